@@ -1,0 +1,39 @@
+/* buf.h - a growing byte string to write into, and a cursor that carries what is left to read.
+ *
+ * Invariant: a cursor never reads past its end; after the first failure it stays failed and every
+ * later read returns zero or NULL (a sticky error keeps parsers straight-line).
+ */
+#ifndef CONFLICT_BUF_H
+#define CONFLICT_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf { /* {0} is a valid empty buffer */
+    uint8_t *data;
+    size_t len;
+    size_t cap;
+};
+void buf_fini(struct buf *b);
+void buf_reset(struct buf *b); /* len = 0, keeps the memory */
+void buf_put(struct buf *b, const void *p, size_t n);
+void buf_put_u8(struct buf *b, uint8_t v);
+void buf_put_u64(struct buf *b, uint64_t v);    /* 8 bytes, big-endian */
+void buf_put_varint(struct buf *b, uint64_t v); /* LEB128, 1-10 bytes */
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The bytes as a NUL-terminated string (the NUL is not counted in len). */
+const char *buf_str(struct buf *b);
+
+struct cursor {
+    const uint8_t *p;
+    size_t left;
+    bool failed;
+};
+struct cursor cursor_of(const void *p, size_t n);
+uint8_t cursor_u8(struct cursor *c);
+uint64_t cursor_u64(struct cursor *c);
+uint64_t cursor_varint(struct cursor *c); /* fails on more than 10 bytes, on overflow, on padding */
+const uint8_t *cursor_bytes(struct cursor *c, size_t n); /* borrows; NULL when failed */
+
+#endif
