@@ -1,0 +1,301 @@
+/* Which identity a change means (DESIGN 4, "Births"; lab model federation.py, `find` with hub_names):
+ *
+ *   the change      births on record                                        meets
+ *   BORN            its name is there                                       that one: merged already
+ *   BORN            -                                                       a new birth
+ *   names none      the unnamed one                                         that one
+ *   names b         b                                                       that one
+ *   names b         the unnamed one, not b; b is stable and not kept        the unnamed one
+ *   otherwise       -                                                       nothing: an orphan
+ *
+ * What the change does to one cell, `rest` being the versions that its context does not cover:
+ *
+ *   rest                     policy latest                    other policies, existence
+ *   none                     the change                       the change
+ *   equal values only        the latest of rest and change    rest and change
+ *   a different value        the latest; conflict, closed     rest and change; conflict, open
+ *
+ * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered, so the
+ * dot standing there tells that the change was merged before.
+ */
+#include "conflict/merge.h"
+
+#include <string.h>
+
+struct merging {
+    struct arena *a;
+    struct row *r;
+    struct birth *b;
+    const struct table_rules *rules;
+    const struct change *ch;
+    struct conflict_list *out;
+};
+
+static struct conflict *add_conflict(struct arena *a, struct conflict_list *list)
+{
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? 2 * list->cap : 4;
+        struct conflict *grown = arena_alloc(a, cap * sizeof *grown);
+        if (list->n)
+            memcpy(grown, list->c, list->n * sizeof *grown);
+        list->c = grown;
+        list->cap = cap;
+    }
+    return &list->c[list->n++];
+}
+
+static void sort_by_dot(struct version *v, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        struct version moving = v[i];
+        uint32_t j = i;
+        for (; j && dot_compare(v[j - 1].dot, moving.dot) > 0; j--)
+            v[j] = v[j - 1];
+        v[j] = moving;
+    }
+}
+
+static void report_cell(struct arena *a, struct conflict_list *out, struct dot birth, uint32_t column,
+                        const struct version *v, uint32_t n, enum policy p)
+{
+    struct conflict *c = add_conflict(a, out);
+    *c = (struct conflict){.birth = birth, .column = column, .n = n, .open = p != POLICY_LATEST};
+    c->v = arena_copy(a, v, n * sizeof *v);
+    sort_by_dot(c->v, n);
+    c->shown = (uint32_t)policy_choose(p, c->v, n);
+}
+
+/* Two or more living births of one key are a conflict; the first in order is in force. */
+static void report_births(struct arena *a, const struct row *r, const struct table_rules *rules,
+                          struct conflict_list *out)
+{
+    struct version *v = arena_alloc(a, r->n_births * sizeof *v);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (birth_alive(&r->births[i], rules))
+            v[n++] = (struct version){.dot = r->births[i].name, .hlc = r->births[i].hlc};
+    if (n < 2)
+        return;
+    struct conflict *c = add_conflict(a, out);
+    *c = (struct conflict){.column = COLUMN_BIRTH, .n = n, .v = v, .open = true};
+    struct dot first = v[0].dot;
+    sort_by_dot(v, n);
+    while (!dot_equal(v[c->shown].dot, first))
+        c->shown++;
+}
+
+static uint32_t count_alive(const struct row *r, const struct table_rules *rules)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < r->n_births; i++)
+        n += birth_alive(&r->births[i], rules);
+    return n;
+}
+
+static bool has_siblings(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        for (uint32_t j = 0; j < r->births[i].n_cells; j++)
+            if (r->births[i].cells[j].n > 1)
+                return true;
+    return r->n_births > 1;
+}
+
+static bool is_kept(const struct forget *f, struct dot name)
+{
+    for (size_t i = 0; i < f->n_keep; i++)
+        if (dot_equal(f->keep[i], name))
+            return true;
+    return false;
+}
+
+static struct birth *find_identity(const struct row *r, struct dot name, const struct forget *f)
+{
+    struct birth *b = row_find_birth(r, name);
+    if (b || dot_is_none(name))
+        return b;
+    if (!clock_covers(f->stable, name) || is_kept(f, name))
+        return NULL;
+    return row_find_birth(r, (struct dot){0});
+}
+
+static bool comes_before(const struct birth *a, const struct birth *b)
+{
+    struct version va = {.dot = a->name, .hlc = a->hlc};
+    struct version vb = {.dot = b->name, .hlc = b->hlc};
+    return dot_is_none(a->name) || (!dot_is_none(b->name) && version_order(&va, &vb) < 0);
+}
+
+static struct birth *insert_birth(struct arena *a, struct row *r, const struct birth *b)
+{
+    uint32_t at = 0;
+    while (at < r->n_births && comes_before(&r->births[at], b))
+        at++;
+    struct birth *births = arena_alloc(a, (r->n_births + 1) * sizeof *births);
+    if (at)
+        memcpy(births, r->births, at * sizeof *births);
+    if (at < r->n_births)
+        memcpy(births + at + 1, r->births + at, (r->n_births - at) * sizeof *births);
+    births[at] = *b;
+    r->births = births;
+    r->n_births++;
+    return &births[at];
+}
+
+static void merge_cell(struct merging *m, uint32_t column, struct value value)
+{
+    uint32_t n;
+    uint32_t kept = 0;
+    bool differs = false;
+    const struct version *old = birth_cell(m->a, m->b, column, &n);
+    struct version *v = arena_alloc(m->a, (n + 1) * sizeof *v);
+    for (uint32_t i = 0; i < n; i++) {
+        if (clock_covers(m->ch->context, old[i].dot))
+            continue;
+        differs |= !value_equal(&old[i].value, &value);
+        v[kept++] = old[i];
+    }
+    v[kept++] = (struct version){.dot = m->ch->dot, .hlc = m->ch->hlc, .value = value};
+    enum policy p = policy_of(m->rules, column);
+    if (differs)
+        report_cell(m->a, m->out, m->b->name, column, v, kept, p);
+    size_t shown = policy_choose(p, v, kept);
+    if (m->b->values && column < m->rules->n_columns)
+        m->b->values[column] = v[shown].value;
+    if (p == POLICY_LATEST)
+        birth_set_cell(m->a, m->b, column, &v[shown], 1);
+    else
+        birth_set_cell(m->a, m->b, column, v, kept);
+}
+
+static void merge_born(struct merging *m)
+{
+    const struct change *ch = m->ch;
+    struct birth b = {.name = ch->dot, .hlc = ch->hlc, .base = ch->dot, .base_hlc = ch->hlc};
+    b.values = arena_alloc(m->a, m->rules->n_columns * sizeof *b.values);
+    for (uint32_t i = 0; i < ch->n_cells; i++)
+        if (ch->column[i] < m->rules->n_columns)
+            b.values[ch->column[i]] = ch->value[i];
+    m->b = insert_birth(m->a, m->r, &b);
+}
+
+static void merge_written(struct merging *m)
+{
+    const struct change *ch = m->ch;
+    if (m->b->values) /* they may be borrowed, and be another's */
+        m->b->values = arena_copy(m->a, m->b->values, m->rules->n_columns * sizeof *m->b->values);
+    for (uint32_t i = 0; i < ch->n_cells; i++)
+        if (ch->column[i] < m->rules->n_columns)
+            merge_cell(m, ch->column[i], ch->value[i]);
+    merge_cell(m, COLUMN_EXISTS, value_integer(ch->kind != CHANGE_DELETE));
+}
+
+/* Until the holds are decided anew, a birth that came (back) to life beside another is held: at most one
+ * stands in the table, and only its values may be left out of the record. */
+static void settle_held(struct merging *m, bool was_alive)
+{
+    bool alive = birth_alive(m->b, m->rules);
+    if (!alive) {
+        m->b->held = HOLD_NONE;
+    } else if (!was_alive && count_alive(m->r, m->rules) > 1) {
+        m->b->held = HOLD_BIRTH;
+        report_births(m->a, m->r, m->rules, m->out);
+    }
+}
+
+static bool is_merged(struct arena *a, const struct birth *b, const struct change *ch)
+{
+    uint32_t n;
+    const struct version *v = birth_cell(a, b, COLUMN_EXISTS, &n);
+    for (uint32_t i = 0; i < n; i++)
+        if (dot_equal(v[i].dot, ch->dot))
+            return true;
+    return false;
+}
+
+struct merge_result merge_change(struct arena *a, struct row *r, const struct table_rules *rules,
+                                 const struct change *ch, const struct forget *forget,
+                                 struct conflict_list *out)
+{
+    struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch, .out = out};
+    struct merge_result res = {.siblings = has_siblings(r)};
+    bool born = ch->kind == CHANGE_BORN;
+    m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
+    res.orphan = !born && !m.b;
+    res.applied = born ? !m.b : m.b && !is_merged(a, m.b, ch);
+    if (res.applied) {
+        bool was_alive = m.b && birth_alive(m.b, rules);
+        if (born)
+            merge_born(&m);
+        else
+            merge_written(&m);
+        settle_held(&m, was_alive);
+        res.siblings |= has_siblings(r);
+    }
+    res.birth = m.b;
+    return res;
+}
+
+static bool values_differ(const struct cell *c)
+{
+    for (uint32_t i = 1; i < c->n; i++)
+        if (!value_equal(&c->v[i].value, &c->v[0].value))
+            return true;
+    return false;
+}
+
+void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
+                        struct conflict_list *out)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (!birth_alive(b, rules))
+            continue;
+        for (uint32_t j = 0; j < b->n_cells; j++) {
+            const struct cell *c = &b->cells[j];
+            enum policy p = policy_of(rules, c->column);
+            if (p != POLICY_LATEST && values_differ(c))
+                report_cell(a, out, b->name, c->column, c->v, c->n, p);
+        }
+    }
+    report_births(a, r, rules, out);
+}
+
+/* FNV-1a of 128 bits: an identity, not a proof; every part is fed with its length. */
+static unsigned __int128 feed(unsigned __int128 h, const void *p, size_t n)
+{
+    const unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
+    const uint8_t *byte = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ byte[i]) * prime;
+    return h;
+}
+
+static unsigned __int128 feed_u64(unsigned __int128 h, uint64_t v)
+{
+    uint8_t byte[8];
+    for (int i = 0; i < 8; i++)
+        byte[i] = (uint8_t)(v >> (56 - 8 * i));
+    return feed(h, byte, sizeof byte);
+}
+
+static unsigned __int128 feed_part(unsigned __int128 h, const void *p, size_t n)
+{
+    return feed(feed_u64(h, n), p, n);
+}
+
+void conflict_id(char out[33], const char *table, const void *key, size_t key_len, const char *column,
+                 const struct conflict *c)
+{
+    unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+    h = feed_part(h, table, strlen(table));
+    h = feed_part(h, key, key_len);
+    h = feed_part(h, column, strlen(column));
+    h = feed_u64(feed_u64(h, c->birth.site), c->birth.seq);
+    h = feed_u64(h, c->n);
+    for (uint32_t i = 0; i < c->n; i++)
+        h = feed_u64(feed_u64(h, c->v[i].dot.site), c->v[i].dot.seq);
+    for (int i = 0; i < 32; i++)
+        out[i] = "0123456789abcdef"[(unsigned)(h >> (124 - 4 * i)) & 15];
+    out[32] = 0;
+}

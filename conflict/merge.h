@@ -1,0 +1,66 @@
+/* merge.h - one change meets the merged state of its row.
+ *
+ * "Change d has seen the cell version e exactly when d's context covers e's dot": every sibling that the
+ * context covers is dropped, d is added; two that remain are concurrent (DESIGN 4; Preguica et al. 2012,
+ * section 4). Invariants: merging is commutative over every causal order of delivery and idempotent;
+ * every pair of concurrent different values is reported at least once, at the office where they first
+ * meet; nothing is reported between a change and what its context covers.
+ */
+#ifndef CONFLICT_MERGE_H
+#define CONFLICT_MERGE_H
+
+#include "conflict/row.h"
+
+#define COLUMN_BIRTH 0xfffffffeu /* stands for "two living births of one key" in a conflict */
+
+enum change_kind { CHANGE_BORN = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
+
+struct change {
+    struct dot dot;
+    uint64_t hlc;
+    const struct clock *context; /* what the writer's office had applied */
+    enum change_kind kind;
+    struct dot birth;         /* the identity changed; none: the one whose birth is stable; BORN: == dot */
+    uint32_t n_cells;         /* BORN: every replicated column. DELETE: columns changed before the delete */
+    const uint32_t *column;   /* ascending */
+    const struct value *value;
+};
+
+struct conflict { /* two or more siblings that met */
+    struct dot birth;  /* of the identity; none when unnamed, and for COLUMN_BIRTH */
+    uint32_t column;   /* or COLUMN_EXISTS, COLUMN_BIRTH */
+    uint32_t n;        /* sides */
+    struct version *v; /* sorted by dot; for COLUMN_BIRTH: name and hlc of each birth, value NULL */
+    uint32_t shown;    /* index of the side in force */
+    bool open;         /* false: decided by `latest`, recorded closed */
+};
+struct conflict_list { /* {0} is empty; lives in the arena */
+    struct conflict *c;
+    size_t n;
+    size_t cap;
+};
+
+struct merge_result {
+    bool applied;       /* false: already merged, or the identity it names is not here */
+    bool orphan;        /* the identity is not here */
+    struct birth *birth;/* the identity met; NULL when orphan */
+    bool siblings;      /* some cell of the row had, or has, more than one version or the key more births */
+};
+
+/* Merges `ch` into `r` (whose values must be filled in where they can be). Conflicts that this change
+ * meets are appended to `out`, closed ones and open ones. `forget` names the stable clock and the kept
+ * births, to resolve a name that is not on record. Values in the row afterwards borrow the change. */
+struct merge_result merge_change(struct arena *a, struct row *r, const struct table_rules *rules,
+                                 const struct change *ch, const struct forget *forget,
+                                 struct conflict_list *out);
+
+/* Every open conflict of a row: a pure function of the merged state. Cells of dead births have none. */
+void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
+                        struct conflict_list *out);
+
+/* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, birth, column name
+ * ("exists", "birth" for the two special ones) and the sorted dots. */
+void conflict_id(char out[33], const char *table, const void *key, size_t key_len, const char *column,
+                 const struct conflict *c);
+
+#endif

@@ -1,0 +1,236 @@
+#include "conflict/row.h"
+
+#include <string.h>
+
+static const char *const reason_name[HOLD_COUNT] = {
+    [HOLD_NONE] = "",         [HOLD_CHECK] = "check",   [HOLD_BIRTH] = "birth",
+    [HOLD_UNIQUE] = "unique", [HOLD_PARENT] = "parent", [HOLD_LOCAL] = "local",
+};
+
+const char *hold_reason_name(enum hold_reason r)
+{
+    return (unsigned)r < HOLD_COUNT ? reason_name[r] : "";
+}
+
+static const struct cell *find_cell(const struct birth *b, uint32_t column)
+{
+    for (uint32_t i = 0; i < b->n_cells; i++)
+        if (b->cells[i].column == column)
+            return &b->cells[i];
+    return NULL;
+}
+
+static bool shows_alive(const struct birth *b, enum policy p)
+{
+    const struct cell *c = find_cell(b, COLUMN_EXISTS);
+    return !c || c->v[policy_choose(p, c->v, c->n)].value.u.i != 0;
+}
+
+void row_from_settled(struct arena *a, struct row *r, const struct value *values)
+{
+    struct birth *b = arena_alloc(a, sizeof *b);
+    b->values = (struct value *)values; /* read only: merging copies before it writes */
+    *r = (struct row){.n_births = 1, .births = b};
+}
+
+struct birth *row_find_birth(const struct row *r, struct dot name)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (dot_equal(r->births[i].name, name))
+            return &r->births[i];
+    return NULL;
+}
+
+struct birth *row_standing(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (r->births[i].held == HOLD_NONE && shows_alive(&r->births[i], POLICY_MAX))
+            return &r->births[i];
+    return NULL;
+}
+
+bool birth_alive(const struct birth *b, const struct table_rules *rules)
+{
+    return shows_alive(b, policy_of(rules, COLUMN_EXISTS));
+}
+
+const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column, uint32_t *n)
+{
+    const struct cell *c = find_cell(b, column);
+    if (c) {
+        *n = c->n;
+        return c->v;
+    }
+    struct version *v = arena_alloc(a, sizeof *v);
+    v->dot = b->base;
+    v->hlc = b->base_hlc;
+    if (column == COLUMN_EXISTS)
+        v->value = value_integer(1);
+    else if (b->values)
+        v->value = b->values[column];
+    *n = 1;
+    return v;
+}
+
+/* Insertion sort: stable, and linear on the nearly sorted input that merging gives. */
+static void sort_versions(struct version *v, uint32_t n)
+{
+    for (uint32_t i = 1; i < n; i++) {
+        struct version moving = v[i];
+        uint32_t j = i;
+        for (; j && version_order(&v[j - 1], &moving) > 0; j--)
+            v[j] = v[j - 1];
+        v[j] = moving;
+    }
+}
+
+/* The entry of a column, made in its place when there is none. */
+static struct cell *make_cell(struct arena *a, struct birth *b, uint32_t column)
+{
+    uint32_t at = 0;
+    while (at < b->n_cells && b->cells[at].column < column)
+        at++;
+    if (at < b->n_cells && b->cells[at].column == column)
+        return &b->cells[at];
+    struct cell *cells = arena_alloc(a, (b->n_cells + 1) * sizeof *cells);
+    if (at)
+        memcpy(cells, b->cells, at * sizeof *cells);
+    if (at < b->n_cells)
+        memcpy(cells + at + 1, b->cells + at, (b->n_cells - at) * sizeof *cells);
+    cells[at].column = column;
+    b->cells = cells;
+    b->n_cells++;
+    return &cells[at];
+}
+
+void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v, uint32_t n)
+{
+    struct version *copy = arena_copy(a, v, n * sizeof *v);
+    sort_versions(copy, n);
+    struct cell *c = make_cell(a, b, column);
+    c->v = copy;
+    c->n = n;
+}
+
+struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
+                          const struct table_rules *rules)
+{
+    uint32_t n;
+    const struct version *v = birth_cell(a, b, column, &n);
+    return v[policy_choose(policy_of(rules, column), v, n)];
+}
+
+void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,
+                      const struct value *values)
+{
+    b->values = arena_copy(a, values, rules->n_columns * sizeof *values);
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        struct cell *c = &b->cells[i];
+        if (c->n == 1 && c->column < rules->n_columns)
+            c->v[0].value = values[c->column];
+    }
+}
+
+struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t n)
+{
+    struct version rank = {0};
+    struct version base = {.dot = b->base, .hlc = b->base_hlc};
+    for (size_t i = 0; i < n; i++) {
+        const struct cell *c = find_cell(b, columns[i]);
+        const struct version *v = c ? c->v : &base;
+        uint32_t count = c ? c->n : 1;
+        for (uint32_t j = 0; j < count; j++)
+            if (version_order(&v[j], &rank) > 0)
+                rank = v[j];
+    }
+    rank.value = value_null();
+    return rank;
+}
+
+static bool is_listed(const struct forget *f, struct dot name)
+{
+    for (size_t i = 0; i < f->n_keep; i++)
+        if (dot_equal(f->keep[i], name))
+            return true;
+    return false;
+}
+
+static bool keeps_rank_of(const struct forget *f, uint32_t column)
+{
+    for (size_t i = 0; f->keep_rank && i < f->n_unique_columns; i++)
+        if (f->unique_columns[i] == column)
+            return true;
+    return false;
+}
+
+/* One value, and nothing still to come that has not seen it. */
+static bool is_settled(const struct cell *c, const struct clock *stable)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (!clock_covers(stable, c->v[i].dot) || !value_equal(&c->v[i].value, &c->v[0].value))
+            return false;
+    return true;
+}
+
+static bool is_gone(const struct birth *b, const struct table_rules *rules, const struct forget *f)
+{
+    const struct cell *c = find_cell(b, COLUMN_EXISTS);
+    return c && !birth_alive(b, rules) && is_settled(c, f->stable);
+}
+
+static void forget_cells(struct birth *b, const struct forget *f)
+{
+    if (!clock_covers(f->stable, b->base))
+        return; /* an entry dropped now would show the base's dot instead */
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->n_cells; i++)
+        if (keeps_rank_of(f, b->cells[i].column) || !is_settled(&b->cells[i], f->stable))
+            b->cells[kept++] = b->cells[i];
+    b->n_cells = kept;
+    if (!f->keep_rank) {
+        b->base = (struct dot){0};
+        b->base_hlc = 0;
+    }
+}
+
+/* The first birth that may lose its name becomes the unnamed one. The hub lists the names of every key
+ * with more than one birth, so there is no second; if there were, it would keep its name: two identities
+ * are never mixed. */
+static void forget_name(struct row *r, const struct forget *f)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        struct birth b = r->births[i];
+        if (dot_is_none(b.name))
+            return;
+        if (!clock_covers(f->stable, b.name) || is_listed(f, b.name))
+            continue;
+        b.name = (struct dot){0};
+        b.hlc = 0;
+        memmove(r->births + 1, r->births, i * sizeof b);
+        r->births[0] = b;
+        return;
+    }
+}
+
+void row_forget(struct arena *a, struct row *r, const struct table_rules *rules, const struct forget *f)
+{
+    (void)a;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        if (is_gone(&r->births[i], rules, f))
+            continue;
+        r->births[kept] = r->births[i];
+        forget_cells(&r->births[kept++], f);
+    }
+    r->n_births = kept;
+    forget_name(r, f);
+}
+
+bool row_is_settled(const struct row *r)
+{
+    if (r->n_births == 0)
+        return true;
+    const struct birth *b = r->births;
+    return r->n_births == 1 && dot_is_none(b->name) && dot_is_none(b->base) && b->n_cells == 0 &&
+           b->held == HOLD_NONE;
+}

@@ -1,0 +1,110 @@
+/* row.h - the merged state of one row that is not settled: its births, their cells, their siblings.
+ *
+ * A key may have had several births (DESIGN 4, "Births"); each is an identity of its own. A cell without
+ * an entry has one version: the birth's `base` (for a fresh birth its own dot; once stable: none). The
+ * values of the one birth that stands in the table are read from the table and filled in
+ * (row_set_values); for every other birth they are kept here.
+ *
+ * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first; cells are
+ * sorted by column; a cell has at least one version, sorted by version_order; a cell of policy `latest`
+ * has exactly one. A row with no birth, or with one unnamed living birth, no base and no cells, needs no
+ * record at all (row_is_settled).
+ *
+ * Everything lives in the caller's arena; nothing here is freed on its own.
+ */
+#ifndef CONFLICT_ROW_H
+#define CONFLICT_ROW_H
+
+#include "conflict/clock.h"
+#include "conflict/policy.h"
+#include "conflict/value.h"
+
+enum hold_reason { /* why a living birth does not stand; also the column `reason` of tonle_held */
+    HOLD_NONE = 0,
+    HOLD_CHECK,  /* pass 1: CHECK, NOT NULL, STRICT type */
+    HOLD_BIRTH,  /* pass 2: another birth of its key was chosen */
+    HOLD_UNIQUE, /* pass 3: an earlier claim to a UNIQUE value */
+    HOLD_PARENT, /* pass 4: the row it references does not stand */
+    HOLD_LOCAL,  /* only this office's trigger or schema refuses it: outside promise 3 */
+    HOLD_COUNT
+};
+const char *hold_reason_name(enum hold_reason r); /* "check" "birth" "unique" "parent" "local", "" */
+
+struct cell {
+    uint32_t column; /* or COLUMN_EXISTS */
+    uint32_t n;      /* >= 1 */
+    struct version *v;
+};
+
+struct birth {
+    struct dot name; /* the dot it was born with; none: the identity whose birth is stable */
+    uint64_t hlc;    /* of its birth; 0 when unnamed (earlier than every named one) */
+    struct dot base; /* version of every cell without an entry; none: stable */
+    uint64_t base_hlc;
+    uint32_t n_cells;
+    struct cell *cells;
+    struct value *values; /* shown value of each replicated column, or NULL: not filled in */
+    enum hold_reason held; /* HOLD_NONE for the one that stands, and for dead ones */
+};
+
+struct row { /* {0}: nothing on record */
+    uint32_t n_births;
+    struct birth *births;
+};
+
+/* The row that stands in a table and has no record: one unnamed settled birth with these values
+ * (n_columns of them, borrowed). */
+void row_from_settled(struct arena *a, struct row *r, const struct value *values);
+
+/* NULL when there is none. */
+struct birth *row_find_birth(const struct row *r, struct dot name);
+/* The birth that stands in the table: alive and not held; NULL when none. */
+struct birth *row_standing(const struct row *r);
+
+/* The versions of a cell: *n and a pointer. A cell without an entry gives one version made in the arena
+ * from the base and the shown value (VALUE_NULL where values are not filled in; alive for
+ * COLUMN_EXISTS). */
+const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column, uint32_t *n);
+/* Replaces a cell's versions (n >= 1; copied into the arena, sorted). */
+void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v, uint32_t n);
+bool birth_alive(const struct birth *b, const struct table_rules *rules);
+/* The version that the policy shows. */
+struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
+                          const struct table_rules *rules);
+/* Fills in the values of a birth (n_columns, copied by reference): also the value of every single-version
+ * cell, whose value the record leaves out. */
+void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,
+                      const struct value *values);
+
+/* The rank of a birth for pass 3: the latest (hlc, site, seq) among all versions of the given columns
+ * (all columns of all unique keys); {0} where all are stable. The value field is not used. */
+struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t n);
+
+/* Canonical record bytes (format on top of row.c). Values of a birth that is alive and not held are left
+ * out where the cell has one version: they stand in the table. */
+void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);
+/* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does not
+ * write, ERR_LIMIT over 1,000 births or 10,000 versions of a cell. Values left out are VALUE_NULL until
+ * birth_set_values. */
+enum err row_decode(struct arena *a, struct row *r, const struct table_rules *rules, const void *p,
+                    size_t len) MUST_CHECK;
+
+/* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is one
+ * covered version goes; a named birth that is covered and not in `keep` becomes the unnamed one; a covered
+ * base becomes none; a covered single-version cell loses its entry. A cell of two or more different values
+ * stays until a later write has seen them. With `keep_rank`, the base and the cells of `unique_columns`
+ * stay (another row on record shares one of its unique values). Idempotent. */
+struct forget {
+    const struct clock *stable;
+    const struct dot *keep; /* the births of this key that keep their names */
+    size_t n_keep;
+    bool keep_rank;
+    const uint32_t *unique_columns;
+    size_t n_unique_columns;
+};
+void row_forget(struct arena *a, struct row *r, const struct table_rules *rules, const struct forget *f);
+
+/* True when nothing needs to be kept: no births at all, or the settled one standing. */
+bool row_is_settled(const struct row *r);
+
+#endif
