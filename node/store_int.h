@@ -1,0 +1,141 @@
+/* store_int.h - what the store_*.c files share: the connection, cached statements, the published tables.
+ *
+ * Invariant: one write connection, used by one thread; triggers of the main schema are off on it for good
+ * (SQLITE_DBCONFIG_ENABLE_TRIGGER), foreign_keys is off, so that nothing but our own statements changes a
+ * row (DESIGN 3 "Capture", 4 "Holds").
+ */
+#ifndef NODE_STORE_INT_H
+#define NODE_STORE_INT_H
+
+#include "node/store.h"
+
+#include <sqlite3.h>
+
+/* A UNIQUE index, or the primary key where its collation is not BINARY: what two rows may clash over. */
+struct unique_index {
+    char *name;
+    uint32_t n;          /* key expressions */
+    char *claim_sql;     /* SELECT e1, ... FROM (SELECT ?1 AS "c1", ... all replicated columns) WHERE predicate: no row = no claim */
+    char *blocker_sql;   /* SELECT key columns FROM table WHERE e1 COLLATE c1 = ?1 AND ... AND predicate */
+    char **collation;    /* of each expression; folds a claim's text to canonical bytes */
+    uint32_t n_columns;
+    uint32_t *columns;   /* replicated columns it depends on, ascending */
+};
+
+struct foreign_key { /* child columns -> parent columns, both replicated tables */
+    uint32_t child;      /* index into store.tables */
+    uint32_t parent;
+    uint32_t n;
+    uint32_t *child_column;  /* replicated column indices */
+    uint32_t *parent_column;
+    char *parent_sql;    /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the parent) */
+    char *children_sql;  /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
+};
+
+struct table_schema { /* one published table */
+    uint32_t t;          /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
+    char *name;
+    bool internal;       /* tonle_node, tonle_site, tonle_charter: only the hub writes them */
+    bool exists;         /* here, with all published columns */
+    uint32_t n_columns;
+    char **column;       /* published columns, charter order */
+    uint8_t *policy;     /* enum policy */
+    uint32_t n_key;
+    uint32_t *key;       /* indices of the key columns, in key order */
+    struct table_rules rules;
+    uint32_t n_unique;
+    struct unique_index *unique;
+    uint32_t n_unique_columns;
+    uint32_t *unique_columns; /* all columns of all unique keys, the key included: for the rank */
+    uint32_t depth;      /* parents first: 0 references nothing */
+    char *column_list;   /* "c1","c2",... quoted */
+    char *key_where;     /* "k1" IS ?1 AND ... with = for keys (never NULL) */
+    char *key_order;     /* "k1","k2" */
+    char *qname;         /* quoted, main.-qualified */
+};
+
+struct store {
+    sqlite3 *db;
+    struct store_options options;
+    bool ready;
+    bool in_write, in_read;
+    struct store_identity identity;
+    struct arena identity_arena;
+    struct store_state state;
+    int64_t data_version; /* of the last store_changed */
+    int64_t state_version;/* data_version at which `state` was read; -1: read again */
+    uint32_t n_tables;
+    struct table_schema *tables;
+    uint32_t n_fks;
+    struct foreign_key *fks;
+    struct arena schema_arena; /* tables and fks live here; rebuilt by schema_load */
+    int64_t schema_cookie;     /* PRAGMA schema_version at which they were read */
+    struct stmt_cache *stmts;  /* SQL text -> prepared statement */
+    void *collected;           /* what the last store_collect consumed (store_collect.c) */
+    void *pin;                 /* WAL guard (store_pin.c) */
+    char message[512];
+};
+
+/* ---- store.c */
+/* A cached, reset statement for this SQL text; NULL with s->message set when it does not compile. */
+sqlite3_stmt *store_stmt(struct store *s, const char *sql);
+enum err store_exec(struct store *s, const char *sql) MUST_CHECK; /* one or more statements, no result */
+/* Steps: ERR_OK with *row; translates every other code, message set, statement reset. */
+enum err store_step(struct store *s, sqlite3_stmt *q, bool *row) MUST_CHECK;
+enum err store_run(struct store *s, sqlite3_stmt *q) MUST_CHECK; /* step to the end, no rows wanted; resets */
+enum err store_error(struct store *s, int rc); /* SQLite code -> enum err, message from the connection */
+enum err store_fail(struct store *s, enum err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void store_bind(sqlite3_stmt *q, int i, const struct value *v);       /* bytes must live until the next reset */
+void store_bind_blob(sqlite3_stmt *q, int i, const void *p, size_t len); /* never NULL: empty blob for len 0 */
+void store_bind_text(sqlite3_stmt *q, int i, const char *s);
+void store_bind_u64(sqlite3_stmt *q, int i, uint64_t v);              /* stored as the signed integer of the same bits */
+struct value store_column(struct arena *a, sqlite3_stmt *q, int i);   /* copied into the arena */
+uint64_t store_column_u64(sqlite3_stmt *q, int i);
+const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i); /* "" for NULL */
+struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i);
+/* PRAGMA data_version / schema_version and the like. */
+int64_t store_pragma(struct store *s, const char *sql);
+
+/* ---- store_schema.c */
+/* (Re)reads the published tables when the schema or the charter changed since; every public entry that uses
+ * s->tables calls it first (cheap when nothing changed). */
+enum err schema_load(struct store *s) MUST_CHECK;
+struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
+struct table_schema *schema_by_number(struct store *s, uint32_t t);
+uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
+char *schema_quote(struct arena *a, const char *name);                  /* "na""me" */
+void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out); /* from all columns */
+/* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not UTF-8 is {"text_hex":"..."}. */
+char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);
+enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t, const char *json, struct buf *key) MUST_CHECK;
+#define INTERNAL_TABLES 3
+
+/* ---- store_capture.c */
+/* Notes a write of our own to a captured table (registry), as the application's trigger would. */
+enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind, uint64_t column_mask, const struct value *columns) MUST_CHECK;
+enum err capture_temp_triggers(struct store *s) MUST_CHECK; /* TEMP copies of local-only triggers, for applied rows */
+
+/* ---- store_collect.c */
+/* Values of all replicated columns of a row that the last store_collect reports as deleted, as they were
+ * after its updates; NULL when unknown. Indices into segments[0].tables and .rows. */
+const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index);
+
+/* ---- store_row.c: records, claims, rows of the application's tables */
+enum err row_load(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct row *out, bool *recorded) MUST_CHECK; /* after forgetting; values not filled in */
+enum err row_save(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct row *r) MUST_CHECK; /* forgets, then writes, replaces or deletes the record and its claims */
+/* The row in the table: *values (n_columns) or NULL. */
+enum err row_read(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct value **values) MUST_CHECK;
+
+/* ---- store_apply.c / store_decide.c: shared with load and retry */
+struct work; /* the rows touched by one transaction */
+
+/* ---- store_pin.c */
+enum err pin_open(struct store *s) MUST_CHECK;    /* when options.wal_guard, the file is in WAL mode and the library is affected */
+void pin_close(struct store *s);
+void pin_after_commit(struct store *s);  /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
+bool pin_library_affected(int version_number);
+
+#define DDL_VERSION 1
+extern const char store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
+
+#endif

@@ -1,0 +1,37 @@
+/* store_part.h - what the parts of the store beside capture and apply share: plain statements on one
+ * published table, and keys as hex text (tonle_node, tonle_site).
+ *
+ * Invariant: every statement here changes exactly one row of one table; nothing is replaced, evicted or
+ * cascaded (triggers and foreign_keys are off on this connection, and the statements carry OR ABORT).
+ */
+#ifndef NODE_STORE_PART_H
+#define NODE_STORE_PART_H
+
+#include "node/store_int.h"
+
+/* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not compile. */
+enum err part_stmt_error(struct store *s) MUST_CHECK;
+
+/* Statements on a published table; `values` are its n_columns replicated columns in charter order. A
+ * refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table as it was. */
+enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values) MUST_CHECK;
+/* Sets the columns of the mask only. */
+enum err part_update(struct store *s, const struct table_schema *t, const void *key, size_t key_len,
+                     const uint64_t *mask, const struct value *values) MUST_CHECK;
+enum err part_delete(struct store *s, const struct table_schema *t, const void *key, size_t key_len) MUST_CHECK;
+/* Binds a key's values to parameters first, first + 1... ERR_MALFORMED when they are not a key of t. The
+ * key's bytes must live until the statement is reset. */
+enum err part_bind_key(struct store *s, sqlite3_stmt *q, int first, const struct table_schema *t,
+                       const void *key, size_t key_len) MUST_CHECK;
+
+/* Column masks: LIMIT_COLUMNS bits. */
+#define PART_MASK_WORDS 4
+bool part_differs(const struct table_schema *t, const struct value *a, const struct value *b,
+                  uint64_t mask[PART_MASK_WORDS]); /* the columns that differ; false when none */
+
+/* Lower-case hex text of n bytes; "" for all zeroes. */
+const char *part_hex(struct arena *a, const uint8_t *p, size_t n);
+/* The reverse: "" is all zeroes; false for anything that part_hex does not write. */
+bool part_unhex(const char *text, uint8_t *out, size_t n);
+
+#endif

@@ -1,0 +1,485 @@
+/* The segment: the rows of one scope, columns of a table stored together. These are the bytes before
+ * compression; seal.c wraps them.
+ *
+ *   scope
+ *   table, for each table of the segment
+ *     table, column, key          names and the indices of the key columns, in the key's order
+ *     rows                        n
+ *     form_kind, form_mask        the different (kind, columns changed) of its rows in order of first
+ *                                 use. A mask is ceil(columns / 64) words, column c is bit c % 64 of
+ *                                 word c / 64; a born row changes every column
+ *     run_form, run_rows          the rows in order: so many of that form, then so many of another
+ *     birth_row, _site, _seq      the rows that name a birth other than the changeset's own dot,
+ *                                 ascending; a born row's birth is the changeset's dot and is not here
+ *     key_value                   a Column for each key column: the keys of the rows that are not born;
+ *                                 none when there are no such rows
+ *     value                       a Column for each column: the values of the rows whose form has it
+ *
+ * A bulk insert costs one form, one run and its values; its keys are in its values. Column is in
+ * codec_column.c. The encoder writes one changeset in exactly one way.
+ */
+#include "protocol/codec_internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define WORDS(columns) (((columns) + 63) / 64)
+#define MAX_WORDS WORDS(LIMIT_COLUMNS)
+
+/* --- encode --- */
+
+struct forms { /* distinct (kind, mask), found by a hash of them */
+    uint32_t *kind;
+    uint64_t *mask; /* words each */
+    size_t n;
+    size_t words;
+    uint32_t *slot; /* index + 1, open addressing; 0 is free */
+    size_t slots;   /* a power of two, more than twice the rows */
+};
+
+static struct forms forms_new(struct arena *a, size_t rows, size_t words)
+{
+    struct forms f = {.words = words, .slots = 16};
+    while (f.slots <= 2 * rows)
+        f.slots *= 2;
+    f.slot = arena_alloc(a, f.slots * sizeof *f.slot);
+    f.kind = arena_alloc(a, rows * sizeof *f.kind);
+    f.mask = arena_alloc(a, rows * words * sizeof *f.mask);
+    return f;
+}
+
+static uint32_t forms_find(struct forms *f, uint32_t kind, const uint64_t *mask)
+{
+    size_t bytes = f->words * sizeof *mask;
+    size_t s = (size_t)bytes_hash(VALUE_HASH_SEED + kind, mask, bytes) & (f->slots - 1);
+    for (; f->slot[s]; s = (s + 1) & (f->slots - 1)) {
+        uint32_t i = f->slot[s] - 1;
+        if (f->kind[i] == kind && memcmp(f->mask + i * f->words, mask, bytes) == 0)
+            return i;
+    }
+    memcpy(f->mask + f->n * f->words, mask, bytes);
+    f->kind[f->n] = kind;
+    f->slot[s] = (uint32_t)++f->n;
+    return (uint32_t)f->n - 1;
+}
+
+static void mask_of(const struct row_change *r, uint64_t mask[MAX_WORDS])
+{
+    memset(mask, 0, MAX_WORDS * sizeof *mask);
+    for (uint32_t i = 0; i < r->n_cells; i++)
+        mask[r->column[i] / 64] |= 1ULL << (r->column[i] % 64);
+}
+
+static void put_forms(struct arena *a, const struct table_changes *t, Tonle__TableChanges *m)
+{
+    uint64_t mask[MAX_WORDS];
+    struct forms f = forms_new(a, t->n_rows, WORDS(t->n_columns));
+    m->run_form = arena_alloc(a, t->n_rows * sizeof *m->run_form);
+    m->run_rows = arena_alloc(a, t->n_rows * sizeof *m->run_rows);
+    size_t runs = 0;
+    for (uint32_t i = 0; i < t->n_rows; i++) {
+        mask_of(&t->rows[i], mask);
+        uint32_t form = forms_find(&f, t->rows[i].kind, mask);
+        if (runs == 0 || m->run_form[runs - 1] != form)
+            m->run_form[runs++] = form;
+        m->run_rows[runs - 1]++;
+    }
+    m->n_run_form = m->n_run_rows = runs;
+    m->form_kind = f.kind;
+    m->n_form_kind = f.n;
+    m->form_mask = f.mask;
+    m->n_form_mask = f.n * f.words;
+}
+
+static void put_births(struct arena *a, const struct table_changes *t, Tonle__TableChanges *m)
+{
+    size_t n = 0;
+    m->birth_row = arena_alloc(a, t->n_rows * sizeof *m->birth_row);
+    m->birth_site = arena_alloc(a, t->n_rows * sizeof *m->birth_site);
+    m->birth_seq = arena_alloc(a, t->n_rows * sizeof *m->birth_seq);
+    for (uint32_t i = 0; i < t->n_rows; i++) {
+        const struct row_change *r = &t->rows[i];
+        if (r->kind == CHANGE_BORN || dot_is_none(r->birth))
+            continue;
+        m->birth_row[n] = i;
+        m->birth_site[n] = r->birth.site;
+        m->birth_seq[n++] = r->birth.seq;
+    }
+    m->n_birth_row = m->n_birth_site = m->n_birth_seq = n;
+}
+
+static Tonle__Column **columns_new(struct arena *a, size_t n)
+{
+    Tonle__Column **c = arena_alloc(a, n * sizeof *c);
+    Tonle__Column *m = arena_alloc(a, n * sizeof *m);
+    for (size_t i = 0; i < n; i++)
+        c[i] = &m[i];
+    return c;
+}
+
+static void put_keys(struct arena *a, const struct table_changes *t, const struct value **scratch,
+                     Tonle__TableChanges *m)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < t->n_rows; i++)
+        n += t->rows[i].kind != CHANGE_BORN;
+    if (n == 0)
+        return;
+    m->n_key_value = t->n_key;
+    m->key_value = columns_new(a, t->n_key);
+    for (uint32_t k = 0; k < t->n_key; k++) {
+        n = 0;
+        for (uint32_t i = 0; i < t->n_rows; i++)
+            if (t->rows[i].kind != CHANGE_BORN)
+                scratch[n++] = &t->rows[i].key[k];
+        column_put(a, scratch, n, m->key_value[k]);
+    }
+}
+
+static void put_values(struct arena *a, const struct table_changes *t, const struct value **scratch,
+                       Tonle__TableChanges *m)
+{
+    uint32_t *next = arena_alloc(a, t->n_rows * sizeof *next); /* cell of each row */
+    m->n_value = t->n_columns;
+    m->value = columns_new(a, t->n_columns);
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        size_t n = 0;
+        for (uint32_t i = 0; i < t->n_rows; i++) {
+            const struct row_change *r = &t->rows[i];
+            if (next[i] < r->n_cells && r->column[next[i]] == c)
+                scratch[n++] = &r->value[next[i]++];
+        }
+        column_put(a, scratch, n, m->value[c]);
+    }
+}
+
+static void put_table(struct arena *a, const struct table_changes *t, Tonle__TableChanges *m)
+{
+    const struct value **scratch = arena_alloc(a, t->n_rows * sizeof *scratch);
+    tonle__table_changes__init(m);
+    m->table = (char *)t->table;
+    m->n_column = t->n_columns;
+    m->column = (char **)t->columns;
+    m->n_key = t->n_key;
+    m->key = (uint32_t *)t->key;
+    m->rows = t->n_rows;
+    put_forms(a, t, m);
+    put_births(a, t, m);
+    put_keys(a, t, scratch, m);
+    put_values(a, t, scratch, m);
+}
+
+/* --- limits, the same for what is written and what was read --- */
+
+static enum err names_fit(const struct table_changes *t)
+{
+    if (t->n_columns > LIMIT_COLUMNS || t->n_key > LIMIT_KEY_COLUMNS)
+        return ERR_LIMIT;
+    if (t->n_columns == 0 || t->n_key == 0 || !codec_name_ok(t->table))
+        return ERR_MALFORMED;
+    bool key[LIMIT_COLUMNS] = {false};
+    for (uint32_t k = 0; k < t->n_key; k++) {
+        if (t->key[k] >= t->n_columns || key[t->key[k]])
+            return ERR_MALFORMED;
+        key[t->key[k]] = true;
+    }
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (!codec_name_ok(t->columns[i]))
+            return ERR_MALFORMED;
+        for (uint32_t j = 0; j < i; j++)
+            if (strcmp(t->columns[i], t->columns[j]) == 0)
+                return ERR_MALFORMED;
+    }
+    return ERR_OK;
+}
+
+static enum err row_fits(const struct table_changes *t, const struct row_change *r, struct buf *key)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        bool text = r->value[i].type == VALUE_TEXT || r->value[i].type == VALUE_BLOB;
+        if (text && r->value[i].len > LIMIT_VALUE_BYTES)
+            return ERR_LIMIT;
+        bytes += text ? r->value[i].len : sizeof(int64_t);
+    }
+    if (bytes > LIMIT_ROW_BYTES)
+        return ERR_LIMIT;
+    for (uint32_t k = 0; k < t->n_key; k++)
+        if (r->key[k].type >= VALUE_TEXT && r->key[k].len > LIMIT_KEY_BYTES)
+            return ERR_LIMIT;
+    buf_reset(key);
+    key_encode(key, r->key, t->n_key);
+    return key->len > LIMIT_KEY_BYTES ? ERR_LIMIT : ERR_OK;
+}
+
+static enum err table_fits(const struct table_changes *t)
+{
+    struct buf key = {0};
+    enum err e = names_fit(t);
+    for (uint32_t i = 0; !e && i < t->n_rows; i++)
+        e = row_fits(t, &t->rows[i], &key);
+    buf_fini(&key);
+    return e;
+}
+
+/* What the sealing code must not ask for. */
+static void assert_row(const struct table_changes *t, const struct row_change *r)
+{
+    assert(r->kind >= CHANGE_BORN && r->kind <= CHANGE_DELETE);
+    assert(r->kind != CHANGE_BORN || r->n_cells == t->n_columns);
+    for (uint32_t i = 0; i < r->n_cells; i++)
+        assert(r->column[i] < t->n_columns && (i == 0 || r->column[i] > r->column[i - 1]));
+    for (uint32_t k = 0; r->kind == CHANGE_BORN && k < t->n_key; k++)
+        assert(value_equal(&r->key[k], &r->value[t->key[k]]));
+}
+
+static enum err segment_fits(const struct segment *s)
+{
+    uint64_t rows = 0;
+    if (s->n_tables > LIMIT_TABLES || !codec_label_ok(s->scope))
+        return ERR_LIMIT;
+    for (uint32_t i = 0; i < s->n_tables; i++) {
+        const struct table_changes *t = &s->tables[i];
+        rows += t->n_rows;
+        if (rows > LIMIT_ROWS)
+            return ERR_LIMIT;
+        enum err e = table_fits(t);
+        if (e)
+            return e;
+        for (uint32_t k = 0; k < t->n_rows; k++)
+            assert_row(t, &t->rows[k]);
+    }
+    return ERR_OK;
+}
+
+enum err codec_segment_encode(const struct segment *s, struct buf *out)
+{
+    enum err e = segment_fits(s);
+    if (e)
+        return e;
+    struct arena a = {0};
+    Tonle__Segment m = TONLE__SEGMENT__INIT;
+    Tonle__TableChanges *t = arena_alloc(&a, s->n_tables * sizeof *t);
+    m.scope = (char *)s->scope;
+    m.n_table = s->n_tables;
+    m.table = arena_alloc(&a, s->n_tables * sizeof *m.table);
+    for (uint32_t i = 0; i < s->n_tables; i++) {
+        m.table[i] = &t[i];
+        put_table(&a, &s->tables[i], &t[i]);
+    }
+    size_t before = out->len;
+    codec_pack(&m.base, out);
+    arena_fini(&a);
+    if (out->len - before <= LIMIT_SEGMENT_RAW_BYTES)
+        return ERR_OK;
+    out->len = before;
+    return ERR_LIMIT;
+}
+
+/* --- decode --- */
+
+struct form {
+    enum change_kind kind;
+    const uint64_t *mask;
+    uint32_t n_cells;
+    uint32_t *column; /* shared by its rows */
+};
+
+struct reading {
+    struct arena *a;
+    const Tonle__TableChanges *m;
+    struct table_changes *t;
+    struct form *form;
+    uint32_t not_born; /* rows */
+};
+
+static bool has_column(const struct form *f, uint32_t c)
+{
+    return f->mask[c / 64] >> (c % 64) & 1;
+}
+
+static bool get_form(const struct reading *r, struct form *f, uint32_t kind, const uint64_t *mask)
+{
+    uint32_t columns = r->t->n_columns;
+    if (kind < CHANGE_BORN || kind > CHANGE_DELETE)
+        return false;
+    if (columns % 64 && mask[columns / 64] >> (columns % 64))
+        return false;
+    *f = (struct form){.kind = kind, .mask = mask};
+    for (size_t w = 0; w < WORDS(columns); w++)
+        f->n_cells += (uint32_t)__builtin_popcountll(mask[w]);
+    if (kind == CHANGE_BORN && f->n_cells != columns)
+        return false;
+    f->column = arena_alloc(r->a, f->n_cells * sizeof *f->column);
+    for (uint32_t c = 0, i = 0; c < columns; c++)
+        if (has_column(f, c))
+            f->column[i++] = c;
+    return true;
+}
+
+static enum err get_forms(struct reading *r)
+{
+    const Tonle__TableChanges *m = r->m;
+    size_t words = WORDS(r->t->n_columns);
+    if (m->n_form_kind > m->rows || m->n_form_mask != m->n_form_kind * words)
+        return ERR_MALFORMED;
+    r->form = arena_alloc(r->a, m->n_form_kind * sizeof *r->form);
+    for (size_t i = 0; i < m->n_form_kind; i++)
+        if (!get_form(r, &r->form[i], m->form_kind[i], m->form_mask + i * words))
+            return ERR_MALFORMED;
+    return ERR_OK;
+}
+
+/* Before memory is taken for the rows: the runs name forms, and add up to the rows. */
+static bool runs_fit(const struct reading *r)
+{
+    const Tonle__TableChanges *m = r->m;
+    uint64_t rows = 0;
+    if (m->n_run_form != m->n_run_rows)
+        return false;
+    for (size_t i = 0; i < m->n_run_form; i++) {
+        bool joins = i && m->run_form[i] == m->run_form[i - 1];
+        if (m->run_form[i] >= m->n_form_kind || m->run_rows[i] == 0 || joins)
+            return false;
+        rows += m->run_rows[i];
+    }
+    return rows == m->rows;
+}
+
+/* n_cells of a row is 0 until get_values counts them in. */
+static void get_rows(struct reading *r, struct dot dot)
+{
+    struct table_changes *t = r->t;
+    size_t cells = 0;
+    for (size_t i = 0; i < r->m->n_run_form; i++)
+        cells += (size_t)r->m->run_rows[i] * r->form[r->m->run_form[i]].n_cells;
+    struct value *value = arena_alloc(r->a, cells * sizeof *value);
+    t->rows = arena_alloc(r->a, t->n_rows * sizeof *t->rows);
+    struct row_change *row = t->rows;
+    for (size_t i = 0; i < r->m->n_run_form; i++) {
+        const struct form *f = &r->form[r->m->run_form[i]];
+        r->not_born += f->kind == CHANGE_BORN ? 0 : r->m->run_rows[i];
+        for (uint32_t k = 0; k < r->m->run_rows[i]; k++, row++) {
+            row->kind = f->kind;
+            row->birth = f->kind == CHANGE_BORN ? dot : (struct dot){0};
+            row->column = f->column;
+            row->value = value;
+            value += f->n_cells;
+        }
+    }
+}
+
+static enum err get_births(const struct reading *r)
+{
+    const Tonle__TableChanges *m = r->m;
+    if (m->n_birth_site != m->n_birth_row || m->n_birth_seq != m->n_birth_row)
+        return ERR_MALFORMED;
+    for (size_t i = 0; i < m->n_birth_row; i++) {
+        uint32_t row = m->birth_row[i];
+        bool ascends = i == 0 || row > m->birth_row[i - 1];
+        if (!ascends || row >= r->t->n_rows || r->t->rows[row].kind == CHANGE_BORN)
+            return ERR_MALFORMED;
+        if (m->birth_site[i] == 0 || m->birth_seq[i] == 0)
+            return ERR_MALFORMED;
+        r->t->rows[row].birth = (struct dot){m->birth_site[i], m->birth_seq[i]};
+    }
+    return ERR_OK;
+}
+
+static size_t column_rows(const struct reading *r, uint32_t c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->m->n_run_form; i++)
+        if (has_column(&r->form[r->m->run_form[i]], c))
+            n += r->m->run_rows[i];
+    return n;
+}
+
+static enum err get_values(const struct reading *r, uint32_t c)
+{
+    struct column_reader in;
+    enum err e = column_open(&in, r->m->value[c], column_rows(r, c));
+    if (e)
+        return e;
+    struct row_change *row = r->t->rows;
+    for (size_t i = 0; i < r->m->n_run_form; i++) {
+        uint32_t n = r->m->run_rows[i];
+        if (!has_column(&r->form[r->m->run_form[i]], c)) {
+            row += n;
+            continue;
+        }
+        for (; n; n--, row++)
+            ((struct value *)row->value)[row->n_cells++] = column_next(&in);
+    }
+    return ERR_OK;
+}
+
+/* The key of a born row is in its values, of another in the key's own columns. */
+static enum err get_keys(const struct reading *r)
+{
+    struct table_changes *t = r->t;
+    struct value *key = arena_alloc(r->a, (size_t)t->n_rows * t->n_key * sizeof *key);
+    if (r->m->n_key_value != (r->not_born ? t->n_key : 0))
+        return ERR_MALFORMED;
+    for (uint32_t i = 0; i < t->n_rows; i++)
+        t->rows[i].key = key + (size_t)i * t->n_key;
+    for (uint32_t k = 0; k < t->n_key; k++) {
+        struct column_reader in;
+        enum err e = r->not_born ? column_open(&in, r->m->key_value[k], r->not_born) : ERR_OK;
+        if (e)
+            return e;
+        for (uint32_t i = 0; i < t->n_rows; i++) {
+            bool born = t->rows[i].kind == CHANGE_BORN;
+            key[(size_t)i * t->n_key + k] = born ? t->rows[i].value[t->key[k]] : column_next(&in);
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err get_table(struct arena *a, const Tonle__TableChanges *m, struct dot dot,
+                          struct table_changes *t)
+{
+    struct reading r = {.a = a, .m = m, .t = t};
+    if (m->n_column > LIMIT_COLUMNS || m->n_key > LIMIT_KEY_COLUMNS || m->rows > LIMIT_ROWS)
+        return ERR_LIMIT;
+    *t = (struct table_changes){.table = m->table,
+                                .n_columns = (uint32_t)m->n_column,
+                                .columns = (const char **)m->column,
+                                .n_key = (uint32_t)m->n_key,
+                                .key = m->key,
+                                .n_rows = m->rows};
+    enum err e = names_fit(t);
+    if (e || (e = get_forms(&r)))
+        return e;
+    if (!runs_fit(&r) || m->n_value != m->n_column)
+        return ERR_MALFORMED;
+    get_rows(&r, dot);
+    e = get_births(&r);
+    for (uint32_t c = 0; !e && c < t->n_columns; c++)
+        e = get_values(&r, c);
+    if (!e)
+        e = get_keys(&r);
+    return e ? e : table_fits(t);
+}
+
+enum err codec_segment_decode(struct arena *a, const void *p, size_t len, struct dot dot,
+                              struct segment *s)
+{
+    Tonle__Segment *m;
+    uint64_t rows = 0;
+    if (len > LIMIT_SEGMENT_RAW_BYTES)
+        return ERR_LIMIT;
+    enum err e = codec_unpack(a, &tonle__segment__descriptor, (struct bytes){p, len},
+                              CODEC_SEGMENT_MEMORY, &m);
+    if (e)
+        return e;
+    for (size_t i = 0; i < m->n_table && rows <= LIMIT_ROWS; i++)
+        rows += m->table[i]->rows;
+    if (m->n_table > LIMIT_TABLES || rows > LIMIT_ROWS || !codec_label_ok(m->scope))
+        return ERR_LIMIT;
+    *s = (struct segment){.scope = m->scope, .n_tables = (uint32_t)m->n_table};
+    s->tables = arena_alloc(a, m->n_table * sizeof *s->tables);
+    for (size_t i = 0; !e && i < m->n_table; i++)
+        e = get_table(a, m->table[i], dot, &s->tables[i]);
+    return e;
+}
