@@ -63,7 +63,10 @@ struct store {
     struct arena identity_arena;
     struct store_state state;
     int64_t data_version; /* of the last store_changed */
-    int64_t state_version;/* data_version at which `state` was read; -1: read again */
+    int64_t state_version;/* tonle_meta `rev` at which `state` was read; -1: read again */
+    struct arena state_arena;
+    bool counts_stale;    /* held and conflicts_open are counted when asked for */
+    int changes_before;   /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
     uint32_t n_fks;
@@ -93,6 +96,9 @@ struct value store_column(struct arena *a, sqlite3_stmt *q, int i);   /* copied 
 uint64_t store_column_u64(sqlite3_stmt *q, int i);
 const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i); /* "" for NULL */
 struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i);
+enum err state_commit(struct store *s) MUST_CHECK;
+/* Re-reads s->state when another connection committed or we rolled back. */
+enum err state_refresh(struct store *s) MUST_CHECK;
 /* PRAGMA data_version / schema_version and the like. */
 int64_t store_pragma(struct store *s, const char *sql);
 
@@ -118,6 +124,7 @@ enum err capture_temp_triggers(struct store *s) MUST_CHECK; /* TEMP copies of lo
 /* ---- store_collect.c */
 /* Values of all replicated columns of a row that the last store_collect reports as deleted, as they were
  * after its updates; NULL when unknown. Indices into segments[0].tables and .rows. */
+void collect_release(struct store *s); /* frees s->collected */
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index);
 
 /* ---- store_row.c: records, claims, rows of the application's tables */

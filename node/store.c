@@ -1,0 +1,376 @@
+#include "node/store_int.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- statement cache: SQL text -> prepared statement, open addressing ---- */
+
+struct stmt_slot {
+    char *sql;
+    sqlite3_stmt *q;
+};
+struct stmt_cache {
+    struct stmt_slot *slot;
+    size_t cap; /* a power of two */
+    size_t n;
+};
+
+static struct stmt_slot *stmt_find(struct stmt_cache *c, const char *sql)
+{
+    size_t i = (size_t)bytes_hash(VALUE_HASH_SEED, sql, strlen(sql)) & (c->cap - 1);
+    while (c->slot[i].sql && strcmp(c->slot[i].sql, sql) != 0)
+        i = (i + 1) & (c->cap - 1);
+    return &c->slot[i];
+}
+
+static void stmt_grow(struct stmt_cache *c)
+{
+    struct stmt_cache bigger = {.cap = c->cap ? c->cap * 2 : 256, .n = c->n};
+    bigger.slot = mem_alloc(bigger.cap * sizeof *bigger.slot);
+    for (size_t i = 0; i < c->cap; i++) {
+        if (c->slot[i].sql)
+            *stmt_find(&bigger, c->slot[i].sql) = c->slot[i];
+    }
+    mem_free(c->slot);
+    *c = bigger;
+}
+
+static void stmt_clear(struct stmt_cache *c)
+{
+    for (size_t i = 0; i < c->cap; i++) {
+        sqlite3_finalize(c->slot[i].q);
+        mem_free(c->slot[i].sql);
+    }
+    mem_free(c->slot);
+    *c = (struct stmt_cache){0};
+}
+
+sqlite3_stmt *store_stmt(struct store *s, const char *sql)
+{
+    struct stmt_cache *c = s->stmts;
+    if (c->n * 2 >= c->cap)
+        stmt_grow(c);
+    struct stmt_slot *slot = stmt_find(c, sql);
+    if (!slot->sql) {
+        sqlite3_stmt *q = NULL;
+        if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, NULL) != SQLITE_OK) {
+            snprintf(s->message, sizeof s->message, "%s", sqlite3_errmsg(s->db));
+            return NULL;
+        }
+        slot->sql = mem_strdup(sql);
+        slot->q = q;
+        c->n++;
+    }
+    sqlite3_reset(slot->q);
+    sqlite3_clear_bindings(slot->q);
+    return slot->q;
+}
+
+/* ---- errors ---- */
+
+enum err store_fail(struct store *s, enum err e, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(s->message, sizeof s->message, fmt, ap);
+    va_end(ap);
+    return e;
+}
+
+static enum err translate(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return ERR_OK;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ERR_BUSY;
+    case SQLITE_CONSTRAINT:
+        return ERR_CONSTRAINT;
+    case SQLITE_FULL:
+        return ERR_FULL;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ERR_CORRUPT;
+    case SQLITE_TOOBIG:
+        return ERR_LIMIT;
+    case SQLITE_SCHEMA:
+    case SQLITE_ERROR:
+    case SQLITE_MISMATCH:
+        return ERR_SCHEMA;
+    default:
+        return ERR_IO;
+    }
+}
+
+enum err store_error(struct store *s, int rc)
+{
+    enum err e = translate(rc);
+    if (e != ERR_OK)
+        snprintf(s->message, sizeof s->message, "%s (SQLite %d)", sqlite3_errmsg(s->db), rc);
+    return e;
+}
+
+const char *store_message(const struct store *s)
+{
+    return s->message;
+}
+
+/* ---- running statements ---- */
+
+enum err store_exec(struct store *s, const char *sql)
+{
+    return store_error(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
+}
+
+enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
+{
+    *row = false;
+    if (!q)
+        return ERR_SCHEMA; /* store_stmt left the message */
+    int rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW) {
+        *row = true;
+        return ERR_OK;
+    }
+    enum err e = store_error(s, rc);
+    sqlite3_reset(q);
+    return e;
+}
+
+enum err store_run(struct store *s, sqlite3_stmt *q)
+{
+    bool row = false;
+    enum err e = store_step(s, q, &row);
+    if (row)
+        sqlite3_reset(q);
+    return e;
+}
+
+void store_bind(sqlite3_stmt *q, int i, const struct value *v)
+{
+    switch (v->type) {
+    case VALUE_INTEGER:
+        sqlite3_bind_int64(q, i, v->u.i);
+        break;
+    case VALUE_REAL:
+        sqlite3_bind_double(q, i, v->u.r);
+        break;
+    case VALUE_TEXT:
+        sqlite3_bind_text64(q, i, v->len ? v->u.p : "", v->len, SQLITE_STATIC, SQLITE_UTF8);
+        break;
+    case VALUE_BLOB:
+        store_bind_blob(q, i, v->u.p, v->len);
+        break;
+    default:
+        sqlite3_bind_null(q, i);
+    }
+}
+
+void store_bind_blob(sqlite3_stmt *q, int i, const void *p, size_t len)
+{
+    if (len == 0)
+        sqlite3_bind_zeroblob(q, i, 0);
+    else
+        sqlite3_bind_blob64(q, i, p, len, SQLITE_STATIC);
+}
+
+void store_bind_text(sqlite3_stmt *q, int i, const char *text)
+{
+    sqlite3_bind_text(q, i, text, -1, SQLITE_STATIC);
+}
+
+void store_bind_u64(sqlite3_stmt *q, int i, uint64_t v)
+{
+    sqlite3_bind_int64(q, i, (sqlite3_int64)v);
+}
+
+struct value store_column(struct arena *a, sqlite3_stmt *q, int i)
+{
+    int type = sqlite3_column_type(q, i);
+    if (type == SQLITE_INTEGER)
+        return value_integer(sqlite3_column_int64(q, i));
+    if (type == SQLITE_FLOAT)
+        return value_real(sqlite3_column_double(q, i));
+    if (type == SQLITE_NULL)
+        return value_null();
+    const void *p = type == SQLITE_TEXT ? (const void *)sqlite3_column_text(q, i)
+                                        : sqlite3_column_blob(q, i);
+    size_t n = (size_t)sqlite3_column_bytes(q, i);
+    return value_bytes(type == SQLITE_TEXT ? VALUE_TEXT : VALUE_BLOB, arena_copy(a, p, n), n);
+}
+
+uint64_t store_column_u64(sqlite3_stmt *q, int i)
+{
+    return (uint64_t)sqlite3_column_int64(q, i);
+}
+
+const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i)
+{
+    const unsigned char *p = sqlite3_column_text(q, i);
+    return arena_strdup(a, p ? (const char *)p : "");
+}
+
+struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i)
+{
+    const void *p = sqlite3_column_blob(q, i);
+    size_t n = (size_t)sqlite3_column_bytes(q, i);
+    return (struct bytes){arena_copy(a, p, n), n};
+}
+
+int64_t store_pragma(struct store *s, const char *sql)
+{
+    bool row = false;
+    sqlite3_stmt *q = store_stmt(s, sql);
+    if (store_step(s, q, &row) != ERR_OK || !row)
+        return -1;
+    int64_t v = sqlite3_column_int64(q, 0);
+    sqlite3_reset(q);
+    return v;
+}
+
+/* ---- open and close ---- */
+
+/* DESIGN 10: what our connection never does to its neighbours. Triggers are off for good, TEMP triggers
+ * (copies of the application's local ones) still run; foreign keys and REPLACE never delete for us. */
+static enum err configure(struct store *s)
+{
+    sqlite3 *db = s->db;
+    sqlite3_extended_result_codes(db, 1);
+    sqlite3_busy_timeout(db, (int)s->options.busy_ms);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, (int *)NULL);
+    sqlite3_wal_autocheckpoint(db, 0);
+    return store_exec(s, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
+                         "PRAGMA recursive_triggers=OFF; PRAGMA cell_size_check=ON;"
+                         "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;");
+}
+
+enum err store_open(struct store **out, const struct store_options *o, char msg[256])
+{
+    *out = NULL;
+    struct store *s = mem_alloc(sizeof *s);
+    s->options = *o;
+    s->options.path = mem_strdup(o->path);
+    s->options.vfs = o->vfs ? mem_strdup(o->vfs) : NULL;
+    s->stmts = mem_alloc(sizeof *s->stmts);
+    s->data_version = s->state_version = s->schema_cookie = -1;
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (o->create ? SQLITE_OPEN_CREATE : 0);
+    if (o->read_only)
+        flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
+    int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
+    enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
+    bool row = false;
+    sqlite3_stmt *q = NULL;
+    if (e == ERR_OK) { /* the first read tells whether it is a database at all */
+        q = store_stmt(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tonle_meta'");
+        e = q ? store_step(s, q, &row) : store_error(s, sqlite3_errcode(s->db));
+    }
+    if (e != ERR_OK) {
+        snprintf(msg, 256, "%s: %s", o->path, s->db ? sqlite3_errmsg(s->db) : "cannot be opened");
+        if ((rc & 0xff) == SQLITE_CANTOPEN)
+            e = ERR_NOT_FOUND;
+        store_close(s);
+        return e;
+    }
+    sqlite3_reset(q);
+    s->ready = row;
+    if (s->ready && !o->read_only && o->wal_guard) {
+        e = pin_open(s);
+        if (e != ERR_OK) {
+            snprintf(msg, 256, "%s: %.200s", o->path, s->message);
+            store_close(s);
+            return e;
+        }
+    }
+    *out = s;
+    return ERR_OK;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    if (s->in_write || s->in_read)
+        store_rollback(s);
+    pin_close(s);
+    if (s->stmts)
+        stmt_clear(s->stmts);
+    mem_free(s->stmts);
+    collect_release(s);
+    sqlite3_close_v2(s->db);
+    clock_fini(&s->state.clock);
+    clock_fini(&s->state.stable);
+    arena_fini(&s->identity_arena);
+    arena_fini(&s->state_arena);
+    arena_fini(&s->schema_arena);
+    mem_free((void *)s->options.path);
+    mem_free((void *)s->options.vfs);
+    mem_free(s);
+}
+
+bool store_changed(struct store *s)
+{
+    int64_t v = store_pragma(s, "PRAGMA data_version");
+    if (v == s->data_version)
+        return false;
+    s->data_version = v;
+    return true;
+}
+
+/* ---- transactions ---- */
+
+enum err store_begin(struct store *s)
+{
+    enum err e = store_exec(s, "BEGIN IMMEDIATE");
+    if (e != ERR_OK)
+        return e;
+    s->in_write = true;
+    s->changes_before = sqlite3_total_changes(s->db);
+    (void)store_changed(s);
+    return s->ready ? state_refresh(s) : ERR_OK;
+}
+
+enum err store_begin_read(struct store *s)
+{
+    enum err e = store_exec(s, "BEGIN");
+    if (e != ERR_OK)
+        return e;
+    s->in_read = true;
+    (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
+    (void)store_changed(s);
+    return s->ready ? state_refresh(s) : ERR_OK;
+}
+
+enum err store_commit(struct store *s)
+{
+    bool wrote = s->in_write && sqlite3_total_changes(s->db) != s->changes_before;
+    enum err e = wrote && s->ready ? state_commit(s) : ERR_OK;
+    if (e == ERR_OK)
+        e = store_exec(s, "COMMIT");
+    if (e != ERR_OK) {
+        char keep[sizeof s->message];
+        memcpy(keep, s->message, sizeof keep);
+        store_rollback(s);
+        memcpy(s->message, keep, sizeof keep);
+        return e;
+    }
+    s->in_write = s->in_read = false;
+    if (wrote)
+        pin_after_commit(s);
+    return ERR_OK;
+}
+
+void store_rollback(struct store *s)
+{
+    if (!sqlite3_get_autocommit(s->db))
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    s->in_write = s->in_read = false;
+    s->ready = s->ready && store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 1;
+    s->state_version = -1; /* what was changed in memory did not happen */
+    s->schema_cookie = -1;
+}
