@@ -1,4 +1,4 @@
-#include "node/store_int.h"
+#include "node/store_part.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -45,7 +45,7 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
                                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_u64(q, 1, kind);
     store_bind_text(q, 2, source);
     store_bind_u64(q, 3, dot.site);
@@ -84,7 +84,7 @@ static enum err look_near(struct store *s, enum direction dir, const char *not_f
     sqlite3_stmt *q = store_stmt(
         s, "SELECT pos, kind, source FROM tonle_journal WHERE pos > ?1 ORDER BY pos LIMIT ?2");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_u64(q, 1, after);
     store_bind_u64(q, 2, NEAR_ROWS);
     for (int seen = 0;; seen++) {
@@ -113,7 +113,7 @@ static enum err seek_edge(struct store *s, const char *sql, const char *not_from
 {
     sqlite3_stmt *q = store_stmt(s, sql);
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_text(q, 1, not_from);
     store_bind_u64(q, 2, after);
     bool row;
@@ -161,7 +161,7 @@ enum err store_journal_next(struct store *s, struct arena *a, enum direction dir
     sqlite3_stmt *q = store_stmt(
         s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal WHERE pos = ?1");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_u64(q, 1, pos);
     return read_item(s, a, q, out);
 }
@@ -178,7 +178,7 @@ enum err store_journal_backlog(struct store *s, enum direction dir, const char *
         return e;
     sqlite3_stmt *q = store_stmt(s, backlog_sql[dir]);
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_text(q, 1, not_from);
     store_bind_u64(q, 2, after);
     bool row;
@@ -201,7 +201,7 @@ enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, st
         store_stmt(s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal"
                       " WHERE kind = 1 AND site = ?1 AND seq = ?2");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_u64(q, 1, dot.site);
     store_bind_u64(q, 2, dot.seq);
     return read_item(s, a, q, out);
@@ -213,7 +213,7 @@ enum err store_peer_get(struct store *s, const char *node, struct peer_record *o
     sqlite3_stmt *q = store_stmt(
         s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_text(q, 1, node);
     bool row;
     enum err e = store_step(s, q, &row);
@@ -232,7 +232,7 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_peer(node, received_pos) VALUES(?1, ?2)"
                                     " ON CONFLICT(node) DO UPDATE SET received_pos = ?2");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
     return store_run(s, q);
@@ -245,7 +245,7 @@ enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint6
         store_stmt(s, "INSERT INTO tonle_peer(node, acked_pos, contact_ms) VALUES(?1, ?2, ?3)"
                       " ON CONFLICT(node) DO UPDATE SET acked_pos = ?2, contact_ms = ?3");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
     store_bind_u64(q, 3, contact_ms);
@@ -257,18 +257,6 @@ enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint6
     " coalesce(c.hlc, 0) FROM tonle_site s LEFT JOIN tonle_node n ON n.name = s.node"              \
     " LEFT JOIN tonle_clock c ON c.site = s.number"
 
-static bool hex_key(const char *text, uint8_t *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        unsigned v;
-        if (text[2 * i] == '\0' || text[2 * i + 1] == '\0' ||
-            strspn(text + 2 * i, "0123456789abcdef") < 2 || sscanf(text + 2 * i, "%2x", &v) != 1)
-            return false;
-        out[i] = (uint8_t)v;
-    }
-    return text[2 * n] == '\0';
-}
-
 static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, struct site_record *r)
 {
     *r = (struct site_record){.site = store_column_u64(q, 0),
@@ -276,7 +264,7 @@ static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
                               .unit = store_column_text(a, q, 2),
                               .seq = store_column_u64(q, 4),
                               .hlc = store_column_u64(q, 6)};
-    if (!hex_key(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
+    if (!part_unhex(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
         return store_fail(s, ERR_CORRUPT, "tonle_site: the signing key of site %016llx is not %zu hex digits",
                           (unsigned long long)r->site, 2 * sizeof r->sign_key);
     struct bytes hash = store_column_bytes(a, q, 5);
@@ -289,7 +277,7 @@ enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct 
 {
     sqlite3_stmt *q = store_stmt(s, SITE_SQL " WHERE s.site = ?1");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     char name[17];
     snprintf(name, sizeof name, "%016llx", (unsigned long long)site);
     store_bind_text(q, 1, name);
@@ -308,7 +296,7 @@ enum err store_site_list(struct store *s, struct arena *a, struct site_record **
 {
     sqlite3_stmt *q = store_stmt(s, SITE_SQL " ORDER BY s.node, s.site");
     if (q == NULL)
-        return ERR_IO;
+        return part_stmt_error(s);
     struct site_record *list = NULL;
     size_t count = 0, cap = 0;
     enum err e;

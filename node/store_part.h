@@ -15,19 +15,17 @@ enum err part_stmt_error(struct store *s) MUST_CHECK;
 /* Statements on a published table; `values` are its n_columns replicated columns in charter order. A
  * refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table as it was. */
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values) MUST_CHECK;
-/* Sets the columns of the mask only. */
-enum err part_update(struct store *s, const struct table_schema *t, const void *key, size_t key_len,
-                     const uint64_t *mask, const struct value *values) MUST_CHECK;
+/* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
+enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
+                     const struct value *values) MUST_CHECK;
 enum err part_delete(struct store *s, const struct table_schema *t, const void *key, size_t key_len) MUST_CHECK;
 /* Binds a key's values to parameters first, first + 1... ERR_MALFORMED when they are not a key of t. The
  * key's bytes must live until the statement is reset. */
 enum err part_bind_key(struct store *s, sqlite3_stmt *q, int first, const struct table_schema *t,
                        const void *key, size_t key_len) MUST_CHECK;
 
-/* Column masks: LIMIT_COLUMNS bits. */
-#define PART_MASK_WORDS 4
-bool part_differs(const struct table_schema *t, const struct value *a, const struct value *b,
-                  uint64_t mask[PART_MASK_WORDS]); /* the columns that differ; false when none */
+/* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63 on. */
+uint64_t part_mask(const struct table_schema *t, const struct value *old, const struct value *values);
 
 /* Lower-case hex text of n bytes; "" for all zeroes. */
 const char *part_hex(struct arena *a, const uint8_t *p, size_t n);
