@@ -16,17 +16,14 @@
  *     value                       a Column for each column: the values of the rows whose form has it
  *
  * A bulk insert costs one form, one run and its values; its keys are in its values. Column is in
- * codec_column.c. The encoder writes one changeset in exactly one way.
+ * codec_column.c, the reading of all this in codec_changeset_read.c. The encoder writes one changeset in exactly one way.
  */
 #include "protocol/codec_internal.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define WORDS(columns) (((columns) + 63) / 64)
-#define MAX_WORDS WORDS(LIMIT_COLUMNS)
-
-/* --- encode --- */
+#define MAX_WORDS MASK_WORDS(LIMIT_COLUMNS)
 
 struct forms { /* distinct (kind, mask), found by a hash of them */
     uint32_t *kind;
@@ -73,7 +70,7 @@ static void mask_of(const struct row_change *r, uint64_t mask[MAX_WORDS])
 static void put_forms(struct arena *a, const struct table_changes *t, Tonle__TableChanges *m)
 {
     uint64_t mask[MAX_WORDS];
-    struct forms f = forms_new(a, t->n_rows, WORDS(t->n_columns));
+    struct forms f = forms_new(a, t->n_rows, MASK_WORDS(t->n_columns));
     m->run_form = arena_alloc(a, t->n_rows * sizeof *m->run_form);
     m->run_rows = arena_alloc(a, t->n_rows * sizeof *m->run_rows);
     size_t runs = 0;
@@ -169,9 +166,8 @@ static void put_table(struct arena *a, const struct table_changes *t, Tonle__Tab
     put_values(a, t, scratch, m);
 }
 
-/* --- limits, the same for what is written and what was read --- */
-
-static enum err names_fit(const struct table_changes *t)
+/* Limits that hold for what is written as for what was read. */
+enum err table_names_fit(const struct table_changes *t)
 {
     if (t->n_columns > LIMIT_COLUMNS || t->n_key > LIMIT_KEY_COLUMNS)
         return ERR_LIMIT;
@@ -212,10 +208,10 @@ static enum err row_fits(const struct table_changes *t, const struct row_change 
     return key->len > LIMIT_KEY_BYTES ? ERR_LIMIT : ERR_OK;
 }
 
-static enum err table_fits(const struct table_changes *t)
+enum err table_rows_fit(const struct table_changes *t)
 {
     struct buf key = {0};
-    enum err e = names_fit(t);
+    enum err e = ERR_OK;
     for (uint32_t i = 0; !e && i < t->n_rows; i++)
         e = row_fits(t, &t->rows[i], &key);
     buf_fini(&key);
@@ -243,8 +239,8 @@ static enum err segment_fits(const struct segment *s)
         rows += t->n_rows;
         if (rows > LIMIT_ROWS)
             return ERR_LIMIT;
-        enum err e = table_fits(t);
-        if (e)
+        enum err e = table_names_fit(t);
+        if (e || (e = table_rows_fit(t)))
             return e;
         for (uint32_t k = 0; k < t->n_rows; k++)
             assert_row(t, &t->rows[k]);
@@ -274,212 +270,4 @@ enum err codec_segment_encode(const struct segment *s, struct buf *out)
         return ERR_OK;
     out->len = before;
     return ERR_LIMIT;
-}
-
-/* --- decode --- */
-
-struct form {
-    enum change_kind kind;
-    const uint64_t *mask;
-    uint32_t n_cells;
-    uint32_t *column; /* shared by its rows */
-};
-
-struct reading {
-    struct arena *a;
-    const Tonle__TableChanges *m;
-    struct table_changes *t;
-    struct form *form;
-    uint32_t not_born; /* rows */
-};
-
-static bool has_column(const struct form *f, uint32_t c)
-{
-    return f->mask[c / 64] >> (c % 64) & 1;
-}
-
-static bool get_form(const struct reading *r, struct form *f, uint32_t kind, const uint64_t *mask)
-{
-    uint32_t columns = r->t->n_columns;
-    if (kind < CHANGE_BORN || kind > CHANGE_DELETE)
-        return false;
-    if (columns % 64 && mask[columns / 64] >> (columns % 64))
-        return false;
-    *f = (struct form){.kind = kind, .mask = mask};
-    for (size_t w = 0; w < WORDS(columns); w++)
-        f->n_cells += (uint32_t)__builtin_popcountll(mask[w]);
-    if (kind == CHANGE_BORN && f->n_cells != columns)
-        return false;
-    f->column = arena_alloc(r->a, f->n_cells * sizeof *f->column);
-    for (uint32_t c = 0, i = 0; c < columns; c++)
-        if (has_column(f, c))
-            f->column[i++] = c;
-    return true;
-}
-
-static enum err get_forms(struct reading *r)
-{
-    const Tonle__TableChanges *m = r->m;
-    size_t words = WORDS(r->t->n_columns);
-    if (m->n_form_kind > m->rows || m->n_form_mask != m->n_form_kind * words)
-        return ERR_MALFORMED;
-    r->form = arena_alloc(r->a, m->n_form_kind * sizeof *r->form);
-    for (size_t i = 0; i < m->n_form_kind; i++)
-        if (!get_form(r, &r->form[i], m->form_kind[i], m->form_mask + i * words))
-            return ERR_MALFORMED;
-    return ERR_OK;
-}
-
-/* Before memory is taken for the rows: the runs name forms, and add up to the rows. */
-static bool runs_fit(const struct reading *r)
-{
-    const Tonle__TableChanges *m = r->m;
-    uint64_t rows = 0;
-    if (m->n_run_form != m->n_run_rows)
-        return false;
-    for (size_t i = 0; i < m->n_run_form; i++) {
-        bool joins = i && m->run_form[i] == m->run_form[i - 1];
-        if (m->run_form[i] >= m->n_form_kind || m->run_rows[i] == 0 || joins)
-            return false;
-        rows += m->run_rows[i];
-    }
-    return rows == m->rows;
-}
-
-/* n_cells of a row is 0 until get_values counts them in. */
-static void get_rows(struct reading *r, struct dot dot)
-{
-    struct table_changes *t = r->t;
-    size_t cells = 0;
-    for (size_t i = 0; i < r->m->n_run_form; i++)
-        cells += (size_t)r->m->run_rows[i] * r->form[r->m->run_form[i]].n_cells;
-    struct value *value = arena_alloc(r->a, cells * sizeof *value);
-    t->rows = arena_alloc(r->a, t->n_rows * sizeof *t->rows);
-    struct row_change *row = t->rows;
-    for (size_t i = 0; i < r->m->n_run_form; i++) {
-        const struct form *f = &r->form[r->m->run_form[i]];
-        r->not_born += f->kind == CHANGE_BORN ? 0 : r->m->run_rows[i];
-        for (uint32_t k = 0; k < r->m->run_rows[i]; k++, row++) {
-            row->kind = f->kind;
-            row->birth = f->kind == CHANGE_BORN ? dot : (struct dot){0};
-            row->column = f->column;
-            row->value = value;
-            value += f->n_cells;
-        }
-    }
-}
-
-static enum err get_births(const struct reading *r)
-{
-    const Tonle__TableChanges *m = r->m;
-    if (m->n_birth_site != m->n_birth_row || m->n_birth_seq != m->n_birth_row)
-        return ERR_MALFORMED;
-    for (size_t i = 0; i < m->n_birth_row; i++) {
-        uint32_t row = m->birth_row[i];
-        bool ascends = i == 0 || row > m->birth_row[i - 1];
-        if (!ascends || row >= r->t->n_rows || r->t->rows[row].kind == CHANGE_BORN)
-            return ERR_MALFORMED;
-        if (m->birth_site[i] == 0 || m->birth_seq[i] == 0)
-            return ERR_MALFORMED;
-        r->t->rows[row].birth = (struct dot){m->birth_site[i], m->birth_seq[i]};
-    }
-    return ERR_OK;
-}
-
-static size_t column_rows(const struct reading *r, uint32_t c)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < r->m->n_run_form; i++)
-        if (has_column(&r->form[r->m->run_form[i]], c))
-            n += r->m->run_rows[i];
-    return n;
-}
-
-static enum err get_values(const struct reading *r, uint32_t c)
-{
-    struct column_reader in;
-    enum err e = column_open(&in, r->m->value[c], column_rows(r, c));
-    if (e)
-        return e;
-    struct row_change *row = r->t->rows;
-    for (size_t i = 0; i < r->m->n_run_form; i++) {
-        uint32_t n = r->m->run_rows[i];
-        if (!has_column(&r->form[r->m->run_form[i]], c)) {
-            row += n;
-            continue;
-        }
-        for (; n; n--, row++)
-            ((struct value *)row->value)[row->n_cells++] = column_next(&in);
-    }
-    return ERR_OK;
-}
-
-/* The key of a born row is in its values, of another in the key's own columns. */
-static enum err get_keys(const struct reading *r)
-{
-    struct table_changes *t = r->t;
-    struct value *key = arena_alloc(r->a, (size_t)t->n_rows * t->n_key * sizeof *key);
-    if (r->m->n_key_value != (r->not_born ? t->n_key : 0))
-        return ERR_MALFORMED;
-    for (uint32_t i = 0; i < t->n_rows; i++)
-        t->rows[i].key = key + (size_t)i * t->n_key;
-    for (uint32_t k = 0; k < t->n_key; k++) {
-        struct column_reader in;
-        enum err e = r->not_born ? column_open(&in, r->m->key_value[k], r->not_born) : ERR_OK;
-        if (e)
-            return e;
-        for (uint32_t i = 0; i < t->n_rows; i++) {
-            bool born = t->rows[i].kind == CHANGE_BORN;
-            key[(size_t)i * t->n_key + k] = born ? t->rows[i].value[t->key[k]] : column_next(&in);
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err get_table(struct arena *a, const Tonle__TableChanges *m, struct dot dot,
-                          struct table_changes *t)
-{
-    struct reading r = {.a = a, .m = m, .t = t};
-    if (m->n_column > LIMIT_COLUMNS || m->n_key > LIMIT_KEY_COLUMNS || m->rows > LIMIT_ROWS)
-        return ERR_LIMIT;
-    *t = (struct table_changes){.table = m->table,
-                                .n_columns = (uint32_t)m->n_column,
-                                .columns = (const char **)m->column,
-                                .n_key = (uint32_t)m->n_key,
-                                .key = m->key,
-                                .n_rows = m->rows};
-    enum err e = names_fit(t);
-    if (e || (e = get_forms(&r)))
-        return e;
-    if (!runs_fit(&r) || m->n_value != m->n_column)
-        return ERR_MALFORMED;
-    get_rows(&r, dot);
-    e = get_births(&r);
-    for (uint32_t c = 0; !e && c < t->n_columns; c++)
-        e = get_values(&r, c);
-    if (!e)
-        e = get_keys(&r);
-    return e ? e : table_fits(t);
-}
-
-enum err codec_segment_decode(struct arena *a, const void *p, size_t len, struct dot dot,
-                              struct segment *s)
-{
-    Tonle__Segment *m;
-    uint64_t rows = 0;
-    if (len > LIMIT_SEGMENT_RAW_BYTES)
-        return ERR_LIMIT;
-    enum err e = codec_unpack(a, &tonle__segment__descriptor, (struct bytes){p, len},
-                              CODEC_SEGMENT_MEMORY, &m);
-    if (e)
-        return e;
-    for (size_t i = 0; i < m->n_table && rows <= LIMIT_ROWS; i++)
-        rows += m->table[i]->rows;
-    if (m->n_table > LIMIT_TABLES || rows > LIMIT_ROWS || !codec_label_ok(m->scope))
-        return ERR_LIMIT;
-    *s = (struct segment){.scope = m->scope, .n_tables = (uint32_t)m->n_table};
-    s->tables = arena_alloc(a, m->n_table * sizeof *s->tables);
-    for (size_t i = 0; !e && i < m->n_table; i++)
-        e = get_table(a, m->table[i], dot, &s->tables[i]);
-    return e;
 }

@@ -45,6 +45,11 @@ void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle
 enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
                                 struct digest_reply *r) MUST_CHECK;
 
+/* codec_changeset.c */
+#define MASK_WORDS(columns) (((columns) + 63) / 64)
+enum err table_names_fit(const struct table_changes *t) MUST_CHECK;
+enum err table_rows_fit(const struct table_changes *t) MUST_CHECK;
+
 /* codec_column.c: n values of one column. The reader checks everything when it is opened. */
 struct column_reader {
     const Tonle__Column *column;

@@ -8,6 +8,7 @@
 #define LIMIT_MESSAGE_BYTES (24u << 20)      /* one ZeroMQ message */
 #define LIMIT_CHANGESET_BYTES (16u << 20)    /* one sealed changeset, compressed */
 #define LIMIT_SEGMENT_RAW_BYTES (64u << 20)  /* one segment, decompressed */
+#define LIMIT_CHANGESET_RAW_BYTES (64u << 20) /* all segments of a changeset, decompressed */
 #define LIMIT_SEGMENTS 512u
 #define LIMIT_TABLES 512u                    /* tables in a segment */
 #define LIMIT_COLUMNS 256u                   /* replicated columns of a table */

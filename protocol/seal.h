@@ -31,6 +31,10 @@ void seal_sign(const char *domain, const void *p, size_t len, const uint8_t secr
 enum err seal_verify(const char *domain, const void *p, size_t len, const uint8_t key[SIGN_PUBLIC_BYTES],
                      const uint8_t signature[SIGNATURE_BYTES]) MUST_CHECK;
 void seal_hash(const void *p, size_t len, uint8_t hash[HASH_BYTES]); /* BLAKE2b-256 */
+/* One zstd frame that states its content size, appended to `out`. _decompress requires that the frame is
+ * all of `p` and holds exactly raw_len bytes (limited by the caller first), else ERR_MALFORMED. */
+void seal_compress(const void *p, size_t len, struct buf *out);
+enum err seal_decompress(const void *p, size_t len, size_t raw_len, struct buf *out) MUST_CHECK;
 /* A site is 64 bits of BLAKE2b over the signing key and a random incarnation number; never 0. */
 uint64_t seal_site(const uint8_t key[SIGN_PUBLIC_BYTES], uint64_t incarnation);
 /* The CURVE25519 (ZeroMQ CURVE) key pair of 32 secret bytes: key = X25519(secret, base point). */
