@@ -1,23 +1,10 @@
 #include "node/store_part.h"
 
-#include "protocol/limits.h"
-
 #include <string.h>
 
 enum err part_stmt_error(struct store *s)
 {
     return store_error(s, sqlite3_extended_errcode(s->db));
-}
-
-enum err part_bind_key(struct store *s, sqlite3_stmt *q, int first, const struct table_schema *t,
-                       const void *key, size_t key_len)
-{
-    struct value v[LIMIT_KEY_COLUMNS];
-    if (t->n_key > LIMIT_KEY_COLUMNS || key_decode(key, key_len, v, t->n_key) != ERR_OK)
-        return store_fail(s, ERR_MALFORMED, "%s: these bytes are not a key of the table", t->name);
-    for (uint32_t i = 0; i < t->n_key; i++)
-        store_bind(q, first + (int)i, &v[i]);
-    return ERR_OK;
 }
 
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values)
@@ -74,16 +61,18 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
     return store_run(s, q);
 }
 
-enum err part_delete(struct store *s, const struct table_schema *t, const void *key, size_t key_len)
+enum err part_delete(struct store *s, struct row_key k)
 {
+    struct arena scratch = {0};
     struct buf sql = {0};
-    buf_printf(&sql, "DELETE FROM %s WHERE %s", t->qname, t->key_where);
+    buf_printf(&sql, "DELETE FROM %s WHERE %s", k.t->qname, k.t->key_where);
     sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
-        return part_stmt_error(s);
-    enum err e = part_bind_key(s, q, 1, t, key, key_len);
-    return e == ERR_OK ? store_run(s, q) : e;
+    enum err e = q == NULL ? part_stmt_error(s) : row_bind_key(&scratch, q, k, 1);
+    if (e == ERR_OK)
+        e = store_run(s, q);
+    arena_fini(&scratch);
+    return e;
 }
 
 const char *part_hex(struct arena *a, const uint8_t *p, size_t n)

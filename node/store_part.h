@@ -18,12 +18,7 @@ enum err part_insert(struct store *s, const struct table_schema *t, const struct
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
                      const struct value *values) MUST_CHECK;
-enum err part_delete(struct store *s, const struct table_schema *t, const void *key, size_t key_len) MUST_CHECK;
-/* Binds a key's values to parameters first, first + 1... ERR_MALFORMED when they are not a key of t. The
- * key's bytes must live until the statement is reset. */
-enum err part_bind_key(struct store *s, sqlite3_stmt *q, int first, const struct table_schema *t,
-                       const void *key, size_t key_len) MUST_CHECK;
-
+enum err part_delete(struct store *s, struct row_key k) MUST_CHECK;
 /* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63 on. */
 uint64_t part_mask(const struct table_schema *t, const struct value *old, const struct value *values);
 

@@ -63,7 +63,7 @@ static enum err put(struct store *s, struct arena *a, const char *table,
     struct buf key = {0};
     schema_key_encode(t, values, &key);
     struct value *old = NULL;
-    e = row_read(s, a, t, key.data, key.len, &old);
+    e = row_read(s, a, (struct row_key){t, key.data, key.len}, &old);
     if (e == ERR_OK && old == NULL) {
         e = part_insert(s, t, values);
         if (e == ERR_OK)
