@@ -1,0 +1,58 @@
+/* office.h - the smallest office around the real row, merge and hold code: a clock, four rows of one
+ * table, writes as an application would make them. Every row goes through its record bytes after every
+ * change, as it would between two steps of a node.
+ */
+#ifndef TESTS_PROPERTY_OFFICE_H
+#define TESTS_PROPERTY_OFFICE_H
+
+#include "conflict/hold.h"
+#include "conflict/merge.h"
+#include "tests/property/gen.h"
+
+#define KEYS 4
+#define BIRTHS_MAX 64
+enum { C_KEY, C_LATEST, C_EARLIEST, C_MAX, C_MIN, C_UNIQUE, C_PARENT, COLUMNS };
+extern const struct table_rules office_rules;
+
+struct edit {
+    uint32_t key;
+    struct change ch;
+    struct dot identity; /* the name of the birth meant, even where the change itself names none */
+};
+struct changeset {
+    struct dot dot;
+    uint64_t hlc;
+    struct clock context;
+    uint32_t n;
+    struct edit edit[2];
+};
+
+struct names { /* births of one key that keep their names */
+    struct dot name[BIRTHS_MAX];
+    size_t n;
+};
+
+struct office {
+    struct arena *arena; /* of the whole history */
+    uint64_t site;
+    uint64_t hlc;
+    int skew;
+    struct clock clock;
+    struct clock stable;
+    struct names keep[KEYS];
+    struct row row[KEYS];
+    struct conflict_list met[KEYS];
+};
+
+void office_init(struct office *o, struct arena *arena, uint64_t site, int skew);
+void office_fini(struct office *o);
+/* A local transaction at time t: a changeset, not applied yet; NULL when it would write nothing. */
+struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint64_t *serial);
+/* `by_identity`: for an office that never forgets a name. */
+void office_apply(struct office *o, const struct changeset *cs, bool by_identity);
+/* Forgets what `stable` covers; with `hub`, decides the names that are kept first. */
+void office_forget(struct office *o, const struct clock *stable, const struct names *keep, bool hub);
+/* Which births stand. */
+void office_decide(struct office *o);
+
+#endif

@@ -1,0 +1,283 @@
+/* Full replicas in a random tree, against an oracle that knows every write ever made. */
+#include "tests/property/office.h"
+#include "tests/property/tree.h"
+
+#include <string.h>
+
+#define HISTORIES 3000
+#define CHANGESETS_MAX 200
+
+struct world {
+    uint64_t seed;
+    struct gen g;
+    struct arena arena;
+    struct tree tree;
+    struct office office[OFFICES_MAX];
+    struct changeset *all[CHANGESETS_MAX];
+    size_t n_all;
+    uint64_t serial;
+};
+
+static void deliver(void *context, int to, void *item)
+{
+    struct world *w = context;
+    struct office *o = &w->office[to];
+    struct changeset *cs = item;
+    if (clock_covers(&o->clock, cs->dot))
+        return;
+    CHECK(w->seed, clock_includes(&o->clock, &cs->context));
+    office_apply(o, cs, true);
+    tree_append(&w->tree, to, cs);
+}
+
+static void step(struct world *w, uint64_t t)
+{
+    uint32_t p = gen_below(&w->g, 100);
+    if (p < 40 && w->n_all < CHANGESETS_MAX) {
+        int at = (int)gen_below(&w->g, (uint32_t)w->tree.n);
+        struct changeset *cs = office_write(&w->office[at], &w->g, t, &w->serial);
+        if (!cs)
+            return;
+        w->all[w->n_all++] = cs;
+        deliver(w, at, cs);
+    } else if (p < 50) {
+        tree_toggle_line(&w->tree, &w->g);
+    } else if (p < 53) {
+        tree_change_parent(&w->tree, &w->g);
+    } else {
+        tree_carry(&w->tree, &w->g, 4, deliver, w);
+    }
+}
+
+static void run(struct world *w, uint64_t seed)
+{
+    w->seed = seed;
+    w->g = gen_seeded(seed);
+    tree_init(&w->tree, &w->g, 3, 7);
+    for (int i = 0; i < w->tree.n; i++)
+        office_init(&w->office[i], &w->arena, gen_u64(&w->g), gen_between(&w->g, -5, 5));
+    int steps = gen_between(&w->g, 20, 120);
+    for (int t = 0; t < steps; t++)
+        step(w, (uint64_t)t);
+    tree_heal(&w->tree, deliver, w);
+}
+
+static void finish(struct world *w)
+{
+    for (int i = 0; i < w->tree.n; i++)
+        office_fini(&w->office[i]);
+    tree_fini(&w->tree);
+    arena_fini(&w->arena);
+}
+
+static void put_conflicts(struct buf *b, struct conflict_list *list, uint64_t key)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        char id[33];
+        conflict_id(id, "t", &key, sizeof key, "column", &list->c[i]);
+        buf_printf(b, "%s shows %u of %u, column %u\n", id, list->c[i].shown, list->c[i].n,
+                   list->c[i].column);
+    }
+}
+
+/* Everything an office shows: what stands, what is held and why, what is open. */
+static void describe(struct world *w, struct office *o, struct buf *b)
+{
+    for (uint64_t k = 0; k < KEYS; k++) {
+        struct conflict_list open = {0};
+        for (uint32_t i = 0; i < o->row[k].n_births; i++) {
+            const struct birth *birth = &o->row[k].births[i];
+            buf_printf(b, "birth %llx held '%s' alive %d\n", (unsigned long long)birth->name.site,
+                       hold_reason_name(birth->held), birth_alive(birth, &office_rules));
+            for (uint32_t c = 0; c < COLUMNS; c++)
+                value_encode(b, &birth->values[c]);
+        }
+        row_open_conflicts(&w->arena, &o->row[k], &office_rules, &open);
+        put_conflicts(b, &open, k);
+        row_encode(b, &o->row[k], &office_rules);
+    }
+}
+
+static void check_replicas_agree(struct world *w)
+{
+    struct buf first = {0};
+    describe(w, &w->office[0], &first);
+    for (int i = 1; i < w->tree.n; i++) {
+        struct buf other = {0};
+        describe(w, &w->office[i], &other);
+        CHECK(w->seed, other.len == first.len && memcmp(other.data, first.data, first.len) == 0);
+        buf_fini(&other);
+    }
+    buf_fini(&first);
+}
+
+/* The value that a changeset wrote to one cell of one identity; false when it wrote none. */
+static bool wrote(const struct changeset *cs, uint32_t key, struct dot identity, uint32_t column,
+                  struct version *v)
+{
+    for (uint32_t i = 0; i < cs->n; i++) {
+        const struct edit *e = &cs->edit[i];
+        if (e->key != key || !dot_equal(e->identity, identity))
+            continue;
+        *v = (struct version){.dot = cs->dot, .hlc = cs->hlc};
+        v->value = value_integer(e->ch.kind != CHANGE_DELETE);
+        if (column == COLUMN_EXISTS)
+            return true;
+        for (uint32_t c = 0; c < e->ch.n_cells; c++) {
+            v->value = e->ch.value[c];
+            if (e->ch.column[c] == column)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool is_overwritten(struct world *w, uint32_t key, struct dot identity, uint32_t column,
+                           struct dot dot)
+{
+    struct version v;
+    for (size_t i = 0; i < w->n_all; i++)
+        if (clock_covers(&w->all[i]->context, dot) && wrote(w->all[i], key, identity, column, &v))
+            return true;
+    return false;
+}
+
+static bool is_recorded(struct world *w, uint32_t key, uint32_t column, const struct version *v)
+{
+    for (int i = 0; i < w->tree.n; i++) {
+        const struct conflict_list *met = &w->office[i].met[key];
+        for (size_t j = 0; j < met->n; j++)
+            for (uint32_t s = 0; met->c[j].column == column && s < met->c[j].n; s++)
+                if (dot_equal(met->c[j].v[s].dot, v->dot) &&
+                    value_equal(&met->c[j].v[s].value, &v->value))
+                    return true;
+    }
+    return false;
+}
+
+static bool stands(const struct version *v, uint32_t n, const struct version *x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (dot_equal(v[i].dot, x->dot))
+            return value_equal(&v[i].value, &x->value);
+    return false;
+}
+
+/* One cell against every write to it ever made: its versions are exactly those that no writer had seen,
+ * or under `latest` the last one, the others being on record. */
+static void check_cell(struct world *w, uint32_t key, const struct birth *b, uint32_t column)
+{
+    uint32_t n;
+    uint32_t expected = 0;
+    const struct version *v = birth_cell(&w->arena, b, column, &n);
+    bool latest = policy_of(&office_rules, column) == POLICY_LATEST;
+    for (size_t i = 0; i < w->n_all; i++) {
+        struct version x;
+        if (!wrote(w->all[i], key, b->name, column, &x))
+            continue;
+        if (is_overwritten(w, key, b->name, column, x.dot)) {
+            CHECK(w->seed, !stands(v, n, &x));
+            continue;
+        }
+        expected++;
+        if (!latest)
+            CHECK(w->seed, stands(v, n, &x));
+        else if (column == C_LATEST)
+            CHECK(w->seed, stands(v, n, &x) || is_recorded(w, key, column, &x));
+        if (latest)
+            CHECK(w->seed, version_order(&x, v) <= 0);
+    }
+    CHECK(w->seed, n == (latest ? 1 : expected));
+}
+
+static void check_against_all_writes(struct world *w)
+{
+    size_t births = 0;
+    size_t born = 0;
+    for (uint32_t k = 0; k < KEYS; k++) {
+        const struct row *r = &w->office[0].row[k];
+        for (uint32_t i = 0; i < r->n_births; i++) {
+            for (uint32_t c = 0; c < COLUMNS; c++)
+                check_cell(w, k, &r->births[i], c);
+            check_cell(w, k, &r->births[i], COLUMN_EXISTS);
+            births++;
+        }
+    }
+    for (size_t i = 0; i < w->n_all; i++)
+        for (uint32_t e = 0; e < w->all[i]->n; e++)
+            born += w->all[i]->edit[e].ch.kind == CHANGE_BORN;
+    CHECK(w->seed, births == born);
+}
+
+static const struct changeset *find_changeset(struct world *w, struct dot dot)
+{
+    for (size_t i = 0; i < w->n_all; i++)
+        if (dot_equal(w->all[i]->dot, dot))
+            return w->all[i];
+    CHECK(w->seed, !"a side of a conflict was never written");
+    return NULL;
+}
+
+/* No side of a reported conflict had seen another, and no two sides that differ are left out of it. */
+static void check_exactness(struct world *w, const struct conflict *c)
+{
+    bool differ = false;
+    for (uint32_t i = 0; i < c->n; i++) {
+        for (uint32_t j = 0; j < c->n; j++) {
+            const struct changeset *a = find_changeset(w, c->v[i].dot);
+            CHECK(w->seed, i == j || !clock_covers(&a->context, c->v[j].dot));
+            differ |= !value_equal(&c->v[i].value, &c->v[j].value);
+        }
+    }
+    CHECK(w->seed, differ && c->n >= 2 && c->shown < c->n);
+    CHECK(w->seed, c->open == (policy_of(&office_rules, c->column) != POLICY_LATEST));
+}
+
+static size_t check_reports(struct world *w)
+{
+    size_t reported = 0;
+    for (int i = 0; i < w->tree.n; i++)
+        for (uint32_t k = 0; k < KEYS; k++)
+            for (size_t j = 0; j < w->office[i].met[k].n; j++, reported++)
+                if (w->office[i].met[k].c[j].column != COLUMN_BIRTH)
+                    check_exactness(w, &w->office[i].met[k].c[j]);
+    return reported;
+}
+
+/* After every line has healed all offices hold the same rows, held births, reasons and open conflicts,
+ * to the byte of the record. */
+static void replicas_converge(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < HISTORIES; seed++) {
+        struct world w = {0};
+        run(&w, seed);
+        check_replicas_agree(&w);
+        finish(&w);
+    }
+}
+
+/* Every write stands, was overwritten by one that had seen it, or is in a conflict record with its
+ * value; a conflict is reported only between writes that had not seen each other. */
+static void nothing_is_lost_and_conflicts_are_exact(void **state)
+{
+    size_t reported = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < HISTORIES; seed++) {
+        struct world w = {0};
+        run(&w, HISTORIES + seed);
+        check_against_all_writes(&w);
+        reported += check_reports(&w);
+        finish(&w);
+    }
+    assert_true(reported > HISTORIES); /* the histories do meet conflicts */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replicas_converge),
+        cmocka_unit_test(nothing_is_lost_and_conflicts_are_exact),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
