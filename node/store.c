@@ -303,6 +303,7 @@ void store_close(struct store *s)
     mem_free(s->stmts);
     collect_release(s);
     sqlite3_close_v2(s->db);
+    buf_fini(&s->scratch);
     clock_fini(&s->state.clock);
     clock_fini(&s->state.stable);
     arena_fini(&s->identity_arena);
@@ -331,7 +332,7 @@ enum err store_begin(struct store *s)
         return e;
     s->in_write = true;
     s->changes_before = sqlite3_total_changes(s->db);
-    (void)store_changed(s);
+    s->claims_known = false;
     return s->ready ? state_refresh(s) : ERR_OK;
 }
 
@@ -342,7 +343,6 @@ enum err store_begin_read(struct store *s)
         return e;
     s->in_read = true;
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
-    (void)store_changed(s);
     return s->ready ? state_refresh(s) : ERR_OK;
 }
 

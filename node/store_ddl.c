@@ -15,7 +15,7 @@
  * tonle_claim     values of unique keys (idx = number of the unique index) and foreign references
  *                 (idx = 1000 + number of the foreign key) of living births that do not stand, and unique
  *                 values of dead ones on record; v: canonical bytes
- * tonle_held      living births that do not stand
+ * tonle_held      living births that do not stand; bt, bk: the row in its way (passes 2 and 3)
  * tonle_journal   every item in the order it was sealed or applied here; source '' is our own, otherwise the
  *                 neighbour's node name; kind: enum item_kind
  * tonle_peer      what is durable of each neighbour
@@ -42,7 +42,8 @@ const char store_ddl[] =
     "CREATE TABLE tonle_held(id TEXT PRIMARY KEY, table_name TEXT NOT NULL, key TEXT NOT NULL,"
     " reason TEXT NOT NULL, message TEXT NOT NULL, office TEXT NOT NULL, since_ms INTEGER NOT NULL,"
     " blocked_by TEXT NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL) WITHOUT ROWID;"
+    " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
     "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,"
     " source TEXT NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL, hlc INTEGER NOT NULL,"

@@ -52,6 +52,7 @@ struct table_schema { /* one published table */
     char *key_where;     /* "k1" IS ?1 AND ... with = for keys (never NULL) */
     char *key_order;     /* "k1","k2" */
     char *qname;         /* quoted, main.-qualified */
+    char *read_sql;      /* SELECT all replicated columns by key (?1...); NULL when the table is not here */
 };
 
 struct store {
@@ -66,6 +67,7 @@ struct store {
     int64_t state_version;/* tonle_meta `rev` at which `state` was read; -1: read again */
     struct arena state_arena;
     bool counts_stale;    /* held and conflicts_open are counted when asked for */
+    bool claims_known, claims_any; /* whether tonle_claim holds anything, as of this transaction */
     int changes_before;   /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
@@ -75,7 +77,9 @@ struct store {
     int64_t schema_cookie;     /* PRAGMA schema_version at which they were read */
     struct stmt_cache *stmts;  /* SQL text -> prepared statement */
     void *collected;           /* what the last store_collect consumed (store_collect.c) */
+    bool temp_triggers_stale;  /* some were dropped to take a row out: made anew before the commit */
     void *pin;                 /* WAL guard (store_pin.c) */
+    struct buf scratch;        /* for one statement at a time */
     char message[512];
 };
 
@@ -128,13 +132,40 @@ void collect_release(struct store *s); /* frees s->collected */
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index);
 
 /* ---- store_row.c: records, claims, rows of the application's tables */
-enum err row_load(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct row *out, bool *recorded) MUST_CHECK; /* after forgetting; values not filled in */
-enum err row_save(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct row *r) MUST_CHECK; /* forgets, then writes, replaces or deletes the record and its claims */
+struct row_key { /* one row of one published table */
+    const struct table_schema *t;
+    const uint8_t *key; /* canonical bytes */
+    size_t len;
+};
+/* The record after forgetting; values of the standing birth not filled in. *recorded: there was one. */
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out, bool *recorded) MUST_CHECK;
+/* Forgets, then writes, replaces or deletes the record and its claims. `recorded` as row_load told it. */
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r, bool recorded) MUST_CHECK;
 /* The row in the table: *values (n_columns) or NULL. */
-enum err row_read(struct store *s, struct arena *a, const struct table_schema *t, const void *key, size_t key_len, struct value **values) MUST_CHECK;
+enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values) MUST_CHECK;
+/* Binds the key's values from parameter `first` on. */
+enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first) MUST_CHECK;
+/* The claim of these column values to unique index i: false when it makes none (a NULL, or outside the
+ * partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
+enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i, const struct value *columns, bool *claims, struct value **v, struct bytes *folded) MUST_CHECK;
+/* The canonical bytes of a foreign reference, from the parent's or the child's columns; false with a NULL. */
+bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child, const struct value *columns, struct value **v, struct bytes *folded);
+bool row_any_claims(struct store *s);
+/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be needed. */
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f) MUST_CHECK;
+#define CLAIM_REFERENCE 1000
 
 /* ---- store_apply.c / store_decide.c: shared with load and retry */
 struct work; /* the rows touched by one transaction */
+
+/* ---- store_load.c, for store_apply */
+/* Whether the chunk that holds this key was read when its clock covered `d` already. */
+bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
+/* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta load_pos), forgets
+ * the chunks, clears load_pos and decides the foreign-key holds that waited (load_parents). */
+enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
+/* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended). */
+enum err load_parents(struct store *s, struct arena *a) MUST_CHECK;
 
 /* ---- store_pin.c */
 enum err pin_open(struct store *s) MUST_CHECK;    /* when options.wal_guard, the file is in WAL mode and the library is affected */

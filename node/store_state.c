@@ -161,12 +161,9 @@ enum err state_commit(struct store *s)
 
 const struct store_state *store_state(struct store *s)
 {
-    if (s->ready && !s->in_write && !s->in_read && store_changed(s)) {
-        if (state_refresh(s) != ERR_OK)
-            s->state_version = -1;
-    } else if (s->ready && s->state_version < 0 && state_refresh(s) != ERR_OK) {
+    bool stale = (!s->in_write && !s->in_read) || s->state_version < 0;
+    if (s->ready && stale && state_refresh(s) != ERR_OK)
         s->state_version = -1;
-    }
     if (s->ready && s->counts_stale && read_counts(s) != ERR_OK)
         s->counts_stale = true;
     return &s->state;

@@ -1,0 +1,167 @@
+#include "node/store_work.h"
+
+#include "conflict/hlc.h"
+
+#include <string.h>
+
+/* The conflict record. What `latest` decided is written closed (`auto`) when it is met; what is open is a
+ * pure function of the merged state (row_open_conflicts), and this file makes the table follow it. */
+
+static const char *cell_name(const struct table_schema *t, uint32_t column)
+{
+    if (column == COLUMN_EXISTS)
+        return "exists";
+    return column == COLUMN_BIRTH ? "birth" : t->column[column];
+}
+
+static const char *rule_name(const struct table_schema *t, uint32_t column)
+{
+    if (column == COLUMN_EXISTS)
+        return "update-wins";
+    return column == COLUMN_BIRTH ? "first" : policy_name(policy_of(&t->rules, column));
+}
+
+static enum err save_side(struct work *w, const char *id, const struct version *v, bool shown)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "INSERT OR REPLACE INTO tonle_conflict_side(conflict, site, seq, hlc,"
+                                       " office, unit, value, shown) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
+    if (!q)
+        return ERR_SCHEMA;
+    struct site_name *site = work_site(w, v->dot.site);
+    store_bind_text(q, 1, id);
+    store_bind_u64(q, 2, v->dot.site);
+    store_bind_u64(q, 3, v->dot.seq);
+    store_bind_u64(q, 4, v->hlc);
+    store_bind_text(q, 5, site->node);
+    store_bind_text(q, 6, site->unit);
+    store_bind(q, 7, &v->value);
+    sqlite3_bind_int(q, 8, shown);
+    return store_run(w->s, q);
+}
+
+/* The time of the youngest side: the same at every office. */
+static uint64_t opened_ms(const struct conflict *c)
+{
+    uint64_t hlc = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+        hlc = c->v[i].hlc > hlc ? c->v[i].hlc : hlc;
+    return hlc_ms(hlc);
+}
+
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c, const char *state)
+{
+    const struct table_schema *t = r->k.t;
+    char id[33];
+    conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
+    sqlite3_stmt *q = store_stmt(w->s,
+        "INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, closed_ms,"
+        " successor, t, k, bsite, bseq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,NULL,?9,?10,?11,?12)"
+        " ON CONFLICT(id) DO UPDATE SET state = excluded.state, closed_ms = excluded.closed_ms");
+    if (!q)
+        return ERR_SCHEMA;
+    store_bind_text(q, 1, id);
+    store_bind_text(q, 2, t->name);
+    store_bind_text(q, 3, schema_key_json(w->a, t, r->k.key, r->k.len));
+    store_bind_text(q, 4, cell_name(t, c->column));
+    store_bind_text(q, 5, rule_name(t, c->column));
+    store_bind_text(q, 6, state);
+    store_bind_u64(q, 7, opened_ms(c));
+    if (strcmp(state, "open") != 0)
+        store_bind_u64(q, 8, hlc_ms(w->hlc));
+    sqlite3_bind_int64(q, 9, t->t);
+    store_bind_blob(q, 10, r->k.key, r->k.len);
+    store_bind_u64(q, 11, c->birth.site);
+    store_bind_u64(q, 12, c->birth.seq);
+    enum err e = store_run(w->s, q);
+    for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
+        e = save_side(w, id, &c->v[i], i == c->shown);
+    if (e == ERR_OK && w->report)
+        w->report->conflicts++;
+    return e;
+}
+
+struct open_record {
+    const char *id, *cell;
+    struct dot birth;
+};
+
+static enum err open_records(struct work *w, struct work_row *r, struct open_record **out, size_t *n)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT id, cell, bsite, bseq FROM tonle_conflict"
+                                       " WHERE t = ?1 AND k = ?2 AND state = 'open'");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, r->k.t->t);
+    store_bind_blob(q, 2, r->k.key, r->k.len);
+    size_t cap = 0;
+    *n = 0;
+    *out = NULL;
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(w->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        if (*n == cap) {
+            cap = cap ? cap * 2 : 8;
+            struct open_record *more = arena_alloc(w->a, cap * sizeof *more);
+            if (*n)
+                memcpy(more, *out, *n * sizeof *more);
+            *out = more;
+        }
+        (*out)[(*n)++] = (struct open_record){store_column_text(w->a, q, 0), store_column_text(w->a, q, 1),
+                                              {store_column_u64(q, 2), store_column_u64(q, 3)}};
+    }
+    return e;
+}
+
+/* Superseded by the conflict of the same cell that took its place, or resolved by the write that settled it. */
+static enum err close_record(struct work *w, const struct open_record *old, const char *successor_id)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
+                                       " WHERE id = ?1");
+    if (!q)
+        return ERR_SCHEMA;
+    struct buf dot = {0};
+    buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site, (unsigned long long)w->dot.seq);
+    store_bind_text(q, 1, old->id);
+    store_bind_text(q, 2, successor_id ? "superseded" : "resolved");
+    store_bind_u64(q, 3, hlc_ms(w->hlc));
+    store_bind_text(q, 4, successor_id ? successor_id : buf_str(&dot));
+    enum err e = store_run(w->s, q);
+    buf_fini(&dot);
+    return e;
+}
+
+enum err conflict_reconcile(struct work *w, struct work_row *r)
+{
+    const struct table_schema *t = r->k.t;
+    struct conflict_list now = {0};
+    struct open_record *old;
+    size_t n;
+    row_open_conflicts(w->a, &r->row, &t->rules, &now);
+    enum err e = open_records(w, r, &old, &n);
+    char (*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
+    for (size_t i = 0; i < now.n; i++)
+        conflict_id(id[i], t->name, r->k.key, r->k.len, cell_name(t, now.c[i].column), &now.c[i]);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        const char *successor = NULL;
+        bool still = false;
+        for (size_t j = 0; j < now.n; j++) {
+            still = still || strcmp(id[j], old[i].id) == 0;
+            if (strcmp(cell_name(t, now.c[j].column), old[i].cell) == 0 &&
+                dot_equal(now.c[j].birth, old[i].birth))
+                successor = id[j];
+        }
+        if (!still)
+            e = close_record(w, &old[i], successor);
+    }
+    for (size_t j = 0; e == ERR_OK && j < now.n; j++) {
+        bool known = false;
+        for (size_t i = 0; i < n; i++)
+            known = known || strcmp(id[j], old[i].id) == 0;
+        if (!known)
+            e = conflict_save(w, r, &now.c[j], "open");
+    }
+    return e;
+}

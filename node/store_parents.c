@@ -1,0 +1,232 @@
+#include "node/store_work.h"
+
+#include <string.h>
+
+/* Pass 4: rows whose parent does not stand are held, until nothing changes.
+ *
+ * The answer is the greatest fixpoint (a cycle of references stands), so whatever may come in is put in
+ * first, with its own children in turn, and then what lacks a parent goes out, with its children in turn.
+ * A row held here keeps its claims to unique values (pass 3 does not look at parents).
+ */
+
+static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
+{
+    return &w->s->tables[fk->child] == r->k.t;
+}
+
+static bool is_parent(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
+{
+    return &w->s->tables[fk->parent] == r->k.t;
+}
+
+static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table_schema *t, bool encoded,
+                             struct bytes **out, size_t *n)
+{
+    size_t cap = 0;
+    bool row = true;
+    enum err e = ERR_OK;
+    *out = NULL;
+    *n = 0;
+    while (e == ERR_OK && row) {
+        e = store_step(w->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        if (*n == cap) {
+            size_t bigger = cap ? cap * 2 : 16;
+            struct bytes *more = arena_alloc(w->a, bigger * sizeof *more);
+            if (*n)
+                memcpy(more, *out, *n * sizeof *more);
+            *out = more;
+            cap = bigger;
+        }
+        if (encoded) {
+            (*out)[(*n)++] = store_column_bytes(w->a, q, 0);
+            continue;
+        }
+        struct value *key = arena_alloc(w->a, t->n_key * sizeof *key);
+        for (uint32_t i = 0; i < t->n_key; i++)
+            key[i] = store_column(w->a, q, (int)i);
+        struct buf b = {0};
+        key_encode(&b, key, t->n_key);
+        (*out)[(*n)++] = (struct bytes){arena_copy(w->a, b.data, b.len), b.len};
+        buf_fini(&b);
+    }
+    return e;
+}
+
+static enum err given(struct work *w, const struct foreign_key *fk, const struct value *v, bool *yes)
+{
+    sqlite3_stmt *q = store_stmt(w->s, fk->parent_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t i = 0; i < fk->n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    enum err e = store_step(w->s, q, yes);
+    if (*yes)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* ---- coming in ---- */
+
+static enum err let_in(struct work *w, struct work_row *r)
+{
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        struct birth *b = &r->row.births[i];
+        if (b->held != HOLD_PARENT || r->now)
+            continue;
+        enum put result;
+        char *message = NULL;
+        enum err e = work_put(w, r, work_shown(w, r, b), &result, &message);
+        if (e != ERR_OK)
+            return e;
+        if (result == PUT_OK) {
+            b->held = HOLD_NONE;
+            r->in_table = b->name;
+        } else
+            r->message[1] = message;
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+/* The rows that were held because this row was not there. */
+static enum err let_children_in(struct work *w, struct work_row *r)
+{
+    enum err e = ERR_OK;
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        struct value *v;
+        struct bytes folded, *key;
+        size_t n;
+        if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->now, &v, &folded))
+            continue;
+        const struct table_schema *child = &w->s->tables[fk->child];
+        sqlite3_stmt *q = store_stmt(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
+        if (!q)
+            return ERR_SCHEMA;
+        sqlite3_bind_int64(q, 1, child->t);
+        sqlite3_bind_int64(q, 2, CLAIM_REFERENCE + f);
+        store_bind_blob(q, 3, folded.p, folded.len);
+        e = collect_keys(w, q, child, true, &key, &n);
+        for (size_t i = 0; e == ERR_OK && i < n; i++) {
+            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
+            e = work_load(w, c);
+            if (e == ERR_OK)
+                e = let_in(w, c);
+        }
+    }
+    return e;
+}
+
+static enum err come_in(struct work *w)
+{
+    enum err e = ERR_OK;
+    bool more = row_any_claims(w->s);
+    while (e == ERR_OK && more) { /* a row let in may stand before the one that let it in: go round */
+        more = false;
+        for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+            struct work_row *r = w->row[i];
+            if (!r->now || !r->fk_new || r->let_done)
+                continue;
+            r->let_done = more = true;
+            e = let_children_in(w, r);
+        }
+    }
+    return e;
+}
+
+/* ---- going out ---- */
+
+static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk)
+{
+    struct birth *b = row_standing(&r->row);
+    if (!b || !r->now)
+        return ERR_OK;
+    struct buf m = {0};
+    buf_printf(&m, "the row of %s it refers to does not stand here", w->s->tables[fk->parent].name);
+    r->message[1] = arena_strdup(w->a, buf_str(&m));
+    buf_fini(&m);
+    b->values = r->now;
+    b->held = HOLD_PARENT;
+    return work_take(w, r);
+}
+
+static enum err check_parents(struct work *w, struct work_row *r)
+{
+    enum err e = ERR_OK;
+    for (uint32_t f = 0; e == ERR_OK && r->now && f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        struct value *v;
+        struct bytes folded;
+        bool yes = false;
+        if (!is_child(w, fk, r) || !row_reference(w->a, fk, true, r->now, &v, &folded))
+            continue;
+        e = given(w, fk, v, &yes);
+        if (e == ERR_OK && !yes)
+            e = hold_for_parent(w, r, fk);
+    }
+    return e;
+}
+
+static enum err check_children(struct work *w, struct work_row *r)
+{
+    enum err e = ERR_OK;
+    for (uint32_t f = 0; e == ERR_OK && r->before && f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        struct value *v;
+        struct bytes folded, *key;
+        size_t n;
+        bool yes = false;
+        if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->before, &v, &folded))
+            continue;
+        e = given(w, fk, v, &yes);
+        if (e != ERR_OK || yes)
+            continue;
+        const struct table_schema *child = &w->s->tables[fk->child];
+        sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
+        if (!q)
+            return ERR_SCHEMA;
+        for (uint32_t i = 0; i < fk->n; i++)
+            store_bind(q, (int)i + 1, &v[i]);
+        e = collect_keys(w, q, child, false, &key, &n);
+        for (size_t i = 0; e == ERR_OK && i < n; i++) {
+            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
+            e = work_load(w, c);
+            if (e == ERR_OK)
+                e = hold_for_parent(w, c, fk);
+        }
+    }
+    return e;
+}
+
+enum err work_parents(struct work *w)
+{
+    if (w->s->n_fks == 0)
+        return ERR_OK;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+        if (w->row[i]->retry)
+            e = let_in(w, w->row[i]);
+    }
+    if (e == ERR_OK)
+        e = come_in(w);
+    bool more = true;
+    while (e == ERR_OK && more) {
+        more = false;
+        for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+            struct work_row *r = w->row[i];
+            if (r->fk_new) {
+                r->fk_new = false;
+                more = true;
+                e = check_parents(w, r);
+            }
+            if (e == ERR_OK && r->fk_gone) {
+                r->fk_gone = false;
+                more = true;
+                e = check_children(w, r);
+            }
+        }
+    }
+    return e;
+}

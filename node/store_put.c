@@ -1,0 +1,209 @@
+#include "node/store_work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One row of an application's table: written, taken out, tried.
+ *
+ * OR ABORT overrides an ON CONFLICT clause of the schema (UNIQUE ON CONFLICT REPLACE would evict).
+ * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed. */
+
+static uint32_t table_index(const struct work *w, const struct table_schema *t)
+{
+    return (uint32_t)(t - w->s->tables);
+}
+
+static const char *insert_sql(struct work *w, const struct table_schema *t)
+{
+    const char **slot = &w->insert_sql[table_index(w, t)];
+    if (!*slot) {
+        struct buf b = {0};
+        buf_printf(&b, "INSERT OR ABORT INTO %s(%s) VALUES(", t->qname, t->column_list);
+        for (uint32_t i = 0; i < t->n_columns; i++)
+            buf_printf(&b, "%s?%u", i ? "," : "", i + 1);
+        buf_printf(&b, ")");
+        *slot = arena_strdup(w->a, buf_str(&b));
+        buf_fini(&b);
+    }
+    return *slot;
+}
+
+static const char *delete_sql(struct work *w, const struct table_schema *t)
+{
+    const char **slot = &w->delete_sql[table_index(w, t)];
+    if (!*slot) {
+        struct buf b = {0};
+        buf_printf(&b, "DELETE FROM %s WHERE %s", t->qname, t->key_where);
+        *slot = arena_strdup(w->a, buf_str(&b));
+        buf_fini(&b);
+    }
+    return *slot;
+}
+
+static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r, const struct value *values)
+{
+    const struct table_schema *t = r->k.t;
+    struct buf *b = &w->s->scratch;
+    buf_reset(b);
+    buf_printf(b, "UPDATE OR ABORT %s SET ", t->qname);
+    int n = 0;
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (!value_equal(&r->now[i], &values[i])) {
+            buf_printf(b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]), (int)t->n_key + 1 + n);
+            n++;
+        }
+    }
+    buf_printf(b, " WHERE %s", t->key_where);
+    sqlite3_stmt *q = store_stmt(w->s, buf_str(b));
+    n = 0;
+    for (uint32_t i = 0; q && i < t->n_columns; i++) {
+        if (!value_equal(&r->now[i], &values[i]))
+            store_bind(q, (int)t->n_key + 1 + n++, &values[i]);
+    }
+    return q;
+}
+
+/* A statement's code: a refusal of the row is a result, anything else an error. */
+static enum err judge(struct work *w, int rc, enum put *result, char **message)
+{
+    *result = PUT_OK;
+    if (rc == SQLITE_DONE)
+        return ERR_OK;
+    if (sqlite3_get_autocommit(w->s->db))
+        return store_fail(w->s, ERR_CONSTRAINT, "a trigger rolled the transaction back: %s",
+                          sqlite3_errmsg(w->s->db));
+    *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
+    switch (rc) {
+    case SQLITE_CONSTRAINT_CHECK:
+    case SQLITE_CONSTRAINT_NOTNULL:
+    case SQLITE_CONSTRAINT_DATATYPE:
+        *result = PUT_INVALID;
+        return ERR_OK;
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+        *result = PUT_UNIQUE;
+        return ERR_OK;
+    default:
+        break;
+    }
+    int primary = rc & 0xff;
+    if (primary == SQLITE_CONSTRAINT || primary == SQLITE_ERROR || primary == SQLITE_TOOBIG ||
+        primary == SQLITE_MISMATCH) {
+        *result = PUT_LOCAL;
+        return ERR_OK;
+    }
+    return store_error(w->s, rc);
+}
+
+static enum err run(struct work *w, sqlite3_stmt *q, enum put *result, char **message)
+{
+    if (!q) { /* a function or a collation that only the application has */
+        *result = PUT_LOCAL;
+        *message = arena_strdup(w->a, w->s->message);
+        return ERR_OK;
+    }
+    int rc = sqlite3_step(q);
+    enum err e = judge(w, rc, result, message);
+    sqlite3_reset(q);
+    return e;
+}
+
+static struct value *copy_values(struct work *w, const struct table_schema *t, const struct value *v)
+{
+    return arena_copy(w->a, v, t->n_columns * sizeof *v);
+}
+
+enum err work_put(struct work *w, struct work_row *r, const struct value *values, enum put *result,
+                  char **message)
+{
+    const struct table_schema *t = r->k.t;
+    sqlite3_stmt *q;
+    *result = PUT_OK;
+    if (r->now && work_same(t, r->now, values))
+        return ERR_OK;
+    if (r->now) {
+        q = update_stmt(w, r, values);
+        enum err e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
+        if (e != ERR_OK)
+            return e;
+    } else {
+        q = store_stmt(w->s, insert_sql(w, t));
+        for (uint32_t i = 0; q && i < t->n_columns; i++)
+            store_bind(q, (int)i + 1, &values[i]);
+    }
+    enum err e = run(w, q, result, message);
+    if (e == ERR_OK && *result == PUT_OK) {
+        r->now = copy_values(w, t, values);
+        work_note(w, r);
+    }
+    return e;
+}
+
+/* A BEFORE DELETE trigger that raises would keep a dead row alive here alone: the copies of the
+ * application's triggers stand back for this one statement. */
+static enum err drop_temp_triggers(struct work *w, const struct table_schema *t)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT name FROM sqlite_temp_schema WHERE type = 'trigger'"
+                                       " AND tbl_name = ?1 COLLATE NOCASE");
+    if (!q)
+        return ERR_SCHEMA;
+    struct buf b = {0};
+    store_bind_text(q, 1, t->name);
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(w->s, q, &row);
+        if (e == ERR_OK && row)
+            buf_printf(&b, "DROP TRIGGER temp.%s;",
+                       schema_quote(w->a, store_column_text(w->a, q, 0)));
+    }
+    if (e == ERR_OK)
+        e = store_exec(w->s, buf_str(&b));
+    buf_fini(&b);
+    return e;
+}
+
+enum err work_take(struct work *w, struct work_row *r)
+{
+    if (!r->now)
+        return ERR_OK;
+    enum put result;
+    char *message = NULL;
+    enum err e = ERR_OK;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        sqlite3_stmt *q = store_stmt(w->s, delete_sql(w, r->k.t));
+        if (!q)
+            return ERR_SCHEMA;
+        e = row_bind_key(w->a, q, r->k, 1);
+        if (e == ERR_OK)
+            e = run(w, q, &result, &message);
+        if (e != ERR_OK || result == PUT_OK)
+            break;
+        e = drop_temp_triggers(w, r->k.t);
+        if (e != ERR_OK)
+            return e;
+        w->s->temp_triggers_stale = true;
+    }
+    if (e == ERR_OK && result != PUT_OK)
+        return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name, message);
+    if (e == ERR_OK) {
+        r->now = NULL;
+        work_note(w, r);
+    }
+    return e;
+}
+
+enum err work_probe(struct work *w, struct work_row *r, const struct value *values, bool *valid,
+                    char **message)
+{
+    struct work_row copy = *r;
+    enum put result = PUT_OK;
+    enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
+    if (e == ERR_OK)
+        e = work_put(w, &copy, values, &result, message);
+    if (e == ERR_OK)
+        e = store_exec(w->s, "ROLLBACK TO tonle_probe; RELEASE tonle_probe");
+    *valid = result != PUT_INVALID;
+    return e;
+}

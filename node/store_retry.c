@@ -1,0 +1,104 @@
+#include "node/store_work.h"
+
+/* Deciding again what was decided before: one held row, all of them, or, when the first load has ended,
+ * every row that refers to another. */
+
+static enum err finish(struct work *w, uint32_t *released)
+{
+    struct apply_report report = {0};
+    w->report = &report;
+    enum err e = work_finish(w);
+    *released = report.released;
+    return e;
+}
+
+enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms, uint32_t *released)
+{
+    struct work w;
+    *released = 0;
+    enum err e = schema_load(s);
+    if (e != ERR_OK)
+        return e;
+    if (store_capture_pending(s))
+        return store_fail(s, ERR_BUSY, "local changes are being sealed; try again");
+    work_init(&w, s, a);
+    w.now_ms = now_ms;
+    w.hlc = s->state.hlc;
+    sqlite3_stmt *q = store_stmt(s, id ? "SELECT t, k FROM tonle_held WHERE id = ?1"
+                                       : "SELECT t, k FROM tonle_held");
+    if (!q)
+        return ERR_SCHEMA;
+    if (id)
+        store_bind_text(q, 1, id);
+    bool row = true, any = false;
+    while (e == ERR_OK && row) {
+        e = store_step(s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        any = true;
+        struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0));
+        struct bytes key = store_column_bytes(a, q, 1);
+        if (t && t->exists) {
+            struct work_row *r = work_get(&w, t, key.p, key.len);
+            r->retry = r->slow = r->touched = true;
+        }
+    }
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++)
+        e = work_load(&w, w.row[i]);
+    if (e == ERR_OK && id && !any)
+        return store_fail(s, ERR_NOT_FOUND, "no held row has the id %s; see: tonle held list", id);
+    return e == ERR_OK ? finish(&w, released) : e;
+}
+
+/* Children without a parent in the table, found by one anti-join per foreign key. */
+static enum err orphans(struct store *s, struct work *w, const struct foreign_key *fk)
+{
+    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
+    struct buf sql = {0};
+    buf_printf(&sql, "SELECT ");
+    for (uint32_t i = 0; i < child->n_key; i++)
+        buf_printf(&sql, "%sc.%s", i ? "," : "", schema_quote(w->a, child->column[child->key[i]]));
+    buf_printf(&sql, " FROM %s c WHERE ", child->qname);
+    for (uint32_t i = 0; i < fk->n; i++)
+        buf_printf(&sql, "c.%s IS NOT NULL AND ", schema_quote(w->a, child->column[fk->child_column[i]]));
+    buf_printf(&sql, "NOT EXISTS(SELECT 1 FROM %s p WHERE 1", parent->qname);
+    for (uint32_t i = 0; i < fk->n; i++)
+        buf_printf(&sql, " AND p.%s = c.%s", schema_quote(w->a, parent->column[fk->parent_column[i]]),
+                   schema_quote(w->a, child->column[fk->child_column[i]]));
+    buf_printf(&sql, ")");
+    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    buf_fini(&sql);
+    bool row = true;
+    enum err e = ERR_OK;
+    struct value *key = arena_alloc(w->a, child->n_key * sizeof *key);
+    while (e == ERR_OK && row) {
+        e = store_step(s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        for (uint32_t i = 0; i < child->n_key; i++)
+            key[i] = store_column(w->a, q, (int)i);
+        buf_reset(&s->scratch);
+        key_encode(&s->scratch, key, child->n_key);
+        work_get(w, child, s->scratch.data, s->scratch.len)->fk_new = true;
+    }
+    return e;
+}
+
+enum err load_parents(struct store *s, struct arena *a)
+{
+    struct work w;
+    uint32_t released = 0;
+    enum err e = schema_load(s);
+    if (e != ERR_OK)
+        return e;
+    work_init(&w, s, a);
+    w.check_parents = true;
+    w.hlc = s->state.hlc;
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_fks; i++) {
+        if (s->tables[s->fks[i].child].exists && s->tables[s->fks[i].parent].exists)
+            e = orphans(s, &w, &s->fks[i]);
+    }
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++)
+        e = work_load(&w, w.row[i]);
+    return e == ERR_OK ? finish(&w, &released) : e;
+}

@@ -1,0 +1,320 @@
+#include "node/store_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Records of unsettled rows, the claims of those that do not stand, and rows of the application's tables.
+ *
+ * A record is looked at through the stable clock each time it is read (row_forget), so a stable(mark)
+ * message is in force at once; the bytes are rewritten whenever the row is next touched, or by the sweep. */
+
+enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
+{
+    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
+    enum err e = key_decode(k.key, k.len, v, k.t->n_key);
+    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_key; i++)
+        store_bind(q, first + (int)i, &v[i]);
+    return e;
+}
+
+enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values)
+{
+    *values = NULL;
+    if (!k.t->read_sql)
+        return store_fail(s, ERR_SCHEMA, "table %s is not in this database", k.t->name);
+    sqlite3_stmt *q = store_stmt(s, k.t->read_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    bool row = false;
+    enum err e = row_bind_key(a, q, k, 1);
+    if (e == ERR_OK)
+        e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    *values = arena_alloc(a, k.t->n_columns * sizeof **values);
+    for (uint32_t i = 0; i < k.t->n_columns; i++)
+        (*values)[i] = store_column(a, q, (int)i);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+/* ---- claims ---- */
+
+bool row_any_claims(struct store *s)
+{
+    if (!s->claims_known) {
+        s->claims_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_claim)") == 1;
+        s->claims_known = true;
+    }
+    return s->claims_any;
+}
+
+/* Text as the collation sees it: NOCASE folds ASCII, RTRIM drops trailing spaces. */
+static struct value fold(struct arena *a, const struct value *v, const char *collation)
+{
+    if (v->type != VALUE_TEXT)
+        return *v;
+    struct value out = *v;
+    if (strcmp(collation, "RTRIM") == 0) {
+        while (out.len > 0 && ((const char *)out.u.p)[out.len - 1] == ' ')
+            out.len--;
+    } else if (strcmp(collation, "NOCASE") == 0) {
+        char *p = arena_copy(a, v->u.p, v->len);
+        for (uint32_t i = 0; i < v->len; i++)
+            p[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
+        out.u.p = p;
+    }
+    return out;
+}
+
+enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
+                   const struct value *columns, bool *claims, struct value **v, struct bytes *folded)
+{
+    const struct unique_index *u = &t->unique[i];
+    *claims = false;
+    sqlite3_stmt *q = store_stmt(s, u->claim_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        store_bind(q, (int)c + 1, &columns[c]);
+    bool row = false;
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    *v = arena_alloc(a, u->n * sizeof **v);
+    struct value *f = arena_alloc(a, u->n * sizeof *f);
+    bool null = false;
+    for (uint32_t c = 0; c < u->n; c++) {
+        (*v)[c] = store_column(a, q, (int)c);
+        f[c] = fold(a, &(*v)[c], u->collation[c]);
+        null = null || f[c].type == VALUE_NULL;
+    }
+    sqlite3_reset(q);
+    if (null)
+        return ERR_OK;
+    struct buf b = {0};
+    key_encode(&b, f, u->n);
+    *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
+    buf_fini(&b);
+    *claims = true;
+    return ERR_OK;
+}
+
+bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
+                   const struct value *columns, struct value **v, struct bytes *folded)
+{
+    *v = arena_alloc(a, fk->n * sizeof **v);
+    for (uint32_t i = 0; i < fk->n; i++) {
+        (*v)[i] = columns[of_child ? fk->child_column[i] : fk->parent_column[i]];
+        if ((*v)[i].type == VALUE_NULL)
+            return false;
+    }
+    struct buf b = {0};
+    key_encode(&b, *v, fk->n);
+    *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
+    buf_fini(&b);
+    return true;
+}
+
+static enum err claim_put(struct store *s, struct row_key k, int64_t idx, struct bytes v,
+                          struct dot birth)
+{
+    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_claim(t, idx, v, k, site, seq)"
+                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    sqlite3_bind_int64(q, 2, idx);
+    store_bind_blob(q, 3, v.p, v.len);
+    store_bind_blob(q, 4, k.key, k.len);
+    store_bind_u64(q, 5, birth.site);
+    store_bind_u64(q, 6, birth.seq);
+    s->claims_known = s->claims_any = true;
+    return store_run(s, q);
+}
+
+static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key k,
+                                const struct birth *b)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_unique; i++) {
+        bool claims = false;
+        struct value *v;
+        struct bytes folded;
+        e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
+        if (e == ERR_OK && claims)
+            e = claim_put(s, k, i, folded, b->name);
+    }
+    for (uint32_t i = 0; e == ERR_OK && b->held == HOLD_PARENT && i < s->n_fks; i++) {
+        struct value *v;
+        struct bytes folded;
+        if (&s->tables[s->fks[i].child] == k.t &&
+            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
+            e = claim_put(s, k, CLAIM_REFERENCE + i, folded, b->name);
+    }
+    return e;
+}
+
+/* Births that do not stand claim their unique values: the held ones because they may come in, the dead
+ * ones because the ranks of rows that share a value with them are still needed. */
+static enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
+{
+    enum err e = ERR_OK;
+    if (row_any_claims(s)) {
+        sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2");
+        if (!q)
+            return ERR_SCHEMA;
+        sqlite3_bind_int64(q, 1, k.t->t);
+        store_bind_blob(q, 2, k.key, k.len);
+        e = store_run(s, q);
+    }
+    for (uint32_t i = 0; e == ERR_OK && i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (b->values && (b->held != HOLD_NONE || !birth_alive(b, &k.t->rules)))
+            e = claims_of_birth(s, a, k, b);
+    }
+    return e;
+}
+
+static enum err claimed_by_other(struct store *s, struct row_key k, uint32_t i, struct bytes v,
+                                 bool *other)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3"
+                                    " AND k <> ?4 LIMIT 1");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    sqlite3_bind_int64(q, 2, i);
+    store_bind_blob(q, 3, v.p, v.len);
+    store_bind_blob(q, 4, k.key, k.len);
+    enum err e = store_step(s, q, other);
+    if (*other)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* Whether a row on record shares a unique value with this one (the rank is then still needed). */
+static enum err shares_unique(struct store *s, struct arena *a, struct row_key k,
+                              const struct row *r, bool *shared)
+{
+    enum err e = ERR_OK;
+    *shared = false;
+    for (uint32_t b = 0; b < r->n_births && !*shared; b++) {
+        if (r->births[b].held != HOLD_NONE)
+            *shared = true;
+        for (uint32_t i = 0; e == ERR_OK && !*shared && r->births[b].values && i < k.t->n_unique; i++) {
+            bool claims = false;
+            struct value *v;
+            struct bytes folded;
+            e = row_claim(s, a, k.t, i, r->births[b].values, &claims, &v, &folded);
+            if (e == ERR_OK && claims)
+                e = claimed_by_other(s, k, i, folded, shared);
+        }
+    }
+    return e;
+}
+
+/* ---- records ---- */
+
+static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
+{
+    struct dot *keep = NULL;
+    size_t n = 0, cap = 0;
+    sqlite3_stmt *q = store_stmt(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(s, q, &row);
+        if (e == ERR_OK && row) {
+            keep = mem_grow(keep, n, &cap, sizeof *keep);
+            keep[n++] = (struct dot){store_column_u64(q, 0), store_column_u64(q, 1)};
+        }
+    }
+    f->keep = n ? arena_copy(a, keep, n * sizeof *keep) : NULL;
+    f->n_keep = n;
+    mem_free(keep);
+    return e;
+}
+
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f)
+{
+    *f = (struct forget){.stable = &s->state.stable,
+                         .unique_columns = k.t->unique_columns,
+                         .n_unique_columns = k.t->n_unique_columns,
+                         .keep_rank = k.t->n_unique > 0 && row_any_claims(s)};
+    return keep_names(s, a, k, f);
+}
+
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out, bool *recorded)
+{
+    *out = (struct row){0};
+    *recorded = false;
+    sqlite3_stmt *q = store_stmt(s, "SELECT rec FROM tonle_row WHERE t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    enum err e = store_step(s, q, recorded);
+    if (e != ERR_OK || !*recorded)
+        return e;
+    struct bytes rec = store_column_bytes(a, q, 0);
+    sqlite3_reset(q);
+    e = row_decode(a, out, &k.t->rules, rec.p, rec.len);
+    if (e != ERR_OK)
+        return store_fail(s, ERR_CORRUPT, "record of a row of %s is damaged", k.t->name);
+    struct forget f;
+    e = row_forgetting(s, a, k, &f);
+    if (e == ERR_OK)
+        row_forget(a, out, &k.t->rules, &f);
+    return e;
+}
+
+static enum err record_delete(struct store *s, struct row_key k)
+{
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_row WHERE t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    return store_run(s, q);
+}
+
+static enum err record_write(struct store *s, struct row_key k, const struct row *r)
+{
+    sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_row(t, k, births, rec)"
+                                    " VALUES(?1, ?2, ?3, ?4)");
+    if (!q)
+        return ERR_SCHEMA;
+    struct buf *b = &s->scratch;
+    buf_reset(b);
+    row_encode(b, r, &k.t->rules);
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    sqlite3_bind_int64(q, 3, r->n_births);
+    store_bind_blob(q, 4, b->data, b->len);
+    return store_run(s, q);
+}
+
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r, bool recorded)
+{
+    struct forget f;
+    enum err e = row_forgetting(s, a, k, &f);
+    if (e == ERR_OK && f.keep_rank)
+        e = shares_unique(s, a, k, r, &f.keep_rank);
+    if (e != ERR_OK)
+        return e;
+    row_forget(a, r, &k.t->rules, &f);
+    bool plain = r->n_births == 1 && r->births[0].held == HOLD_NONE &&
+                 birth_alive(&r->births[0], &k.t->rules);
+    if (!plain || (recorded && row_any_claims(s)))
+        e = claims_save(s, a, k, r);
+    if (e != ERR_OK)
+        return e;
+    if (row_is_settled(r))
+        return recorded ? record_delete(s, k) : ERR_OK;
+    return record_write(s, k, r);
+}

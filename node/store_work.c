@@ -1,0 +1,361 @@
+#include "node/store_work.h"
+
+#include <string.h>
+
+/* The touched rows: found by key, loaded once, brought to what the merged state says, saved.
+ *
+ * Order of work_finish:
+ *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so that a
+ *      unique value freed in a changeset can be taken in it
+ *   2. the rows that contend (several births, a clash, a claim): store_decide.c
+ *   3. foreign keys: store_parents.c
+ *   4. records, claims, held rows, open conflicts
+ */
+
+void work_init(struct work *w, struct store *s, struct arena *a)
+{
+    *w = (struct work){.s = s, .a = a, .check_parents = !s->state.loading};
+    w->insert_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->insert_sql);
+    w->delete_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->delete_sql);
+    w->table_held = arena_alloc(a, s->n_tables + 1);
+    memset(w->table_held, -1, s->n_tables + 1);
+}
+
+static void map_grow(struct work *w)
+{
+    w->map_cap = w->map_cap ? w->map_cap * 2 : 1024;
+    w->map = arena_alloc(w->a, w->map_cap * sizeof *w->map);
+    for (size_t i = 0; i < w->n; i++) {
+        size_t at = w->row[i]->hash & (w->map_cap - 1);
+        while (w->map[at])
+            at = (at + 1) & (w->map_cap - 1);
+        w->map[at] = (uint32_t)i + 1;
+    }
+}
+
+struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key, size_t len)
+{
+    if (w->n * 2 >= w->map_cap)
+        map_grow(w);
+    uint64_t h = bytes_hash(VALUE_HASH_SEED + t->t, key, len);
+    size_t at = h & (w->map_cap - 1);
+    for (; w->map[at]; at = (at + 1) & (w->map_cap - 1)) {
+        struct work_row *r = w->row[w->map[at] - 1];
+        if (r->hash == h && r->k.t == t && r->k.len == len && memcmp(r->k.key, key, len) == 0)
+            return r;
+    }
+    if (w->n == w->cap) {
+        size_t cap = w->cap ? w->cap * 2 : 256;
+        struct work_row **bigger = arena_alloc(w->a, cap * sizeof *bigger);
+        if (w->n)
+            memcpy(bigger, w->row, w->n * sizeof *bigger);
+        w->row = bigger;
+        w->cap = cap;
+    }
+    struct work_row *r = arena_alloc(w->a, sizeof *r);
+    r->k = (struct row_key){t, arena_copy(w->a, key, len), len};
+    r->hash = h;
+    w->row[w->n++] = r;
+    w->map[at] = (uint32_t)w->n;
+    return r;
+}
+
+enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
+{
+    if (r->loaded)
+        return ERR_OK;
+    enum err e = row_load(w->s, w->a, r->k, &r->row, &r->recorded);
+    if (e != ERR_OK)
+        return e;
+    r->loaded = true;
+    r->before = r->now = now;
+    struct birth *standing = row_standing(&r->row);
+    if (standing && now) {
+        birth_set_values(w->a, standing, &r->k.t->rules, now);
+        r->in_table = standing->name;
+    }
+    if (now && r->row.n_births == 0)
+        row_from_settled(w->a, &r->row, now);
+    for (uint32_t i = 0; i < r->row.n_births; i++)
+        r->was_held = r->was_held || r->row.births[i].held != HOLD_NONE;
+    return ERR_OK;
+}
+
+enum err work_load(struct work *w, struct work_row *r)
+{
+    if (r->loaded)
+        return ERR_OK;
+    struct value *now = NULL;
+    enum err e = row_read(w->s, w->a, r->k, &now);
+    return e == ERR_OK ? work_load_with(w, r, now) : e;
+}
+
+struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b)
+{
+    const struct table_schema *t = r->k.t;
+    if (b->n_cells == 0 && b->values)
+        return b->values;
+    struct value *v = arena_alloc(w->a, t->n_columns * sizeof *v);
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        v[i] = b->values ? b->values[i] : value_null();
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        const struct cell *c = &b->cells[i];
+        if (c->column < t->n_columns)
+            v[c->column] = c->v[policy_choose(policy_of(&t->rules, c->column), c->v, c->n)].value;
+    }
+    return v;
+}
+
+bool work_same(const struct table_schema *t, const struct value *x, const struct value *y)
+{
+    if (x == y)
+        return true;
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (!value_equal(&x[i], &y[i]))
+            return false;
+    }
+    return true;
+}
+
+bool work_unique_changed(const struct table_schema *t, const struct value *x, const struct value *y)
+{
+    for (uint32_t i = 0; i < t->n_unique_columns; i++) {
+        if (!value_equal(&x[t->unique_columns[i]], &y[t->unique_columns[i]]))
+            return true;
+    }
+    return false;
+}
+
+void work_note(struct work *w, struct work_row *r)
+{
+    (void)w;
+    r->touched = true;
+    r->fk_new = r->now != NULL;
+    r->fk_gone = true;
+}
+
+struct site_name *work_site(struct work *w, uint64_t site)
+{
+    for (size_t i = 0; i < w->n_sites; i++) {
+        if (w->site[i].site == site)
+            return &w->site[i];
+    }
+    struct site_record rec = {.node = "", .unit = ""};
+    if (site == 0 || store_site_get(w->s, w->a, site, &rec) != ERR_OK)
+        rec.node = rec.unit = "";
+    if (w->n_sites == w->cap_sites) {
+        size_t cap = w->cap_sites ? w->cap_sites * 2 : 16;
+        struct site_name *bigger = arena_alloc(w->a, cap * sizeof *bigger);
+        if (w->n_sites)
+            memcpy(bigger, w->site, w->n_sites * sizeof *bigger);
+        w->site = bigger;
+        w->cap_sites = cap;
+    }
+    w->site[w->n_sites] = (struct site_name){site, rec.node, rec.unit};
+    return &w->site[w->n_sites++];
+}
+
+/* ---- the rows that nothing contends ---- */
+
+static uint32_t living(const struct work_row *r, struct birth **one)
+{
+    uint32_t n = 0;
+    *one = NULL;
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        if (birth_alive(&r->row.births[i], &r->k.t->rules)) {
+            *one = &r->row.births[i];
+            n++;
+        }
+    }
+    return n;
+}
+
+/* Whether the table has anything held or claimed at all: most tables never do. */
+bool work_contended(struct work *w, const struct table_schema *t)
+{
+    int8_t *known = &w->table_held[t - w->s->tables];
+    if (*known < 0) {
+        *known = 0;
+        sqlite3_stmt *q = row_any_claims(w->s)
+                              ? store_stmt(w->s, "SELECT EXISTS(SELECT 1 FROM tonle_claim WHERE t = ?1)"
+                                                 " OR EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)")
+                              : NULL;
+        bool row = false;
+        if (q) {
+            sqlite3_bind_int64(q, 1, t->t);
+            if (store_step(w->s, q, &row) == ERR_OK && row)
+                *known = (int8_t)sqlite3_column_int(q, 0);
+            sqlite3_reset(q);
+        }
+    }
+    return *known > 0;
+}
+
+static enum err claimed_elsewhere(struct work *w, struct work_row *r, const struct value *values, bool *yes)
+{
+    const struct table_schema *t = r->k.t;
+    *yes = false;
+    enum err e = ERR_OK;
+    sqlite3_stmt *q;
+    for (uint32_t i = 0; e == ERR_OK && !*yes && i < t->n_unique; i++) {
+        bool claims;
+        struct value *v;
+        struct bytes folded;
+        e = row_claim(w->s, w->a, t, i, values, &claims, &v, &folded);
+        if (e != ERR_OK || !claims)
+            continue;
+        q = store_stmt(w->s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3 AND k <> ?4");
+        if (!q)
+            return ERR_SCHEMA;
+        sqlite3_bind_int64(q, 1, t->t);
+        sqlite3_bind_int64(q, 2, i);
+        store_bind_blob(q, 3, folded.p, folded.len);
+        store_bind_blob(q, 4, r->k.key, r->k.len);
+        e = store_step(w->s, q, yes);
+        if (*yes)
+            sqlite3_reset(q);
+    }
+    return e;
+}
+
+/* A birth met a row in the table that it did not know: that row is the earlier, settled one. */
+static enum err meet_settled(struct work *w, struct work_row *r)
+{
+    struct value *now = NULL;
+    enum err e = row_read(w->s, w->a, r->k, &now);
+    r->unread = false;
+    if (e != ERR_OK || !now)
+        return e;
+    struct row settled = {0};
+    row_from_settled(w->a, &settled, now);
+    struct birth *all = arena_alloc(w->a, (r->row.n_births + 1) * sizeof *all);
+    all[0] = settled.births[0];
+    memcpy(all + 1, r->row.births, r->row.n_births * sizeof *all);
+    r->row.births = all;
+    r->row.n_births++;
+    r->before = r->now = now;
+    r->siblings = r->slow = true;
+    return ERR_OK;
+}
+
+static enum err mark_slow(struct work *w, struct work_row *r)
+{
+    struct birth *b;
+    uint32_t n = living(r, &b);
+    bool slow = n > 1 || (n == 1 && r->was_held);
+    enum err e = ERR_OK;
+    if (!slow && n == 1 && work_contended(w, r->k.t))
+        e = claimed_elsewhere(w, r, work_shown(w, r, b), &slow);
+    if (e == ERR_OK && r->was_held && n == 0)
+        e = work_release_blocked(w, r);
+    r->slow = r->slow || slow;
+    if (e == ERR_OK && r->slow && r->unread)
+        e = meet_settled(w, r);
+    return e;
+}
+
+enum phase { PHASE_DELETE, PHASE_UPDATE, PHASE_INSERT };
+
+static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
+{
+    enum put result;
+    struct value *old = r->now;
+    char *message = NULL;
+    enum err e = work_put(w, r, work_shown(w, r, b), &result, &message);
+    if (e != ERR_OK)
+        return e;
+    switch (result) {
+    case PUT_OK:
+        b->held = HOLD_NONE;
+        r->in_table = b->name;
+        if (old && work_contended(w, r->k.t) && work_unique_changed(r->k.t, old, r->now))
+            return work_release_blocked(w, r);
+        return ERR_OK;
+    case PUT_UNIQUE:
+        if (r->unread)
+            e = meet_settled(w, r);
+        r->slow = true;
+        return e;
+    case PUT_INVALID:
+    case PUT_LOCAL:
+        b->held = result == PUT_INVALID ? HOLD_CHECK : HOLD_LOCAL;
+        r->message[0] = message;
+        return work_take(w, r);
+    }
+    return ERR_OK;
+}
+
+static enum err fast_row(struct work *w, struct work_row *r, enum phase phase)
+{
+    struct birth *b;
+    uint32_t n = living(r, &b);
+    if (r->slow || !r->touched)
+        return ERR_OK;
+    if (n == 0 && phase == PHASE_DELETE && r->now) {
+        enum err e = work_take(w, r);
+        return e == ERR_OK && work_contended(w, r->k.t) ? work_release_blocked(w, r) : e;
+    }
+    if (n == 1 && phase == (r->now ? PHASE_UPDATE : PHASE_INSERT))
+        return fast_put(w, r, b);
+    return ERR_OK;
+}
+
+static enum err fast(struct work *w)
+{
+    size_t n = w->n; /* rows that join later contend: they are not fast */
+    for (size_t i = 0; i < n; i++) {
+        enum err e = w->row[i]->touched ? mark_slow(w, w->row[i]) : ERR_OK;
+        if (e != ERR_OK)
+            return e;
+    }
+    for (int phase = PHASE_DELETE; phase <= PHASE_INSERT; phase++) {
+        for (size_t i = 0; i < n; i++) {
+            enum err e = fast_row(w, w->row[i], (enum phase)phase);
+            if (e != ERR_OK)
+                return e;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- the end ---- */
+
+static bool held_now(const struct work_row *r)
+{
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        if (r->row.births[i].held != HOLD_NONE)
+            return true;
+    }
+    return false;
+}
+
+static enum err save(struct work *w, struct work_row *r)
+{
+    enum err e = ERR_OK;
+    if (!r->touched)
+        return ERR_OK;
+    struct birth *standing = row_standing(&r->row);
+    if (standing && r->now)
+        standing->values = r->now;
+    if (r->siblings || r->row.n_births > 1)
+        e = conflict_reconcile(w, r);
+    if (e == ERR_OK && (r->was_held || held_now(r)))
+        e = held_save(w, r);
+    return e == ERR_OK ? row_save(w->s, w->a, r->k, &r->row, r->recorded) : e;
+}
+
+enum err work_finish(struct work *w)
+{
+    enum err e = fast(w);
+    if (e == ERR_OK)
+        e = work_contend(w);
+    if (e == ERR_OK && w->check_parents)
+        e = work_parents(w);
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++)
+        e = save(w, w->row[i]);
+    if (e == ERR_OK && w->s->temp_triggers_stale) {
+        e = capture_temp_triggers(w->s);
+        w->s->temp_triggers_stale = e != ERR_OK;
+    }
+    return e;
+}
