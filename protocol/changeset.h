@@ -18,7 +18,7 @@
 struct row_change {
     enum change_kind kind;
     struct dot birth;          /* the identity it changes; none: the stable one; BORN: the changeset's dot */
-    const struct value *key;   /* table_changes.n_key values */
+    const struct value *key;   /* table_changes.n_key values; BORN, decoded: as they are in `value` */
     uint32_t n_cells;          /* columns with a value; BORN: all columns, key included */
     const uint32_t *column;    /* ascending indices into table_changes.columns */
     const struct value *value;

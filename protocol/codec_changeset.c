@@ -225,8 +225,6 @@ static void assert_row(const struct table_changes *t, const struct row_change *r
     assert(r->kind != CHANGE_BORN || r->n_cells == t->n_columns);
     for (uint32_t i = 0; i < r->n_cells; i++)
         assert(r->column[i] < t->n_columns && (i == 0 || r->column[i] > r->column[i - 1]));
-    for (uint32_t k = 0; r->kind == CHANGE_BORN && k < t->n_key; k++)
-        assert(value_equal(&r->key[k], &r->value[t->key[k]]));
 }
 
 static enum err segment_fits(const struct segment *s)
