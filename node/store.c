@@ -325,8 +325,12 @@ bool store_changed(struct store *s)
 
 /* ---- transactions ---- */
 
+#define STMT_CACHE_MAX 2000 /* UPDATEs differ by the columns they set: the cache must not grow for ever */
+
 enum err store_begin(struct store *s)
 {
+    if (s->stmts->n > STMT_CACHE_MAX)
+        stmt_clear(s->stmts);
     enum err e = store_exec(s, "BEGIN IMMEDIATE");
     if (e != ERR_OK)
         return e;
