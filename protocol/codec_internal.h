@@ -8,7 +8,7 @@
 
 #include "protocol/codec.h"
 #include "protocol/limits.h"
-#include "tonle.pb-c.h"
+#include "protocol/tonle.pb-c.h"
 
 /* What unpacking one message may take, all of protobuf-c's own records included. */
 #define CODEC_MESSAGE_MEMORY ((size_t)64 << 20) /* an envelope, a signed body, an item, row states */
