@@ -1,10 +1,13 @@
 /* charter.h - the federation's rules: the YAML file an administrator edits, checked, and compiled to the
  * JSON form that is published and that the store reads.
  *
- * Compiled form: {"federation": name, "schema_version": n, "tables": [{"name", "columns": [{"name",
- * "policy"}...], "key": [names], "delete": "update-wins", "birth": "first", "create": "CREATE TABLE ...",
- * "indexes": ["CREATE INDEX ...", ...]} ...]}. charter_compile fills what the file says (columns only
- * where the file names them); store_schema_complete adds the columns, keys and SQL of a database.
+ * Compiled form: {"federation": name, "schema_version": n, "tables": [{"name", "policy" (of the columns
+ * that are not listed), "columns": [{"name", "policy"}...], "key": [names], "delete": "update-wins",
+ * "birth": "first", "create": "CREATE TABLE ...", "indexes": ["CREATE INDEX ...", ...]} ...]}.
+ * charter_compile fills what the file says (columns only where the file names them);
+ * store_schema_complete adds the columns, keys and SQL of a database. Kept beside these, without effect in
+ * this version: "retention_days", "journal_days", "review_by", "migrations"; of a table "scope"
+ * ({"column": name} or {"follow": name}), "read", "write"; of a column "write".
  * Invariant: every key of the file has one type; an unknown key is an error that names it and its line.
  */
 #ifndef NODE_CHARTER_H
@@ -16,33 +19,59 @@
 
 #include <stdbool.h>
 
-struct charter_column { const char *name, *policy, *write, *fallback; const char **rank; unsigned n_rank; };
-struct charter_group { const char *name, *policy; const char **columns; unsigned n_columns; };
+#define CHARTER_MAX_BYTES (1u << 20)
+
+struct charter_column {
+    const char *name, *policy, *write, *fallback; /* NULL: the table's */
+    const char **rank;
+    unsigned n_rank;
+};
+struct charter_group {
+    const char *name, *policy;
+    const char **columns;
+    unsigned n_columns;
+};
+struct charter_scope { /* both NULL: national */
+    const char *column, *follow;
+};
 struct charter_table {
     const char *name;
-    const char *scope_column, *scope_follow; /* NULL: national */
+    struct charter_scope scope;
     const char *read, *write, *policy, *delete_policy, *birth, *from; /* NULL: the default */
-    struct charter_column *columns; unsigned n_columns;
-    struct charter_group *groups; unsigned n_groups;
+    struct charter_column *columns;
+    unsigned n_columns;
+    struct charter_group *groups;
+    unsigned n_groups;
+};
+struct charter_defaults { /* NULL: latest, update-wins, first, any */
+    const char *policy, *delete_policy, *birth, *write;
 };
 struct charter {
     const char *federation;
     uint64_t schema_version;
-    const char *migrations;
+    const char *migrations;                /* or NULL */
     uint64_t retention_days, journal_days; /* defaults 90, 1825 */
-    const char *review_by;
-    const char *default_policy, *default_delete, *default_birth, *default_write;
-    struct charter_table *tables; unsigned n_tables;
-    const char *yaml; /* the text as read */
+    const char *review_by;                 /* or NULL */
+    struct charter_defaults defaults;
+    struct charter_table *tables;
+    unsigned n_tables;
+    const char *yaml;                /* the text as read, NUL-terminated */
+    const char *file;                /* its name in messages */
+    const struct yaml_lines *lines;  /* where each key stands, for messages */
 };
 
-/* Reads the file (at most 1 MiB). On error `msg` (may be several lines) says what, where (file:line) and
- * what to do. */
+/* Reads the file (at most CHARTER_MAX_BYTES). On error `msg` (may be several lines) says what, where
+ * (file:line) and what to do: ERR_MALFORMED, ERR_NOT_FOUND, ERR_LIMIT, ERR_IO. */
 enum err charter_load(struct arena *a, const char *path, struct charter *out, char msg[1024]) MUST_CHECK;
 /* The same from text; `name` stands for the file in messages. */
-enum err charter_parse(struct arena *a, const char *name, const char *text, size_t len, struct charter *out, char msg[1024]) MUST_CHECK;
+enum err charter_parse(struct arena *a, const char *name, const char *text, size_t len,
+                       struct charter *out, char msg[1024]) MUST_CHECK;
 /* Compiles; ERR_REFUSED with a clear message for what the rules forbid, or what this version does not do
  * yet (a policy it does not know). */
-enum err charter_compile(struct arena *a, const struct charter *c, const char **json, char msg[1024]) MUST_CHECK;
+enum err charter_compile(struct arena *a, const struct charter *c, const char **json,
+                         char msg[1024]) MUST_CHECK;
+/* What a correct charter asks for that has no effect in this version: whole lines for the operator
+ * (`charter check`, `charter publish`), "" when there is nothing to say. */
+const char *charter_notes(struct arena *a, const struct charter *c);
 
 #endif
