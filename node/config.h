@@ -3,7 +3,7 @@
  *
  * Files (directory mode 0700, files 0600): node.yaml; keys (both secret seeds); identity (site and seq of
  * the last commit, written after it without waiting for the disk, checksummed; torn or missing means
- * nothing); lock (held with flock by the running node); clean (exists only after a clean stop).
+ * nothing); lock (locked by the running node); clean (exists only after a clean stop).
  * Invariant: private keys never leave this directory.
  */
 #ifndef NODE_CONFIG_H
@@ -45,9 +45,10 @@ enum err identity_open(const char *dir, struct identity_file *f, struct identity
 void identity_write(struct identity_file *f, const struct identity_record *r);
 void identity_close(struct identity_file *f);
 
-/* flock on DIR/lock. ERR_BUSY when another process holds it. The fd stays open until lock_release. */
+/* Locks DIR/lock (an open-file-description lock: it ends with its holder, however that ends). ERR_BUSY when
+ * another process holds it. The fd stays open until lock_release. */
 enum err lock_take(const char *dir, int *fd, char msg[256]) MUST_CHECK;
-bool lock_is_held(const char *dir); /* by a running node */
+bool lock_is_held(const char *dir); /* by a running node; only looks, so it is in nobody's way */
 void lock_release(int fd);
 
 /* Clean-stop marker: taken away at start (returns whether the last stop was clean), put back at the end. */
@@ -68,6 +69,15 @@ struct invitation {
     uint64_t expires_ms;
 };
 enum err invitation_encode(struct arena *a, const struct invitation *i, const char **line) MUST_CHECK;
+/* White space around and within the line (a mail program's) is ignored. ERR_MALFORMED. It does not look at
+ * the clock. */
 enum err invitation_decode(struct arena *a, const char *line, struct invitation *i, char msg[256]) MUST_CHECK;
+/* ERR_REFUSED "expired on ..." when now_ms is later. An office's clock may be wrong: the hub has the last word. */
+enum err invitation_check_time(const struct invitation *i, uint64_t now_ms, char msg[256]) MUST_CHECK;
+
+/* Lower-case hexadecimal; `out` takes 2 * n + 1 bytes. */
+void config_to_hex(const uint8_t *p, size_t n, char *out);
+/* False unless `s` is exactly 2 * n hexadecimal digits. */
+bool config_from_hex(const char *s, uint8_t *p, size_t n);
 
 #endif
