@@ -1,0 +1,268 @@
+#include "conflict/row.h"
+
+#include "tests/property/gen.h"
+
+#include <string.h>
+
+enum { COLUMNS = 3 };
+static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_MAX, POLICY_MIN};
+static const struct table_rules rules = {.n_columns = COLUMNS, .policy = policies};
+
+static struct value random_value(struct gen *g)
+{
+    switch (gen_below(g, 4)) {
+    case 0:
+        return value_null();
+    case 1:
+        return value_real(gen_below(g, 9) / 2.0);
+    case 2:
+        return value_text("twelve bytes");
+    default:
+        return value_integer(gen_between(g, -99, 99));
+    }
+}
+
+static void random_cells(struct arena *a, struct gen *g, struct birth *b)
+{
+    for (uint32_t c = 0; c <= COLUMNS; c++) {
+        struct version v[3];
+        uint32_t column = c == COLUMNS ? COLUMN_EXISTS : c;
+        if (gen_percent(g, 40))
+            continue;
+        uint32_t n = 1 + gen_below(g, 3);
+        for (uint32_t i = 0; i < n; i++) {
+            v[i] = (struct version){.dot = {gen_u64(g), 1 + gen_below(g, 200)}, .hlc = gen_u64(g)};
+            v[i].value = column == COLUMN_EXISTS ? value_integer(gen_below(g, 2)) : random_value(g);
+        }
+        birth_set_cell(a, b, column, v, n);
+    }
+}
+
+/* A row in which every choice of the format occurs. */
+static void random_row(struct arena *a, struct gen *g, struct row *r)
+{
+    r->n_births = gen_below(g, 4);
+    r->births = arena_alloc(a, r->n_births * sizeof *r->births);
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        struct birth *b = &r->births[i];
+        if (i || gen_percent(g, 50)) {
+            b->name = (struct dot){gen_u64(g), 1 + gen_below(g, 999)};
+            b->hlc = (uint64_t)i << 40 | gen_below(g, 99);
+        }
+        if (gen_percent(g, 40)) {
+            b->base = b->name;
+            b->base_hlc = b->hlc;
+        } else if (gen_percent(g, 50)) {
+            b->base = (struct dot){gen_u64(g), 1 + gen_below(g, 999)};
+            b->base_hlc = gen_u64(g);
+        }
+        random_cells(a, g, b);
+        if (birth_alive(b, &rules))
+            b->held = (enum hold_reason)gen_below(g, HOLD_COUNT);
+        if (gen_percent(g, 75)) {
+            b->values = arena_alloc(a, COLUMNS * sizeof *b->values);
+            for (uint32_t c = 0; c < COLUMNS; c++)
+                b->values[c] = random_value(g);
+            for (uint32_t c = 0; c < COLUMNS; c++)
+                b->values[c] = birth_show(a, b, c, &rules).value;
+        }
+    }
+}
+
+static void check_cells(uint64_t seed, const struct birth *x, const struct birth *y, bool stands)
+{
+    CHECK(seed, x->n_cells == y->n_cells);
+    for (uint32_t i = 0; i < x->n_cells; i++) {
+        const struct cell *c = &x->cells[i];
+        const struct cell *e = &y->cells[i];
+        CHECK(seed, c->column == e->column && c->n == e->n);
+        for (uint32_t k = 0; k < c->n; k++) {
+            CHECK(seed, version_order(&c->v[k], &e->v[k]) == 0);
+            struct value in_table = value_null();
+            bool left_out = stands && c->n == 1 && c->column != COLUMN_EXISTS;
+            CHECK(seed, value_equal(left_out ? &in_table : &c->v[k].value, &e->v[k].value));
+        }
+    }
+}
+
+static void check_same(uint64_t seed, const struct row *a, const struct row *b)
+{
+    CHECK(seed, a->n_births == b->n_births);
+    for (uint32_t i = 0; i < a->n_births; i++) {
+        const struct birth *x = &a->births[i];
+        const struct birth *y = &b->births[i];
+        bool stands = birth_alive(x, &rules) && x->held == HOLD_NONE;
+        CHECK(seed, dot_equal(x->name, y->name) && x->hlc == y->hlc && x->held == y->held);
+        CHECK(seed, dot_equal(x->base, y->base) && x->base_hlc == y->base_hlc);
+        CHECK(seed, (x->values && !stands) == (y->values != NULL));
+        for (uint32_t c = 0; y->values && c < COLUMNS; c++)
+            CHECK(seed, value_equal(&x->values[c], &y->values[c]));
+        check_cells(seed, x, y, stands);
+    }
+}
+
+/* Whatever row is written is read back, but for the values that stand in the table. */
+static void what_is_written_is_read(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 5000; seed++) {
+        struct gen g = gen_seeded(seed);
+        struct arena a = {0};
+        struct buf b = {0};
+        struct row r;
+        struct row back;
+        random_row(&a, &g, &r);
+        row_encode(&b, &r, &rules);
+        CHECK(seed, row_decode(&a, &back, &rules, b.data, b.len) == ERR_OK);
+        check_same(seed, &r, &back);
+        buf_fini(&b);
+        arena_fini(&a);
+    }
+}
+
+/* Bytes that row_encode would not write are refused: every truncation, and every damage that does not
+ * happen to give another valid record. The copy on the heap lets a sanitizer see a read beyond it. */
+static void damaged_records_are_refused_or_valid(void **state)
+{
+    size_t refused = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < 3000; seed++) {
+        struct gen g = gen_seeded(seed);
+        struct arena a = {0};
+        struct buf b = {0};
+        struct buf again = {0};
+        struct row r;
+        random_row(&a, &g, &r);
+        row_encode(&b, &r, &rules);
+        for (int damage = 0; damage < 12; damage++) {
+            size_t len = b.len;
+            if (damage % 3 == 0)
+                len = gen_below(&g, (uint32_t)b.len);
+            uint8_t *bytes = mem_copy(b.data, len + 1);
+            len += damage % 3 == 1 && gen_percent(&g, 10);
+            for (uint32_t flips = gen_below(&g, 4); damage % 3 && flips; flips--)
+                bytes[gen_below(&g, (uint32_t)len)] ^= (uint8_t)(1u << gen_below(&g, 8));
+            enum err e = row_decode(&a, &r, &rules, bytes, len);
+            CHECK(seed, e == ERR_OK || e == ERR_MALFORMED || e == ERR_LIMIT);
+            CHECK(seed, damage % 3 || e != ERR_OK);
+            refused += e != ERR_OK;
+            buf_reset(&again);
+            if (e == ERR_OK) {
+                row_encode(&again, &r, &rules);
+                CHECK(seed, again.len == len && memcmp(again.data, bytes, len) == 0);
+            }
+            mem_free(bytes);
+        }
+        buf_fini(&b);
+        buf_fini(&again);
+        arena_fini(&a);
+    }
+    assert_true(refused > 12 * 3000 / 3);
+}
+
+/* Random bytes behind a valid beginning never crash the reader. */
+static void random_bytes_are_refused_or_valid(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20000; seed++) {
+        struct gen g = gen_seeded(seed);
+        struct arena a = {0};
+        struct row r;
+        size_t len = 2 + gen_below(&g, 60);
+        uint8_t *bytes = mem_alloc(len);
+        for (size_t i = 0; i < len; i++)
+            bytes[i] = (uint8_t)(gen_percent(&g, 60) ? gen_below(&g, 6) : gen_u64(&g));
+        bytes[0] = 1;
+        bytes[1] = (uint8_t)gen_below(&g, 3);
+        enum err e = row_decode(&a, &r, &rules, bytes, len);
+        CHECK(seed, e == ERR_OK || e == ERR_MALFORMED || e == ERR_LIMIT);
+        CHECK(seed, e == ERR_OK || r.n_births == 0);
+        mem_free(bytes);
+        arena_fini(&a);
+    }
+}
+
+/* More than 1,000 births or 10,000 versions of a cell are over the limit, before anything is allocated
+ * for them; the limits themselves are read. */
+static void limits_are_checked_first(void **state)
+{
+    struct arena a = {0};
+    struct buf b = {0};
+    struct row r;
+    (void)state;
+    buf_put_u8(&b, 1);
+    buf_put_varint(&b, 1001);
+    assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), ERR_LIMIT);
+    for (uint32_t n = 10000; n <= 10001; n++) {
+        struct version *v = mem_alloc(n * sizeof *v);
+        struct birth birth = {0};
+        for (uint32_t i = 0; i < n; i++)
+            v[i] = (struct version){.dot = {i + 1, 1}, .value = value_integer(i)};
+        birth_set_cell(&a, &birth, 1, v, n);
+        r = (struct row){.n_births = 1, .births = &birth};
+        buf_reset(&b);
+        row_encode(&b, &r, &rules);
+        assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), n == 10000 ? ERR_OK : ERR_LIMIT);
+        mem_free(v);
+    }
+    buf_fini(&b);
+    arena_fini(&a);
+}
+
+/* A held birth of an older schema has NULL in the columns that came since; a newer one is refused. */
+static void columns_added_since_are_null(void **state)
+{
+    const struct table_rules older = {.n_columns = 2, .policy = policies};
+    struct value values[COLUMNS] = {value_integer(1), value_integer(2), value_integer(3)};
+    struct birth birth = {.held = HOLD_UNIQUE, .values = values};
+    struct row r = {.n_births = 1, .births = &birth};
+    struct arena a = {0};
+    struct buf b = {0};
+    (void)state;
+    row_encode(&b, &r, &older);
+    assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), ERR_OK);
+    assert_int_equal(r.births->values[1].u.i, 2);
+    assert_int_equal(r.births->values[2].type, VALUE_NULL);
+    r.births = &birth;
+    buf_reset(&b);
+    row_encode(&b, &r, &rules);
+    assert_int_equal(row_decode(&a, &r, &older, b.data, b.len), ERR_MALFORMED);
+    buf_fini(&b);
+    arena_fini(&a);
+}
+
+/* The bytes of a chosen row, pinned: they are stored, and compared between offices. */
+static void record_bytes_are_pinned(void **state)
+{
+    static const char bytes[] = "\1\2"
+                                "\0\1\2\1\5\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\x0b"
+                                "\x2b\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\4\0\3\1\2\0\3\1x";
+    struct value values[COLUMNS] = {value_integer(1), value_null(), value_text("x")};
+    struct birth birth[2] = {{.values = values},
+                             {.name = {3, 2}, .hlc = 4, .base = {3, 2}, .base_hlc = 4,
+                              .held = HOLD_BIRTH, .values = values}};
+    struct row r = {.n_births = 2, .births = birth};
+    struct version v = {.dot = {7, 5}, .hlc = 11, .value = value_null()};
+    struct arena a = {0};
+    struct buf b = {0};
+    (void)state;
+    birth_set_cell(&a, &birth[0], 1, &v, 1);
+    row_encode(&b, &r, &rules);
+    assert_int_equal(b.len, sizeof bytes - 1);
+    assert_memory_equal(b.data, bytes, b.len);
+    buf_fini(&b);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(damaged_records_are_refused_or_valid),
+        cmocka_unit_test(random_bytes_are_refused_or_valid),
+        cmocka_unit_test(limits_are_checked_first),
+        cmocka_unit_test(columns_added_since_are_null),
+        cmocka_unit_test(record_bytes_are_pinned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
