@@ -1,0 +1,68 @@
+#!/bin/sh
+# Who may include what (the rooms: ARCHITECTURE.md). includes.sh ROOT
+#
+# Prints each violation as FILE:LINE: text, then how many files were read. Fails on a violation, and on
+# nothing read: a gate whose find matches nothing would stay green for ever.
+set -eu
+cd "$1"
+# shellcheck disable=SC2016
+said=$(find conflict protocol node \( -name '*.c' -o -name '*.h' \) -type f 2>/dev/null | LC_ALL=C sort |
+    xargs -r awk '
+BEGIN {
+    split("assert.h ctype.h errno.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h stddef.h " \
+          "stdint.h stdio.h stdlib.h string.h", list, " ")
+    for (i in list) pure["<" list[i] ">"] = 1
+}
+function bad(text) {
+    printf "%s:%d: %s: %s\n", FILENAME, FNR, text, inc
+    violations++
+}
+# A library header, and the files of the room that may see it.
+function only(header, who) {
+    if (inc ~ header && FILENAME !~ who) bad("may be included by " who " only")
+}
+FNR == 1 {
+    files++
+    room = FILENAME
+    sub("/.*", "", room)
+}
+/^[ \t]*#[ \t]*include/ {
+    inc = $0
+    sub(/^[ \t]*#[ \t]*include[ \t]*/, "", inc)
+    sub(/[ \t]*(\/[\/*].*)?$/, "", inc)
+    if (inc !~ /^(<[^<>]+>|"[^"]+")$/) {
+        bad("not a plain include")
+        next
+    }
+    if (inc ~ /^"/ && inc !~ /^"(conflict|protocol|node)\/[a-z0-9_\/]+(\.pb-c)?\.h"$/)
+        bad("written without its room")
+    if (inc ~ /^"protocol\// && room == "conflict") bad("conflict/ knows conflict/ only")
+    if (inc ~ /^"node\// && room != "node") bad(room "/ does not know node/")
+    if (inc ~ /^"node\/cli\// && FILENAME !~ /^node\/cli\//) bad("node/cli/ is known in node/cli/ only")
+    if (inc ~ /^</ && room == "conflict" && !(inc in pure)) bad("not of the pure C library")
+    if (inc ~ /^</ && room == "protocol" && !(inc in pure) && inc !~ /<(sodium|zstd|protobuf-c\/.*)\.h>/)
+        bad("not of the pure C library")
+    only("pb-c\\.h", "^protocol/codec[a-z_]*\\.[ch]$")
+    only("protobuf-c", "^protocol/codec[a-z_]*\\.[ch]$")
+    only("\"protocol/codec_internal\\.h", "^protocol/codec[a-z_]*\\.[ch]$")
+    only("sodium", "^protocol/seal[a-z_]*\\.[ch]$")
+    only("zstd", "^protocol/seal[a-z_]*\\.[ch]$")
+    only("sqlite3|libpq", "^node/store[a-z_]*\\.[ch]$")
+    only("\"node/store_[a-z_]*\\.h", "^node/store[a-z_]*\\.[ch]$")
+    only("<(uv|zmq)\\.h", "^node/(loop[a-z_]*\\.[ch]|cli/main\\.c)$")
+    only("cyaml|<yaml\\.h", "^node/(charter|config)[a-z_]*\\.[ch]$")
+    only("\"node/charter_yaml\\.h", "^node/(charter|config)[a-z_]*\\.[ch]$")
+    if (inc ~ /jansson/) {
+        if (room != "node") bad("may be included in node/ only")
+        if (!(FILENAME in json)) seen_json = seen_json " " FILENAME
+        json[FILENAME] = 1
+    }
+}
+END {
+    printf "jansson is used by:%s\n", seen_json
+    printf "%d files read, %d violations\n", files, violations
+    exit violations > 0
+}') || true
+printf '%s\n' "${said:-no files were read}"
+# The last line is the verdict: some files, no violation.
+printf '%s\n' "$said" | grep -qE '^[1-9][0-9]* files read, 0 violations$'
