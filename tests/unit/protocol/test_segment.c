@@ -1,0 +1,260 @@
+/* A segment written by hand, right in every field, and then wrong in one of them. */
+#include "protocol/codec.h"
+#include "protocol/limits.h"
+#include "sample.h"
+#include "wire.h"
+
+#include <string.h>
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define B(text) {(const uint8_t *)(text), sizeof(text) - 1}
+
+/* Two columns, the key is the first; rows: two born, one updated in the second column, one deleted. */
+struct table { /* contents of the packed and repeated fields of TableChanges, and of each Column */
+    const char *column[3];
+    struct bytes key;
+    uint64_t rows;
+    struct bytes form_kind;
+    struct bytes form_mask;
+    struct bytes run_form;
+    struct bytes run_rows;
+    struct bytes birth_row;
+    struct bytes birth_site;
+    struct bytes birth_seq;
+    struct bytes key_value[3]; /* until one without p */
+    struct bytes value[3];
+};
+
+static const struct table right = {
+    .column = {"id", "name"},
+    .key = B("\x00"),
+    .rows = 4,
+    .form_kind = B("\x01\x02\x03"),
+    .form_mask = B("\x03\x02\x00"),
+    .run_form = B("\x00\x01\x02"),
+    .run_rows = B("\x02\x01\x01"),
+    .birth_row = B("\x03"),
+    .birth_site = B("\x09\x00\x00\x00\x00\x00\x00\x00"),
+    .birth_seq = B("\x07"),
+    .key_value = {B("\x08\x01\x1a\x02\x06\x02")},                  /* integers 3, 4 */
+    .value = {B("\x08\x01\x1a\x02\x02\x02"),                       /* integers 1, 2 */
+              B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x03xyz")}, /* "xy", NULL, "z" */
+};
+
+static void put_packed(struct buf *b, unsigned id, struct bytes content)
+{
+    if (content.len)
+        wire_bytes(b, id, content.p, content.len);
+}
+
+static enum err decode(const struct table *t, struct buf *image)
+{
+    struct arena a = {0};
+    struct buf table = {0}, segment = {0};
+    struct segment s;
+    wire_string(&table, 1, "t");
+    for (size_t i = 0; i < 3 && t->column[i]; i++)
+        wire_string(&table, 2, t->column[i]);
+    put_packed(&table, 3, t->key);
+    wire_varint(&table, 4, t->rows);
+    const struct bytes packed[] = {t->form_kind, t->form_mask,  t->run_form, t->run_rows,
+                                   t->birth_row, t->birth_site, t->birth_seq};
+    for (unsigned i = 0; i < 7; i++)
+        put_packed(&table, 5 + i, packed[i]);
+    for (size_t i = 0; i < 3 && t->key_value[i].p; i++)
+        wire_bytes(&table, 12, t->key_value[i].p, t->key_value[i].len);
+    for (size_t i = 0; i < 3 && t->value[i].p; i++)
+        wire_bytes(&table, 13, t->value[i].p, t->value[i].len);
+    wire_string(&segment, 1, "12");
+    wire_bytes(&segment, 2, table.data, table.len);
+    enum err e = codec_segment_decode(&a, segment.data, segment.len, (struct dot){5, 6}, &s);
+    if (!e && image)
+        image_segment(image, &s);
+    assert_in_range(a.used_bytes, 0, 1 << 16);
+    buf_fini(&table), buf_fini(&segment);
+    arena_fini(&a);
+    return e;
+}
+
+/* The control: the rows are what the format on top of codec_changeset.c says they are. */
+static void the_format_is_as_described(void **state)
+{
+    (void)state;
+    struct buf got = {0}, expected = {0};
+    static const uint32_t column[] = {0, 1};
+    static const uint32_t key = 0;
+    const char *names[] = {"id", "name"};
+    const struct value v[][2] = {{value_integer(1), value_text("xy")}, {value_integer(2), value_null()}};
+    const struct value keys[] = {value_integer(3), value_integer(4)}, z = value_text("z");
+    struct row_change rows[] = {
+        {CHANGE_BORN, {5, 6}, &v[0][0], 2, column, v[0]},
+        {CHANGE_BORN, {5, 6}, &v[1][0], 2, column, v[1]},
+        {CHANGE_UPDATE, {0, 0}, &keys[0], 1, column + 1, &z},
+        {CHANGE_DELETE, {9, 7}, &keys[1], 0, column, NULL},
+    };
+    struct table_changes t = {"t", 2, names, 1, &key, 4, rows};
+    struct segment s = {"12", 1, &t};
+    assert_int_equal(decode(&right, &got), ERR_OK);
+    assert_string_equal(buf_str(&got), image_segment(&expected, &s));
+    buf_fini(&got), buf_fini(&expected);
+}
+
+static void assert_refused(const struct table *t, const char *what)
+{
+    enum err e = decode(t, NULL);
+    if (e != ERR_MALFORMED)
+        print_error("%s: %s\n", what, err_name(e));
+    assert_int_equal(e, ERR_MALFORMED);
+}
+
+#define REFUSE(field, ...)                                                                                 \
+    do {                                                                                                   \
+        struct table t_ = right;                                                                           \
+        t_.field = (__typeof__(t_.field))__VA_ARGS__;                                                      \
+        assert_refused(&t_, #field " " #__VA_ARGS__);                                                      \
+    } while (0)
+
+/* Names and key indices: none, twice the same, beyond the columns. */
+static void columns_and_keys_are_sound(void **state)
+{
+    (void)state;
+    REFUSE(column[1], "id");
+    REFUSE(column[1], "");
+    REFUSE(column[2], "one too many for the values");
+    REFUSE(key, B(""));
+    REFUSE(key, B("\x02"));
+    REFUSE(key, B("\x00\x00"));
+}
+
+/* Forms: an unknown kind, a column that is not there, a born row without all columns, masks of another
+ * number. */
+static void forms_are_sound(void **state)
+{
+    (void)state;
+    REFUSE(form_kind, B("\x01\x02\x04"));
+    REFUSE(form_kind, B("\x01\x02\x00"));
+    REFUSE(form_mask, B("\x03\x02\x04"));
+    REFUSE(form_mask, B("\x01\x02\x00"));
+    REFUSE(form_mask, B("\x03\x02"));
+    REFUSE(form_mask, B("\x03\x02\x00\x00"));
+}
+
+/* Runs: of a form that is not there, of no rows, that do not add up, or could be joined. */
+static void runs_add_up(void **state)
+{
+    (void)state;
+    REFUSE(run_form, B("\x00\x01\x03"));
+    REFUSE(run_form, B("\x00\x01"));
+    REFUSE(run_form, B("\x00\x00\x02"));
+    REFUSE(run_rows, B("\x02\x01\x00"));
+    REFUSE(run_rows, B("\x02\x01\x02"));
+    REFUSE(run_rows, B("\x02\x02\xff\xff\xff\xff\x0f"));
+    REFUSE(rows, 5);
+    REFUSE(rows, 3);
+}
+
+/* Births: of a row that is not there or is born here, out of order, without a name. */
+static void births_are_sound(void **state)
+{
+    (void)state;
+    REFUSE(birth_row, B("\x04"));
+    REFUSE(birth_row, B("\x01"));
+    REFUSE(birth_row, B("\x02\x03"));
+    REFUSE(birth_row, B(""));
+    REFUSE(birth_seq, B("\x00"));
+    REFUSE(birth_site, B("\x00\x00\x00\x00\x00\x00\x00\x00"));
+    struct table t = right;
+    t.birth_row = (struct bytes)B("\x02\x03");
+    t.birth_site = (struct bytes)B("\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
+    t.birth_seq = (struct bytes)B("\x07\x07");
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.birth_row = (struct bytes)B("\x03\x02");
+    assert_refused(&t, "births that descend");
+    t.birth_row = (struct bytes)B("\x03\x03");
+    assert_refused(&t, "a row with two births");
+}
+
+/* Columns: types unknown, too few, given twice or not at all; streams that are longer or shorter than
+ * the types say; NaN and -0.0. */
+static void values_fit_their_rows(void **state)
+{
+    (void)state;
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));     /* type 5 */
+    REFUSE(value[1], B("\x12\x02\x03\x03\x2a\x02\x02\x01\x32\x03xyz"));         /* two types */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x01\x03\x32\x03xyz"));         /* one length */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x02\x32\x03xyz"));     /* data short */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x04xyzz"));    /* data long */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01"));                /* no data */
+    REFUSE(value[1], B("\x08\x03\x12\x03\x03\x03\x03\x2a\x03\x01\x01\x01\x32\x03xyz")); /* both types */
+    REFUSE(value[1], B("\x08\x05"));
+    REFUSE(value[1], B(""));
+    REFUSE(value[1], B("\x08\x00\x1a\x01\x02"));                                /* NULLs and an integer */
+    REFUSE(value[0], B("\x08\x01\x1a\x01\x02"));                                /* one integer for two */
+    REFUSE(value[0], B("\x08\x01\x1a\x03\x02\x02\x02"));
+    REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\xf8\x7f\0\0\0\0\0\0\0\0")); /* NaN */
+    REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x80"));   /* -0.0 */
+    REFUSE(value[1].p, NULL);
+    struct table t = right;
+    t.value[0] = (struct bytes)B("\x08\x02\x22\x10\0\0\0\0\0\0\xf0\x7f\0\0\0\0\0\0\0\0");
+    assert_int_equal(decode(&t, NULL), ERR_OK); /* infinity and 0.0 */
+    t.value[1] = (struct bytes)B("\x08\x00");
+    assert_int_equal(decode(&t, NULL), ERR_OK); /* all NULL */
+}
+
+/* Keys of the rows that are not born: as many as there are, and none where there are none. */
+static void keys_fit_their_rows(void **state)
+{
+    (void)state;
+    REFUSE(key_value[0], B("\x08\x01\x1a\x01\x06"));
+    REFUSE(key_value[0], B("\x08\x01\x1a\x03\x06\x02\x02"));
+    REFUSE(key_value[0].p, NULL);
+    REFUSE(key_value[1], B("\x08\x01\x1a\x02\x06\x02"));
+    struct table born = right;
+    born.rows = 2;
+    born.run_form = (struct bytes)B("\x00");
+    born.run_rows = (struct bytes)B("\x02");
+    born.birth_row = born.birth_site = born.birth_seq = (struct bytes){NULL, 0};
+    born.value[1] = (struct bytes)B("\x08\x00");
+    assert_refused(&born, "keys, but all rows are born");
+    born.key_value[0].p = NULL;
+    assert_refused(&born, "more forms than rows");
+    born.form_kind = (struct bytes)B("\x01\x02");
+    born.form_mask = (struct bytes)B("\x03\x02");
+    assert_int_equal(decode(&born, NULL), ERR_OK);
+}
+
+/* Rows, columns and lengths over their limits, announced in a few bytes. */
+static void limits_hold_before_memory_is_taken(void **state)
+{
+    (void)state;
+    struct table t = right;
+    t.rows = (uint64_t)LIMIT_ROWS + 4;
+    t.run_rows = (struct bytes)B("\xa2\x9c\x01\x01\x01"); /* 20,002 */
+    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+    t = right;
+    t.value[1] = (struct bytes)B("\x12\x03\x03\x00\x03\x2a\x06\x02\xff\xff\xff\xff\x0f\x32\x03xyz");
+    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+    t = right;
+    t.key = (struct bytes)B("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_format_is_as_described),
+        cmocka_unit_test(columns_and_keys_are_sound),
+        cmocka_unit_test(forms_are_sound),
+        cmocka_unit_test(runs_add_up),
+        cmocka_unit_test(births_are_sound),
+        cmocka_unit_test(values_fit_their_rows),
+        cmocka_unit_test(keys_fit_their_rows),
+        cmocka_unit_test(limits_hold_before_memory_is_taken),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
