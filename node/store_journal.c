@@ -235,7 +235,13 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
-    return store_run(s, q);
+    enum err e = store_run(s, q);
+    if (e != ERR_OK || !s->state.loading || strcmp(node, s->identity.parent) != 0)
+        return e;
+    struct arena a = {0}; /* the load's last position may be a mark's, which store_apply never sees */
+    e = load_passed(s, &a, pos);
+    arena_fini(&a);
+    return e;
 }
 
 enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint64_t contact_ms)

@@ -1,0 +1,21 @@
+#include "node/store_part.h"
+
+#include <unistd.h>
+
+/* A consistent copy while everybody goes on writing: VACUUM INTO reads one snapshot and syncs the new
+ * file like the database itself. */
+enum err store_copy(struct store *s, const char *path)
+{
+    if (s->in_write || s->in_read)
+        return store_fail(s, ERR_STATE, "a copy cannot be made inside a transaction");
+    if (access(path, F_OK) == 0) /* VACUUM INTO itself would accept an empty file */
+        return store_fail(s, ERR_EXISTS, "%.300s exists already: name a new file", path);
+    sqlite3_stmt *q = store_stmt(s, "VACUUM main INTO ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, path);
+    enum err e = store_run(s, q);
+    if (e != ERR_OK)
+        unlink(path); /* half a copy is none; the message is the copy's */
+    return e;
+}
