@@ -1,0 +1,81 @@
+#include "node/node_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction. The
+ * context is the clock before it: nothing remote is applied while the log is not empty, so it says exactly
+ * what the writers here had before them. */
+
+static void fill_header(struct node *n, struct changeset *cs, struct clock *context, bool cut)
+{
+    const struct store_state *st = store_state(n->store);
+    clock_copy(context, &st->clock);
+    cs->federation = n->federation;
+    cs->dot = (struct dot){n->site, st->seq + 1};
+    cs->context = *context; /* borrowed */
+    cs->hlc = hlc_tick(st->hlc, node_time(n));
+    cs->charter_version = st->charter_version;
+    cs->schema_version = st->schema_version;
+    memcpy(cs->previous, st->chain, HASH_BYTES);
+    cs->cut = cut;
+}
+
+static enum err apply_own(struct node *n, const struct changeset *cs, const struct buf *bytes,
+                          const uint8_t *hash)
+{
+    struct apply_input in = {.cs = cs,
+                             .bytes = {bytes->data, bytes->len},
+                             .hash = hash,
+                             .source = "",
+                             .now_ms = node_time(n)};
+    struct apply_report report;
+    enum err e = store_apply(n->store, &n->arena, &in, &report);
+    if (e == ERR_OK)
+        e = store_collect_done(n->store);
+    n->mark_check = true; /* the registry may be among it */
+    if (e == ERR_OK)
+        node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d", (unsigned long long)cs->dot.seq,
+                 report.rows, bytes->len, cs->cut);
+    return e;
+}
+
+/* ERR_LIMIT: the rows collected do not fit into one changeset. */
+static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
+{
+    struct changeset cs = {0};
+    struct clock context = {0};
+    struct buf bytes = {0};
+    uint8_t hash[HASH_BYTES];
+    enum err e = store_collect(n->store, &n->arena, max_rows, SEAL_BYTES, &cs, cut);
+    if (e == ERR_NOT_FOUND)
+        return store_collect_done(n->store);
+    if (e != ERR_OK)
+        return e;
+    fill_header(n, &cs, &context, *cut);
+    e = store_name_births(n->store, &n->arena, &cs);
+    if (e == ERR_OK)
+        e = seal_changeset(&cs, n->o.sign_secret, &bytes, hash);
+    if (e == ERR_OK)
+        e = apply_own(n, &cs, &bytes, hash);
+    clock_fini(&context);
+    buf_fini(&bytes);
+    return e;
+}
+
+enum err seal_captured(struct node *n, bool *cut)
+{
+    enum err e = ERR_LIMIT;
+    *cut = false;
+    for (uint32_t rows = SEAL_ROWS; e == ERR_LIMIT && rows > 0; rows /= 8)
+        e = seal_rows(n, rows, cut);
+    if (e != ERR_LIMIT)
+        return e;
+    /* A row that no changeset can carry: it is safe in the table and in the log, and everything behind it
+     * waits until the application makes it smaller; the work of the others goes on. */
+    snprintf(n->seal_fault, sizeof n->seal_fault, "a captured row is too large to be sent (over %u bytes)",
+             LIMIT_ROW_BYTES);
+    node_log(n, 0, "event=seal-failed error=limit text=\"%s\"", n->seal_fault);
+    *cut = true;
+    return ERR_OK;
+}

@@ -1,0 +1,178 @@
+#include "node/node_internal.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced` from
+ * one read. Without a running node only what is stored is known. */
+
+struct look {
+    struct node *n; /* NULL: not running */
+    struct store *s;
+    uint64_t mono_ms, now_ms;
+    const struct store_identity *id;
+    bool captured;
+    bool synced;
+    json_t *reasons;
+};
+
+static json_t *time_json(uint64_t ms)
+{
+    char text[40];
+    time_t t = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms == 0 || gmtime_r(&t, &tm) == NULL || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return json_null();
+    return json_string(text);
+}
+
+static json_t *site_json(uint64_t site)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)site);
+    return json_string(text);
+}
+
+static json_t *clock_json(const struct clock *c)
+{
+    json_t *o = json_object();
+    for (size_t i = 0; i < c->n; i++) {
+        char text[20];
+        snprintf(text, sizeof text, "%016llx", (unsigned long long)c->entry[i].site);
+        json_object_set_new(o, text, json_integer((json_int_t)c->entry[i].seq));
+    }
+    return o;
+}
+
+static void reason(struct look *l, const char *subject, const char *text, const char *next)
+{
+    json_array_append_new(l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
+}
+
+static const char *line_name(const struct look *l, const struct peer *p)
+{
+    static const char *const names[] = {[LINE_DOWN] = "down",
+                                        [LINE_CONNECTING] = "connecting",
+                                        [LINE_CONNECTED] = "connected",
+                                        [LINE_REFUSED] = "refused"};
+    if (l->n == NULL)
+        return "stopped";
+    return p ? names[p->line] : "down";
+}
+
+/* Connected, or was within the last three heartbeats. */
+static bool is_near(const struct look *l, const struct peer *p)
+{
+    return peer_open(p) || (p->signed_ms && l->mono_ms < p->signed_ms + NODE_SILENCE * l->n->o.heartbeat_ms);
+}
+
+/* How many of its items wait, as far as is known: what is in the inbox, and at least one when its last
+ * heartbeat named a later position. */
+static uint64_t pending_in(const struct peer *p)
+{
+    return p->inbox_n + (p->tail_pos > p->received_pos && p->tail_pos > p->seen_pos);
+}
+
+static json_t *peer_json(struct look *l, const char *name, const char *unit, bool up)
+{
+    struct peer *p = l->n == NULL ? NULL : up ? l->n->parent : peer_find(l->n, name);
+    struct peer_record rec = {0};
+    struct backlog b = {0};
+    enum err e = store_peer_get(l->s, name, &rec);
+    uint64_t acked = p && p->acked_pos > rec.acked_pos ? p->acked_pos : rec.acked_pos;
+    if (e == ERR_OK)
+        e = store_journal_backlog(l->s, up ? LINK_UP : LINK_DOWN, name, acked, &b);
+    uint64_t in = p ? pending_in(p) : 0;
+    bool waits = e != ERR_OK || b.changesets > 0 || in > 0;
+    if ((up && (p == NULL || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
+        l->synced = false;
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p), "last_contact",
+                          time_json(p && p->contact_ms ? p->contact_ms : rec.contact_ms), "pending_out",
+                          (json_int_t)b.changesets, "pending_in", (json_int_t)in, "oldest_pending",
+                          time_json(b.changesets ? hlc_ms(b.oldest_hlc) : 0));
+    if (!up)
+        json_object_set_new(o, "unit", json_string(unit));
+    if (p && peer_open(p))
+        json_object_set_new(o, "skew_ms", json_integer(p->skew_ms));
+    if (p && p->reason[0] != '\0')
+        reason(l, name, p->reason, p->next);
+    else if (up && p && !peer_open(p))
+        reason(l, name, "the line to the parent is down; work goes on here and is sent when it returns",
+               "check this office's network and the parent's endpoint in node.yaml");
+    if (p && peer_open(p) && (p->skew_ms > 300000 || p->skew_ms < -300000))
+        reason(l, name, "its wall clock is more than five minutes off", "set the clock of that machine");
+    return o;
+}
+
+static json_t *children_json(struct look *l)
+{
+    json_t *list = json_array();
+    struct arena a = {0};
+    struct node_record *r;
+    size_t count = 0;
+    if (store_node_list(l->s, &a, &r, &count) != ERR_OK)
+        count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(r[i].parent, l->id->node) == 0 && r[i].state == NODE_ACTIVE)
+            json_array_append_new(list, peer_json(l, r[i].name, r[i].unit, false));
+    }
+    arena_fini(&a);
+    return list;
+}
+
+static void own_reasons(struct look *l)
+{
+    struct node *n = l->n;
+    if (n->suspect)
+        reason(l, n->name, n->suspect_text,
+               n->parent ? "nothing is published until the parent has been reached; nothing is lost meanwhile"
+                         : "run: tonle join --as-new-site");
+    if (n->seal_fault[0] != '\0')
+        reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
+    if (store_state(l->s)->loading)
+        reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
+    if (n->reconcile) {
+        json_t *o = json_loads(n->reconcile, 0, NULL);
+        if (json_integer_value(json_object_get(o, "waiting")) > 0)
+            reason(l, n->name, "rows differ from the parent's that were not captured, and wait for a decision",
+                   "tonle verify --local, then --accept or --take-parent");
+        json_decref(o);
+    }
+}
+
+static json_t *status_json(struct look *l)
+{
+    const struct store_state *st = store_state(l->s);
+    l->synced = l->n != NULL && !l->captured && !l->n->suspect && !st->loading;
+    json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
+    json_t *children = children_json(l);
+    if (l->n)
+        own_reasons(l);
+    json_t *o = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:o, s:b, s:b}", "schema", 1,
+                          "node", l->id->node, "unit", l->id->unit, "site", site_json(l->id->site), "parent", parent,
+                          "children", children, "held", (json_int_t)st->held, "conflicts_open",
+                          (json_int_t)st->conflicts_open, "clock", clock_json(&st->clock), "sealed_seq",
+                          (json_int_t)st->seq, "synced", l->synced, "reasons", l->reasons, "loading", st->loading,
+                          "running", l->n != NULL);
+    if (l->n && l->n->reconcile)
+        json_object_set_new(o, "reconcile", json_loads(l->n->reconcile, 0, NULL));
+    return o;
+}
+
+void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms, struct buf *out)
+{
+    struct look l = {.n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
+    enum err begun = store_begin_read(s);
+    l.id = store_identity(s);
+    l.captured = begun != ERR_OK || store_capture_pending(s); /* a locked database: somebody writes */
+    json_t *o = status_json(&l);
+    char *text = json_dumps(o, JSON_COMPACT);
+    buf_put(out, text, strlen(text));
+    free(text);
+    json_decref(o);
+    if (begun != ERR_OK || store_commit(s) != ERR_OK)
+        store_rollback(s);
+}
