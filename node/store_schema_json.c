@@ -1,0 +1,286 @@
+#include "node/store_schema.h"
+
+#include "protocol/limits.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The compiled charter (node/charter.h) as the store reads it, and keys as JSON.
+ *
+ * A table that carries "key" was completed by store_schema_complete: its columns are the whole list.
+ * Otherwise the columns listed are exceptions, and every stored column of the table is published. */
+
+/* ---- the compiled charter ---- */
+
+static enum err bad(struct store *s, const char *table, const char *what)
+{
+    return store_fail(s, ERR_SCHEMA, "charter: table %s: %s", table, what);
+}
+
+static const char *string_of(struct arena *a, const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? arena_strdup(a, text) : NULL;
+}
+
+static enum err read_policy(struct store *s, const char *table, const char *name, enum policy otherwise,
+                            enum policy *out)
+{
+    *out = otherwise;
+    if (name && policy_parse(name, out) != ERR_OK)
+        return store_fail(s, ERR_SCHEMA, "charter: table %s: this version does not know the policy %s",
+                          table, name);
+    return ERR_OK;
+}
+
+static enum err read_columns(struct store *s, struct arena *a, const json_t *list, struct table_charter *t)
+{
+    size_t n = json_array_size(list);
+    if (n > LIMIT_COLUMNS)
+        return bad(s, t->name, "too many columns");
+    t->column = arena_alloc(a, n * sizeof *t->column);
+    t->policy = arena_alloc(a, n);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *c = json_array_get(list, i);
+        enum policy policy;
+        t->column[i] = string_of(a, c, "name");
+        if (!t->column[i])
+            return bad(s, t->name, "a column without a name");
+        enum err e = read_policy(s, t->name, json_string_value(json_object_get(c, "policy")),
+                                 t->default_policy, &policy);
+        if (e != ERR_OK)
+            return e;
+        t->policy[i] = (uint8_t)policy;
+    }
+    t->n_columns = (uint32_t)n;
+    return ERR_OK;
+}
+
+static enum err read_names(struct store *s, struct arena *a, const json_t *list, const char *table,
+                           const char ***out, uint32_t *n)
+{
+    *n = (uint32_t)json_array_size(list);
+    *out = arena_alloc(a, *n * sizeof **out);
+    for (uint32_t i = 0; i < *n; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text)
+            return bad(s, table, "a name that is no text");
+        (*out)[i] = arena_strdup(a, text);
+    }
+    return ERR_OK;
+}
+
+static enum err read_table(struct store *s, struct arena *a, const json_t *j, struct table_charter *t)
+{
+    t->name = string_of(a, j, "name");
+    if (!t->name || !*t->name || strlen(t->name) > LIMIT_NAME_BYTES)
+        return store_fail(s, ERR_SCHEMA, "charter: a table without a usable name");
+    t->write = string_of(a, j, "write");
+    t->write = t->write ? t->write : "any";
+    t->create = string_of(a, j, "create");
+    t->has_columns = json_is_array(json_object_get(j, "key"));
+    const char *delete_policy = json_string_value(json_object_get(j, "delete"));
+    const char *birth = json_string_value(json_object_get(j, "birth"));
+    if (delete_policy && strcmp(delete_policy, "update-wins") != 0)
+        return bad(s, t->name, "this version does not know that delete policy");
+    if (birth && strcmp(birth, "first") != 0)
+        return bad(s, t->name, "this version does not know that birth policy");
+    enum err e = read_policy(s, t->name, json_string_value(json_object_get(j, "policy")), POLICY_LATEST,
+                             &t->default_policy);
+    if (e == ERR_OK)
+        e = read_columns(s, a, json_object_get(j, "columns"), t);
+    if (e == ERR_OK)
+        e = read_names(s, a, json_object_get(j, "key"), t->name, &t->key, &t->n_key);
+    if (e == ERR_OK)
+        e = read_names(s, a, json_object_get(j, "indexes"), t->name, &t->index, &t->n_indexes);
+    if (e == ERR_OK && t->n_key > LIMIT_KEY_COLUMNS)
+        e = bad(s, t->name, "too many key columns");
+    return e;
+}
+
+enum err charter_tables(struct store *s, struct arena *a, const json_t *compiled,
+                        struct table_charter **out, uint32_t *n)
+{
+    const json_t *list = json_object_get(compiled, "tables");
+    *n = (uint32_t)json_array_size(list);
+    if (*n > LIMIT_TABLES)
+        return store_fail(s, ERR_SCHEMA, "charter: more than %u tables", LIMIT_TABLES);
+    *out = arena_alloc(a, *n * sizeof **out);
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < *n; i++)
+        e = read_table(s, a, json_array_get(list, i), &(*out)[i]);
+    return e;
+}
+
+enum err charter_newest(struct store *s, json_t **root)
+{
+    *root = NULL;
+    bool row = false;
+    json_error_t error;
+    sqlite3_stmt *q = store_stmt(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    const char *text = (const char *)sqlite3_column_text(q, 0);
+    *root = json_loadb(text, (size_t)sqlite3_column_bytes(q, 0), 0, &error);
+    sqlite3_reset(q);
+    if (!*root)
+        return store_fail(s, ERR_CORRUPT, "the stored charter cannot be read: %s", error.text);
+    return ERR_OK;
+}
+
+/* ---- keys as JSON ---- */
+
+static json_t *hex_object(const char *name, const struct value *v)
+{
+    struct buf b = {0};
+    const uint8_t *p = v->u.p;
+    for (uint32_t i = 0; i < v->len; i++)
+        buf_printf(&b, "%02x", p[i]);
+    json_t *o = json_pack("{ss}", name, buf_str(&b));
+    buf_fini(&b);
+    return o;
+}
+
+static json_t *value_json(const struct value *v)
+{
+    switch (v->type) {
+    case VALUE_INTEGER:
+        return json_integer(v->u.i);
+    case VALUE_REAL:
+        return isfinite(v->u.r) ? json_real(v->u.r) : json_pack("{ss}", "real", v->u.r < 0 ? "-inf" : "inf");
+    case VALUE_TEXT: {
+        bool plain = !v->len || !memchr(v->u.p, 0, v->len);
+        json_t *text = plain ? json_stringn(v->len ? v->u.p : "", v->len) : NULL;
+        return text ? text : hex_object("text_hex", v); /* jansson takes valid UTF-8 only */
+    }
+    case VALUE_BLOB:
+        return hex_object("hex", v);
+    default:
+        return json_null();
+    }
+}
+
+char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len)
+{
+    struct value *v = arena_alloc(a, t->n_key * sizeof *v);
+    if (key_decode(key, len, v, t->n_key) != ERR_OK)
+        return arena_strdup(a, "null");
+    json_t *j = t->n_key == 1 ? value_json(&v[0]) : json_array();
+    for (uint32_t i = 0; t->n_key > 1 && i < t->n_key; i++)
+        json_array_append_new(j, value_json(&v[i]));
+    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *out = arena_strdup(a, text ? text : "null");
+    free(text);
+    json_decref(j);
+    return out;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool hex_value(struct arena *a, enum value_type type, const char *hex, struct value *out)
+{
+    size_t n = strlen(hex) / 2;
+    uint8_t *p = arena_alloc(a, n);
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        p[i] = (uint8_t)(high * 16 + low);
+    }
+    *out = value_bytes(type, p, n);
+    return strlen(hex) % 2 == 0;
+}
+
+static bool object_value(struct arena *a, const json_t *j, struct value *out)
+{
+    const char *blob = json_string_value(json_object_get(j, "hex"));
+    const char *text = json_string_value(json_object_get(j, "text_hex"));
+    const char *real = json_string_value(json_object_get(j, "real"));
+    if (blob || text)
+        return hex_value(a, blob ? VALUE_BLOB : VALUE_TEXT, blob ? blob : text, out);
+    if (!real || (strcmp(real, "inf") != 0 && strcmp(real, "-inf") != 0))
+        return false;
+    *out = value_real(*real == '-' ? -INFINITY : INFINITY);
+    return true;
+}
+
+static bool json_value(struct arena *a, const json_t *j, struct value *out)
+{
+    switch (json_typeof(j)) {
+    case JSON_INTEGER:
+        *out = value_integer(json_integer_value(j));
+        return true;
+    case JSON_REAL:
+        *out = value_real(json_real_value(j));
+        return true;
+    case JSON_STRING:
+        *out = value_bytes(VALUE_TEXT, arena_copy(a, json_string_value(j), json_string_length(j)),
+                           json_string_length(j));
+        return true;
+    case JSON_OBJECT:
+        return object_value(a, j, out);
+    default:
+        return false;
+    }
+}
+
+/* A number typed for a TEXT column means its digits, as it would in SQL. */
+static void as_stored(struct store *s, struct arena *a, const struct table_schema *t, uint32_t column,
+                      const json_t *j, struct value *v)
+{
+    const char *type = NULL;
+    if (!json_is_number(j) ||
+        sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], &type, NULL, NULL, NULL,
+                                      NULL) != SQLITE_OK)
+        return;
+    if (sql_affinity(type ? type : "", false) != AFFINITY_TEXT)
+        return;
+    char *text = json_dumps(j, JSON_ENCODE_ANY);
+    *v = value_text(arena_strdup(a, text ? text : ""));
+    free(text);
+}
+
+static bool parse_parts(struct store *s, struct arena *a, const struct table_schema *t, const json_t *j,
+                        struct value *v)
+{
+    if (t->n_key > 1 && json_array_size(j) != t->n_key)
+        return false;
+    for (uint32_t i = 0; i < t->n_key; i++) {
+        const json_t *part = t->n_key == 1 ? j : json_array_get(j, i);
+        if (!json_value(a, part, &v[i]))
+            return false;
+        as_stored(s, a, t, t->key[i], part, &v[i]);
+    }
+    return true;
+}
+
+/* A word that is no JSON is taken as the text itself, so that a plain code need not be quoted twice on a
+ * command line. */
+enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
+                          const char *json, struct buf *key)
+{
+    struct value *v = arena_alloc(a, (t->n_key + 1) * sizeof *v);
+    json_t *j = json_loads(json, JSON_DECODE_ANY, NULL);
+    bool ok = true;
+    if (j)
+        ok = parse_parts(s, a, t, j, v);
+    else if (t->n_key == 1 && !strchr("[{\"", *json))
+        v[0] = value_text(arena_strdup(a, json));
+    else
+        ok = false;
+    json_decref(j);
+    if (!ok)
+        return store_fail(s, ERR_USAGE, "%s: the key is %u value%s, as JSON%s", t->name, t->n_key,
+                          t->n_key == 1 ? "" : "s", t->n_key == 1 ? "" : ", in an array [...]");
+    key_encode(key, v, t->n_key);
+    return ERR_OK;
+}
