@@ -1,0 +1,413 @@
+#include "node/cli/cli.h"
+
+#include "node/loop_control.h"
+#include "protocol/seal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The node must not stand still: a lock that takes longer is tried again at the next step. */
+#define RUN_BUSY_MS 200
+
+int cli_fail(int code, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("tonle: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return code;
+}
+
+int cli_usage(const struct cli *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("tonle: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\nusage: tonle %s %s\n", c->command->name, c->command->usage);
+    va_end(ap);
+    return CLI_USAGE;
+}
+
+void cli_note(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+int cli_exit_of(enum err e)
+{
+    switch (e) {
+    case ERR_OK:
+        return CLI_OK;
+    case ERR_USAGE:
+        return CLI_USAGE;
+    case ERR_BUSY:
+        return CLI_TEMPORARY;
+    case ERR_REFUSED:
+        return CLI_REFUSED;
+    default:
+        return CLI_ERROR;
+    }
+}
+
+unsigned cli_distance(const char *a, const char *b)
+{
+    unsigned d[66][66];
+    size_t n = strlen(a), m = strlen(b);
+    if (n > 64 || m > 64)
+        return 1000;
+    for (size_t i = 0; i <= n; i++)
+        for (size_t j = 0; j <= m; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = (unsigned)(i + j);
+                continue;
+            }
+            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i - 1][j] + 1 < best)
+                best = d[i - 1][j] + 1;
+            if (d[i][j - 1] + 1 < best)
+                best = d[i][j - 1] + 1;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                d[i - 2][j - 2] + 1 < best)
+                best = d[i - 2][j - 2] + 1;
+            d[i][j] = best;
+        }
+    return d[n][m];
+}
+
+/* ---- arguments */
+
+static int set_option(struct cli *c, const struct option *o, const char *value)
+{
+    char *end;
+    switch (o->kind) {
+    case OPTION_TEXT:
+        if (*(const char **)o->target != NULL)
+            return cli_usage(c, "%s is given twice: leave one away", o->name);
+        *(const char **)o->target = value;
+        return CLI_OK;
+    case OPTION_NUMBER:
+        errno = 0;
+        *(uint64_t *)o->target = strtoull(value, &end, 10);
+        if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0)
+            return cli_usage(c, "%s takes a whole number, not \"%s\"", o->name, value);
+        return CLI_OK;
+    case OPTION_LIST: {
+        struct option_list *l = o->target;
+        if (l->n == l->cap) {
+            const char **more = arena_alloc(&c->arena, (l->cap + 16) * sizeof *more);
+            for (size_t i = 0; i < l->n; i++)
+                more[i] = l->item[i];
+            l->item = more;
+            l->cap += 16;
+        }
+        l->item[l->n++] = value;
+        return CLI_OK;
+    }
+    default:
+        return CLI_OK;
+    }
+}
+
+static int unknown_option(const struct cli *c, const struct option *options, const char *word)
+{
+    const char *best = "--dir";
+    unsigned least = cli_distance(word, best);
+    for (const struct option *o = options; o != NULL && o->name != NULL; o++)
+        if (cli_distance(word, o->name) < least) {
+            least = cli_distance(word, o->name);
+            best = o->name;
+        }
+    if (cli_distance(word, "--json") < least)
+        best = "--json";
+    return cli_usage(c, "`tonle %s` has no option \"%s\"; the nearest is %s", c->command->name,
+                     word, best);
+}
+
+/* One option, "--name value" or "--name=value"; *i moves over what it took. */
+static int take_option(struct cli *c, int argc, char **argv, int *i, const struct option *options)
+{
+    const char *word = argv[*i], *equals = strchr(word, '=');
+    size_t len = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    const struct option common[] = {{"--dir", OPTION_TEXT, &c->dir},
+                                    {"--json", OPTION_FLAG, &c->json},
+                                    {NULL, OPTION_FLAG, NULL}};
+    const struct option *lists[] = {options, common};
+    for (int l = 0; l < 2; l++)
+        for (const struct option *o = lists[l]; o != NULL && o->name != NULL; o++) {
+            if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
+                continue;
+            if (o->kind == OPTION_FLAG) {
+                if (equals != NULL)
+                    return cli_usage(c, "%s takes no value", o->name);
+                *(bool *)o->target = true;
+                return CLI_OK;
+            }
+            if (equals != NULL)
+                return set_option(c, o, equals + 1);
+            if (*i + 1 >= argc)
+                return cli_usage(c, "%s needs a value", o->name);
+            return set_option(c, o, argv[++*i]);
+        }
+    return unknown_option(c, options, word);
+}
+
+int cli_arguments(struct cli *c, int argc, char **argv, const struct option *options, int min,
+                  int max)
+{
+    bool only_words = false;
+    c->words = mem_alloc(((size_t)argc + 1) * sizeof *c->words);
+    for (int i = 0; i < argc; i++) {
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+            continue;
+        }
+        /* a lone "-" is a file name, "-5" a key */
+        if (only_words || strncmp(argv[i], "--", 2) != 0) {
+            c->words[c->n_words++] = argv[i];
+            continue;
+        }
+        int code = take_option(c, argc, argv, &i, options);
+        if (code != CLI_OK)
+            return code;
+    }
+    if (c->n_words > max)
+        return cli_usage(c, "\"%s\" is one word too many", c->words[max]);
+    if (c->n_words < min)
+        return cli_usage(c, "`tonle %s` needs %s", c->command->name, c->command->usage);
+    c->dir = config_dir(c->dir);
+    return CLI_OK;
+}
+
+/* ---- the node's directory and database */
+
+static int open_store(struct cli *c, enum office_access access, struct office *o)
+{
+    char msg[256] = "";
+    struct store_options so = {.path = o->db_path,
+                               .read_only = access == OFFICE_READ,
+                               .wal_guard = access == OFFICE_RUN && o->config.wal_guard,
+                               .busy_ms = access == OFFICE_RUN ? RUN_BUSY_MS : CLI_BUSY_MS};
+    enum err e = store_open(&o->store, &so, msg);
+    if (e == ERR_NOT_FOUND)
+        return cli_fail(
+            CLI_ERROR,
+            "the database %s of this office is missing: bring back the disk or the file (never an "
+            "empty one); nothing was changed",
+            o->db_path);
+    if (e != ERR_OK)
+        return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", o->db_path, msg);
+    if (!store_is_ready(o->store))
+        return cli_fail(
+            CLI_ERROR,
+            "the database %s holds nothing of Tonle: it was replaced, or joining did not end. "
+            "Bring the "
+            "right file back, or run `tonle join` (the hub: `tonle hub init`) again with --dir %s",
+            o->db_path, c->dir);
+    return CLI_OK;
+}
+
+struct config office_new_config(const char *db, const char *listen, const char *parent_endpoint)
+{
+    return (struct config){.db = db,
+                           .listen = listen,
+                           .parent_endpoint = parent_endpoint,
+                           .wal_guard = true,
+                           .batch_ms = 10,
+                           .batch_max_ms = 100,
+                           .heartbeat_ms = 2000,
+                           .mark_ms = 1000};
+}
+
+static int read_config(struct cli *c, struct config *config)
+{
+    char msg[1024] = "";
+    enum err e = config_load(&c->arena, c->dir, config, msg);
+    if (e == ERR_NOT_FOUND)
+        return cli_fail(CLI_ERROR,
+                        "%s is not the directory of a node: give it with --dir, or make one with "
+                        "`tonle hub init` or "
+                        "`tonle join`",
+                        c->dir);
+    return e == ERR_OK ? CLI_OK : cli_fail(cli_exit_of(e), "%s", msg);
+}
+
+int office_check(struct cli *c)
+{
+    struct config config;
+    return read_config(c, &config);
+}
+
+int office_open(struct cli *c, enum office_access access, struct office *o)
+{
+    char msg[256] = "";
+    int code = read_config(c, &o->config);
+    if (code != CLI_OK)
+        return code;
+    o->db_path = config_db_path(&c->arena, c->dir, &o->config);
+    if (access != OFFICE_READ) {
+        enum err e = keys_load(c->dir, &o->keys, msg);
+        if (e != ERR_OK)
+            return cli_fail(cli_exit_of(e), "%s", msg);
+    }
+    code = open_store(c, access, o);
+    if (code != CLI_OK)
+        office_close(o);
+    return code;
+}
+
+void office_close(struct office *o)
+{
+    store_close(o->store);
+    o->store = NULL;
+    explicit_bzero(&o->keys, sizeof o->keys);
+}
+
+int office_fail(const struct office *o, enum err e, const char *doing)
+{
+    const char *text = store_message(o->store);
+    if (e == ERR_BUSY)
+        return cli_fail(CLI_TEMPORARY,
+                        "%s: the database is locked by another program; try again in a moment",
+                        doing);
+    return cli_fail(cli_exit_of(e), "%s: %s", doing, text[0] != '\0' ? text : err_name(e));
+}
+
+/* ---- the running node */
+
+int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer)
+{
+    char msg[256] = "";
+    struct buf reply = {0};
+    char *text = json_dumps(request, JSON_COMPACT);
+    json_decref(request);
+    *answer = NULL;
+    enum err e = control_request(c->dir, text, (uint32_t)timeout_ms, &reply, msg);
+    free(text);
+    int code = CLI_OK;
+    if (e == ERR_STATE) {
+        code = CLI_NOT_RUNNING;
+    } else if (e != ERR_OK) {
+        code =
+            cli_fail(CLI_TEMPORARY,
+                     "the node runs but does not answer (%s): look at its log, or try again", msg);
+    } else {
+        *answer = json_loadb(buf_str(&reply), reply.len, 0, NULL);
+        if (*answer == NULL)
+            code = cli_fail(
+                CLI_ERROR,
+                "the node's answer makes no sense: is it of the same version as this program?");
+    }
+    const char *error = json_string_value(json_object_get(*answer, "error"));
+    const char *next = json_string_value(json_object_get(*answer, "next"));
+    if (code == CLI_OK && error != NULL) {
+        code = cli_fail(CLI_ERROR, "%s%s%s", error, next != NULL ? "; " : "",
+                        next != NULL ? next : "");
+        json_decref(*answer);
+        *answer = NULL;
+    }
+    buf_fini(&reply);
+    return code;
+}
+
+/* ---- the system */
+
+uint64_t cli_now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+uint64_t cli_mono_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void cli_random(void *p, size_t n)
+{
+    uint8_t *at = p;
+    while (n > 0) {
+        ssize_t got = getrandom(at, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            abort(); /* no kernel that runs this program lacks it */
+        at += got;
+        n -= (size_t)got;
+    }
+}
+
+/* Binds for a moment to learn a port that is free; 0 on failure. */
+static unsigned free_port(const char *host)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    struct sockaddr_storage addr = {0};
+    socklen_t len = sizeof addr;
+    unsigned port = 0;
+    if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, "0", &hints, &found) != 0)
+        return 0;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+        getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
+        port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+                                                : ((struct sockaddr_in *)&addr)->sin_port);
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return port;
+}
+
+int cli_listen(struct cli *c, const char *endpoint, const char **picked)
+{
+    static const char form[] =
+        "an endpoint is tcp://HOST:PORT, as in tcp://10.0.0.5:7465 (port 0 picks a free one)";
+    const char *colon = strrchr(endpoint, ':');
+    if (strncmp(endpoint, "tcp://", 6) != 0 || colon <= endpoint + 6 || strlen(endpoint) > 300)
+        return cli_usage(c, "\"%s\" is no endpoint: %s", endpoint, form);
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port > 65535)
+        return cli_usage(c, "\"%s\" has no port: %s", endpoint, form);
+    const char *host = cli_printf(c, "%.*s", (int)(colon - endpoint - 6), endpoint + 6);
+    if (port == 0)
+        port = free_port(host);
+    if (port == 0)
+        return cli_fail(CLI_ERROR,
+                        "no port can be opened on \"%s\": is it an address of this machine?", host);
+    *picked = cli_printf(c, "tcp://%s:%lu", host, port);
+    return CLI_OK;
+}
+
+bool cli_name_ok(const char *name)
+{
+    size_t n = strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz.-_");
+    return name[n] == '\0' && n >= 1 && n <= 64;
+}
+
+const char *cli_absolute(struct cli *c, const char *path)
+{
+    char *here;
+    if (path[0] == '/' || (here = getcwd(NULL, 0)) == NULL)
+        return path;
+    const char *whole = cli_printf(c, "%s/%s", here, path);
+    free(here);
+    return whole;
+}

@@ -1,0 +1,224 @@
+#define _GNU_SOURCE /* vasprintf, wcwidth */
+#include "node/cli/cli.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <wchar.h>
+
+void cli_print_json(json_t *value)
+{
+    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
+    json_dumpf(value, stdout, flags | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
+    fputc('\n', stdout);
+    json_decref(value);
+}
+
+static json_t *hex_json(const char *name, const void *p, size_t len)
+{
+    const uint8_t *b = p;
+    char *hex = mem_alloc(len * 2 + 1);
+    for (size_t i = 0; i < len; i++)
+        snprintf(hex + i * 2, 3, "%02x", b[i]);
+    json_t *j = json_pack("{s:s}", name, hex);
+    mem_free(hex);
+    return j;
+}
+
+json_t *cli_value_json(const struct value *v)
+{
+    json_t *j;
+    switch (v->type) {
+    case VALUE_INTEGER:
+        return json_integer(v->u.i);
+    case VALUE_REAL: /* JSON has no infinity */
+        j = json_real(v->u.r);
+        return j != NULL ? j : json_pack("{s:s}", "real", v->u.r > 0 ? "inf" : "-inf");
+    case VALUE_TEXT:
+        j = json_stringn(v->u.p != NULL ? v->u.p : "", v->len);
+        return j != NULL ? j : hex_json("text_hex", v->u.p, v->len);
+    case VALUE_BLOB:
+        return hex_json("hex", v->u.p, v->len);
+    default:
+        return json_null();
+    }
+}
+
+json_t *cli_text_json(const char *s)
+{
+    struct value v = value_text(s != NULL ? s : "");
+    return cli_value_json(&v);
+}
+
+json_t *cli_key_json(const char *key_json)
+{
+    json_t *j = json_loads(key_json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    return j != NULL ? j : cli_text_json(key_json);
+}
+
+json_t *cli_dot_json(struct dot d)
+{
+    return dot_is_none(d) ? json_null()
+                          : json_sprintf("%016llx:%llu", (unsigned long long)d.site,
+                                         (unsigned long long)d.seq);
+}
+
+static void format_time(uint64_t ms, char out[40])
+{
+    time_t t = (time_t)(ms / 1000);
+    struct tm tm;
+    size_t n;
+    if (gmtime_r(&t, &tm) == NULL || (n = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
+        n = 0;
+    snprintf(out + n, 40 - n, ".%03uZ", (unsigned)(ms % 1000));
+}
+
+json_t *cli_time_json(uint64_t ms)
+{
+    char text[40];
+    if (ms == 0)
+        return json_null();
+    format_time(ms, text);
+    return json_string(text);
+}
+
+const char *cli_printf(struct cli *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    const char *kept = arena_strdup(&c->arena, text);
+    free(text);
+    return kept;
+}
+
+const char *cli_time(struct cli *c, uint64_t ms)
+{
+    char text[40];
+    if (ms == 0)
+        return "-";
+    format_time(ms, text);
+    return arena_strdup(&c->arena, text);
+}
+
+const char *cli_dot(struct cli *c, struct dot d)
+{
+    return dot_is_none(d) ? "-"
+                          : cli_printf(c, "%016llx:%llu", (unsigned long long)d.site,
+                                       (unsigned long long)d.seq);
+}
+
+const char *cli_value(struct cli *c, const struct value *v)
+{
+    if (v->type == VALUE_NULL)
+        return "NULL";
+    json_t *j = cli_value_json(v);
+    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
+    const char *kept = arena_strdup(&c->arena, text);
+    free(text);
+    json_decref(j);
+    return kept;
+}
+
+const char *cli_age(struct cli *c, uint64_t ms)
+{
+    uint64_t s = ms / 1000;
+    if (s < 100)
+        return cli_printf(c, "%llu s", (unsigned long long)s);
+    if (s < 100 * 60)
+        return cli_printf(c, "%llu min", (unsigned long long)(s / 60));
+    if (s < 72 * 3600)
+        return cli_printf(c, "%llu h", (unsigned long long)(s / 3600));
+    return cli_printf(c, "%llu days", (unsigned long long)(s / 86400));
+}
+
+const char *cli_colour(struct cli *c, enum cli_colour colour, const char *text)
+{
+    const char *no = getenv("NO_COLOR");
+    if (!isatty(STDOUT_FILENO) || (no != NULL && no[0] != '\0'))
+        return text;
+    return cli_printf(c, "\033[%dm%s\033[0m", (int)colour, text);
+}
+
+/* ---- tables for people */
+
+/* Data of other offices is shown on this terminal: control characters must not reach it. Our own
+ * colours (ESC [ n m) pass. */
+static const char *printable(struct cli *c, const char *s)
+{
+    struct buf b = {0};
+    for (; *s != '\0'; s++) {
+        size_t own = 0;
+        if (s[0] == '\033' && s[1] == '[' && (own = strspn(s + 2, "0123456789")) <= 2 &&
+            s[2 + own] == 'm') {
+            buf_put(&b, s, own + 3);
+            s += own + 2;
+        } else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
+            buf_printf(&b, "\\x%02x", (unsigned char)*s);
+        } else {
+            buf_put(&b, s, 1);
+        }
+    }
+    const char *kept = arena_strdup(&c->arena, buf_str(&b));
+    buf_fini(&b);
+    return kept;
+}
+
+static size_t shown_width(const char *s)
+{
+    size_t width = 0;
+    mbstate_t state = {0};
+    while (*s != '\0') {
+        wchar_t w;
+        size_t n = mbrtowc(&w, s, strlen(s), &state);
+        if (n == (size_t)-1 || n == (size_t)-2)
+            return width + strlen(s);
+        if (w == L'\033') { /* a colour */
+            s += strcspn(s, "m") + 1;
+            continue;
+        }
+        int columns = wcwidth(w);
+        width += columns > 0 ? (size_t)columns : 0;
+        s += n;
+    }
+    return width;
+}
+
+void table_head(struct cli *c, struct text_table *t, unsigned columns, const char *const *heads)
+{
+    t->columns = columns;
+    const char *cells[TABLE_COLUMNS];
+    for (unsigned i = 0; i < columns; i++)
+        cells[i] = cli_colour(c, COLOUR_BOLD, heads[i]);
+    table_add(c, t, cells);
+}
+
+void table_add(struct cli *c, struct text_table *t, const char *const *cells)
+{
+    for (unsigned i = 0; i < t->columns; i++) {
+        t->cell = mem_grow(t->cell, t->n, &t->cap, sizeof *t->cell);
+        t->cell[t->n++] = printable(c, cells[i]);
+    }
+}
+
+void table_print(struct text_table *t)
+{
+    size_t width[TABLE_COLUMNS] = {0};
+    for (size_t i = 0; i < t->n; i++)
+        if (shown_width(t->cell[i]) > width[i % t->columns])
+            width[i % t->columns] = shown_width(t->cell[i]);
+    for (size_t i = 0; i < t->n; i++) {
+        bool last = i % t->columns == t->columns - 1;
+        size_t pad = last ? 0 : width[i % t->columns] - shown_width(t->cell[i]) + 2;
+        printf("%s%*s%s", t->cell[i], (int)pad, "", last ? "\n" : "");
+    }
+    mem_free(t->cell);
+    *t = (struct text_table){0};
+}

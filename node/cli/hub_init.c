@@ -1,0 +1,228 @@
+/* hub_init.c - makes the federation and its root node.
+ *
+ * Invariant: everything in the database is made in one transaction; node.yaml is written just
+ * before its commit, so that a run that was interrupted anywhere can simply be repeated.
+ */
+#include "node/cli/cli.h"
+
+#include "protocol/seal.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct init {
+    const char *db, *charter_path, *listen, *name;
+    struct charter charter;
+    const char *compiled;
+    struct keys keys;
+    struct store *store;
+    char federation[33];
+};
+
+static int store_failed(const struct init *in, enum err e, const char *doing)
+{
+    struct office o = {.store = in->store};
+    return office_fail(&o, e, doing);
+}
+
+/* The database and a node.yaml that is here already must not belong to another node. */
+static int check_directory(struct cli *c, const struct init *in)
+{
+    char msg[1024] = "";
+    struct config present;
+    enum err e = config_make_dir(c->dir, msg);
+    if (e != ERR_OK)
+        return cli_fail(CLI_ERROR, "%s", msg);
+    e = config_load(&c->arena, c->dir, &present, msg);
+    if (e == ERR_NOT_FOUND)
+        return CLI_OK;
+    if (e != ERR_OK)
+        return cli_fail(cli_exit_of(e), "%s", msg);
+    if (strcmp(config_db_path(&c->arena, c->dir, &present), in->db) != 0)
+        return cli_fail(
+            CLI_ERROR,
+            "%s is the directory of another node (database %s): give an empty one with --dir",
+            c->dir, config_db_path(&c->arena, c->dir, &present));
+    return CLI_OK;
+}
+
+static int open_database(struct init *in)
+{
+    char msg[256] = "";
+    struct store_options so = {.path = in->db, .busy_ms = CLI_BUSY_MS};
+    enum err e = store_open(&in->store, &so, msg);
+    if (e == ERR_NOT_FOUND)
+        return cli_fail(
+            CLI_ERROR,
+            "the database %s does not exist: let the application make it with its tables first",
+            in->db);
+    if (e != ERR_OK)
+        return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", in->db, msg);
+    if (store_is_ready(in->store))
+        return cli_fail(CLI_ERROR,
+                        "the database %s belongs to the federation \"%s\" already, as node %s: "
+                        "start it with `tonle run`",
+                        in->db, store_identity(in->store)->federation_name,
+                        store_identity(in->store)->node);
+    return CLI_OK;
+}
+
+static int read_charter(struct cli *c, struct init *in)
+{
+    char msg[1024] = "";
+    enum err e = charter_load(&c->arena, in->charter_path, &in->charter, msg);
+    if (e == ERR_OK)
+        e = charter_compile(&c->arena, &in->charter, &in->compiled, msg);
+    if (e != ERR_OK)
+        return cli_fail(e == ERR_REFUSED ? CLI_REFUSED : CLI_ERROR, "%s", msg);
+    const char *notes = charter_notes(&c->arena, &in->charter);
+    if (notes[0] != '\0')
+        cli_note("%s", notes);
+    return CLI_OK;
+}
+
+/* The charter against this database: fills in columns, keys and SQL. */
+static int complete_charter(struct cli *c, struct init *in)
+{
+    struct finding *f = NULL;
+    size_t n = 0, failed = 0;
+    const char *completed = NULL;
+    enum err e = store_schema_complete(in->store, &c->arena, in->compiled, &completed, &f, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(f[i].level, "ok") != 0)
+            cli_note("%s  %s: %s", f[i].level, f[i].subject, f[i].text);
+        failed += strcmp(f[i].level, "fail") == 0;
+    }
+    if (failed > 0)
+        return cli_fail(
+            CLI_REFUSED,
+            "the charter does not fit the database %s (%zu to mend, above); nothing was changed",
+            in->db, failed);
+    if (e != ERR_OK)
+        return store_failed(in, e, "checking the tables");
+    in->compiled = completed;
+    return CLI_OK;
+}
+
+static enum err write_all(struct cli *c, struct init *in, uint64_t now, char msg[256])
+{
+    uint64_t incarnation;
+    uint8_t id[16];
+    cli_random(&incarnation, sizeof incarnation);
+    cli_random(id, sizeof id);
+    for (int i = 0; i < 16; i++)
+        snprintf(in->federation + i * 2, 3, "%02x", id[i]);
+    struct store_identity identity = {.federation = in->federation,
+                                      .federation_name = in->charter.federation,
+                                      .node = in->name,
+                                      .unit = "",
+                                      .parent = "",
+                                      .hub = in->name};
+    identity.site = identity.hub_site = seal_site(in->keys.sign_key, incarnation);
+    memcpy(identity.hub_sign_key, in->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct charter_record charter = {.version = 1,
+                                     .schema_version = in->charter.schema_version,
+                                     .yaml = in->charter.yaml,
+                                     .compiled = in->compiled,
+                                     .published_ms = now};
+    struct node_record hub = {.name = in->name,
+                              .unit = "",
+                              .parent = "",
+                              .listen = in->listen,
+                              .state = NODE_ACTIVE,
+                              .site = identity.site,
+                              .reads = "",
+                              .joined_ms = now};
+    memcpy(hub.curve_key, in->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(hub.sign_key, in->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct config config = office_new_config(in->db, in->listen, "");
+
+    enum err e = store_begin(in->store);
+    if (e == ERR_OK)
+        e = store_create(in->store, &identity);
+    if (e == ERR_OK)
+        e = store_charter_put(in->store, &charter);
+    if (e == ERR_OK)
+        e = store_node_put(in->store, &hub);
+    if (e == ERR_OK)
+        e = store_capture_install(in->store);
+    if (e == ERR_OK)
+        e = config_save(c->dir, &config, msg);
+    if (e == ERR_OK)
+        e = store_commit(in->store);
+    if (e != ERR_OK)
+        store_rollback(in->store);
+    return e;
+}
+
+static int init(struct cli *c, struct init *in)
+{
+    char msg[256] = "";
+    int code = read_charter(c, in);
+    if (code == CLI_OK)
+        code = open_database(in);
+    if (code == CLI_OK)
+        code = complete_charter(c, in);
+    if (code == CLI_OK)
+        code = check_directory(c, in);
+    if (code == CLI_OK)
+        code = cli_listen(c, in->listen, &in->listen);
+    if (code != CLI_OK)
+        return code;
+    enum err e = keys_make(c->dir, &in->keys, msg);
+    if (e != ERR_OK)
+        return cli_fail(cli_exit_of(e), "%s", msg);
+    e = write_all(c, in, cli_now_ms(), msg);
+    if (e != ERR_OK)
+        return msg[0] != '\0' ? cli_fail(cli_exit_of(e), "%s", msg)
+                              : store_failed(in, e, "making the federation");
+    if (clean_put(c->dir, msg) != ERR_OK)
+        cli_note("tonle: %s", msg);
+    return CLI_OK;
+}
+
+static void report(struct cli *c, const struct init *in)
+{
+    if (c->json) {
+        cli_print_json(json_pack("{s:i, s:s, s:s, s:s, s:s}", "schema", CLI_SCHEMA, "federation",
+                                 in->federation, "name", in->charter.federation, "node", in->name,
+                                 "listen", in->listen));
+        return;
+    }
+    printf("federation %s (%s), node %s, listening at %s\n", in->charter.federation, in->federation,
+           in->name, in->listen);
+    cli_note("Next: `tonle run --dir %s`, and `tonle node add` for each office.", c->dir);
+}
+
+int command_hub_init(struct cli *c, int argc, char **argv)
+{
+    struct init in = {0};
+    const struct option options[] = {{"--db", OPTION_TEXT, &in.db},
+                                     {"--charter", OPTION_TEXT, &in.charter_path},
+                                     {"--listen", OPTION_TEXT, &in.listen},
+                                     {"--name", OPTION_TEXT, &in.name},
+                                     {NULL, OPTION_FLAG, NULL}};
+    int code = cli_arguments(c, argc, argv, options, 0, 0);
+    if (code != CLI_OK)
+        return code;
+    if (in.db == NULL || in.charter_path == NULL || in.listen == NULL)
+        return cli_usage(c, "%s is missing",
+                         in.db == NULL             ? "--db"
+                         : in.charter_path == NULL ? "--charter"
+                                                   : "--listen");
+    if (in.name == NULL)
+        in.name = "hub";
+    if (!cli_name_ok(in.name))
+        return cli_usage(c, "\"%s\" is no name for a node: " CLI_NAME_RULE, in.name);
+    in.db = cli_absolute(c, in.db);
+    if (seal_start() != ERR_OK)
+        return cli_fail(CLI_ERROR, "the crypto library does not start");
+    code = init(c, &in);
+    if (code == CLI_OK)
+        report(c, &in);
+    store_close(in.store);
+    explicit_bzero(&in.keys, sizeof in.keys);
+    return code;
+}

@@ -1,0 +1,225 @@
+/* main.c - finds the command and runs it; help.
+ *
+ * Invariant: the longest command name that the first words spell is the command; everything after
+ * it are its words and options, in any order.
+ */
+#include "node/cli/cli.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct command cli_commands[] = {
+    {"hub init", "--db FILE --charter FILE --listen ENDPOINT [--name N]",
+     "make the federation and its root node",
+     "The database must exist with the application's tables; what it holds becomes the "
+     "federation's\n"
+     "first state. ENDPOINT is tcp://HOST:PORT, where HOST is an address of this machine that the\n"
+     "offices can reach; port 0 picks a free port and keeps it. N is \"hub\" when it is not given.",
+     command_hub_init},
+    {"node add",
+     "--unit CODE --name N [--parent N] [--listen ENDPOINT] [--read CODE]... [--expires HOURS]",
+     "at the hub: print an invitation for a new office",
+     "Prints one line on stdout. It holds a one-time secret: hand it to the operator of the office "
+     "on a\n"
+     "private way, to be read by `tonle join`. It expires after 72 hours unless --expires says "
+     "otherwise.\n"
+     "Adding an office again that has not joined yet makes a new invitation; the old one ends.",
+     command_node_add},
+    {"node list", "[--json]", "the offices, with line and data of each", NULL, command_node_list},
+    {"join", "--db FILE [--invitation FILE|-] [--mode adopt|replace] [--listen ENDPOINT]",
+     "at the office: join the federation with an invitation",
+     "Reads the invitation from FILE, or from stdin. An empty or missing database gets the "
+     "tables.\n"
+     "Where named tables hold rows already, --mode says what becomes of them:\n"
+     "  adopt    they are compared with the federation's; what it lacks is published, what differs "
+     "is\n"
+     "           recorded as conflicts\n"
+     "  replace  they make way for the federation's; the old file is kept as FILE.before-join-TIME",
+     command_join},
+    {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
+    {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",
+     "line, data, counts, reasons",
+     "Exit code 0: running and all is well; 3: not running; 4: running, but something needs a "
+     "look;\n"
+     "5: what --wait waits for did not come in time (30 seconds unless --timeout says otherwise).",
+     command_status},
+    {"conflict list", "[--open] [--json]", "concurrent writes that met, with every value", NULL,
+     command_conflict_list},
+    {"conflict show", "ID [--json]", "one conflict, and what stood before", NULL,
+     command_conflict_show},
+    {"held list", "[--json]", "rows that are known and safe but cannot stand in their table now",
+     NULL, command_held_list},
+    {"held show", "ID [--json]", "one held row with its values", NULL, command_held_show},
+    {"held retry", "ID | --all", "decide again whether held rows can stand", NULL,
+     command_held_retry},
+    {"history", "TABLE KEY [--json]", "every known write to a row: office, time, columns, values",
+     "KEY is a JSON value (12, \"P-7\"), or an array for a key of several columns ([\"12\", 3]).\n"
+     "A word that is not JSON is taken as text. A BLOB is {\"hex\":\"0A0B\"}.",
+     command_history},
+    {"verify", "[--local [--accept|--take-parent]] [--json]",
+     "compare this office's data with its parent's",
+     "Without --local the running node compares digests with its parent: exit code 7 when they "
+     "differ.\n"
+     "--local compares row by row and finds what escaped capture (a restored table, triggers off). "
+     "What it\n"
+     "finds is published as this office's writes; but deletions, or more than 100 rows, wait for a "
+     "word:\n"
+     "--accept publishes them too, --take-parent writes the parent's rows back.",
+     command_verify},
+    {"charter check", "FILE [--db FILE] [--json]", "check a charter, also against a database", NULL,
+     command_charter_check},
+    {"charter show", "[--json]", "the charter in force", NULL, command_charter_show},
+    {"doctor", "[--json]", "test this office's machine and database; each test with its remedy",
+     NULL, command_doctor},
+    {"version", "[--json]", "the program's version", NULL, command_version},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static int print_overview(FILE *f)
+{
+    fprintf(f, "usage: tonle COMMAND [OPTION]...\n\n");
+    for (const struct command *k = cli_commands; k->name != NULL; k++)
+        fprintf(f, "  %-15s %s\n", k->name, k->summary);
+    fprintf(
+        f,
+        "\nEvery command takes --dir DIR, the node's state directory (otherwise $TONLE_DIR, then\n"
+        "/var/lib/tonle). `tonle help COMMAND` says more.\n");
+    return CLI_OK;
+}
+
+static int print_help(const struct command *k)
+{
+    printf("usage: tonle %s%s%s [--dir DIR]\n\n%s\n", k->name, k->usage[0] == '\0' ? "" : " ",
+           k->usage, k->summary);
+    if (k->details != NULL)
+        printf("\n%s\n", k->details);
+    return CLI_OK;
+}
+
+/* How many of the words spell this command's name; 0 when they do not. */
+static int words_matched(const struct command *k, int argc, char **argv)
+{
+    const char *p = k->name;
+    int n = 0;
+    for (;;) {
+        size_t len = strcspn(p, " ");
+        if (n >= argc || strlen(argv[n]) != len || strncmp(argv[n], p, len) != 0)
+            return 0;
+        n++;
+        if (p[len] == '\0')
+            return n;
+        p += len + 1;
+    }
+}
+
+static const struct command *find_command(int argc, char **argv, int *n_words)
+{
+    const struct command *best = NULL;
+    *n_words = 0;
+    for (const struct command *k = cli_commands; k->name != NULL; k++) {
+        int n = words_matched(k, argc, argv);
+        if (n > *n_words) {
+            *n_words = n;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* The command nearest to what was typed: its first word alone, or the first two. */
+static const struct command *nearest(int argc, char **argv)
+{
+    char typed[128];
+    const struct command *best = NULL;
+    unsigned least = 1000;
+    for (const struct command *k = cli_commands; k->name != NULL; k++) {
+        bool two = strchr(k->name, ' ') != NULL && argc > 1 && argv[1][0] != '-';
+        snprintf(typed, sizeof typed, two ? "%s %s" : "%s", argv[0], two ? argv[1] : "");
+        unsigned d = cli_distance(typed, k->name);
+        if (d < least) {
+            least = d;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* Commands that begin with this word ("conflict"): printed, and counted. */
+static int list_family(FILE *f, const char *word)
+{
+    int n = 0;
+    size_t len = strlen(word);
+    for (const struct command *k = cli_commands; k->name != NULL; k++)
+        if (strncmp(k->name, word, len) == 0 && k->name[len] == ' ') {
+            fprintf(f, "  tonle %s %s\n", k->name, k->usage);
+            n++;
+        }
+    return n;
+}
+
+static int unknown(int argc, char **argv)
+{
+    if (argv[0][0] == '-')
+        return cli_fail(CLI_USAGE, "options stand after the command (tonle status --dir DIR); "
+                                   "`tonle help` lists the commands");
+    const struct command *k = nearest(argc, argv);
+    bool second = argc > 1 && argv[1][0] != '-';
+    fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n", argv[0],
+            second ? " " : "", second ? argv[1] : "", k->name);
+    if (list_family(stderr, argv[0]) == 0)
+        fprintf(stderr, "usage: tonle %s %s\n", k->name, k->usage);
+    fprintf(stderr, "`tonle help` lists all commands.\n");
+    return CLI_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    int n;
+    if (argc == 0)
+        return print_overview(stdout);
+    const struct command *k = find_command(argc, argv, &n);
+    if (k != NULL)
+        return print_help(k);
+    if (list_family(stdout, argv[0]) > 0)
+        return CLI_OK;
+    return unknown(argc, argv);
+}
+
+static bool asks_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+int main(int argc, char **argv)
+{
+    setlocale(LC_CTYPE, "C.UTF-8"); /* only for the width of characters in tables */
+    signal(SIGPIPE, SIG_IGN);
+    argc--, argv++;
+    if (argc == 0 || asks_help(argv[0]))
+        return print_overview(stdout);
+    if (strcmp(argv[0], "help") == 0)
+        return help(argc - 1, argv + 1);
+    if (strcmp(argv[0], "--version") == 0)
+        argv[0] = (char[]){"version"};
+    int n_words;
+    const struct command *k = find_command(argc, argv, &n_words);
+    if (k == NULL)
+        return unknown(argc, argv);
+    for (int i = n_words; i < argc; i++) {
+        if (strcmp(argv[i], "--") == 0)
+            break;
+        if (asks_help(argv[i]))
+            return print_help(k);
+    }
+    struct cli c = {.command = k};
+    int code = k->run(&c, argc - n_words, argv + n_words);
+    if (fflush(stdout) != 0 && code == CLI_OK)
+        code = cli_fail(CLI_ERROR, "the output could not be written completely: free the disk or "
+                                   "the pipe, and run it again");
+    arena_fini(&c.arena);
+    mem_free(c.words);
+    return code;
+}

@@ -1,0 +1,118 @@
+/* run.c - the node in the foreground. */
+#include "node/cli/cli.h"
+
+#include "node/loop.h"
+#include "protocol/seal.h"
+
+#include <string.h>
+
+struct running {
+    struct cli *cli;
+    struct office office;
+    struct identity_file identity;
+    int lock;
+};
+
+/* After each commit that changed our seq: the record outside the database. */
+static void committed(void *user, uint64_t site, uint64_t seq)
+{
+    struct running *r = user;
+    identity_write(&r->identity, &(struct identity_record){.site = site, .seq = seq});
+}
+
+/* A port that was picked is kept. */
+static void listening(void *user, const char *endpoint)
+{
+    struct running *r = user;
+    char msg[256] = "";
+    if (strcmp(r->office.config.listen, endpoint) == 0)
+        return;
+    r->office.config.listen = arena_strdup(&r->cli->arena, endpoint);
+    if (config_save(r->cli->dir, &r->office.config, msg) != ERR_OK)
+        loop_log(1, msg);
+}
+
+static struct node *make_node(struct running *r, const struct identity_record *last, bool unclean)
+{
+    const struct config *config = &r->office.config;
+    struct node_options no = {.store = r->office.store,
+                              .software = "tonle " TONLE_VERSION,
+                              .run = loop_random(),
+                              .batch_ms = config->batch_ms,
+                              .batch_max_ms = config->batch_max_ms,
+                              .heartbeat_ms = config->heartbeat_ms,
+                              .mark_ms = config->mark_ms,
+                              .outside_site = last->site,
+                              .outside_seq = last->seq,
+                              .unclean = unclean,
+                              .committed = committed,
+                              .user = r};
+    memcpy(no.sign_secret, r->office.keys.sign_secret, SIGN_SECRET_BYTES);
+    struct node *n = node_new(&no);
+    explicit_bzero(&no, sizeof no);
+    return n;
+}
+
+static int run_loop(struct running *r, struct node *n)
+{
+    const struct config *config = &r->office.config;
+    struct loop_options lo = {.node = n,
+                              .dir = r->cli->dir,
+                              .db_path = r->office.db_path,
+                              .listen = config->listen,
+                              .parent_endpoint = config->parent_endpoint,
+                              .listening = listening,
+                              .user = r};
+    memcpy(lo.parent_curve_key, config->parent_curve_key, CURVE_KEY_BYTES);
+    memcpy(lo.curve_key, r->office.keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(lo.curve_secret, r->office.keys.curve_secret, CURVE_KEY_BYTES);
+    int code = loop_run(&lo);
+    explicit_bzero(&lo, sizeof lo);
+    return code;
+}
+
+static int run_locked(struct running *r)
+{
+    char msg[256] = "";
+    struct identity_record last = {0};
+    int code = office_open(r->cli, OFFICE_RUN, &r->office);
+    if (code != CLI_OK)
+        return code;
+    enum err e = identity_open(r->cli->dir, &r->identity, &last, msg);
+    if (e != ERR_OK) {
+        office_close(&r->office);
+        return cli_fail(CLI_ERROR, "%s", msg);
+    }
+    bool clean = clean_take(r->cli->dir);
+    struct node *n = make_node(r, &last, !clean);
+    code = run_loop(r, n);
+    node_free(n);
+    office_close(&r->office);
+    identity_close(&r->identity);
+    if (code == CLI_OK && clean_put(r->cli->dir, msg) != ERR_OK)
+        cli_note("tonle: %s", msg);
+    return code;
+}
+
+int command_run(struct cli *c, int argc, char **argv)
+{
+    char msg[256] = "";
+    struct running r = {.cli = c, .lock = -1, .identity = {.fd = -1}};
+    int code = cli_arguments(c, argc, argv, NULL, 0, 0);
+    if (code != CLI_OK)
+        return code;
+    if (seal_start() != ERR_OK)
+        return cli_fail(CLI_ERROR, "the crypto library does not start");
+    code = office_check(c);
+    if (code != CLI_OK)
+        return code;
+    enum err e = lock_take(c->dir, &r.lock, msg);
+    if (e == ERR_BUSY)
+        return cli_fail(CLI_ERROR, "a node runs on %s already: `tonle status --dir %s` shows it",
+                        c->dir, c->dir);
+    if (e != ERR_OK)
+        return cli_fail(CLI_ERROR, "%s", msg);
+    code = run_locked(&r);
+    lock_release(r.lock);
+    return code;
+}

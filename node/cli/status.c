@@ -1,0 +1,199 @@
+/* status.c - the line and the data of this office and its neighbours, as two separate facts
+ * (DESIGN 2.13). */
+#include "node/cli/cli.h"
+
+#include "node/node.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ASK_MS 5000
+#define POLL_MS 50
+#define WAIT_DEFAULT_S 30
+
+int status_read(struct cli *c, json_t **status)
+{
+    struct office o = {0};
+    struct buf b = {0};
+    int code = cli_ask(c, json_pack("{s:s}", "do", "status"), ASK_MS, status);
+    if (code != CLI_NOT_RUNNING)
+        return code;
+    code = office_open(c, OFFICE_READ, &o);
+    if (code != CLI_OK)
+        return code;
+    node_status_json(NULL, o.store, cli_mono_ms(), cli_now_ms(), &b);
+    *status = json_loadb(buf_str(&b), b.len, 0, NULL);
+    buf_fini(&b);
+    office_close(&o);
+    return *status != NULL
+               ? CLI_NOT_RUNNING
+               : cli_fail(CLI_ERROR, "the state of %s cannot be shown: run `tonle doctor`", c->dir);
+}
+
+static const char *text_of(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s != NULL ? s : "";
+}
+
+static json_int_t number_of(const json_t *o, const char *name)
+{
+    return json_integer_value(json_object_get(o, name));
+}
+
+static bool line_ok(const json_t *peer)
+{
+    return strcmp(text_of(peer, "line"), "connected") == 0;
+}
+
+/* Something a person should look at while the node runs. */
+static bool degraded(const json_t *status)
+{
+    size_t i;
+    json_t *child, *parent = json_object_get(status, "parent");
+    if (json_is_object(parent) && !line_ok(parent))
+        return true;
+    json_array_foreach(json_object_get(status, "children"), i,
+                       child) if (!line_ok(child)) return true;
+    return json_array_size(json_object_get(status, "reasons")) > 0;
+}
+
+/* ---- for people */
+
+static const char *line_text(struct cli *c, const json_t *peer)
+{
+    const char *line = text_of(peer, "line");
+    enum cli_colour colour = line_ok(peer)                  ? COLOUR_GOOD
+                             : strcmp(line, "refused") == 0 ? COLOUR_BAD
+                                                            : COLOUR_WARN;
+    return cli_colour(c, colour, line);
+}
+
+static const char *data_text(struct cli *c, const json_t *peer)
+{
+    json_int_t out = number_of(peer, "pending_out"), in = number_of(peer, "pending_in");
+    const char *oldest = text_of(peer, "oldest_pending");
+    if (out == 0 && in == 0)
+        return cli_colour(c, COLOUR_GOOD, "nothing waits");
+    const char *text = cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
+                                  oldest[0] != '\0' ? ", oldest " : "", oldest);
+    return cli_colour(c, COLOUR_WARN, text);
+}
+
+static void add_peer(struct cli *c, struct text_table *t, const char *role, const json_t *peer)
+{
+    const char *last = text_of(peer, "last_contact");
+    const char *cells[] = {role, text_of(peer, "name"), line_text(c, peer),
+                           last[0] != '\0' ? last : "never", data_text(c, peer)};
+    table_add(c, t, cells);
+}
+
+static void print_reasons(const json_t *status)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(json_object_get(status, "reasons"), i, o)
+    {
+        printf("%s%s: %s\n", i == 0 ? "\n" : "", text_of(o, "subject"), text_of(o, "text"));
+        if (text_of(o, "next")[0] != '\0')
+            printf("  next: %s\n", text_of(o, "next"));
+    }
+}
+
+static void print_status(struct cli *c, const json_t *status, bool running)
+{
+    static const char *const heads[] = {"", "OFFICE", "LINE", "LAST CONTACT", "DATA"};
+    struct text_table t = {0};
+    size_t i;
+    json_t *child, *parent = json_object_get(status, "parent");
+    const char *unit = text_of(status, "unit");
+    printf("%s, %s%s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ", unit,
+           running ? cli_colour(c, COLOUR_GOOD, "running")
+                   : cli_colour(c, COLOUR_BAD, "not running"));
+    printf("%s; %lld changesets sealed here, %lld rows held, %lld conflicts open\n",
+           json_is_true(json_object_get(status, "synced"))
+               ? cli_colour(c, COLOUR_GOOD, "synced")
+               : cli_colour(c, COLOUR_WARN, "not synced"),
+           (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
+           (long long)number_of(status, "conflicts_open"));
+    table_head(c, &t, 5, heads);
+    if (json_is_object(parent))
+        add_peer(c, &t, "parent", parent);
+    json_array_foreach(json_object_get(status, "children"), i, child)
+        add_peer(c, &t, "child", child);
+    if (t.n > 5)
+        table_print(&t);
+    print_reasons(status);
+    mem_free(t.cell);
+}
+
+/* ---- waiting, for scripts */
+
+enum wait { WAIT_NONE, WAIT_SYNCED, WAIT_CONNECTED };
+
+static bool reached(const json_t *status, enum wait wait)
+{
+    const json_t *parent = json_object_get(status, "parent");
+    if (wait == WAIT_SYNCED)
+        return json_is_true(json_object_get(status, "synced"));
+    return !json_is_object(parent) || line_ok(parent);
+}
+
+/* Asks again until it is so; a node that is not running yet may be just starting. */
+static int wait_for(struct cli *c, enum wait wait, uint64_t timeout_ms, json_t **status)
+{
+    uint64_t deadline = cli_mono_ms() + timeout_ms;
+    for (;;) {
+        int code = status_read(c, status);
+        if (code != CLI_OK && code != CLI_NOT_RUNNING && code != CLI_TEMPORARY)
+            return code;
+        if (code == CLI_OK && reached(*status, wait))
+            return CLI_OK;
+        if (cli_mono_ms() >= deadline) {
+            cli_note("tonle: not %s within %llu s%s", wait == WAIT_SYNCED ? "synced" : "connected",
+                     (unsigned long long)(timeout_ms / 1000),
+                     code == CLI_OK ? "; below is how it stands" : ": the node does not run");
+            return code == CLI_NOT_RUNNING ? CLI_NOT_RUNNING : CLI_TEMPORARY;
+        }
+        json_decref(*status);
+        *status = NULL;
+        (void)poll(NULL, 0, POLL_MS);
+    }
+}
+
+int command_status(struct cli *c, int argc, char **argv)
+{
+    const char *until = NULL;
+    uint64_t timeout_s = WAIT_DEFAULT_S;
+    json_t *status = NULL;
+    const struct option options[] = {{"--wait", OPTION_TEXT, &until},
+                                     {"--timeout", OPTION_NUMBER, &timeout_s},
+                                     {NULL, OPTION_FLAG, NULL}};
+    int code = cli_arguments(c, argc, argv, options, 0, 0);
+    if (code != CLI_OK)
+        return code;
+    enum wait wait = until == NULL                  ? WAIT_NONE
+                     : strcmp(until, "synced") == 0 ? WAIT_SYNCED
+                                                    : WAIT_CONNECTED;
+    if (wait == WAIT_CONNECTED && strcmp(until, "connected") != 0)
+        return cli_usage(c, "--wait is synced or connected, not \"%s\"", until);
+    if (timeout_s > 31536000)
+        return cli_usage(c, "--timeout takes seconds, a year at most");
+    code =
+        wait == WAIT_NONE ? status_read(c, &status) : wait_for(c, wait, timeout_s * 1000, &status);
+    if (status == NULL)
+        return code;
+    if (code == CLI_OK && wait == WAIT_NONE && degraded(status))
+        code = CLI_DEGRADED;
+    if (!c->json)
+        print_status(c, status, code != CLI_NOT_RUNNING);
+    if (c->json)
+        cli_print_json(status);
+    else
+        json_decref(status);
+    if (code == CLI_NOT_RUNNING)
+        cli_note("The node is not running: start it with `tonle run --dir %s` or its service.",
+                 c->dir);
+    return code;
+}

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Joining: into nothing, with rows of its own (--mode missing, adopt, replace), again after an interruption,
+# with a used invitation, and without a line.
+. "$(dirname "$0")/lib.sh"
+
+make_hub "INSERT INTO household VALUES('h1', 'B-1', 'federation'), ('h2', 'B-2', 'federation')"
+
+# no line: the hub is not running. 30 seconds, so it goes on beside the rest.
+invite far 19 hub
+mkdir "$ROOT/far"
+HUB_ENDPOINT=$(sed -n 's/^listen: *//p' "$ROOT/hub/node/node.yaml")
+body=$(sed 's/^tonle1://' "$ROOT/far.invitation" | tr '_-' '/+')
+while [ $((${#body} % 4)) -ne 0 ]; do body="$body="; done
+printf '%s' "$body" | base64 -d | sed "s#${HUB_ENDPOINT#tcp://}#127.0.0.1:9#" >"$ROOT/far.json"
+grep -q '127.0.0.1:9"' "$ROOT/far.json" || fail "the endpoint of the invitation: $(sed 's/secret[^,]*//' "$ROOT/far.json")"
+printf 'tonle1:%s\n' "$(base64 -w0 <"$ROOT/far.json" | tr '/+' '_-' | tr -d '=')" >"$ROOT/far.invitation"
+{ t far join --db "$ROOT/far/app.db" --invitation "$ROOT/far.invitation" >"$ROOT/far/out" 2>&1; echo $? >"$ROOT/far/code"; } &
+FAR=$!
+
+start hub
+wait_for hub connected
+
+# --- into nothing: through stdin; the database is made with the tables
+invite empty 11 hub
+mkdir "$ROOT/empty"
+expect 0 t empty join --db "$ROOT/empty/app.db" --json <"$ROOT/empty.invitation"
+same "$(json '$.schema')" 1
+same "$(json '$.node')" empty
+same "$(json '$.rows')" 2
+same "$(app empty "SELECT group_concat(id) FROM household")" h1,h2
+same "$(stat -c %a "$ROOT/empty/node")" 700
+same "$(find "$ROOT/empty/node" -type f -perm /077)" "" "files that others can read"
+expect 1 t empty join --db "$ROOT/empty/app.db" --invitation "$ROOT/empty.invitation"
+says "already"
+start empty
+settle hub empty
+
+# the invitation works once
+mkdir "$ROOT/thief"
+expect 6 t thief join --db "$ROOT/thief/app.db" --invitation "$ROOT/empty.invitation"
+expect 2 t thief join --db "$ROOT/thief/app.db" --invitation /dev/null
+expect 2 t thief join --invitation "$ROOT/empty.invitation"
+expect 2 t thief join --db x --mode sideways --invitation "$ROOT/empty.invitation"
+
+# --- rows of its own: a mode is asked for, nothing is changed, and the same command with one goes on
+own() { # OFFICE
+    mkdir "$ROOT/$1"
+    app "$1" "PRAGMA journal_mode=wal; $SCHEMA
+      INSERT INTO household VALUES('h1', 'B-1', 'federation'), ('h2', 'B-2', 'of $1'), ('new-$1', 'N-$1', 'of $1')" >/dev/null
+}
+own adopts
+invite adopts 12 hub
+expect 2 join_office adopts
+says "household holds 3 rows"
+says "--mode adopt"
+says "--mode replace"
+same "$(app adopts "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle%'")" 0 "nothing was changed"
+expect 0 join_office adopts --mode adopt --json
+same "$(json '$.adopted_new')" 1
+start adopts
+settle adopts hub empty adopts
+all_equal hub empty adopts
+same "$(app empty "SELECT village FROM household WHERE id = 'new-adopts'")" "of adopts" "what the federation lacked"
+same "$(app adopts "SELECT village FROM household WHERE id = 'h2'")" federation "the federation's value stands"
+expect 0 t hub conflict list --json
+grep -q '"of adopts"' "$ROOT/out" || fail "the adopted value is not in the conflict record: $(cat "$ROOT/out")"
+
+# --- replace keeps the old file
+own replaced
+invite replaced 13 hub
+expect 0 join_office replaced --mode replace
+start replaced
+settle hub replaced
+all_equal hub replaced
+set -- "$ROOT"/replaced/app.db.before-join-*
+[ $# -eq 1 ] && [ -f "$1" ] || fail "the old file was not kept: $*"
+same "$(sqlite3 "$1" "SELECT count(*) FROM household WHERE village = 'of replaced'")" 2 "rows in the copy"
+
+# --- interrupted: killed at any time, the same command again ends well
+invite broken 14 hub
+mkdir "$ROOT/broken"
+for after in 0.01 0.05 0.1 0.2; do
+    timeout -s KILL "$after" "$TONLE" join --dir "$ROOT/broken/node" --db "$ROOT/broken/app.db" \
+        --invitation "$ROOT/broken.invitation" >/dev/null 2>&1 && break
+done
+if ! grep -q '^db:' "$ROOT/broken/node/node.yaml" 2>/dev/null || ! [ "$(app broken "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'" 2>/dev/null)" = 1 ]; then
+    expect 0 join_office broken
+fi
+start broken
+settle hub broken
+all_equal hub broken
+
+wait "$FAR"
+same "$(cat "$ROOT/far/code")" 5 "without a line"
+grep -q "run the same command again" "$ROOT/far/out" || fail "what to do next: $(cat "$ROOT/far/out")"
+[ ! -e "$ROOT/far/app.db" ] || fail "a join without a line made a database"

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# A write at any office appears at every other one, with its exact values, and a clean stop leaves only
+# regular files.
+. "$(dirname "$0")/lib.sh"
+
+make_hub "INSERT INTO household VALUES('h0', 'B-0', 'before'); INSERT INTO only_here VALUES(1);"
+start hub
+wait_for hub connected
+add_office province 12 hub
+add_office district 1201 province
+settle hub province district
+same "$(app district "SELECT village FROM household")" before "what the hub had is the first state"
+same "$(app district "SELECT count(*) FROM sqlite_schema WHERE name = 'only_here'")" 0 "a table that is not named stays local"
+
+app hub "INSERT INTO household VALUES('h1', 'B-1', 'hub'); INSERT INTO note VALUES('', 1, 'at the hub');"
+app province "INSERT INTO household VALUES('h2', 'B-2', 'province')"
+app district "BEGIN;
+  INSERT INTO household VALUES('h3', 'B-3', 'ភូមិ');
+  INSERT INTO resident VALUES('r1', 'សុខា', '012', x'00FF', 3.5, 7, 'h3');
+  INSERT INTO resident VALUES('r2', 'a' || char(0) || 'b', NULL, zeroblob(3), 1e300, -9223372036854775808 + 9223372036854775807 + 1, NULL);
+  COMMIT"
+settle district province hub province district
+all_equal hub province district
+same "$(app hub "SELECT count(*) FROM household")" 4
+
+# change, delete, change of key, INSERT OR REPLACE
+app hub "UPDATE resident SET name = 'Sokha' WHERE id = 'r1'; DELETE FROM household WHERE id = 'h2';
+  UPDATE note SET no = 2 WHERE no = 1"
+settle hub province district
+app province "INSERT OR REPLACE INTO household VALUES('h1', 'B-1', 'changed')"
+settle province hub district
+all_equal hub province district
+same "$(app district "SELECT name FROM resident WHERE id = 'r1'")" Sokha
+same "$(app district "SELECT count(*) FROM household WHERE id = 'h2'")" 0
+same "$(app district "SELECT village FROM household WHERE id = 'h1'")" changed
+same "$(app district "SELECT no FROM note")" 2
+
+for office in hub province district; do
+    expect 0 t "$office" status --json
+    same "$(json '$.synced')" 1 "synced of $office"
+    same "$(json '$.conflicts_open')" 0
+done
+for office in province district; do expect 0 t "$office" verify --json; done
+
+for office in district province hub; do
+    stop "$office"
+    same "$(find "$ROOT/$office/node" -mindepth 1 ! -type f)" "" "what a clean stop leaves"
+    expect 3 t "$office" status
+done
