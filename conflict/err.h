@@ -1,8 +1,8 @@
 /* err.h - the one error type of the whole project.
  *
  * Invariant: every function that can fail returns `enum err` and the compiler rejects a caller that
- * ignores it. Foreign codes (SQLite, errno, libuv, libzmq) are translated in the file that sees that
- * library and go no further.
+ * ignores it. Foreign codes (SQLite, errno, libuv, libzmq) are translated in the file that sees
+ * that library and go no further.
  */
 #ifndef CONFLICT_ERR_H
 #define CONFLICT_ERR_H

@@ -8,9 +8,9 @@
  *   4  repeated until nothing changes: a need that no      HOLD_PARENT
  *      standing item gives
  *
- * Pass 4 counts the standing givers of every number; an item that falls lowers the counts of what it
- * gives, and a count that reaches 0 fells all that need it. So each claim is touched a bounded number of
- * times, and what remains is the greatest fixpoint: a cycle that gives to itself stands.
+ * Pass 4 counts the standing givers of every number; an item that falls lowers the counts of what
+ * it gives, and a count that reaches 0 fells all that need it. So each claim is touched a bounded
+ * number of times, and what remains is the greatest fixpoint: a cycle that gives to itself stands.
  */
 #include "conflict/hold.h"
 
@@ -55,7 +55,8 @@ static void sort_items(size_t *order, size_t n, const struct hold_item *item, co
             size_t i = low;
             size_t j = middle;
             for (size_t k = low; k < high; k++) {
-                bool left = i < middle && (j == high || compare(&item[from[i]], &item[from[j]]) <= 0);
+                bool left =
+                    i < middle && (j == high || compare(&item[from[i]], &item[from[j]]) <= 0);
                 to[k] = left ? from[i++] : from[j++];
             }
         }

@@ -73,8 +73,8 @@ static struct arena_block *block_new(size_t cap)
     return b;
 }
 
-/* A block with room for `bytes`. A piece larger than a block gets its own, behind the head, so that the
- * rest of the head is not wasted. */
+/* A block with room for `bytes`. A piece larger than a block gets its own, behind the head, so that
+ * the rest of the head is not wasted. */
 static struct arena_block *block_for(struct arena *a, size_t bytes)
 {
     struct arena_block *head = a->head;

@@ -9,16 +9,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_alloc(size_t bytes);              /* zeroed; free with mem_free */
-void *mem_resize(void *p, size_t bytes);    /* like realloc; new bytes are not zeroed */
-void *mem_copy(const void *p, size_t bytes);/* a heap copy; bytes may be 0 */
+void *mem_alloc(size_t bytes);               /* zeroed; free with mem_free */
+void *mem_resize(void *p, size_t bytes);     /* like realloc; new bytes are not zeroed */
+void *mem_copy(const void *p, size_t bytes); /* a heap copy; bytes may be 0 */
 char *mem_strdup(const char *s);
-void mem_free(void *p);                     /* NULL is allowed */
+void mem_free(void *p); /* NULL is allowed */
 
 /* Grows *array of `size`-byte elements so that index n fits; *cap is the present capacity. */
 void *mem_grow(void *array, size_t n, size_t *cap, size_t size);
 
-/* A bump allocator for everything that lives until the end of one step. {0} is a valid empty arena. */
+/* A bump allocator for everything that lives until the end of a step. {0} is a valid arena. */
 struct arena_block;
 struct arena {
     struct arena_block *head; /* the block being filled; older blocks behind it */

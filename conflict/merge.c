@@ -1,12 +1,12 @@
-/* Which identity a change means (DESIGN 4, "Births"; lab model federation.py, `find` with hub_names):
+/* Which identity a change means (DESIGN 4, "Births"):
  *
- *   the change      births on record                                        meets
- *   BORN            its name is there                                       that one: merged already
- *   BORN            -                                                       a new birth
- *   names none      the unnamed one                                         that one
- *   names b         b                                                       that one
- *   names b         the unnamed one, not b; b is stable and not kept        the unnamed one
- *   otherwise       -                                                       nothing: an orphan
+ *   the change   births on record                                  meets
+ *   BORN         its name is there                                 that one: merged already
+ *   BORN         -                                                 a new birth
+ *   names none   the unnamed one                                   that one
+ *   names b      b                                                 that one
+ *   names b      the unnamed one, not b; b is stable and not kept  the unnamed one
+ *   otherwise    -                                                 nothing: an orphan
  *
  * What the change does to one cell, `rest` being the versions that its context does not cover:
  *
@@ -15,8 +15,8 @@
  *   equal values only        the latest of rest and change    rest and change
  *   a different value        the latest; conflict, closed     rest and change; conflict, open
  *
- * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered, so the
- * dot standing there tells that the change was merged before.
+ * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered,
+ * so the dot standing there tells that the change was merged before.
  */
 #include "conflict/merge.h"
 
@@ -55,8 +55,8 @@ static void sort_by_dot(struct version *v, uint32_t n)
     }
 }
 
-static void report_cell(struct arena *a, struct conflict_list *out, struct dot birth, uint32_t column,
-                        const struct version *v, uint32_t n, enum policy p)
+static void report_cell(struct arena *a, struct conflict_list *out, struct dot birth,
+                        uint32_t column, const struct version *v, uint32_t n, enum policy p)
 {
     struct conflict *c = add_conflict(a, out);
     *c = (struct conflict){.birth = birth, .column = column, .n = n, .open = p != POLICY_LATEST};
@@ -190,8 +190,8 @@ static void merge_written(struct merging *m)
     merge_cell(m, COLUMN_EXISTS, value_integer(ch->kind != CHANGE_DELETE));
 }
 
-/* Until the holds are decided anew, a birth that came (back) to life beside another is held: at most one
- * stands in the table, and only its values may be left out of the record. */
+/* Until the holds are decided anew, a birth that came (back) to life beside another is held: at
+ * most one stands in the table, and only its values may be left out of the record. */
 static void settle_held(struct merging *m, bool was_alive)
 {
     bool alive = birth_alive(m->b, m->rules);
@@ -284,8 +284,8 @@ static unsigned __int128 feed_part(unsigned __int128 h, const void *p, size_t n)
     return feed(feed_u64(h, n), p, n);
 }
 
-void conflict_id(char out[33], const char *table, const void *key, size_t key_len, const char *column,
-                 const struct conflict *c)
+void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
+                 const char *column, const struct conflict *c)
 {
     unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
     h = feed_part(h, table, strlen(table));

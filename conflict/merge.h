@@ -1,10 +1,11 @@
 /* merge.h - one change meets the merged state of its row.
  *
- * "Change d has seen the cell version e exactly when d's context covers e's dot": every sibling that the
- * context covers is dropped, d is added; two that remain are concurrent (DESIGN 4; Preguica et al. 2012,
- * section 4). Invariants: merging is commutative over every causal order of delivery and idempotent;
- * every pair of concurrent different values is reported at least once, at the office where they first
- * meet; nothing is reported between a change and what its context covers.
+ * "Change d has seen the cell version e exactly when d's context covers e's dot": every sibling
+ * that the context covers is dropped, d is added; two that remain are concurrent (DESIGN 4;
+ * Preguica et al. 2012, section 4). Invariants: merging is commutative over every causal order of
+ * delivery and idempotent; every pair of concurrent different values is reported at least once, at
+ * the office where they first meet; nothing is reported between a change and what its context
+ * covers.
  */
 #ifndef CONFLICT_MERGE_H
 #define CONFLICT_MERGE_H
@@ -20,13 +21,13 @@ struct change {
     uint64_t hlc;
     const struct clock *context; /* what the writer's office had applied */
     enum change_kind kind;
-    struct dot birth;         /* the identity changed; none: the one whose birth is stable; BORN: == dot */
-    uint32_t n_cells;         /* BORN: every replicated column. DELETE: columns changed before the delete */
-    const uint32_t *column;   /* ascending */
+    struct dot birth; /* the identity changed; none: the one whose birth is stable; BORN: == dot */
+    uint32_t n_cells; /* BORN: every replicated column. DELETE: columns changed before the delete */
+    const uint32_t *column; /* ascending */
     const struct value *value;
 };
 
-struct conflict { /* two or more siblings that met */
+struct conflict {      /* two or more siblings that met */
     struct dot birth;  /* of the identity; none when unnamed, and for COLUMN_BIRTH */
     uint32_t column;   /* or COLUMN_EXISTS, COLUMN_BIRTH */
     uint32_t n;        /* sides */
@@ -41,26 +42,31 @@ struct conflict_list { /* {0} is empty; lives in the arena */
 };
 
 struct merge_result {
-    bool applied;       /* false: already merged, or the identity it names is not here */
-    bool orphan;        /* the identity is not here */
-    struct birth *birth;/* the identity met; NULL when orphan */
-    bool siblings;      /* some cell of the row had, or has, more than one version or the key more births */
+    bool applied;        /* false: already merged, or the identity it names is not here */
+    bool orphan;         /* the identity is not here */
+    struct birth *birth; /* the identity met; NULL when orphan */
+    bool siblings; /* a cell of the row had, or has, several versions, or the key several births */
 };
 
-/* Merges `ch` into `r` (whose values must be filled in where they can be). Conflicts that this change
- * meets are appended to `out`, closed ones and open ones. `forget` names the stable clock and the kept
- * births, to resolve a name that is not on record. Values in the row afterwards borrow the change. */
+/* Merges `ch` into `r` (whose values must be filled in where they can be). Conflicts that this
+ * change meets are appended to `out`, closed ones and open ones. `forget` names the stable clock
+ * and the kept births, to resolve a name that is not on record. Values in the row afterwards borrow
+ * the change. Pointers to births from before the call are void. A birth that comes (back) to life
+ * beside another living one is marked HOLD_BIRTH until the holds are decided; a dead one is not
+ * held. Columns beyond the rules' are passed over. */
 struct merge_result merge_change(struct arena *a, struct row *r, const struct table_rules *rules,
                                  const struct change *ch, const struct forget *forget,
                                  struct conflict_list *out);
 
-/* Every open conflict of a row: a pure function of the merged state. Cells of dead births have none. */
+/* Every open conflict of a row: a pure function of the merged state. Cells of dead births have
+ * none. */
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
                         struct conflict_list *out);
 
-/* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, birth, column name
+/* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, birth, column
+ * name
  * ("exists", "birth" for the two special ones) and the sorted dots. */
-void conflict_id(char out[33], const char *table, const void *key, size_t key_len, const char *column,
-                 const struct conflict *c);
+void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
+                 const char *column, const struct conflict *c);
 
 #endif

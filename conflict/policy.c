@@ -10,8 +10,8 @@
  *   a replicated column           the charter's
  *   existence, update-wins        max (alive = 1 is above dead = 0)
  *
- * (hlc, site, seq) is total because no two versions of a cell share a dot, so every row of the table has
- * exactly one winner whatever the order of the versions.
+ * (hlc, site, seq) is total because no two versions of a cell share a dot, so every row of the
+ * table has exactly one winner whatever the order of the versions.
  */
 #include "conflict/policy.h"
 

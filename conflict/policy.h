@@ -1,7 +1,7 @@
 /* policy.h - who wins among siblings, and the rules of one table.
  *
- * Invariant: what is shown is a pure function of the merged state (DESIGN 4); every function here gives
- * the same answer at every office, whatever the order of arrival.
+ * Invariant: what is shown is a pure function of the merged state (DESIGN 4); every function here
+ * gives the same answer at every office, whatever the order of arrival.
  */
 #ifndef CONFLICT_POLICY_H
 #define CONFLICT_POLICY_H
@@ -15,15 +15,15 @@ enum birth_policy { BIRTH_FIRST = 0, BIRTH_COUNT };
 
 #define COLUMN_EXISTS 0xffffffffu /* the existence cell: INTEGER 1 alive, 0 dead */
 
-struct version { /* one sibling of a cell */
-    struct dot dot;      /* none when stable */
-    uint64_t hlc;        /* 0 when stable: earlier than everything */
+struct version {    /* one sibling of a cell */
+    struct dot dot; /* none when stable */
+    uint64_t hlc;   /* 0 when stable: earlier than everything */
     struct value value;
 };
 
 struct table_rules {
-    uint32_t n_columns;           /* replicated columns, key columns included, in charter order */
-    const uint8_t *policy;        /* enum policy of each column; n_columns entries */
+    uint32_t n_columns;    /* replicated columns, key columns included, in charter order */
+    const uint8_t *policy; /* enum policy of each column; n_columns entries */
     enum delete_policy delete_policy;
     enum birth_policy birth_policy;
 };

@@ -54,7 +54,8 @@ bool birth_alive(const struct birth *b, const struct table_rules *rules)
     return shows_alive(b, policy_of(rules, COLUMN_EXISTS));
 }
 
-const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column, uint32_t *n)
+const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column,
+                                 uint32_t *n)
 {
     const struct cell *c = find_cell(b, column);
     if (c) {
@@ -103,7 +104,8 @@ static struct cell *make_cell(struct arena *a, struct birth *b, uint32_t column)
     return &cells[at];
 }
 
-void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v, uint32_t n)
+void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
+                    uint32_t n)
 {
     struct version *copy = arena_copy(a, v, n * sizeof *v);
     sort_versions(copy, n);
@@ -193,9 +195,9 @@ static void forget_cells(struct birth *b, const struct forget *f)
     }
 }
 
-/* The first birth that may lose its name becomes the unnamed one. The hub lists the names of every key
- * with more than one birth, so there is no second; if there were, it would keep its name: two identities
- * are never mixed. */
+/* The first birth that may lose its name becomes the unnamed one. The hub lists the names of every
+ * key with more than one birth, so there is no second; if there were, it would keep its name: two
+ * identities are never mixed. */
 static void forget_name(struct row *r, const struct forget *f)
 {
     for (uint32_t i = 0; i < r->n_births; i++) {
@@ -212,7 +214,8 @@ static void forget_name(struct row *r, const struct forget *f)
     }
 }
 
-void row_forget(struct arena *a, struct row *r, const struct table_rules *rules, const struct forget *f)
+void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
+                const struct forget *f)
 {
     (void)a;
     uint32_t kept = 0;

@@ -1,14 +1,14 @@
 /* row.h - the merged state of one row that is not settled: its births, their cells, their siblings.
  *
- * A key may have had several births (DESIGN 4, "Births"); each is an identity of its own. A cell without
- * an entry has one version: the birth's `base` (for a fresh birth its own dot; once stable: none). The
- * values of the one birth that stands in the table are read from the table and filled in
+ * A key may have had several births (DESIGN 4, "Births"); each is an identity of its own. A cell
+ * without an entry has one version: the birth's `base` (for a fresh birth its own dot; once stable:
+ * none). The values of the one birth that stands in the table are read from the table and filled in
  * (row_set_values); for every other birth they are kept here.
  *
- * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first; cells are
- * sorted by column; a cell has at least one version, sorted by version_order; a cell of policy `latest`
- * has exactly one. A row with no birth, or with one unnamed living birth, no base and no cells, needs no
- * record at all (row_is_settled).
+ * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first;
+ * cells are sorted by column; a cell has at least one version, sorted by version_order; a cell of
+ * policy `latest` has exactly one. A row with no birth, or with one unnamed living birth, no base
+ * and no cells, needs no record at all (row_is_settled).
  *
  * Everything lives in the caller's arena; nothing here is freed on its own.
  */
@@ -19,7 +19,8 @@
 #include "conflict/policy.h"
 #include "conflict/value.h"
 
-enum hold_reason { /* why a living birth does not stand; also the column `reason` of tonle_held */
+/* Why a living birth does not stand; also the column `reason` of tonle_held. */
+enum hold_reason {
     HOLD_NONE = 0,
     HOLD_CHECK,  /* pass 1: CHECK, NOT NULL, STRICT type */
     HOLD_BIRTH,  /* pass 2: another birth of its key was chosen */
@@ -28,7 +29,8 @@ enum hold_reason { /* why a living birth does not stand; also the column `reason
     HOLD_LOCAL,  /* only this office's trigger or schema refuses it: outside promise 3 */
     HOLD_COUNT
 };
-const char *hold_reason_name(enum hold_reason r); /* "check" "birth" "unique" "parent" "local", "" */
+/* "check" "birth" "unique" "parent" "local", "" */
+const char *hold_reason_name(enum hold_reason r);
 
 struct cell {
     uint32_t column; /* or COLUMN_EXISTS */
@@ -43,7 +45,7 @@ struct birth {
     uint64_t base_hlc;
     uint32_t n_cells;
     struct cell *cells;
-    struct value *values; /* shown value of each replicated column, or NULL: not filled in */
+    struct value *values;  /* shown value of each replicated column, or NULL: not filled in */
     enum hold_reason held; /* HOLD_NONE for the one that stands, and for dead ones */
 };
 
@@ -61,39 +63,42 @@ struct birth *row_find_birth(const struct row *r, struct dot name);
 /* The birth that stands in the table: alive and not held; NULL when none. */
 struct birth *row_standing(const struct row *r);
 
-/* The versions of a cell: *n and a pointer. A cell without an entry gives one version made in the arena
- * from the base and the shown value (VALUE_NULL where values are not filled in; alive for
+/* The versions of a cell: *n and a pointer. A cell without an entry gives one version made in the
+ * arena from the base and the shown value (VALUE_NULL where values are not filled in; alive for
  * COLUMN_EXISTS). */
-const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column, uint32_t *n);
+const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column,
+                                 uint32_t *n);
 /* Replaces a cell's versions (n >= 1; copied into the arena, sorted). */
-void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v, uint32_t n);
+void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
+                    uint32_t n);
 bool birth_alive(const struct birth *b, const struct table_rules *rules);
 /* The version that the policy shows. */
 struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
                           const struct table_rules *rules);
-/* Fills in the values of a birth (n_columns, copied by reference): also the value of every single-version
- * cell, whose value the record leaves out. */
+/* Fills in the values of a birth (n_columns, copied by reference): also the value of every
+ * single-version cell, whose value the record leaves out. */
 void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,
                       const struct value *values);
 
-/* The rank of a birth for pass 3: the latest (hlc, site, seq) among all versions of the given columns
- * (all columns of all unique keys); {0} where all are stable. The value field is not used. */
+/* The rank of a birth for pass 3: the latest (hlc, site, seq) among all versions of the given
+ * columns (all columns of all unique keys); {0} where all are stable. No value. */
 struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t n);
 
-/* Canonical record bytes (format on top of row.c). Values of a birth that is alive and not held are left
- * out where the cell has one version: they stand in the table. */
+/* Canonical record bytes (format on top of row_record.c). Values of a birth that is alive and not
+ * held are left out where the cell has one version: they stand in the table. */
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);
-/* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does not
- * write, ERR_LIMIT over 1,000 births or 10,000 versions of a cell. Values left out are VALUE_NULL until
- * birth_set_values. */
+/* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does
+ * not write, ERR_LIMIT over 1,000 births or 10,000 versions of a cell. Values left out are
+ * VALUE_NULL until birth_set_values. */
 enum err row_decode(struct arena *a, struct row *r, const struct table_rules *rules, const void *p,
                     size_t len) MUST_CHECK;
 
-/* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is one
- * covered version goes; a named birth that is covered and not in `keep` becomes the unnamed one; a covered
- * base becomes none; a covered single-version cell loses its entry. A cell of two or more different values
- * stays until a later write has seen them. With `keep_rank`, the base and the cells of `unique_columns`
- * stay (another row on record shares one of its unique values). Idempotent. */
+/* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
+ * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
+ * one; a covered base becomes none; a covered single-version cell loses its entry. A cell of two or
+ * more different values stays until a later write has seen them. With `keep_rank`, the base and the
+ * cells of `unique_columns` stay (another row on record shares one of its unique values).
+ * Idempotent. */
 struct forget {
     const struct clock *stable;
     const struct dot *keep; /* the births of this key that keep their names */
@@ -102,7 +107,8 @@ struct forget {
     const uint32_t *unique_columns;
     size_t n_unique_columns;
 };
-void row_forget(struct arena *a, struct row *r, const struct table_rules *rules, const struct forget *f);
+void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
+                const struct forget *f);
 
 /* True when nothing needs to be kept: no births at all, or the settled one standing. */
 bool row_is_settled(const struct row *r);

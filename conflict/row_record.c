@@ -4,12 +4,12 @@
  *   birth    u8 head, [version name], [version base], varint cells, cells by column,
  *            [varint columns, then the value of each column that has no cell of several versions]
  *   head     bit 0     named: its name and the time of its birth follow
- *            bits 1-2  base: 0 none (stable), 1 the birth's own name and time, 2 another, which follows
+ *            bits 1-2  base: 0 none (stable), 1 the birth's own name and time, 2 another, next
  *            bit 3     the values follow behind the cells
  *            bits 4-6  enum hold_reason, of a living birth only
  *            bit 7     dead: the existence cell shows 0
- *   cell     varint column + 1 (0: existence, which is last), varint versions, versions by (hlc, dot)
- *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc
+ *   cell     varint column + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
+ *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc;
  *            then in cells its value, unless that stands elsewhere
  *
  * Where the one value of a single-version cell stands:
@@ -19,8 +19,8 @@
  *   dead, or held           yes                behind the cells      1
  *   dead, or held           no                 in the cell           0
  *
- * The existence cell and cells of several versions always carry their values. Fewer columns than the
- * table has now were written under an older schema: the others are NULL.
+ * The existence cell and cells of several versions always carry their values. Fewer columns than
+ * the table has now were written under an older schema: the others are NULL.
  */
 #include "conflict/row.h"
 

@@ -38,7 +38,8 @@ static int bytes_compare(const struct value *a, const struct value *b)
     return c ? c : (a->len > b->len) - (a->len < b->len);
 }
 
-/* Exact: a double cannot hold every integer, so the integer is compared with the truncated real first. */
+/* Exact: a double cannot hold every integer, so the integer is compared with the truncated real
+ * first. */
 static int integer_real_compare(int64_t i, double r)
 {
     if (r < -TWO_63)

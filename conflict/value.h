@@ -1,7 +1,8 @@
 /* value.h - one SQLite value, and the canonical bytes of a key.
  *
  * Invariant: equality is identity of type and bytes (1 is not 1.0, '' is not NULL, 'a' is not 'A');
- * -0.0 is stored by SQLite as 0.0 and so is normalised everywhere; NaN does not exist (SQLite: NULL).
+ * -0.0 is stored by SQLite as 0.0 and so is normalised everywhere; NaN does not exist (SQLite:
+ * NULL).
  */
 #ifndef CONFLICT_VALUE_H
 #define CONFLICT_VALUE_H
@@ -14,15 +15,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum value_type { VALUE_NULL = 0, VALUE_INTEGER = 1, VALUE_REAL = 2, VALUE_TEXT = 3, VALUE_BLOB = 4 };
+enum value_type {
+    VALUE_NULL = 0,
+    VALUE_INTEGER = 1,
+    VALUE_REAL = 2,
+    VALUE_TEXT = 3,
+    VALUE_BLOB = 4
+};
 
-struct value { /* {0} is NULL */
+struct value {    /* {0} is NULL */
     uint8_t type; /* enum value_type */
     uint32_t len; /* bytes of TEXT and BLOB */
     union {
         int64_t i;
         double r;
-        const void *p; /* TEXT (any bytes, NUL included, not terminated) and BLOB; owned by whoever made it */
+        const void *p; /* TEXT (any bytes, not terminated) and BLOB; owned by whoever made it */
     } u;
 };
 
@@ -34,23 +41,23 @@ struct value value_bytes(enum value_type type, const void *p, size_t len); /* bo
 
 bool value_equal(const struct value *a, const struct value *b);
 
-/* SQLite's ordering (datatype3.html, section 4.1) with collation BINARY: NULL < numbers < TEXT < BLOB;
- * integer and real by exact numeric value. Equal numbers of different type: INTEGER first, so that the
- * order is total over value_equal. Returns <0, 0, >0. */
+/* SQLite's ordering (datatype3.html, section 4.1) with collation BINARY: NULL < numbers < TEXT <
+ * BLOB; integer and real by exact numeric value. Equal numbers of different type: INTEGER first, so
+ * that the order is total over value_equal. Returns <0, 0, >0. */
 int value_compare(const struct value *a, const struct value *b);
 
 /* A copy whose bytes live in the arena. */
 struct value value_copy(struct arena *a, const struct value *v);
 
-/* Canonical bytes: type byte, then INTEGER as zig-zag varint, REAL as 8 big-endian bytes of IEEE 754,
- * TEXT and BLOB as varint length and bytes. */
+/* Canonical bytes: type byte, then INTEGER as zig-zag varint, REAL as 8 big-endian bytes of IEEE
+ * 754, TEXT and BLOB as varint length and bytes. */
 void value_encode(struct buf *b, const struct value *v);
 /* Borrows the cursor's bytes. ERR_MALFORMED on an unknown type or a short cursor. */
 enum err value_decode(struct cursor *c, struct value *v) MUST_CHECK;
 
-/* A key: n values one after another. An integral REAL in int64's range is encoded as INTEGER, because
- * SQLite's indexes hold 1 and 1.0 to be the same key. Two keys are the same row exactly when their
- * bytes are the same. */
+/* A key: n values one after another. An integral REAL in int64's range is encoded as INTEGER,
+ * because SQLite's indexes hold 1 and 1.0 to be the same key. Two keys are the same row exactly
+ * when their bytes are the same. */
 void key_encode(struct buf *b, const struct value *v, size_t n);
 /* Decodes exactly n values and requires the end; the values borrow `p`. */
 enum err key_decode(const void *p, size_t len, struct value *v, size_t n) MUST_CHECK;

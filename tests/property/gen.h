@@ -3,10 +3,11 @@
 #ifndef TESTS_PROPERTY_GEN_H
 #define TESTS_PROPERTY_GEN_H
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 struct gen {

@@ -64,8 +64,10 @@ static void describe(const struct birth *b, uint32_t key, struct hold_item *it, 
 {
     const struct value *unique = &b->values[C_UNIQUE];
     const struct value *parent = &b->values[C_PARENT];
-    *c = (struct claim){.unique = (uint64_t)unique->u.i, .gives = key, .needs = (uint64_t)parent->u.i};
-    *it = (struct hold_item){.key = key, .birth = b->name, .birth_hlc = b->hlc, .tie = key, .valid = true};
+    *c = (struct claim){
+        .unique = (uint64_t)unique->u.i, .gives = key, .needs = (uint64_t)parent->u.i};
+    *it = (struct hold_item){
+        .key = key, .birth = b->name, .birth_hlc = b->hlc, .tie = key, .valid = true};
     it->rank = birth_rank(b, unique_columns, 1);
     it->unique = &c->unique;
     it->n_unique = unique->type == VALUE_INTEGER;
@@ -102,7 +104,8 @@ void office_apply(struct office *o, const struct changeset *cs, bool by_identity
         struct change ch = e->ch;
         if (by_identity)
             ch.birth = e->identity;
-        struct forget f = {.stable = &o->stable, .keep = o->keep[e->key].name, .n_keep = o->keep[e->key].n};
+        struct forget f = {
+            .stable = &o->stable, .keep = o->keep[e->key].name, .n_keep = o->keep[e->key].n};
         merge_change(o->arena, &o->row[e->key], &office_rules, &ch, &f, &o->met[e->key]);
         assert_true(o->row[e->key].n_births <= BIRTHS_MAX);
     }
@@ -132,17 +135,19 @@ static bool has_living(const struct row *r)
 }
 
 /* Mostly a value never written before, so that a write can be told from every other. */
-static struct value random_cell(const struct office *o, struct gen *g, uint32_t column, uint64_t *serial)
+static struct value random_cell(const struct office *o, struct gen *g, uint32_t column,
+                                uint64_t *serial)
 {
     uint32_t small = gen_below(g, 4);
     if (column == C_UNIQUE)
         return small && unique_is_free(o, small) ? value_integer(small) : value_null();
     if (column == C_PARENT)
         return row_standing(&o->row[small]) ? value_integer(small) : value_null();
-    return value_integer((int64_t)gen_below(g, 8) << 32 | (int64_t)++*serial);
+    return value_integer((int64_t)gen_below(g, 8) << 32 | (int64_t)++ * serial);
 }
 
-static void set_columns(struct office *o, struct gen *g, struct edit *e, uint32_t mask, uint64_t *serial)
+static void set_columns(struct office *o, struct gen *g, struct edit *e, uint32_t mask,
+                        uint64_t *serial)
 {
     uint32_t *column = arena_alloc(o->arena, COLUMNS * sizeof *column);
     struct value *value = arena_alloc(o->arena, COLUMNS * sizeof *value);
@@ -168,7 +173,8 @@ static void random_edit(struct office *o, struct gen *g, struct edit *e, uint64_
         e->ch.kind = gen_percent(g, 25) ? CHANGE_DELETE : CHANGE_UPDATE;
         e->ch.birth = b->name;
         if (e->ch.kind == CHANGE_UPDATE || gen_percent(g, 20))
-            mask = 1u << gen_between(g, C_LATEST, C_PARENT) | 1u << gen_between(g, C_LATEST, C_PARENT);
+            mask =
+                1u << gen_between(g, C_LATEST, C_PARENT) | 1u << gen_between(g, C_LATEST, C_PARENT);
     }
     set_columns(o, g, e, mask, serial);
 }
@@ -202,14 +208,16 @@ struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint
     return cs->n ? cs : NULL;
 }
 
-/* The dead and their numbers count too: an office that still knows them must rank as the others do. */
+/* The dead and their numbers count too: an office that still knows them must rank as the others do.
+ */
 static bool shares_unique(const struct office *o, uint32_t key)
 {
     for (uint32_t i = 0; i < o->row[key].n_births; i++) {
         const struct value *mine = &o->row[key].births[i].values[C_UNIQUE];
         for (uint32_t k = 0; mine->type == VALUE_INTEGER && k < KEYS; k++)
             for (uint32_t j = 0; j < o->row[k].n_births; j++)
-                if ((k != key || j != i) && value_equal(&o->row[k].births[j].values[C_UNIQUE], mine))
+                if ((k != key || j != i) &&
+                    value_equal(&o->row[k].births[j].values[C_UNIQUE], mine))
                     return true;
     }
     return false;

@@ -1,6 +1,6 @@
-/* office.h - the smallest office around the real row, merge and hold code: a clock, four rows of one
- * table, writes as an application would make them. Every row goes through its record bytes after every
- * change, as it would between two steps of a node.
+/* office.h - the smallest office around the real row, merge and hold code: a clock, four rows of
+ * one table, writes as an application would make them. Every row goes through its record bytes
+ * after every change, as it would between two steps of a node.
  */
 #ifndef TESTS_PROPERTY_OFFICE_H
 #define TESTS_PROPERTY_OFFICE_H
@@ -51,7 +51,8 @@ struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint
 /* `by_identity`: for an office that never forgets a name. */
 void office_apply(struct office *o, const struct changeset *cs, bool by_identity);
 /* Forgets what `stable` covers; with `hub`, decides the names that are kept first. */
-void office_forget(struct office *o, const struct clock *stable, const struct names *keep, bool hub);
+void office_forget(struct office *o, const struct clock *stable, const struct names *keep,
+                   bool hub);
 /* Which births stand. */
 void office_decide(struct office *o);
 

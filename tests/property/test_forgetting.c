@@ -1,8 +1,10 @@
-/* Forgetting: every office has a twin that never forgets anything, and both must always show the same.
+/* Forgetting: every office has a twin that never forgets anything, and both must always show the
+ * same.
  *
- * With marks (the hub's clock goes down, every office answers behind all it sealed before, then the hub
- * says "stable") they do. With acknowledgements as the measure of stability they do not, because an
- * acknowledgement overtakes changes that still wait: the control that shows the comparison can fail.
+ * With marks (the hub's clock goes down, every office answers behind all it sealed before, then the
+ * hub says "stable") they do. With acknowledgements as the measure of stability they do not,
+ * because an acknowledgement overtakes changes that still wait: the control that shows the
+ * comparison can fail.
  */
 #include "tests/property/office.h"
 #include "tests/property/tree.h"
@@ -259,8 +261,8 @@ static bool is_ranked(const struct row *r)
     return false;
 }
 
-/* Whether a row, after everything was heard by everybody, has a reason to be on record; and nothing of it
- * is there without one. */
+/* Whether a row, after everything was heard by everybody, has a reason to be on record; and nothing
+ * of it is there without one. */
 static bool may_stay(struct world *w, const struct row *r)
 {
     struct conflict_list open = {0};
@@ -277,8 +279,8 @@ static bool may_stay(struct world *w, const struct row *r)
     return stays;
 }
 
-/* When everything has arrived and marks have gone round, nothing is kept about a row that has neither an
- * open conflict nor a rival. */
+/* When everything has arrived and marks have gone round, nothing is kept about a row that has
+ * neither an open conflict nor a rival. */
 static void nothing_settled_is_kept(void **state)
 {
     size_t settled = 0;

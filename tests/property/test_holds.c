@@ -1,4 +1,5 @@
-/* The four passes of DESIGN 4 "Holds" on random states, against a reference that reads like the text. */
+/* The four passes of DESIGN 4 "Holds" on random states, against a reference that reads like the
+ * text. */
 #include "conflict/hold.h"
 #include "tests/property/gen.h"
 
@@ -121,7 +122,8 @@ static void shuffle(struct gen *g, struct hold_item *item, size_t n)
 }
 
 /* The item with the same claims in another order of the same state. */
-static const struct hold_item *twin(const struct hold_item *item, size_t n, const struct hold_item *of)
+static const struct hold_item *twin(const struct hold_item *item, size_t n,
+                                    const struct hold_item *of)
 {
     for (size_t i = 0; i < n; i++)
         if (item[i].unique == of->unique)
@@ -157,7 +159,8 @@ static void holds_have_one_answer_in_every_order(void **state)
         assert_true(seen[r] > STATES / 10); /* the states do reach every pass */
 }
 
-/* What blocks an item stands in its way: the chosen birth of its key, or a taken row that shares a claim. */
+/* What blocks an item stands in its way: the chosen birth of its key, or a taken row that shares a
+ * claim. */
 static void blocked_by_names_the_item_in_the_way(void **state)
 {
     (void)state;

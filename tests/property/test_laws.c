@@ -1,4 +1,5 @@
-/* The laws of clocks, hybrid times and values, on random instances and on a table pinned by hand. */
+/* The laws of clocks, hybrid times and values, on random instances and on a table pinned by hand.
+ */
 #include "conflict/clock.h"
 #include "conflict/hlc.h"
 #include "conflict/value.h"
@@ -20,7 +21,8 @@ static bool same(const struct clock *a, const struct clock *b)
     return clock_compare(a, b) == CLOCK_EQUAL && a->n == b->n;
 }
 
-/* Joining is commutative, associative and idempotent, and the result is the least that covers both. */
+/* Joining is commutative, associative and idempotent, and the result is the least that covers both.
+ */
 static void clock_join_is_a_least_upper_bound(void **state)
 {
     (void)state;
@@ -77,7 +79,8 @@ static void clock_compare_agrees_with_the_entries(void **state)
             above |= clock_get(&a, site) > clock_get(&b, site);
             below |= clock_get(&a, site) < clock_get(&b, site);
             for (uint64_t seq = 1; seq < 5; seq++)
-                CHECK(seed, clock_covers(&a, (struct dot){site, seq}) == (clock_get(&a, site) >= seq));
+                CHECK(seed,
+                      clock_covers(&a, (struct dot){site, seq}) == (clock_get(&a, site) >= seq));
         }
         enum clock_order order = above && below ? CLOCK_CONCURRENT
                                  : above        ? CLOCK_AFTER
@@ -90,7 +93,8 @@ static void clock_compare_agrees_with_the_entries(void **state)
     }
 }
 
-/* What is encoded decodes to the same clock; a decoder that accepts bytes would have written them. */
+/* What is encoded decodes to the same clock; a decoder that accepts bytes would have written them.
+ */
 static void clock_bytes_have_one_form(void **state)
 {
     (void)state;
@@ -184,8 +188,8 @@ static size_t pinned_values(struct value *v)
     return n;
 }
 
-/* Values order as SQLite 3.40.1 orders them (run there by hand: ORDER BY v, typeof(v)), INTEGER before
- * REAL among equal numbers; the order is total over equality. */
+/* Values order as SQLite 3.40.1 orders them (run there by hand: ORDER BY v, typeof(v)), INTEGER
+ * before REAL among equal numbers; the order is total over equality. */
 static void values_are_ordered_as_sqlite_orders_them(void **state)
 {
     (void)state;
@@ -208,7 +212,8 @@ static struct value random_value(struct gen *g)
     case 0:
         return value_null();
     case 1:
-        return value_integer((int64_t)(gen_u64(g) >> gen_below(g, 64)) * (gen_percent(g, 50) ? 1 : -1));
+        return value_integer((int64_t)(gen_u64(g) >> gen_below(g, 64)) *
+                             (gen_percent(g, 50) ? 1 : -1));
     case 2:
         return value_real((double)gen_between(g, -4, 4));
     case 3: {
@@ -237,8 +242,8 @@ static void value_order_is_total_and_bytes_are_canonical(void **state)
             CHECK(seed, value_compare(&v[0], &v[2]) <= 0);
         value_encode(&bytes[0], &v[0]);
         value_encode(&bytes[1], &v[1]);
-        bool equal = bytes[0].len == bytes[1].len &&
-                     memcmp(bytes[0].data, bytes[1].data, bytes[0].len) == 0;
+        bool equal =
+            bytes[0].len == bytes[1].len && memcmp(bytes[0].data, bytes[1].data, bytes[0].len) == 0;
         CHECK(seed, value_equal(&v[0], &v[1]) == equal);
         CHECK(seed, (ab == 0) == equal);
         CHECK(seed, value_hash(VALUE_HASH_SEED, &v[0]) ==
@@ -269,7 +274,8 @@ static void keys_are_equal_as_sqlite_indexes_hold_them(void **state)
             const struct value *real = v[0].type == VALUE_REAL ? &v[0] : &v[1];
             equal = (long double)whole->u.i == (long double)real->u.r;
         }
-        CHECK(seed, (key[0].len == key[1].len && !memcmp(key[0].data, key[1].data, key[0].len)) == equal);
+        CHECK(seed,
+              (key[0].len == key[1].len && !memcmp(key[0].data, key[1].data, key[0].len)) == equal);
         buf_fini(&key[0]);
         buf_fini(&key[1]);
     }

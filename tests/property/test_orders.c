@@ -1,5 +1,5 @@
-/* Every causal order of delivery of a few changes to one row ends in the same row, to the byte of its
- * record, with the same open conflicts. */
+/* Every causal order of delivery of a few changes to one row ends in the same row, to the byte of
+ * its record, with the same open conflicts. */
 #include "conflict/merge.h"
 #include "tests/property/gen.h"
 

@@ -163,8 +163,8 @@ static bool stands(const struct version *v, uint32_t n, const struct version *x)
     return false;
 }
 
-/* One cell against every write to it ever made: its versions are exactly those that no writer had seen,
- * or under `latest` the last one, the others being on record. */
+/* One cell against every write to it ever made: its versions are exactly those that no writer had
+ * seen, or under `latest` the last one, the others being on record. */
 static void check_cell(struct world *w, uint32_t key, const struct birth *b, uint32_t column)
 {
     uint32_t n;
@@ -218,7 +218,8 @@ static const struct changeset *find_changeset(struct world *w, struct dot dot)
     return NULL;
 }
 
-/* No side of a reported conflict had seen another, and no two sides that differ are left out of it. */
+/* No side of a reported conflict had seen another, and no two sides that differ are left out of it.
+ */
 static void check_exactness(struct world *w, const struct conflict *c)
 {
     bool differ = false;
@@ -244,8 +245,8 @@ static size_t check_reports(struct world *w)
     return reported;
 }
 
-/* After every line has healed all offices hold the same rows, held births, reasons and open conflicts,
- * to the byte of the record. */
+/* After every line has healed all offices hold the same rows, held births, reasons and open
+ * conflicts, to the byte of the record. */
 static void replicas_converge(void **state)
 {
     (void)state;

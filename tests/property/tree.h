@@ -1,5 +1,6 @@
-/* tree.h - a random tree of offices, each with a journal that its neighbours read in order. Lines fall
- * and come back, positions are forgotten (everything is sent again), offices change their parent. */
+/* tree.h - a random tree of offices, each with a journal that its neighbours read in order. Lines
+ * fall and come back, positions are forgotten (everything is sent again), offices change their
+ * parent. */
 #ifndef TESTS_PROPERTY_TREE_H
 #define TESTS_PROPERTY_TREE_H
 

@@ -1,9 +1,10 @@
 #include "conflict/buf.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <string.h>
@@ -40,9 +41,8 @@ static void varints_have_one_form(void **state)
     static const struct {
         uint64_t v;
         size_t len;
-    } table[] = {{0, 1},          {1, 1},          {127, 1},           {128, 2},
-                 {16383, 2},      {16384, 3},      {UINT32_MAX, 5},    {1ull << 62, 9},
-                 {1ull << 63, 10}, {UINT64_MAX, 10}};
+    } table[] = {{0, 1},     {1, 1},          {127, 1},        {128, 2},         {16383, 2},
+                 {16384, 3}, {UINT32_MAX, 5}, {1ull << 62, 9}, {1ull << 63, 10}, {UINT64_MAX, 10}};
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct buf b = {0};

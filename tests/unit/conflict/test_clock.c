@@ -1,9 +1,10 @@
 #include "conflict/clock.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <string.h>
@@ -71,8 +72,8 @@ static void joining_itself_or_nothing_changes_nothing(void **state)
     clock_fini(&empty);
 }
 
-/* Too many entries, entries out of order, twice, or of seq 0, and a short end are refused; the clock is
- * then empty. */
+/* Too many entries, entries out of order, twice, or of seq 0, and a short end are refused; the
+ * clock is then empty. */
 static void other_bytes_are_refused(void **state)
 {
     struct buf b = {0};

@@ -1,11 +1,11 @@
 #include "conflict/hlc.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
+#include <cmocka.h>
 
 /* 48 bits of milliseconds, 16 of counter; a full counter carries. */
 static void the_counter_carries_into_the_milliseconds(void **state)
@@ -20,7 +20,8 @@ static void the_counter_carries_into_the_milliseconds(void **state)
     assert_int_equal(hlc_tick(0, 0), 1);
 }
 
-/* A wall clock beyond 48 bits counts as the last moment there is, and nothing wraps round to the past. */
+/* A wall clock beyond 48 bits counts as the last moment there is, and nothing wraps round to the
+ * past. */
 static void the_end_of_time_does_not_wrap(void **state)
 {
     (void)state;

@@ -1,22 +1,27 @@
 #include "conflict/hold.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 static struct hold_item row(uint32_t key, uint64_t rank)
 {
-    return (struct hold_item){
-        .key = key, .birth = {1, key + 1}, .birth_hlc = 5, .rank.hlc = rank, .tie = key, .valid = true};
+    return (struct hold_item){.key = key,
+                              .birth = {1, key + 1},
+                              .birth_hlc = 5,
+                              .rank.hlc = rank,
+                              .tie = key,
+                              .valid = true};
 }
 
 static const uint64_t number[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
 /* A child and its mother have one unique number and the child was first: the mother is held for the
- * number, the child for its mother, and the number stays taken. Were it freed, there would be no answer
- * at all. */
+ * number, the child for its mother, and the number stays taken. Were it freed, there would be no
+ * answer at all. */
 static void unique_is_decided_before_references(void **state)
 {
     struct hold_item item[2] = {row(0, 1), row(1, 2)};
@@ -31,7 +36,8 @@ static void unique_is_decided_before_references(void **state)
     assert_int_equal(item[0].reason, HOLD_PARENT);
 }
 
-/* Rows that reference one another in a cycle stand; a row below them too; one beside them does not. */
+/* Rows that reference one another in a cycle stand; a row below them too; one beside them does not.
+ */
 static void a_cycle_of_references_stands(void **state)
 {
     struct hold_item item[4] = {row(0, 1), row(1, 2), row(2, 3), row(3, 4)};
@@ -51,7 +57,8 @@ static void a_cycle_of_references_stands(void **state)
     assert_int_equal(item[3].reason, HOLD_PARENT);
 }
 
-/* When a parent falls, everything below it falls, however deep; a second giver keeps its children. */
+/* When a parent falls, everything below it falls, however deep; a second giver keeps its children.
+ */
 static void a_chain_falls_with_its_head(void **state)
 {
     struct hold_item item[6];

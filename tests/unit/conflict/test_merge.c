@@ -1,9 +1,10 @@
 #include "conflict/merge.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <string.h>
@@ -73,8 +74,8 @@ static struct merge_result write_both(struct desk *d, struct change ch, int64_t 
 
 static const struct dot unnamed = {0, 0};
 
-/* An update that has seen everything replaces what stood, silently, and leaves the table's own values
- * as they were. */
+/* An update that has seen everything replaces what stood, silently, and leaves the table's own
+ * values as they were. */
 static void a_change_that_has_seen_all_replaces_all(void **state)
 {
     struct desk *d = *state;
@@ -87,8 +88,8 @@ static void a_change_that_has_seen_all_replaces_all(void **state)
     assert_true(dot_equal(birth_show(&d->arena, m.birth, MAX, &rules).dot, (struct dot){1, 1}));
 }
 
-/* Two concurrent updates: `latest` keeps the winner and records a closed conflict, `max` keeps both and
- * leaves it open; both sides are there with their values. */
+/* Two concurrent updates: `latest` keeps the winner and records a closed conflict, `max` keeps both
+ * and leaves it open; both sides are there with their values. */
 static void concurrent_updates_meet(void **state)
 {
     struct desk *d = *state;
@@ -127,8 +128,8 @@ static void equal_values_are_no_conflict(void **state)
     assert_int_equal(open.n, 0);
 }
 
-/* A delete beside an update leaves the row alive and the existence cell in open conflict; a delete that
- * has seen both ends it. */
+/* A delete beside an update leaves the row alive and the existence cell in open conflict; a delete
+ * that has seen both ends it. */
 static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
 {
     struct desk *d = *state;
@@ -157,8 +158,8 @@ static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
     assert_int_equal(open.n, 0);
 }
 
-/* A birth beside a standing row is an identity of its own, held until decided, whole, with the changes
- * made to it; the two are an open conflict of the key. */
+/* A birth beside a standing row is an identity of its own, held until decided, whole, with the
+ * changes made to it; the two are an open conflict of the key. */
 static void births_of_one_key_stay_apart(void **state)
 {
     struct desk *d = *state;
@@ -182,8 +183,8 @@ static void births_of_one_key_stay_apart(void **state)
     assert_int_equal(d->met.n, 1);
 }
 
-/* Births stand in the order (time, name), the unnamed one first, whatever the order of arrival; `first`
- * shows the earliest living one. */
+/* Births stand in the order (time, name), the unnamed one first, whatever the order of arrival;
+ * `first` shows the earliest living one. */
 static void births_are_ordered_by_time_and_name(void **state)
 {
     struct desk *d = *state;
@@ -225,8 +226,8 @@ static void a_revived_birth_meets_the_living_one(void **state)
     assert_int_equal(d->met.c[1].column, COLUMN_BIRTH);
 }
 
-/* The table on top of merge.c: a name that is not on record means the unnamed row only when it is stable
- * and not kept; otherwise nothing here, and nothing changes. */
+/* The table on top of merge.c: a name that is not on record means the unnamed row only when it is
+ * stable and not kept; otherwise nothing here, and nothing changes. */
 static void a_name_not_on_record_is_resolved_or_an_orphan(void **state)
 {
     struct desk *d = *state;
@@ -313,13 +314,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_change_that_has_seen_all_replaces_all, setup, teardown),
         cmocka_unit_test_setup_teardown(concurrent_updates_meet, setup, teardown),
         cmocka_unit_test_setup_teardown(equal_values_are_no_conflict, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_delete_beside_an_update_is_a_conflict_of_existence, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_delete_beside_an_update_is_a_conflict_of_existence, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(births_of_one_key_stay_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(births_are_ordered_by_time_and_name, setup, teardown),
         cmocka_unit_test_setup_teardown(a_revived_birth_meets_the_living_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_name_not_on_record_is_resolved_or_an_orphan, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_name_not_on_record_is_resolved_or_an_orphan, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(merging_twice_is_merging_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_delete_keeps_the_columns_changed_before_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_delete_keeps_the_columns_changed_before_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(conflict_identity_depends_on_every_part, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,11 @@
 #include "conflict/policy.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
-#include <cmocka.h>
 
+#include <cmocka.h>
 
 static struct version version(uint64_t hlc, uint64_t site, struct value v)
 {
@@ -25,13 +25,13 @@ static void every_policy_has_its_winner(void **state)
         struct version winner;
         struct version loser;
     } table[] = {
-        {POLICY_LATEST, late, early},      {POLICY_LATEST, late_equal, late},
-        {POLICY_LATEST, early, stable},    {POLICY_EARLIEST, early, late},
+        {POLICY_LATEST, late, early},        {POLICY_LATEST, late_equal, late},
+        {POLICY_LATEST, early, stable},      {POLICY_EARLIEST, early, late},
         {POLICY_EARLIEST, late, late_equal}, {POLICY_EARLIEST, stable, early},
-        {POLICY_MAX, early, late},         {POLICY_MAX, late_equal, early},
-        {POLICY_MAX, text, early},         {POLICY_MAX, stable, late},
-        {POLICY_MIN, late, early},         {POLICY_MIN, late_equal, early},
-        {POLICY_MIN, early, text},         {POLICY_MIN, stable, early},
+        {POLICY_MAX, early, late},           {POLICY_MAX, late_equal, early},
+        {POLICY_MAX, text, early},           {POLICY_MAX, stable, late},
+        {POLICY_MIN, late, early},           {POLICY_MIN, late_equal, early},
+        {POLICY_MIN, early, text},           {POLICY_MIN, stable, early},
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

@@ -1,9 +1,10 @@
 #include "conflict/row.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 enum { LATEST, MAX, UNIQUE, COLUMNS };
@@ -74,7 +75,8 @@ static void cells_and_versions_are_sorted(void **state)
     arena_fini(&a);
 }
 
-/* Filling in the values of the table fills single-version cells, and leaves siblings and existence. */
+/* Filling in the values of the table fills single-version cells, and leaves siblings and existence.
+ */
 static void values_of_the_table_fill_single_versions(void **state)
 {
     struct arena a = {0};
@@ -212,8 +214,8 @@ static void siblings_that_differ_stay(void **state)
     end(&t);
 }
 
-/* A dead birth goes when its death is stable, kept name or not; not before, and not while a write beside
- * the delete keeps it alive. */
+/* A dead birth goes when its death is stable, kept name or not; not before, and not while a write
+ * beside the delete keeps it alive. */
 static void a_stable_death_goes(void **state)
 {
     struct forgetting t;
@@ -275,7 +277,8 @@ static void there_is_one_unnamed_birth(void **state)
     end(&t);
 }
 
-/* The later birth of a pair becomes the unnamed one, and so the first, when only the other is listed. */
+/* The later birth of a pair becomes the unnamed one, and so the first, when only the other is
+ * listed. */
 static void the_unnamed_birth_comes_first(void **state)
 {
     struct forgetting t;
@@ -296,8 +299,8 @@ static void the_unnamed_birth_comes_first(void **state)
     end(&t);
 }
 
-/* While another row has one of its unique values, the base and the cells of those columns stay, and with
- * them the rank; afterwards they go too. */
+/* While another row has one of its unique values, the base and the cells of those columns stay, and
+ * with them the rank; afterwards they go too. */
 static void a_rank_stays_while_it_is_needed(void **state)
 {
     struct forgetting t;

@@ -120,8 +120,9 @@ static void what_is_written_is_read(void **state)
     }
 }
 
-/* Bytes that row_encode would not write are refused: every truncation, and every damage that does not
- * happen to give another valid record. The copy on the heap lets a sanitizer see a read beyond it. */
+/* Bytes that row_encode would not write are refused: every truncation, and every damage that does
+ * not happen to give another valid record. The copy on the heap lets a sanitizer see a read beyond
+ * it. */
 static void damaged_records_are_refused_or_valid(void **state)
 {
     size_t refused = 0;
@@ -182,8 +183,8 @@ static void random_bytes_are_refused_or_valid(void **state)
     }
 }
 
-/* More than 1,000 births or 10,000 versions of a cell are over the limit, before anything is allocated
- * for them; the limits themselves are read. */
+/* More than 1,000 births or 10,000 versions of a cell are over the limit, before anything is
+ * allocated for them; the limits themselves are read. */
 static void limits_are_checked_first(void **state)
 {
     struct arena a = {0};
@@ -202,14 +203,16 @@ static void limits_are_checked_first(void **state)
         r = (struct row){.n_births = 1, .births = &birth};
         buf_reset(&b);
         row_encode(&b, &r, &rules);
-        assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), n == 10000 ? ERR_OK : ERR_LIMIT);
+        assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len),
+                         n == 10000 ? ERR_OK : ERR_LIMIT);
         mem_free(v);
     }
     buf_fini(&b);
     arena_fini(&a);
 }
 
-/* A held birth of an older schema has NULL in the columns that came since; a newer one is refused. */
+/* A held birth of an older schema has NULL in the columns that came since; a newer one is refused.
+ */
 static void columns_added_since_are_null(void **state)
 {
     const struct table_rules older = {.n_columns = 2, .policy = policies};
@@ -231,6 +234,59 @@ static void columns_added_since_are_null(void **state)
     arena_fini(&a);
 }
 
+/* Each rule of the format, broken alone: the pinned beginning is valid, every line after it is not.
+ */
+static void every_broken_rule_is_refused(void **state)
+{
+#define V(seq, site, hlc) seq "\0\0\0\0\0\0\0" site "\0\0\0\0\0\0\0" hlc
+#define BYTES(s) s, sizeof s - 1
+    static const struct {
+        const char *rule;
+        const char *bytes;
+        size_t len;
+        enum err e;
+    } table[] = {
+        {"valid", BYTES("\1\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\2") "\0"), ERR_OK},
+        {"format", BYTES("\2\0"), ERR_MALFORMED},
+        {"versions in order",
+         BYTES("\1\1\0\1\2\2" V("\1", "\1", "\2") "\0" V("\1", "\1", "\1") "\0"), ERR_MALFORMED},
+        {"versions unique", BYTES("\1\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\1") "\0"),
+         ERR_MALFORMED},
+        {"at least one version", BYTES("\1\1\0\1\2\0"), ERR_MALFORMED},
+        {"columns in order", BYTES("\1\1\0\2\2\1" V("\1", "\1", "\1") "\1\1" V("\1", "\1", "\1")),
+         ERR_MALFORMED},
+        {"existence is last",
+         BYTES("\1\1\0\2\0\1" V("\1", "\1", "\1") "\1\2\1\1" V("\1", "\1", "\1")), ERR_MALFORMED},
+        {"columns known", BYTES("\1\1\0\1\4\1" V("\1", "\1", "\1")), ERR_MALFORMED},
+        {"existence is 0 or 1", BYTES("\1\1\0\1\0\1" V("\1", "\1", "\1") "\1\4"), ERR_MALFORMED},
+        {"dead says so", BYTES("\1\1\0\1\0\1" V("\1", "\1", "\1") "\1\0"), ERR_MALFORMED},
+        {"alive says so", BYTES("\1\1\x80\0"), ERR_MALFORMED},
+        {"the dead are not held", BYTES("\1\1\x90\1\0\1" V("\1", "\1", "\1") "\1\0"),
+         ERR_MALFORMED},
+        {"a reason that exists", BYTES("\1\1\x60\0"), ERR_MALFORMED},
+        {"no values of what stands", BYTES("\1\1\x08\0\0"), ERR_MALFORMED},
+        {"own base of a name", BYTES("\1\1\2\0"), ERR_MALFORMED},
+        {"one base", BYTES("\1\1\7" V("\1", "\1", "\1") V("\1", "\1", "\2") "\0"), ERR_MALFORMED},
+        {"own base in its short form", BYTES("\1\1\5" V("\1", "\1", "\1") V("\1", "\1", "\1") "\0"),
+         ERR_MALFORMED},
+        {"a name that is one", BYTES("\1\1\1\0\0"), ERR_MALFORMED},
+        {"births in order", BYTES("\1\2\1" V("\1", "\1", "\2") "\0\1" V("\1", "\1", "\1") "\0"),
+         ERR_MALFORMED},
+        {"one unnamed birth", BYTES("\1\2\0\0\0\0"), ERR_MALFORMED},
+        {"the unnamed one first", BYTES("\1\2\1" V("\1", "\1", "\2") "\0\0\0"), ERR_MALFORMED},
+        {"the end", BYTES("\1\1\0\0\0"), ERR_MALFORMED},
+    };
+    struct arena a = {0};
+    struct row r;
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        enum err e = row_decode(&a, &r, &rules, table[i].bytes, table[i].len);
+        if (e != table[i].e)
+            fail_msg("%s: %s", table[i].rule, err_name(e));
+    }
+    arena_fini(&a);
+}
+
 /* The bytes of a chosen row, pinned: they are stored, and compared between offices. */
 static void record_bytes_are_pinned(void **state)
 {
@@ -239,8 +295,12 @@ static void record_bytes_are_pinned(void **state)
                                 "\x2b\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\4\0\3\1\2\0\3\1x";
     struct value values[COLUMNS] = {value_integer(1), value_null(), value_text("x")};
     struct birth birth[2] = {{.values = values},
-                             {.name = {3, 2}, .hlc = 4, .base = {3, 2}, .base_hlc = 4,
-                              .held = HOLD_BIRTH, .values = values}};
+                             {.name = {3, 2},
+                              .hlc = 4,
+                              .base = {3, 2},
+                              .base_hlc = 4,
+                              .held = HOLD_BIRTH,
+                              .values = values}};
     struct row r = {.n_births = 2, .births = birth};
     struct version v = {.dot = {7, 5}, .hlc = 11, .value = value_null()};
     struct arena a = {0};
@@ -262,6 +322,7 @@ int main(void)
         cmocka_unit_test(random_bytes_are_refused_or_valid),
         cmocka_unit_test(limits_are_checked_first),
         cmocka_unit_test(columns_added_since_are_null),
+        cmocka_unit_test(every_broken_rule_is_refused),
         cmocka_unit_test(record_bytes_are_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,13 +1,13 @@
 #include "conflict/value.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <string.h>
-
 
 /* 1 is not 1.0, '' is not NULL, 'a' is not 'A' nor x'61'; -0.0 is 0.0 and NaN is NULL. */
 static void equality_is_of_type_and_bytes(void **state)
@@ -35,9 +35,9 @@ static void equality_is_of_type_and_bytes(void **state)
 /* The canonical bytes of chosen values, pinned: they are stored and signed. */
 static void canonical_bytes_are_pinned(void **state)
 {
-    const struct value v[] = {value_null(),      value_integer(0),  value_integer(-1),
-                              value_integer(64), value_real(1.5),   value_text("ab"),
-                              value_real(-0.0),  value_bytes(VALUE_BLOB, "\0", 1)};
+    const struct value v[] = {
+        value_null(),    value_integer(0), value_integer(-1), value_integer(64),
+        value_real(1.5), value_text("ab"), value_real(-0.0),  value_bytes(VALUE_BLOB, "\0", 1)};
     static const char bytes[] = "\0"
                                 "\1\0"
                                 "\1\1"
@@ -85,7 +85,8 @@ static void other_bytes_are_refused(void **state)
 static void keys_come_back_with_whole_numbers_as_integers(void **state)
 {
     const struct value in[] = {value_real(3.0), value_text("x"), value_real(1.5), value_real(1e19)};
-    const struct value out[] = {value_integer(3), value_text("x"), value_real(1.5), value_real(1e19)};
+    const struct value out[] = {value_integer(3), value_text("x"), value_real(1.5),
+                                value_real(1e19)};
     struct value v[4];
     struct buf b = {0};
     (void)state;
