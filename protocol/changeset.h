@@ -1,7 +1,9 @@
-/* changeset.h - what one office sealed at once, decoded: rows by table, each with the cells it changes.
+/* changeset.h - what one office sealed at once, decoded: rows by table, each with the cells it
+ * changes.
  *
- * The signed bytes are protocol/codec_changeset.c's and protocol/seal.c's matter; whoever stores or relays
- * a changeset keeps those bytes exactly as they came. Everything here lives in the caller's arena.
+ * The signed bytes are protocol/codec_changeset.c's and protocol/seal.c's matter; whoever stores or
+ * relays a changeset keeps those bytes exactly as they came. Everything here lives in the caller's
+ * arena.
  */
 #ifndef PROTOCOL_CHANGESET_H
 #define PROTOCOL_CHANGESET_H
@@ -17,19 +19,19 @@
 
 struct row_change {
     enum change_kind kind;
-    struct dot birth;          /* the identity it changes; none: the stable one; BORN: the changeset's dot */
-    const struct value *key;   /* table_changes.n_key values; BORN, decoded: as they are in `value` */
-    uint32_t n_cells;          /* columns with a value; BORN: all columns, key included */
-    const uint32_t *column;    /* ascending indices into table_changes.columns */
+    struct dot birth; /* the identity it changes; none: the stable one; BORN: the changeset's dot */
+    const struct value *key; /* table_changes.n_key values; BORN, decoded: as they are in `value` */
+    uint32_t n_cells;        /* columns with a value; BORN: all columns, key included */
+    const uint32_t *column;  /* ascending indices into table_changes.columns */
     const struct value *value;
 };
 
 struct table_changes {
     const char *table;
     uint32_t n_columns;
-    const char **columns;      /* names of the replicated columns, charter order */
+    const char **columns; /* names of the replicated columns, charter order */
     uint32_t n_key;
-    const uint32_t *key;       /* indices of the key columns */
+    const uint32_t *key; /* indices of the key columns */
     uint32_t n_rows;
     struct row_change *rows;
 };
@@ -41,14 +43,14 @@ struct segment { /* the rows of one scope; "" is national. Tables in the order p
 };
 
 struct changeset {
-    const char *federation;    /* its id, 32 hex digits */
+    const char *federation; /* its id, 32 hex digits */
     struct dot dot;
-    struct clock context;      /* the sealing office's clock before it; entries live in the arena */
+    struct clock context; /* the sealing office's clock before it; entries live in the arena */
     uint64_t hlc;
     uint64_t charter_version;
     uint64_t schema_version;
     uint8_t previous[HASH_BYTES]; /* hash of this site's changeset before it; zero for seq 1 */
-    bool cut;                  /* the log was longer than the seal limit: this does not end on a commit */
+    bool cut; /* the log was longer than the seal limit: this does not end on a commit */
     uint32_t n_segments;
     struct segment *segments;
 };

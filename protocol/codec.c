@@ -60,7 +60,8 @@ static enum err hello_get(struct arena *a, struct bytes body, bool welcome, stru
                         .heartbeat_ms = m->heartbeat_ms};
     Tonle__SignedFor field =
         welcome ? TONLE__SIGNED_FOR__FOR_WELCOME : TONLE__SIGNED_FOR__FOR_HELLO;
-    bool names = codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
+    bool names =
+        codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
     if (m->signed_for != field || !names || !codec_digest_get(m->chain, h->chain, HASH_BYTES))
         return ERR_MALFORMED;
     return codec_clock_get(a, m->clock, &h->clock);
@@ -99,7 +100,8 @@ static enum err heartbeat_get(struct arena *a, struct bytes body, struct heartbe
     return codec_clock_get(a, m->clock, &h->clock);
 }
 
-static Tonle__Signed *sign_body(struct arena *a, const ProtobufCMessage *body, const uint8_t *secret)
+static Tonle__Signed *sign_body(struct arena *a, const ProtobufCMessage *body,
+                                const uint8_t *secret)
 {
     struct buf b = {0};
     Tonle__Signed *m = arena_alloc(a, sizeof *m);
@@ -176,7 +178,8 @@ static enum err enrol_get(const Tonle__Enrol *m, struct enrol *n)
                         .incarnation = m->incarnation,
                         .listen = m->listen,
                         .software = m->software};
-    bool names = codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
+    bool names =
+        codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
     bool keys = codec_digest_get(m->curve_key, n->curve_key, CURVE_KEY_BYTES) &&
                 codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES);
     return names && keys ? ERR_OK : ERR_MALFORMED;
@@ -317,8 +320,9 @@ static enum err envelope_get(struct arena *a, const Tonle__Envelope *e, struct m
                                         e->refusal->reason, e->refusal->retry_ms};
         return ERR_OK;
     case MESSAGE_ITEM:
-        m->u.item = (struct item_message){e->item->session, e->item->pos, e->item->previous,
-                                          (enum item_kind)e->item->kind, codec_bytes(e->item->bytes)};
+        m->u.item =
+            (struct item_message){e->item->session, e->item->pos, e->item->previous,
+                                  (enum item_kind)e->item->kind, codec_bytes(e->item->bytes)};
         return ERR_OK;
     case MESSAGE_ACK:
         m->u.ack = (struct ack){e->ack->session, e->ack->pos, e->ack->credit_bytes};
@@ -358,7 +362,8 @@ enum err codec_decode(struct arena *a, const void *p, size_t len, struct message
     return envelope_get(a, e, m, body, signature);
 }
 
-enum err codec_verify(struct bytes body, struct bytes signature, const uint8_t key[SIGN_PUBLIC_BYTES])
+enum err codec_verify(struct bytes body, struct bytes signature,
+                      const uint8_t key[SIGN_PUBLIC_BYTES])
 {
     if (signature.len != SIGNATURE_BYTES)
         return ERR_SIGNATURE;

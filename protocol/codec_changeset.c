@@ -1,22 +1,23 @@
-/* The segment: the rows of one scope, columns of a table stored together. These are the bytes before
- * compression; seal.c wraps them.
+/* The segment: the rows of one scope, columns of a table stored together. These are the bytes
+ * before compression; seal.c wraps them.
  *
  *   scope
  *   table, for each table of the segment
- *     table, column, key          names and the indices of the key columns, in the key's order
- *     rows                        n
- *     form_kind, form_mask        the different (kind, columns changed) of its rows in order of first
- *                                 use. A mask is ceil(columns / 64) words, column c is bit c % 64 of
- *                                 word c / 64; a born row changes every column
- *     run_form, run_rows          the rows in order: so many of that form, then so many of another
- *     birth_row, _site, _seq      the rows that name a birth other than the changeset's own dot,
- *                                 ascending; a born row's birth is the changeset's dot and is not here
- *     key_value                   a Column for each key column: the keys of the rows that are not born;
- *                                 none when there are no such rows
- *     value                       a Column for each column: the values of the rows whose form has it
+ *     table, column, key      names, and the indices of the key columns in the key's order
+ *     rows                    n
+ *     form_kind, form_mask    the different (kind, columns changed) of its rows in order of first
+ *                             use. A mask is ceil(columns / 64) words, column c is bit c % 64 of
+ *                             word c / 64; a born row changes every column
+ *     run_form, run_rows      the rows in order: so many of that form, then so many of another
+ *     birth_row, _site, _seq  the rows that name a birth other than the changeset's own dot,
+ *                             ascending; a born row's is the changeset's dot and is not here
+ *     key_value               a Column for each key column: the keys of the rows that are not
+ *                             born; none when there are no such rows
+ *     value                   a Column for each column: the values of the rows whose form has it
  *
  * A bulk insert costs one form, one run and its values; its keys are in its values. Column is in
- * codec_column.c, the reading of all this in codec_changeset_read.c. The encoder writes one changeset in exactly one way.
+ * codec_column.c, the reading of all this in codec_changeset_read.c. The encoder writes one
+ * changeset in exactly one way.
  */
 #include "protocol/codec_internal.h"
 

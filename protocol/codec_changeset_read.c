@@ -1,5 +1,5 @@
-/* Reads a segment (format on top of codec_changeset.c). Everything is hostile: each count is compared with
- * what the rows ask for before memory is taken in proportion to it.
+/* Reads a segment (format on top of codec_changeset.c). Everything is hostile: each count is
+ * compared with what the rows ask for before memory is taken in proportion to it.
  */
 #include "protocol/codec_internal.h"
 

@@ -1,10 +1,10 @@
 /* The walk over received bytes before protobuf-c sees them.
  *
- * protobuf-c 1.4.1 keeps unknown fields on the heap, has no limit on depth or size, takes a repeated
- * singular field as the last one and reads over-long varints. Here the bytes are walked along the
- * message's descriptor: fields must come in ascending order, each as its descriptor says, and the memory
- * that unpacking would take is added up and held against a budget first. The recursion is as deep as
- * the types in tonle.proto are nested, which is three.
+ * protobuf-c 1.4.1 keeps unknown fields on the heap, has no limit on depth or size, takes a
+ * repeated singular field as the last one and reads over-long varints. Here the bytes are walked
+ * along the message's descriptor: fields must come in ascending order, each as its descriptor says,
+ * and the memory that unpacking would take is added up and held against a budget first. The
+ * recursion is as deep as the types in tonle.proto are nested, which is three.
  */
 #include "protocol/codec_internal.h"
 
@@ -33,7 +33,8 @@ static size_t utf8_len(const uint8_t *p, size_t left)
     static const struct {
         uint8_t mask, lead, len;
         uint32_t least;
-    } form[] = {{0x80, 0, 1, 1}, {0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
+    } form[] = {
+        {0x80, 0, 1, 1}, {0xe0, 0xc0, 2, 0x80}, {0xf0, 0xe0, 3, 0x800}, {0xf8, 0xf0, 4, 0x10000}};
     for (size_t f = 0; f < 4; f++) {
         if ((p[0] & form[f].mask) != form[f].lead)
             continue;
@@ -102,7 +103,8 @@ static enum err walk_packed(struct walk *w, const ProtobufCFieldDescriptor *f, s
 
 static enum err walk_message(struct walk *w, const ProtobufCMessageDescriptor *d, struct bytes b);
 
-static enum err walk_length_prefixed(struct walk *w, const ProtobufCFieldDescriptor *f, struct bytes b)
+static enum err walk_length_prefixed(struct walk *w, const ProtobufCFieldDescriptor *f,
+                                     struct bytes b)
 {
     enum err e;
     if (f->flags & PROTOBUF_C_FIELD_FLAG_PACKED)

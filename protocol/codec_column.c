@@ -2,8 +2,8 @@
  *
  *   type      when all n values are of one type; absent when n is 0
  *   types     else: n bytes, the type of each
- *   integer   the INTEGERs, each as the difference from the one before it (the first: from 0) modulo
- *             2^64, so that consecutive keys and times become small
+ *   integer   the INTEGERs, each as the difference from the one before it (the first: from 0)
+ *             modulo 2^64, so that consecutive keys and times become small
  *   real      the REALs; never NaN, never -0.0
  *   len       the lengths of TEXTs and BLOBs
  *   data      their bytes, one after another; absent when there are no TEXTs and BLOBs

@@ -11,7 +11,8 @@
 #include "protocol/tonle.pb-c.h"
 
 /* What unpacking one message may take, all of protobuf-c's own records included. */
-#define CODEC_MESSAGE_MEMORY ((size_t)64 << 20) /* an envelope, a signed body, an item, row states */
+#define CODEC_MESSAGE_MEMORY                                                                       \
+    ((size_t)64 << 20) /* an envelope, a signed body, an item, row states */
 #define CODEC_HEADER_MEMORY ((size_t)8 << 20)
 #define CODEC_SEGMENT_MEMORY ((size_t)160 << 20)
 
@@ -21,8 +22,8 @@ enum err codec_check(const ProtobufCMessageDescriptor *d, struct bytes b, size_t
 enum err codec_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, struct bytes b,
                       size_t memory, void *m) MUST_CHECK;
 void codec_pack(const ProtobufCMessage *m, struct buf *out);
-bool codec_name_ok(const char *s);      /* 1..LIMIT_NAME_BYTES; UTF-8 without NUL is codec_check's */
-bool codec_label_ok(const char *s);     /* the same, or empty */
+bool codec_name_ok(const char *s);  /* 1..LIMIT_NAME_BYTES; UTF-8 without NUL is codec_check's */
+bool codec_label_ok(const char *s); /* the same, or empty */
 bool codec_digest_get(ProtobufCBinaryData b, uint8_t *to, size_t len); /* exactly len bytes */
 ProtobufCBinaryData codec_binary(const void *p, size_t len);           /* borrows */
 struct bytes codec_bytes(ProtobufCBinaryData b);

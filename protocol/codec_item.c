@@ -195,8 +195,8 @@ enum err codec_answer_open(struct arena *a, struct bytes b, const uint8_t *key, 
         e = codec_unpack(a, &tonle__answer__descriptor, body, CODEC_MESSAGE_MEMORY, &in);
     if (e)
         return e;
-    *m = (struct answer){
-        .mark_id = in->mark_id, .site = in->site, .hlc = in->hlc, .node = in->node};
+    *m =
+        (struct answer){.mark_id = in->mark_id, .site = in->site, .hlc = in->hlc, .node = in->node};
     return codec_name_ok(in->node) ? ERR_OK : ERR_MALFORMED;
 }
 

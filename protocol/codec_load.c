@@ -1,7 +1,7 @@
 /* Requests for rows and digests, and what answers them.
  *
- * The row states of a chunk are written column by column (RowStates in tonle.proto) and compressed: a
- * first load is the longest thing that crosses a mobile line.
+ * The row states of a chunk are written column by column (RowStates in tonle.proto) and compressed:
+ * a first load is the longest thing that crosses a mobile line.
  */
 #include "protocol/codec_internal.h"
 
@@ -230,7 +230,8 @@ void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle
     }
 }
 
-enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m, struct digest_reply *r)
+enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
+                                struct digest_reply *r)
 {
     if (m->n_table > LIMIT_TABLES)
         return ERR_LIMIT;

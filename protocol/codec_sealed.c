@@ -19,7 +19,8 @@ static void infos_put(struct arena *a, const struct segment_info *info, Tonle__H
     }
 }
 
-void codec_header_encode(const struct changeset *cs, const struct segment_info *info, struct buf *out)
+void codec_header_encode(const struct changeset *cs, const struct segment_info *info,
+                         struct buf *out)
 {
     struct arena a = {0};
     Tonle__Header m = TONLE__HEADER__INIT;
@@ -125,7 +126,8 @@ enum err codec_sealed_decode(struct arena *a, const void *p, size_t len, struct 
     struct cursor c = cursor_of(p, len);
     if (len > LIMIT_CHANGESET_BYTES)
         return ERR_LIMIT;
-    enum err e = codec_check(&tonle__sealed__descriptor, (struct bytes){p, len}, CODEC_MESSAGE_MEMORY);
+    enum err e =
+        codec_check(&tonle__sealed__descriptor, (struct bytes){p, len}, CODEC_MESSAGE_MEMORY);
     if (e)
         return e;
     *header = get_field(&c);

@@ -5,26 +5,26 @@
 #ifndef PROTOCOL_LIMITS_H
 #define PROTOCOL_LIMITS_H
 
-#define LIMIT_MESSAGE_BYTES (24u << 20)      /* one ZeroMQ message */
-#define LIMIT_CHANGESET_BYTES (16u << 20)    /* one sealed changeset, compressed */
-#define LIMIT_SEGMENT_RAW_BYTES (64u << 20)  /* one segment, decompressed */
+#define LIMIT_MESSAGE_BYTES (24u << 20)       /* one ZeroMQ message */
+#define LIMIT_CHANGESET_BYTES (16u << 20)     /* one sealed changeset, compressed */
+#define LIMIT_SEGMENT_RAW_BYTES (64u << 20)   /* one segment, decompressed */
 #define LIMIT_CHANGESET_RAW_BYTES (64u << 20) /* all segments of a changeset, decompressed */
 #define LIMIT_SEGMENTS 512u
-#define LIMIT_TABLES 512u                    /* tables in a segment */
-#define LIMIT_COLUMNS 256u                   /* replicated columns of a table */
+#define LIMIT_TABLES 512u  /* tables in a segment */
+#define LIMIT_COLUMNS 256u /* replicated columns of a table */
 #define LIMIT_KEY_COLUMNS 16u
-#define LIMIT_KEY_BYTES 8192u                /* canonical bytes of a key */
-#define LIMIT_ROWS 20000u                    /* rows in a changeset */
-#define LIMIT_VALUE_BYTES (8u << 20)         /* one value */
-#define LIMIT_ROW_BYTES (12u << 20)          /* all values of a row */
+#define LIMIT_KEY_BYTES 8192u        /* canonical bytes of a key */
+#define LIMIT_ROWS 20000u            /* rows in a changeset */
+#define LIMIT_VALUE_BYTES (8u << 20) /* one value */
+#define LIMIT_ROW_BYTES (12u << 20)  /* all values of a row */
 #define LIMIT_CLOCK_ENTRIES 65536u
-#define LIMIT_NAME_BYTES 256u                /* names of nodes, tables, columns, units */
-#define LIMIT_TEXT_BYTES 4096u               /* reasons, endpoints */
-#define LIMIT_KEEP_BIRTHS 200000u            /* births listed in one stable message */
-#define LIMIT_CHUNK_ROWS 5000u               /* rows in a load or digest chunk */
+#define LIMIT_NAME_BYTES 256u     /* names of nodes, tables, columns, units */
+#define LIMIT_TEXT_BYTES 4096u    /* reasons, endpoints */
+#define LIMIT_KEEP_BIRTHS 200000u /* births listed in one stable message */
+#define LIMIT_CHUNK_ROWS 5000u    /* rows in a load or digest chunk */
 
-#define SEAL_ROWS 5000u                      /* a seal takes at most as many rows (the lock budget) */
-#define SEAL_BYTES (4u << 20)                /* and stops adding rows beyond as many bytes of values */
-#define CREDIT_BYTES (8u << 20)              /* what a receiver grants at first and keeps topped up */
+#define SEAL_ROWS 5000u         /* a seal takes at most as many rows (the lock budget) */
+#define SEAL_BYTES (4u << 20)   /* and stops adding rows beyond as many bytes of values */
+#define CREDIT_BYTES (8u << 20) /* what a receiver grants at first and keeps topped up */
 
 #endif

@@ -1,8 +1,8 @@
 /* message.h - everything that crosses a link, decoded.
  *
- * One envelope, one message (protocol/tonle.proto); bytes by codec.h. Invariant: after codec_decode every
- * count and length is within limits.h, every name is valid UTF-8 without NUL, and every required field is
- * present. Pointers live in the arena given to codec_decode.
+ * One envelope, one message (protocol/tonle.proto); bytes by codec.h. Invariant: after codec_decode
+ * every count and length is within limits.h, every name is valid UTF-8 without NUL, and every
+ * required field is present. Pointers live in the arena given to codec_decode.
  */
 #ifndef PROTOCOL_MESSAGE_H
 #define PROTOCOL_MESSAGE_H
@@ -50,9 +50,9 @@ enum message_type {
     MESSAGE_WELCOME,   /* parent: the same, and the session is open */
     MESSAGE_REFUSAL,   /* either: no session, why, and what to do */
     MESSAGE_ITEM,
-    MESSAGE_ACK,       /* cumulative, durable, by link position; and credit */
+    MESSAGE_ACK, /* cumulative, durable, by link position; and credit */
     MESSAGE_HEARTBEAT,
-    MESSAGE_ENROL,     /* joiner, under an invitation's key */
+    MESSAGE_ENROL, /* joiner, under an invitation's key */
     MESSAGE_ENROLLED,
     MESSAGE_LOAD_REQUEST, /* rows of a table after a key: first load, reconcile scan */
     MESSAGE_LOAD_CHUNK,
@@ -67,27 +67,27 @@ struct hello { /* also the welcome */
     const char *federation;
     const char *node;
     uint64_t site;
-    uint64_t seq;                /* last sealed by this site */
-    uint8_t chain[HASH_BYTES];   /* its hash; zero when seq is 0 */
-    uint64_t received_pos;       /* highest link position of the peer's journal that is durable here */
-    uint64_t journal_pos;        /* the last position of the sender's own journal */
+    uint64_t seq;              /* last sealed by this site */
+    uint8_t chain[HASH_BYTES]; /* its hash; zero when seq is 0 */
+    uint64_t received_pos; /* highest link position of the peer's journal that is durable here */
+    uint64_t journal_pos;  /* the last position of the sender's own journal */
     struct clock clock;
     uint64_t charter_version;
     uint64_t schema_version;
     const char *software;
-    uint64_t time_ms;            /* federation time of the sender, wall clock plus offset */
-    uint64_t credit_bytes;       /* total bytes of items it will take in this session */
+    uint64_t time_ms;      /* federation time of the sender, wall clock plus offset */
+    uint64_t credit_bytes; /* total bytes of items it will take in this session */
     uint32_t heartbeat_ms;
 };
 
 enum refusal_code {
     REFUSAL_OTHER = 1,
-    REFUSAL_SECOND_COPY,   /* a link of the same identity is alive */
-    REFUSAL_RESTORED,      /* the peer has less than is recorded of it */
-    REFUSAL_UNKNOWN,       /* not in the registry, retired, or another federation */
-    REFUSAL_VERSION,       /* protocol version */
-    REFUSAL_GAP,           /* items were lost in this session: say hello again */
-    REFUSAL_SIGNATURE,     /* an item could not be verified */
+    REFUSAL_SECOND_COPY, /* a link of the same identity is alive */
+    REFUSAL_RESTORED,    /* the peer has less than is recorded of it */
+    REFUSAL_UNKNOWN,     /* not in the registry, retired, or another federation */
+    REFUSAL_VERSION,     /* protocol version */
+    REFUSAL_GAP,         /* items were lost in this session: say hello again */
+    REFUSAL_SIGNATURE,   /* an item could not be verified */
     REFUSAL_LIMIT,
 };
 struct refusal {
@@ -113,11 +113,11 @@ struct heartbeat { /* signed */
     uint64_t session;
     uint64_t time_ms;
     uint64_t site;
-    uint64_t tail_pos;     /* last position of the sender's journal that is for this peer; 0: none */
+    uint64_t tail_pos; /* last position of the sender's journal that is for this peer; 0: none */
     struct clock clock;
     uint64_t held;
     uint64_t conflicts_open;
-    bool capture_pending;  /* the sender has captured writes that are not sealed */
+    bool capture_pending; /* the sender has captured writes that are not sealed */
 };
 
 struct enrol {
@@ -133,7 +133,8 @@ enum enrol_state { ENROL_PENDING = 1, ENROL_DONE = 2, ENROL_REFUSED = 3 };
 struct enrolled {
     enum enrol_state state;
     const char *reason;
-    const char *hub_node;   /* name, site and signing key of the hub: the root of trust, also in the invitation */
+    const char *hub_node; /* name, site and signing key of the hub: the root of trust, also in the
+                             invitation */
     uint64_t hub_site;
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
 };
@@ -158,17 +159,17 @@ struct load_chunk {
     const char *table;
     uint32_t n_columns;
     const char **columns;
-    struct bytes last_key; /* the frontier after this chunk */
-    bool end;              /* the table ends here */
-    uint64_t rows;         /* standing rows in the range */
+    struct bytes last_key;      /* the frontier after this chunk */
+    bool end;                   /* the table ends here */
+    uint64_t rows;              /* standing rows in the range */
     uint8_t digest[HASH_BYTES]; /* of them: see store_digest */
-    struct clock clock;    /* the sender's, when it read the chunk */
+    struct clock clock;         /* the sender's, when it read the chunk */
     struct clock stable;
-    uint64_t pos;          /* the sender's journal position for this peer then */
+    uint64_t pos; /* the sender's journal position for this peer then */
     uint64_t hlc;
-    uint32_t n_keep;       /* births of the keys in this chunk that keep their names */
+    uint32_t n_keep; /* births of the keys in this chunk that keep their names */
     struct kept_birth *keep;
-    uint32_t n_states;     /* 0 with digest_only */
+    uint32_t n_states; /* 0 with digest_only */
     struct row_state *states;
 };
 

@@ -1,15 +1,15 @@
 /* The sealed changeset (message Sealed in tonle.proto):
  *
- *   header      the bytes of a Header: federation, dot, context, hybrid time, charter and schema
- *               version, chain hash of the changeset before it, and for each segment its scope, row
- *               count, length before compression and the BLAKE2b-256 of its compressed bytes
- *   signature   Ed25519 over "tonle-changeset", a NUL and the header bytes
- *   segment     for each segment one zstd frame that states its content size; what it holds is on top
- *               of codec_changeset.c
+ *   header     the bytes of a Header: federation, dot, context, hybrid time, charter and schema
+ *              version, chain hash of the changeset before it, and for each segment its scope, row
+ *              count, length before compression and the BLAKE2b-256 of its compressed bytes
+ *   signature  Ed25519 over "tonle-changeset", a NUL and the header bytes
+ *   segment    for each segment one zstd frame that states its content size; what it holds is on
+ *              top of codec_changeset.c
  *
- * The signature reaches the rows through the hashes. The chain hash of a changeset is the BLAKE2b-256 of
- * its header bytes. It is opened from the outside in: signature, limits, hash, declared and actual
- * size, and only then the content.
+ * The signature reaches the rows through the hashes. The chain hash of a changeset is the
+ * BLAKE2b-256 of its header bytes. It is opened from the outside in: signature, limits, hash,
+ * declared and actual size, and only then the content.
  */
 #include "protocol/seal.h"
 
@@ -71,8 +71,8 @@ static struct buf in_domain(const char *domain, const void *p, size_t len)
     return b;
 }
 
-void seal_sign(const char *domain, const void *p, size_t len, const uint8_t secret[SIGN_SECRET_BYTES],
-               uint8_t signature[SIGNATURE_BYTES])
+void seal_sign(const char *domain, const void *p, size_t len,
+               const uint8_t secret[SIGN_SECRET_BYTES], uint8_t signature[SIGNATURE_BYTES])
 {
     struct buf b = in_domain(domain, p, len);
     crypto_sign_detached(signature, NULL, b.data, b.len, secret);
@@ -124,7 +124,8 @@ static enum err pack_segment(const struct segment *s, struct buf *packed, struct
     return e;
 }
 
-static enum err pack_segments(const struct changeset *cs, struct buf *packed, struct segment_info *info)
+static enum err pack_segments(const struct changeset *cs, struct buf *packed,
+                              struct segment_info *info)
 {
     uint64_t rows = 0;
     uint64_t raw = 0;

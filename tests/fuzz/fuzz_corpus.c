@@ -63,7 +63,11 @@ static void seed_row(struct seeds *s, struct arena *a)
     struct value values[4] = {value_integer(1), value_text("a"), value_real(2.5), value_null()};
     struct version v[2] = {{{7, 1}, 100, value_text("x")}, {{8, 1}, 101, value_text("y")}};
     struct birth births[2] = {{.values = values},
-                              {.name = {9, 3}, .hlc = 50, .base = {9, 3}, .base_hlc = 50, .values = values,
+                              {.name = {9, 3},
+                               .hlc = 50,
+                               .base = {9, 3},
+                               .base_hlc = 50,
+                               .values = values,
                                .held = HOLD_BIRTH}};
     struct row r = {2, births};
     birth_set_cell(a, &births[1], 1, v, 2);

@@ -1,7 +1,7 @@
 /* Everything that reads hostile bytes. The first byte chooses the decoder, the rest is its input.
  *
- * Beyond "does not crash": what a decoder takes, the encoder writes again, and where the form is said to
- * be the only one (unsigned messages, headers) the bytes are the same.
+ * Beyond "does not crash": what a decoder takes, the encoder writes again, and where the form is
+ * said to be the only one (unsigned messages, headers) the bytes are the same.
  */
 #include "fuzz_decode.h"
 

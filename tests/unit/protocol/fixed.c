@@ -15,10 +15,22 @@ static void ascending(uint8_t *p, size_t n, uint8_t from)
         p[i] = (uint8_t)(from + i);
 }
 
-#define INTEGER(v) {.type = VALUE_INTEGER, .u.i = (v)}
-#define REAL(v) {.type = VALUE_REAL, .u.r = (v)}
-#define TEXT(s) {.type = VALUE_TEXT, .len = sizeof(s) - 1, .u.p = (s)}
-#define BLOB(s) {.type = VALUE_BLOB, .len = sizeof(s) - 1, .u.p = (s)}
+#define INTEGER(v)                                                                                 \
+    {                                                                                              \
+        .type = VALUE_INTEGER, .u.i = (v)                                                          \
+    }
+#define REAL(v)                                                                                    \
+    {                                                                                              \
+        .type = VALUE_REAL, .u.r = (v)                                                             \
+    }
+#define TEXT(s)                                                                                    \
+    {                                                                                              \
+        .type = VALUE_TEXT, .len = sizeof(s) - 1, .u.p = (s)                                       \
+    }
+#define BLOB(s)                                                                                    \
+    {                                                                                              \
+        .type = VALUE_BLOB, .len = sizeof(s) - 1, .u.p = (s)                                       \
+    }
 
 static const char *resident_columns[] = {"book", "no", "name", "fees", "weight", "photo"};
 static const uint32_t resident_key[] = {0, 1};
@@ -26,10 +38,10 @@ static const uint32_t all[] = {0, 1, 2, 3, 4, 5};
 static const uint32_t name_and_weight[] = {2, 4};
 
 /* born twice, updated three times (one names its birth), deleted once with a cell */
-static const struct value born_1[] = {TEXT("A"), INTEGER(1), TEXT("a\0b"), INTEGER(INT64_MAX), REAL(INFINITY),
-                                      BLOB("\x00\xff")};
-static const struct value born_2[] = {TEXT("A"), INTEGER(2), TEXT("\xc3\x28"), INTEGER(INT64_MIN), REAL(-INFINITY),
-                                      {.type = VALUE_NULL}};
+static const struct value born_1[] = {TEXT("A"),          INTEGER(1),     TEXT("a\0b"),
+                                      INTEGER(INT64_MAX), REAL(INFINITY), BLOB("\x00\xff")};
+static const struct value born_2[] = {TEXT("A"),          INTEGER(2),      TEXT("\xc3\x28"),
+                                      INTEGER(INT64_MIN), REAL(-INFINITY), {.type = VALUE_NULL}};
 static const struct value update_1[] = {TEXT(""), REAL(0.0)};
 static const struct value update_2[] = {{.type = VALUE_NULL}, REAL(-2.5)};
 static const struct value update_3[] = {INTEGER(-1), TEXT("1e3")};
@@ -56,7 +68,8 @@ static struct row_change unit_rows[] = {
 };
 
 static struct table_changes national[] = {{"unit", 1, unit_columns, 1, unit_key, 1, unit_rows}};
-static struct table_changes local[] = {{"resident", 6, resident_columns, 2, resident_key, 6, resident_rows}};
+static struct table_changes local[] = {
+    {"resident", 6, resident_columns, 2, resident_key, 6, resident_rows}};
 static struct segment segments[] = {{"", 1, national}, {"120104", 1, local}, {"13", 0, NULL}};
 
 void fixed_changeset(struct changeset *cs)
@@ -74,7 +87,11 @@ void fixed_changeset(struct changeset *cs)
 }
 
 static struct kept_birth keep[] = {
-    {"household", {(const uint8_t *)"\x03\x01" "A", 3}, {0x1111111111111111, 5}},
+    {"household",
+     {(const uint8_t *)"\x03\x01"
+                       "A",
+      3},
+     {0x1111111111111111, 5}},
     {"resident", {(const uint8_t *)"\x01\x02", 2}, {0x1111111111111111, 6}},
     {"resident", {(const uint8_t *)"\x01\x04", 2}, {0x8000000000000001, 200}},
 };
@@ -130,7 +147,8 @@ static struct enrol fixed_enrol(void)
 
 static struct enrolled fixed_enrolled(void)
 {
-    struct enrolled n = {.state = ENROL_DONE, .reason = "", .hub_node = "hub", .hub_site = 0x1111111111111111};
+    struct enrolled n = {
+        .state = ENROL_DONE, .reason = "", .hub_node = "hub", .hub_site = 0x1111111111111111};
     ascending(n.hub_sign_key, SIGN_PUBLIC_BYTES, 0xa0);
     return n;
 }
@@ -163,7 +181,8 @@ static struct load_chunk fixed_load_chunk(void)
     return c;
 }
 
-static struct table_digest tables[] = {{.table = "resident", .rows = 17, .held = 1, .conflicts = 2}};
+static struct table_digest tables[] = {
+    {.table = "resident", .rows = 17, .held = 1, .conflicts = 2}};
 
 void fixed_message(enum message_type type, struct message *m)
 {
@@ -171,13 +190,15 @@ void fixed_message(enum message_type type, struct message *m)
     if (type == MESSAGE_HELLO || type == MESSAGE_WELCOME)
         m->u.hello = fixed_hello();
     if (type == MESSAGE_REFUSAL)
-        m->u.refusal = (struct refusal){1, REFUSAL_RESTORED, "run: tonle join --as-new-site", 60000};
+        m->u.refusal =
+            (struct refusal){1, REFUSAL_RESTORED, "run: tonle join --as-new-site", 60000};
     if (type == MESSAGE_ITEM)
         m->u.item = (struct item_message){1, 70001, 70000, ITEM_STABLE, B("\x00item")};
     if (type == MESSAGE_ACK)
         m->u.ack = (struct ack){1, 70001, 16777216};
     if (type == MESSAGE_HEARTBEAT)
-        m->u.heartbeat = (struct heartbeat){1, 1790000000000, 0x8000000000000001, 70001, CLOCK(two), 3, 2, true};
+        m->u.heartbeat =
+            (struct heartbeat){1, 1790000000000, 0x8000000000000001, 70001, CLOCK(two), 3, 2, true};
     if (type == MESSAGE_ENROL)
         m->u.enrol = fixed_enrol();
     if (type == MESSAGE_ENROLLED)

@@ -52,7 +52,8 @@ static void fill(uint64_t *seed, uint8_t *p, size_t len)
 
 static const char *any_name(struct arena *a, uint64_t *seed)
 {
-    static const char *const some[] = {"resident", "household", "commune_code", "ឈ្មោះ", "x", "a b'c\"d"};
+    static const char *const some[] = {"resident", "household", "commune_code",
+                                       "ឈ្មោះ",     "x",         "a b'c\"d"};
     char name[64];
     if (sample_below(seed, 3) == 0)
         return some[sample_below(seed, 6)];
@@ -129,7 +130,8 @@ static void any_table(struct arena *a, uint64_t *seed, struct dot dot, struct ta
 {
     char name[32];
     uint32_t wide = sample_below(seed, 4) == 0 ? 200 : 8;
-    *t = (struct table_changes){.table = any_name(a, seed), .n_columns = 1 + sample_below(seed, wide)};
+    *t = (struct table_changes){.table = any_name(a, seed),
+                                .n_columns = 1 + sample_below(seed, wide)};
     t->columns = arena_alloc(a, t->n_columns * sizeof *t->columns);
     for (uint32_t c = 0; c < t->n_columns; c++) {
         snprintf(name, sizeof name, "column_%u", c);
@@ -181,7 +183,8 @@ static void any_keep(struct arena *a, uint64_t *seed, struct kept_birth **keep, 
 
 void sample_mark(struct arena *a, uint64_t seed, struct mark *m)
 {
-    *m = (struct mark){sample_next(&seed), sample_next(&seed), any_clock(a, &seed), sample_next(&seed)};
+    *m = (struct mark){sample_next(&seed), sample_next(&seed), any_clock(a, &seed),
+                       sample_next(&seed)};
 }
 
 void sample_answer(struct arena *a, uint64_t seed, struct answer *m)
@@ -305,9 +308,9 @@ void sample_message(struct arena *a, uint64_t seed, enum message_type type, stru
         any_hello(a, &seed, &m->u.hello);
         break;
     case MESSAGE_REFUSAL:
-        m->u.refusal = (struct refusal){sample_next(&seed),
-                                        (enum refusal_code)(1 + sample_below(&seed, 8)),
-                                        any_name(a, &seed), any_number(&seed)};
+        m->u.refusal =
+            (struct refusal){sample_next(&seed), (enum refusal_code)(1 + sample_below(&seed, 8)),
+                             any_name(a, &seed), any_number(&seed)};
         break;
     case MESSAGE_ITEM:
         m->u.item = (struct item_message){sample_next(&seed), any_number(&seed), any_number(&seed),
@@ -332,7 +335,7 @@ void sample_message(struct arena *a, uint64_t seed, enum message_type type, stru
         break;
     case MESSAGE_LOAD_REQUEST:
         m->u.load_request = (struct load_request){
-            sample_next(&seed),        any_name(a, &seed),           any_bytes(a, &seed, 0, 20),
+            sample_next(&seed),         any_name(a, &seed),          any_bytes(a, &seed, 0, 20),
             any_bytes(a, &seed, 0, 20), (uint32_t)any_number(&seed), sample_below(&seed, 2)};
         break;
     case MESSAGE_LOAD_CHUNK:

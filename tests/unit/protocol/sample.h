@@ -1,7 +1,7 @@
 /* sample.h - messages and changesets for the protocol's tests: one fixed, many from a seed.
  *
- * Invariant: the same seed gives the same message. An image is a text that two messages share exactly
- * when every field is the same, so that comparing is comparing strings.
+ * Invariant: the same seed gives the same message. An image is a text that two messages share
+ * exactly when every field is the same, so that comparing is comparing strings.
  */
 #ifndef TESTS_PROTOCOL_SAMPLE_H
 #define TESTS_PROTOCOL_SAMPLE_H
@@ -23,8 +23,8 @@ void sample_mark(struct arena *a, uint64_t seed, struct mark *m);
 void sample_answer(struct arena *a, uint64_t seed, struct answer *m);
 void sample_stable(struct arena *a, uint64_t seed, struct stable *m);
 
-/* All value types, NUL in a text, invalid UTF-8, the extremes, NULL, empty text, a composite key, a birth
- * that is named, a delete with cells; two segments, one of them empty. */
+/* All value types, NUL in a text, invalid UTF-8, the extremes, NULL, empty text, a composite key, a
+ * birth that is named, a delete with cells; two segments, one of them empty. */
 void fixed_changeset(struct changeset *cs);
 void fixed_message(enum message_type type, struct message *m);
 void fixed_mark(struct mark *m);

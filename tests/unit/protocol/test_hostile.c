@@ -1,5 +1,5 @@
-/* Bytes that were right and are not any more: cut anywhere, or with bits turned over. Each decoder must
- * answer with an error or a message within limits, and within the memory stated here. */
+/* Bytes that were right and are not any more: cut anywhere, or with bits turned over. Each decoder
+ * must answer with an error or a message within limits, and within the memory stated here. */
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
@@ -8,17 +8,19 @@
 
 #include <string.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
-/* Of small messages: nothing that was not in the bytes may be taken in earnest. A segment may say "20,000
- * rows of NULLs" in a few bytes: its bound is rows, columns and keys at their limits. */
+/* Of small messages: nothing that was not in the bytes may be taken in earnest. A segment may say
+ * "20,000 rows of NULLs" in a few bytes: its bound is rows, columns and keys at their limits. */
 #define MESSAGE_BOUND ((size_t)1 << 20)
-#define SEGMENT_BOUND                                                                                      \
-    (MESSAGE_BOUND + (size_t)LIMIT_ROWS * (LIMIT_COLUMNS + LIMIT_KEY_COLUMNS) * sizeof(struct value) +     \
+#define SEGMENT_BOUND                                                                              \
+    (MESSAGE_BOUND +                                                                               \
+     (size_t)LIMIT_ROWS * (LIMIT_COLUMNS + LIMIT_KEY_COLUMNS) * sizeof(struct value) +             \
      (size_t)LIMIT_ROWS * sizeof(struct row_change))
 #define SEEDS 6
 #define FLIPS 1200
@@ -117,7 +119,8 @@ static void attempt_all(decode_fn *decode, struct bytes b, size_t bound, uint64_
         uint32_t flips = 1 + sample_below(&seed, 3);
         memcpy(flipped, b.p, b.len);
         for (uint32_t k = 0; k < flips; k++)
-            flipped[sample_below(&seed, (uint32_t)b.len)] ^= (uint8_t)(1u << sample_below(&seed, 8));
+            flipped[sample_below(&seed, (uint32_t)b.len)] ^=
+                (uint8_t)(1u << sample_below(&seed, 8));
         attempt(decode, (struct bytes){flipped, b.len}, bound);
     }
     mem_free(flipped);
@@ -242,7 +245,8 @@ static void broken_changesets_are_refused_or_harmless(void **state)
     buf_fini(&b);
 }
 
-/* Every bit of a sealed changeset is vouched for: with any one of them turned over it does not open. */
+/* Every bit of a sealed changeset is vouched for: with any one of them turned over it does not
+ * open. */
 static void no_bit_of_a_sealed_changeset_can_change(void **state)
 {
     (void)state;

@@ -7,10 +7,11 @@
 
 #include <string.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 static int set_up(void **state)
@@ -61,31 +62,40 @@ static void the_hand_written_message_is_taken(void **state)
     assert_int_equal(decode_in_envelope(ACK, &b), ERR_OK);
 }
 
+/* Refused by the walk over the bytes: protobuf-c has taken no memory. */
+static void refuse_unread(unsigned field, struct buf *inner)
+{
+    struct buf b = {0};
+    wire_bytes(&b, field, inner->data, inner->len);
+    buf_fini(inner);
+    assert_int_equal(decode(&b, 0), ERR_MALFORMED);
+}
+
 /* A singular field that comes twice, out of order, of another wire type, or not at all. */
 static void fields_come_once_and_in_order(void **state)
 {
     (void)state;
     struct buf b = good_ack();
     wire_varint(&b, 3, 6);
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+    refuse_unread(ACK, &b);
 
     wire_varint(&b, 2, 5);
     wire_fixed(&b, 1, 1);
     wire_varint(&b, 3, 6);
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+    refuse_unread(ACK, &b);
 
     wire_varint(&b, 1, 1);
     wire_varint(&b, 2, 5);
     wire_varint(&b, 3, 6);
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+    refuse_unread(ACK, &b);
 
     wire_fixed(&b, 1, 1);
     wire_varint(&b, 3, 6);
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+    refuse_unread(ACK, &b);
 
     wire_fixed(&b, 1, 1);
     wire_varint(&b, 2, 5);
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+    refuse_unread(ACK, &b);
 }
 
 /* A varint that is longer than it must be, or beyond 64 bits, or beyond what its type holds. */
@@ -94,8 +104,10 @@ static void numbers_have_one_form(void **state)
     (void)state;
     static const uint8_t padded[] = {0x85, 0x00};
     static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02};
-    static const uint8_t endless[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01};
-    const struct bytes bad[] = {{padded, sizeof padded}, {huge, sizeof huge}, {endless, sizeof endless}};
+    static const uint8_t endless[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+                                      0x80, 0x80, 0x80, 0x80, 0x01};
+    const struct bytes bad[] = {
+        {padded, sizeof padded}, {huge, sizeof huge}, {endless, sizeof endless}};
     for (size_t i = 0; i < 3; i++) {
         struct buf b = {0};
         wire_fixed(&b, 1, 1);
@@ -149,7 +161,10 @@ static void an_envelope_holds_exactly_one_message(void **state)
     wire_bytes(&b, ACK, ack.data, ack.len);
     assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
     wire_bytes(&b, ACK, ack.data, ack.len);
-    wire_bytes(&b, 11, "\x09" "12345678", 9);
+    wire_bytes(&b, 11,
+               "\x09"
+               "12345678",
+               9);
     assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
     wire_bytes(&b, ACK, ack.data, ack.len);
     buf_put_u8(&b, 0);
@@ -205,10 +220,14 @@ static void clocks_are_sorted(void **state)
         size_t seqs;
         enum err e;
     } clock[] = {
-        {{1, 2, 3}, 3, "\x01\x02\x03", 3, ERR_OK},        {{0}, 0, "", 0, ERR_OK},
-        {{1, 3, 2}, 3, "\x01\x02\x03", 3, ERR_MALFORMED}, {{1, 2, 2}, 3, "\x01\x02\x03", 3, ERR_MALFORMED},
-        {{0, 2, 3}, 3, "\x01\x02\x03", 3, ERR_MALFORMED}, {{1, 2, 3}, 3, "\x01\x00\x03", 3, ERR_MALFORMED},
-        {{1, 2, 3}, 3, "\x01\x02", 2, ERR_MALFORMED},     {{1, 2}, 2, "\x01\x02\x03", 3, ERR_MALFORMED},
+        {{1, 2, 3}, 3, "\x01\x02\x03", 3, ERR_OK},
+        {{0}, 0, "", 0, ERR_OK},
+        {{1, 3, 2}, 3, "\x01\x02\x03", 3, ERR_MALFORMED},
+        {{1, 2, 2}, 3, "\x01\x02\x03", 3, ERR_MALFORMED},
+        {{0, 2, 3}, 3, "\x01\x02\x03", 3, ERR_MALFORMED},
+        {{1, 2, 3}, 3, "\x01\x00\x03", 3, ERR_MALFORMED},
+        {{1, 2, 3}, 3, "\x01\x02", 2, ERR_MALFORMED},
+        {{1, 2}, 2, "\x01\x02\x03", 3, ERR_MALFORMED},
     };
     for (size_t i = 0; i < sizeof clock / sizeof *clock; i++) {
         struct buf b = {0}, c = {0};
@@ -224,8 +243,8 @@ static void clocks_are_sorted(void **state)
     }
 }
 
-/* 34 kB of nesting, which crashes protobuf-c 1.4.1 where a type is recursive; 2 MB of unknown fields,
- * which become 56 MB there; a repeated number written one by one; an empty packed field. */
+/* 34 kB of nesting, which crashes protobuf-c 1.4.1 where a type is recursive; 2 MB of unknown
+ * fields, which become 56 MB there; a repeated number written one by one; an empty packed field. */
 static void protobuf_is_not_reached(void **state)
 {
     (void)state;
@@ -317,8 +336,8 @@ static void signatures_keep_to_their_purpose(void **state)
     assert_int_equal(seal_verify("tonle-a", "bytes", 5, other.key, s), ERR_SIGNATURE);
 }
 
-/* Seals by hand what seal_changeset would not: one segment, its raw bytes given, with a header that may
- * lie about them. */
+/* Seals by hand what seal_changeset would not: one segment, its raw bytes given, with a header that
+ * may lie about them. */
 struct forgery {
     struct bytes raw;
     uint32_t rows;
@@ -342,10 +361,12 @@ static enum err open_forged(const struct forgery *f, size_t bound)
     seal_hash(packed.data, packed.len, info.hash);
     info.hash[3] ^= f->wrong_hash;
     codec_header_encode(&cs, &info, &header);
-    seal_sign("tonle-changeset", header.data, header.len, f->wrong_key ? other.secret : k.secret, signature);
+    seal_sign("tonle-changeset", header.data, header.len, f->wrong_key ? other.secret : k.secret,
+              signature);
     struct bytes segment = {packed.data, packed.len};
-    codec_sealed_encode((struct bytes){header.data, header.len}, (struct bytes){signature, sizeof signature},
-                        &segment, f->no_segment ? 0 : 1, &sealed);
+    codec_sealed_encode((struct bytes){header.data, header.len},
+                        (struct bytes){signature, sizeof signature}, &segment,
+                        f->no_segment ? 0 : 1, &sealed);
     enum err e = seal_open(&a, sealed.data, sealed.len, k.key, &cs, hash);
     assert_in_range(a.used_bytes, 0, bound);
     buf_fini(&packed), buf_fini(&header), buf_fini(&sealed);
@@ -377,8 +398,8 @@ static void a_changeset_is_what_its_header_says(void **state)
         assert_int_equal(open_forged(&forged[i].f, 1 << 16), forged[i].e);
 }
 
-/* 65 MB of zeros in 6 kB: refused by the declared size; declared smaller, by the frame's; and where both
- * lie within the limit, nothing is unpacked from it. */
+/* 65 MB of zeros in 6 kB: refused by the declared size; declared smaller, by the frame's; and where
+ * both lie within the limit, nothing is unpacked from it. */
 static void decompression_is_bounded(void **state)
 {
     (void)state;

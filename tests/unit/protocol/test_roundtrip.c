@@ -3,10 +3,11 @@
 #include "protocol/seal.h"
 #include "sample.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #define SEEDS 300
@@ -23,8 +24,8 @@ static void assert_same_bytes(const struct buf *a, const struct buf *b)
     assert_memory_equal(a->data, b->data, a->len);
 }
 
-/* What is decoded is what was encoded, and is encoded to the same bytes again; a signature is verified
- * for the signed types and there is none for the others. */
+/* What is decoded is what was encoded, and is encoded to the same bytes again; a signature is
+ * verified for the signed types and there is none for the others. */
 static void every_message_comes_back(void **state)
 {
     (void)state;
@@ -37,21 +38,24 @@ static void every_message_comes_back(void **state)
             struct bytes body, signature;
             sample_message(&a, seed, (enum message_type)type, &m);
             codec_encode(&m, k.secret, &bytes);
-            assert_int_equal(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature), ERR_OK);
+            assert_int_equal(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature),
+                             ERR_OK);
             assert_string_equal(image_message(&before, &m), image_message(&after, &got));
             codec_encode(&got, k.secret, &again);
             assert_same_bytes(&bytes, &again);
-            bool is_signed = type == MESSAGE_HELLO || type == MESSAGE_WELCOME || type == MESSAGE_HEARTBEAT;
+            bool is_signed =
+                type == MESSAGE_HELLO || type == MESSAGE_WELCOME || type == MESSAGE_HEARTBEAT;
             assert_int_equal(signature.len, is_signed ? SIGNATURE_BYTES : 0);
-            assert_int_equal(codec_verify(body, signature, k.key), is_signed ? ERR_OK : ERR_SIGNATURE);
+            assert_int_equal(codec_verify(body, signature, k.key),
+                             is_signed ? ERR_OK : ERR_SIGNATURE);
             buf_fini(&bytes), buf_fini(&again), buf_fini(&before), buf_fini(&after);
             arena_fini(&a);
         }
     }
 }
 
-/* Marks, answers and stable messages come back under their signer's key, under no other, and tell their
- * signer's site without a key. */
+/* Marks, answers and stable messages come back under their signer's key, under no other, and tell
+ * their signer's site without a key. */
 static void every_item_comes_back(void **state)
 {
     (void)state;
@@ -99,8 +103,8 @@ static void every_item_comes_back(void **state)
     }
 }
 
-/* A sealed changeset opens to the same rows in every detail; sealing it again gives the same bytes and
- * chain hash; its header is read without the key. */
+/* A sealed changeset opens to the same rows in every detail; sealing it again gives the same bytes
+ * and chain hash; its header is read without the key. */
 static void every_changeset_comes_back(void **state)
 {
     (void)state;
@@ -118,8 +122,9 @@ static void every_changeset_comes_back(void **state)
         assert_memory_equal(hash, hash_got, HASH_BYTES);
         assert_int_equal(seal_changeset(&got, k.secret, &again, hash_got), ERR_OK);
         assert_same_bytes(&sealed, &again);
-        assert_int_equal(codec_item_site((struct bytes){sealed.data, sealed.len}, ITEM_CHANGESET, &site),
-                         ERR_OK);
+        assert_int_equal(
+            codec_item_site((struct bytes){sealed.data, sealed.len}, ITEM_CHANGESET, &site),
+            ERR_OK);
         assert_true(site == cs.dot.site);
         assert_int_equal(seal_peek(&a, sealed.data, sealed.len, &got), ERR_OK);
         cs.n_segments = 0;
@@ -148,12 +153,13 @@ static void a_bulk_insert_costs_only_its_values(void **state)
     struct segment s = {"", 1, &t};
     struct buf out = {0};
     assert_int_equal(codec_segment_encode(&s, &out), ERR_OK);
-    assert_in_range(out.len, ROWS * 8, ROWS * 8 + 100); /* a difference, a length and six letters each */
+    assert_in_range(out.len, ROWS * 8,
+                    ROWS * 8 + 100); /* a difference, a length and six letters each */
     buf_fini(&out);
 }
 
-/* Encoding refuses what decoding would refuse: rows, row bytes, keys and values over their limits; and
- * leaves the output as it was. */
+/* Encoding refuses what decoding would refuse: rows, row bytes, keys and values over their limits;
+ * and leaves the output as it was. */
 static void encoding_stops_at_the_limits(void **state)
 {
     (void)state;
@@ -208,12 +214,14 @@ static void keys_and_sites_are_reproducible(void **state)
     assert_true(seal_site(k.key, 1) != seal_site(other.key, 1));
     assert_true(seal_site(k.key, 1) != 0);
     /* RFC 7748, section 6.1: Alice's private and public key */
-    static const uint8_t alice[32] = {0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d, 0x3c, 0x16, 0xc1,
-                                      0x72, 0x51, 0xb2, 0x66, 0x45, 0xdf, 0x4c, 0x2f, 0x87, 0xeb, 0xc0,
-                                      0x99, 0x2a, 0xb1, 0x77, 0xfb, 0xa5, 0x1d, 0xb9, 0x2c, 0x2a};
-    static const uint8_t expected[32] = {0x85, 0x20, 0xf0, 0x09, 0x89, 0x30, 0xa7, 0x54, 0x74, 0x8b, 0x7d,
-                                         0xdc, 0xb4, 0x3e, 0xf7, 0x5a, 0x0d, 0xbf, 0x3a, 0x0d, 0x26, 0x38,
-                                         0x1a, 0xf4, 0xeb, 0xa4, 0xa9, 0x8e, 0xaa, 0x9b, 0x4e, 0x6a};
+    static const uint8_t alice[32] = {0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d,
+                                      0x3c, 0x16, 0xc1, 0x72, 0x51, 0xb2, 0x66, 0x45,
+                                      0xdf, 0x4c, 0x2f, 0x87, 0xeb, 0xc0, 0x99, 0x2a,
+                                      0xb1, 0x77, 0xfb, 0xa5, 0x1d, 0xb9, 0x2c, 0x2a};
+    static const uint8_t expected[32] = {0x85, 0x20, 0xf0, 0x09, 0x89, 0x30, 0xa7, 0x54,
+                                         0x74, 0x8b, 0x7d, 0xdc, 0xb4, 0x3e, 0xf7, 0x5a,
+                                         0x0d, 0xbf, 0x3a, 0x0d, 0x26, 0x38, 0x1a, 0xf4,
+                                         0xeb, 0xa4, 0xa9, 0x8e, 0xaa, 0x9b, 0x4e, 0x6a};
     uint8_t key[CURVE_KEY_BYTES], secret[CURVE_KEY_BYTES];
     seal_curve_keypair(alice, key, secret);
     assert_memory_equal(key, expected, sizeof key);

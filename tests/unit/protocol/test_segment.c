@@ -6,15 +6,20 @@
 
 #include <string.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
-#define B(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define B(text)                                                                                    \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 
-/* Two columns, the key is the first; rows: two born, one updated in the second column, one deleted. */
+/* Two columns, the key is the first; rows: two born, one updated in the second column, one deleted.
+ */
 struct table { /* contents of the packed and repeated fields of TableChanges, and of each Column */
     const char *column[3];
     struct bytes key;
@@ -41,8 +46,8 @@ static const struct table right = {
     .birth_row = B("\x03"),
     .birth_site = B("\x09\x00\x00\x00\x00\x00\x00\x00"),
     .birth_seq = B("\x07"),
-    .key_value = {B("\x08\x01\x1a\x02\x06\x02")},                  /* integers 3, 4 */
-    .value = {B("\x08\x01\x1a\x02\x02\x02"),                       /* integers 1, 2 */
+    .key_value = {B("\x08\x01\x1a\x02\x06\x02")},                    /* integers 3, 4 */
+    .value = {B("\x08\x01\x1a\x02\x02\x02"),                         /* integers 1, 2 */
               B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x03xyz")}, /* "xy", NULL, "z" */
 };
 
@@ -89,7 +94,8 @@ static void the_format_is_as_described(void **state)
     static const uint32_t column[] = {0, 1};
     static const uint32_t key = 0;
     const char *names[] = {"id", "name"};
-    const struct value v[][2] = {{value_integer(1), value_text("xy")}, {value_integer(2), value_null()}};
+    const struct value v[][2] = {{value_integer(1), value_text("xy")},
+                                 {value_integer(2), value_null()}};
     const struct value keys[] = {value_integer(3), value_integer(4)}, z = value_text("z");
     struct row_change rows[] = {
         {CHANGE_BORN, {5, 6}, &v[0][0], 2, column, v[0]},
@@ -112,11 +118,11 @@ static void assert_refused(const struct table *t, const char *what)
     assert_int_equal(e, ERR_MALFORMED);
 }
 
-#define REFUSE(field, ...)                                                                                 \
-    do {                                                                                                   \
-        struct table t_ = right;                                                                           \
-        t_.field = (__typeof__(t_.field))__VA_ARGS__;                                                      \
-        assert_refused(&t_, #field " " #__VA_ARGS__);                                                      \
+#define REFUSE(field, ...)                                                                         \
+    do {                                                                                           \
+        struct table t_ = right;                                                                   \
+        t_.field = (__typeof__(t_.field))__VA_ARGS__;                                              \
+        assert_refused(&t_, #field " " #__VA_ARGS__);                                              \
     } while (0)
 
 /* Names and key indices: none, twice the same, beyond the columns. */
@@ -128,11 +134,16 @@ static void columns_and_keys_are_sound(void **state)
     REFUSE(column[2], "one too many for the values");
     REFUSE(key, B(""));
     REFUSE(key, B("\x02"));
-    REFUSE(key, B("\x00\x00"));
+    struct table t = right;
+    t.key_value[1] = t.key_value[0];
+    t.key = (struct bytes)B("\x00\x01");
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.key = (struct bytes)B("\x00\x00");
+    assert_refused(&t, "a column twice in the key");
 }
 
-/* Forms: an unknown kind, a column that is not there, a born row without all columns, masks of another
- * number. */
+/* Forms: an unknown kind, a column that is not there, a born row without all columns, masks of
+ * another number. */
 static void forms_are_sound(void **state)
 {
     (void)state;
@@ -156,6 +167,13 @@ static void runs_add_up(void **state)
     REFUSE(run_rows, B("\x02\x02\xff\xff\xff\xff\x0f"));
     REFUSE(rows, 5);
     REFUSE(rows, 3);
+    struct table t = right;
+    t.run_form = (struct bytes)B("\x00\x00\x01\x02");
+    t.run_rows = (struct bytes)B("\x01\x01\x01\x01");
+    assert_refused(&t, "a run in two pieces");
+    t.run_form = (struct bytes)B("\x00\x01\x00\x02");
+    t.run_rows = (struct bytes)B("\x02\x01\x00\x01");
+    assert_refused(&t, "a run of no rows");
 }
 
 /* Births: of a row that is not there or is born here, out of order, without a name. */
@@ -179,22 +197,23 @@ static void births_are_sound(void **state)
     assert_refused(&t, "a row with two births");
 }
 
-/* Columns: types unknown, too few, given twice or not at all; streams that are longer or shorter than
- * the types say; NaN and -0.0. */
+/* Columns: types unknown, too few, given twice or not at all; streams that are longer or shorter
+ * than the types say; NaN and -0.0. */
 static void values_fit_their_rows(void **state)
 {
     (void)state;
-    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));     /* type 5 */
-    REFUSE(value[1], B("\x12\x02\x03\x03\x2a\x02\x02\x01\x32\x03xyz"));         /* two types */
-    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x01\x03\x32\x03xyz"));         /* one length */
-    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x02\x32\x03xyz"));     /* data short */
-    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x04xyzz"));    /* data long */
-    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01"));                /* no data */
-    REFUSE(value[1], B("\x08\x03\x12\x03\x03\x03\x03\x2a\x03\x01\x01\x01\x32\x03xyz")); /* both types */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));  /* type 5 */
+    REFUSE(value[1], B("\x12\x02\x03\x03\x2a\x02\x02\x01\x32\x03xyz"));      /* two types */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x01\x03\x32\x03xyz"));      /* one length */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x02\x32\x03xyz"));  /* data short */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x04xyzz")); /* data long */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01"));             /* no data */
+    REFUSE(value[1],
+           B("\x08\x03\x12\x03\x03\x03\x03\x2a\x03\x01\x01\x01\x32\x03xyz")); /* both types */
     REFUSE(value[1], B("\x08\x05"));
     REFUSE(value[1], B(""));
-    REFUSE(value[1], B("\x08\x00\x1a\x01\x02"));                                /* NULLs and an integer */
-    REFUSE(value[0], B("\x08\x01\x1a\x01\x02"));                                /* one integer for two */
+    REFUSE(value[1], B("\x08\x00\x1a\x01\x02")); /* NULLs and an integer */
+    REFUSE(value[0], B("\x08\x01\x1a\x01\x02")); /* one integer for two */
     REFUSE(value[0], B("\x08\x01\x1a\x03\x02\x02\x02"));
     REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\xf8\x7f\0\0\0\0\0\0\0\0")); /* NaN */
     REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x80"));   /* -0.0 */

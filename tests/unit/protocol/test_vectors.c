@@ -1,6 +1,6 @@
-/* The bytes of fixed messages, pinned: a change of the format that was not meant shows here. What zstd
- * compresses may differ between its versions, so there the bytes before compression are pinned, and one
- * compressed form is kept that must open for ever. */
+/* The bytes of fixed messages, pinned: a change of the format that was not meant shows here. What
+ * zstd compresses may differ between its versions, so there the bytes before compression are
+ * pinned, and one compressed form is kept that must open for ever. */
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
@@ -11,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 static int set_up(void **state)
@@ -93,8 +94,8 @@ static void items_keep_their_bytes(void **state)
     buf_fini(&bytes);
 }
 
-/* The segments of the fixed changeset have, before compression, the bytes they always had, and so has
- * its header over fixed segment infos. */
+/* The segments of the fixed changeset have, before compression, the bytes they always had, and so
+ * has its header over fixed segment infos. */
 static void changesets_keep_their_bytes(void **state)
 {
     (void)state;
