@@ -1,0 +1,99 @@
+#!/bin/sh
+# Everything that must hold before a change is taken: four builds without a warning, the gates, all tests.
+# From any directory, from a clean clone; on two cores in under 15 minutes. The last line is
+# "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
+#
+#   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
+#   clang     -Werror                                  builds
+#   sanitize  address and undefined behaviour          unit, property, integration
+#   release   -Werror, as it is shipped                gates, integration
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$root" || exit 1
+out=$root/build-check
+begun=$(date +%s)
+limit_s=${CHECK_LIMIT_S:-840}
+passed=0 failed=0
+unset CFLAGS CPPFLAGS LDFLAGS TONLE_DIR
+export LC_ALL=C.UTF-8
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
+export UBSAN_OPTIONS="${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}"
+
+say() {
+    printf '\n== %s (%s s)\n' "$*" "$(($(date +%s) - begun))"
+}
+
+# Runs a command within what is left of the time; its output goes to a log, whose end is shown on failure.
+step() { # LOG COMMAND...
+    log=$1
+    shift
+    left=$((limit_s - ($(date +%s) - begun)))
+    if [ "$left" -le 0 ]; then
+        echo "no time is left for: $*"
+        failed=$((failed + 1))
+        return 1
+    fi
+    timeout --kill-after=10 "$left" "$@" >"$log" 2>&1 && return 0
+    echo "failed: $*"
+    tail -n 80 "$log"
+    return 1
+}
+
+build() { # NAME COMPILER MESON-OPTION...
+    name=$1 compiler=$2
+    shift 2
+    say "build $name"
+    if step "$out/$name-setup.log" env CC="$compiler" meson setup "$out/$name" -Dwerror=true "$@" &&
+        step "$out/$name-build.log" ninja -C "$out/$name"; then
+        return 0
+    fi
+    failed=$((failed + 1))
+    return 1
+}
+
+# How many lines of meson's log (one JSON object a test) have one of these results. The tests' own output
+# is in there with its quotes escaped, so it cannot match.
+count() { # FILE RESULT-PATTERN
+    grep -cE "\"result\": \"($2)\"" "$1" 2>/dev/null || true
+}
+
+run_tests() { # NAME SUITE-OPTION...
+    name=$1
+    shift
+    say "tests $name: $*"
+    log=$out/$name/meson-logs/check.json
+    rm -f "$log"
+    step "$out/$name-test.log" meson test -C "$out/$name" --no-rebuild --logbase check --print-errorlogs "$@"
+    status=$?
+    ok=$(count "$log" 'OK|EXPECTEDFAIL')
+    bad=$(count "$log" 'FAIL|ERROR|TIMEOUT|INTERRUPT|UNEXPECTEDPASS')
+    ok=${ok:-0} bad=${bad:-0}
+    # stopped by the time limit, or broken before the first test: that is a failure too
+    if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then
+        echo "no tests were run"
+        bad=1
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad))
+    echo "$name: $ok passed, $bad failed, $(count "$log" SKIP) skipped"
+}
+
+rm -rf "$out"
+mkdir -p "$out" || exit 1
+say "what is needed"
+if ! sh deploy/deps.sh; then
+    printf '%s passed, %s failed\n' 0 1
+    exit 1
+fi
+
+build gcc gcc && run_tests gcc --no-suite integration --no-suite bench
+build sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
+    run_tests sanitize --suite unit --suite property --suite integration
+build release gcc --buildtype=release && run_tests release --suite gates --suite integration
+build clang clang
+
+say "done"
+printf '%s passed, %s failed\n' "$passed" "$failed"
+[ "$passed" -gt 0 ] && [ "$failed" -eq 0 ]
