@@ -122,5 +122,6 @@ struct name_list {
 /* Learns what each application trigger that an applied row could fire writes; leaves TEMP copies of those
  * that write nothing replicated. */
 enum err triggers_learn(struct store *s, struct arena *a, struct name_list replicated, struct trigger_info **out, uint32_t *n) MUST_CHECK;
+void capture_forget_copies(struct store *s); /* they are made anew before they are needed */
 
 #endif

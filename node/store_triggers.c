@@ -198,6 +198,11 @@ static uint32_t count_copies(struct store *s)
     return (uint32_t)store_pragma(s, "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'");
 }
 
+void capture_forget_copies(struct store *s)
+{
+    capture_state(s)->temp_cookie = -1;
+}
+
 enum err capture_temp_triggers(struct store *s)
 {
     struct capture_state *c = capture_state(s);

@@ -222,13 +222,19 @@ int64_t office_number(struct office *o, const char *sql)
     return store_pragma(o->s, sql);
 }
 
-void check_capture(const char *schema, const char *setup, const char *act, const char *expected)
+void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
+                         const char *expected)
 {
     struct office o;
-    office_open(&o, schema, "t");
+    office_open(&o, schema, tables);
     office_app(&o, setup);
     office_collect(&o);
     office_app(&o, act);
     assert_string_equal(office_collect(&o), expected);
     office_close(&o);
+}
+
+void check_capture(const char *schema, const char *setup, const char *act, const char *expected)
+{
+    check_table_capture("t", schema, setup, act, expected);
 }

@@ -32,6 +32,9 @@ int64_t office_number(struct office *o, const char *sql);
 void value_print(struct buf *b, const struct value *v);
 
 /* schema; setup (collected and thrown away); what the application does; what is collected then */
+void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
+                         const char *expected);
+/* the same with one table t */
 void check_capture(const char *schema, const char *setup, const char *act, const char *expected);
 
 #endif
