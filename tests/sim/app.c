@@ -1,0 +1,106 @@
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A careless ordinary application: plain SQL, its own transactions, now and then one left open. */
+
+const char app_schema[] =
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT ROWID;"
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), ident INTEGER UNIQUE,"
+    " a TEXT, b TEXT, top INTEGER, low INTEGER, first TEXT, mother TEXT REFERENCES person(id),"
+    " CHECK(b IS NOT 'bad'));"
+    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT, PRIMARY KEY(series, number))"
+    " WITHOUT ROWID;";
+const char app_charter[] =
+    "{\"federation\":\"sim\",\"schema_version\":1,\"tables\":[{\"name\":\"house\",\"columns\":[]},"
+    "{\"name\":\"person\",\"columns\":[{\"name\":\"top\",\"policy\":\"max\"},{\"name\":\"low\",\"policy\":\"min\"},"
+    "{\"name\":\"first\",\"policy\":\"earliest\"}]},{\"name\":\"receipt\",\"columns\":[]}]}";
+const char app_tables[] = "house person receipt";
+
+static void statement(struct world *w, struct machine *m, char *sql, size_t size)
+{
+    unsigned id = world_below(w, 5), other = world_below(w, 5);
+    unsigned long long token = ++w->token;
+    switch (world_below(w, 16)) {
+    case 0:
+    case 1:
+        snprintf(sql, size, "INSERT OR IGNORE INTO house VALUES('h%u','b%u','%llu')", id, other, token);
+        break;
+    case 2:
+        snprintf(sql, size, "DELETE FROM house WHERE id='h%u'", id);
+        break;
+    case 3:
+        snprintf(sql, size, "UPDATE OR IGNORE house SET book='b%u', village='%llu' WHERE id='h%u'", other, token, id);
+        break;
+    case 4:
+    case 5:
+        snprintf(sql, size, "INSERT OR IGNORE INTO person(id,house,ident,a,b,top) VALUES('p%u',%s%u%s,%u,'%llu',NULL,%u)",
+                 id, other ? "'h" : "nullif(", other, other ? "'" : ",0)", world_below(w, 6), token, world_below(w, 9));
+        break;
+    case 6:
+        snprintf(sql, size, "INSERT OR REPLACE INTO person(id,ident,a,low) VALUES('p%u',%u,'%llu',%u)", id,
+                 world_below(w, 6), token, world_below(w, 9));
+        break;
+    case 7:
+        snprintf(sql, size, "UPDATE person SET a='%llu' WHERE id='p%u'", token, id);
+        break;
+    case 8:
+        snprintf(sql, size, "UPDATE person SET b='%llu' WHERE id='p%u'", token, id);
+        break;
+    case 9:
+        snprintf(sql, size, "UPDATE person SET top=%u, low=%u, first='%llu' WHERE id='p%u'", world_below(w, 9),
+                 world_below(w, 9), token, id);
+        break;
+    case 10:
+        snprintf(sql, size, "UPDATE OR IGNORE person SET ident=%u WHERE id='p%u'", world_below(w, 6), id);
+        break;
+    case 11:
+        snprintf(sql, size, "UPDATE person SET mother='p%u' WHERE id='p%u'", other, id);
+        break;
+    case 12:
+        snprintf(sql, size, "DELETE FROM person WHERE id='p%u'", id);
+        break;
+    case 13:
+        snprintf(sql, size, "INSERT INTO receipt VALUES('%s',%u,'%llu') ON CONFLICT DO UPDATE SET note=excluded.note",
+                 world_below(w, 2) ? "S" : m->o.name, id, token);
+        break;
+    case 14:
+        snprintf(sql, size, "UPDATE OR REPLACE person SET id='p%u' WHERE id='p%u'", other, id);
+        break;
+    default:
+        snprintf(sql, size, "DELETE FROM receipt WHERE number=%u", id);
+    }
+}
+
+void app_close(struct machine *m)
+{
+    sqlite3_close(m->o.app);
+    m->o.app = NULL;
+    m->open_tx = false;
+}
+
+void app_write(struct world *w, struct machine *m)
+{
+    char sql[512];
+    if (m->open_tx) {
+        office_try(&m->o, world_chance(w, 300) ? "ROLLBACK" : "COMMIT");
+        m->open_tx = !sqlite3_get_autocommit(m->o.app);
+        return;
+    }
+    uint32_t n = 1 + world_below(w, 3);
+    if (office_try(&m->o, "BEGIN IMMEDIATE") != SQLITE_OK)
+        return; /* the machine is dying */
+    for (uint32_t i = 0; i < n; i++) {
+        statement(w, m, sql, sizeof sql);
+        office_try(&m->o, sql); /* a statement may fail: an application goes on */
+    }
+    w->writes++;
+    if (!w->healing && world_chance(w, 60)) {
+        m->open_tx = true;
+        world_later(w, WHAT_APP, (int)(m - w->m), 30 + world_below(w, 200), 0);
+        return;
+    }
+    if (office_try(&m->o, world_chance(w, 80) ? "ROLLBACK" : "COMMIT") != SQLITE_OK)
+        office_try(&m->o, "ROLLBACK");
+}

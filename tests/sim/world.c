@@ -1,0 +1,456 @@
+#include "tests/sim/world.h"
+
+#include "conflict/value.h"
+#include "protocol/seal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t world_random(struct world *w)
+{
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return w->random;
+}
+
+uint32_t world_below(struct world *w, uint32_t n)
+{
+    return (uint32_t)((world_random(w) >> 16) % n);
+}
+
+bool world_chance(struct world *w, uint32_t per_mille)
+{
+    return world_below(w, 1000) < per_mille;
+}
+
+void world_break(struct world *w, const char *promise, const char *fmt, ...)
+{
+    va_list ap;
+    if (w->broken[0] != '\0')
+        return;
+    int n = snprintf(w->broken, sizeof w->broken, "promise %s, at %llu ms: ", promise, (unsigned long long)w->now);
+    va_start(ap, fmt);
+    vsnprintf(w->broken + n, sizeof w->broken - (size_t)n, fmt, ap);
+    va_end(ap);
+}
+
+static void trace(struct world *w, const void *p, size_t n)
+{
+    w->trace = bytes_hash(w->trace, p, n);
+}
+
+/* ---- the queue ---- */
+
+static struct happening *push(struct world *w, enum what what, int node, uint64_t at)
+{
+    w->queue = mem_grow(w->queue, w->n_queue, &w->cap_queue, sizeof *w->queue);
+    struct happening *h = &w->queue[w->n_queue++];
+    *h = (struct happening){.at = at, .order = world_random(w), .number = ++w->number, .what = what, .node = node};
+    return h;
+}
+
+void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link)
+{
+    push(w, what, node, w->now + delay)->link = link;
+}
+
+static bool before(const struct happening *a, const struct happening *b)
+{
+    if (a->at != b->at)
+        return a->at < b->at;
+    return a->order != b->order ? a->order < b->order : a->number < b->number;
+}
+
+static struct happening pop(struct world *w)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < w->n_queue; i++)
+        best = before(&w->queue[i], &w->queue[best]) ? i : best;
+    struct happening h = w->queue[best];
+    w->queue[best] = w->queue[--w->n_queue];
+    return h;
+}
+
+/* ---- links ---- */
+
+static void cut(struct world *w, struct machine *child)
+{
+    if (child->link == 0)
+        return;
+    world_later(w, WHAT_LOST, (int)(child - w->m), 1 + world_below(w, 20), child->link);
+    child->link = 0;
+    w->cuts++;
+}
+
+static void dial(struct world *w, struct machine *child, uint64_t delay)
+{
+    world_later(w, WHAT_DIAL, (int)(child - w->m), delay, 0);
+}
+
+static struct machine *child_of_link(struct world *w, uint64_t link)
+{
+    for (int i = 0; i < w->n; i++) {
+        if (link != 0 && w->m[i].link == link)
+            return &w->m[i];
+    }
+    return NULL;
+}
+
+static void send(struct world *w, struct machine *from, const struct action *a)
+{
+    uint64_t link = from->link;
+    int to = from->parent;
+    uint64_t *last = &from->last_up;
+    if (a->route.len != 0) {
+        memcpy(&link, a->route.id, sizeof link);
+        struct machine *child = child_of_link(w, link);
+        if (!child) {
+            world_later(w, WHAT_UNREACHABLE, (int)(from - w->m), 0, link);
+            return;
+        }
+        to = (int)(child - w->m);
+        last = &child->last_down;
+    }
+    if (link == 0 || (!w->healing && world_chance(w, 3))) { /* a message may be lost: the receiver must see it */
+        w->drops++;
+        return;
+    }
+    uint64_t at = w->now + 1 + world_below(w, world_chance(w, 50) ? 400 : 12);
+    *last = at > *last ? at : *last;
+    struct happening *h = push(w, WHAT_PACKET, to, *last);
+    h->order = h->number; /* one connection keeps its order */
+    h->from = (int)(from - w->m);
+    h->link = link;
+    h->bytes = mem_copy(a->bytes.p, a->bytes.len);
+    h->len = a->bytes.len;
+}
+
+/* ---- machines ---- */
+
+static void committed(void *user, uint64_t site, uint64_t seq)
+{
+    struct machine *m = user;
+    m->outside_site = site;
+    m->outside_seq = seq;
+}
+
+static void power_off(struct world *w, struct machine *m, bool lose_power)
+{
+    if (!m->alive)
+        return;
+    m->alive = false;
+    m->timer++;
+    if (lose_power)
+        disk_crash(w->disk, m->o.path);
+    node_free(m->node);
+    m->node = NULL;
+    store_close(m->o.store);
+    m->o.store = NULL;
+    if (lose_power)
+        app_close(m);
+    w->crashes++;
+    cut(w, m);
+    for (int i = 0; i < w->n; i++) {
+        if (w->m[i].parent == (int)(m - w->m))
+            cut(w, &w->m[i]);
+    }
+    world_later(w, WHAT_START, (int)(m - w->m), 200 + world_below(w, 4000), 0);
+}
+
+static void act(struct world *w, struct machine *m)
+{
+    for (size_t i = 0; i < m->out.n; i++) {
+        const struct action *a = &m->out.a[i];
+        switch (a->kind) {
+        case ACTION_SEND:
+            trace(w, a->bytes.p, a->bytes.len);
+            send(w, m, a);
+            break;
+        case ACTION_REDIAL:
+            m->link = 0;
+            dial(w, m, a->delay_ms);
+            break;
+        case ACTION_LOG:
+            if (w->verbose)
+                printf("%8llu %s: %s\n", (unsigned long long)w->now, m->o.name, a->text);
+            break;
+        case ACTION_FATAL:
+            if (!disk_failed(w->disk))
+                world_break(w, "1", "%s ended: %s", m->o.name, a->text);
+            power_off(w, m, true);
+            return;
+        default:
+            break;
+        }
+    }
+}
+
+static void step(struct world *w, struct machine *m, struct event *ev)
+{
+    if (!m->alive)
+        return;
+    ev->mono_ms = w->now;
+    ev->wall_ms = (uint64_t)((int64_t)(1700000000000ULL + w->now) + m->skew_ms);
+    ev->random = world_random(w);
+    disk_set_time(w->disk, ev->wall_ms);
+    trace(w, &ev->kind, sizeof ev->kind);
+    w->steps++;
+    m->steps++;
+    node_step(m->node, ev, &m->out);
+    act(w, m);
+    if (!m->alive)
+        return;
+    if (disk_failed(w->disk)) { /* it met the failure and did not say so: the machine dies all the same */
+        power_off(w, m, true);
+        return;
+    }
+    if (m->out.deadline_ms) {
+        uint64_t at = m->out.deadline_ms > w->now ? m->out.deadline_ms : w->now + 1;
+        world_later(w, WHAT_TIMER, (int)(m - w->m), at - w->now, ++m->timer);
+    }
+    oracle_step(w, m);
+}
+
+static void power_on(struct world *w, struct machine *m)
+{
+    if (m->alive)
+        return;
+    if (!m->o.app)
+        office_open_app(&m->o);
+    office_open_store(&m->o);
+    struct node_options o = {.store = m->o.store, .software = "sim", .run = world_random(w), .batch_ms = 10,
+                             .batch_max_ms = 100, .heartbeat_ms = 500, .mark_ms = 300,
+                             .outside_site = m->outside_site, .outside_seq = m->outside_seq, .unclean = true,
+                             .committed = committed, .user = m};
+    memcpy(o.sign_secret, m->o.secret, sizeof o.sign_secret);
+    m->node = node_new(&o);
+    m->alive = true;
+    struct event ev = {.kind = EVENT_START};
+    step(w, m, &ev);
+    if (m->parent >= 0)
+        dial(w, m, 1 + world_below(w, 100));
+    for (int i = 0; i < w->n; i++) {
+        if (w->m[i].parent == (int)(m - w->m) && w->m[i].link == 0)
+            dial(w, &w->m[i], 50 + world_below(w, 500));
+    }
+}
+
+/* ---- what happens ---- */
+
+static void fault(struct world *w)
+{
+    struct machine *m = &w->m[world_below(w, (uint32_t)w->n)];
+    switch (world_below(w, 6)) {
+    case 0:
+        power_off(w, m, true);
+        break;
+    case 1:
+        power_off(w, m, false); /* kill -9: the application goes on */
+        break;
+    case 2:
+        if (m->alive && !m->open_tx)
+            disk_fail_after(w->disk, m->o.path, 1 + world_below(w, 40));
+        break;
+    default:
+        if (m->parent < 0)
+            break;
+        m->line = !m->line;
+        if (m->line)
+            dial(w, m, 1 + world_below(w, 300));
+        else
+            cut(w, m);
+    }
+    if (!w->healing)
+        world_later(w, WHAT_FAULT, 0, 300 + world_below(w, 3000), 0);
+}
+
+static void dialled(struct world *w, struct machine *m)
+{
+    if (m->parent < 0 || !m->alive || !m->line || m->link != 0)
+        return;
+    if (!w->m[m->parent].alive) {
+        dial(w, m, 200 + world_below(w, 300));
+        return;
+    }
+    m->link = ++w->links;
+    m->last_up = m->last_down = w->now;
+    struct event ev = {.kind = EVENT_DIALLED};
+    step(w, m, &ev);
+}
+
+static void received(struct world *w, struct machine *m, const struct happening *h)
+{
+    struct event ev = {.kind = EVENT_RECEIVE, .bytes = h->bytes, .len = h->len, .user_id = ""};
+    struct machine *child = child_of_link(w, h->link);
+    if (!child)
+        return; /* that connection is gone, and what was under way on it */
+    if (child != m) {
+        ev.route.len = sizeof h->link;
+        memcpy(ev.route.id, &h->link, sizeof h->link);
+        ev.user_id = child->o.name;
+    }
+    step(w, m, &ev);
+}
+
+static void happen(struct world *w, struct happening *h)
+{
+    struct machine *m = &w->m[h->node];
+    struct event ev = {0};
+    trace(w, &h->at, sizeof h->at);
+    switch (h->what) {
+    case WHAT_PACKET:
+        received(w, m, h);
+        break;
+    case WHAT_TIMER:
+        ev.kind = EVENT_TIMER;
+        if (h->link == m->timer)
+            step(w, m, &ev);
+        break;
+    case WHAT_CHANGE:
+        ev.kind = EVENT_LOCAL_CHANGE;
+        step(w, m, &ev);
+        break;
+    case WHAT_APP:
+        if (m->o.app)
+            app_write(w, m);
+        world_later(w, WHAT_CHANGE, h->node, 1 + world_below(w, 30), 0);
+        if (!w->healing && h->link)
+            world_later(w, WHAT_APP, h->node, 20 + world_below(w, 700), 1);
+        if (disk_failed(w->disk))
+            power_off(w, m, true);
+        break;
+    case WHAT_DIAL:
+        dialled(w, m);
+        break;
+    case WHAT_LOST:
+        ev.kind = EVENT_LOST;
+        if (m->link == 0) {
+            step(w, m, &ev);
+            dial(w, m, 100 + world_below(w, 400));
+        }
+        break;
+    case WHAT_UNREACHABLE:
+        ev.kind = EVENT_UNREACHABLE;
+        ev.route.len = sizeof h->link;
+        memcpy(ev.route.id, &h->link, sizeof h->link);
+        step(w, m, &ev);
+        break;
+    case WHAT_FAULT:
+        if (!w->healing)
+            fault(w);
+        break;
+    case WHAT_START:
+        power_on(w, m);
+        break;
+    }
+    mem_free(h->bytes);
+}
+
+void world_run(struct world *w, uint64_t ms)
+{
+    uint64_t end = w->now + ms;
+    while (w->n_queue > 0 && w->broken[0] == '\0') {
+        struct happening h = pop(w);
+        if (h.at > end) {
+            w->queue[w->n_queue++] = h;
+            break;
+        }
+        w->now = h.at;
+        happen(w, &h);
+    }
+    w->now = end;
+}
+
+void world_start(struct world *w, uint64_t seed)
+{
+    memset(w, 0, sizeof *w);
+    w->seed = seed;
+    w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
+    w->trace = VALUE_HASH_SEED;
+    w->disk = disk_new(seed + 1);
+    w->n = 3 + (int)world_below(w, 4);
+    w->wal = world_below(w, 2);
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
+    struct office all[WORLD_NODES] = {0};
+    if (seal_start() != ERR_OK)
+        abort();
+    for (int i = 0; i < w->n; i++) {
+        struct machine *m = &w->m[i];
+        m->parent = i == 0 ? -1 : (int)world_below(w, (uint32_t)i);
+        const char *parent = i == 0 ? "" : w->m[m->parent].o.name;
+        office_identity(&m->o, i, parent, i == 0 ? "" : "12");
+        m->o.vfs = DISK_VFS;
+        snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
+        m->skew_ms = world_chance(w, 300) ? (int64_t)world_below(w, 200000) - 100000 : 0;
+        m->line = true;
+        all[i] = m->o;
+    }
+    for (int i = 0; i < w->n; i++) {
+        office_found(&w->m[i].o, all, w->n, app_schema, app_charter, w->wal);
+        store_close(w->m[i].o.store);
+        w->m[i].o.store = NULL;
+        app_close(&w->m[i]);
+        world_later(w, WHAT_START, i, world_below(w, 50), 0);
+        world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
+    }
+    world_later(w, WHAT_FAULT, 0, 1000, 0);
+}
+
+static bool settled(struct world *w)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct machine *m = &w->m[i];
+        if (!m->alive || (m->parent >= 0 && m->link == 0))
+            return false;
+        if (store_capture_pending(m->o.store))
+            return false;
+        const struct clock *hub = &store_state(w->m[0].o.store)->clock;
+        if (clock_compare(hub, &store_state(m->o.store)->clock) != CLOCK_EQUAL)
+            return false;
+    }
+    return true;
+}
+
+void world_heal(struct world *w)
+{
+    w->healing = true;
+    disk_fail_after(w->disk, "", 0);
+    for (int i = 0; i < w->n; i++) {
+        struct machine *m = &w->m[i];
+        if (m->open_tx)
+            office_try(&m->o, "COMMIT");
+        m->open_tx = false;
+        if (!m->line) {
+            m->line = true;
+            dial(w, m, 100);
+        }
+        world_later(w, WHAT_CHANGE, i, 5, 0);
+    }
+    for (int i = 0; i < 200 && w->broken[0] == '\0'; i++) {
+        world_run(w, 1000);
+        if (settled(w))
+            break;
+    }
+    if (w->broken[0] == '\0' && !settled(w))
+        world_break(w, "3", "the offices do not come to rest");
+    world_run(w, 20000); /* marks */
+}
+
+void world_stop(struct world *w)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct machine *m = &w->m[i];
+        node_free(m->node);
+        store_close(m->o.store);
+        sqlite3_close(m->o.app);
+        arena_fini(&m->o.arena);
+        mem_free(m->out.a);
+    }
+    for (size_t i = 0; i < w->n_queue; i++)
+        mem_free(w->queue[i].bytes);
+    mem_free(w->queue);
+    disk_free(w->disk);
+}

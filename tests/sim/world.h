@@ -1,0 +1,77 @@
+/* world.h - a whole federation in one process: virtual time, network, clocks and disks, real nodes.
+ *
+ * The nodes are the production core (node/node.h) over the production store, SQLite over tests/sim/disk.
+ * Everything that happens is drawn from one seeded generator; events are ordered by (time, draw, number),
+ * so one seed is one history and one trace hash.
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "node/node.h"
+#include "tests/lib/office.h"
+#include "tests/sim/disk.h"
+
+#define WORLD_NODES 8
+
+enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE };
+struct happening {
+    uint64_t at, order, number;
+    enum what what;
+    int node;           /* to whom */
+    int from;           /* packets */
+    uint64_t link;      /* the connection it belongs to; a timer's generation */
+    uint8_t *bytes;
+    size_t len;
+};
+struct machine {
+    struct office o;
+    struct node *node;
+    struct actions out;
+    bool alive, open_tx;
+    int parent;         /* -1: the hub */
+    bool line;          /* the line to the parent is up */
+    uint64_t link;      /* the present connection to the parent; 0: none */
+    uint64_t last_up, last_down; /* time of the last packet each way: a connection keeps its order */
+    uint64_t timer;     /* generation */
+    int64_t skew_ms;
+    uint64_t outside_site, outside_seq;
+    uint64_t steps;
+};
+struct world {
+    uint64_t seed, random;
+    uint64_t now, number, links;
+    struct disk *disk;
+    struct machine m[WORLD_NODES];
+    int n;
+    struct happening *queue;
+    size_t n_queue, cap_queue;
+    uint64_t trace;
+    uint64_t token;     /* of the application's writes */
+    uint64_t writes, crashes, cuts, drops, steps;
+    bool healing, wal, verbose;
+    char broken[1024];  /* the first broken promise; empty: none */
+};
+
+uint64_t world_random(struct world *w);
+uint32_t world_below(struct world *w, uint32_t n);
+bool world_chance(struct world *w, uint32_t per_mille);
+void world_break(struct world *w, const char *promise, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link);
+
+void world_start(struct world *w, uint64_t seed);
+/* Until virtual `ms` have passed, or a promise broke. */
+void world_run(struct world *w, uint64_t ms);
+/* No more faults; all lines up, all machines on; until nothing moves. */
+void world_heal(struct world *w);
+void world_stop(struct world *w);
+
+/* app.c */
+extern const char app_schema[], app_charter[], app_tables[];
+void app_write(struct world *w, struct machine *m);
+void app_close(struct machine *m);
+
+/* oracle.c: every function breaks the world when a promise does not hold. */
+void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
+void oracle_healed(struct world *w);
+
+#endif
