@@ -5,7 +5,8 @@
 #
 #   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
 #   clang     -Werror                                  builds
-#   sanitize  address and undefined behaviour          unit, property, integration
+#   sanitize  address and undefined behaviour (their   unit, property, integration
+#             checks make gcc warn where nothing is)
 #   release   -Werror, as it is shipped                gates, integration
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -43,7 +44,7 @@ build() { # NAME COMPILER MESON-OPTION...
     name=$1 compiler=$2
     shift 2
     say "build $name"
-    if step "$out/$name-setup.log" env CC="$compiler" meson setup "$out/$name" -Dwerror=true "$@" &&
+    if step "$out/$name-setup.log" env CC="$compiler" meson setup "$out/$name" "$@" &&
         step "$out/$name-build.log" ninja -C "$out/$name"; then
         return 0
     fi
@@ -61,12 +62,12 @@ run_tests() { # NAME SUITE-OPTION...
     name=$1
     shift
     say "tests $name: $*"
-    log=$out/$name/meson-logs/check.json
-    rm -f "$log"
+    results=$out/$name/meson-logs/check.json
+    rm -f "$results"
     step "$out/$name-test.log" meson test -C "$out/$name" --no-rebuild --logbase check --print-errorlogs "$@"
     status=$?
-    ok=$(count "$log" 'OK|EXPECTEDFAIL')
-    bad=$(count "$log" 'FAIL|ERROR|TIMEOUT|INTERRUPT|UNEXPECTEDPASS')
+    ok=$(count "$results" 'OK|EXPECTEDFAIL')
+    bad=$(count "$results" 'FAIL|ERROR|TIMEOUT|INTERRUPT|UNEXPECTEDPASS')
     ok=${ok:-0} bad=${bad:-0}
     # stopped by the time limit, or broken before the first test: that is a failure too
     if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
@@ -77,7 +78,7 @@ run_tests() { # NAME SUITE-OPTION...
         bad=1
     fi
     passed=$((passed + ok)) failed=$((failed + bad))
-    echo "$name: $ok passed, $bad failed, $(count "$log" SKIP) skipped"
+    echo "$name: $ok passed, $bad failed, $(count "$results" SKIP) skipped"
 }
 
 rm -rf "$out"
@@ -88,11 +89,11 @@ if ! sh deploy/deps.sh; then
     exit 1
 fi
 
-build gcc gcc && run_tests gcc --no-suite integration --no-suite bench
+build gcc gcc -Dwerror=true && run_tests gcc --no-suite integration --no-suite bench
 build sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
     run_tests sanitize --suite unit --suite property --suite integration
-build release gcc --buildtype=release && run_tests release --suite gates --suite integration
-build clang clang
+build release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
+build clang clang -Dwerror=true
 
 say "done"
 printf '%s passed, %s failed\n' "$passed" "$failed"
