@@ -436,7 +436,8 @@ static void *arena_mem(void *ctx, void *ptr, size_t size)
     return p + HEAD_BYTES;
 }
 
-static void keep_first(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+keep_first(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
     char *text = ctx;
     if (level == CYAML_LOG_ERROR && text[0] == '\0')
