@@ -14,14 +14,10 @@
 #include "conflict/mem.h"
 
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define TURN_MESSAGES 64       /* taken from one socket before the others have their turn */
 #define TURN_MS 100            /* and no new one after this long */
@@ -30,12 +26,6 @@
 #define TICK_MS 1000           /* the safety net: look at the database, flush, bind, whatever was missed */
 #define OVERFLOW_REDIAL_MS 1000
 #define STOP_LINGER_MS 200     /* for the goodbye */
-#define LIMITED_LOG_MS 10000   /* what a peer can provoke is logged no more often */
-
-struct limited { /* a record that strangers can provoke */
-    uint64_t count;   /* since the last one was written */
-    uint64_t last_ms;
-};
 
 struct loop {
     const struct loop_options *o;
@@ -45,8 +35,7 @@ struct loop {
     uv_idle_t idle;
     uv_timer_t timer, tick, redial;
     uv_signal_t sigterm, sigint;
-    uv_fs_event_t watch;
-    char db_name[NAME_MAX + 1];
+    struct watch watch;
     struct control control;
     void *ctx;
     struct zap zap;
@@ -55,34 +44,17 @@ struct loop {
     uv_poll_t *zap_poll, *peers_poll, *parent_poll, *monitor_poll;
     bool bound, bind_logged;
     bool parent_lost;              /* hung up by ourselves: EVENT_LOST is due */
-    const char *parent_trouble;    /* logged already */
+    enum link_news parent_trouble; /* the worst that is logged already */
     struct actions actions;
     uint64_t deadline_ms;
     bool changed;                  /* EVENT_LOCAL_CHANGE is due */
     uint64_t change_ms;            /* when the last one was given */
     struct route *gone;            /* EVENT_UNREACHABLE is due */
     size_t n_gone, cap_gone;
-    struct limited refused, dropped;
+    struct log_limit refused, dropped;
     bool stop_asked, ending, ready;
     int exit_code;
 };
-
-static uint64_t mono_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void log_pair(int level, const char *event, const char *key, const char *value)
-{
-    struct buf b = {0};
-    loop_log_value(&b, "event", event);
-    if (key)
-        loop_log_value(&b, key, value);
-    loop_log(level, buf_str(&b));
-    buf_fini(&b);
-}
 
 /* ---- handles of ZeroMQ's descriptors */
 
@@ -130,7 +102,7 @@ static void hang_up(struct loop *l, int linger_ms)
 
 static void fatal(struct loop *l, const char *reason)
 {
-    log_pair(0, "fatal", "reason", reason);
+    loop_log_pair(0, "fatal", "reason", reason);
     trace_dump();
     l->exit_code = 1;
     l->ending = true;
@@ -184,7 +156,7 @@ static void act_send(struct loop *l, const struct action *a)
     }
     if (parent_send(&l->parent, a->bytes.p, a->bytes.len) == DELIVERY_UNREACHABLE) {
         /* A message left out would be a gap in the session: better a new line. */
-        log_pair(1, "parent_queue_full", NULL, NULL);
+        loop_log_pair(1, "parent_queue_full", NULL, NULL);
         redial(l, OVERFLOW_REDIAL_MS);
         l->parent_lost = true;
     }
@@ -222,7 +194,7 @@ static void step(struct loop *l, struct event ev)
 {
     if (l->ending)
         return;
-    ev.mono_ms = mono_ms();
+    ev.mono_ms = loop_mono_ms();
     ev.wall_ms = loop_wall_ms();
     ev.random = loop_random();
     trace_event(&ev);
@@ -240,28 +212,10 @@ static bool authorise(void *user, const uint8_t key[CURVE_KEY_BYTES], char user_
     return node_authorise(l->o->node, key, loop_wall_ms(), user_id);
 }
 
-static void log_limited(struct limited *t, const char *event, const char *reason, const char *who)
-{
-    uint64_t now = mono_ms();
-    char count[24];
-    t->count++;
-    if (t->last_ms && now - t->last_ms < LIMITED_LOG_MS)
-        return;
-    struct buf b = {0};
-    snprintf(count, sizeof(count), "%llu", (unsigned long long)t->count);
-    loop_log_value(&b, "event", event);
-    loop_log_value(&b, "reason", reason);
-    loop_log_value(&b, "from", who);
-    loop_log_value(&b, "count", count);
-    loop_log(1, buf_str(&b));
-    buf_fini(&b);
-    *t = (struct limited){.last_ms = now};
-}
-
 static void on_refused(void *user, const char *address, const char *reason)
 {
     struct loop *l = user;
-    log_limited(&l->refused, "connection_refused", reason, address);
+    loop_log_limited(&l->refused, "connection_refused", reason, address);
 }
 
 static void serve_zap(struct loop *l)
@@ -278,17 +232,18 @@ static void serve_monitor(struct loop *l)
         if (news == NEWS_NONE)
             return;
         if (news == NEWS_UP && !l->parent.up) {
-            l->parent_trouble = NULL;
-            log_pair(2, "parent_connected", "endpoint", l->o->parent_endpoint);
+            l->parent_trouble = NEWS_NONE;
+            loop_log_pair(2, "parent_connected", "endpoint", l->o->parent_endpoint);
             parent_set_up(&l->parent, true);
             step(l, (struct event){.kind = EVENT_DIALLED});
         } else if (news == NEWS_DOWN && l->parent.up) {
-            log_pair(1, "parent_lost", "endpoint", l->o->parent_endpoint);
+            loop_log_pair(1, "parent_lost", "endpoint", l->o->parent_endpoint);
             parent_set_up(&l->parent, false);
             step(l, (struct event){.kind = EVENT_LOST});
-        } else if ((news == NEWS_FAILED || news == NEWS_REFUSED) && why != l->parent_trouble) {
-            l->parent_trouble = why; /* constant texts: the same one is logged once */
-            log_pair(0, "parent_refused", "reason", why);
+        } else if ((news == NEWS_FAILED || news == NEWS_REFUSED) && news > l->parent_trouble) {
+            /* Once: libzmq dials again and again. A refusal says more than the hanging up after it. */
+            l->parent_trouble = news;
+            loop_log_pair(0, "parent_refused", "reason", why);
         }
     }
 }
@@ -296,7 +251,7 @@ static void serve_monitor(struct loop *l)
 static void give(struct loop *l, struct incoming *in)
 {
     if (in->dropped)
-        log_limited(&l->dropped, "message_dropped", in->dropped, in->user_id ? in->user_id : "?");
+        loop_log_limited(&l->dropped, "message_dropped", in->dropped, in->user_id ? in->user_id : "?");
     else
         step(l, (struct event){.kind = EVENT_RECEIVE, .route = in->route, .user_id = in->user_id,
                                .bytes = zmq_msg_data(&in->frame), .len = zmq_msg_size(&in->frame)});
@@ -306,8 +261,8 @@ static void give(struct loop *l, struct incoming *in)
 static void serve_parent(struct loop *l)
 {
     struct incoming in;
-    uint64_t until = mono_ms() + TURN_MS;
-    for (int i = 0; i < TURN_MESSAGES && mono_ms() < until && parent_receive(&l->parent, &in); i++)
+    uint64_t until = loop_mono_ms() + TURN_MS;
+    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && parent_receive(&l->parent, &in); i++)
         give(l, &in);
     parent_flush(&l->parent);
     if (l->parent_lost) {
@@ -319,8 +274,8 @@ static void serve_parent(struct loop *l)
 static void serve_peers(struct loop *l)
 {
     struct incoming in;
-    uint64_t until = mono_ms() + TURN_MS;
-    for (int i = 0; i < TURN_MESSAGES && mono_ms() < until && peers_receive(&l->peers, &in); i++)
+    uint64_t until = loop_mono_ms() + TURN_MS;
+    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && peers_receive(&l->peers, &in); i++)
         give(l, &in);
     for (struct route gone; !peers_flush(&l->peers, &gone);)
         note_gone(l, &gone);
@@ -348,13 +303,13 @@ static void serve_requests(struct loop *l)
 
 static void serve_clock(struct loop *l)
 {
-    uint64_t now = mono_ms();
+    uint64_t now = loop_mono_ms();
     if (l->changed && now >= l->change_ms + CHANGE_GAP_MS) {
         l->changed = false;
         l->change_ms = now;
         step(l, (struct event){.kind = EVENT_LOCAL_CHANGE});
     }
-    if (l->deadline_ms && mono_ms() >= l->deadline_ms)
+    if (l->deadline_ms && loop_mono_ms() >= l->deadline_ms)
         step(l, (struct event){.kind = EVENT_TIMER});
 }
 
@@ -365,7 +320,7 @@ static void serve_stop(struct loop *l)
     notify_send("STOPPING=1");
     step(l, (struct event){.kind = EVENT_STOP});
     if (!l->ending)
-        log_pair(2, "stopped", NULL, NULL);
+        loop_log_pair(2, "stopped", NULL, NULL);
     l->ending = true;
 }
 
@@ -411,7 +366,7 @@ static uint64_t sooner(uint64_t a, uint64_t b) /* 0: never */
 static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = h->data;
-    uint64_t now = mono_ms(), next = l->deadline_ms;
+    uint64_t now = loop_mono_ms(), next = l->deadline_ms;
     if (l->changed)
         next = sooner(next, l->change_ms + CHANGE_GAP_MS);
     if (l->peers.n > 0 || l->parent.box.n > 0)
@@ -434,31 +389,6 @@ static void on_signal(uv_signal_t *h, int number)
     l->stop_asked = true; /* a second one finds it set */
 }
 
-/* ---- the directory of the database */
-
-static void on_watch(uv_fs_event_t *h, const char *name, int events, int status)
-{
-    struct loop *l = h->data;
-    (void)events;
-    /* NULL: the kernel's queue overflowed. The -wal and -journal files begin with the database's name. */
-    if (status < 0 || !name || strncmp(name, l->db_name, strlen(l->db_name)) == 0)
-        l->changed = true;
-}
-
-static void watch(struct loop *l)
-{
-    char *real = realpath(l->o->db_path, NULL); /* SQLite puts -wal beside the file a link points to */
-    char *path = real ? real : mem_strdup(l->o->db_path), *copy = mem_strdup(path);
-    snprintf(l->db_name, sizeof(l->db_name), "%s", basename(copy));
-    uv_fs_event_init(&l->uv, &l->watch);
-    l->watch.data = l;
-    int rc = uv_fs_event_start(&l->watch, on_watch, dirname(path), 0);
-    if (rc)
-        log_pair(1, "watch_failed", "reason", uv_strerror(rc)); /* the tick looks every second */
-    mem_free(copy);
-    mem_free(path);
-}
-
 /* ---- the endpoint for children */
 
 /* False: it can never work. An address that is not there yet is tried again at each tick. */
@@ -468,16 +398,16 @@ static bool listen_for_children(struct loop *l)
     enum err e = peers_bind(&l->peers, l->o->listen, bound, msg);
     if (e == ERR_BUSY) {
         if (!l->bind_logged)
-            log_pair(0, "listen_failed", "reason", msg);
+            loop_log_pair(0, "listen_failed", "reason", msg);
         l->bind_logged = true;
         return true;
     }
     if (e) {
-        log_pair(0, "listen_failed", "reason", msg);
+        loop_log_pair(0, "listen_failed", "reason", msg);
         return false;
     }
     l->bound = true;
-    log_pair(2, "listening", "endpoint", bound);
+    loop_log_pair(2, "listening", "endpoint", bound);
     if (l->o->listening)
         l->o->listening(l->o->user, bound);
     return true;
@@ -538,7 +468,7 @@ static void start_handles(struct loop *l)
     uv_timer_start(&l->tick, on_tick, tick_ms, tick_ms);
     uv_signal_start(&l->sigterm, on_signal, SIGTERM);
     uv_signal_start(&l->sigint, on_signal, SIGINT);
-    watch(l);
+    watch_start(&l->watch, &l->uv, l->o->db_path, &l->changed);
 }
 
 static void on_walk(uv_handle_t *h, void *unused)
@@ -591,7 +521,7 @@ int loop_run(const struct loop_options *o)
     l->o = o;
     signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write, no reason to die */
     if (uv_loop_init(&l->uv)) {
-        log_pair(0, "fatal", "reason", msg);
+        loop_log_pair(0, "fatal", "reason", msg);
         mem_free(l);
         return 1;
     }

@@ -12,6 +12,24 @@
 #include <uv.h>
 #include <zmq.h>
 
+/* ---- loop_log.c */
+#define LOG_LIMIT_MS 10000
+struct log_limit { /* for a record that strangers can provoke: one in LOG_LIMIT_MS, with the count */
+    uint64_t count;
+    uint64_t last_ms;
+};
+uint64_t loop_mono_ms(void);
+void loop_log_pair(int level, const char *event, const char *key, const char *value); /* key: may be NULL */
+void loop_log_limited(struct log_limit *t, const char *event, const char *reason, const char *who);
+
+/* ---- loop_watch.c: sets *changed whenever a file of the database may have been written */
+struct watch {
+    uv_fs_event_t handle;
+    char name[256]; /* of the database's file */
+    bool *changed;
+};
+void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed);
+
 /* ---- loop_zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
@@ -32,6 +50,9 @@ enum err link_client_socket(void *ctx, const struct link_keys *own,
 enum err link_connect(void *socket, const char *endpoint, char msg[256]) MUST_CHECK;
 /* A PAIR socket that gets the handshakes and disconnections of `socket`. */
 enum err link_monitor(void *ctx, void *socket, void **out, char msg[256]) MUST_CHECK;
+/* Ends the watching first and then closes both: libzmq's I/O thread waits for ever in an event that has no
+ * reader. Each may be NULL. */
+void link_close(void *socket, void *monitor, int linger_ms);
 bool link_readable(void *socket); /* NULL: false. Asks ZMQ_EVENTS, so no edge of ZMQ_FD is lost */
 
 enum link_news { NEWS_NONE, NEWS_UP, NEWS_DOWN, NEWS_FAILED, NEWS_REFUSED };

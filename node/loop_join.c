@@ -6,19 +6,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 struct join_line {
     void *ctx, *socket, *monitor;
     char why[256]; /* the last handshake that failed */
 };
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 enum err join_open(struct join_line **out, const char *endpoint, const uint8_t server_key[CURVE_KEY_BYTES],
                    const uint8_t key[CURVE_KEY_BYTES], const uint8_t secret[CURVE_KEY_BYTES], char msg[256])
@@ -47,12 +39,7 @@ void join_close(struct join_line *l)
 {
     if (!l)
         return;
-    if (l->socket) {
-        zmq_socket_monitor(l->socket, NULL, 0);
-        zmq_close(l->socket);
-    }
-    if (l->monitor)
-        zmq_close(l->monitor);
+    link_close(l->socket, l->monitor, 0);
     if (l->ctx)
         zmq_ctx_term(l->ctx);
     mem_free(l);
@@ -65,7 +52,7 @@ static enum err wait_for(struct join_line *l, short events, int64_t deadline, ch
         const char *why = NULL;
         zmq_pollitem_t item[2] = {{.socket = l->socket, .events = events},
                                   {.socket = l->monitor, .events = ZMQ_POLLIN}};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - (int64_t)loop_mono_ms();
         int n = zmq_poll(item, 2, left > 0 ? left : 0);
         if (n > 0 && item[0].revents & events)
             return ERR_OK;
@@ -107,17 +94,17 @@ static enum err receive_until(struct join_line *l, int64_t deadline, struct buf 
 
 enum err join_send(struct join_line *l, const void *p, size_t len, uint32_t timeout_ms, char msg[256])
 {
-    return send_until(l, p, len, now_ms() + timeout_ms, msg);
+    return send_until(l, p, len, (int64_t)loop_mono_ms() + timeout_ms, msg);
 }
 
 enum err join_receive(struct join_line *l, uint32_t timeout_ms, struct buf *out, char msg[256])
 {
-    return receive_until(l, now_ms() + timeout_ms, out, msg);
+    return receive_until(l, (int64_t)loop_mono_ms() + timeout_ms, out, msg);
 }
 
 enum err join_exchange(const struct join_request *r, struct buf *reply, char msg[256])
 {
-    int64_t deadline = now_ms() + r->timeout_ms;
+    int64_t deadline = (int64_t)loop_mono_ms() + r->timeout_ms;
     struct join_line *l = NULL;
     enum err e = join_open(&l, r->endpoint, r->server_key, r->key, r->secret, msg);
     if (!e)

@@ -29,6 +29,13 @@ uint64_t loop_wall_ms(void)
     return t.tv_sec < 0 ? 0 : (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
+uint64_t loop_mono_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
 /* $JOURNAL_STREAM names the device and inode that stderr has when the journal reads it. */
 static bool journal_reads(void)
 {
@@ -98,4 +105,32 @@ void loop_log(int level, const char *text)
     buf_put_u8(&b, '\n');
     write_all(STDERR_FILENO, b.data, b.len);
     buf_fini(&b);
+}
+
+void loop_log_pair(int level, const char *event, const char *key, const char *value)
+{
+    struct buf b = {0};
+    loop_log_value(&b, "event", event);
+    if (key)
+        loop_log_value(&b, key, value);
+    loop_log(level, buf_str(&b));
+    buf_fini(&b);
+}
+
+void loop_log_limited(struct log_limit *t, const char *event, const char *reason, const char *who)
+{
+    uint64_t now = loop_mono_ms();
+    char count[24];
+    t->count++;
+    if (t->last_ms && now - t->last_ms < LOG_LIMIT_MS)
+        return;
+    struct buf b = {0};
+    snprintf(count, sizeof(count), "%llu", (unsigned long long)t->count);
+    loop_log_value(&b, "event", event);
+    loop_log_value(&b, "reason", reason);
+    loop_log_value(&b, "from", who);
+    loop_log_value(&b, "count", count);
+    loop_log(1, buf_str(&b));
+    buf_fini(&b);
+    *t = (struct log_limit){.last_ms = now};
 }

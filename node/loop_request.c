@@ -10,15 +10,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
-
-static int64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static enum err fail(enum err e, const char *text, char msg[256])
 {
@@ -81,7 +73,7 @@ static enum err read_line(int fd, int64_t deadline, struct buf *b, char msg[256]
     for (;;) {
         char chunk[16384];
         struct pollfd p = {.fd = fd, .events = POLLIN};
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - (int64_t)loop_mono_ms();
         int ready = poll(&p, 1, left > 0 ? (int)left : 0);
         if (ready < 0 && errno == EINTR)
             continue;
@@ -105,7 +97,8 @@ static enum err read_line(int fd, int64_t deadline, struct buf *b, char msg[256]
 enum err control_request(const char *dir, const char *line, uint32_t timeout_ms, struct buf *reply,
                          char msg[256])
 {
-    int64_t deadline = now_ms() + (int64_t)(timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms);
+    int64_t deadline = (int64_t)loop_mono_ms() +
+                       (timeout_ms > INT32_MAX ? INT32_MAX : (int64_t)timeout_ms);
     size_t len = strcspn(line, "\n");
     struct buf answer = {0};
     int fd;

@@ -25,6 +25,8 @@ void *link_context(void)
     return ctx;
 }
 
+#define CURVE_FRAME_BYTES 64 /* libzmq limits the encrypted frame: name, nonce and tag are 33 bytes more */
+
 struct number_option {
     int name;
     int value;
@@ -65,7 +67,7 @@ static enum err set_common(void *socket, const struct link_keys *own, char msg[2
     /* ZMQ_ROUTING_ID is left unset: the ROUTER picks a fresh address per connection, so a second copy of
      * an office cannot take the first one's place, and nobody can name himself. */
     for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
-        int64_t most = LIMIT_MESSAGE_BYTES;
+        int64_t most = LIMIT_MESSAGE_BYTES + CURVE_FRAME_BYTES;
         int rc = common[i].name == ZMQ_MAXMSGSIZE
                      ? zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof(most))
                      : zmq_setsockopt(socket, common[i].name, &common[i].value, sizeof(int));
@@ -155,6 +157,17 @@ enum err link_monitor(void *ctx, void *socket, void **out, char msg[256])
     }
     *out = s;
     return ERR_OK;
+}
+
+void link_close(void *socket, void *monitor, int linger_ms)
+{
+    if (socket) {
+        zmq_socket_monitor(socket, NULL, 0);
+        zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+        zmq_close(socket);
+    }
+    if (monitor)
+        zmq_close(monitor);
 }
 
 bool link_readable(void *socket)
@@ -350,10 +363,13 @@ bool peers_receive(struct peers *p, struct incoming *in)
         return true;
     }
     in->user_id = zmq_msg_gets(&in->frame, "User-Id");
-    if (id_len == 0 || (size_t)id_len > sizeof(in->route.id)) {
+    /* The ids that libzmq makes up begin with a zero byte, those that a peer can choose do not. */
+    if (id_len == 0 || (size_t)id_len > sizeof(in->route.id) || id[0] != 0) {
         in->dropped = "a routing id of its own";
     } else if (!in->user_id || !in->user_id[0]) {
         in->dropped = "no identity";
+    } else if (zmq_msg_size(&in->frame) > LIMIT_MESSAGE_BYTES) {
+        in->dropped = "over the limit";
     } else {
         in->route.len = (uint8_t)id_len;
         memcpy(in->route.id, id, (size_t)id_len);
@@ -383,13 +399,7 @@ enum err parent_dial(struct parent_link *p, char msg[256])
 void parent_hang_up(struct parent_link *p, int linger_ms)
 {
     outbox_fini(&p->box);
-    if (p->socket) {
-        zmq_socket_monitor(p->socket, NULL, 0);
-        zmq_setsockopt(p->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
-        zmq_close(p->socket);
-    }
-    if (p->monitor)
-        zmq_close(p->monitor);
+    link_close(p->socket, p->monitor, linger_ms);
     p->socket = p->monitor = NULL;
     p->up = false;
 }
@@ -425,5 +435,7 @@ bool parent_receive(struct parent_link *p, struct incoming *in)
     enum frames frames = p->socket ? receive_rest(p->socket, in) : FRAMES_NONE;
     if (frames == FRAMES_MORE)
         in->dropped = "not one frame";
+    else if (frames == FRAMES_ONE && zmq_msg_size(&in->frame) > LIMIT_MESSAGE_BYTES)
+        in->dropped = "over the limit";
     return frames != FRAMES_NONE;
 }

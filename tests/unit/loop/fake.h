@@ -1,0 +1,59 @@
+/* fake.h - a node with no store, linked in place of node.c: it reports every event as one line on a pipe and
+ * does what requests on its control socket say, so that a test can drive the production loop in a process
+ * of its own.
+ *
+ * Reports: "listening ENDPOINT", then for each event its name and facts: "receive user=U route=HEX len=N
+ * text=T", "unreachable route=HEX", "timer late_ms=N"... Requests are words:
+ *   ping | hold | send ROUTE TEXT | flood ROUTE COUNT BYTES | redial MS | ready | log TEXT | fatal TEXT |
+ *   abort | timers COUNT MS | spin on|off | touch FILE     (ROUTE: hex, or - for the parent)
+ */
+#ifndef TESTS_UNIT_LOOP_FAKE_H
+#define TESTS_UNIT_LOOP_FAKE_H
+
+#include "node/loop_int.h"
+
+#define WAIT_MS 8000 /* a test that waits longer has failed */
+
+void curve_make(struct link_keys *k);
+
+struct fake_child { /* whose key the fake node accepts */
+    const char *user;
+    uint8_t key[CURVE_KEY_BYTES];
+};
+struct fake { /* how to run one; filled by the test */
+    const char *dir;
+    const char *db_path;
+    const char *listen, *parent_endpoint;
+    bool late;  /* the address is taken: it will not listen at once */
+    bool fails; /* it will not start at all */
+    uint8_t parent_key[CURVE_KEY_BYTES];
+    struct link_keys keys;
+    struct fake_child child[4];
+    unsigned n_child;
+};
+struct running {
+    pid_t pid;
+    int reports;
+    char dir[4096];
+    char endpoint[256];
+    char pending[1 << 16]; /* bytes of reports not yet looked at */
+    size_t pending_len;
+};
+/* A new empty directory of its own in dir. */
+void fake_dir(char dir[4096]);
+void fake_dir_remove(const char *dir);
+/* Starts a process and waits until it has been started, and listens when it should. stderr: DIR.log */
+void fake_run(struct running *r, const struct fake *f);
+/* The next report that begins with `prefix`, others are passed over. Fails the test after WAIT_MS. */
+void fake_expect(struct running *r, const char *prefix, char line[4096]);
+/* The same with a time limit; false when none came. */
+bool fake_report(struct running *r, const char *prefix, char line[4096], int wait_ms);
+/* A request; fails the test unless it is answered. */
+void fake_do(struct running *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Sends the signal and returns the status of waitpid. */
+int fake_stop(struct running *r, int signal_number);
+int fake_wait(struct running *r);
+/* What the process wrote to stderr. */
+void fake_log(const struct running *r, struct buf *out);
+
+#endif
