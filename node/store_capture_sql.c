@@ -255,9 +255,9 @@ static void put_index_match(struct buf *b, const struct context *x, const struct
     for (uint32_t i = 0; i < index->n; i++) {
         const struct index_part *p = &index->part[i];
         buf_printf(b, "%s%s = ", i ? " AND " : "", p->sql);
-        if (p->cid >= 0) {
+        if (p->cid >= 0 && !x->info->column[p->cid].generated) {
             put_new(b, x->a, x->info, (uint32_t)p->cid, NULL);
-        } else {
+        } else { /* a generated column, too: NEW's was computed before such a default was put in */
             buf_printf(b, "(SELECT %s FROM ", p->sql);
             table_row_source(b, x->a, x->info, put_new, NULL);
             buf_printf(b, ")");

@@ -1,0 +1,197 @@
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/capture/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A random application writes to a table; the collected net effect, applied to a copy of the old state,
+ * gives exactly the new state. */
+
+static uint64_t seed;
+
+static uint32_t draw(uint32_t n)
+{
+    seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+static const char *const conflict_clause[] = {"", "OR REPLACE ", "OR IGNORE ", "OR FAIL ", "OR REPLACE "};
+
+static const char *any_value(void)
+{
+    static const char *const values[] = {"NULL", "''", "0", "1", "1.0", "'1'", "'a'", "'A'", "x'61'", "2", "'b'", "x''",
+                                         "9223372036854775807", "-9223372036854775808", "1e999", "'é'"};
+    return values[draw(sizeof values / sizeof *values)];
+}
+
+/* Columns a, b, c, d of every schema; keys and unique values come from a small pool so that they meet. */
+static void statement(struct buf *b, const char *key)
+{
+    const char *clause = conflict_clause[draw(5)];
+    uint32_t kind = draw(12);
+    if (kind < 5)
+        buf_printf(b, "INSERT %sINTO t(a,b,c,d) VALUES(%s,%s,%s,%s);\n", clause, any_value(), any_value(), any_value(), any_value());
+    else if (kind < 7)
+        buf_printf(b, "UPDATE %st SET %c=%s WHERE %s IS %s;\n", clause, "abcd"[draw(4)], any_value(), key, any_value());
+    else if (kind < 8)
+        buf_printf(b, "UPDATE %st SET %c=%s, d=%s;\n", clause, "abcd"[draw(4)], any_value(), any_value());
+    else if (kind < 9)
+        buf_printf(b, "DELETE FROM t WHERE %c IS %s;\n", "abcd"[draw(4)], any_value());
+    else if (kind < 10)
+        buf_printf(b, "INSERT INTO t(a,b,c,d) VALUES(%s,%s,%s,%s) ON CONFLICT DO UPDATE SET d=%s, c=excluded.c;\n",
+                   any_value(), any_value(), any_value(), any_value(), any_value());
+    else if (kind < 11)
+        buf_printf(b, "SAVEPOINT s; DELETE FROM t WHERE d IS %s; UPDATE t SET b=%s WHERE a IS %s; %s s; RELEASE s;\n",
+                   any_value(), any_value(), any_value(), draw(2) ? "ROLLBACK TO" : "SAVEPOINT r; RELEASE");
+    else
+        buf_printf(b, "INSERT %sINTO t(a,b,c,d) SELECT b,a,d,c FROM t;\n", clause);
+}
+
+/* The rows of a table that have an identity, sorted, with types. */
+static char *dump(struct office *o, const char *table, const char *known)
+{
+    char sql[400];
+    int status;
+    snprintf(sql, sizeof sql, "SELECT quote(a)||typeof(a)||quote(b)||typeof(b)||quote(c)||typeof(c)||quote(d)||typeof(d)"
+             " AS r FROM %s WHERE %s ORDER BY 1;", table, known);
+    return office_app_output(o, sql, &status);
+}
+
+static void run(struct office *o, struct arena *a, const char *sql, const struct value *v, uint32_t n)
+{
+    sqlite3_stmt *q = store_stmt(o->s, sql);
+    if (!q)
+        fail_msg("%s: %s", sql, store_message(o->s));
+    for (uint32_t i = 0; i < n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    (void)a;
+    assert_int_equal(store_run(o->s, q), ERR_OK);
+}
+
+static void key_where(struct buf *b, const struct table_changes *t, uint32_t first)
+{
+    for (uint32_t i = 0; i < t->n_key; i++)
+        buf_printf(b, "%s%s = ?%u COLLATE BINARY", i ? " AND " : " WHERE ", t->columns[t->key[i]], first + i);
+}
+
+/* Checks each change against the copy, too: a birth must find nothing, an update and a delete one row. */
+static void apply(struct office *o, const struct table_changes *t, const struct row_change *r)
+{
+    struct buf b = {0};
+    struct value v[16];
+    struct arena a = {0};
+    uint32_t n = 0;
+    if (r->kind == CHANGE_BORN) {
+        assert_int_equal(r->n_cells, t->n_columns);
+        run(o, &a, "INSERT INTO copy VALUES(?1,?2,?3,?4)", r->value, r->n_cells);
+        return;
+    }
+    buf_printf(&b, r->kind == CHANGE_DELETE ? "DELETE FROM copy" : "UPDATE copy SET");
+    for (uint32_t i = 0; r->kind == CHANGE_UPDATE && i < r->n_cells; i++) {
+        buf_printf(&b, "%s %s = ?%u", i ? "," : "", t->columns[r->column[i]], n + 1);
+        v[n++] = r->value[i];
+    }
+    key_where(&b, t, n + 1);
+    for (uint32_t i = 0; i < t->n_key; i++)
+        v[n++] = r->key[i];
+    run(o, &a, buf_str(&b), v, n);
+    assert_int_equal(sqlite3_changes(o->s->db), 1);
+    buf_fini(&b);
+}
+
+static void collect_into_copy(struct office *o, uint32_t max_rows)
+{
+    bool cut = true;
+    while (cut) {
+        struct changeset cs = {0};
+        arena_reset(&o->a);
+        assert_int_equal(store_begin(o->s), ERR_OK);
+        enum err e = store_collect(o->s, &o->a, max_rows, 1 << 20, &cs, &cut);
+        if (e != ERR_OK && e != ERR_NOT_FOUND)
+            fail_msg("%s", store_message(o->s));
+        for (uint32_t i = 0; e == ERR_OK && i < cs.segments[0].n_tables; i++) {
+            const struct table_changes *t = &cs.segments[0].tables[i];
+            assert_true(t->n_rows <= max_rows);
+            for (uint32_t r = 0; r < t->n_rows; r++)
+                apply(o, t, &t->rows[r]);
+        }
+        assert_int_equal(store_collect_done(o->s), ERR_OK);
+        assert_int_equal(store_commit(o->s), ERR_OK);
+    }
+    assert_false(store_capture_pending(o->s));
+}
+
+struct schema {
+    const char *sql, *key, *known;
+};
+static const struct schema schemas[] = {
+    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1"},
+    {"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c INTEGER, d REAL);", "a", "1"},
+    {"CREATE TABLE t(a TEXT, b NUMERIC, c UNIQUE ON CONFLICT REPLACE, d, PRIMARY KEY(b, a)) WITHOUT ROWID;", "b", "1"},
+    {"CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY, b, c, d); CREATE UNIQUE INDEX u ON t(lower(b)) WHERE c = 1;", "a",
+     "a IS NOT NULL"},
+    {"CREATE TABLE t(a, b NOT NULL DEFAULT 'a', c, d, g AS (b||c) UNIQUE, PRIMARY KEY(a, d));", "a",
+     "a IS NOT NULL AND d IS NOT NULL"},
+    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b, c, d); CREATE UNIQUE INDEX u ON t(c = '1', b COLLATE NOCASE);"
+     "CREATE TABLE l(x); CREATE TRIGGER ta AFTER UPDATE ON t BEGIN UPDATE t SET d=NEW.c WHERE a=NEW.a; END;"
+     "CREATE TRIGGER tb BEFORE INSERT ON t WHEN NEW.d=2 BEGIN DELETE FROM t WHERE b IS NEW.b; END;", "a", "1"},
+};
+
+static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows)
+{
+    struct office o;
+    office_open(&o, schema->sql, "t");
+    office_app(&o, "CREATE TABLE copy(a, b, c, d);");
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct buf b = {0};
+        int status;
+        uint64_t at = seed;
+        for (uint32_t n = 1 + draw(25); n > 0; n--)
+            statement(&b, schema->key);
+        free(office_app_output(&o, buf_str(&b), &status));
+        collect_into_copy(&o, max_rows);
+        char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", schema->known);
+        if (strcmp(is, should) != 0) {
+            fprintf(stderr, "%s\n%s\nis\n%s\nshould be\n%s\n", schema->sql, buf_str(&b), is, should);
+            fail_msg("seed %llu", (unsigned long long)at);
+        }
+        free(is);
+        free(should);
+        buf_fini(&b);
+    }
+    office_close(&o);
+}
+
+/* Whatever statements a random application runs, the collected changes carry its table over exactly. */
+static void net_effect_carries_the_table_over(void **state)
+{
+    (void)state;
+    const char *text = getenv("TONLE_SEED");
+    seed = text ? strtoull(text, NULL, 10) : 20240131;
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
+        twin(&schemas[i], 12, 5000);
+}
+
+/* The same when every collect is cut to a few rows. */
+static void a_cut_log_carries_the_table_over(void **state)
+{
+    (void)state;
+    seed = 7;
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
+        twin(&schemas[i], 4, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(net_effect_carries_the_table_over),
+        cmocka_unit_test(a_cut_log_carries_the_table_over),
+    };
+    return cmocka_run_group_tests_name("capture_property", tests, NULL, NULL);
+}
