@@ -35,6 +35,7 @@ void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *chan
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define LINK_QUEUE_BYTES ((size_t)32 << 20) /* per peer: one message of any size, and a credit's worth */
 #define LINK_QUEUE_MESSAGES 4096
+#define LINK_QUEUES_BYTES ((size_t)256 << 20) /* all children's together: memory is bounded at any number */
 
 struct link_keys {
     uint8_t key[CURVE_KEY_BYTES], secret[CURVE_KEY_BYTES];

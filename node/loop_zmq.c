@@ -296,6 +296,15 @@ static void drop_queue(struct peers *p, struct peer_queue *q)
     *q = p->queue[--p->n];
 }
 
+/* Never above LINK_QUEUES_BYTES. Summed when asked: only routes that are stuck have a queue. */
+static size_t queued_bytes(const struct peers *p)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < p->n; i++)
+        sum += p->queue[i].box.size_bytes;
+    return sum;
+}
+
 enum delivery peers_send(struct peers *p, const struct route *to, const void *bytes, size_t len)
 {
     if (!p->socket)
@@ -309,7 +318,7 @@ enum delivery peers_send(struct peers *p, const struct route *to, const void *by
         q = &p->queue[p->n++];
         *q = (struct peer_queue){.route = *to};
     }
-    if (outbox_put(&q->box, bytes, len))
+    if (len <= LINK_QUEUES_BYTES - queued_bytes(p) && outbox_put(&q->box, bytes, len))
         return DELIVERY_QUEUED;
     drop_queue(p, q);
     return DELIVERY_UNREACHABLE;

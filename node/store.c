@@ -234,7 +234,9 @@ int64_t store_pragma(struct store *s, const char *sql)
 
 /* ---- open and close ---- */
 
-/* DESIGN 10: what our connection never does to its neighbours. Triggers are off for good, TEMP triggers
+/* DESIGN 10: what our connection never does to its neighbours. EXTRA is FULL in WAL mode; with a rollback
+ * journal it also syncs the directory after the journal is unlinked: without that a power cut may undo a
+ * commit that was acknowledged. Triggers are off for good, TEMP triggers
  * (copies of the application's local ones) still run; foreign keys and REPLACE never delete for us. */
 static enum err configure(struct store *s)
 {
@@ -245,7 +247,7 @@ static enum err configure(struct store *s)
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, (int *)NULL);
     sqlite3_wal_autocheckpoint(db, 0);
-    return store_exec(s, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
+    return store_exec(s, "PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=OFF;"
                          "PRAGMA recursive_triggers=OFF; PRAGMA cell_size_check=ON;"
                          "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;");
 }
@@ -336,7 +338,7 @@ enum err store_begin(struct store *s)
         return e;
     s->in_write = true;
     s->changes_before = sqlite3_total_changes(s->db);
-    s->claims_known = false;
+    s->claims_known = s->keep_known = false;
     return s->ready ? state_refresh(s) : ERR_OK;
 }
 
@@ -346,6 +348,7 @@ enum err store_begin_read(struct store *s)
     if (e != ERR_OK)
         return e;
     s->in_read = true;
+    s->claims_known = s->keep_known = false;
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
     return s->ready ? state_refresh(s) : ERR_OK;
 }

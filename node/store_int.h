@@ -67,6 +67,7 @@ struct store {
     int64_t state_version;/* tonle_meta `rev` at which `state` was read; -1: read again */
     struct arena state_arena;
     bool counts_stale;    /* held and conflicts_open are counted when asked for */
+    bool keep_known, keep_any;     /* the same of tonle_keep */
     bool claims_known, claims_any; /* whether tonle_claim holds anything, as of this transaction */
     int changes_before;   /* sqlite3_total_changes at begin */
     uint32_t n_tables;

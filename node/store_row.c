@@ -216,8 +216,19 @@ static enum err shares_unique(struct store *s, struct arena *a, struct row_key k
 
 /* ---- records ---- */
 
+static bool any_kept(struct store *s)
+{
+    if (!s->keep_known) {
+        s->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
+        s->keep_known = true;
+    }
+    return s->keep_any;
+}
+
 static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
+    if (!any_kept(s))
+        return ERR_OK;
     struct dot *keep = NULL;
     size_t n = 0, cap = 0;
     sqlite3_stmt *q = store_stmt(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");

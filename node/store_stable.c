@@ -106,6 +106,7 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
         e = write_stable(s, &st->clock);
     if (e == ERR_OK)
         e = store_exec(s, "DELETE FROM tonle_keep");
+    s->keep_known = false;
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);
     if (e == ERR_OK)

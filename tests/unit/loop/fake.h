@@ -5,7 +5,8 @@
  * Reports: "listening ENDPOINT", then for each event its name and facts: "receive user=U route=HEX len=N
  * text=T", "unreachable route=HEX", "timer late_ms=N"... Requests are words:
  *   ping | hold | send ROUTE TEXT | flood ROUTE COUNT BYTES | redial MS | ready | log TEXT | fatal TEXT |
- *   abort | timers COUNT MS | spin on|off | touch FILE     (ROUTE: hex, or - for the parent)
+ *   abort | timers COUNT MS | spin on | touch FILE     (ROUTE: hex, or - for the parent)
+ * Spinning, the deadline is always in the past; after 1,000 timers that are not reported comes "spun".
  */
 #ifndef TESTS_UNIT_LOOP_FAKE_H
 #define TESTS_UNIT_LOOP_FAKE_H

@@ -140,6 +140,8 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
     switch (ev->kind) {
     case EVENT_START: fake_tell(n, "start"); break;
     case EVENT_TIMER:
+        if (n->spin && ++n->spins == 1000)
+            fake_tell(n, "spun");
         if (!n->spin)
             fake_tell(n, "timer late_ms=%lld", (long long)(ev->mono_ms - n->deadline_ms));
         n->timers -= n->timers > 0;
@@ -165,6 +167,4 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
     }
     n->inside = false;
     out->deadline_ms = n->spin ? 1 : n->deadline_ms;
-    if (n->spin && ev->kind == EVENT_TIMER)
-        n->deadline_ms = 0;
 }

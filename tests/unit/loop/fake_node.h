@@ -8,7 +8,7 @@ struct node {
     const struct fake *fake;
     int reports;
     bool inside, spin;
-    unsigned timers, timer_ms;
+    unsigned timers, timer_ms, spins;
     uint64_t deadline_ms;
     struct buf scratch;
     char text[300], reply[64], touch[256];

@@ -88,6 +88,20 @@ static void loop_stops_cleanly(void **state)
     closedir(d);
 }
 
+/* Signals that go on until the very end of the process do not change its exit. */
+static void loop_is_not_hurt_by_further_signals(void **state)
+{
+    struct home *h = *state;
+    siginfo_t info = {0};
+    fake_run(&h->r, &h->fake);
+    for (int i = 0; i < 1000000 && info.si_pid == 0; i++) {
+        kill(h->r.pid, i % 2 ? SIGINT : SIGTERM);
+        assert_int_equal(waitid(P_PID, (id_t)h->r.pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+    }
+    assert_int_equal(info.si_pid, h->r.pid);
+    assert_clean_exit(fake_wait(&h->r));
+}
+
 /* A directory deeper than a socket's path may be long serves requests all the same. */
 static void control_works_in_a_very_deep_directory(void **state)
 {
@@ -329,13 +343,15 @@ static void loop_keeps_deadlines(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* A node that always has more to do (deadline in the past) starves neither requests nor signals. */
+/* A node that always has more to do (deadline in the past) is stepped again at once, and starves neither
+ * requests nor signals. */
 static void loop_serves_others_while_a_deadline_is_always_due(void **state)
 {
     struct home *h = *state;
     char line[4096];
     fake_run(&h->r, &h->fake);
     fake_do(&h->r, "spin on");
+    fake_expect(&h->r, "spun", line);
     for (int i = 0; i < 50; i++)
         fake_do(&h->r, "ping");
     write_file(h->dir, "app.db");
@@ -457,6 +473,7 @@ int main(int argc, char **argv)
 #define HOME_TEST(f) cmocka_unit_test_setup_teardown(f, home_make, home_remove)
     const struct CMUnitTest tests[] = {
         HOME_TEST(loop_stops_cleanly),
+        HOME_TEST(loop_is_not_hurt_by_further_signals),
         HOME_TEST(control_works_in_a_very_deep_directory),
         HOME_TEST(control_request_tells_its_failures_apart),
         HOME_TEST(control_answers_pipelined_requests_in_order),

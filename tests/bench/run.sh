@@ -1,0 +1,11 @@
+#!/bin/sh
+# Speed and memory as ratios against plain SQLite in the same run.
+# usage: tests/bench/run.sh [ROWS]
+set -eu
+cd "$(dirname "$0")/../.."
+[ -d build-bench ] || meson setup build-bench --buildtype=release >/dev/null
+ninja -C build-bench tests/bench/bench >/dev/null
+for mode in wal rollback; do
+    build-bench/tests/bench/bench "${1:-50000}" "$mode"
+    echo
+done
