@@ -269,6 +269,7 @@ static void lock_ends_with_its_process(void **state)
     assert_int_equal(pipe(to_child), 0);
     pid_t child = fork();
     if (child == 0) {
+        close(to_child[1]); /* so that the parent's end, also an early one, ends the read below */
         byte = lock_take(dir, &fd, msg) == ERR_OK ? 'y' : 'n';
         if (write(to_parent[1], &byte, 1) != 1 || read(to_child[0], &byte, 1) != 1)
             _exit(2);
