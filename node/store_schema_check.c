@@ -116,6 +116,8 @@ static enum err check_all(struct check *c, json_t *root, bool complete)
         return e;
     list_replicated(c, t, n);
     check_settings(c);
+    if (!complete)
+        check_library(c);
     for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
         json_t *table = json_array_get(json_object_get(root, "tables"), i);
         struct table_info info;
@@ -126,6 +128,8 @@ static enum err check_all(struct check *c, json_t *root, bool complete)
             continue;
         complete_columns(table, &t[i], &info);
         e = complete_indexes(c->s, table, &info);
+        if (e == ERR_OK)
+            e = check_orphans(c, &info);
     }
     return e == ERR_OK ? check_triggers(c) : e;
 }

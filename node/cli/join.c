@@ -37,6 +37,17 @@ static int read_text(struct join *j, char *text, size_t size)
     return CLI_OK;
 }
 
+/* As random as the invitation's secret, and the same when an interrupted join is repeated: so the
+ * hub sees the same site again, and not a second machine. */
+static uint64_t incarnation_of(const struct invitation *inv)
+{
+    uint8_t hash[HASH_BYTES];
+    uint64_t n;
+    seal_hash(inv->enrol_secret, CURVE_KEY_BYTES, hash);
+    memcpy(&n, hash, sizeof n);
+    return n;
+}
+
 static int read_invitation(struct cli *c, struct join *j)
 {
     char line[INVITATION_BYTES] = "", msg[256] = "";
@@ -52,6 +63,7 @@ static int read_invitation(struct cli *c, struct join *j)
                         "\"tonle1:\"",
                         msg);
     seal_curve_keypair(j->invitation.enrol_secret, j->enrol_key, j->enrol_secret);
+    j->incarnation = incarnation_of(&j->invitation);
     return CLI_OK;
 }
 
@@ -145,18 +157,27 @@ static enum err load_chunks(struct join *j, struct store *s, uint64_t *offset, u
     return e;
 }
 
+/* The published tables, and their capture: that also gives each the number under which rows are
+ * kept. */
+static enum err make_tables(struct store *s)
+{
+    uint32_t created = 0;
+    enum err e = store_schema_create_missing(s, &created);
+    return e == ERR_OK ? store_capture_install(s) : e;
+}
+
 /* Which named tables hold rows already; prints them. The transaction sees the charter, and is
  * rolled back. */
 static int count_rows(struct cli *c, struct join *j, struct store *s, uint64_t *rows)
 {
     struct table_digest *d = NULL;
-    uint32_t n = 0, created = 0;
+    uint32_t n = 0;
     uint64_t offset = 0, pos = 0;
     enum err e = begin_load(j, s, LOAD_EMPTY);
     if (e == ERR_OK)
         e = load_chunks(j, s, &offset, j->internal_end, &pos);
     if (e == ERR_OK)
-        e = store_schema_create_missing(s, &created);
+        e = make_tables(s);
     if (e == ERR_OK)
         e = store_digest(s, &c->arena, &d, &n);
     for (uint32_t i = 0; e == ERR_OK && i < n; i++)
@@ -225,19 +246,16 @@ static enum err load_all(struct cli *c, struct join *j, struct store *s, struct 
                          char msg[256])
 {
     uint64_t offset = 0, pos = 0;
-    uint32_t created = 0;
     uint64_t end = (uint64_t)lseek(j->spool, 0, SEEK_END);
     enum err e = begin_load(j, s, j->mode);
     if (e == ERR_OK)
         e = load_chunks(j, s, &offset, j->internal_end, &pos);
     if (e == ERR_OK)
-        e = store_schema_create_missing(s, &created);
+        e = make_tables(s);
     if (e == ERR_OK)
         e = load_chunks(j, s, &offset, end, &pos);
     if (e == ERR_OK)
         e = store_load_end(s, &c->arena, report);
-    if (e == ERR_OK)
-        e = store_capture_install(s);
     if (e == ERR_OK)
         e = store_peer_received(s, j->invitation.parent, pos);
     if (e == ERR_OK)
@@ -324,7 +342,6 @@ static int join(struct cli *c, struct join *j)
         return code;
     if (j->listen == NULL)
         j->listen = j->invitation.listen != NULL ? j->invitation.listen : "";
-    cli_random(&j->incarnation, sizeof j->incarnation);
     enum err e = config_make_dir(c->dir, msg);
     if (e != ERR_OK)
         return cli_fail(CLI_ERROR, "%s", msg);

@@ -12,8 +12,9 @@
 #include "node/loop_join.h"
 
 #define JOIN_REACH_MS 30000 /* how long the parent is tried for (DESIGN 12) */
-#define JOIN_INTERNAL 3 /* tonle_node, tonle_site, tonle_charter: the first chunks of every load   \
-                         */
+#define JOIN_INTERNAL                                                                              \
+    3 /* tonle_node, tonle_site, tonle_charter: the first chunks of every load                     \
+       */
 
 struct join {
     const char *db, *invitation_path, *mode_name, *listen;

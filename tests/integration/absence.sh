@@ -25,7 +25,7 @@ app province "UPDATE note SET text = text || '!' WHERE no <= 1000"
 app hub "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
   INSERT INTO note SELECT '', i, 'hub ' || i FROM n"
 start province
-expect 5 t province status --wait synced --timeout 0
+expect 5 t province status --wait synced --timeout 1
 start hub
 settle province hub province
 all_equal hub province

@@ -55,7 +55,7 @@ blocker=$(sqlite3 :memory: "SELECT json_extract(value, '$.blocked_by') FROM json
 same "$blocker" hub-h "what is in the way"
 expect 0 t hub held show "$id" --json
 same "$(json '$.held.values.village')" district "a held row keeps its values"
-expect 1 t hub held show nothing
+expect 1 t hub held show 0123456789abcdef
 expect 0 t hub held retry --all --json
 same "$(json '$.released')" 0 "nothing changed, so nothing comes in"
 expect 2 t hub held retry

@@ -15,20 +15,21 @@ WAIT=${WAIT:-20}
 clean_up() {
     local code=$? office
     trap - EXIT
-    for office in "${!PID[@]}"; do kill -KILL "${PID[$office]}" 2>/dev/null; done
-    wait 2>/dev/null
     if [ "$code" -ne 0 ]; then
         echo "--- logs of the nodes" >&2
         tail -n 25 "$ROOT"/*/log >&2 2>/dev/null
-        [ -n "${KEEP:-}" ] && echo "kept: $ROOT" >&2
     fi
+    [ -z "${KEEP:-}" ] || echo "kept: $ROOT" >&2
+    exec 2>/dev/null # the shell's words about those killed here
+    for office in "${!PID[@]}"; do kill -KILL "${PID[$office]}"; done
+    wait
     [ -n "${KEEP:-}" ] || rm -rf "$ROOT"
     exit "$code"
 }
 trap clean_up EXIT
 
 fail() {
-    echo "$NAME: FAILED at line ${BASH_LINENO[${DEPTH:-0}]}: $*" >&2
+    echo "$NAME: FAILED at line ${BASH_LINENO[-2]}: $*" >&2
     exit 1
 }
 
@@ -38,13 +39,13 @@ expect() {
     shift
     "$@" >"$ROOT/out" 2>"$ROOT/err"
     got=$?
-    [ "$got" -eq "$want" ] || DEPTH=1 fail "exit $got, not $want: $*
+    [ "$got" -eq "$want" ] || fail "exit $got, not $want: $*
 $(cat "$ROOT/out" "$ROOT/err")"
 }
 
 # The last expect's message names this.
-says() { grep -qF -- "$1" "$ROOT/err" || DEPTH=1 fail "no word of \"$1\" in: $(cat "$ROOT/err")"; }
-same() { [ "$1" = "$2" ] || DEPTH=1 fail "${3:-differs}: \"$1\" is not \"$2\""; }
+says() { grep -qF -- "$1" "$ROOT/err" || fail "no word of \"$1\" in: $(cat "$ROOT/err")"; }
+same() { [ "$1" = "$2" ] || fail "${3:-differs}: \"$1\" is not \"$2\""; }
 
 t() { local office=$1; shift; "$TONLE" "$@" --dir "$ROOT/$office/node"; }
 app() { sqlite3 -bail -cmd '.timeout 10000' "$ROOT/$1/app.db" "$2"; }
@@ -76,7 +77,7 @@ make_hub() {
     mkdir -p "$ROOT/hub"
     printf '%s' "$CHARTER" >"$ROOT/charter.yaml"
     app hub "PRAGMA journal_mode=${JOURNAL_MODE:-wal}; $SCHEMA ${1:-}" >/dev/null || fail "the hub's database"
-    DEPTH=1 expect 0 t hub hub init --db "$ROOT/hub/app.db" --charter "$ROOT/charter.yaml" --listen tcp://127.0.0.1:0
+    expect 0 t hub hub init --db "$ROOT/hub/app.db" --charter "$ROOT/charter.yaml" --listen tcp://127.0.0.1:0
 }
 
 # invite OFFICE UNIT PARENT [OPTION...]: the invitation into $ROOT/OFFICE.invitation.
@@ -84,7 +85,7 @@ invite() {
     local office=$1 unit=$2 parent=$3
     shift 3
     t hub node add --name "$office" --unit "$unit" --parent "$parent" --listen tcp://127.0.0.1:0 "$@" \
-        >"$ROOT/$office.invitation" 2>"$ROOT/err" || DEPTH=1 fail "node add $office: $(cat "$ROOT/err")"
+        >"$ROOT/$office.invitation" 2>"$ROOT/err" || fail "node add $office: $(cat "$ROOT/err")"
 }
 # join_office OFFICE [OPTION...]
 join_office() {
@@ -102,12 +103,13 @@ add_office() { # OFFICE UNIT PARENT: invited, joined, running, in WAL mode as th
 
 # start OFFICE: runs the node; the log is $ROOT/OFFICE/log.
 start() {
+    sed -i "s/^heartbeat_ms:.*/heartbeat_ms: ${HEARTBEAT_MS:-300}/" "$ROOT/$1/node/node.yaml"
     "$TONLE" run --dir "$ROOT/$1/node" >>"$ROOT/$1/log" 2>&1 &
     PID[$1]=$!
 }
 wait_for() { # OFFICE synced|connected
     t "$1" status --wait "$2" --timeout "$WAIT" --json >"$ROOT/$1.status" 2>"$ROOT/$1.err" ||
-        DEPTH=1 fail "$1 is not $2 after $WAIT s: $(cat "$ROOT/$1.err" "$ROOT/$1.status")"
+        fail "$1 is not $2 after $WAIT s: $(cat "$ROOT/$1.err" "$ROOT/$1.status")"
 }
 stop() { # SIGTERM, and the exit code must be 0
     local code
@@ -115,11 +117,10 @@ stop() { # SIGTERM, and the exit code must be 0
     wait "${PID[$1]}"
     code=$?
     unset "PID[$1]"
-    [ "$code" -eq 0 ] || DEPTH=1 fail "$1 ended with $code after SIGTERM"
+    [ "$code" -eq 0 ] || fail "$1 ended with $code after SIGTERM"
 }
 cut_power() { # SIGKILL
-    kill -KILL "${PID[$1]}" 2>/dev/null
-    wait "${PID[$1]}" 2>/dev/null
+    { kill -KILL "${PID[$1]}"; wait "${PID[$1]}"; } 2>/dev/null
     unset "PID[$1]"
 }
 
@@ -144,7 +145,7 @@ all_equal() {
     for office in "$@"; do
         contents "$office" >"$ROOT/contents.$office"
         cmp -s "$ROOT/contents" "$ROOT/contents.$office" ||
-            DEPTH=1 fail "$first and $office differ: $(diff "$ROOT/contents" "$ROOT/contents.$office" | head -20)"
+            fail "$first and $office differ: $(diff "$ROOT/contents" "$ROOT/contents.$office" | head -20)"
         same "$(app "$office" "SELECT group_concat(id) FROM (SELECT id FROM tonle_conflict WHERE state = 'open' ORDER BY id)")" \
              "$(app "$first" "SELECT group_concat(id) FROM (SELECT id FROM tonle_conflict WHERE state = 'open' ORDER BY id)")" \
              "open conflicts of $office and $first"
