@@ -91,24 +91,9 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
 
 /* ---- a row that the federation lacks */
 
-static enum hold_reason reason_of(struct store *s)
-{
-    switch (sqlite3_extended_errcode(s->db)) {
-    case SQLITE_CONSTRAINT_UNIQUE:
-    case SQLITE_CONSTRAINT_PRIMARYKEY:
-    case SQLITE_CONSTRAINT_ROWID:
-        return HOLD_UNIQUE;
-    case SQLITE_CONSTRAINT_CHECK:
-    case SQLITE_CONSTRAINT_NOTNULL:
-    case SQLITE_CONSTRAINT_DATATYPE:
-        return HOLD_CHECK;
-    default:
-        return HOLD_LOCAL;
-    }
-}
-
-/* It cannot stand: it stays aside, and held rows name it. */
-static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k, enum hold_reason reason)
+/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the database said
+ * (the message tells): no other office knows of this row. */
+static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
 {
     struct store *s = d->s;
     char id[17];
@@ -126,7 +111,7 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k, enu
         store_bind_text(q, 1, id);
         store_bind_text(q, 2, d->t->name);
         store_bind_text(q, 3, schema_key_json(d->a, d->t, k.key, k.len));
-        store_bind_text(q, 4, hold_reason_name(reason));
+        store_bind_text(q, 4, hold_reason_name(HOLD_LOCAL));
         store_bind_text(q, 5, buf_str(&text));
         store_bind_text(q, 6, s->identity.node);
         store_bind_u64(q, 7, s->state.hlc >> 16);
@@ -152,11 +137,10 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
     sqlite3_bind_int64(q, 1, rowid);
     int rc = sqlite3_step(q);
     enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(d->s, rc);
-    enum hold_reason reason = reason_of(d->s);
     sqlite3_reset(q);
     *done = e == ERR_OK;
     if (e == ERR_CONSTRAINT || e == ERR_SCHEMA)
-        return keep_aside(d, rowid, k, reason);
+        return keep_aside(d, rowid, k);
     if (e != ERR_OK)
         return e;
     d->report->adopted_new++;
@@ -285,7 +269,7 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     buf_fini(&key);
     if (null) {
         (void)store_fail(d->s, ERR_CONSTRAINT, "its key is NULL");
-        return keep_aside(d, rowid, k, HOLD_CHECK);
+        return keep_aside(d, rowid, k);
     }
     struct value *now;
     enum err e = row_read(d->s, d->a, k, &now);

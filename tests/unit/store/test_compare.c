@@ -1,0 +1,158 @@
+/* The reconcile scan: what was written behind capture's back is found, and sealed or taken back. */
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)";
+static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+                              "{\"name\":\"note\",\"columns\":[]}]}";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 2, schema, charter, true);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+
+static void rows(struct federation *f)
+{
+    office_sql(&f->office[0], "INSERT INTO note VALUES('a','1','ma'),('b','2','mb'),('c','3','mc'),('d','4','md'),"
+                              "('e','5','me')");
+    federation_sync(f);
+}
+
+/* Writes as a tool with triggers off does. */
+static void behind_capture(struct office *o, const char *sql)
+{
+    int on = 0;
+    sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &on);
+    office_sql(o, sql);
+    sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, &on);
+}
+
+/* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well. */
+static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bool take_parent)
+{
+    static char out[512];
+    struct office *hub = &f->office[0], *o = &f->office[1];
+    struct load_request r = {.table = "note", .max_rows = max_rows};
+    struct load_chunk chunk = {0};
+    struct arena a = {0};
+    out[0] = '\0';
+    if (settle)
+        assert_int_equal(store_begin(o->store), ERR_OK);
+    while (!chunk.end) {
+        struct escape *e;
+        size_t n;
+        assert_int_equal(store_chunk_read(hub->store, &a, &r, o->name, &chunk), ERR_OK);
+        assert_int_equal(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n), ERR_OK);
+        for (size_t i = 0; i < n; i++) {
+            struct value key;
+            assert_int_equal(key_decode(e[i].key.p, e[i].key.len, &key, 1), ERR_OK);
+            snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind], (int)key.len,
+                     (const char *)key.u.p);
+            if (settle)
+                assert_int_equal(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent), ERR_OK);
+        }
+        r.after = chunk.last_key;
+    }
+    if (settle)
+        assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_fini(&a);
+    return out;
+}
+
+/* Equal rows have no escapes, whatever the size of the chunks. */
+static void equal_rows_have_no_escapes(void **state)
+{
+    rows(*state);
+    for (uint32_t size = 1; size < 8; size++)
+        assert_string_equal(scan(*state, size, false, false), "");
+}
+
+/* A changed, a new and a deleted row are each found once, before, between and behind the parent's keys. */
+static void every_escape_is_found_once(void **state)
+{
+    rows(*state);
+    behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id IN ('b','e');"
+                      "INSERT INTO note VALUES('A','first','m1'),('cc','middle','m2'),('z','last','m3')");
+    assert_string_equal(scan(*state, 50, false, false), "N:A C:c N:cc N:z D:b D:e ");
+    for (uint32_t size = 1; size < 6; size++)
+        assert_int_equal(strlen(scan(*state, size, false, false)), strlen("N:A C:c N:cc N:z D:b D:e "));
+    assert_false(store_capture_pending(A->store));
+}
+
+/* Settled, they are sealed like any write: the differing column alone, and the parent follows. */
+static void settled_escapes_travel_like_writes(void **state)
+{
+    struct arena a = {0};
+    struct history_entry *h;
+    size_t n;
+    rows(*state);
+    behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id='b';"
+                      "INSERT INTO note VALUES('z','last','m3')");
+    scan(*state, 2, true, false);
+    federation_sync(*state);
+    federation_assert_equal(*state, "note");
+    assert_string_equal(office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"), "a1,cx,d4,e5,zlast");
+    assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(h[1].n_cells, 1);
+    assert_string_equal(h[1].columns[0], "body");
+    assert_string_equal(scan(*state, 3, false, false), "");
+    arena_fini(&a);
+}
+
+/* Or the parent's rows are written back, and nothing is captured. */
+static void the_parents_rows_can_be_taken_back(void **state)
+{
+    rows(*state);
+    behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id='b';"
+                      "INSERT INTO note VALUES('z','last','m3')");
+    scan(*state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    federation_assert_equal(*state, "note");
+    assert_string_equal(office_one(A, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"), "a1,b2,c3,d4,e5");
+}
+
+/* A held row is no escape, at neither end. */
+static void held_rows_are_no_escapes(void **state)
+{
+    office_sql(A, "INSERT INTO note VALUES('a','1','same')");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "INSERT INTO note VALUES('b','2','same')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "1");
+    assert_string_equal(scan(*state, 1, false, false), "");
+    behind_capture(A, "UPDATE note SET mark = 'free'; INSERT INTO note VALUES('b','2','same')");
+    assert_string_equal(scan(*state, 50, false, false), "C:a ");
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(equal_rows_have_no_escapes), T(every_escape_is_found_once), T(settled_escapes_travel_like_writes),
+        T(the_parents_rows_can_be_taken_back), T(held_rows_are_no_escapes),
+    };
+    return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
+}

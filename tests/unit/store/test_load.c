@@ -1,0 +1,428 @@
+/* The first load between two real databases: what it carries, what moves meanwhile, what it adopts. */
+#include "tests/lib/office.h"
+
+#include "node/store_int.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT ROWID;"
+    "CREATE TABLE person(id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, house TEXT REFERENCES house(id),"
+    " ident TEXT UNIQUE, name TEXT NOT NULL, points INTEGER, age INTEGER CHECK(age >= 0));"
+    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT,"
+    " PRIMARY KEY(series, number)) WITHOUT ROWID;";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+    "{\"name\":\"house\",\"columns\":[]},"
+    "{\"name\":\"person\",\"columns\":[{\"name\":\"id\"},{\"name\":\"house\"},{\"name\":\"ident\"},"
+    "{\"name\":\"name\"},{\"name\":\"points\",\"policy\":\"max\"},{\"name\":\"age\"}]},"
+    "{\"name\":\"receipt\",\"columns\":[]}]}";
+static const char published[] = "house person receipt";
+static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter", "house", "person", "receipt"};
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, true);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define HUB (&f->office[0])
+#define A (&f->office[1])
+#define NEW (&f->office[2])
+
+struct loading {
+    struct office *from, *to;
+    uint32_t max_rows;
+    struct arena arena;
+    void (*between)(struct federation *f, int chunk); /* what happens at the sender after each chunk */
+    struct federation *f;
+    int chunks;
+    uint64_t first_pos;
+    void (*spoil)(struct load_chunk *chunk);
+};
+
+static enum err load_table(struct loading *l, const char *table)
+{
+    struct load_request request = {.table = table, .max_rows = l->max_rows};
+    struct load_chunk chunk = {0};
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !chunk.end) {
+        assert_int_equal(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk), ERR_OK);
+        assert_true(chunk.n_states <= l->max_rows);
+        if (l->chunks == 0)
+            l->first_pos = chunk.pos;
+        if (l->spoil)
+            l->spoil(&chunk);
+        e = store_load_chunk(l->to->store, &l->arena, &chunk);
+        request.after = chunk.last_key;
+        if (l->between)
+            l->between(l->f, l->chunks);
+        assert_true(++l->chunks < 1000);
+    }
+    return e;
+}
+
+static enum err load(struct loading *l, enum load_mode mode, struct load_report *report)
+{
+    struct store *s = l->to->store;
+    l->chunks = 0;
+    assert_int_equal(store_begin(s), ERR_OK);
+    enum err e = store_load_begin(s, mode);
+    for (size_t i = 0; e == ERR_OK && i < sizeof order / sizeof order[0]; i++)
+        e = load_table(l, order[i]);
+    if (e == ERR_OK)
+        e = store_load_end(s, &l->arena, report);
+    if (e == ERR_OK)
+        e = store_peer_received(s, "hub", l->first_pos);
+    if (e == ERR_OK)
+        e = store_commit(s);
+    else
+        store_rollback(s);
+    arena_fini(&l->arena);
+    return e;
+}
+
+static void load_must(struct federation *f, enum load_mode mode, uint32_t max_rows, struct load_report *report)
+{
+    struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows};
+    enum err e = load(&l, mode, report);
+    if (e != ERR_OK)
+        fail_msg("load: %s: %s", err_name(e), store_message(NEW->store));
+}
+
+/* Seals and exchanges between the hub and A only: NEW is not there yet. */
+static void sync_two(struct federation *f)
+{
+    int n = f->n;
+    f->n = 2;
+    federation_sync(f);
+    f->n = n;
+}
+
+/* Settled by nobody: tombstones, a held birth, a unique clash, an open conflict, plain rows. */
+static void write_history(struct federation *f)
+{
+    office_sql(A, "INSERT INTO house VALUES('h1','b1','Prek'),('h2','b2','Leap'),('h3','b3','Dos');"
+                  "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',1,30),"
+                  "('p2','h2','i2','Sao',2,31),('p3',NULL,NULL,'Som',3,32);"
+                  "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b'),('T',1,'c')");
+    sync_two(f);
+    office_sql(A, "UPDATE person SET points=7, name='Sok A' WHERE id='p1'; DELETE FROM receipt WHERE number=2;"
+                  "INSERT INTO receipt VALUES('U',9,'from A'); INSERT INTO person(id,ident,name) VALUES('p8','i9','x')");
+    HUB->now_ms += 4000;
+    office_sql(HUB, "UPDATE person SET points=9, name='Sok H' WHERE id='p1'; INSERT INTO receipt VALUES('U',9,'from H');"
+                    "INSERT INTO person(id,ident,name) VALUES('p9','i9','y'); DELETE FROM house WHERE id='h3'");
+    sync_two(f);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "2");
+    assert_true(atoi(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state='open'")) >= 2);
+}
+
+/* A load carries rows, tombstones, held births, siblings and clocks, in chunks of any size; afterwards the
+ * office works like any other. */
+static void a_load_carries_everything_not_settled(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    write_history(f);
+    load_must(f, LOAD_EMPTY, 2, &report);
+    federation_assert_equal(f, published);
+    assert_int_equal(report.rows, 9);
+    assert_int_equal(clock_compare(&store_state(HUB->store)->clock, &store_state(NEW->store)->clock), CLOCK_EQUAL);
+    assert_false(store_state(NEW->store)->loading);
+    assert_string_equal(office_one(NEW, "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"),
+                        office_one(HUB, "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"));
+    assert_false(store_capture_pending(NEW->store));
+    office_sql(A, "UPDATE person SET name='late' WHERE id='p1'");
+    office_sql(NEW, "UPDATE person SET age=40 WHERE id='p2'; INSERT INTO receipt VALUES('S',2,'again');"
+                    "DELETE FROM receipt WHERE series='U'");
+    federation_sync(f);
+    federation_assert_equal(f, published);
+    assert_string_equal(office_one(HUB, "SELECT age FROM person WHERE id='p2'"), "40");
+}
+
+static void busy_sender(struct federation *f, int chunk)
+{
+    static const char *const write[] = {
+        "UPDATE person SET name='n0' WHERE id='p1'",
+        "INSERT INTO receipt VALUES('A',1,'early key'); UPDATE house SET village='v' WHERE id='h1'",
+        "UPDATE person SET ident='swap' WHERE id='p1'; UPDATE person SET ident='i1' WHERE id='p3'",
+        "DELETE FROM person WHERE id='p2'; INSERT INTO person(id,ident,name) VALUES('p0','i2','reborn')",
+        "DELETE FROM receipt WHERE series='T'; INSERT INTO receipt VALUES('T',1,'second life')",
+        "INSERT INTO house VALUES('h4','b4','new'); UPDATE person SET house='h4' WHERE id='p3'",
+        "UPDATE person SET points=11 WHERE id='p1'",
+        "DELETE FROM house WHERE id='h2'; INSERT INTO house VALUES('h0','b2','zero')",
+    };
+    office_sql(&f->office[chunk % 2], write[chunk]);
+    sync_two(f);
+}
+
+static void busy_once(struct federation *f, int chunk)
+{
+    if (chunk < 8)
+        busy_sender(f, chunk);
+}
+
+static void busy_late(struct federation *f, int chunk)
+{
+    if (chunk >= 3 && chunk < 11)
+        busy_sender(f, chunk - 3);
+}
+
+static void load_while(struct federation *f, void (*between)(struct federation *, int), uint32_t max_rows)
+{
+    struct load_report report;
+    struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
+    write_history(f);
+    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
+    assert_true(store_state(NEW->store)->loading);
+    federation_sync(f);
+    federation_assert_equal(f, published);
+    assert_false(store_state(NEW->store)->loading);
+    assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_chunk"), "0");
+}
+
+/* What is written at the sender between the chunks arrives once, whatever the chunks have already. */
+static void chunks_at_different_clocks_end_equal(void **state)
+{
+    load_while(*state, busy_once, 2);
+}
+
+static void chunks_at_different_clocks_end_equal_later(void **state)
+{
+    load_while(*state, busy_late, 1);
+}
+
+/* A change that a chunk holds is left out, one that came later is not: by the key's place in the chunks. */
+static void a_chunks_clock_covers_its_own_keys(void **state)
+{
+    struct federation *f = *state;
+    struct store *s = NEW->store;
+    struct clock c = {0};
+    struct buf old_clock = {0}, new_clock = {0}, last = {0}, key = {0};
+    clock_set(&c, 5, 1);
+    clock_encode(&old_clock, &c);
+    clock_set(&c, 5, 3);
+    clock_encode(&new_clock, &c);
+    assert_int_equal(store_begin(s), ERR_OK);
+    assert_int_equal(schema_load(s), ERR_OK);
+    const struct table_schema *t = schema_table(s, "person");
+    struct value m = value_text("m"), upper = value_text("B"), z = value_text("z");
+    key_encode(&last, &m, 1);
+    for (int i = 0; i < 2; i++) {
+        sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord) VALUES(?1,?2,?3,9,?4)");
+        sqlite3_bind_int64(q, 1, t->t);
+        if (i == 0)
+            store_bind_blob(q, 2, last.data, last.len);
+        store_bind_blob(q, 3, i ? new_clock.data : old_clock.data, i ? new_clock.len : old_clock.len);
+        sqlite3_bind_int(q, 4, i);
+        assert_int_equal(store_run(s, q), ERR_OK);
+    }
+    const struct {
+        struct value *key;
+        uint64_t seq;
+        bool covers;
+    } table[] = {{&upper, 1, true}, {&upper, 2, false}, {&m, 2, false}, {&z, 2, true}, {&z, 3, true},
+                 {&z, 4, false},    {&upper, 4, false}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        buf_reset(&key);
+        key_encode(&key, table[i].key, 1);
+        struct row_key k = {t, key.data, key.len};
+        assert_int_equal(load_chunk_covers(s, k, (struct dot){5, table[i].seq}), table[i].covers);
+    }
+    store_rollback(s);
+    buf_fini(&old_clock), buf_fini(&new_clock), buf_fini(&last), buf_fini(&key);
+    clock_fini(&c);
+}
+
+/* Rows that are in the way stop a plain load, with the table, the count and the two ways named. */
+static void a_plain_load_refuses_a_table_with_rows(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    struct loading l = {.from = HUB, .to = NEW, .max_rows = 10};
+    office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('X',2,'mine')");
+    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_STATE);
+    assert_non_null(strstr(store_message(NEW->store), "receipt has 2 rows"));
+    assert_non_null(strstr(store_message(NEW->store), "--mode adopt"));
+    assert_non_null(strstr(store_message(NEW->store), "--mode replace"));
+    assert_string_equal(office_one(NEW, "SELECT count(*) FROM receipt"), "2");
+}
+
+/* Replacing leaves exactly the federation's rows, and captures nothing. */
+static void replace_leaves_the_federations_rows(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    write_history(f);
+    office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('S',1,'mine')");
+    load_must(f, LOAD_REPLACE, 3, &report);
+    federation_assert_equal(f, published);
+    assert_false(store_capture_pending(NEW->store));
+    assert_false(office_seal(NEW));
+}
+
+/* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the federation's
+ * value stands but for max, where the larger one wins everywhere; columns of this office alone stay. */
+static void adopt_compares_row_by_row(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    office_sql(A, "INSERT INTO house VALUES('h1','b1','Prek');"
+                  "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',5,30),"
+                  "('p2',NULL,'i2','Sao',5,31)");
+    sync_two(f);
+    office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT;"
+                    "INSERT INTO house VALUES('h1','b1','Prek'),('h7','b7','ours');"
+                    "INSERT INTO person(id,house,ident,name,points,age,here) VALUES"
+                    "('p1','h1','i1','Sok of ours',9,30,'local 1'),('p2',NULL,'i2','Sao',3,31,NULL),"
+                    "('p5','h7','i5','Som',1,32,'local 5')");
+    load_must(f, LOAD_ADOPT, 2, &report);
+    assert_int_equal(report.adopted_equal, 1);
+    assert_int_equal(report.adopted_new, 2);
+    assert_int_equal(report.adopted_conflicts, 3);
+    assert_string_equal(office_one(NEW, "SELECT name||points||here FROM person WHERE id='p1'"), "Sok9local 1");
+    assert_string_equal(office_one(NEW, "SELECT points FROM person WHERE id='p2'"), "5");
+    assert_string_equal(office_one(NEW, "SELECT here FROM person WHERE id='p5'"), "local 5");
+    assert_string_equal(office_one(NEW, "SELECT group_concat(cell||state) FROM (SELECT cell, state FROM"
+                                        " tonle_conflict ORDER BY key, cell)"), "nameauto,pointsauto,pointsauto");
+    assert_string_equal(office_one(NEW, "SELECT value||office||shown FROM tonle_conflict_side WHERE conflict ="
+                                        " (SELECT id FROM tonle_conflict WHERE cell='name') AND site <> 0"),
+                        "Sok of oursoffice20");
+    assert_string_equal(office_one(NEW, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'"), "0");
+    federation_sync(f);
+    assert_string_equal(office_one(HUB, "SELECT name FROM person WHERE id='p5'"), "Som");
+    assert_string_equal(office_one(A, "SELECT points FROM person WHERE id='p1'"), "9");
+    assert_string_equal(office_one(A, "SELECT village FROM house WHERE id='h7'"), "ours");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
+}
+
+/* An adopted row that cannot stand is lost neither: it stays aside with all its columns, and is listed. */
+static void what_cannot_be_adopted_stays_aside(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    struct arena a = {0};
+    struct held_record *held, one;
+    size_t n;
+    office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p1','i1','Sok')");
+    sync_two(f);
+    office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT; INSERT INTO person(id,ident,name,here) VALUES('p5','i1','Som','local')");
+    load_must(f, LOAD_ADOPT, 10, &report);
+    assert_int_equal(report.adopted_new, 0);
+    assert_string_equal(office_one(NEW, "SELECT group_concat(id) FROM person"), "p1");
+    assert_int_equal(store_held_list(NEW->store, &a, &held, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(held[0].reason, "local");
+    assert_non_null(strstr(held[0].message, "UNIQUE"));
+    assert_non_null(strstr(held[0].message, "tonle_adopt_"));
+    assert_int_equal(store_held_get(NEW->store, &a, held[0].id, &one), ERR_OK);
+    assert_string_equal(one.key_json, "\"p5\"");
+    const char *table = office_one(NEW, "SELECT name FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'");
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT id||ident||name||here FROM %s", table);
+    assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
+    federation_sync(f);
+    federation_assert_equal(f, "house receipt");
+    arena_fini(&a);
+}
+
+static void wrong_key(struct load_chunk *c)
+{
+    if (strcmp(c->table, "receipt") == 0)
+        c->states[0].values[0] = value_text("forged");
+}
+
+static void wrong_record(struct load_chunk *c)
+{
+    if (strcmp(c->table, "receipt") == 0)
+        c->states[0].record = (struct bytes){(const uint8_t *)"\x01\x7f", 2};
+}
+
+static void twice(struct load_chunk *c)
+{
+    if (strcmp(c->table, "receipt") == 0)
+        c->states[1] = c->states[0];
+}
+
+static void wrong_columns(struct load_chunk *c)
+{
+    if (strcmp(c->table, "receipt") == 0)
+        c->columns[0] = "other";
+}
+
+/* A chunk that no correct sender made stops the load, and nothing of it remains. */
+static void a_forged_chunk_leaves_nothing(void **state)
+{
+    struct federation *f = *state;
+    const struct {
+        void (*spoil)(struct load_chunk *);
+        enum err e;
+    } table[] = {{wrong_key, ERR_MALFORMED}, {wrong_record, ERR_MALFORMED}, {twice, ERR_MALFORMED},
+                 {wrong_columns, ERR_SCHEMA}};
+    write_history(f);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct load_report report;
+        struct loading l = {.from = HUB, .to = NEW, .max_rows = 10, .spoil = table[i].spoil};
+        assert_int_equal(load(&l, LOAD_EMPTY, &report), table[i].e);
+        assert_string_equal(office_one(NEW, "SELECT (SELECT count(*) FROM house) + (SELECT count(*) FROM"
+                                            " receipt) + (SELECT count(*) FROM tonle_row)"), "0");
+    }
+}
+
+/* A table that is not published is not read; a range with an end stops there. */
+static void chunks_are_read_by_range(void **state)
+{
+    struct federation *f = *state;
+    struct arena a = {0};
+    struct load_chunk c, d;
+    struct load_request r = {.table = "sqlite_schema", .max_rows = 5};
+    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
+    office_sql(HUB, "INSERT INTO receipt VALUES('a',1,''),('a',10,''),('a',9,''),('b',0,''),('B',7,'')");
+    while (office_seal(HUB))
+        ;
+    r = (struct load_request){.table = "receipt", .max_rows = 3};
+    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_OK);
+    assert_int_equal(c.n_states, 3);
+    assert_int_equal(c.states[2].values[1].u.i, 9);
+    assert_false(c.end);
+    r = (struct load_request){.table = "receipt", .after = c.states[0].key, .upto = c.last_key, .max_rows = 9,
+                              .digest_only = true};
+    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
+    assert_int_equal(d.rows, 2);
+    assert_int_equal(d.n_states, 0);
+    assert_memory_equal(d.last_key.p, c.last_key.p, c.last_key.len);
+    r.after = (struct bytes){(const uint8_t *)"\x09", 1};
+    assert_int_not_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
+    assert_int_equal(store_begin(HUB->store), ERR_OK); /* no transaction was left open */
+    store_rollback(HUB->store);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_load_carries_everything_not_settled), T(chunks_at_different_clocks_end_equal),
+        T(chunks_at_different_clocks_end_equal_later), T(a_chunks_clock_covers_its_own_keys),
+        T(a_plain_load_refuses_a_table_with_rows), T(replace_leaves_the_federations_rows),
+        T(adopt_compares_row_by_row), T(what_cannot_be_adopted_stays_aside),
+        T(a_forged_chunk_leaves_nothing), T(chunks_are_read_by_range),
+    };
+    return cmocka_run_group_tests_name("load", tests, NULL, NULL);
+}

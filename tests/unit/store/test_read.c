@@ -1,0 +1,343 @@
+/* What operators and verification read: digests, held rows, conflicts, history, copies. */
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, ident TEXT UNIQUE, name TEXT NOT NULL, points INTEGER);"
+    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note, PRIMARY KEY(series, number))"
+    " WITHOUT ROWID;";
+static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+                              "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"
+                              "{\"name\":\"receipt\",\"columns\":[]}]}";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, false);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+#define B (&((struct federation *)*state)->office[2])
+
+static struct table_digest digest(struct office *o, const char *table)
+{
+    struct arena a = {0};
+    struct table_digest *d, found = {0};
+    uint32_t n;
+    assert_int_equal(store_digest(o->store, &a, &d, &n), ERR_OK);
+    assert_int_equal(n, 5);
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(d[i].table, table) == 0)
+            found = d[i];
+    found.table = NULL;
+    arena_fini(&a);
+    return found;
+}
+
+static bool same_digest(struct office *x, struct office *y, const char *table)
+{
+    struct table_digest p = digest(x, table), q = digest(y, table);
+    return memcmp(&p, &q, sizeof p) == 0;
+}
+
+/* Two concurrent names, a unique clash, an open conflict about points. */
+static void quarrel(struct federation *f)
+{
+    office_sql(&f->office[0], "INSERT INTO person VALUES('p1','i1','Sok',1)");
+    federation_sync(f);
+    office_sql(&f->office[1], "UPDATE person SET name='Sok A', points=5 WHERE id='p1';"
+                              "INSERT INTO person VALUES('p2','i9','first',0)");
+    f->office[2].now_ms += 5000;
+    office_sql(&f->office[2], "UPDATE person SET name='Sok B', points=4 WHERE id='p1';"
+                              "INSERT INTO person VALUES('p3','i9','second',0)");
+    federation_sync(f);
+}
+
+/* Offices that hold the same rows, held rows and conflicts have the same digest, whatever order it came in;
+ * the parts are counted. */
+static void equal_offices_have_equal_digests(void **state)
+{
+    quarrel(*state);
+    assert_true(same_digest(HUB, A, "person") && same_digest(A, B, "person"));
+    assert_true(same_digest(HUB, B, "tonle_node") && same_digest(HUB, B, "receipt"));
+    struct table_digest d = digest(A, "person");
+    assert_int_equal(d.rows, 2);
+    assert_int_equal(d.held, 1);
+    assert_int_equal(d.conflicts, 1);
+}
+
+/* Every difference shows: one value, its type alone, one row, values changed over between two rows. */
+static void any_difference_changes_the_digest(void **state)
+{
+    static const char *const change[] = {
+        "UPDATE receipt SET note = 'x' WHERE number = 1", "UPDATE receipt SET note = 7.0 WHERE number = 2",
+        "UPDATE receipt SET note = NULL WHERE number = 3", "DELETE FROM receipt WHERE number = 4",
+        "INSERT INTO receipt VALUES('S', 5, '')",
+        "UPDATE receipt SET note = CASE number WHEN 1 THEN 7 ELSE 'a' END WHERE number IN (1, 2)",
+    };
+    office_sql(HUB, "INSERT INTO receipt VALUES('S',1,'a'),('S',2,7),('S',3,''),('S',4,x'00')");
+    federation_sync(*state);
+    struct table_digest before = digest(A, "receipt");
+    for (size_t i = 0; i < sizeof change / sizeof change[0]; i++) {
+        office_sql(A, "BEGIN");
+        office_sql(A, change[i]);
+        office_sql(A, "COMMIT");
+        struct table_digest d = digest(A, "receipt");
+        assert_memory_not_equal(d.digest, before.digest, sizeof d.digest);
+        office_sql(A, "DELETE FROM receipt;"
+                      "INSERT INTO receipt VALUES('S',4,x'00'),('S',3,''),('S',2,7),('S',1,'a')");
+        d = digest(A, "receipt");
+        assert_memory_equal(d.digest, before.digest, sizeof d.digest);
+    }
+}
+
+/* A held row's values count: only a held name differs. */
+static void a_held_row_counts_in_the_digest(void **state)
+{
+    quarrel(*state);
+    struct table_digest before = digest(A, "person");
+    office_sql(B, "INSERT INTO receipt VALUES('touch', 1, 1)");
+    federation_sync(*state);
+    struct table_digest same = digest(A, "person");
+    assert_memory_equal(same.digest, before.digest, sizeof before.digest);
+    office_sql(A, "DELETE FROM tonle_held");
+    struct table_digest d = digest(A, "person");
+    assert_int_equal(d.held, 0);
+    assert_memory_not_equal(d.digest, before.digest, sizeof d.digest);
+}
+
+/* More rows than a slice: a digest is the same as the sum of what a chunk reader sees, and the database can
+ * be written between the slices (rollback journal). */
+static void a_digest_goes_in_slices(void **state)
+{
+    struct arena a = {0};
+    struct load_chunk c;
+    struct load_request r = {.table = "receipt", .max_rows = 5000, .digest_only = true};
+    office_sql(HUB, "INSERT INTO receipt WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                    " WHERE i < 1700) SELECT 's' || (i % 7), i, i FROM n");
+    while (office_seal(HUB))
+        ;
+    struct table_digest d = digest(HUB, "receipt");
+    assert_int_equal(d.rows, 1700);
+    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_OK);
+    assert_int_equal(c.rows, 1700);
+    assert_memory_equal(c.digest, d.digest, sizeof d.digest);
+    office_sql(HUB, "DELETE FROM receipt WHERE number = 1"); /* no read of ours is left open */
+    arena_fini(&a);
+}
+
+/* A held row is listed with its reason, whose it is and what blocks it; shown with all its values. */
+static void held_rows_are_listed_and_shown(void **state)
+{
+    struct arena a = {0};
+    struct held_record *list, one;
+    size_t n;
+    quarrel(*state);
+    assert_int_equal(store_held_list(HUB->store, &a, &list, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(list[0].table, "person");
+    assert_string_equal(list[0].reason, "unique");
+    assert_int_equal(list[0].n_columns, 0);
+    char prefix[9] = "";
+    memcpy(prefix, list[0].id, 8);
+    assert_int_equal(store_held_get(HUB->store, &a, prefix, &one), ERR_OK);
+    assert_string_equal(one.id, list[0].id);
+    bool second = strcmp(one.key_json, "\"p3\"") == 0;
+    assert_string_equal(one.blocked_by, second ? "\"p2\"" : "\"p3\"");
+    assert_string_equal(one.office, second ? "office2" : "office1");
+    assert_int_equal(one.n_columns, 4);
+    assert_string_equal(one.columns[2], "name");
+    assert_int_equal(one.values[2].len, second ? 6 : 5);
+    assert_memory_equal(one.values[2].u.p, second ? "second" : "first", one.values[2].len);
+    arena_fini(&a);
+}
+
+/* Ids may be shortened, but not to nothing, to another alphabet, or to what two of them begin with. */
+static void ids_are_unique_beginnings(void **state)
+{
+    struct arena a = {0};
+    struct held_record one;
+    office_sql(A, "INSERT INTO tonle_held VALUES"
+                  "('abcd0001','person','\"x\"','check','m','o',1,'',0,x'01',1,1,0,x''),"
+                  "('abcd0002','person','\"x\"','check','m','o',1,'',0,x'02',1,1,0,x''),"
+                  "('abcd00021','person','\"x\"','check','m','o',1,'',0,x'03',1,1,0,x'')");
+    assert_int_equal(store_held_get(A->store, &a, "abcd", &one), ERR_USAGE);
+    assert_non_null(strstr(store_message(A->store), "more digits"));
+    assert_int_equal(store_held_get(A->store, &a, "abcd0001", &one), ERR_OK);
+    assert_int_equal(store_held_get(A->store, &a, "ABCD0001", &one), ERR_OK);
+    assert_int_equal(store_held_get(A->store, &a, "abcd0002", &one), ERR_OK); /* exact beats longer */
+    assert_string_equal(one.id, "abcd0002");
+    assert_int_equal(store_held_get(A->store, &a, "abc", &one), ERR_USAGE);
+    assert_int_equal(store_held_get(A->store, &a, "abc%", &one), ERR_USAGE);
+    assert_int_equal(store_held_get(A->store, &a, "", &one), ERR_USAGE);
+    assert_int_equal(store_held_get(A->store, &a, "abce", &one), ERR_NOT_FOUND);
+    arena_fini(&a);
+}
+
+/* Conflicts are listed with every side: office, time, value, which one shows; `open` filters. */
+static void conflicts_carry_every_side(void **state)
+{
+    struct arena a = {0};
+    struct conflict_record *list;
+    size_t n;
+    quarrel(*state);
+    assert_int_equal(store_conflict_list(HUB->store, &a, true, &list, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_string_equal(list[0].cell, "points");
+    assert_string_equal(list[0].policy, "max");
+    assert_string_equal(list[0].key_json, "\"p1\"");
+    assert_int_equal(list[0].n_sides, 2);
+    assert_true(dot_compare(list[0].sides[0].dot, list[0].sides[1].dot) < 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct conflict_side *side = &list[0].sides[i];
+        bool of_a = side->dot.site == A->site;
+        assert_string_equal(side->office, of_a ? "office1" : "office2");
+        assert_string_equal(side->unit, "12");
+        assert_int_equal(side->value.u.i, of_a ? 5 : 4);
+        assert_int_equal(side->shown, of_a);
+        assert_true(side->at_hlc > 0);
+    }
+    assert_int_equal(store_conflict_list(HUB->store, &a, false, &list, &n), ERR_OK);
+    assert_true(n >= 2);
+    office_sql(HUB, "UPDATE tonle_conflict SET state = 'superseded' WHERE cell = 'points'");
+    assert_int_equal(store_conflict_list(HUB->store, &a, false, &list, &n), ERR_OK);
+    for (size_t i = 0; i < n; i++)
+        assert_string_not_equal(list[i].cell, "points");
+    arena_fini(&a);
+}
+
+/* What stood before is the latest write that both sides had seen; gone from the journal, it is not known. */
+static void what_stood_before_is_what_both_had_seen(void **state)
+{
+    struct arena a = {0};
+    struct conflict_record *list, one;
+    struct conflict_side before;
+    bool has;
+    size_t n;
+    office_sql(HUB, "INSERT INTO person VALUES('p1','i1','Sok',0)");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET points = 2 WHERE id='p1'");
+    federation_sync(*state);
+    office_sql(B, "UPDATE person SET name = 'unrelated' WHERE id='p1'; INSERT INTO person VALUES('p2','i2','x',77)");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET points = 5 WHERE id='p1'");
+    office_sql(B, "UPDATE person SET points = 4 WHERE id='p1'");
+    federation_sync(*state);
+    assert_int_equal(store_conflict_list(HUB->store, &a, true, &list, &n), ERR_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &before, &has), ERR_OK);
+    assert_int_equal(one.n_sides, 2);
+    assert_true(has);
+    assert_string_equal(before.office, "office1");
+    assert_int_equal(before.value.u.i, 2);
+    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &before, &has), ERR_NOT_FOUND);
+    office_sql(HUB, "DELETE FROM tonle_journal");
+    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &before, &has), ERR_OK);
+    assert_false(has);
+    arena_fini(&a);
+}
+
+/* Every write to a row, in the order of time, at an office that only received them; composite keys too. */
+static void history_tells_every_write(void **state)
+{
+    struct arena a = {0};
+    struct history_entry *h;
+    size_t n;
+    office_sql(A, "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b')");
+    federation_sync(*state);
+    B->now_ms += 1000;
+    office_sql(B, "UPDATE receipt SET note='c' WHERE number=1");
+    federation_sync(*state);
+    HUB->now_ms += 2000;
+    office_sql(HUB, "DELETE FROM receipt WHERE number=1");
+    federation_sync(*state);
+    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",1]", &h, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(h[0].kind, CHANGE_BORN);
+    assert_string_equal(h[0].office, "office1");
+    assert_int_equal(h[0].n_cells, 3);
+    assert_int_equal(h[1].kind, CHANGE_UPDATE);
+    assert_string_equal(h[1].office, "office2");
+    assert_string_equal(h[1].columns[0], "note");
+    assert_memory_equal(h[1].values[0].u.p, "c", 1);
+    assert_int_equal(h[2].kind, CHANGE_DELETE);
+    assert_string_equal(h[2].office, "hub");
+    assert_true(h[0].hlc < h[1].hlc && h[1].hlc < h[2].hlc);
+    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",9]", &h, &n), ERR_OK);
+    assert_int_equal(n, 0);
+    assert_int_equal(store_history(A->store, &a, "receipt", "\"S\"", &h, &n), ERR_USAGE);
+    assert_int_equal(store_history(A->store, &a, "nothing", "\"S\"", &h, &n), ERR_NOT_FOUND);
+    arena_fini(&a);
+}
+
+/* A changeset in the journal that was altered on the disk is reported, not shown. */
+static void a_damaged_journal_is_reported(void **state)
+{
+    struct arena a = {0};
+    struct history_entry *h;
+    size_t n;
+    office_sql(A, "INSERT INTO receipt VALUES('S',1,'a')");
+    federation_sync(*state);
+    office_sql(A, "UPDATE tonle_journal SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || x'ff' AS BLOB)");
+    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",1]", &h, &n), ERR_CORRUPT);
+    arena_fini(&a);
+}
+
+/* A copy holds everything and is a sound database; an existing file, even an empty one, is not touched. */
+static void a_copy_is_whole_and_overwrites_nothing(void **state)
+{
+    struct federation *f = *state;
+    char path[600], check[800];
+    quarrel(f);
+    snprintf(path, sizeof path, "%s/copy.db", f->dir);
+    assert_int_equal(store_begin_read(A->store), ERR_OK);
+    assert_int_equal(store_copy(A->store, path), ERR_STATE);
+    assert_int_equal(store_commit(A->store), ERR_OK);
+    FILE *empty = fopen(path, "w");
+    fclose(empty);
+    assert_int_equal(store_copy(A->store, path), ERR_EXISTS);
+    unlink(path);
+    assert_int_equal(store_copy(A->store, path), ERR_OK);
+    snprintf(check, sizeof check, "ATTACH '%s' AS copy", path);
+    office_sql(A, check);
+    assert_string_equal(office_one(A, "PRAGMA copy.integrity_check"), "ok");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM copy.tonle_journal"),
+                        office_one(A, "SELECT count(*) FROM main.tonle_journal"));
+    assert_string_equal(office_one(A, "SELECT group_concat(name) FROM copy.person"),
+                        office_one(A, "SELECT group_concat(name) FROM main.person"));
+    office_sql(A, "DETACH copy");
+    unlink(path);
+    snprintf(path, sizeof path, "%s/missing/copy.db", f->dir);
+    assert_int_not_equal(store_copy(A->store, path), ERR_OK);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(equal_offices_have_equal_digests), T(any_difference_changes_the_digest),
+        T(a_held_row_counts_in_the_digest), T(a_digest_goes_in_slices), T(held_rows_are_listed_and_shown),
+        T(ids_are_unique_beginnings), T(conflicts_carry_every_side), T(what_stood_before_is_what_both_had_seen),
+        T(history_tells_every_write), T(a_damaged_journal_is_reported), T(a_copy_is_whole_and_overwrites_nothing),
+    };
+    return cmocka_run_group_tests_name("read", tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+/* The registry and the charter: rows that only the hub writes and that travel like any other. */
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
+static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+                              "{\"name\":\"note\",\"columns\":[]}]}";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 2, schema, charter, true);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+
+static struct node_record district(void)
+{
+    struct node_record r = {.name = "district", .unit = "1201", .parent = "office1", .listen = "tcp://*:7001",
+                            .state = NODE_INVITED, .enrol_expires_ms = 99, .reads = "13,14", .joined_ms = 0};
+    memset(r.enrol_key, 0xab, sizeof r.enrol_key);
+    return r;
+}
+
+static void put(struct store *s, const struct node_record *r)
+{
+    assert_int_equal(store_begin(s), ERR_OK);
+    assert_int_equal(store_node_put(s, r), ERR_OK);
+    assert_int_equal(store_commit(s), ERR_OK);
+}
+
+static void same_node(const struct node_record *x, const struct node_record *y)
+{
+    assert_string_equal(x->name, y->name);
+    assert_string_equal(x->unit, y->unit);
+    assert_string_equal(x->parent, y->parent);
+    assert_string_equal(x->listen, y->listen);
+    assert_string_equal(x->reads, y->reads);
+    assert_int_equal(x->state, y->state);
+    assert_int_equal(x->site, y->site);
+    assert_int_equal(x->enrol_expires_ms, y->enrol_expires_ms);
+    assert_int_equal(x->joined_ms, y->joined_ms);
+    assert_memory_equal(x->curve_key, y->curve_key, CURVE_KEY_BYTES);
+    assert_memory_equal(x->enrol_key, y->enrol_key, CURVE_KEY_BYTES);
+    assert_memory_equal(x->sign_key, y->sign_key, SIGN_PUBLIC_BYTES);
+}
+
+/* A node's row comes back as it was put, at the hub and, after a seal, at every office; with its site. */
+static void a_nodes_row_travels(void **state)
+{
+    struct arena a = {0};
+    struct node_record r = district(), back;
+    struct site_record site;
+    put(HUB->store, &r);
+    assert_int_equal(store_node_get(HUB->store, &a, "district", &back), ERR_OK);
+    same_node(&r, &back);
+    federation_sync(*state);
+    assert_int_equal(store_node_get(A->store, &a, "district", &back), ERR_OK);
+    same_node(&r, &back);
+    r.state = NODE_ACTIVE;
+    r.site = 0xfedcba9876543210ULL;
+    memset(r.sign_key, 0x5a, sizeof r.sign_key);
+    memset(r.enrol_key, 0, sizeof r.enrol_key);
+    put(HUB->store, &r);
+    federation_sync(*state);
+    assert_int_equal(store_node_get(A->store, &a, "district", &back), ERR_OK);
+    same_node(&r, &back);
+    assert_int_equal(store_site_get(A->store, &a, r.site, &site), ERR_OK);
+    assert_string_equal(site.node, "district");
+    assert_memory_equal(site.sign_key, r.sign_key, SIGN_PUBLIC_BYTES);
+    arena_fini(&a);
+}
+
+/* A row put again unchanged makes no traffic; a changed one sends the changed column only. */
+static void only_what_changed_travels(void **state)
+{
+    struct arena a = {0};
+    struct node_record r = district();
+    struct history_entry *h;
+    size_t n;
+    put(HUB->store, &r);
+    assert_true(office_seal(HUB));
+    put(HUB->store, &r);
+    assert_false(store_capture_pending(HUB->store));
+    assert_false(office_seal(HUB));
+    r.listen = "tcp://*:7002";
+    put(HUB->store, &r);
+    assert_true(office_seal(HUB));
+    assert_int_equal(store_history(HUB->store, &a, "tonle_node", "\"district\"", &h, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(h[0].kind, CHANGE_BORN);
+    assert_int_equal(h[1].kind, CHANGE_UPDATE);
+    assert_int_equal(h[1].n_cells, 1);
+    assert_string_equal(h[1].columns[0], "listen");
+    arena_fini(&a);
+}
+
+/* An office cannot write the registry or the charter, and is told where to. */
+static void only_the_hub_writes(void **state)
+{
+    struct node_record r = district();
+    struct charter_record c = {.version = 2, .schema_version = 1, .yaml = "", .compiled = "{}"};
+    assert_int_equal(store_begin(A->store), ERR_OK);
+    assert_int_equal(store_node_put(A->store, &r), ERR_STATE);
+    assert_non_null(strstr(store_message(A->store), "hub"));
+    assert_int_equal(store_charter_put(A->store, &c), ERR_STATE);
+    store_rollback(A->store);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_node WHERE name = 'district'"), "0");
+}
+
+/* Nodes are listed by unit; an unknown name is not found; a damaged row is reported, not believed. */
+static void nodes_are_listed_and_checked(void **state)
+{
+    struct arena a = {0};
+    struct node_record r = district(), *list, one;
+    size_t n;
+    put(HUB->store, &r);
+    assert_int_equal(store_node_list(HUB->store, &a, &list, &n), ERR_OK);
+    assert_int_equal(n, 3);
+    assert_string_equal(list[0].name, "hub");
+    assert_string_equal(list[2].name, "district");
+    assert_memory_equal(list[1].sign_key, A->key, SIGN_PUBLIC_BYTES);
+    assert_int_equal(store_node_get(HUB->store, &a, "nobody", &one), ERR_NOT_FOUND);
+    office_sql(HUB, "UPDATE tonle_node SET curve_key = 'ABC' WHERE name = 'district'");
+    assert_int_equal(store_node_get(HUB->store, &a, "district", &one), ERR_CORRUPT);
+    office_sql(HUB, "UPDATE tonle_node SET curve_key = '', state = 'gone' WHERE name = 'district'");
+    assert_int_equal(store_node_list(HUB->store, &a, &list, &n), ERR_CORRUPT);
+    arena_fini(&a);
+}
+
+/* The newest charter is the one with the highest number, not the greatest text; it travels. */
+static void the_newest_charter_counts(void **state)
+{
+    struct arena a = {0};
+    struct charter_record c, first;
+    assert_int_equal(store_charter_get(HUB->store, &a, &first), ERR_OK);
+    assert_int_equal(first.version, 1);
+    for (uint64_t v = 9; v <= 10; v++) {
+        c = (struct charter_record){.version = v, .schema_version = v, .yaml = "federation: kh\n",
+                                    .compiled = first.compiled, .published_ms = 5};
+        assert_int_equal(store_begin(HUB->store), ERR_OK);
+        assert_int_equal(store_charter_put(HUB->store, &c), ERR_OK);
+        assert_int_equal(store_commit(HUB->store), ERR_OK);
+    }
+    federation_sync(*state);
+    assert_int_equal(store_charter_get(A->store, &a, &c), ERR_OK);
+    assert_int_equal(c.version, 10);
+    assert_int_equal(c.schema_version, 10);
+    assert_string_equal(c.yaml, "federation: kh\n");
+    assert_string_equal(c.compiled, first.compiled);
+    office_sql(A, "DELETE FROM tonle_charter");
+    assert_int_equal(store_charter_get(A->store, &a, &c), ERR_NOT_FOUND);
+    arena_fini(&a);
+}
+
+/* Freshness tells the time of the last changeset of each active office that is here. */
+static void freshness_follows_the_changesets(void **state)
+{
+    struct arena a = {0};
+    struct freshness *list;
+    size_t n;
+    office_sql(A, "INSERT INTO note VALUES('n', 'x')");
+    federation_sync(*state);
+    assert_int_equal(store_freshness(HUB->store, &a, &list, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(list[1].node, "office1");
+    assert_int_equal(list[1].site, A->site);
+    assert_int_equal(list[1].seq, store_state(A->store)->seq);
+    assert_true(list[1].as_of_ms >= 1700000000000ULL && list[1].as_of_ms <= A->now_ms);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_nodes_row_travels), T(only_what_changed_travels), T(only_the_hub_writes),
+        T(nodes_are_listed_and_checked), T(the_newest_charter_counts), T(freshness_follows_the_changesets),
+    };
+    return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+}
