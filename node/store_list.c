@@ -42,8 +42,8 @@ static enum err full_id(struct store *s, struct arena *a, const char *what, cons
     if (!row)
         return store_fail(s, ERR_NOT_FOUND, "no %s has an id that begins with %s", what, low);
     *id = store_column_text(a, q, 0);
-    e = strcmp(*id, low) == 0 ? ERR_OK : store_step(s, q, &row);
-    bool more = e == ERR_OK && row && strcmp(*id, low) != 0;
+    e = store_step(s, q, &row);
+    bool more = e == ERR_OK && row && strcmp(*id, low) != 0; /* a whole id is never ambiguous */
     sqlite3_reset(q);
     return more ? store_fail(s, ERR_USAGE, "more than one %s has an id that begins with %s: give more digits",
                              what, low)
