@@ -289,7 +289,7 @@ static enum err adopt_table(struct adopt *d)
     enum err e = read_columns(d, &keep);
     int64_t rowid = INT64_MIN;
     while (e == ERR_OK) {
-        struct value *values;
+        struct value *values = NULL;
         arena_reset(&row);
         e = next_row(d, rowid, &rowid, &values);
         if (e == ERR_OK)
