@@ -1,14 +1,16 @@
 /* One turn of the loop:
  *
- *   prepare   is anything ready, or due? then do not sleep (idle); else arm the timer for what is next
- *   poll      the kernel wakes us: ZMQ_FD, control socket, directory watch, signal, timer
- *   check     serve every source, each with a bound: keys asking to enter, news of the parent's line,
- *             messages from the parent and the children, queues, unreachable routes, requests, a local
- *             change, the deadline, the stop
+ * - prepare: is anything ready, or due? Then do not sleep (idle); else arm the timer.
  *
- * ZMQ_FD is edge-triggered: it says "ask me" once, and sending or receiving on the socket swallows the
- * edge. So the poll callbacks do nothing but wake us, and both prepare and check ask ZMQ_EVENTS itself.
- * node_step is called from check alone (and once before the loop runs), hence never inside itself. */
+ * - poll: the kernel wakes us by ZMQ_FD, control socket, directory watch, signal or timer.
+ *
+ * - check: serve every source, each with a bound: keys asking to enter, news of the parent's line,
+ *   messages, queues, unreachable routes, requests, a local change, the deadline, the stop.
+ *
+ * ZMQ_FD is edge-triggered: it says "ask me" once, and sending or receiving on the socket swallows
+ * the edge. So the poll callbacks do nothing but wake us, and both prepare and check ask ZMQ_EVENTS
+ * itself. node_step is called from check alone (and once before the loop runs), hence never inside
+ * itself. */
 #include "node/loop_int.h"
 
 #include "conflict/mem.h"
@@ -19,13 +21,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TURN_MESSAGES 64       /* taken from one socket before the others have their turn */
-#define TURN_MS 100            /* and no new one after this long */
-#define CHANGE_GAP_MS 5        /* between two looks at the database: our own commits wake us too */
-#define RETRY_MS 10            /* while a queue waits: the edge of "writable" may be swallowed by a send */
-#define TICK_MS 1000           /* the safety net: look at the database, flush, bind, whatever was missed */
+#define TURN_MESSAGES 64 /* taken from one socket before the others have their turn */
+#define TURN_MS 100      /* and no new one after this long */
+/* In WAL mode a commit is seen by others a moment after its frames were written (the application
+ * syncs in between, and the index is shared memory, which no watch reports): look again, each time
+ * twice as late. */
+#define AGAIN_FIRST_MS 2
+#define AGAIN_LAST_MS 128
+#define CHANGE_GAP_MS 5 /* between two looks at the database: our own commits wake us too */
+#define RETRY_MS 10     /* while a queue waits: the edge of "writable" may be swallowed by a send */
+#define TICK_MS 1000    /* the safety net: look at the database, flush, bind, whatever was missed */
 #define OVERFLOW_REDIAL_MS 1000
-#define STOP_LINGER_MS 200     /* for the goodbye */
+#define STOP_LINGER_MS 200 /* for the goodbye */
 
 struct loop {
     const struct loop_options *o;
@@ -47,9 +54,12 @@ struct loop {
     enum link_news parent_trouble; /* the worst that is logged already */
     struct actions actions;
     uint64_t deadline_ms;
-    bool changed;                  /* EVENT_LOCAL_CHANGE is due */
-    uint64_t change_ms;            /* when the last one was given */
-    struct route *gone;            /* EVENT_UNREACHABLE is due */
+    bool touched;       /* the watch saw a file written */
+    bool changed;       /* EVENT_LOCAL_CHANGE is due */
+    uint64_t change_ms; /* when the last one was given */
+    uint64_t gap_ms;    /* the next is not before so long after it */
+    uint64_t again_ms;  /* after this gap it is worth another look; 0: no more */
+    struct route *gone; /* EVENT_UNREACHABLE is due */
     size_t n_gone, cap_gone;
     struct log_limit refused, dropped;
     bool stop_asked, ending, ready;
@@ -241,7 +251,7 @@ static void serve_monitor(struct loop *l)
             parent_set_up(&l->parent, false);
             step(l, (struct event){.kind = EVENT_LOST});
         } else if ((news == NEWS_FAILED || news == NEWS_REFUSED) && news > l->parent_trouble) {
-            /* Once: libzmq dials again and again. A refusal says more than the hanging up after it. */
+            /* Once: libzmq dials again and again. A refusal says more than the hanging up. */
             l->parent_trouble = news;
             loop_log_pair(0, "parent_refused", "reason", why);
         }
@@ -251,10 +261,14 @@ static void serve_monitor(struct loop *l)
 static void give(struct loop *l, struct incoming *in)
 {
     if (in->dropped)
-        loop_log_limited(&l->dropped, "message_dropped", in->dropped, in->user_id ? in->user_id : "?");
+        loop_log_limited(&l->dropped, "message_dropped", in->dropped,
+                         in->user_id ? in->user_id : "?");
     else
-        step(l, (struct event){.kind = EVENT_RECEIVE, .route = in->route, .user_id = in->user_id,
-                               .bytes = zmq_msg_data(&in->frame), .len = zmq_msg_size(&in->frame)});
+        step(l, (struct event){.kind = EVENT_RECEIVE,
+                               .route = in->route,
+                               .user_id = in->user_id,
+                               .bytes = zmq_msg_data(&in->frame),
+                               .len = zmq_msg_size(&in->frame)});
     incoming_release(in);
 }
 
@@ -262,7 +276,8 @@ static void serve_parent(struct loop *l)
 {
     struct incoming in;
     uint64_t until = loop_mono_ms() + TURN_MS;
-    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && parent_receive(&l->parent, &in); i++)
+    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && parent_receive(&l->parent, &in);
+         i++)
         give(l, &in);
     parent_flush(&l->parent);
     if (l->parent_lost) {
@@ -275,7 +290,8 @@ static void serve_peers(struct loop *l)
 {
     struct incoming in;
     uint64_t until = loop_mono_ms() + TURN_MS;
-    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && peers_receive(&l->peers, &in); i++)
+    for (int i = 0; i < TURN_MESSAGES && loop_mono_ms() < until && peers_receive(&l->peers, &in);
+         i++)
         give(l, &in);
     for (struct route gone; !peers_flush(&l->peers, &gone);)
         note_gone(l, &gone);
@@ -304,8 +320,16 @@ static void serve_requests(struct loop *l)
 static void serve_clock(struct loop *l)
 {
     uint64_t now = loop_mono_ms();
-    if (l->changed && now >= l->change_ms + CHANGE_GAP_MS) {
-        l->changed = false;
+    if (l->touched) {
+        l->touched = false;
+        l->changed = true;
+        l->gap_ms = CHANGE_GAP_MS;
+        l->again_ms = AGAIN_FIRST_MS;
+    }
+    if (l->changed && now >= l->change_ms + l->gap_ms) {
+        l->changed = l->again_ms != 0;
+        l->gap_ms = l->again_ms;
+        l->again_ms = l->again_ms * 2 > AGAIN_LAST_MS ? 0 : l->again_ms * 2;
         l->change_ms = now;
         step(l, (struct event){.kind = EVENT_LOCAL_CHANGE});
     }
@@ -353,9 +377,10 @@ static void on_timer(uv_timer_t *h)
 
 static bool work_waits(struct loop *l)
 {
-    return l->stop_asked || l->ending || l->parent_lost || l->n_gone > 0 || link_readable(l->zap.socket) ||
-           link_readable(l->parent.monitor) || link_readable(l->parent.socket) ||
-           link_readable(l->peers.socket) || control_waiting(&l->control);
+    return l->stop_asked || l->ending || l->parent_lost || l->n_gone > 0 ||
+           link_readable(l->zap.socket) || link_readable(l->parent.monitor) ||
+           link_readable(l->parent.socket) || link_readable(l->peers.socket) ||
+           control_waiting(&l->control);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b) /* 0: never */
@@ -367,8 +392,10 @@ static void on_prepare(uv_prepare_t *h)
 {
     struct loop *l = h->data;
     uint64_t now = loop_mono_ms(), next = l->deadline_ms;
+    if (l->touched)
+        next = now;
     if (l->changed)
-        next = sooner(next, l->change_ms + CHANGE_GAP_MS);
+        next = sooner(next, l->change_ms + l->gap_ms);
     if (l->peers.n > 0 || l->parent.box.n > 0)
         next = sooner(next, now + RETRY_MS);
     uv_update_time(&l->uv);
@@ -435,8 +462,10 @@ static bool open_links(struct loop *l, char msg[256])
         snprintf(msg, 256, "cannot start ZeroMQ: %s", zmq_strerror(errno));
         return false;
     }
-    l->parent = (struct parent_link){.ctx = l->ctx, .endpoint = l->o->parent_endpoint,
-                                     .server_key = l->o->parent_curve_key, .own = own};
+    l->parent = (struct parent_link){.ctx = l->ctx,
+                                     .endpoint = l->o->parent_endpoint,
+                                     .server_key = l->o->parent_curve_key,
+                                     .own = own};
     if (!l->o->listen[0])
         return true;
     l->zap = (struct zap){.authorise = authorise, .refused = on_refused, .user = l};
@@ -468,7 +497,7 @@ static void start_handles(struct loop *l)
     uv_timer_start(&l->tick, on_tick, tick_ms, tick_ms);
     uv_signal_start(&l->sigterm, on_signal, SIGTERM);
     uv_signal_start(&l->sigint, on_signal, SIGINT);
-    watch_start(&l->watch, &l->uv, l->o->db_path, &l->changed);
+    watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched);
 }
 
 static void on_walk(uv_handle_t *h, void *unused)
@@ -478,8 +507,8 @@ static void on_walk(uv_handle_t *h, void *unused)
         uv_close(h, NULL);
 }
 
-/* Closing uv_signal handles puts the default actions back; a second SIGTERM at that moment would end the
- * process before the caller has cleaned up. */
+/* Closing uv_signal handles puts the default actions back; a second SIGTERM at that moment would
+ * end the process before the caller has cleaned up. */
 static void close_uv(struct loop *l)
 {
     sigset_t both, before;
@@ -519,7 +548,7 @@ int loop_run(const struct loop_options *o)
     char msg[256] = "cannot start the event loop";
     struct loop *l = mem_alloc(sizeof(*l));
     l->o = o;
-    signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write, no reason to die */
+    signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write */
     if (uv_loop_init(&l->uv)) {
         loop_log_pair(0, "fatal", "reason", msg);
         mem_free(l);

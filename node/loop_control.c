@@ -1,8 +1,8 @@
 /* The control socket's server: DIR/control.sock, lines of JSON in, lines of JSON out.
  *
  * client: reading -> (a whole line) handed out as one request -> (reply) reading ...
- * Further lines wait until the reply is given, so a client can neither flood the node nor mix answers. A
- * client that sends more than CONTROL_LINE_BYTES without being answered is hung up on.
+ * Further lines wait until the reply is given, so a client can neither flood the node nor mix
+ * answers. A client that sends more than CONTROL_LINE_BYTES without being answered is hung up on.
  *
  * A socket's path must fit 108 bytes and a state directory may be deeper, so the path goes through
  * /proc/self/fd/N of the open directory. */
@@ -39,7 +39,8 @@ struct control_write { /* a reply on its way */
 void control_address(struct sockaddr_un *address, int dir_fd)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir_fd, CONTROL_NAME);
+    snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir_fd,
+             CONTROL_NAME);
 }
 
 static void on_client_closed(uv_handle_t *h)
@@ -118,7 +119,8 @@ static void on_connection(uv_stream_t *listener, int status)
         hang_up(cl);
 }
 
-/* The socket, bound and only for its owner from its first moment: bind takes the mode of the socket. */
+/* The socket, bound and only for its owner from its first moment: bind takes the mode of the
+ * socket. */
 static int bind_socket(int dir_fd)
 {
     struct sockaddr_un address;

@@ -1,5 +1,5 @@
-/* loop_int.h - what the loop*.c files share: sockets with the options every one needs, the ZAP handler,
- * the control socket's server, notifications, the trace ring.
+/* loop_int.h - what the loop*.c files share: sockets with the options every one needs, the ZAP
+ * handler, the control socket's server, notifications, the trace ring.
  *
  * Invariant: nothing here calls the node but through the functions handed in; nothing here blocks.
  */
@@ -14,12 +14,14 @@
 
 /* ---- loop_log.c */
 #define LOG_LIMIT_MS 10000
-struct log_limit { /* for a record that strangers can provoke: one in LOG_LIMIT_MS, with the count */
+/* For a record that strangers can provoke: one in LOG_LIMIT_MS, with the count. */
+struct log_limit {
     uint64_t count;
     uint64_t last_ms;
 };
 uint64_t loop_mono_ms(void);
-void loop_log_pair(int level, const char *event, const char *key, const char *value); /* key: may be NULL */
+/* key: may be NULL. */
+void loop_log_pair(int level, const char *event, const char *key, const char *value);
 void loop_log_limited(struct log_limit *t, const char *event, const char *reason, const char *who);
 
 /* ---- loop_watch.c: sets *changed whenever a file of the database may have been written */
@@ -33,16 +35,18 @@ void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *chan
 /* ---- loop_zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define LINK_QUEUE_BYTES ((size_t)32 << 20) /* per peer: one message of any size, and a credit's worth */
+#define LINK_QUEUE_BYTES ((size_t)32 << 20) /* per peer: any one message, and a credit's worth */
 #define LINK_QUEUE_MESSAGES 4096
-#define LINK_QUEUES_BYTES ((size_t)256 << 20) /* all children's together: memory is bounded at any number */
+#define LINK_QUEUES_BYTES ((size_t)256 << 20) /* all children's together, however many */
 
 struct link_keys {
     uint8_t key[CURVE_KEY_BYTES], secret[CURVE_KEY_BYTES];
 };
 void *link_context(void);
-/* ROUTER as CURVE server that refuses every key our handler does not accept, also without a handler. */
-enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, char msg[256]) MUST_CHECK;
+/* ROUTER as CURVE server that refuses every key our handler does not accept, also without a
+ * handler. */
+enum err link_server_socket(void *ctx, const struct link_keys *own, void **out,
+                            char msg[256]) MUST_CHECK;
 /* DEALER as CURVE client. */
 enum err link_client_socket(void *ctx, const struct link_keys *own,
                             const uint8_t server_key[CURVE_KEY_BYTES], void **out,
@@ -51,13 +55,14 @@ enum err link_client_socket(void *ctx, const struct link_keys *own,
 enum err link_connect(void *socket, const char *endpoint, char msg[256]) MUST_CHECK;
 /* A PAIR socket that gets the handshakes and disconnections of `socket`. */
 enum err link_monitor(void *ctx, void *socket, void **out, char msg[256]) MUST_CHECK;
-/* Ends the watching first and then closes both: libzmq's I/O thread waits for ever in an event that has no
- * reader. Each may be NULL. */
+/* Ends the watching first and then closes both: libzmq's I/O thread waits for ever in an event that
+ * has no reader. Each may be NULL. */
 void link_close(void *socket, void *monitor, int linger_ms);
 bool link_readable(void *socket); /* NULL: false. Asks ZMQ_EVENTS, so no edge of ZMQ_FD is lost */
 
 enum link_news { NEWS_NONE, NEWS_UP, NEWS_DOWN, NEWS_FAILED, NEWS_REFUSED };
-enum link_news link_news(void *monitor, const char **why); /* one, without waiting; why: FAILED, REFUSED */
+/* One, without waiting. *why, a constant text, is set with FAILED and REFUSED. */
+enum link_news link_news(void *monitor, const char **why);
 
 enum delivery { DELIVERY_SENT, DELIVERY_QUEUED, DELIVERY_UNREACHABLE };
 
@@ -76,20 +81,22 @@ struct peers { /* the ROUTER for children; {0} is closed */
     struct peer_queue *queue; /* only routes that have something waiting */
     size_t n, cap;
 };
-enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, char msg[256]) MUST_CHECK;
+enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own,
+                    char msg[256]) MUST_CHECK;
 void peers_close(struct peers *p, int linger_ms);
 /* ERR_BUSY: the address is taken or not there now; ERR_USAGE: it is not one. */
-enum err peers_bind(struct peers *p, const char *endpoint, char bound[256], char msg[256]) MUST_CHECK;
+enum err peers_bind(struct peers *p, const char *endpoint, char bound[256],
+                    char msg[256]) MUST_CHECK;
 enum delivery peers_send(struct peers *p, const struct route *to, const void *bytes, size_t len);
-/* Sends what waits and can go; false, with *gone, for a route that turned out to be unreachable: call
- * again until true. */
+/* Sends what waits and can go; false, with *gone, for a route that turned out to be unreachable:
+ * call again until true. */
 bool peers_flush(struct peers *p, struct route *gone);
 
 struct incoming { /* one message; release it before the next */
     zmq_msg_t frame;
     struct route route;
-    const char *user_id;  /* set by our ZAP handler; lives in frame */
-    const char *dropped;  /* not NULL: the message is unfit, and why; no other field counts */
+    const char *user_id; /* set by our ZAP handler; lives in frame */
+    const char *dropped; /* not NULL: the message is unfit, and why; no other field counts */
 };
 bool peers_receive(struct peers *p, struct incoming *in); /* false: nothing there */
 void incoming_release(struct incoming *in);
@@ -105,7 +112,7 @@ struct parent_link { /* the DEALER; {0} with no socket is closed */
 };
 enum err parent_dial(struct parent_link *p, char msg[256]) MUST_CHECK;
 void parent_hang_up(struct parent_link *p, int linger_ms);
-/* UNREACHABLE: the queue is full; the caller hangs up. While the line is down: SENT, and dropped. */
+/* UNREACHABLE: the queue is full; the caller hangs up. Line down: SENT, and dropped. */
 enum delivery parent_send(struct parent_link *p, const void *bytes, size_t len);
 void parent_flush(struct parent_link *p);
 void parent_set_up(struct parent_link *p, bool up); /* forgets the old line's queue */
@@ -127,7 +134,7 @@ void zap_close(struct zap *z);
 
 /* ---- loop_control.c: the server */
 struct control_client;
-struct control { /* {0} is closed */
+struct control {   /* {0} is closed */
     uv_loop_t *uv; /* borrowed */
     int dir_fd;
     bool open;
@@ -149,15 +156,15 @@ void control_reply(struct control *c, uint64_t request, const void *bytes, size_
 struct sockaddr_un;
 void control_address(struct sockaddr_un *address, int dir_fd);
 
-/* ---- loop_notify.c: systemd's protocol; each does nothing when the environment does not ask for it */
+/* ---- loop_notify.c: systemd's protocol; silent when the environment does not ask for it */
 void notify_send(const char *state);
 uint64_t notify_watchdog_us(void); /* 0: none wanted */
 
 /* ---- loop_trace.c: the last events and actions of this process */
 void trace_event(const struct event *ev);
 void trace_action(const struct action *a);
-void trace_dump(void);           /* to stderr; safe in a signal handler */
-void trace_install(void);        /* dumps at SIGABRT */
+void trace_dump(void);    /* to stderr; safe in a signal handler */
+void trace_install(void); /* dumps at SIGABRT */
 void trace_uninstall(void);
 
 #endif

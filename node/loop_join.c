@@ -12,8 +12,9 @@ struct join_line {
     char why[256]; /* the last handshake that failed */
 };
 
-enum err join_open(struct join_line **out, const char *endpoint, const uint8_t server_key[CURVE_KEY_BYTES],
-                   const uint8_t key[CURVE_KEY_BYTES], const uint8_t secret[CURVE_KEY_BYTES], char msg[256])
+enum err join_open(struct join_line **out, const char *endpoint,
+                   const uint8_t server_key[CURVE_KEY_BYTES], const uint8_t key[CURVE_KEY_BYTES],
+                   const uint8_t secret[CURVE_KEY_BYTES], char msg[256])
 {
     struct link_keys own;
     struct join_line *l = mem_alloc(sizeof(*l));
@@ -69,7 +70,8 @@ static enum err wait_for(struct join_line *l, short events, int64_t deadline, ch
     }
 }
 
-static enum err send_until(struct join_line *l, const void *p, size_t len, int64_t deadline, char msg[256])
+static enum err send_until(struct join_line *l, const void *p, size_t len, int64_t deadline,
+                           char msg[256])
 {
     for (;;) {
         enum err e = wait_for(l, ZMQ_POLLOUT, deadline, msg);
@@ -92,7 +94,8 @@ static enum err receive_until(struct join_line *l, int64_t deadline, struct buf 
     return e;
 }
 
-enum err join_send(struct join_line *l, const void *p, size_t len, uint32_t timeout_ms, char msg[256])
+enum err join_send(struct join_line *l, const void *p, size_t len, uint32_t timeout_ms,
+                   char msg[256])
 {
     return send_until(l, p, len, (int64_t)loop_mono_ms() + timeout_ms, msg);
 }

@@ -7,8 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* sd_notify(3): one datagram to the socket named by $NOTIFY_SOCKET; a leading @ stands for the NUL of the
- * abstract namespace. Best effort: a supervisor that does not listen must not stop the node. */
+/* sd_notify(3): one datagram to the socket named by $NOTIFY_SOCKET; a leading @ stands for the NUL
+ * of the abstract namespace. Best effort: a supervisor that does not listen must not stop the node.
+ */
 void notify_send(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");

@@ -83,8 +83,10 @@ static enum err read_line(int fd, int64_t deadline, struct buf *b, char msg[256]
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fail(ERR_BUSY, "the node hung up (it is stopping, or too many commands ask it at once); "
-                                  "try again", msg);
+            return fail(ERR_BUSY,
+                        "the node hung up (it is stopping, or too many commands ask it at once); "
+                        "try again",
+                        msg);
         const char *end = memchr(chunk, '\n', (size_t)n);
         buf_put(b, chunk, end ? (size_t)(end - chunk) : (size_t)n);
         if (end)
@@ -97,8 +99,8 @@ static enum err read_line(int fd, int64_t deadline, struct buf *b, char msg[256]
 enum err control_request(const char *dir, const char *line, uint32_t timeout_ms, struct buf *reply,
                          char msg[256])
 {
-    int64_t deadline = (int64_t)loop_mono_ms() +
-                       (timeout_ms > INT32_MAX ? INT32_MAX : (int64_t)timeout_ms);
+    int64_t deadline =
+        (int64_t)loop_mono_ms() + (timeout_ms > INT32_MAX ? INT32_MAX : (int64_t)timeout_ms);
     size_t len = strcspn(line, "\n");
     struct buf answer = {0};
     int fd;

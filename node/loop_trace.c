@@ -1,5 +1,6 @@
-/* The last 256 events and actions of this process, for the moment when it dies: dumped oldest first to
- * stderr on ACTION_FATAL and at SIGABRT (a failed assertion). No bytes of messages, only what they were. */
+/* The last 256 events and actions of this process, for the moment when it dies: dumped oldest first
+ * to stderr on ACTION_FATAL and at SIGABRT (a failed assertion). No bytes of messages, only what
+ * they were. */
 #include "node/loop_int.h"
 
 #include <signal.h>
@@ -10,8 +11,8 @@
 
 struct trace_record {
     uint64_t mono_ms;
-    uint64_t len;      /* of bytes or text */
-    uint64_t address;  /* first bytes of the route, or the request */
+    uint64_t len;     /* of bytes or text */
+    uint64_t address; /* first bytes of the route, or the request */
     bool action;
     uint8_t kind;
 };
@@ -21,15 +22,17 @@ static struct trace_record ring[TRACE_RECORDS];
 static volatile uint64_t written;
 static uint64_t now_ms;
 
-static const char *const event_name[] = {
-    "?", "start", "timer", "local_change", "receive", "unreachable", "dialled", "lost", "request", "stop"};
+static const char *const event_name[] = {"?",       "start",       "timer",   "local_change",
+                                         "receive", "unreachable", "dialled", "lost",
+                                         "request", "stop"};
 static const char *const action_name[] = {"?", "send", "redial", "reply", "ready", "log", "fatal"};
 
-static void add(bool action, unsigned kind, const struct route *route, uint64_t request, uint64_t len)
+static void add(bool action, unsigned kind, const struct route *route, uint64_t request,
+                uint64_t len)
 {
     struct trace_record *r = &ring[written % TRACE_RECORDS];
-    *r = (struct trace_record){.mono_ms = now_ms, .len = len, .address = request, .action = action,
-                               .kind = (uint8_t)kind};
+    *r = (struct trace_record){
+        .mono_ms = now_ms, .len = len, .address = request, .action = action, .kind = (uint8_t)kind};
     for (unsigned i = 0; i < route->len && i < 8; i++)
         r->address = r->address << 8 | route->id[i];
     written++;
@@ -75,7 +78,9 @@ void trace_dump(void)
         const struct trace_record *r = &ring[i % TRACE_RECORDS];
         size_t count = r->action ? sizeof(action_name) / sizeof(action_name[0])
                                  : sizeof(event_name) / sizeof(event_name[0]);
-        const char *name = r->kind >= count ? "?" : r->action ? action_name[r->kind] : event_name[r->kind];
+        const char *name = r->kind >= count ? "?"
+                           : r->action      ? action_name[r->kind]
+                                            : event_name[r->kind];
         char line[160];
         char *end = put_number(line, "trace n=", i);
         end = put_number(end, " mono_ms=", r->mono_ms);

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The directory is watched, not the files: a watch on the -wal file dies with it (lab: sqlite/fe.c). The
- * names of the -wal and -journal files begin with the database's. */
+/* The directory is watched, not the files: a watch on the -wal file dies with it (lab:
+ * sqlite/fe.c). The names of the -wal and -journal files begin with the database's. */
 static void on_watch(uv_fs_event_t *h, const char *name, int events, int status)
 {
     struct watch *w = h->data;
@@ -20,7 +20,8 @@ static void on_watch(uv_fs_event_t *h, const char *name, int events, int status)
 
 void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed)
 {
-    char *real = realpath(db_path, NULL); /* SQLite puts -wal beside the file that a link points to */
+    char *real =
+        realpath(db_path, NULL); /* SQLite puts -wal beside the file that a link points to */
     char *path = real ? real : mem_strdup(db_path), *copy = mem_strdup(path);
     w->changed = changed;
     snprintf(w->name, sizeof(w->name), "%s", basename(copy));
@@ -28,7 +29,8 @@ void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *chan
     w->handle.data = w;
     int rc = uv_fs_event_start(&w->handle, on_watch, dirname(path), 0);
     if (rc)
-        loop_log_pair(1, "watch_failed", "reason", uv_strerror(rc)); /* the tick looks all the same */
+        loop_log_pair(1, "watch_failed", "reason",
+                      uv_strerror(rc)); /* the tick looks all the same */
     mem_free(copy);
     mem_free(path);
 }

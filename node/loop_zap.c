@@ -1,8 +1,10 @@
-/* The ZAP handler (RFC 27): libzmq's I/O thread asks, for every CURVE handshake, whether the key may enter.
+/* The ZAP handler (RFC 27): libzmq's I/O thread asks, for every CURVE handshake, whether the key
+ * may enter.
  *
- * request:  [delimiter taken off by REP] "1.0" | request id | domain | address | routing id | mechanism |
- *           credentials: for CURVE the client's key, 32 bytes
- * reply:    "1.0" | request id | "200" or "400" | text | User-Id | metadata, empty
+ * - request: "1.0" | request id | domain | address | routing id | mechanism | the
+ *   client's key, 32 bytes; REP has taken the delimiter off
+ *
+ * - reply: "1.0" | request id | "200" or "400" | text | User-Id | metadata (empty)
  *
  * Whatever is not exactly that, with our domain and CURVE, is refused. */
 #include "node/loop_int.h"
@@ -11,8 +13,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FRAME_VERSION, FRAME_REQUEST, FRAME_DOMAIN, FRAME_ADDRESS, FRAME_ROUTING_ID, FRAME_MECHANISM,
-       FRAME_KEY, FRAME_COUNT };
+enum {
+    FRAME_VERSION,
+    FRAME_REQUEST,
+    FRAME_DOMAIN,
+    FRAME_ADDRESS,
+    FRAME_ROUTING_ID,
+    FRAME_MECHANISM,
+    FRAME_KEY,
+    FRAME_COUNT
+};
 #define FRAME_BYTES 256
 
 struct frame {
@@ -64,7 +74,8 @@ static int read_request(void *socket, struct frame f[FRAME_COUNT])
 static const char *refuse_reason(const struct zap *z, const struct frame f[FRAME_COUNT], int n,
                                  char user_id[256])
 {
-    if (n != FRAME_COUNT || !frame_is(&f[FRAME_VERSION], "1.0") || f[FRAME_REQUEST].len > FRAME_BYTES)
+    if (n != FRAME_COUNT || !frame_is(&f[FRAME_VERSION], "1.0") ||
+        f[FRAME_REQUEST].len > FRAME_BYTES)
         return "malformed request";
     if (!frame_is(&f[FRAME_DOMAIN], LINK_ZAP_DOMAIN))
         return "another domain";
@@ -92,8 +103,8 @@ bool zap_serve(struct zap *z)
         user_id[0] = 0;
     if (reason && z->refused)
         z->refused(z->user, address, reason);
-    size_t id_len = n > FRAME_REQUEST && f[FRAME_REQUEST].len <= FRAME_BYTES
-                        ? (size_t)f[FRAME_REQUEST].len : 0;
+    size_t id_len =
+        n > FRAME_REQUEST && f[FRAME_REQUEST].len <= FRAME_BYTES ? (size_t)f[FRAME_REQUEST].len : 0;
     const char *status = reason ? "400" : "200", *text = reason ? reason : "OK";
     zmq_send(z->socket, "1.0", 3, ZMQ_SNDMORE | ZMQ_DONTWAIT);
     zmq_send(z->socket, f[FRAME_REQUEST].p, id_len, ZMQ_SNDMORE | ZMQ_DONTWAIT);

@@ -8,7 +8,8 @@
 #include <string.h>
 
 #ifndef ZMQ_ZAP_ENFORCE_DOMAIN
-#define ZMQ_ZAP_ENFORCE_DOMAIN 93 /* Debian's header hides it behind ZMQ_BUILD_DRAFT_API; its library has it */
+/* Debian's header hides it behind ZMQ_BUILD_DRAFT_API; its library has it. */
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
 
 static enum err zmq_failed(enum err e, const char *what, char msg[256])
@@ -21,11 +22,12 @@ void *link_context(void)
 {
     void *ctx = zmq_ctx_new();
     if (ctx)
-        zmq_ctx_set(ctx, ZMQ_BLOCKY, 0); /* sockets are born with LINGER 0: no way to hang at the end */
+        zmq_ctx_set(ctx, ZMQ_BLOCKY, 0); /* sockets are born with LINGER 0: no hanging at the end */
     return ctx;
 }
 
-#define CURVE_FRAME_BYTES 64 /* libzmq limits the encrypted frame: name, nonce and tag are 33 bytes more */
+/* libzmq limits the encrypted frame: its name, nonce and tag are 33 bytes more. */
+#define CURVE_FRAME_BYTES 64
 
 struct number_option {
     int name;
@@ -33,39 +35,42 @@ struct number_option {
 };
 
 static const struct number_option common[] = {
-    /* What was not sent when a socket closes belongs to a session that is over: hello says what is missing. */
+    /* What was not sent when a socket closes belongs to a session that is over: hello says what
+     * is missing. */
     {ZMQ_LINGER, 0},
-    /* No pipe before the handshake is done: no message waits in a queue for a connection that may never
-     * come, and none survives into the next connection. */
+    /* No pipe before the handshake is done: no message waits in a queue for a connection that may
+     * never come, and none survives into the next connection. */
     {ZMQ_IMMEDIATE, 1},
-    /* libzmq drops the connection of a peer that announces a bigger frame, before taking the memory. */
+    /* libzmq drops the connection of a peer that announces a bigger frame, before taking
+     * the memory. */
     {ZMQ_MAXMSGSIZE, 0}, /* 64 bits wide: set below */
     /* A stranger who connects and says nothing holds a file descriptor no longer than this. */
     {ZMQ_HANDSHAKE_IVL, 15000},
-    /* A mobile line dies without a FIN: a PING every 5 s, dead after 20 s without an answer. Longer than
-     * any step, since a peer that is busy does not read. */
+    /* A mobile line dies without a FIN: a PING every 5 s, dead after 20 s without an answer. Longer
+     * than any step, since a peer that is busy does not read. */
     {ZMQ_HEARTBEAT_IVL, 5000},
     {ZMQ_HEARTBEAT_TIMEOUT, 20000},
     /* The other side ends the connection too, even if it does not ping by itself. */
     {ZMQ_HEARTBEAT_TTL, 30000},
-    /* Dialling again after 0.2 s, then ever slower up to 5 s; libzmq adds jitter, so that 235 offices do
-     * not knock at once when the hub returns. */
+    /* Dialling again after 0.2 s, then ever slower up to 5 s; libzmq adds jitter, so that 235
+     * offices do not knock at once when the hub returns. */
     {ZMQ_RECONNECT_IVL, 200},
     {ZMQ_RECONNECT_IVL_MAX, 5000},
     /* A SYN into a black hole is given up after this, instead of after the kernel's two minutes. */
     {ZMQ_CONNECT_TIMEOUT, 10000},
-    /* A send never waits, also where DONTWAIT should be forgotten: one slow peer must not stop the node. */
+    /* A send never waits, also where DONTWAIT should be forgotten: one slow peer must not stop
+     * the node. */
     {ZMQ_SNDTIMEO, 0},
-    /* Credit bounds the bytes of an honest peer; these bound the count for any other. Past RCVHWM libzmq
-     * stops reading and TCP slows the sender down. */
+    /* Credit bounds the bytes of an honest peer; these bound the count for any other. Past RCVHWM
+     * libzmq stops reading and TCP slows the sender down. */
     {ZMQ_SNDHWM, 1000},
     {ZMQ_RCVHWM, 1000},
 };
 
 static enum err set_common(void *socket, const struct link_keys *own, char msg[256])
 {
-    /* ZMQ_ROUTING_ID is left unset: the ROUTER picks a fresh address per connection, so a second copy of
-     * an office cannot take the first one's place, and nobody can name himself. */
+    /* ZMQ_ROUTING_ID is left unset: the ROUTER picks a fresh address per connection, so a second
+     * copy of an office cannot take the first one's place, and nobody can name himself. */
     for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
         int64_t most = LIMIT_MESSAGE_BYTES + CURVE_FRAME_BYTES;
         int rc = common[i].name == ZMQ_MAXMSGSIZE
@@ -90,8 +95,8 @@ enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, 
         goto out;
     e = ERR_IO;
     if (zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof(one)) ||
-        /* Without a domain CURVE accepts any key; with one but without enforcing it, it still does while
-         * no handler is there (lab: zap_failopen.c). Both together refuse. */
+        /* Without a domain CURVE accepts any key; with one but without enforcing it, it still does
+         * while no handler is there (lab: zap_failopen.c). Both together refuse. */
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, LINK_ZAP_DOMAIN, strlen(LINK_ZAP_DOMAIN)) ||
         zmq_setsockopt(s, ZMQ_ZAP_ENFORCE_DOMAIN, &one, sizeof(one)) ||
         /* A message to a peer that is gone is an error here, not a silence. */
@@ -124,7 +129,8 @@ enum err link_client_socket(void *ctx, const struct link_keys *own,
     return ERR_OK;
 }
 
-/* Only where the endpoint says so: with it on, libzmq asks for AAAA records first and tries one address. */
+/* Only where the endpoint says so: with it on, libzmq asks for AAAA records first and tries one
+ * address. */
 static void allow_ipv6(void *socket, const char *endpoint)
 {
     int on = strchr(endpoint, '[') != NULL;
@@ -136,8 +142,8 @@ enum err link_connect(void *socket, const char *endpoint, char msg[256])
     allow_ipv6(socket, endpoint);
     if (zmq_connect(socket, endpoint) == 0)
         return ERR_OK;
-    snprintf(msg, 256, "%.150s is not an endpoint to dial (%s); it looks like tcp://HOST:PORT", endpoint,
-             zmq_strerror(errno));
+    snprintf(msg, 256, "%.150s is not an endpoint to dial (%s); it looks like tcp://HOST:PORT",
+             endpoint, zmq_strerror(errno));
     return ERR_USAGE;
 }
 
@@ -193,15 +199,15 @@ enum link_news link_news(void *monitor, const char **why)
     case ZMQ_EVENT_DISCONNECTED:
         return NEWS_DOWN;
     case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-        *why = "the other side does not accept our transport key: not enrolled, retired, or an invitation "
-               "that has expired";
+        *why = "the other side does not accept our transport key: not enrolled, retired, or an "
+               "invitation that has expired";
         return NEWS_REFUSED;
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         *why = "no Tonle node answers there, or its transport key is not the one we know";
         return NEWS_FAILED;
     default:
-        *why = "the other side hung up during the handshake: its transport key is not the one we know, or "
-               "it is no Tonle node";
+        *why = "the other side hung up during the handshake: its transport key is not the one we "
+               "know, or it is no Tonle node";
         return NEWS_FAILED;
     }
 }
@@ -263,7 +269,8 @@ enum err peers_bind(struct peers *p, const char *endpoint, char bound[256], char
 {
     allow_ipv6(p->socket, endpoint);
     if (zmq_bind(p->socket, endpoint)) {
-        bool now = errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == ENODEV || errno == EACCES;
+        bool now =
+            errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == ENODEV || errno == EACCES;
         snprintf(msg, 256, "cannot listen on %.150s: %s", endpoint, zmq_strerror(errno));
         return now ? ERR_BUSY : ERR_USAGE;
     }
@@ -273,7 +280,8 @@ enum err peers_bind(struct peers *p, const char *endpoint, char bound[256], char
     return ERR_OK;
 }
 
-static enum delivery router_send(void *socket, const struct route *to, const void *bytes, size_t len)
+static enum delivery router_send(void *socket, const struct route *to, const void *bytes,
+                                 size_t len)
 {
     if (zmq_send(socket, to->id, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
         return errno == EAGAIN || errno == EINTR ? DELIVERY_QUEUED : DELIVERY_UNREACHABLE;

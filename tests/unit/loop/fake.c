@@ -1,10 +1,11 @@
 #define _GNU_SOURCE /* pipe2, nftw */
 #include "tests/unit/loop/fake_node.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <errno.h>
@@ -68,10 +69,13 @@ static void live(const struct fake *f, int reports)
 {
     char log[4200];
     struct node n = {.fake = f, .reports = reports};
-    struct loop_options o = {.node = &n, .dir = f->dir, .db_path = f->db_path,
+    struct loop_options o = {.node = &n,
+                             .dir = f->dir,
+                             .db_path = f->db_path,
                              .listen = f->listen ? f->listen : "",
                              .parent_endpoint = f->parent_endpoint ? f->parent_endpoint : "",
-                             .listening = on_listening, .user = &n};
+                             .listening = on_listening,
+                             .user = &n};
     memcpy(o.parent_curve_key, f->parent_key, CURVE_KEY_BYTES);
     memcpy(o.curve_key, f->keys.key, CURVE_KEY_BYTES);
     memcpy(o.curve_secret, f->keys.secret, CURVE_KEY_BYTES);
@@ -137,7 +141,8 @@ bool fake_report(struct running *r, const char *prefix, char line[4096], int wai
         int64_t left = until - now_ms();
         if (left <= 0 || poll(&p, 1, (int)left) <= 0)
             return false;
-        ssize_t n = read(r->reports, r->pending + r->pending_len, sizeof(r->pending) - r->pending_len);
+        ssize_t n =
+            read(r->reports, r->pending + r->pending_len, sizeof(r->pending) - r->pending_len);
         if (n <= 0)
             return false;
         r->pending_len += (size_t)n;
@@ -166,7 +171,8 @@ void fake_do(struct running *r, const char *fmt, ...)
     enum err e = control_request(r->dir, line, WAIT_MS, &reply, msg);
     if (e)
         fail_msg("request \"%s\": %s: %s", line, err_name(e), msg);
-    assert_string_equal(strncmp(buf_str(&reply), "done", 4) == 0 ? "done" : buf_str(&reply), "done");
+    assert_string_equal(strncmp(buf_str(&reply), "done", 4) == 0 ? "done" : buf_str(&reply),
+                        "done");
     buf_fini(&reply);
 }
 

@@ -1,12 +1,14 @@
-/* fake.h - a node with no store, linked in place of node.c: it reports every event as one line on a pipe and
- * does what requests on its control socket say, so that a test can drive the production loop in a process
- * of its own.
+/* fake.h - a node with no store, linked in place of node.c: it reports every event as one line on a
+ * pipe and does what requests on its control socket say, so that a test can drive the production
+ * loop in a process of its own.
  *
- * Reports: "listening ENDPOINT", then for each event its name and facts: "receive user=U route=HEX len=N
- * text=T", "unreachable route=HEX", "timer late_ms=N"... Requests are words:
- *   ping | hold | send ROUTE TEXT | flood ROUTE COUNT BYTES | redial MS | ready | log TEXT | fatal TEXT |
- *   abort | timers COUNT MS | spin on | touch FILE     (ROUTE: hex, or - for the parent)
- * Spinning, the deadline is always in the past; after 1,000 timers that are not reported comes "spun".
+ * Reports: "listening ENDPOINT", then for each event its name and facts: "receive user=U route=HEX
+ * len=N text=T", "unreachable route=HEX", "timer late_ms=N"...
+ *
+ * Requests are words: ping | hold | send ROUTE TEXT | flood ROUTE COUNT BYTES | redial MS | ready |
+ * log TEXT | fatal TEXT | abort | timers COUNT MS | spin on | touch FILE. ROUTE is hex, or - for
+ * the parent. Spinning, the deadline is always in the past; after 1,000 timers that are not
+ * reported comes "spun".
  */
 #ifndef TESTS_UNIT_LOOP_FAKE_H
 #define TESTS_UNIT_LOOP_FAKE_H
@@ -43,9 +45,10 @@ struct running {
 /* A new empty directory of its own in dir. */
 void fake_dir(char dir[4096]);
 void fake_dir_remove(const char *dir);
-/* Starts a process and waits until it has been started, and listens when it should. stderr: DIR.log */
+/* Starts a process and waits until it has been started, and listens when it should. Its stderr:
+ * DIR.log */
 void fake_run(struct running *r, const struct fake *f);
-/* The next report that begins with `prefix`, others are passed over. Fails the test after WAIT_MS. */
+/* The next report that begins with `prefix`, others are passed over. Fails after WAIT_MS. */
 void fake_expect(struct running *r, const char *prefix, char line[4096]);
 /* The same with a time limit; false when none came. */
 bool fake_report(struct running *r, const char *prefix, char line[4096], int wait_ms);

@@ -24,7 +24,8 @@ void fake_tell(struct node *n, const char *fmt, ...)
         exit(99);
 }
 
-bool node_authorise(struct node *n, const uint8_t key[CURVE_KEY_BYTES], uint64_t wall_ms, char user_id[256])
+bool node_authorise(struct node *n, const uint8_t key[CURVE_KEY_BYTES], uint64_t wall_ms,
+                    char user_id[256])
 {
     (void)wall_ms;
     for (unsigned i = 0; i < n->fake->n_child; i++) {
@@ -58,7 +59,8 @@ static void unhex(const char *text, struct route *r)
         r->id[r->len++] = (uint8_t)byte;
 }
 
-static void send_many(struct node *n, struct actions *out, const char *route, unsigned count, size_t bytes)
+static void send_many(struct node *n, struct actions *out, const char *route, unsigned count,
+                      size_t bytes)
 {
     n->scratch.len = 0;
     for (unsigned i = 0; i < count; i++) {
@@ -113,7 +115,8 @@ static void request(struct node *n, const struct event *ev, struct actions *out)
     fake_tell(n, "request %.*s", (int)(ev->len > 60 ? 60 : ev->len), (const char *)ev->bytes);
     if (ev->len == 4 && memcmp(ev->bytes, "hold", 4) == 0)
         return;
-    snprintf(line, sizeof(line), "%.*s", (int)(ev->len > 299 ? 299 : ev->len), (const char *)ev->bytes);
+    snprintf(line, sizeof(line), "%.*s", (int)(ev->len > 299 ? 299 : ev->len),
+             (const char *)ev->bytes);
     struct action *a = add(out, ACTION_REPLY);
     a->request_id = ev->request_id;
     snprintf(n->reply, sizeof(n->reply), "done %zu", ev->len);
@@ -138,7 +141,9 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
         fake_tell(n, "REENTERED");
     n->inside = true;
     switch (ev->kind) {
-    case EVENT_START: fake_tell(n, "start"); break;
+    case EVENT_START:
+        fake_tell(n, "start");
+        break;
     case EVENT_TIMER:
         if (n->spin && ++n->spins == 1000)
             fake_tell(n, "spun");
@@ -153,13 +158,22 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
             touch_file(n->touch);
         break;
     case EVENT_RECEIVE:
-        fake_tell(n, "receive user=%s route=%s len=%zu text=%.*s", ev->user_id, hex(&ev->route, route),
-                  ev->len, (int)(ev->len > 60 ? 60 : ev->len), (const char *)ev->bytes);
+        fake_tell(n, "receive user=%s route=%s len=%zu text=%.*s", ev->user_id,
+                  hex(&ev->route, route), ev->len, (int)(ev->len > 60 ? 60 : ev->len),
+                  (const char *)ev->bytes);
         break;
-    case EVENT_UNREACHABLE: fake_tell(n, "unreachable route=%s", hex(&ev->route, route)); break;
-    case EVENT_DIALLED: fake_tell(n, "dialled"); break;
-    case EVENT_LOST: fake_tell(n, "lost"); break;
-    case EVENT_REQUEST: request(n, ev, out); break;
+    case EVENT_UNREACHABLE:
+        fake_tell(n, "unreachable route=%s", hex(&ev->route, route));
+        break;
+    case EVENT_DIALLED:
+        fake_tell(n, "dialled");
+        break;
+    case EVENT_LOST:
+        fake_tell(n, "lost");
+        break;
+    case EVENT_REQUEST:
+        request(n, ev, out);
+        break;
     case EVENT_STOP:
         fake_tell(n, "stop");
         send_many(n, out, "-", 1, 6);

@@ -2,10 +2,11 @@
 
 #include "conflict/mem.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <dirent.h>
@@ -63,7 +64,8 @@ static void write_file(const char *dir, const char *name)
     close(fd);
 }
 
-/* SIGTERM, or a hail of signals, gives the node its last step, ends with 0 and leaves only regular files. */
+/* SIGTERM, or a hail of signals, gives the node its last step, ends with 0 and leaves only regular
+ * files. */
 static void loop_stops_cleanly(void **state)
 {
     struct home *h = *state;
@@ -120,8 +122,8 @@ static void control_works_in_a_very_deep_directory(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* Nobody there, a socket left by a killed process, a request too long, an answer that does not come: each
- * has its error, and the reply is left alone. */
+/* Nobody there, a socket left by a killed process, a request too long, an answer that does not
+ * come: each has its error, and the reply is left alone. */
 static void control_request_tells_its_failures_apart(void **state)
 {
     struct home *h = *state;
@@ -178,8 +180,8 @@ static void read_lines(int fd, int count, char out[1024])
     out[len] = 0;
 }
 
-/* Several requests in one write, in pieces, and after the client's half of the connection has ended, are
- * answered each, in order. */
+/* Several requests in one write, in pieces, and after the client's half of the connection has
+ * ended, are answered each, in order. */
 static void control_answers_pipelined_requests_in_order(void **state)
 {
     struct home *h = *state;
@@ -237,7 +239,8 @@ static int notify_socket(const struct sockaddr_un *a, size_t path_len)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(bind(fd, (const struct sockaddr *)a,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_len)), 0);
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path_len)),
+                     0);
     return fd;
 }
 
@@ -270,8 +273,8 @@ static void notify_through(struct home *h, int fd, const char *name)
     close(fd);
 }
 
-/* The supervisor hears READY=1 when the node says so, WATCHDOG=1 as often as it asked, STOPPING=1 at the end,
- * on a socket with a path and on an abstract one. */
+/* The supervisor hears READY=1 when the node says so, WATCHDOG=1 as often as it asked, STOPPING=1
+ * at the end, on a socket with a path and on an abstract one. */
 static void notify_reaches_the_supervisor(void **state)
 {
     struct home *h = *state;
@@ -327,7 +330,8 @@ static void loop_dumps_the_trace_on_abort(void **state)
     buf_fini(&reply);
 }
 
-/* A deadline ahead gives one EVENT_TIMER, not before its time, and the next one as the step asks. */
+/* A deadline ahead gives one EVENT_TIMER, not before its time, and the next one as the step asks.
+ */
 static void loop_keeps_deadlines(void **state)
 {
     struct home *h = *state;
@@ -343,8 +347,8 @@ static void loop_keeps_deadlines(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* A node that always has more to do (deadline in the past) is stepped again at once, and starves neither
- * requests nor signals. */
+/* A node that always has more to do (deadline in the past) is stepped again at once, and starves
+ * neither requests nor signals. */
 static void loop_serves_others_while_a_deadline_is_always_due(void **state)
 {
     struct home *h = *state;
@@ -359,8 +363,8 @@ static void loop_serves_others_while_a_deadline_is_always_due(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* A write to the database or its -wal wakes the node long before the safety net's second; one to another
- * file of the directory does not. */
+/* A write to the database or its -wal wakes the node long before the safety net's second; one to
+ * another file of the directory does not. */
 static void loop_watches_the_database(void **state)
 {
     struct home *h = *state;
@@ -406,7 +410,8 @@ static void loop_does_not_spin_on_its_own_commits(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* An address that is taken does not keep the node from working; it listens as soon as the address is free. */
+/* An address that is taken does not keep the node from working; it listens as soon as the address
+ * is free. */
 static void loop_listens_when_the_address_is_free(void **state)
 {
     struct home *h = *state;
@@ -447,7 +452,8 @@ static void loop_refuses_a_wrong_endpoint(void **state)
     buf_fini(&log);
 }
 
-/* A record is one line whatever its text holds, and a value is quoted where a reader would stumble. */
+/* A record is one line whatever its text holds, and a value is quoted where a reader would stumble.
+ */
 static void log_writes_one_line_a_record(void **state)
 {
     struct home *h = *state;

@@ -3,10 +3,11 @@
 #include "node/loop_join.h"
 #include "protocol/limits.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <signal.h>
@@ -29,7 +30,8 @@ static int world_up(void **state)
     snprintf(w->db, sizeof(w->db), "%s/app.db", w->dir);
     curve_make(&w->child);
     curve_make(&w->stranger);
-    w->parent = (struct fake){.dir = w->dir, .db_path = w->db, .listen = "tcp://127.0.0.1:0", .n_child = 1};
+    w->parent =
+        (struct fake){.dir = w->dir, .db_path = w->db, .listen = "tcp://127.0.0.1:0", .n_child = 1};
     curve_make(&w->parent.keys);
     w->parent.child[0].user = "takeo";
     memcpy(w->parent.child[0].key, w->child.key, CURVE_KEY_BYTES);
@@ -74,8 +76,8 @@ static const char *route_in(char *line)
     return route;
 }
 
-/* A message of an accepted child reaches the parent's step under the name that the ZAP handler gave, and the
- * answer to its route reaches the child. */
+/* A message of an accepted child reaches the parent's step under the name that the ZAP handler
+ * gave, and the answer to its route reaches the child. */
 static void loop_carries_messages_both_ways(void **state)
 {
     struct world *w = *state;
@@ -92,8 +94,8 @@ static void loop_carries_messages_both_ways(void **state)
     buf_fini(&got);
 }
 
-/* A key that the node does not know is refused, the one who knocks is told so, and nothing that he sends
- * reaches the node. */
+/* A key that the node does not know is refused, the one who knocks is told so, and nothing that he
+ * sends reaches the node. */
 static void loop_refuses_an_unknown_key(void **state)
 {
     struct world *w = *state;
@@ -109,17 +111,20 @@ static void loop_refuses_an_unknown_key(void **state)
     join_close(l);
     struct buf log = {0};
     fake_log(&w->p, &log);
-    assert_non_null(strstr(buf_str(&log), "event=connection_refused reason=\"unknown key\" from=127.0.0.1"));
+    assert_non_null(
+        strstr(buf_str(&log), "event=connection_refused reason=\"unknown key\" from=127.0.0.1"));
     buf_fini(&log);
 }
 
-/* A server key that is not the parent's is found out by the handshake, and said within the time given. */
+/* A server key that is not the parent's is found out by the handshake, and said within the time
+ * given. */
 static void join_finds_a_wrong_server_key(void **state)
 {
     struct world *w = *state;
     char msg[256] = "";
     struct buf reply = {0};
-    struct join_request r = {.endpoint = w->p.endpoint, .message = {.p = (const uint8_t *)"x", .len = 1},
+    struct join_request r = {.endpoint = w->p.endpoint,
+                             .message = {.p = (const uint8_t *)"x", .len = 1},
                              .timeout_ms = 700};
     memcpy(r.server_key, w->stranger.key, CURVE_KEY_BYTES);
     memcpy(r.key, w->child.key, CURVE_KEY_BYTES);
@@ -131,7 +136,8 @@ static void join_finds_a_wrong_server_key(void **state)
     assert_int_equal(join_exchange(&r, &reply, msg), ERR_USAGE);
 }
 
-/* Whether a stranger's message gets through to a listening socket that has no ZAP handler at all. */
+/* Whether a stranger's message gets through to a listening socket that has no ZAP handler at all.
+ */
 static bool stranger_gets_in(void *ctx, void *server)
 {
     struct link_keys own, stranger;
@@ -161,8 +167,8 @@ static bool stranger_gets_in(void *ctx, void *server)
     return in;
 }
 
-/* Also when the ZAP handler is missing, an unknown key is refused; the control shows that the enforced
- * domain is what does it: with it switched off, Debian's libzmq lets the stranger in. */
+/* Also when the ZAP handler is missing, an unknown key is refused; the control shows that the
+ * enforced domain is what does it: with it switched off, Debian's libzmq lets the stranger in. */
 static void link_refuses_an_unknown_key_without_a_handler(void **state)
 {
     (void)state;
@@ -181,7 +187,8 @@ static void link_refuses_an_unknown_key_without_a_handler(void **state)
     zmq_ctx_term(ctx);
 }
 
-/* A send to a route that never was, and one to a child that has hung up, come back as EVENT_UNREACHABLE. */
+/* A send to a route that never was, and one to a child that has hung up, come back as
+ * EVENT_UNREACHABLE. */
 static void loop_reports_unreachable_routes(void **state)
 {
     struct world *w = *state;
@@ -194,7 +201,8 @@ static void loop_reports_unreachable_routes(void **state)
     snprintf(route, sizeof(route), "%s", route_in(line));
     join_close(l);
     snprintf(prefix, sizeof(prefix), "unreachable route=%s", route);
-    for (int i = 0; i < 100; i++) { /* until the parent's libzmq has seen the end of the connection */
+    for (int i = 0; i < 100;
+         i++) { /* until the parent's libzmq has seen the end of the connection */
         fake_do(&w->p, "send %s x", route);
         if (fake_report(&w->p, prefix, line, 50))
             return;
@@ -212,7 +220,8 @@ static void below_up(struct below *b, struct world *w, const struct link_keys *k
 {
     fake_dir(b->dir);
     snprintf(b->db, sizeof(b->db), "%s/app.db", b->dir);
-    b->child = (struct fake){.dir = b->dir, .db_path = b->db, .parent_endpoint = w->p.endpoint, .keys = *keys};
+    b->child = (struct fake){
+        .dir = b->dir, .db_path = b->db, .parent_endpoint = w->p.endpoint, .keys = *keys};
     memcpy(b->child.parent_key, w->parent.keys.key, CURVE_KEY_BYTES);
     fake_run(&b->c, &b->child);
 }
@@ -224,8 +233,8 @@ static void below_down(struct below *b)
     fake_dir_remove(b->dir);
 }
 
-/* Two loops speak: dialled once the handshake is done, both ways, again after ACTION_REDIAL over a new route,
- * and the goodbye of a clean stop arrives. */
+/* Two loops speak: dialled once the handshake is done, both ways, again after ACTION_REDIAL over a
+ * new route, and the goodbye of a clean stop arrives. */
 static void loop_dials_and_redials_its_parent(void **state)
 {
     struct world *w = *state;
@@ -252,8 +261,8 @@ static void loop_dials_and_redials_its_parent(void **state)
     free(b);
 }
 
-/* The parent's death is EVENT_LOST at the child, its return EVENT_DIALLED, with nobody doing anything; what
- * the child's node sent in between is not delivered into the new session. */
+/* The parent's death is EVENT_LOST at the child, its return EVENT_DIALLED, with nobody doing
+ * anything; what the child's node sent in between is not delivered into the new session. */
 static void loop_finds_its_parent_again(void **state)
 {
     struct world *w = *state;
@@ -276,7 +285,8 @@ static void loop_finds_its_parent_again(void **state)
     free(b);
 }
 
-/* A parent that does not accept our key is logged once with the reason, however often it is dialled. */
+/* A parent that does not accept our key is logged once with the reason, however often it is
+ * dialled. */
 static void loop_logs_a_refusal_once(void **state)
 {
     struct world *w = *state;
@@ -289,7 +299,8 @@ static void loop_logs_a_refusal_once(void **state)
         fake_expect(&b->c, "local_change", line);
     }
     fake_log(&b->c, &log);
-    char *one = strstr(buf_str(&log), "event=parent_refused reason=\"the other side does not accept");
+    char *one =
+        strstr(buf_str(&log), "event=parent_refused reason=\"the other side does not accept");
     assert_non_null(one);
     assert_null(strstr(one + strlen("event=parent_refused"), "parent_refused"));
     assert_false(fake_report(&b->c, "dialled", line, 0));
@@ -313,7 +324,8 @@ static void loop_drops_what_is_over_the_limit(void **state)
     fake_expect(&w->p, "receive", line);
     assert_non_null(strstr(line, "text=after"));
     bool again = false;
-    for (int i = 0; i < 50 && !again; i++) { /* libzmq dials anew; what went into the old line is lost */
+    for (int i = 0; i < 50 && !again;
+         i++) { /* libzmq dials anew; what went into the old line is lost */
         say(l, "again");
         again = fake_report(&w->p, "receive user=takeo", line, 100);
     }
@@ -339,8 +351,8 @@ static void loop_takes_a_message_of_the_limit(void **state)
     free(big);
 }
 
-/* More messages than libzmq's own queue takes wait in ours and arrive in order; a peer that reads nothing
- * at all is given up. */
+/* More messages than libzmq's own queue takes wait in ours and arrive in order; a peer that reads
+ * nothing at all is given up. */
 static void loop_queues_within_bounds(void **state)
 {
     struct world *w = *state;
