@@ -22,6 +22,7 @@ int cli_fail(int code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
+    fflush(stdout); /* what was printed before stands before this on a terminal */
     fputs("tonle: ", stderr);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
@@ -33,6 +34,7 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
+    fflush(stdout); /* what was printed before stands before this on a terminal */
     fputs("tonle: ", stderr);
     vfprintf(stderr, fmt, ap);
     fprintf(stderr, "\nusage: tonle %s %s\n", c->command->name, c->command->usage);
@@ -44,6 +46,7 @@ void cli_note(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
+    fflush(stdout);
     vfprintf(stderr, fmt, ap);
     fputc('\n', stderr);
     va_end(ap);

@@ -129,14 +129,43 @@ static const struct command *find_command(int argc, char **argv, int *n_words)
     return best;
 }
 
-/* The command nearest to what was typed: its first word alone, or the first two. */
+static bool belongs(const struct command *k, const char *family)
+{
+    size_t len = strlen(family);
+    return strncmp(k->name, family, len) == 0 && k->name[len] == ' ';
+}
+
+static bool is_family(const char *word)
+{
+    for (const struct command *k = cli_commands; k->name != NULL; k++)
+        if (belongs(k, word))
+            return true;
+    return false;
+}
+
+/* Commands that begin with this word ("conflict"): printed, and counted. */
+static int list_family(FILE *f, const char *word)
+{
+    int n = 0;
+    for (const struct command *k = cli_commands; k->name != NULL; k++)
+        if (belongs(k, word)) {
+            fprintf(f, "  tonle %s %s\n", k->name, k->usage);
+            n++;
+        }
+    return n;
+}
+
+/* The command nearest to what was typed: its first word alone, or the first two; of the family
+ * whose name is right only its members. */
 static const struct command *nearest(int argc, char **argv)
 {
     char typed[128];
-    const struct command *best = NULL;
-    unsigned least = 1000;
+    const struct command *best = cli_commands;
+    unsigned least = UINT32_MAX;
     for (const struct command *k = cli_commands; k->name != NULL; k++) {
         bool two = strchr(k->name, ' ') != NULL && argc > 1 && argv[1][0] != '-';
+        if (is_family(argv[0]) && !belongs(k, argv[0]))
+            continue;
         snprintf(typed, sizeof typed, two ? "%s %s" : "%s", argv[0], two ? argv[1] : "");
         unsigned d = cli_distance(typed, k->name);
         if (d < least) {
@@ -147,19 +176,6 @@ static const struct command *nearest(int argc, char **argv)
     return best;
 }
 
-/* Commands that begin with this word ("conflict"): printed, and counted. */
-static int list_family(FILE *f, const char *word)
-{
-    int n = 0;
-    size_t len = strlen(word);
-    for (const struct command *k = cli_commands; k->name != NULL; k++)
-        if (strncmp(k->name, word, len) == 0 && k->name[len] == ' ') {
-            fprintf(f, "  tonle %s %s\n", k->name, k->usage);
-            n++;
-        }
-    return n;
-}
-
 static int unknown(int argc, char **argv)
 {
     if (argv[0][0] == '-')
@@ -167,8 +183,11 @@ static int unknown(int argc, char **argv)
                                    "`tonle help` lists the commands");
     const struct command *k = nearest(argc, argv);
     bool second = argc > 1 && argv[1][0] != '-';
-    fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n", argv[0],
-            second ? " " : "", second ? argv[1] : "", k->name);
+    if (is_family(argv[0]) && !second)
+        fprintf(stderr, "tonle: \"%s\" needs a second word:\n", argv[0]);
+    else
+        fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n",
+                argv[0], second ? " " : "", second ? argv[1] : "", k->name);
     if (list_family(stderr, argv[0]) == 0)
         fprintf(stderr, "usage: tonle %s %s\n", k->name, k->usage);
     fprintf(stderr, "`tonle help` lists all commands.\n");

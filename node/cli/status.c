@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* strptime, timegm */
 /* status.c - the line and the data of this office and its neighbours, as two separate facts
  * (DESIGN 2.13). */
 #include "node/cli/cli.h"
@@ -7,6 +8,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define ASK_MS 5000
 #define POLL_MS 50
@@ -70,23 +72,55 @@ static const char *line_text(struct cli *c, const json_t *peer)
     return cli_colour(c, colour, line);
 }
 
+/* "2026-01-31T23:59:59Z" as an age, which is what a person wants to know. */
+static const char *ago(struct cli *c, const char *time, uint64_t now_ms)
+{
+    struct tm tm = {0};
+    if (strptime(time, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
+        return NULL;
+    int64_t ms = (int64_t)now_ms - (int64_t)timegm(&tm) * 1000;
+    return cli_age(c, ms > 0 ? (uint64_t)ms : 0);
+}
+
 static const char *data_text(struct cli *c, const json_t *peer)
 {
     json_int_t out = number_of(peer, "pending_out"), in = number_of(peer, "pending_in");
-    const char *oldest = text_of(peer, "oldest_pending");
+    const char *oldest = ago(c, text_of(peer, "oldest_pending"), cli_now_ms());
     if (out == 0 && in == 0)
         return cli_colour(c, COLOUR_GOOD, "nothing waits");
-    const char *text = cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
-                                  oldest[0] != '\0' ? ", oldest " : "", oldest);
+    const char *text =
+        cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
+                   oldest != NULL ? ", the oldest for " : "", oldest != NULL ? oldest : "");
     return cli_colour(c, COLOUR_WARN, text);
 }
 
 static void add_peer(struct cli *c, struct text_table *t, const char *role, const json_t *peer)
 {
-    const char *last = text_of(peer, "last_contact");
+    const char *last = ago(c, text_of(peer, "last_contact"), cli_now_ms());
     const char *cells[] = {role, text_of(peer, "name"), line_text(c, peer),
-                           last[0] != '\0' ? last : "never", data_text(c, peer)};
+                           last != NULL ? cli_printf(c, "%s ago", last) : "never",
+                           data_text(c, peer)};
     table_add(c, t, cells);
+}
+
+static void print_reason(const char *subject, const char *text, const char *next)
+{
+    printf("\n%s: %s\n", subject, text);
+    if (next[0] != '\0')
+        printf("  next: %s\n", next);
+}
+
+/* Whether a reason is given for this neighbour. */
+static bool explained(const json_t *status, const char *name)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(json_object_get(status, "reasons"), i, o)
+    {
+        if (strcmp(text_of(o, "subject"), name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void print_reasons(const json_t *status)
@@ -95,10 +129,22 @@ static void print_reasons(const json_t *status)
     json_t *o;
     json_array_foreach(json_object_get(status, "reasons"), i, o)
     {
-        printf("%s%s: %s\n", i == 0 ? "\n" : "", text_of(o, "subject"), text_of(o, "text"));
-        if (text_of(o, "next")[0] != '\0')
-            printf("  next: %s\n", text_of(o, "next"));
+        print_reason(text_of(o, "subject"), text_of(o, "text"), text_of(o, "next"));
     }
+    json_array_foreach(json_object_get(status, "children"), i, o)
+    {
+        if (!line_ok(o) && !explained(status, text_of(o, "name")))
+            print_reason(
+                text_of(o, "name"),
+                "not on the line; what it is to receive waits here, what it writes waits there",
+                "if it stays away, ask that office whether its machine and its line work");
+    }
+    if (number_of(status, "held") > 0)
+        print_reason("held rows", "rows are here that cannot stand in their tables now",
+                     "`tonle held list` shows them and what is in their way");
+    if (number_of(status, "conflicts_open") > 0)
+        print_reason("conflicts", "concurrent writes need a decision",
+                     "`tonle conflict list --open`");
 }
 
 static void print_status(struct cli *c, const json_t *status, bool running)
@@ -108,24 +154,26 @@ static void print_status(struct cli *c, const json_t *status, bool running)
     size_t i;
     json_t *child, *parent = json_object_get(status, "parent");
     const char *unit = text_of(status, "unit");
-    printf("%s, %s%s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ", unit,
-           running ? cli_colour(c, COLOUR_GOOD, "running")
-                   : cli_colour(c, COLOUR_BAD, "not running"));
-    printf("%s; %lld changesets sealed here, %lld rows held, %lld conflicts open\n",
-           json_is_true(json_object_get(status, "synced"))
-               ? cli_colour(c, COLOUR_GOOD, "synced")
-               : cli_colour(c, COLOUR_WARN, "not synced"),
+    bool synced = json_is_true(json_object_get(status, "synced"));
+    printf("%s (%s%s): %s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ",
+           unit,
+           cli_colour(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
+           cli_colour(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"));
+    printf("sealed here: %lld changesets; held rows: %lld; open conflicts: %lld\n\n",
            (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
            (long long)number_of(status, "conflicts_open"));
     table_head(c, &t, 5, heads);
     if (json_is_object(parent))
         add_peer(c, &t, "parent", parent);
     json_array_foreach(json_object_get(status, "children"), i, child)
+    {
         add_peer(c, &t, "child", child);
+    }
     if (t.n > 5)
         table_print(&t);
-    print_reasons(status);
     mem_free(t.cell);
+    if (running)
+        print_reasons(status);
 }
 
 /* ---- waiting, for scripts */
