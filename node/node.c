@@ -58,7 +58,8 @@ void node_send(struct node *n, const struct route *r, const struct message *m)
     a->bytes.len = n->buf.len;
 }
 
-static char *arena_format(struct node *n, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, const char *fmt,
+                                                                   va_list ap)
 {
     char text[1024];
     vsnprintf(text, sizeof text, fmt, ap);
@@ -141,6 +142,7 @@ struct node *node_new(const struct node_options *o)
         n->parent = peer_new(n->parent_name, true);
     if (n->parent)
         n->offset_ms = (int64_t)store_meta_u64(o->store, "offset_ms", 0);
+    n->greet_due = n->parent && store_meta_u64(o->store, "greeted", 0) != n->site;
     n->answer_kept = store_meta_u64(o->store, "answer_kept", 0);
     n->charter_version = store_state(o->store)->charter_version;
     check_outside(n);

@@ -37,8 +37,9 @@ static bool other_chain(const uint8_t a[HASH_BYTES], const uint8_t recorded[HASH
     return memcmp(recorded, none, HASH_BYTES) != 0 && memcmp(a, recorded, HASH_BYTES) != 0;
 }
 
-static void check_known(struct node *n, const char *who, const struct hello *h, struct verdict *v)
+void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
 {
+    const char *who = h->node;
     const struct store_state *st = store_state(n->store);
     uint64_t known = clock_get(&st->clock, h->site);
     struct peer_record rec;
@@ -125,8 +126,6 @@ void hello_check_child(struct node *n, const char *user_id, const struct hello *
         check_signed(n, h, s, v);
     if (v->code == 0)
         check_registered(n, h, v);
-    if (v->code == 0)
-        check_known(n, h->node, h, v);
 }
 
 void hello_check_parent(struct node *n, const struct hello *h, const struct signed_body *s,
@@ -140,7 +139,7 @@ void hello_check_parent(struct node *n, const struct hello *h, const struct sign
     if (v->code == 0)
         check_signed(n, h, s, v);
     if (v->code == 0)
-        check_known(n, h->node, h, v);
+        hello_check_known(n, h, v);
     uint64_t ours = clock_get(&h->clock, n->site);
     if (v->code == 0 && ours > store_state(n->store)->seq)
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,

@@ -146,6 +146,7 @@ struct node {
     uint64_t charter_version;
     bool sweep_more;
     uint64_t sweep_due_ms;
+    bool greet_due;         /* it has not asked for its first mark yet */
     uint64_t answer_kept;   /* mark to answer when loading is over; 0: none */
 
     struct mark_kept mark[NODE_MARKS]; /* hub */
@@ -222,7 +223,9 @@ struct verdict {
     char reason[512], next[256];
     struct site_record site;
 };
+/* Who it is; whether it has all that is on record of it is hello_check_known's matter. */
 void hello_check_child(struct node *n, const char *user_id, const struct hello *h, const struct signed_body *s, struct verdict *v);
+void hello_check_known(struct node *n, const struct hello *h, struct verdict *v);
 void hello_check_parent(struct node *n, const struct hello *h, const struct signed_body *s, struct verdict *v);
 
 /* ---- node_stream.c */

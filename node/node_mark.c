@@ -4,7 +4,8 @@
 #include <string.h>
 
 /* Forgetting (DESIGN 4). The hub sends a mark with its clock; every node answers behind everything it had
- * sealed before; when every active node has answered a mark, the hub sends stable(mark).
+ * sealed before; when every active node has answered a mark, the hub sends stable(mark). A node that has
+ * just joined answers mark 0, once: it has not seen the marks before its load, and asks for a new one.
  *
  * What the hub remembers of it stands in small named values, written in the transactions that change it:
  *   marks         the marks that are not stable yet: id, hlc, clock, one after another, oldest first
@@ -121,7 +122,7 @@ static bool mark_wanted(struct node *n, uint64_t *at)
     const struct store_state *st = store_state(n->store);
     if (st->clock.n == 0 || clock_compare(&st->clock, &n->mark_clock) == CLOCK_EQUAL)
         return false;
-    uint64_t wait = n->n_marks == 0 || registry_changed(n, st->seq) ? n->o.mark_ms : MARK_AGAIN_MS;
+    uint64_t wait = n->n_marks == 0 || n->mark_clock.n == 0 || registry_changed(n, st->seq) ? n->o.mark_ms : MARK_AGAIN_MS;
     *at = n->mark_last_ms ? n->mark_last_ms + wait : n->mono_ms;
     return true;
 }
@@ -253,6 +254,20 @@ enum err mark_answer(struct node *n, uint64_t mark_id)
     return append(n, ITEM_ANSWER, a.hlc);
 }
 
+/* A newcomer has not passed the marks before its load: without a new one it would be waited for. */
+static enum err mark_anew(struct node *n)
+{
+    struct buf b = {0};
+    enum err e = read_marks(n);
+    if (e == ERR_OK) {
+        clock_reset(&n->mark_clock);
+        clock_encode(&b, &n->mark_clock);
+        e = store_meta_set(n->store, "mark_clock", b.data, b.len);
+    }
+    buf_fini(&b);
+    return e;
+}
+
 /* From a child: the hub notes it, every other node passes it on. */
 enum err mark_pass_answer(struct node *n, const struct inbox_item *i, const char *source)
 {
@@ -263,6 +278,8 @@ enum err mark_pass_answer(struct node *n, const struct inbox_item *i, const char
         return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, a->hlc, i->bytes, &pos);
     answer_key(key, a->site);
     n->mark_check = true;
+    if (a->mark_id == 0)
+        return mark_anew(n);
     if (a->mark_id <= store_meta_u64(n->store, key, 0))
         return ERR_OK;
     return store_meta_set_u64(n->store, key, a->mark_id);

@@ -337,7 +337,7 @@ static enum err compare(struct node *n, struct scan *sc, const struct load_chunk
             esc[kept++] = esc[i];
     }
     if (kept > 0) {
-        sc->chunk = c;
+        sc->chunk = arena_copy(&n->arena, c, sizeof *c);
         sc->escape = esc;
         sc->n_escapes = kept;
     } else {

@@ -7,6 +7,15 @@
  * context is the clock before it: nothing remote is applied while the log is not empty, so it says exactly
  * what the writers here had before them. */
 
+/* What is born here is named by the changeset it is born in. */
+static void name_born(struct table_changes *t, struct dot dot)
+{
+    for (uint32_t r = 0; r < t->n_rows; r++) {
+        if (t->rows[r].kind == CHANGE_BORN)
+            t->rows[r].birth = dot;
+    }
+}
+
 static void fill_header(struct node *n, struct changeset *cs, struct clock *context, bool cut)
 {
     const struct store_state *st = store_state(n->store);
@@ -19,6 +28,10 @@ static void fill_header(struct node *n, struct changeset *cs, struct clock *cont
     cs->schema_version = st->schema_version;
     memcpy(cs->previous, st->chain, HASH_BYTES);
     cs->cut = cut;
+    for (uint32_t i = 0; i < cs->n_segments; i++) {
+        for (uint32_t t = 0; t < cs->segments[i].n_tables; t++)
+            name_born(&cs->segments[i].tables[t], cs->dot);
+    }
 }
 
 static enum err apply_own(struct node *n, const struct changeset *cs, const struct buf *bytes,

@@ -315,6 +315,11 @@ void session_hello(struct node *n, const struct event *ev, const struct hello *h
     }
     if (rival(n, p, ev, h))
         return;
+    hello_check_known(n, h, &v);
+    if (v.code) {
+        refuse_hello(n, ev, h, &v);
+        return;
+    }
     struct peer_record rec;
     if (store_peer_get(n->store, p->name, &rec) != ERR_OK)
         return; /* it says hello again */

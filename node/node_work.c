@@ -37,7 +37,7 @@ static bool work_wanted(struct node *n)
 {
     return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
            n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
-           (n->answer_kept && !store_state(n->store)->loading) ||
+           ((n->answer_kept || n->greet_due) && !store_state(n->store)->loading) ||
            (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
 }
 
@@ -63,7 +63,7 @@ static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
 {
     const struct store_state *st = store_state(n->store);
     uint64_t mark = b->answer > *kept ? b->answer : *kept;
-    if (mark == 0)
+    if (mark == 0 && !(n->greet_due && !st->loading))
         return ERR_OK;
     if (st->loading) {
         if (mark == *kept)
@@ -72,6 +72,8 @@ static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
         return store_meta_set_u64(n->store, "answer_kept", mark);
     }
     enum err e = mark_answer(n, mark);
+    if (e == ERR_OK && n->greet_due)
+        e = store_meta_set_u64(n->store, "greeted", n->site);
     if (e == ERR_OK && *kept) {
         *kept = 0;
         e = store_meta_set_u64(n->store, "answer_kept", 0);
@@ -150,6 +152,7 @@ static void committed(struct node *n, struct batch *b, const struct attempt *t, 
     }
     positions_written(n);
     if (t->applied) {
+        n->greet_due = n->greet_due && st->loading;
         stream_committed(n, b);
         enrol_committed(n);
         scan_committed(n);
