@@ -55,6 +55,7 @@ struct loop {
     struct actions actions;
     uint64_t deadline_ms;
     bool touched;       /* the watch saw a file written */
+    bool touched_wal;   /* and it was the -wal file */
     bool changed;       /* EVENT_LOCAL_CHANGE is due */
     uint64_t change_ms; /* when the last one was given */
     uint64_t gap_ms;    /* the next is not before so long after it */
@@ -324,7 +325,8 @@ static void serve_clock(struct loop *l)
         l->touched = false;
         l->changed = true;
         l->gap_ms = CHANGE_GAP_MS;
-        l->again_ms = AGAIN_FIRST_MS;
+        l->again_ms = l->touched_wal ? AGAIN_FIRST_MS : 0;
+        l->touched_wal = false;
     }
     if (l->changed && now >= l->change_ms + l->gap_ms) {
         l->changed = l->again_ms != 0;
@@ -497,7 +499,7 @@ static void start_handles(struct loop *l)
     uv_timer_start(&l->tick, on_tick, tick_ms, tick_ms);
     uv_signal_start(&l->sigterm, on_signal, SIGTERM);
     uv_signal_start(&l->sigint, on_signal, SIGINT);
-    watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched);
+    watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched, &l->touched_wal);
 }
 
 static void on_walk(uv_handle_t *h, void *unused)

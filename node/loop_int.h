@@ -29,8 +29,9 @@ struct watch {
     uv_fs_event_t handle;
     char name[256]; /* of the database's file */
     bool *changed;
+    bool *wal; /* it was the -wal file */
 };
-void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed);
+void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed, bool *wal);
 
 /* ---- loop_zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"

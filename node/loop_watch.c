@@ -14,16 +14,20 @@ static void on_watch(uv_fs_event_t *h, const char *name, int events, int status)
     struct watch *w = h->data;
     (void)events;
     /* NULL: the kernel's queue has overflowed. */
-    if (status < 0 || !name || strncmp(name, w->name, strlen(w->name)) == 0)
+    size_t n = strlen(w->name);
+    if (status < 0 || !name || strncmp(name, w->name, n) == 0)
         *w->changed = true;
+    if (name && strncmp(name, w->name, n) == 0 && strcmp(name + n, "-wal") == 0)
+        *w->wal = true;
 }
 
-void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed)
+void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed, bool *wal)
 {
     char *real =
         realpath(db_path, NULL); /* SQLite puts -wal beside the file that a link points to */
     char *path = real ? real : mem_strdup(db_path), *copy = mem_strdup(path);
     w->changed = changed;
+    w->wal = wal;
     snprintf(w->name, sizeof(w->name), "%s", basename(copy));
     uv_fs_event_init(uv, &w->handle);
     w->handle.data = w;
