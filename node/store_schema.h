@@ -111,6 +111,7 @@ struct trigger_info {
     char *name;
     char *table;
     char *sql;            /* CREATE TRIGGER ... */
+    bool on_view;
     bool writes_replicated;
     bool writes_local;
     const char *broken;   /* what SQLite says when it cannot run here, or NULL */

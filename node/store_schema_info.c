@@ -279,7 +279,8 @@ static void wrap_generated(struct buf *b, struct arena *a, const struct table_in
 
 /* A bound value or NEW.column has no affinity (SQLite 3.40: '1' = 1 is true of a TEXT column but false of
  * NEW's), so the values stand as the second half of a compound whose first half, the table itself, gives
- * its columns their affinity and collation. */
+ * its columns their affinity and collation. The LIMIT keeps the optimiser from moving a WHERE term into the
+ * halves, which would lose them again. */
 void table_row_source(struct buf *b, struct arena *a, const struct table_info *t, sql_value_fn *value,
                       void *user)
 {
@@ -293,7 +294,7 @@ void table_row_source(struct buf *b, struct arena *a, const struct table_info *t
         value(&values, a, t, c, user);
     }
     const char *table = schema_quote(a, t->name);
-    buf_printf(&text, "SELECT %s FROM %s WHERE 0 UNION ALL SELECT %s", buf_str(&names), table,
+    buf_printf(&text, "SELECT %s FROM %s WHERE 0 UNION ALL SELECT %s LIMIT 1", buf_str(&names), table,
                buf_str(&values));
     wrap_generated(&text, a, t);
     buf_printf(b, "(%s) AS %s", buf_str(&text), table);

@@ -108,6 +108,27 @@ static enum err make_copy(struct learn *l, const struct trigger_info *t)
     return e;
 }
 
+/* Compiles the statements under watch. A view refuses those for which it has no INSTEAD OF trigger. */
+static enum err compile_watched(struct learn *l, struct watch *w, char *sql[3], bool view)
+{
+    enum err first = ERR_OK;
+    int fine = 0;
+    for (int i = 0; i < 3; i++) {
+        sqlite3_stmt *q = NULL;
+        sqlite3_set_authorizer(l->s->db, note_write, w);
+        enum err e = store_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
+        sqlite3_set_authorizer(l->s->db, NULL, NULL);
+        sqlite3_finalize(q);
+        fine += e == ERR_OK;
+        if (e != ERR_OK && e != ERR_SCHEMA)
+            return e;
+        if (e != ERR_OK && !view)
+            return e;
+        first = first == ERR_OK ? e : first;
+    }
+    return fine ? ERR_OK : first;
+}
+
 static enum err learn_trigger(struct learn *l, struct trigger_info *t)
 {
     char *sql[3];
@@ -116,13 +137,8 @@ static enum err learn_trigger(struct learn *l, struct trigger_info *t)
     if (e == ERR_OK)
         e = make_copy(l, t);
     bool made = e == ERR_OK;
-    for (int i = 0; e == ERR_OK && i < 3; i++) {
-        sqlite3_stmt *q = NULL;
-        sqlite3_set_authorizer(l->s->db, note_write, &w);
-        e = store_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
-        sqlite3_set_authorizer(l->s->db, NULL, NULL);
-        sqlite3_finalize(q);
-    }
+    if (made)
+        e = compile_watched(l, &w, sql, t->on_view);
     if (e == ERR_SCHEMA) {
         t->broken = arena_strdup(l->a, l->s->message);
         e = ERR_OK;
@@ -135,8 +151,10 @@ static enum err learn_trigger(struct learn *l, struct trigger_info *t)
 /* The application's triggers on one table; ours are named tonle_*. */
 static enum err list_triggers(struct learn *l, const char *table)
 {
-    sqlite3_stmt *q = store_stmt(l->s, "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE"
-                                       " type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE"
+    sqlite3_stmt *q = store_stmt(l->s, "SELECT name, tbl_name, sql, EXISTS(SELECT 1 FROM main.sqlite_schema v"
+                                       " WHERE v.name = s.tbl_name AND v.type = 'view')"
+                                       " FROM main.sqlite_schema s WHERE type = 'trigger'"
+                                       " AND tbl_name = ?1 COLLATE NOCASE"
                                        " AND name NOT GLOB 'tonle_*' ORDER BY name");
     if (q)
         store_bind_text(q, 1, table);
@@ -148,7 +166,24 @@ static enum err list_triggers(struct learn *l, const char *table)
         l->info = mem_grow(l->info, l->n, &l->cap, sizeof *l->info);
         l->info[l->n++] = (struct trigger_info){.name = (char *)store_column_text(l->a, q, 0),
                                                 .table = (char *)store_column_text(l->a, q, 1),
-                                                .sql = (char *)store_column_text(l->a, q, 2)};
+                                                .sql = (char *)store_column_text(l->a, q, 2),
+                                                .on_view = sqlite3_column_int(q, 3) != 0};
+    }
+    return e;
+}
+
+/* Views that can be written: their triggers come first, since no trigger that writes such a view compiles
+ * before its INSTEAD OF trigger stands. */
+static enum err add_views(struct learn *l)
+{
+    sqlite3_stmt *q = store_stmt(l->s, "SELECT DISTINCT v.name FROM main.sqlite_schema v JOIN main.sqlite_schema t"
+                                       " ON t.tbl_name = v.name AND t.type = 'trigger'"
+                                       " WHERE v.type = 'view' ORDER BY 1");
+    enum err e = ERR_OK;
+    for (bool row = true; row;) {
+        e = store_step(l->s, q, &row);
+        if (row)
+            add_table(l, (const char *)sqlite3_column_text(q, 0));
     }
     return e;
 }
@@ -176,9 +211,11 @@ enum err triggers_learn(struct store *s, struct arena *a, struct name_list repli
                         struct trigger_info **out, uint32_t *n)
 {
     struct learn l = {.s = s, .a = a, .replicated = replicated};
+    enum err e = drop_all_copies(s, a);
+    if (e == ERR_OK)
+        e = add_views(&l);
     for (uint32_t i = 0; i < replicated.n; i++)
         add_table(&l, replicated.name[i]);
-    enum err e = drop_all_copies(s, a);
     for (size_t i = 0; e == ERR_OK && i < l.n_tables; i++) {
         size_t first = l.n;
         e = list_triggers(&l, l.table[i]);

@@ -6,6 +6,7 @@
 
 #include "tests/unit/capture/fixture.h"
 
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void write_all(int fd, const char *text)
 /* The script goes through a file, so that no pipe can fill up. */
 static int shell(struct office *o, const char *sql, struct buf *out)
 {
-    char script[128], result[128], *argv[] = {"sqlite3", "-batch", "-init", "/dev/null", o->path, NULL};
+    char script[280], result[280], *argv[] = {(char *)"sqlite3", (char *)"-batch", (char *)"-init", (char *)"/dev/null", o->path, NULL};
     snprintf(script, sizeof script, "%s/script", o->dir);
     snprintf(result, sizeof result, "%s/result", o->dir);
     FILE *f = fopen(script, "w");
@@ -38,8 +39,8 @@ static int shell(struct office *o, const char *sql, struct buf *out)
     fclose(f);
     posix_spawn_file_actions_t act;
     posix_spawn_file_actions_init(&act);
-    posix_spawn_file_actions_addopen(&act, 0, script, 0, 0);
-    posix_spawn_file_actions_addopen(&act, 1, result, 01 | 0100 | 01000, 0600);
+    posix_spawn_file_actions_addopen(&act, 0, script, O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&act, 1, result, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     posix_spawn_file_actions_adddup2(&act, 1, 2);
     pid_t pid;
     assert_int_equal(posix_spawnp(&pid, "sqlite3", &act, NULL, argv, environ), 0);
@@ -115,7 +116,8 @@ void office_open(struct office *o, const char *schema, const char *tables)
 {
     *o = (struct office){0};
     char msg[256];
-    strcpy(o->dir, "/tmp/tonle-capture-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    snprintf(o->dir, sizeof o->dir, "%s/tonle-capture-XXXXXX", tmp ? tmp : P_tmpdir);
     assert_non_null(mkdtemp(o->dir));
     snprintf(o->path, sizeof o->path, "%s/app.db", o->dir);
     office_app(o, schema);
@@ -140,7 +142,7 @@ void office_close(struct office *o)
     arena_fini(&o->a);
     free(o->text);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[128];
+        char path[288];
         snprintf(path, sizeof path, "%s/%s", o->dir, files[i]);
         unlink(path);
     }

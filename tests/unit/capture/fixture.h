@@ -6,8 +6,8 @@
 #include "node/store_capture.h"
 
 struct office {
-    char dir[64];
-    char path[96];
+    char dir[256];
+    char path[272];
     struct store *s;
     struct arena a;
     char *text; /* of the last collect */
