@@ -244,7 +244,7 @@ static void decide(struct contest *k)
     for (size_t i = 0; i < k->n; i++) {
         struct contender *c = &k->c[i];
         c->b->held = item[i].reason;
-        if (item[i].blocked_by != SIZE_MAX)
+        if (item[i].reason == HOLD_UNIQUE) /* one at most: the others of the key are held by pass 2 */
             c->r->blocker = k->c[item[i].blocked_by].r;
         c->r->touched = true;
     }

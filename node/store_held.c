@@ -112,8 +112,7 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
         return ERR_SCHEMA;
     char id[17];
     held_id(id, r, b);
-    bool blocked = (b->held == HOLD_UNIQUE || b->held == HOLD_BIRTH) && r->blocker;
-    struct work_row *by = blocked ? r->blocker : NULL;
+    struct work_row *by = b->held == HOLD_BIRTH ? r : b->held == HOLD_UNIQUE ? r->blocker : NULL;
     store_bind_text(q, 1, old ? old->id : id);
     store_bind_text(q, 2, r->k.t->name);
     store_bind_text(q, 3, schema_key_json(w->a, r->k.t, r->k.key, r->k.len));
