@@ -1,0 +1,710 @@
+#include "tests/unit/node/net.h"
+
+#include "protocol/seal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WALL 1700000000000ULL
+#define HUB 0
+
+static const char schema[] =
+    "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT) WITHOUT ROWID;"
+    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;";
+static const char compiled[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+    "{\"name\":\"resident\",\"columns\":[]},{\"name\":\"note\",\"columns\":[]}]}";
+
+static void must(enum err e, struct store *s, const char *what)
+{
+    if (e == ERR_OK)
+        return;
+    fprintf(stderr, "%s: %s: %s\n", what, err_name(e), s ? store_message(s) : "");
+    abort();
+}
+#define MUST(s, x) must((x), (s), #x)
+
+static uint64_t draw(struct net *t)
+{
+    t->random ^= t->random << 13;
+    t->random ^= t->random >> 7;
+    t->random ^= t->random << 17;
+    return t->random;
+}
+
+struct keypair keypair_of(const char *name)
+{
+    struct keypair k;
+    uint8_t seed[32] = {0}, secret[32];
+    seal_hash(name, strlen(name), seed);
+    seal_keypair(seed, k.sign_key, k.sign_secret);
+    seal_curve_keypair(seed, k.curve_key, secret);
+    return k;
+}
+
+struct net_office *net_find(struct net *t, const char *name)
+{
+    for (int i = 0; i < t->n; i++) {
+        if (strcmp(t->office[i].name, name) == 0)
+            return &t->office[i];
+    }
+    fprintf(stderr, "no office %s\n", name);
+    abort();
+}
+
+static int index_of(struct net *t, const struct net_office *o)
+{
+    return (int)(o - t->office);
+}
+
+/* ---- the wire */
+
+static void post(struct net *t, int to, const struct route *route, const char *user_id, const void *p, size_t len)
+{
+    struct net_message *m = mem_alloc(sizeof *m);
+    m->to = to;
+    m->route = *route;
+    snprintf(m->user_id, sizeof m->user_id, "%s", user_id);
+    m->bytes = mem_copy(p, len);
+    m->len = len;
+    *t->queue_end = m;
+    t->queue_end = &m->next;
+}
+
+static struct net_message *take(struct net *t)
+{
+    struct net_message *m = t->queue;
+    if (m == NULL)
+        return NULL;
+    t->queue = m->next;
+    if (t->queue == NULL)
+        t->queue_end = &t->queue;
+    m->next = NULL;
+    return m;
+}
+
+static void message_free(struct net_message *m)
+{
+    mem_free(m->bytes);
+    mem_free(m);
+}
+
+static void step(struct net *t, struct net_office *o, struct event ev);
+
+/* What the ZAP handler of the office dialled says of this key. */
+static bool dial(struct net *t, struct net_office *o)
+{
+    char user_id[256];
+    struct net_office *p = net_find(t, o->parent);
+    if (o->cut || p->node == NULL || !node_authorise(p->node, o->keys.curve_key, WALL + t->now_ms, user_id))
+        return false;
+    o->dialled = index_of(t, p);
+    o->connection++;
+    return true;
+}
+
+static void hang_up(struct net *t, struct net_office *o)
+{
+    (void)t;
+    o->dialled = -1;
+    o->redial_at_ms = 0;
+}
+
+/* The route to an office as its parent sees it. */
+static struct route route_to(struct net *t, const struct net_office *o)
+{
+    return (struct route){.len = 3, .id = {1, (uint8_t)index_of(t, o), o->connection}};
+}
+
+/* Counts what is sent; true for an item. */
+static bool holds_item(struct net_office *o, const struct action *act)
+{
+    struct arena a = {0};
+    struct message m;
+    struct bytes body, signature;
+    MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
+    bool item = m.type == MESSAGE_ITEM;
+    o->sent_down_bytes += item && act->route.len > 0 ? m.u.item.bytes.len : 0;
+    o->sent_acks += m.type == MESSAGE_ACK;
+    o->sent_refusals += m.type == MESSAGE_REFUSAL;
+    o->sent_hellos += m.type == MESSAGE_HELLO;
+    arena_fini(&a);
+    return item;
+}
+
+static bool deliver_down(struct net *t, struct net_office *from, const struct action *a, int copies)
+{
+    uint8_t kind = a->route.id[0], index = a->route.id[1];
+    if (kind == 2) {
+        struct net_message *m = mem_alloc(sizeof *m), **end = &t->to_client[index];
+        m->bytes = mem_copy(a->bytes.p, a->bytes.len);
+        m->len = a->bytes.len;
+        while (*end)
+            end = &(*end)->next;
+        *end = m;
+        return true;
+    }
+    struct net_office *to = &t->office[index];
+    if (to->dialled != index_of(t, from) || to->connection != a->route.id[2] || to->node == NULL)
+        return false;
+    for (int i = 0; i < copies; i++)
+        post(t, index, &(struct route){0}, "", a->bytes.p, a->bytes.len);
+    return true;
+}
+
+static void send(struct net *t, struct net_office *o, const struct action *a)
+{
+    int copies = 1;
+    if (holds_item(o, a)) {
+        if (a->route.len > 0 && t->lose > 0 && t->lose_from == index_of(t, o) && t->lose-- > 0)
+            copies = 0;
+        if (t->double_from == index_of(t, o))
+            copies = 2;
+    }
+    if (o->silent)
+        return;
+    if (a->route.len > 0) {
+        if (!deliver_down(t, o, a, copies))
+            step(t, o, (struct event){.kind = EVENT_UNREACHABLE, .route = a->route});
+    } else if (o->dialled >= 0) {
+        struct route r = route_to(t, o);
+        for (int i = 0; i < copies; i++)
+            post(t, o->dialled, &r, o->name, a->bytes.p, a->bytes.len);
+    }
+}
+
+static void note_log(struct net_office *o, const struct action *a)
+{
+    size_t len = strlen(o->log), add = strlen(a->text) + 1;
+    if (getenv("NET_LOG"))
+        fprintf(stderr, "%s: %d %s\n", o->name, a->level, a->text);
+    if (len + add + 1 > sizeof o->log)
+        len = 0;
+    snprintf(o->log + len, sizeof o->log - len, "%s\n", a->text);
+}
+
+static void act(struct net *t, struct net_office *o, const struct action *a)
+{
+    switch (a->kind) {
+    case ACTION_SEND:
+        send(t, o, a);
+        break;
+    case ACTION_REDIAL:
+        o->dialled = -1;
+        o->redial_at_ms = t->now_ms + a->delay_ms + 1;
+        break;
+    case ACTION_REPLY:
+        snprintf(o->reply, sizeof o->reply, "%.*s", (int)a->bytes.len, (const char *)a->bytes.p);
+        break;
+    case ACTION_READY:
+        o->ready = true;
+        break;
+    case ACTION_LOG:
+        note_log(o, a);
+        break;
+    case ACTION_FATAL:
+        o->fatal = true;
+        fprintf(stderr, "%s: fatal: %s\n", o->name, a->text);
+        break;
+    }
+}
+
+/* The actions are copied out, because an unreachable route steps the same node again. */
+static void step(struct net *t, struct net_office *o, struct event ev)
+{
+    struct actions *out = &o->actions, own = {0};
+    if (o->node == NULL)
+        return;
+    ev.mono_ms = t->now_ms;
+    ev.wall_ms = (uint64_t)((int64_t)(WALL + t->now_ms) + o->clock_error_ms);
+    ev.random = draw(t);
+    o->steps++;
+    node_step(o->node, &ev, out);
+    struct arena keep = {0};
+    size_t n = out->n;
+    own.a = mem_copy(out->a, n * sizeof *out->a);
+    for (size_t i = 0; i < n; i++) {
+        own.a[i].bytes.p = arena_copy(&keep, own.a[i].bytes.p, own.a[i].bytes.len);
+        if (own.a[i].text)
+            own.a[i].text = arena_strdup(&keep, own.a[i].text);
+    }
+    for (size_t i = 0; i < n; i++)
+        act(t, o, &own.a[i]);
+    mem_free(own.a);
+    arena_fini(&keep);
+}
+
+void office_event(struct net *t, struct net_office *o, enum event_kind kind)
+{
+    step(t, o, (struct event){.kind = kind});
+}
+
+/* A connection that is gone says nothing more. */
+static bool stale(struct net *t, const struct net_message *m)
+{
+    if (m->route.len == 0)
+        return t->office[m->to].dialled < 0;
+    const struct net_office *from = &t->office[m->route.id[1]];
+    return m->route.id[0] == 1 && (from->dialled != m->to || from->connection != m->route.id[2]);
+}
+
+static bool deliver_one(struct net *t)
+{
+    struct net_message *m = take(t);
+    if (m == NULL)
+        return false;
+    if (!stale(t, m))
+        step(t, &t->office[m->to],
+             (struct event){.kind = EVENT_RECEIVE, .route = m->route, .user_id = m->user_id, .bytes = m->bytes, .len = m->len});
+    message_free(m);
+    return true;
+}
+
+static void redials(struct net *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        if (o->node && o->redial_at_ms && t->now_ms >= o->redial_at_ms) {
+            o->redial_at_ms = dial(t, o) ? 0 : t->now_ms + 500;
+            if (o->dialled >= 0)
+                office_event(t, o, EVENT_DIALLED);
+        }
+    }
+}
+
+static void timers(struct net *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        if (o->node && o->actions.deadline_ms && t->now_ms >= o->actions.deadline_ms)
+            office_event(t, o, EVENT_TIMER);
+    }
+}
+
+/* One millisecond of the network. */
+static void tick(struct net *t)
+{
+    for (int i = 0; i < 64 && deliver_one(t); i++)
+        ;
+    redials(t);
+    timers(t);
+    t->now_ms++;
+}
+
+/* Time jumps to the next thing to happen. */
+static void jump(struct net *t, uint64_t end)
+{
+    uint64_t next = end;
+    if (t->queue)
+        return;
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        if (o->node && o->actions.deadline_ms && o->actions.deadline_ms < next)
+            next = o->actions.deadline_ms;
+        if (o->node && o->redial_at_ms && o->redial_at_ms < next)
+            next = o->redial_at_ms;
+    }
+    if (next > t->now_ms)
+        t->now_ms = next;
+}
+
+void net_run(struct net *t, uint64_t ms)
+{
+    uint64_t end = t->now_ms + ms;
+    while (t->now_ms < end) {
+        tick(t);
+        jump(t, end);
+    }
+}
+
+bool net_until(struct net *t, struct net_office *o, const char *sql, const char *text, uint64_t ms)
+{
+    uint64_t end = t->now_ms + ms;
+    while (strcmp(office_text(o, sql), text) != 0) {
+        if (t->now_ms >= end)
+            return false;
+        net_run(t, 20);
+    }
+    return true;
+}
+
+static bool settled(struct net *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        if (o->node == NULL)
+            continue;
+        if (strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true") == NULL)
+            return false;
+        if (clock_compare(&store_state(o->store)->clock, &store_state(t->office[HUB].store)->clock) != CLOCK_EQUAL)
+            return false;
+    }
+    return true;
+}
+
+bool net_settle(struct net *t, uint64_t ms)
+{
+    uint64_t end = t->now_ms + ms;
+    net_run(t, 20);
+    while (!settled(t)) {
+        if (t->now_ms >= end)
+            return false;
+        net_run(t, 50);
+    }
+    return true;
+}
+
+/* ---- offices */
+
+void office_sql(struct net *t, struct net_office *o, const char *sql)
+{
+    if (sqlite3_exec(o->app, sql, NULL, NULL, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s: %s\n", o->name, sql, sqlite3_errmsg(o->app));
+        abort();
+    }
+    office_event(t, o, EVENT_LOCAL_CHANGE);
+}
+
+const char *office_text(struct net_office *o, const char *sql)
+{
+    static char out[4][4096];
+    static int turn;
+    char *p = out[turn++ % 4];
+    sqlite3_stmt *q = NULL;
+    p[0] = '\0';
+    if (sqlite3_prepare_v2(o->app, sql, -1, &q, NULL) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s: %s\n", o->name, sql, sqlite3_errmsg(o->app));
+        abort();
+    }
+    if (sqlite3_step(q) == SQLITE_ROW && sqlite3_column_text(q, 0))
+        snprintf(p, sizeof out[0], "%s", (const char *)sqlite3_column_text(q, 0));
+    sqlite3_finalize(q);
+    return p;
+}
+
+const char *office_ask(struct net *t, struct net_office *o, const char *json)
+{
+    o->reply[0] = '\0';
+    step(t, o, (struct event){.kind = EVENT_REQUEST, .bytes = (const uint8_t *)json, .len = strlen(json), .request_id = 1});
+    for (int i = 0; i < 2000 && o->reply[0] == '\0'; i++)
+        net_run(t, 20);
+    return o->reply;
+}
+
+static void committed(void *user, uint64_t site, uint64_t seq)
+{
+    struct net_office *o = user;
+    o->outside_site = site;
+    o->outside_seq = seq;
+}
+
+static struct store *open_store(const struct net_office *o)
+{
+    struct store *s;
+    char msg[256];
+    struct store_options options = {.path = o->path, .busy_ms = 5};
+    must(store_open(&s, &options, msg), NULL, msg);
+    return s;
+}
+
+void office_run(struct net *t, struct net_office *o)
+{
+    o->store = open_store(o);
+    o->run = draw(t) | 1;
+    struct node_options no = {.store = o->store, .software = "test", .run = o->run, .batch_ms = 10, .batch_max_ms = 100,
+                              .heartbeat_ms = 2000, .mark_ms = 1000, .outside_site = o->outside_site,
+                              .outside_seq = o->outside_seq, .committed = committed, .user = o, .unclean = o->unclean};
+    memcpy(no.sign_secret, o->keys.sign_secret, SIGN_SECRET_BYTES);
+    o->node = node_new(&no);
+    o->actions.deadline_ms = 0;
+    office_event(t, o, EVENT_START);
+    if (o->parent[0] != '\0')
+        o->redial_at_ms = t->now_ms + 1;
+}
+
+void office_crash(struct net *t, struct net_office *o)
+{
+    hang_up(t, o);
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *c = &t->office[i];
+        if (c->dialled == index_of(t, o)) {
+            c->dialled = -1;
+            office_event(t, c, EVENT_LOST);
+            c->redial_at_ms = t->now_ms + 100;
+        }
+    }
+    node_free(o->node);
+    o->node = NULL;
+    store_close(o->store);
+    o->store = NULL;
+}
+
+void office_stop(struct net *t, struct net_office *o)
+{
+    office_event(t, o, EVENT_STOP);
+    office_crash(t, o);
+}
+
+void office_cut(struct net *t, struct net_office *o)
+{
+    o->cut = true;
+    hang_up(t, o);
+    office_event(t, o, EVENT_LOST);
+}
+
+void office_mend(struct net *t, struct net_office *o)
+{
+    o->cut = false;
+    o->redial_at_ms = t->now_ms + 1;
+}
+
+/* ---- the federation */
+
+static void open_database(struct net *t, struct net_office *o)
+{
+    snprintf(o->path, sizeof o->path, "%s/%d.db", t->dir, index_of(t, o));
+    if (sqlite3_open(o->path, &o->app) != SQLITE_OK)
+        abort();
+    sqlite3_busy_timeout(o->app, 1000);
+    sqlite3_exec(o->app, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF", NULL, NULL, NULL);
+    if (sqlite3_exec(o->app, schema, NULL, NULL, NULL) != SQLITE_OK)
+        abort();
+}
+
+struct net_office *net_add(struct net *t, const char *name, const char *parent)
+{
+    struct net_office *o = &t->office[t->n++];
+    snprintf(o->name, sizeof o->name, "%s", name);
+    snprintf(o->parent, sizeof o->parent, "%s", parent);
+    o->keys = keypair_of(name);
+    o->site = seal_site(o->keys.sign_key, 1);
+    o->dialled = -1;
+    open_database(t, o);
+    return o;
+}
+
+static void make_hub(struct net *t)
+{
+    struct net_office *o = net_add(t, "hub", "");
+    struct store *s = open_store(o);
+    struct arena a = {0};
+    struct finding *finding;
+    size_t n;
+    struct store_identity id = {.federation = t->federation, .federation_name = "test", .node = "hub", .unit = "",
+                                .parent = "", .hub = "hub", .hub_site = o->site, .site = o->site};
+    memcpy(id.hub_sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct charter_record charter = {.version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
+    struct node_record r = {.name = "hub", .unit = "", .parent = "", .listen = "", .state = NODE_ACTIVE, .site = o->site,
+                            .reads = "", .joined_ms = WALL};
+    memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    MUST(s, store_schema_complete(s, &a, compiled, &charter.compiled, &finding, &n));
+    MUST(s, store_begin(s));
+    MUST(s, store_create(s, &id));
+    MUST(s, store_charter_put(s, &charter));
+    MUST(s, store_node_put(s, &r));
+    MUST(s, store_capture_install(s));
+    MUST(s, store_commit(s));
+    arena_fini(&a);
+    store_close(s);
+}
+
+void net_start(struct net *t)
+{
+    memset(t, 0, sizeof *t);
+    t->queue_end = &t->queue;
+    t->random = 88172645463325252ULL;
+    t->now_ms = 1000;
+    t->lose_from = t->double_from = -1;
+    snprintf(t->federation, sizeof t->federation, "00112233445566778899aabbccddeeff");
+    snprintf(t->dir, sizeof t->dir, "%s/tonle-node-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    if (!mkdtemp(t->dir))
+        abort();
+    MUST(NULL, seal_start());
+    make_hub(t);
+    office_run(t, &t->office[HUB]);
+    net_run(t, 100);
+}
+
+static void remove_files(const struct net_office *o)
+{
+    static const char *const ending[] = {"", "-wal", "-shm", "-journal"};
+    for (int e = 0; e < 4; e++) {
+        char name[600];
+        snprintf(name, sizeof name, "%s%s", o->path, ending[e]);
+        unlink(name);
+    }
+}
+
+void net_stop(struct net *t)
+{
+    struct net_message *m;
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        node_free(o->node);
+        store_close(o->store);
+        sqlite3_close(o->app);
+        mem_free(o->actions.a);
+        remove_files(o);
+    }
+    while ((m = take(t)) != NULL)
+        message_free(m);
+    for (int c = 0; c < NET_CLIENTS; c++) {
+        while ((m = t->to_client[c]) != NULL) {
+            t->to_client[c] = m->next;
+            message_free(m);
+        }
+    }
+    rmdir(t->dir);
+}
+
+/* By another process, as the command does it. */
+void net_invite(struct net *t, const char *name, const char *unit, const char *parent, uint64_t expires_ms)
+{
+    struct net_office *hub = &t->office[HUB];
+    char key[64];
+    snprintf(key, sizeof key, "invite %s", name);
+    struct keypair k = keypair_of(key);
+    struct node_record r = {.name = name, .unit = unit, .parent = parent, .listen = "", .state = NODE_INVITED, .reads = "",
+                            .enrol_expires_ms = expires_ms ? expires_ms : WALL + t->now_ms + 3600000};
+    memcpy(r.enrol_key, k.curve_key, CURVE_KEY_BYTES);
+    struct store *s = open_store(hub);
+    MUST(s, store_begin(s));
+    MUST(s, store_node_put(s, &r));
+    MUST(s, store_commit(s));
+    store_close(s);
+    office_event(t, hub, EVENT_LOCAL_CHANGE);
+}
+
+/* ---- a joiner */
+
+bool net_client_send(struct net *t, struct net_office *to, int client, const uint8_t *curve_key, const struct message *m)
+{
+    struct route r = {.len = 2, .id = {2, (uint8_t)client}};
+    struct buf b = {0};
+    char user_id[256];
+    if (!node_authorise(to->node, curve_key, WALL + t->now_ms, user_id))
+        return false;
+    codec_encode(m, NULL, &b);
+    post(t, index_of(t, to), &r, user_id, b.data, b.len);
+    buf_fini(&b);
+    return true;
+}
+
+bool net_client_receive(struct net *t, int client, struct arena *a, struct message *m)
+{
+    struct net_message *first = t->to_client[client];
+    struct bytes body, signature;
+    if (first == NULL)
+        return false;
+    t->to_client[client] = first->next;
+    MUST(NULL, codec_decode(a, arena_copy(a, first->bytes, first->len), first->len, m, &body, &signature));
+    message_free(first);
+    return true;
+}
+
+static void exchange(struct net *t, struct net_office *to, const uint8_t *key, const struct message *ask,
+                     struct arena *a, struct message *m)
+{
+    for (int i = 0; i < 300; i++) {
+        if (net_client_send(t, to, 0, key, ask)) {
+            net_run(t, 100);
+            if (net_client_receive(t, 0, a, m))
+                return;
+        }
+        net_run(t, 100);
+    }
+    fprintf(stderr, "no answer from %s\n", to->name);
+    abort();
+}
+
+static void enrol(struct net *t, struct net_office *o, struct net_office *parent)
+{
+    struct message ask = {.type = MESSAGE_ENROL}, m = {0};
+    struct arena a = {0};
+    char name[64];
+    snprintf(name, sizeof name, "invite %s", o->name);
+    struct keypair invitation = keypair_of(name);
+    ask.u.enrol = (struct enrol){.federation = t->federation, .node = o->name, .incarnation = 1, .listen = "", .software = "test"};
+    memcpy(ask.u.enrol.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(ask.u.enrol.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    for (int i = 0; i < 100; i++) {
+        exchange(t, parent, invitation.curve_key, &ask, &a, &m);
+        if (m.type == MESSAGE_ENROLLED && m.u.enrolled.state != ENROL_PENDING)
+            break;
+    }
+    if (m.type != MESSAGE_ENROLLED || m.u.enrolled.state != ENROL_DONE) {
+        fprintf(stderr, "%s: not enrolled: %s\n", o->name, m.type == MESSAGE_ENROLLED ? m.u.enrolled.reason : "?");
+        abort();
+    }
+    arena_fini(&a);
+}
+
+static void load_table(struct net *t, struct net_office *o, struct store *s, const char *table, uint64_t *pos)
+{
+    struct arena a = {0};
+    struct message ask = {.type = MESSAGE_LOAD_REQUEST}, m;
+    ask.u.load_request = (struct load_request){.table = table, .max_rows = 100};
+    do {
+        ask.u.load_request.request = draw(t);
+        exchange(t, net_find(t, o->parent), o->keys.curve_key, &ask, &a, &m);
+        if (*pos == UINT64_MAX)
+            *pos = m.u.load_chunk.pos;
+        MUST(s, store_load_chunk(s, &a, &m.u.load_chunk));
+        ask.u.load_request.after = m.u.load_chunk.last_key;
+    } while (!m.u.load_chunk.end);
+    arena_fini(&a);
+}
+
+void net_join(struct net *t, struct net_office *o)
+{
+    static const char *const tables[] = {"tonle_node", "tonle_site", "tonle_charter", "resident", "note"};
+    struct net_office *hub = &t->office[HUB];
+    enrol(t, o, net_find(t, o->parent));
+    struct store_identity id = {.federation = t->federation, .federation_name = "test", .node = o->name, .unit = "12",
+                                .parent = o->parent, .hub = "hub", .hub_site = hub->site, .site = o->site};
+    memcpy(id.hub_sign_key, hub->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct store *s = open_store(o);
+    struct arena a = {0};
+    struct load_report report;
+    uint64_t pos = UINT64_MAX;
+    uint32_t created;
+    MUST(s, store_begin(s));
+    MUST(s, store_create(s, &id));
+    MUST(s, store_load_begin(s, LOAD_EMPTY));
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        if (i == 3) {
+            MUST(s, store_schema_create_missing(s, &created));
+            MUST(s, store_capture_install(s)); /* numbers the tables */
+        }
+        load_table(t, o, s, tables[i], &pos);
+    }
+    MUST(s, store_load_end(s, &a, &report));
+    MUST(s, store_capture_install(s));
+    MUST(s, store_peer_received(s, o->parent, pos));
+    MUST(s, store_commit(s));
+    arena_fini(&a);
+    store_close(s);
+}
+
+struct net_office *net_grow(struct net *t, const char *name, const char *unit, const char *parent)
+{
+    net_invite(t, name, unit, parent, 0);
+    struct net_office *o = net_add(t, name, parent);
+    net_join(t, o);
+    office_run(t, o);
+    return o;
+}
+
+void net_three(struct net *t)
+{
+    net_start(t);
+    net_grow(t, "province", "12", "hub");
+    if (!net_settle(t, 20000))
+        abort();
+    net_grow(t, "district", "1201", "province");
+    if (!net_settle(t, 20000))
+        abort();
+}

@@ -1,0 +1,264 @@
+/* Who may connect, and how a copied or restored database is found out (DESIGN 7). */
+#include "tests/unit/node/net.h"
+
+#include "protocol/seal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int start(void **state)
+{
+    static struct net t;
+    net_start(&t);
+    net_grow(&t, "province", "12", "hub");
+    assert_true(net_settle(&t, 20000));
+    *state = &t;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    net_stop(*state);
+    return 0;
+}
+
+#define HUB (&t->office[0])
+#define PROVINCE (&t->office[1])
+
+static const char *status(struct net *t, struct net_office *o)
+{
+    return office_ask(t, o, "{\"do\":\"status\"}");
+}
+
+/* Another database file with what the office's has now. */
+static void copy_database(struct net *t, struct net_office *o, const char *ending)
+{
+    (void)t;
+    char sql[700];
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s%s'", o->path, ending);
+    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* The office's database is replaced by the copy, as a restore does. */
+static void restore_database(struct net *t, struct net_office *o, const char *ending)
+{
+    static const char *const rest[] = {"-wal", "-shm"};
+    char from[700], name[700];
+    (void)t;
+    sqlite3_close(o->app);
+    for (int i = 0; i < 2; i++) {
+        snprintf(name, sizeof name, "%s%s", o->path, rest[i]);
+        remove(name);
+    }
+    snprintf(from, sizeof from, "%s%s", o->path, ending);
+    assert_int_equal(rename(from, o->path), 0);
+    assert_int_equal(sqlite3_open(o->path, &o->app), SQLITE_OK);
+    sqlite3_busy_timeout(o->app, 1000);
+}
+
+/* A key that stands nowhere in the registry may not connect; an invitation's may until it expires. */
+static void only_registered_keys_may_connect(void **state)
+{
+    struct net *t = *state;
+    char user_id[256];
+    struct keypair stranger = keypair_of("stranger"), invited = keypair_of("invite late");
+    uint64_t wall = 1700000000000ULL + t->now_ms;
+    assert_false(node_authorise(HUB->node, stranger.curve_key, wall, user_id));
+    assert_true(node_authorise(HUB->node, PROVINCE->keys.curve_key, wall, user_id));
+    assert_string_equal(user_id, "province");
+    uint8_t zero[CURVE_KEY_BYTES] = {0};
+    assert_false(node_authorise(HUB->node, zero, wall, user_id));
+    net_invite(t, "late", "13", "hub", wall + 60000);
+    assert_true(node_authorise(HUB->node, invited.curve_key, wall, user_id));
+    assert_string_equal(user_id, "invite:late");
+    assert_false(node_authorise(HUB->node, invited.curve_key, wall + 60001, user_id));
+    assert_false(node_authorise(PROVINCE->node, invited.curve_key, wall, user_id));
+}
+
+/* A second process with a copy of the database is refused while the first lives, both are told, and the
+ * first goes on. */
+static void a_second_copy_is_refused(void **state)
+{
+    struct net *t = *state;
+    copy_database(t, PROVINCE, ".copy");
+    struct net_office *copy = &t->office[t->n++];
+    *copy = (struct net_office){.dialled = -1, .keys = PROVINCE->keys, .site = PROVINCE->site};
+    snprintf(copy->name, sizeof copy->name, "province");
+    snprintf(copy->parent, sizeof copy->parent, "hub");
+    snprintf(copy->path, sizeof copy->path, "%.480s.copy", PROVINCE->path);
+    assert_int_equal(sqlite3_open(copy->path, &copy->app), SQLITE_OK);
+    office_run(t, copy);
+    net_run(t, 10000);
+    assert_non_null(strstr(status(t, copy), "\"line\":\"refused\""));
+    assert_non_null(strstr(status(t, copy), "a second copy of this office is running"));
+    assert_non_null(strstr(status(t, PROVINCE), "a second copy of this office is running"));
+    assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
+    assert_non_null(strstr(HUB->log, "event=second-copy"));
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 5000));
+    assert_true(copy->sent_hellos < 20);
+}
+
+/* A process that was killed and started again is let in at once: its old connection is known to be dead. */
+static void a_restarted_process_is_no_second_copy(void **state)
+{
+    struct net *t = *state;
+    office_crash(t, PROVINCE);
+    office_run(t, PROVINCE);
+    net_run(t, 1500);
+    assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
+    assert_null(strstr(HUB->log, "second-copy"));
+}
+
+/* One that lost power leaves a dead route behind: it is let in after three heartbeats at most. */
+static void a_silent_old_session_ends_by_itself(void **state)
+{
+    struct net *t = *state;
+    uint8_t connection = PROVINCE->connection;
+    copy_database(t, PROVINCE, ".copy");
+    struct net_office *again = &t->office[t->n++];
+    *again = (struct net_office){.dialled = -1, .keys = PROVINCE->keys, .site = PROVINCE->site};
+    snprintf(again->name, sizeof again->name, "province");
+    snprintf(again->parent, sizeof again->parent, "hub");
+    snprintf(again->path, sizeof again->path, "%.480s.copy", PROVINCE->path);
+    assert_int_equal(sqlite3_open(again->path, &again->app), SQLITE_OK);
+    PROVINCE->silent = true;
+    net_run(t, 50);
+    office_run(t, again);
+    net_run(t, 1000);
+    assert_null(strstr(status(t, again), "\"line\":\"connected\""));
+    net_run(t, 8000);
+    assert_non_null(strstr(status(t, again), "\"line\":\"connected\""));
+    assert_true(connection > 0);
+}
+
+/* A database restored from a backup is refused by what its parent has on record, and nothing is changed. */
+static void a_restored_database_is_refused(void **state)
+{
+    struct net *t = *state;
+    copy_database(t, PROVINCE, ".backup");
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    assert_true(net_settle(t, 10000));
+    office_stop(t, PROVINCE);
+    restore_database(t, PROVINCE, ".backup");
+    PROVINCE->outside_site = 0;
+    uint64_t seq = store_state(HUB->store)->clock.n;
+    office_run(t, PROVINCE);
+    net_run(t, 10000);
+    assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
+    assert_non_null(strstr(status(t, PROVINCE), "its database was restored"));
+    assert_non_null(strstr(status(t, PROVINCE), "--as-new-site"));
+    assert_non_null(strstr(status(t, HUB), "its database was restored"));
+    assert_int_equal(store_state(HUB->store)->clock.n, seq);
+    assert_true(PROVINCE->sent_hellos < 30);
+}
+
+/* The record outside the database finds it out before the first seal: the work is kept, nothing is sealed. */
+static void the_record_outside_stops_the_first_seal(void **state)
+{
+    struct net *t = *state;
+    copy_database(t, PROVINCE, ".backup");
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    assert_true(net_settle(t, 10000));
+    office_stop(t, PROVINCE);
+    restore_database(t, PROVINCE, ".backup");
+    office_run(t, PROVINCE);
+    uint64_t seq = store_state(PROVINCE->store)->seq;
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
+    net_run(t, 20000);
+    assert_int_equal(store_state(PROVINCE->store)->seq, seq);
+    assert_non_null(strstr(status(t, PROVINCE), "it was restored"));
+    assert_string_equal(office_text(PROVINCE, "SELECT text FROM note"), "work");
+}
+
+/* A record that is ahead of a database which the parent finds complete is no reason to stop for ever. */
+static void a_welcome_ends_the_suspicion(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, PROVINCE, "INSERT INTO resident VALUES('r','x','y')");
+    assert_true(net_settle(t, 10000));
+    office_stop(t, PROVINCE);
+    PROVINCE->outside_seq += 100;
+    PROVINCE->cut = true;
+    office_run(t, PROVINCE);
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
+    net_run(t, 5000);
+    uint64_t seq = store_state(PROVINCE->store)->seq;
+    office_mend(t, PROVINCE);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
+    assert_int_equal(store_state(PROVINCE->store)->seq, seq + 1);
+}
+
+/* A hub restored behind what its child has is refused by the child. */
+static void a_restored_parent_is_refused(void **state)
+{
+    struct net *t = *state;
+    copy_database(t, HUB, ".backup");
+    office_sql(t, HUB, "INSERT INTO note VALUES('after','the backup')");
+    assert_true(net_settle(t, 10000));
+    office_stop(t, HUB);
+    restore_database(t, HUB, ".backup");
+    HUB->outside_site = 0;
+    office_run(t, HUB);
+    net_run(t, 10000);
+    assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
+    assert_non_null(strstr(status(t, PROVINCE), "restored"));
+    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "1");
+}
+
+/* A node that signs with another key than its site's is refused, though its transport key is known. */
+static void a_wrong_signature_is_refused(void **state)
+{
+    struct net *t = *state;
+    struct keypair other = keypair_of("other");
+    office_stop(t, PROVINCE);
+    memcpy(PROVINCE->keys.sign_secret, other.sign_secret, SIGN_SECRET_BYTES);
+    office_run(t, PROVINCE);
+    net_run(t, 5000);
+    assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
+    assert_non_null(strstr(status(t, PROVINCE), "did not sign with the key of its site"));
+}
+
+/* A changeset that its relay has changed is refused with the reason, and asked for again ever more slowly. */
+static void a_forged_changeset_is_refused(void **state)
+{
+    struct net *t = *state;
+    office_cut(t, PROVINCE);
+    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 1500);
+    office_sql(t, HUB, "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
+                       " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
+    office_mend(t, PROVINCE);
+    uint64_t hellos = PROVINCE->sent_hellos;
+    net_run(t, 120000);
+    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "0");
+    assert_non_null(strstr(PROVINCE->log, "item"));
+    assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
+    assert_false(PROVINCE->fatal);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(only_registered_keys_may_connect, start, stop),
+        cmocka_unit_test_setup_teardown(a_second_copy_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_restarted_process_is_no_second_copy, start, stop),
+        cmocka_unit_test_setup_teardown(a_silent_old_session_ends_by_itself, start, stop),
+        cmocka_unit_test_setup_teardown(a_restored_database_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(the_record_outside_stops_the_first_seal, start, stop),
+        cmocka_unit_test_setup_teardown(a_welcome_ends_the_suspicion, start, stop),
+        cmocka_unit_test_setup_teardown(a_restored_parent_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_wrong_signature_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_forged_changeset_is_refused, start, stop),
+    };
+    if (getenv("ONLY"))
+        cmocka_set_test_filter(getenv("ONLY"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,312 @@
+/* Enrolment, first load, and what operators ask of a running node. */
+#include "tests/unit/node/net.h"
+
+#include "protocol/seal.h"
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int start(void **state)
+{
+    static struct net t;
+    net_start(&t);
+    net_grow(&t, "province", "12", "hub");
+    assert_true(net_settle(&t, 20000));
+    *state = &t;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    net_stop(*state);
+    return 0;
+}
+
+#define HUB (&t->office[0])
+#define PROVINCE (&t->office[1])
+#define WALL 1700000000000ULL
+
+static json_t *ask(struct net *t, struct net_office *o, const char *line)
+{
+    json_t *j = json_loads(office_ask(t, o, line), 0, NULL);
+    assert_non_null(j);
+    return j;
+}
+
+static json_int_t number(const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    assert_true(json_is_integer(v));
+    return json_integer_value(v);
+}
+
+/* One ENROL to the hub or the province; the answer. */
+static enum enrol_state enrol(struct net *t, struct net_office *to, const char *name, const char *as,
+                              const char *keys, char reason[512])
+{
+    struct message m = {.type = MESSAGE_ENROL}, answer;
+    struct arena a = {0};
+    char invite[64];
+    snprintf(invite, sizeof invite, "invite %s", as);
+    struct keypair k = keypair_of(keys), i = keypair_of(invite);
+    m.u.enrol = (struct enrol){.federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
+    memcpy(m.u.enrol.curve_key, k.curve_key, CURVE_KEY_BYTES);
+    memcpy(m.u.enrol.sign_key, k.sign_key, SIGN_PUBLIC_BYTES);
+    assert_true(net_client_send(t, to, 1, i.curve_key, &m));
+    net_run(t, 300);
+    assert_true(net_client_receive(t, 1, &a, &answer));
+    assert_int_equal(answer.type, MESSAGE_ENROLLED);
+    snprintf(reason, 512, "%s", answer.u.enrolled.reason);
+    enum enrol_state state = answer.u.enrolled.state;
+    arena_fini(&a);
+    return state;
+}
+
+/* Keys are registered once: again with the same is the same answer, with others it is refused. */
+static void enrolment_happens_once(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "kampot", "07", "hub", 0);
+    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
+    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
+    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "other", reason), ENROL_REFUSED);
+    assert_non_null(strstr(reason, "other keys"));
+    assert_true(net_until(t, PROVINCE, "SELECT state FROM tonle_node WHERE name='kampot'", "active", 5000));
+}
+
+/* An invitation enrols the node it names and no other. */
+static void an_invitation_is_for_one_node(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "kampot", "07", "hub", 0);
+    net_invite(t, "takeo", "21", "hub", 0);
+    assert_int_equal(enrol(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
+    assert_string_equal(office_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"), "invited");
+}
+
+/* Through a province: pending while the hub is asked, done when the registry here shows it. */
+static void a_province_relays_enrolment(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "d1", "1201", "province", 0);
+    assert_true(net_settle(t, 10000));
+    office_cut(t, PROVINCE);
+    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    assert_non_null(strstr(reason, "line"));
+    office_mend(t, PROVINCE);
+    assert_true(net_settle(t, 30000));
+    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    net_run(t, 2000);
+    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_DONE);
+    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "thief", reason), ENROL_REFUSED);
+}
+
+/* A first load of several chunks while others write ends with the same rows, forgetting included. */
+static void a_first_load_joins_the_stream(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 350)"
+                       " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    net_run(t, 30);
+    office_sql(t, PROVINCE, "UPDATE note SET text='y' WHERE id='n7'; INSERT INTO resident VALUES('r','x','y')");
+    struct net_office *d = net_grow(t, "d1", "1201", "province");
+    office_sql(t, HUB, "DELETE FROM note WHERE id='n8'");
+    assert_true(net_settle(t, 20000));
+    assert_string_equal(office_text(d, "SELECT count(*) FROM note"), "349");
+    assert_true(net_until(t, d, "SELECT count(*) FROM tonle_row", "0", 130000));
+    json_t *j = ask(t, d, "{\"do\":\"verify\"}");
+    assert_true(json_is_true(json_object_get(j, "equal")));
+    assert_true(json_is_true(json_object_get(j, "clock_equal")));
+    json_decref(j);
+}
+
+/* A stranger to the tree gets no rows: a load request is answered only to a child under its own key. */
+static void rows_go_only_to_children(void **state)
+{
+    struct net *t = *state;
+    struct arena a = {0};
+    struct message m = {.type = MESSAGE_LOAD_REQUEST}, answer;
+    m.u.load_request = (struct load_request){.request = 1, .table = "tonle_node", .max_rows = 10};
+    net_invite(t, "kampot", "07", "hub", 0);
+    assert_true(net_client_send(t, HUB, 2, keypair_of("invite kampot").curve_key, &m));
+    net_run(t, 500);
+    assert_false(net_client_receive(t, 2, &a, &answer));
+    assert_true(net_client_send(t, HUB, 2, PROVINCE->keys.curve_key, &m));
+    net_run(t, 500);
+    assert_true(net_client_receive(t, 2, &a, &answer));
+    assert_int_equal(answer.type, MESSAGE_LOAD_CHUNK);
+    arena_fini(&a);
+}
+
+/* Every key that the contract names is there, and line and data are separate facts. */
+static void status_names_line_and_data(void **state)
+{
+    struct net *t = *state;
+    static const char *const keys[] = {"schema", "node", "unit", "site", "parent", "children", "held", "conflicts_open",
+                                       "clock", "sealed_seq", "synced", "reasons", "loading", "running"};
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        assert_non_null(json_object_get(j, keys[i]));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "parent"), "line")), "connected");
+    assert_int_equal(strlen(json_string_value(json_object_get(j, "site"))), 16);
+    assert_true(json_is_true(json_object_get(j, "synced")));
+    json_decref(j);
+    office_cut(t, PROVINCE);
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 1000);
+    j = ask(t, PROVINCE, "{\"do\":\"status\"}");
+    json_t *parent = json_object_get(j, "parent");
+    assert_string_not_equal(json_string_value(json_object_get(parent, "line")), "connected");
+    assert_int_equal(number(parent, "pending_out"), 1);
+    assert_true(json_is_string(json_object_get(parent, "oldest_pending")));
+    assert_true(json_is_string(json_object_get(parent, "last_contact")));
+    assert_true(json_is_false(json_object_get(j, "synced")));
+    assert_int_equal(json_array_size(json_object_get(j, "reasons")), 1);
+    json_decref(j);
+    j = ask(t, HUB, "{\"do\":\"status\"}");
+    assert_true(json_is_null(json_object_get(j, "parent")));
+    assert_int_equal(json_array_size(json_object_get(j, "children")), 1);
+    json_decref(j);
+}
+
+/* What is captured but not sealed yet is not synced; `clock` and `synced` come from one read. */
+static void captured_writes_are_not_synced(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
+    assert_true(json_is_false(json_object_get(j, "synced")));
+    json_decref(j);
+    struct buf b = {0};
+    net_settle(t, 10000);
+    node_status_json(NULL, PROVINCE->store, 1, WALL, &b);
+    assert_non_null(strstr(buf_str(&b), "\"line\":\"stopped\""));
+    assert_non_null(strstr(buf_str(&b), "\"running\":false"));
+    assert_non_null(strstr(buf_str(&b), "\"synced\":false"));
+    buf_fini(&b);
+}
+
+/* A difference from the parent is found by verify and named by its table. */
+static void verify_finds_a_difference(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, HUB, "INSERT INTO note VALUES('n','x'); INSERT INTO resident VALUES('r','x','y')");
+    assert_true(net_settle(t, 10000));
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
+    assert_true(json_is_true(json_object_get(j, "equal")));
+    json_decref(j);
+    office_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_5; UPDATE note SET text='behind the back'");
+    j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
+    assert_true(json_is_false(json_object_get(j, "equal")));
+    json_decref(j);
+    j = ask(t, HUB, "{\"do\":\"verify\"}");
+    assert_non_null(json_object_get(j, "error"));
+    json_decref(j);
+    j = ask(t, HUB, "{\"do\":\"sing\"}");
+    assert_non_null(json_object_get(j, "error"));
+    json_decref(j);
+}
+
+/* The application's writes with capture off. */
+static void escape(struct net_office *o, const char *sql)
+{
+    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
+}
+
+/* The reconcile scan seals what was changed or added behind capture's back; deletions wait for a decision. */
+static void the_scan_seals_what_escaped(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
+                       " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    assert_true(net_settle(t, 20000));
+    escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n01500';"
+                     "INSERT INTO note VALUES('zz','new'); DELETE FROM note WHERE id='n00002'");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"none\"}");
+    assert_int_equal(number(j, "changed") + number(j, "new") + number(j, "deleted"), 3);
+    assert_int_equal(number(j, "settled"), 0);
+    json_decref(j);
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"seal\"}");
+    assert_int_equal(number(j, "settled"), 2);
+    assert_int_equal(number(j, "waiting"), 1);
+    json_decref(j);
+    assert_true(net_settle(t, 20000));
+    assert_string_equal(office_text(HUB, "SELECT text FROM note WHERE id='n01500'"), "escaped");
+    assert_string_equal(office_text(HUB, "SELECT text FROM note WHERE id='zz'"), "new");
+    assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2501");
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"take_parent\"}");
+    assert_int_equal(number(j, "settled"), 1);
+    json_decref(j);
+    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "2501");
+}
+
+/* After an unclean stop the scan runs by itself; more than 100 rows wait, and status says so. */
+static void an_unclean_stop_starts_the_scan(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
+                       " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    assert_true(net_settle(t, 20000));
+    office_crash(t, PROVINCE);
+    escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
+    PROVINCE->unclean = true;
+    office_run(t, PROVINCE);
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='n00150'", "escaped", 20000));
+    office_crash(t, PROVINCE);
+    escape(PROVINCE, "UPDATE note SET text='many'");
+    office_run(t, PROVINCE);
+    net_run(t, 20000);
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
+    assert_int_equal(number(json_object_get(j, "reconcile"), "waiting"), 300);
+    assert_int_equal(json_array_size(json_object_get(j, "reasons")), 1);
+    json_decref(j);
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"seal\",\"accept\":true}");
+    assert_int_equal(number(j, "settled"), 300);
+    json_decref(j);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE text='many'", "300", 20000));
+}
+
+/* Another process's commit is sealed at once when the node is poked. */
+static void a_poke_seals_at_once(void **state)
+{
+    struct net *t = *state;
+    uint64_t seq = store_state(PROVINCE->store)->seq;
+    sqlite3_exec(PROVINCE->app, "INSERT INTO note VALUES('n','x')", NULL, NULL, NULL);
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"poke\"}");
+    assert_true(json_is_true(json_object_get(j, "ok")));
+    json_decref(j);
+    assert_int_equal(store_state(PROVINCE->store)->seq, seq + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(enrolment_happens_once, start, stop),
+        cmocka_unit_test_setup_teardown(an_invitation_is_for_one_node, start, stop),
+        cmocka_unit_test_setup_teardown(a_province_relays_enrolment, start, stop),
+        cmocka_unit_test_setup_teardown(a_first_load_joins_the_stream, start, stop),
+        cmocka_unit_test_setup_teardown(rows_go_only_to_children, start, stop),
+        cmocka_unit_test_setup_teardown(status_names_line_and_data, start, stop),
+        cmocka_unit_test_setup_teardown(captured_writes_are_not_synced, start, stop),
+        cmocka_unit_test_setup_teardown(verify_finds_a_difference, start, stop),
+        cmocka_unit_test_setup_teardown(the_scan_seals_what_escaped, start, stop),
+        cmocka_unit_test_setup_teardown(an_unclean_stop_starts_the_scan, start, stop),
+        cmocka_unit_test_setup_teardown(a_poke_seals_at_once, start, stop),
+    };
+    if (getenv("ONLY"))
+        cmocka_set_test_filter(getenv("ONLY"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
