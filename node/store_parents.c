@@ -147,7 +147,7 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
     buf_printf(&m, "the row of %s it refers to does not stand here", w->s->tables[fk->parent].name);
     r->message[1] = arena_strdup(w->a, buf_str(&m));
     buf_fini(&m);
-    b->values = r->now;
+    b->values = r->taken = r->now;
     b->held = HOLD_PARENT;
     return work_take(w, r);
 }
@@ -169,16 +169,17 @@ static enum err check_parents(struct work *w, struct work_row *r)
     return e;
 }
 
-static enum err check_children(struct work *w, struct work_row *r)
+/* The rows that refer to these values of r, which may not stand any more. */
+static enum err check_children(struct work *w, struct work_row *r, const struct value *values)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && r->before && f < w->s->n_fks; f++) {
+    for (uint32_t f = 0; e == ERR_OK && values && f < w->s->n_fks; f++) {
         const struct foreign_key *fk = &w->s->fks[f];
         struct value *v;
         struct bytes folded, *key;
         size_t n;
         bool yes = false;
-        if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->before, &v, &folded))
+        if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, values, &v, &folded))
             continue;
         e = given(w, fk, v, &yes);
         if (e != ERR_OK || yes)
@@ -224,7 +225,9 @@ enum err work_parents(struct work *w)
             if (e == ERR_OK && r->fk_gone) {
                 r->fk_gone = false;
                 more = true;
-                e = check_children(w, r);
+                e = check_children(w, r, r->before);
+                if (e == ERR_OK && r->taken != r->before) /* it came and went: others may have relied on it */
+                    e = check_children(w, r, r->taken);
             }
         }
     }

@@ -26,6 +26,7 @@ struct work_row {
     bool unread;            /* a birth without record: whether a row stands in the table is not known */
     struct value *before;   /* the row in the table when it was met (NULL: none) */
     struct value *now;      /* the row in the table at this moment */
+    struct value *taken;    /* as it was when pass 4 took it out (NULL: it did not) */
     char *message[2];       /* of the database, for a held birth: [0] check or local, [1] unique or parent */
     struct work_row *blocker;
     uint64_t hash;
