@@ -207,6 +207,11 @@ static int open_store(struct cli *c, enum office_access access, struct office *o
                                .wal_guard = access == OFFICE_RUN && o->config.wal_guard,
                                .busy_ms = access == OFFICE_RUN ? RUN_BUSY_MS : CLI_BUSY_MS};
     enum err e = store_open(&o->store, &so, msg);
+    if (e == ERR_IO &&
+        so.read_only) { /* an application that was killed left a transaction to roll back */
+        so.read_only = false;
+        e = store_open(&o->store, &so, msg);
+    }
     if (e == ERR_NOT_FOUND)
         return cli_fail(
             CLI_ERROR,

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define TRY_MS 500     /* one attempt to reach the parent */
+#define ADMIT_MS 15000 /* from the hub's word to the parent's */
 #define CHUNK_MS 30000 /* a parent that gives no chunk for so long is not there */
 
 static void pause_ms(int ms)
@@ -439,6 +440,22 @@ static int open_spool(struct cli *c, struct join *j)
                : cli_fail(CLI_ERROR, "%s cannot be written to: %s", c->dir, strerror(errno));
 }
 
+/* The hub has taken our keys; the parent lets them in once the registry has come down to it. */
+static int dial_enrolled(struct join *j)
+{
+    uint64_t deadline = cli_mono_ms() + ADMIT_MS;
+    while (!enrolled_before(j)) {
+        if (cli_mono_ms() >= deadline)
+            return cli_fail(
+                CLI_TEMPORARY,
+                "the hub has enrolled this office, but %s does not let it in yet; run the same "
+                "command again",
+                j->invitation.parent);
+        pause_ms(TRY_MS / 5);
+    }
+    return CLI_OK;
+}
+
 int join_fetch_registry(struct cli *c, struct join *j)
 {
     static const char *const internal[JOIN_INTERNAL] = {"tonle_node", "tonle_site",
@@ -446,7 +463,7 @@ int join_fetch_registry(struct cli *c, struct join *j)
     uint64_t request = 0;
     int code = open_spool(c, j);
     if (code == CLI_OK)
-        code = dial(j, false);
+        code = dial_enrolled(j);
     for (int i = 0; code == CLI_OK && i < JOIN_INTERNAL; i++)
         code = fetch_table(j, internal[i], &request);
     if (code != CLI_OK)

@@ -128,7 +128,25 @@ chmod 700 "$ROOT/hub/node"
 "$TONLE" status --dir "$ROOT/hub/node" | grep -q $'\033' && fail "colour without a terminal"
 TONLE_DIR="$ROOT/hub/node" "$TONLE" status --json >"$ROOT/out" || fail "TONLE_DIR"
 same "$(json '$.node')" hub
-stop hub
+kill -INT "${PID[hub]}"
+wait "${PID[hub]}" || fail "Ctrl-C ended the node with $?"
+unset "PID[hub]"
+expect 4 t hub doctor --json
+grep -q "tonle run" "$ROOT/out" || fail "doctor says how to start a node that is stopped"
+
+# --- an application that was killed in the middle of a transaction leaves a journal to roll back
+app hub "PRAGMA journal_mode=delete" >/dev/null
+{ sqlite3 "$ROOT/hub/app.db" >/dev/null <<SQL
+PRAGMA cache_size = 2;
+BEGIN IMMEDIATE;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) INSERT INTO note SELECT 'x', i, zeroblob(2000) FROM n;
+.shell kill -9 \$PPID
+SQL
+} 2>/dev/null
+[ -s "$ROOT/hub/app.db-journal" ] || fail "no journal to roll back"
+expect 3 t hub status --json
+expect 0 t hub conflict list
+same "$(app hub "SELECT count(*) FROM note")" 0
 
 # --- a missing or an empty database never becomes a mass delete: the node stops and says so
 mv "$ROOT/hub/app.db" "$ROOT/hub/kept.db"

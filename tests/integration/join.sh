@@ -75,9 +75,9 @@ same "$(sqlite3 "$1" "SELECT count(*) FROM household WHERE village = 'of replace
 # --- interrupted: killed at any time, the same command again ends well
 invite broken 14 hub
 mkdir "$ROOT/broken"
-for after in 0.01 0.05 0.1 0.2; do
-    timeout -s KILL "$after" "$TONLE" join --dir "$ROOT/broken/node" --db "$ROOT/broken/app.db" \
-        --invitation "$ROOT/broken.invitation" >/dev/null 2>&1 && break
+for after in 0.01 0.02 0.03 0.04 0.05 0.06 0.08 0.1; do
+    { timeout -s KILL "$after" "$TONLE" join --dir "$ROOT/broken/node" --db "$ROOT/broken/app.db" \
+        --invitation "$ROOT/broken.invitation" >/dev/null; } 2>/dev/null && break
 done
 if ! grep -q '^db:' "$ROOT/broken/node/node.yaml" 2>/dev/null || ! [ "$(app broken "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'" 2>/dev/null)" = 1 ]; then
     expect 0 join_office broken

@@ -9,6 +9,8 @@ wait_for hub connected
 add_office province 12 hub
 add_office district 1201 province
 settle hub province district
+add_office commune 120104 district # enrolled through two relays
+settle hub province district commune
 same "$(app district "SELECT village FROM household")" before "what the hub had is the first state"
 same "$(app district "SELECT count(*) FROM sqlite_schema WHERE name = 'only_here'")" 0 "a table that is not named stays local"
 
@@ -20,7 +22,8 @@ app district "BEGIN;
   INSERT INTO resident VALUES('r2', 'a' || char(0) || 'b', NULL, zeroblob(3), 1e300, -9223372036854775808 + 9223372036854775807 + 1, NULL);
   COMMIT"
 settle district province hub province district
-all_equal hub province district
+wait_for commune synced
+all_equal hub province district commune
 same "$(app hub "SELECT count(*) FROM household")" 4
 
 # change, delete, change of key, INSERT OR REPLACE
@@ -28,21 +31,22 @@ app hub "UPDATE resident SET name = 'Sokha' WHERE id = 'r1'; DELETE FROM househo
   UPDATE note SET no = 2 WHERE no = 1"
 settle hub province district
 app province "INSERT OR REPLACE INTO household VALUES('h1', 'B-1', 'changed')"
-settle province hub district
-all_equal hub province district
+app commune "INSERT INTO note VALUES('120104', 1, 'from below')"
+settle commune district province hub province district commune
+all_equal hub province district commune
 same "$(app district "SELECT name FROM resident WHERE id = 'r1'")" Sokha
 same "$(app district "SELECT count(*) FROM household WHERE id = 'h2'")" 0
 same "$(app district "SELECT village FROM household WHERE id = 'h1'")" changed
-same "$(app district "SELECT no FROM note")" 2
+same "$(app district "SELECT no FROM note WHERE unit = ''")" 2
 
-for office in hub province district; do
+for office in hub province district commune; do
     expect 0 t "$office" status --json
     same "$(json '$.synced')" 1 "synced of $office"
     same "$(json '$.conflicts_open')" 0
 done
-for office in province district; do expect 0 t "$office" verify --json; done
+for office in province district commune; do expect 0 t "$office" verify --json; done
 
-for office in district province hub; do
+for office in commune district province hub; do
     stop "$office"
     same "$(find "$ROOT/$office/node" -mindepth 1 ! -type f)" "" "what a clean stop leaves"
     expect 3 t "$office" status
