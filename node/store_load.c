@@ -79,7 +79,7 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
              "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
              " AND state = 'open'",
              t->t, t->t, t->t, t->t, t->t);
-    s->claims_known = false;
+    s->claims_known = s->keep_known = false;
     return store_exec(s, sql);
 }
 
@@ -184,6 +184,7 @@ static enum err take_keep(struct store *s, const struct table_schema *t,
                           const struct load_chunk *chunk)
 {
     enum err e = ERR_OK;
+    s->keep_known = s->keep_known && chunk->n_keep == 0;
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
         const struct kept_birth *b = &chunk->keep[i];
         sqlite3_stmt *q = store_stmt(

@@ -208,6 +208,76 @@ static void chunks_at_different_clocks_end_equal_later(void **state)
     load_while(*state, busy_late, 1);
 }
 
+static void set_stable(struct office *o, const struct clock *clock, uint32_t n, struct kept_birth *keep)
+{
+    struct arena a = {0};
+    struct stable st = {.mark_id = 1, .site = o->site, .clock = *clock, .hlc = store_state(o->store)->hlc,
+                        .n_keep = n, .keep = keep};
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_set_stable(o->store, &a, &st), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_fini(&a);
+}
+
+/* The sender's stable clock and the names it keeps come along, so that both forget alike afterwards. */
+static void a_load_takes_over_the_stable_horizon(void **state)
+{
+    struct federation *f = *state;
+    static const char keep_sql[] = "SELECT count(*) || group_concat(hex(k) || site || seq) FROM"
+                                   " (SELECT * FROM tonle_keep ORDER BY t, k, site, seq)";
+    struct arena a = {0};
+    struct kept_birth *keep;
+    struct clock clock = {0};
+    struct load_report report;
+    uint32_t n;
+    write_history(f);
+    clock_copy(&clock, &store_state(HUB->store)->clock);
+    assert_int_equal(store_keep_list(HUB->store, &a, &clock, &keep, &n), ERR_OK);
+    assert_true(n > 0);
+    set_stable(HUB, &clock, n, keep);
+    set_stable(A, &clock, n, keep);
+    load_must(f, LOAD_EMPTY, 2, &report);
+    assert_int_equal(clock_compare(&store_state(NEW->store)->stable, &clock), CLOCK_EQUAL);
+    assert_string_equal(office_one(NEW, keep_sql), office_one(HUB, keep_sql));
+    federation_assert_equal(f, published);
+    office_sql(NEW, "DELETE FROM receipt WHERE series='U'; UPDATE person SET points=1 WHERE id='p1'");
+    office_sql(A, "UPDATE receipt SET note='later' WHERE series='U'");
+    federation_sync(f);
+    federation_assert_equal(f, published);
+    clock_fini(&clock);
+    arena_fini(&a);
+}
+
+static void mark_at_the_end(struct federation *f, int chunk)
+{
+    uint64_t pos;
+    if (chunk != 1)
+        return;
+    assert_int_equal(store_begin(f->office[0].store), ERR_OK);
+    assert_int_equal(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
+                                          (struct bytes){(const uint8_t *)"m", 1}, &pos), ERR_OK);
+    assert_int_equal(store_commit(f->office[0].store), ERR_OK);
+}
+
+/* The load is over when the last chunk's position is passed, be it by a mark; not one position before. */
+static void the_load_ends_at_the_last_position(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    struct peer_record peer;
+    struct loading l = {.from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .f = f};
+    write_history(f);
+    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
+    assert_int_equal(store_peer_get(NEW->store, "hub", &peer), ERR_OK);
+    assert_true(store_state(NEW->store)->loading);
+    for (uint64_t pos = peer.received_pos; pos <= peer.received_pos + 1; pos++) {
+        assert_int_equal(store_begin(NEW->store), ERR_OK);
+        assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
+        assert_int_equal(store_commit(NEW->store), ERR_OK);
+        assert_int_equal(store_state(NEW->store)->loading, pos == peer.received_pos);
+    }
+}
+
 /* A change that a chunk holds is left out, one that came later is not: by the key's place in the chunks. */
 static void a_chunks_clock_covers_its_own_keys(void **state)
 {
@@ -419,7 +489,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
         T(a_load_carries_everything_not_settled), T(chunks_at_different_clocks_end_equal),
-        T(chunks_at_different_clocks_end_equal_later), T(a_chunks_clock_covers_its_own_keys),
+        T(chunks_at_different_clocks_end_equal_later),
+        T(a_load_takes_over_the_stable_horizon), T(the_load_ends_at_the_last_position), T(a_chunks_clock_covers_its_own_keys),
         T(a_plain_load_refuses_a_table_with_rows), T(replace_leaves_the_federations_rows),
         T(adopt_compares_row_by_row), T(what_cannot_be_adopted_stays_aside),
         T(a_forged_chunk_leaves_nothing), T(chunks_are_read_by_range),
