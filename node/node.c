@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One step: the event is handled (what it asks of the database is queued), then time's own work is done
- * (sessions), then the one transaction, then the journal is sent on. */
+/* One step: the event is handled (what it asks of the database is queued), then time's own work is
+ * done (sessions), then the one transaction, then the journal is sent on. */
 
 uint64_t node_random(struct node *n)
 {
@@ -49,7 +49,8 @@ struct action *node_action(struct node *n, enum action_kind kind)
 
 void node_send(struct node *n, const struct route *r, const struct message *m)
 {
-    bool is_signed = m->type == MESSAGE_HELLO || m->type == MESSAGE_WELCOME || m->type == MESSAGE_HEARTBEAT;
+    bool is_signed =
+        m->type == MESSAGE_HELLO || m->type == MESSAGE_WELCOME || m->type == MESSAGE_HEARTBEAT;
     buf_reset(&n->buf);
     codec_encode(m, is_signed ? n->o.sign_secret : NULL, &n->buf);
     struct action *a = node_action(n, ACTION_SEND);
@@ -59,7 +60,7 @@ void node_send(struct node *n, const struct route *r, const struct message *m)
 }
 
 __attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, const char *fmt,
-                                                                   va_list ap)
+                                                                va_list ap)
 {
     char text[1024];
     vsnprintf(text, sizeof text, fmt, ap);
@@ -119,7 +120,8 @@ static void check_outside(struct node *n)
     } else if (n->o.outside_seq > st->seq) {
         n->suspect = true;
         snprintf(n->suspect_text, sizeof n->suspect_text,
-                 "the database is older than this office's last run (changeset %llu of %llu): it was restored",
+                 "the database is older than this office's last run (changeset %llu of %llu): it "
+                 "was restored",
                  (unsigned long long)st->seq, (unsigned long long)n->o.outside_seq);
     }
 }
@@ -196,7 +198,8 @@ static void session_message(struct node *n, const struct event *ev, const struct
     uint64_t session = m->type == MESSAGE_ITEM  ? m->u.item.session
                        : m->type == MESSAGE_ACK ? m->u.ack.session
                                                 : m->u.heartbeat.session;
-    if (p == NULL || !peer_open(p) || p->session != session || !route_equal(&p->route, &ev->route)) {
+    if (p == NULL || !peer_open(p) || p->session != session ||
+        !route_equal(&p->route, &ev->route)) {
         struct message r = {.type = MESSAGE_REFUSAL};
         r.u.refusal = (struct refusal){.session = session,
                                        .code = REFUSAL_GAP,
@@ -280,8 +283,8 @@ static void start(struct node *n)
     n->reconcile_due = n->o.unclean && n->parent != NULL;
     session_start(n);
     node_action(n, ACTION_READY);
-    node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name, (unsigned long long)n->site,
-             (unsigned long long)store_state(n->store)->seq);
+    node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
+             (unsigned long long)n->site, (unsigned long long)store_state(n->store)->seq);
     if (n->suspect)
         node_log(n, 1, "event=suspect text=\"%s\"", n->suspect_text);
 }

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Which CURVE keys may connect: those of our active children, and of open invitations of our children. The
- * list is read from the registry when that may have changed, because every handshake asks. */
+/* Which CURVE keys may connect: those of our active children, and of open invitations of our
+ * children. The list is read from the registry when that may have changed, because every handshake
+ * asks. */
 
 void authorise_fini(struct node *n)
 {
@@ -20,8 +21,8 @@ static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
     return memcmp(key, none, CURVE_KEY_BYTES) != 0;
 }
 
-static void add(struct node *n, const uint8_t key[CURVE_KEY_BYTES], const char *prefix, const char *name,
-                uint64_t expires_ms)
+static void add(struct node *n, const uint8_t key[CURVE_KEY_BYTES], const char *prefix,
+                const char *name, uint64_t expires_ms)
 {
     if (!key_given(key))
         return;
@@ -65,8 +66,8 @@ bool node_authorise(struct node *n, const uint8_t curve_key[CURVE_KEY_BYTES], ui
         return false;
     for (size_t i = 0; i < n->n_authorised; i++) {
         const struct authorised *a = &n->authorised[i];
-        if (memcmp(a->key, curve_key, CURVE_KEY_BYTES) == 0 && (a->expires_ms == 0 || a->expires_ms > now) &&
-            strlen(a->user_id) < 256) {
+        if (memcmp(a->key, curve_key, CURVE_KEY_BYTES) == 0 &&
+            (a->expires_ms == 0 || a->expires_ms > now) && strlen(a->user_id) < 256) {
             strcpy(user_id, a->user_id);
             return true;
         }

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to the
- * hub. The hub writes its keys into the registry, sealed like any write; any other office passes the
- * request up and answers "pending" until its own registry shows the node active with the same keys.
- * ENROLLED names no node, so the answers of our parent are matched to what we passed on by their order. */
+/* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to
+ * the hub. The hub writes its keys into the registry, sealed like any write; any other office
+ * passes the request up and answers "pending" until its own registry shows the node active with the
+ * same keys. ENROLLED names no node, so the answers of our parent are matched to what we passed on
+ * by their order. */
 
 static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
 {
@@ -44,7 +45,8 @@ bool enrol_may_ask(struct node *n, const char *user_id, const char *node)
 
 static void decide(struct node *n, struct enrolled *r, enum enrol_state state, const char *reason)
 {
-    *r = (struct enrolled){.state = state, .reason = reason, .hub_node = n->hub, .hub_site = n->hub_site};
+    *r = (struct enrolled){
+        .state = state, .reason = reason, .hub_node = n->hub, .hub_site = n->hub_site};
     memcpy(r->hub_sign_key, n->hub_key, SIGN_PUBLIC_BYTES);
 }
 
@@ -57,7 +59,8 @@ static bool same_keys(const struct node_record *r, const struct enrol *m)
 
 /* What the registry here says of the request. ENROL_PENDING: it may be enrolled; `node` is its row.
  * ERR_OK or a store's error. */
-static enum err judge(struct node *n, const struct enrol *m, struct node_record *node, struct enrolled *r)
+static enum err judge(struct node *n, const struct enrol *m, struct node_record *node,
+                      struct enrolled *r)
 {
     enum err e = store_node_get(n->store, &n->arena, m->node, node);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
@@ -70,11 +73,14 @@ static enum err judge(struct node *n, const struct enrol *m, struct node_record 
         decide(n, r, ENROL_DONE, "");
     else if (node->state == NODE_ACTIVE)
         decide(n, r, ENROL_REFUSED,
-               "this node is enrolled already with other keys: use the state directory it was enrolled from");
+               "this node is enrolled already with other keys: use the state directory it was "
+               "enrolled from");
     else if (node->state == NODE_RETIRED)
-        decide(n, r, ENROL_REFUSED, "this node is retired: at the hub run tonle node add for a new invitation");
+        decide(n, r, ENROL_REFUSED,
+               "this node is retired: at the hub run tonle node add for a new invitation");
     else if (!key_given(node->enrol_key) || node->enrol_expires_ms <= node_time(n))
-        decide(n, r, ENROL_REFUSED, "the invitation has expired: at the hub run tonle node add for a new one");
+        decide(n, r, ENROL_REFUSED,
+               "the invitation has expired: at the hub run tonle node add for a new one");
     else
         decide(n, r, ENROL_PENDING, "");
     return ERR_OK;
@@ -146,9 +152,9 @@ void enrol_committed(struct node *n)
     while (n->n_enrol > 0) {
         struct enrol_wait *w = n->enrol[0];
         reply_to(n, &w->route, &w->reply);
-        node_log(n, w->reply.state == ENROL_DONE ? 2 : 1, "event=enrol node=%s from=%s state=%s text=\"%s\"",
-                 w->enrol.node, w->user_id, w->reply.state == ENROL_DONE ? "done" : "refused",
-                 w->reply.reason);
+        node_log(n, w->reply.state == ENROL_DONE ? 2 : 1,
+                 "event=enrol node=%s from=%s state=%s text=\"%s\"", w->enrol.node, w->user_id,
+                 w->reply.state == ENROL_DONE ? "done" : "refused", w->reply.reason);
         drop_first(n);
     }
 }
@@ -215,7 +221,8 @@ void enrol_message(struct node *n, const struct event *ev, const struct enrol *m
 {
     if (!enrol_may_ask(n, ev->user_id, m->node)) {
         struct enrolled r;
-        decide(n, &r, ENROL_REFUSED, "this key may not enrol that node: use the node's own invitation");
+        decide(n, &r, ENROL_REFUSED,
+               "this key may not enrol that node: use the node's own invitation");
         reply_to(n, &ev->route, &r);
     } else if (node_is_hub(n)) {
         queue(n, ev, m);

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Found out at hello (DESIGN 7). What each side has on record of the other is compared with what the other
- * says of itself:
+/* Found out at hello (DESIGN 7). What each side has on record of the other is compared with what
+ * the other says of itself:
  *
  *   it says                          on record here              less, or another, means
  *   (site, seq)                      clock[site]                 its database was restored
@@ -16,7 +16,8 @@
  * Nothing is changed by a refusal, on either side. */
 
 static void __attribute__((format(printf, 5, 6)))
-refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char *next, const char *fmt, ...)
+refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char *next,
+       const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -27,8 +28,8 @@ refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char 
     v->retry_ms = retry_ms;
 }
 
-static const char next_restored[] =
-    "on the restored office run: tonle join --as-new-site (it loads first, then publishes what nobody has)";
+static const char next_restored[] = "on the restored office run: tonle join --as-new-site (it "
+                                    "loads first, then publishes what nobody has)";
 
 /* After a first load the clock names changesets whose hashes were never seen here. */
 static bool other_chain(const uint8_t a[HASH_BYTES], const uint8_t recorded[HASH_BYTES])
@@ -43,45 +44,58 @@ void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
     const struct store_state *st = store_state(n->store);
     uint64_t known = clock_get(&st->clock, h->site);
     struct peer_record rec;
-    struct peer *p = n->parent && strcmp(n->parent->name, h->node) == 0 ? n->parent : peer_find(n, h->node);
+    struct peer *p =
+        n->parent && strcmp(n->parent->name, h->node) == 0 ? n->parent : peer_find(n, h->node);
     if (store_peer_get(n->store, h->node, &rec) != ERR_OK) {
         refuse(v, REFUSAL_OTHER, 1000, "it is tried again by itself", "the database is busy");
         return;
     }
-    uint64_t acked = p && p->site == h->site && p->acked_pos > rec.acked_pos ? p->acked_pos : rec.acked_pos;
+    uint64_t acked =
+        p && p->site == h->site && p->acked_pos > rec.acked_pos ? p->acked_pos : rec.acked_pos;
     if (h->seq < known)
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s says it has sealed %llu changesets, but %llu of them are on record: its database was restored",
+               "%s says it has sealed %llu changesets, but %llu of them are on record: its "
+               "database was restored",
                who, (unsigned long long)h->seq, (unsigned long long)known);
     else if (h->seq == known && known > 0 && other_chain(h->chain, v->site.chain))
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s has another changeset %llu than the one on record: two copies of one database were used",
+               "%s has another changeset %llu than the one on record: two copies of one database "
+               "were used",
                who, (unsigned long long)known);
     else if (h->received_pos < acked)
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s has less (position %llu) than it had acknowledged (%llu): its database was restored", who,
-               (unsigned long long)h->received_pos, (unsigned long long)acked);
+               "%s has less (position %llu) than it had acknowledged (%llu): its database was "
+               "restored",
+               who, (unsigned long long)h->received_pos, (unsigned long long)acked);
     else if (rec.received_pos > h->journal_pos)
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s has a shorter journal (%llu) than was received of it (%llu): its database was restored", who,
-               (unsigned long long)h->journal_pos, (unsigned long long)rec.received_pos);
+               "%s has a shorter journal (%llu) than was received of it (%llu): its database was "
+               "restored",
+               who, (unsigned long long)h->journal_pos, (unsigned long long)rec.received_pos);
     else if (h->received_pos > st->journal_pos)
-        refuse(v, REFUSAL_RESTORED, 60000, "on the office that was restored run: tonle join --as-new-site",
-               "%s has more of our journal (%llu) than we have ourselves (%llu): our database was restored", who,
-               (unsigned long long)h->received_pos, (unsigned long long)st->journal_pos);
+        refuse(v, REFUSAL_RESTORED, 60000,
+               "on the office that was restored run: tonle join --as-new-site",
+               "%s has more of our journal (%llu) than we have ourselves (%llu): our database was "
+               "restored",
+               who, (unsigned long long)h->received_pos, (unsigned long long)st->journal_pos);
 }
 
 /* The key of the site, and the signature by it. */
-static void check_signed(struct node *n, const struct hello *h, const struct signed_body *s, struct verdict *v)
+static void check_signed(struct node *n, const struct hello *h, const struct signed_body *s,
+                         struct verdict *v)
 {
     enum err e = store_site_get(n->store, &n->arena, h->site, &v->site);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        refuse(v, REFUSAL_OTHER, 1000, "it is tried again by itself", "the registry cannot be read now");
+        refuse(v, REFUSAL_OTHER, 1000, "it is tried again by itself",
+               "the registry cannot be read now");
     else if (e == ERR_NOT_FOUND || strcmp(v->site.node, h->node) != 0)
-        refuse(v, REFUSAL_UNKNOWN, 10000, "if it was enrolled a moment ago, wait; otherwise: tonle node list",
-               "site %016llx of %s is not in the registry here", (unsigned long long)h->site, h->node);
+        refuse(v, REFUSAL_UNKNOWN, 10000,
+               "if it was enrolled a moment ago, wait; otherwise: tonle node list",
+               "site %016llx of %s is not in the registry here", (unsigned long long)h->site,
+               h->node);
     else if (codec_verify(s->body, s->signature, v->site.sign_key) != ERR_OK)
-        refuse(v, REFUSAL_SIGNATURE, 60000, "check that its state directory belongs to its database",
+        refuse(v, REFUSAL_SIGNATURE, 60000,
+               "check that its state directory belongs to its database",
                "%s did not sign with the key of its site", h->node);
 }
 
@@ -100,18 +114,20 @@ static void check_registered(struct node *n, const struct hello *h, struct verdi
     struct node_record r;
     enum err e = store_node_get(n->store, &n->arena, h->node, &r);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
-        refuse(v, REFUSAL_OTHER, 1000, "it is tried again by itself", "the registry cannot be read now");
+        refuse(v, REFUSAL_OTHER, 1000, "it is tried again by itself",
+               "the registry cannot be read now");
     else if (e == ERR_NOT_FOUND)
-        refuse(v, REFUSAL_UNKNOWN, 10000, "at the hub: tonle node list", "%s is not in the registry", h->node);
+        refuse(v, REFUSAL_UNKNOWN, 10000, "at the hub: tonle node list",
+               "%s is not in the registry", h->node);
     else if (r.state != NODE_ACTIVE)
         refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node show", "%s is %s", h->node,
                r.state == NODE_RETIRED ? "retired" : "invited but not enrolled");
     else if (strcmp(r.parent, n->name) != 0)
-        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node show", "the parent of %s is %s, not %s",
-               h->node, r.parent, n->name);
+        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node show",
+               "the parent of %s is %s, not %s", h->node, r.parent, n->name);
     else if (r.site != h->site)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored, "%s has taken a new site since: this is an old copy",
-               h->node);
+        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+               "%s has taken a new site since: this is an old copy", h->node);
 }
 
 void hello_check_child(struct node *n, const char *user_id, const struct hello *h,
@@ -143,6 +159,6 @@ void hello_check_parent(struct node *n, const struct hello *h, const struct sign
     uint64_t ours = clock_get(&h->clock, n->site);
     if (v->code == 0 && ours > store_state(n->store)->seq)
         refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s has %llu changesets of this office, which has %llu: our database was restored", h->node,
-               (unsigned long long)ours, (unsigned long long)store_state(n->store)->seq);
+               "%s has %llu changesets of this office, which has %llu: our database was restored",
+               h->node, (unsigned long long)ours, (unsigned long long)store_state(n->store)->seq);
 }

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Answers to a child that loads, verifies or looks for what escaped capture: rows of a table after a key,
- * or the digests of all tables, with the clock they were read at. Both are read with the capture log
- * empty, so that the clock says exactly what is in them; one request a step. */
+/* Answers to a child that loads, verifies or looks for what escaped capture: rows of a table after
+ * a key, or the digests of all tables, with the clock they were read at. Both are read with the
+ * capture log empty, so that the clock says exactly what is in them; one request a step. */
 
 static void load_free(struct load_wait *w)
 {
@@ -107,7 +107,8 @@ void load_answer(struct node *n)
         return;
     enum err e = answer(n, n->load[0]);
     if (e == ERR_BUSY) {
-        if (n->seal_now && !n->suspect && n->seal_fault[0] == '\0' && n->busy_until_ms <= n->mono_ms)
+        if (n->seal_now && !n->suspect && n->seal_fault[0] == '\0' &&
+            n->busy_until_ms <= n->mono_ms)
             n->again = true;
         else
             node_want(n, n->mono_ms + 20 + node_random(n) % 81);
@@ -115,7 +116,8 @@ void load_answer(struct node *n)
     }
     if (e != ERR_OK && !node_check(n, e, "rows cannot be read"))
         node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=\"%s\"", n->load[0]->peer,
-                 n->load[0]->digest ? "*" : n->load[0]->request.table, err_name(e), store_message(n->store));
+                 n->load[0]->digest ? "*" : n->load[0]->request.table, err_name(e),
+                 store_message(n->store));
     drop_at(n, 0);
     n->again = n->again || n->n_load > 0;
 }

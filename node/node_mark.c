@@ -3,16 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Forgetting (DESIGN 4). The hub sends a mark with its clock; every node answers behind everything it had
- * sealed before; when every active node has answered a mark, the hub sends stable(mark). A node that has
- * just joined answers mark 0, once: it has not seen the marks before its load, and asks for a new one.
+/* Forgetting (DESIGN 4). The hub sends a mark with its clock; every node answers behind everything
+ * it had sealed before; when every active node has answered a mark, the hub sends stable(mark). A
+ * node that has just joined answers mark 0, once: it has not seen the marks before its load, and
+ * asks for a new one.
  *
- * What the hub remembers of it stands in small named values, written in the transactions that change it:
- *   marks         the marks that are not stable yet: id, hlc, clock, one after another, oldest first
- *   mark_id       the last id given
- *   answer/SITE   the last mark that this site has answered
- * When one office is away for weeks the marks in between are thinned out: any of them may be left out,
- * because the answer to a later one is an answer to it. */
+ * What the hub remembers of it stands in small named values, written in the transactions that
+ * change it: marks         the marks that are not stable yet: id, hlc, clock, one after another,
+ * oldest first mark_id       the last id given answer/SITE   the last mark that this site has
+ * answered When one office is away for weeks the marks in between are thinned out: any of them may
+ * be left out, because the answer to a later one is an answer to it. */
 
 #define MARK_AGAIN_MS 60000u
 
@@ -122,7 +122,9 @@ static bool mark_wanted(struct node *n, uint64_t *at)
     const struct store_state *st = store_state(n->store);
     if (st->clock.n == 0 || clock_compare(&st->clock, &n->mark_clock) == CLOCK_EQUAL)
         return false;
-    uint64_t wait = n->n_marks == 0 || n->mark_clock.n == 0 || registry_changed(n, st->seq) ? n->o.mark_ms : MARK_AGAIN_MS;
+    uint64_t wait = n->n_marks == 0 || n->mark_clock.n == 0 || registry_changed(n, st->seq)
+                        ? n->o.mark_ms
+                        : MARK_AGAIN_MS;
     *at = n->mark_last_ms ? n->mark_last_ms + wait : n->mono_ms;
     return true;
 }
@@ -248,7 +250,8 @@ enum err mark_work(struct node *n)
 
 enum err mark_answer(struct node *n, uint64_t mark_id)
 {
-    struct answer a = {.mark_id = mark_id, .node = n->name, .site = n->site, .hlc = store_state(n->store)->hlc};
+    struct answer a = {
+        .mark_id = mark_id, .node = n->name, .site = n->site, .hlc = store_state(n->store)->hlc};
     buf_reset(&n->buf);
     codec_answer_encode(&a, n->o.sign_secret, &n->buf);
     return append(n, ITEM_ANSWER, a.hlc);
@@ -275,7 +278,8 @@ enum err mark_pass_answer(struct node *n, const struct inbox_item *i, const char
     uint64_t pos;
     char key[40];
     if (!node_is_hub(n))
-        return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, a->hlc, i->bytes, &pos);
+        return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, a->hlc,
+                                    i->bytes, &pos);
     answer_key(key, a->site);
     n->mark_check = true;
     if (a->mark_id == 0)

@@ -53,7 +53,8 @@ static void dispatch(struct node *n, uint64_t id, const char *what, const json_t
         n->authorised_known = false;
         request_reply(n, id, "{\"ok\":true}");
     } else {
-        request_error(n, id, "this node does not know that request", "use the tonle of the same version");
+        request_error(n, id, "this node does not know that request",
+                      "use the tonle of the same version");
     }
     buf_fini(&b);
 }
@@ -66,6 +67,7 @@ void request_line(struct node *n, const struct event *ev)
     if (what)
         dispatch(n, ev->request_id, what, o);
     else
-        request_error(n, ev->request_id, "a request is one line of JSON with \"do\"", "correct the request");
+        request_error(n, ev->request_id, "a request is one line of JSON with \"do\"",
+                      "correct the request");
     json_decref(o);
 }

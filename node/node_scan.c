@@ -8,10 +8,11 @@
 /* Comparing with the parent (DESIGN 8).
  *
  * verify: the digests of all tables, compared when both clocks are equal.
- * reconcile scan: what escaped capture (triggers off, a restored table). Table by table, chunk by chunk of
- * the parent's rows: first the digest of the chunk, then, where it differs, its rows. Only a chunk that was
- * read at our own clock, with nothing captured here, says anything: otherwise it is asked for again.
- * Two passes: the first counts, and the count decides what the second may settle:
+ * reconcile scan: what escaped capture (triggers off, a restored table). Table by table, chunk by
+ * chunk of the parent's rows: first the digest of the chunk, then, where it differs, its rows. Only
+ * a chunk that was read at our own clock, with nothing captured here, says anything: otherwise it
+ * is asked for again. Two passes: the first counts, and the count decides what the second may
+ * settle:
  *
  *   take_parent, or accept    everything
  *   seal                      what changed or is new, if that is at most 100 rows; deletions wait
@@ -19,22 +20,22 @@
 
 #define CHUNK_ROWS 1000u
 #define SETTLE_ROWS 100u
-#define VERIFY_MS 10000u   /* how long verify waits for equal clocks */
-#define STALL_MS 30000u    /* a scan without progress for so long gives up */
-#define ANSWER_MS 5000u    /* then a request is repeated */
+#define VERIFY_MS 10000u /* how long verify waits for equal clocks */
+#define STALL_MS 30000u  /* a scan without progress for so long gives up */
+#define ANSWER_MS 5000u  /* then a request is repeated */
 
 struct scan {
     uint64_t request_id;
-    bool by_itself;        /* after an unclean stop: nobody waits for a reply */
+    bool by_itself; /* after an unclean stop: nobody waits for a reply */
     enum scan_settle settle;
     bool accept;
-    uint64_t id;           /* of the message that is awaited */
+    uint64_t id; /* of the message that is awaited */
     uint64_t again_ms, give_up_ms;
-    struct arena arena;    /* tables */
+    struct arena arena; /* tables */
     const char **table;
     size_t n_tables, at;
     struct buf after, upto;
-    bool detail, bounded;  /* the rows of the chunk after..upto, and no longer its digest */
+    bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
     int pass;
     uint64_t changed, born, deleted, settled;
     /* within one step: what the transaction is to settle */
@@ -82,7 +83,8 @@ static bool has_parent(struct node *n, uint64_t id)
     if (n->parent == NULL)
         request_error(n, id, "the hub has no parent to compare with", "run it at an office below");
     else if (!peer_open(n->parent))
-        request_error(n, id, "the line to the parent is down", "try again when tonle status shows it connected");
+        request_error(n, id, "the line to the parent is down",
+                      "try again when tonle status shows it connected");
     else
         return true;
     return false;
@@ -102,7 +104,8 @@ void scan_verify(struct node *n, uint64_t request_id)
     ask_digest(n, n->verify);
 }
 
-static const struct table_digest *digest_of(const struct table_digest *d, uint32_t n, const char *table)
+static const struct table_digest *digest_of(const struct table_digest *d, uint32_t n,
+                                            const char *table)
 {
     static const struct table_digest none;
     for (uint32_t i = 0; i < n; i++) {
@@ -118,10 +121,11 @@ static bool add_table(json_t *list, const char *name, const struct table_digest 
     bool equal = here->table && there->table && here->rows == there->rows &&
                  memcmp(here->digest, there->digest, HASH_BYTES) == 0;
     json_array_append_new(
-        list, json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "table", name, "equal", equal, "rows",
-                        (json_int_t)here->rows, "parent_rows", (json_int_t)there->rows, "held",
-                        (json_int_t)here->held, "parent_held", (json_int_t)there->held, "conflicts",
-                        (json_int_t)here->conflicts, "parent_conflicts", (json_int_t)there->conflicts));
+        list,
+        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "table", name, "equal", equal, "rows",
+                  (json_int_t)here->rows, "parent_rows", (json_int_t)there->rows, "held",
+                  (json_int_t)here->held, "parent_held", (json_int_t)there->held, "conflicts",
+                  (json_int_t)here->conflicts, "parent_conflicts", (json_int_t)there->conflicts));
     return equal;
 }
 
@@ -135,13 +139,15 @@ static enum err reply_verify(struct node *n, const struct digest_reply *r, bool 
     bool equal = true;
     json_t *list = json_array();
     for (uint32_t i = 0; i < count; i++)
-        equal = add_table(list, d[i].table, &d[i], digest_of(r->tables, r->n_tables, d[i].table)) && equal;
+        equal = add_table(list, d[i].table, &d[i], digest_of(r->tables, r->n_tables, d[i].table)) &&
+                equal;
     for (uint32_t i = 0; i < r->n_tables; i++) {
         const struct table_digest *here = digest_of(d, count, r->tables[i].table);
         if (here->table == NULL)
             equal = add_table(list, r->tables[i].table, here, &r->tables[i]) && equal;
     }
-    json_t *o = json_pack("{s:b, s:b, s:b, s:o}", "ok", 1, "equal", equal, "clock_equal", clock_equal, "tables", list);
+    json_t *o = json_pack("{s:b, s:b, s:b, s:o}", "ok", 1, "equal", equal, "clock_equal",
+                          clock_equal, "tables", list);
     char *text = json_dumps(o, JSON_COMPACT);
     request_reply(n, n->verify->request_id, text);
     free(text);
@@ -201,10 +207,10 @@ static void finish(struct node *n, bool complete)
 {
     struct scan *sc = n->scan;
     uint64_t found = sc->changed + sc->born + sc->deleted;
-    json_t *o = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "complete", complete, "changed",
-                          (json_int_t)sc->changed, "new", (json_int_t)sc->born, "deleted", (json_int_t)sc->deleted,
-                          "settled", (json_int_t)sc->settled, "waiting",
-                          (json_int_t)(found > sc->settled ? found - sc->settled : 0));
+    json_t *o = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "complete", complete,
+                          "changed", (json_int_t)sc->changed, "new", (json_int_t)sc->born,
+                          "deleted", (json_int_t)sc->deleted, "settled", (json_int_t)sc->settled,
+                          "waiting", (json_int_t)(found > sc->settled ? found - sc->settled : 0));
     char *text = json_dumps(o, JSON_COMPACT);
     if (!sc->by_itself)
         request_reply(n, sc->request_id, text);
@@ -283,21 +289,24 @@ void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bo
     if (!has_parent(n, request_id))
         return;
     if (n->scan) {
-        request_error(n, request_id, "a reconcile scan is running already", "try again in a moment");
+        request_error(n, request_id, "a reconcile scan is running already",
+                      "try again in a moment");
         return;
     }
     struct scan *sc = n->scan = mem_alloc(sizeof *sc);
     *sc = (struct scan){.request_id = request_id, .settle = settle, .accept = accept, .pass = 1};
     sc->give_up_ms = n->mono_ms + STALL_MS;
     if (read_tables(n, sc) != ERR_OK || sc->n_tables == 0) {
-        request_error(n, request_id, "no charter is published here", "at the hub: tonle charter publish");
+        request_error(n, request_id, "no charter is published here",
+                      "at the hub: tonle charter publish");
         scan_free(&n->scan);
         return;
     }
     ask_chunk(n, sc);
 }
 
-static bool same_digest(struct node *n, const struct scan *sc, const struct load_chunk *c, enum err *e)
+static bool same_digest(struct node *n, const struct scan *sc, const struct load_chunk *c,
+                        enum err *e)
 {
     struct load_request r = {.table = sc->table[sc->at],
                              .after = {sc->after.data, sc->after.len},
@@ -307,8 +316,8 @@ static bool same_digest(struct node *n, const struct scan *sc, const struct load
     if (!c->end)
         r.upto = c->last_key;
     *e = store_chunk_read(n->store, &n->arena, &r, n->parent->name, &here);
-    return *e == ERR_OK && here.rows == c->rows && memcmp(here.digest, c->digest, HASH_BYTES) == 0 &&
-           (here.end || !c->end);
+    return *e == ERR_OK && here.rows == c->rows &&
+           memcmp(here.digest, c->digest, HASH_BYTES) == 0 && (here.end || !c->end);
 }
 
 static void count(struct scan *sc, enum escape_kind kind)
@@ -377,8 +386,8 @@ void scan_chunk(struct node *n, const struct load_chunk *c)
         sc->detail = false; /* its bounds may be other ones by now */
     end_read(n, begun);
     if (e != ERR_OK && e != ERR_BUSY && !node_check(n, e, "the tables cannot be read")) {
-        node_log(n, 1, "event=reconcile-failed table=%s error=%s text=\"%s\"", c->table, err_name(e),
-                 store_message(n->store));
+        node_log(n, 1, "event=reconcile-failed table=%s error=%s text=\"%s\"", c->table,
+                 err_name(e), store_message(n->store));
         finish(n, false);
     }
 }
@@ -398,7 +407,8 @@ enum err scan_work(struct node *n)
         return ERR_OK;
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
-        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], sc->settle == SETTLE_TAKE_PARENT);
+        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i],
+                                sc->settle == SETTLE_TAKE_PARENT);
     if (e == ERR_OK)
         sc->n_done = sc->n_escapes;
     return e;
@@ -444,7 +454,8 @@ static void verify_timer(struct node *n)
 {
     struct scan *v = n->verify;
     if (!peer_open(n->parent) || n->mono_ms >= v->give_up_ms + ANSWER_MS) {
-        request_error(n, v->request_id, "the parent did not answer", "try again when tonle status shows it connected");
+        request_error(n, v->request_id, "the parent did not answer",
+                      "try again when tonle status shows it connected");
         scan_free(&n->verify);
     } else if (n->mono_ms >= v->again_ms) {
         ask_digest(n, v);
@@ -465,7 +476,8 @@ void scan_timers(struct node *n)
     if (n->verify)
         node_want(n, n->verify->again_ms);
     if (n->scan)
-        node_want(n, n->scan->again_ms < n->scan->give_up_ms ? n->scan->again_ms : n->scan->give_up_ms);
+        node_want(n, n->scan->again_ms < n->scan->give_up_ms ? n->scan->again_ms
+                                                             : n->scan->give_up_ms);
     if (n->reconcile_due && peer_open(n->parent))
         node_want(n, n->reconcile_ms > n->mono_ms ? n->reconcile_ms : n->mono_ms + 1000);
 }

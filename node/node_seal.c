@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction. The
- * context is the clock before it: nothing remote is applied while the log is not empty, so it says exactly
- * what the writers here had before them. */
+/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction.
+ * The context is the clock before it: nothing remote is applied while the log is not empty, so it
+ * says exactly what the writers here had before them. */
 
 /* What is born here is named by the changeset it is born in. */
 static void name_born(struct table_changes *t, struct dot dot)
@@ -48,8 +48,8 @@ static enum err apply_own(struct node *n, const struct changeset *cs, const stru
         e = store_collect_done(n->store);
     n->mark_check = true; /* the registry may be among it */
     if (e == ERR_OK)
-        node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d", (unsigned long long)cs->dot.seq,
-                 report.rows, bytes->len, cs->cut);
+        node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d",
+                 (unsigned long long)cs->dot.seq, report.rows, bytes->len, cs->cut);
     return e;
 }
 
@@ -84,10 +84,10 @@ enum err seal_captured(struct node *n, bool *cut)
         e = seal_rows(n, rows, cut);
     if (e != ERR_LIMIT)
         return e;
-    /* A row that no changeset can carry: it is safe in the table and in the log, and everything behind it
-     * waits until the application makes it smaller; the work of the others goes on. */
-    snprintf(n->seal_fault, sizeof n->seal_fault, "a captured row is too large to be sent (over %u bytes)",
-             LIMIT_ROW_BYTES);
+    /* A row that no changeset can carry: it is safe in the table and in the log, and everything
+     * behind it waits until the application makes it smaller; the work of the others goes on. */
+    snprintf(n->seal_fault, sizeof n->seal_fault,
+             "a captured row is too large to be sent (over %u bytes)", LIMIT_ROW_BYTES);
     node_log(n, 0, "event=seal-failed error=limit text=\"%s\"", n->seal_fault);
     *cut = true;
     return ERR_OK;

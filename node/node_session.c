@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One neighbour's session: opened by the child's hello and the parent's welcome, kept by heartbeats, ended
- * by silence, by a lost connection or by a refusal.
+/* One neighbour's session: opened by the child's hello and the parent's welcome, kept by
+ * heartbeats, ended by silence, by a lost connection or by a refusal.
  *
  * The child's side (the parent's line):
  *
@@ -101,8 +101,8 @@ static void say_why(struct peer *p, const char *reason, const char *next)
     snprintf(p->next, sizeof p->next, "%s", next);
 }
 
-static void send_refusal(struct node *n, const struct route *r, uint64_t session, enum refusal_code code,
-                         uint64_t retry_ms, const char *reason)
+static void send_refusal(struct node *n, const struct route *r, uint64_t session,
+                         enum refusal_code code, uint64_t retry_ms, const char *reason)
 {
     struct message m = {.type = MESSAGE_REFUSAL};
     m.u.refusal = (struct refusal){session, code, reason, retry_ms};
@@ -121,7 +121,8 @@ void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint
                     const char *reason, const char *next)
 {
     send_refusal(n, &p->route, p->session, code, retry_ms, reason);
-    node_log(n, code == REFUSAL_GAP ? 2 : 1, "event=refuse peer=%s code=%d text=\"%s\"", p->name, code, reason);
+    node_log(n, code == REFUSAL_GAP ? 2 : 1, "event=refuse peer=%s code=%d text=\"%s\"", p->name,
+             code, reason);
     say_why(p, reason, next);
     session_end(n, p, code == REFUSAL_GAP ? LINE_CONNECTING : LINE_REFUSED);
     if (p->up)
@@ -230,8 +231,8 @@ void session_unreachable(struct node *n, const struct route *r)
 
 /* ---- the parent's side */
 
-/* Another run of the same identity while its session is alive (DESIGN 7). The old route is probed: where
- * it is dead the driver says so at once. */
+/* Another run of the same identity while its session is alive (DESIGN 7). The old route is probed:
+ * where it is dead the driver says so at once. */
 static bool rival(struct node *n, struct peer *p, const struct event *ev, const struct hello *h)
 {
     static const char text[] = "a second copy of this office is running";
@@ -258,7 +259,8 @@ static bool rival(struct node *n, struct peer *p, const struct event *ev, const 
     return true;
 }
 
-static void open_session(struct node *n, struct peer *p, const struct hello *h, const struct verdict *v)
+static void open_session(struct node *n, struct peer *p, const struct hello *h,
+                         const struct verdict *v)
 {
     p->session = h->session;
     p->run = h->run;
@@ -286,8 +288,10 @@ static void refuse_hello(struct node *n, const struct event *ev, const struct he
 {
     struct node_record r;
     send_refusal(n, &ev->route, h->session, v->code, v->retry_ms, v->reason);
-    node_log(n, 1, "event=refuse-hello from=%s code=%d text=\"%s\"", ev->user_id, v->code, v->reason);
-    if (strcmp(ev->user_id, h->node) != 0 || store_node_get(n->store, &n->arena, ev->user_id, &r) != ERR_OK ||
+    node_log(n, 1, "event=refuse-hello from=%s code=%d text=\"%s\"", ev->user_id, v->code,
+             v->reason);
+    if (strcmp(ev->user_id, h->node) != 0 ||
+        store_node_get(n->store, &n->arena, ev->user_id, &r) != ERR_OK ||
         strcmp(r.parent, n->name) != 0)
         return;
     struct peer *p = child_get(n, ev->user_id);
@@ -296,7 +300,8 @@ static void refuse_hello(struct node *n, const struct event *ev, const struct he
         p->line = LINE_REFUSED;
 }
 
-void session_hello(struct node *n, const struct event *ev, const struct hello *h, const struct signed_body *s)
+void session_hello(struct node *n, const struct event *ev, const struct hello *h,
+                   const struct signed_body *s)
 {
     struct verdict v;
     hello_check_child(n, ev->user_id, h, s, &v);
@@ -310,7 +315,8 @@ void session_hello(struct node *n, const struct event *ev, const struct hello *h
         return;
     }
     if (p->hold_until_ms > n->mono_ms) {
-        send_refusal(n, &ev->route, h->session, REFUSAL_OTHER, p->hold_until_ms - n->mono_ms, p->reason);
+        send_refusal(n, &ev->route, h->session, REFUSAL_OTHER, p->hold_until_ms - n->mono_ms,
+                     p->reason);
         return;
     }
     if (rival(n, p, ev, h))
@@ -358,7 +364,9 @@ void session_welcome(struct node *n, const struct hello *h, const struct signed_
     if (n->suspect) {
         n->suspect = false;
         n->seal_now = true;
-        node_log(n, 2, "event=suspicion-over text=\"the parent knows nothing of this office that is not here\"");
+        node_log(n, 2,
+                 "event=suspicion-over text=\"the parent knows nothing of this office that is not "
+                 "here\"");
     }
 }
 
@@ -384,8 +392,8 @@ static const char *next_step(enum refusal_code code)
 static void parent_refused(struct node *n, struct peer *p, const struct refusal *r)
 {
     bool open = peer_open(p);
-    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name, r->code,
-             r->reason);
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
+             r->code, r->reason);
     say_why(p, r->reason, next_step(r->code));
     if (open && r->code == REFUSAL_SECOND_COPY)
         return; /* a notice: neither copy changes */
@@ -402,19 +410,21 @@ static void parent_refused(struct node *n, struct peer *p, const struct refusal 
 void session_refusal(struct node *n, const struct event *ev, const struct refusal *r)
 {
     struct peer *p = ev->route.len == 0 ? n->parent : peer_find(n, ev->user_id);
-    if (p == NULL || p->session == 0 || p->session != r->session || !route_equal(&p->route, &ev->route))
+    if (p == NULL || p->session == 0 || p->session != r->session ||
+        !route_equal(&p->route, &ev->route))
         return;
     if (p->up) {
         parent_refused(n, p, r);
         return;
     }
-    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name, r->code,
-             r->reason);
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
+             r->code, r->reason);
     say_why(p, r->reason, "look at that office's log");
     session_end(n, p, r->code == REFUSAL_GAP ? LINE_DOWN : LINE_REFUSED);
 }
 
-void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h, const struct signed_body *s)
+void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h,
+                       const struct signed_body *s)
 {
     if (h->site != p->site || codec_verify(s->body, s->signature, p->sign_key) != ERR_OK) {
         node_log(n, 1, "event=bad-heartbeat peer=%s", p->name);
@@ -437,7 +447,8 @@ static uint64_t tail_for(struct node *n, struct peer *p)
     struct backlog b;
     if (p->looked_pos == store_state(n->store)->journal_pos)
         return p->sent_pos; /* all of it has been sent */
-    enum err e = store_journal_backlog(n->store, p->up ? LINK_UP : LINK_DOWN, p->name, UINT64_MAX >> 1, &b);
+    enum err e =
+        store_journal_backlog(n->store, p->up ? LINK_UP : LINK_DOWN, p->name, UINT64_MAX >> 1, &b);
     return e == ERR_OK ? b.tail_pos : p->sent_pos;
 }
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-/* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced` from
- * one read. Without a running node only what is stored is known. */
+/* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced`
+ * from one read. Without a running node only what is stored is known. */
 
 struct look {
     struct node *n; /* NULL: not running */
@@ -24,7 +24,8 @@ static json_t *time_json(uint64_t ms)
     char text[40];
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
-    if (ms == 0 || gmtime_r(&t, &tm) == NULL || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+    if (ms == 0 || gmtime_r(&t, &tm) == NULL ||
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         return json_null();
     return json_string(text);
 }
@@ -49,7 +50,8 @@ static json_t *clock_json(const struct clock *c)
 
 static void reason(struct look *l, const char *subject, const char *text, const char *next)
 {
-    json_array_append_new(l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
+    json_array_append_new(
+        l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
 }
 
 static const char *line_name(const struct look *l, const struct peer *p)
@@ -66,11 +68,12 @@ static const char *line_name(const struct look *l, const struct peer *p)
 /* Connected, or was within the last three heartbeats. */
 static bool is_near(const struct look *l, const struct peer *p)
 {
-    return peer_open(p) || (p->signed_ms && l->mono_ms < p->signed_ms + NODE_SILENCE * l->n->o.heartbeat_ms);
+    return peer_open(p) ||
+           (p->signed_ms && l->mono_ms < p->signed_ms + NODE_SILENCE * l->n->o.heartbeat_ms);
 }
 
-/* How many of its items wait, as far as is known: what is in the inbox, and at least one when its last
- * heartbeat named a later position. */
+/* How many of its items wait, as far as is known: what is in the inbox, and at least one when its
+ * last heartbeat named a later position. */
 static uint64_t pending_in(const struct peer *p)
 {
     return p->inbox_n + (p->tail_pos > p->received_pos && p->tail_pos > p->seen_pos);
@@ -89,10 +92,11 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
     bool waits = e != ERR_OK || b.changesets > 0 || in > 0;
     if ((up && (p == NULL || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
         l->synced = false;
-    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p), "last_contact",
-                          time_json(p && p->contact_ms ? p->contact_ms : rec.contact_ms), "pending_out",
-                          (json_int_t)b.changesets, "pending_in", (json_int_t)in, "oldest_pending",
-                          time_json(b.changesets ? hlc_ms(b.oldest_hlc) : 0));
+    json_t *o =
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p),
+                  "last_contact", time_json(p && p->contact_ms ? p->contact_ms : rec.contact_ms),
+                  "pending_out", (json_int_t)b.changesets, "pending_in", (json_int_t)in,
+                  "oldest_pending", time_json(b.changesets ? hlc_ms(b.oldest_hlc) : 0));
     if (!up)
         json_object_set_new(o, "unit", json_string(unit));
     if (p && peer_open(p))
@@ -100,10 +104,12 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
     if (p && p->reason[0] != '\0')
         reason(l, name, p->reason, p->next);
     else if (up && p && !peer_open(p))
-        reason(l, name, "the line to the parent is down; work goes on here and is sent when it returns",
+        reason(l, name,
+               "the line to the parent is down; work goes on here and is sent when it returns",
                "check this office's network and the parent's endpoint in node.yaml");
     if (p && peer_open(p) && (p->skew_ms > 300000 || p->skew_ms < -300000))
-        reason(l, name, "its wall clock is more than five minutes off", "set the clock of that machine");
+        reason(l, name, "its wall clock is more than five minutes off",
+               "set the clock of that machine");
     return o;
 }
 
@@ -128,7 +134,8 @@ static void own_reasons(struct look *l)
     struct node *n = l->n;
     if (n->suspect)
         reason(l, n->name, n->suspect_text,
-               n->parent ? "nothing is published until the parent has been reached; nothing is lost meanwhile"
+               n->parent ? "nothing is published until the parent has been reached; nothing is "
+                           "lost meanwhile"
                          : "run: tonle join --as-new-site");
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
@@ -137,7 +144,8 @@ static void own_reasons(struct look *l)
     if (n->reconcile) {
         json_t *o = json_loads(n->reconcile, 0, NULL);
         if (json_integer_value(json_object_get(o, "waiting")) > 0)
-            reason(l, n->name, "rows differ from the parent's that were not captured, and wait for a decision",
+            reason(l, n->name,
+                   "rows differ from the parent's that were not captured, and wait for a decision",
                    "tonle verify --local, then --accept or --take-parent");
         json_decref(o);
     }
@@ -151,23 +159,27 @@ static json_t *status_json(struct look *l)
     json_t *children = children_json(l);
     if (l->n)
         own_reasons(l);
-    json_t *o = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:o, s:b, s:b}", "schema", 1,
-                          "node", l->id->node, "unit", l->id->unit, "site", site_json(l->id->site), "parent", parent,
-                          "children", children, "held", (json_int_t)st->held, "conflicts_open",
-                          (json_int_t)st->conflicts_open, "clock", clock_json(&st->clock), "sealed_seq",
-                          (json_int_t)st->seq, "synced", l->synced, "reasons", l->reasons, "loading", st->loading,
-                          "running", l->n != NULL);
+    json_t *o =
+        json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:o, s:b, s:b}",
+                  "schema", 1, "node", l->id->node, "unit", l->id->unit, "site",
+                  site_json(l->id->site), "parent", parent, "children", children, "held",
+                  (json_int_t)st->held, "conflicts_open", (json_int_t)st->conflicts_open, "clock",
+                  clock_json(&st->clock), "sealed_seq", (json_int_t)st->seq, "synced", l->synced,
+                  "reasons", l->reasons, "loading", st->loading, "running", l->n != NULL);
     if (l->n && l->n->reconcile)
         json_object_set_new(o, "reconcile", json_loads(l->n->reconcile, 0, NULL));
     return o;
 }
 
-void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms, struct buf *out)
+void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms,
+                      struct buf *out)
 {
-    struct look l = {.n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
+    struct look l = {
+        .n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
     enum err begun = store_begin_read(s);
     l.id = store_identity(s);
-    l.captured = begun != ERR_OK || store_capture_pending(s); /* a locked database: somebody writes */
+    l.captured =
+        begun != ERR_OK || store_capture_pending(s); /* a locked database: somebody writes */
     json_t *o = status_json(&l);
     char *text = json_dumps(o, JSON_COMPACT);
     buf_put(out, text, strlen(text));

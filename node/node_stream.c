@@ -4,9 +4,9 @@
 #include <string.h>
 
 /* Items in the order of the sender's journal, pipelined within the receiver's credit; acknowledged
- * cumulatively after the commit that made them durable. A received item waits in the inbox as bytes; it is
- * verified and decoded just before the transaction that applies it, because the key of its signer may
- * arrive in an item before it. */
+ * cumulatively after the commit that made them durable. A received item waits in the inbox as
+ * bytes; it is verified and decoded just before the transaction that applies it, because the key of
+ * its signer may arrive in an item before it. */
 
 void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h)
 {
@@ -64,7 +64,8 @@ void stream_item(struct node *n, struct peer *p, const struct item_message *m)
     }
     if (m->previous != p->seen_pos) {
         session_refuse(n, p, REFUSAL_GAP, 20 + node_random(n) % 81,
-                       "items were lost on the way: they are asked for again", "it is tried again by itself");
+                       "items were lost on the way: they are asked for again",
+                       "it is tried again by itself");
         return;
     }
     if (p->inbox_n > 0 && p->inbox_bytes + m->bytes.len > CREDIT_BYTES) {
@@ -92,8 +93,8 @@ void stream_item(struct node *n, struct peer *p, const struct item_message *m)
 void stream_ack(struct node *n, struct peer *p, const struct ack *a)
 {
     if (a->pos > p->sent_pos) {
-        node_log(n, 1, "event=bad-ack peer=%s pos=%llu sent=%llu", p->name, (unsigned long long)a->pos,
-                 (unsigned long long)p->sent_pos);
+        node_log(n, 1, "event=bad-ack peer=%s pos=%llu sent=%llu", p->name,
+                 (unsigned long long)a->pos, (unsigned long long)p->sent_pos);
         return;
     }
     if (a->pos > p->acked_pos) {
@@ -229,7 +230,8 @@ void stream_prepare(struct node *n, struct batch *b)
 
 /* ---- applying, in the transaction */
 
-static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
+static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
+                                struct inbox_item *i)
 {
     struct apply_input in = {.cs = &i->u.cs,
                              .bytes = i->bytes,
@@ -243,14 +245,16 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     b->conflicts += r.conflicts;
     if (e == ERR_OK && r.refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
-                 (unsigned long long)i->u.cs.dot.site, (unsigned long long)i->u.cs.dot.seq, r.refused);
+                 (unsigned long long)i->u.cs.dot.site, (unsigned long long)i->u.cs.dot.seq,
+                 r.refused);
     return e;
 }
 
 static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, uint64_t hlc)
 {
     uint64_t pos;
-    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, 0}, hlc, i->bytes, &pos);
+    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, 0}, hlc, i->bytes,
+                                &pos);
 }
 
 static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
@@ -317,8 +321,8 @@ void stream_committed(struct node *n, const struct batch *b)
         inbox_drop_first(p);
     }
     if (b->limit)
-        node_log(n, 2, "event=applied items=%zu rows=%u held=%u conflicts=%u", b->limit, b->rows, b->held,
-                 b->conflicts);
+        node_log(n, 2, "event=applied items=%zu rows=%u held=%u conflicts=%u", b->limit, b->rows,
+                 b->held, b->conflicts);
 }
 
 void stream_send_acks(struct node *n)
@@ -334,7 +338,8 @@ void stream_send_acks(struct node *n)
     }
 }
 
-/* An item that cannot be applied stops its stream, with a reason and a growing pause, never the node. */
+/* An item that cannot be applied stops its stream, with a reason and a growing pause, never the
+ * node. */
 void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why)
 {
     static const struct {
@@ -342,8 +347,10 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
         enum refusal_code code;
         const char *next;
     } table[] = {
-        {ERR_GAP, REFUSAL_OTHER, "the changesets in between can be brought with tonle export and import"},
-        {ERR_CAUSAL, REFUSAL_OTHER, "the changesets it names can be brought with tonle export and import"},
+        {ERR_GAP, REFUSAL_OTHER,
+         "the changesets in between can be brought with tonle export and import"},
+        {ERR_CAUSAL, REFUSAL_OTHER,
+         "the changesets it names can be brought with tonle export and import"},
         {ERR_SIGNATURE, REFUSAL_SIGNATURE, "at the hub: tonle node list"},
         {ERR_IDENTITY, REFUSAL_RESTORED, "on the restored office run: tonle join --as-new-site"},
         {ERR_LIMIT, REFUSAL_LIMIT, "look at that office's log"},
@@ -358,8 +365,8 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
     }
     char reason[512];
     uint64_t pos = p->inbox ? p->inbox->pos : p->seen_pos;
-    snprintf(reason, sizeof reason, "item %llu of %s: %s (%s)", (unsigned long long)pos, p->name, why,
-             err_name(e));
+    snprintf(reason, sizeof reason, "item %llu of %s: %s (%s)", (unsigned long long)pos, p->name,
+             why, err_name(e));
     uint64_t wait = (uint64_t)1000 << (p->failures < 6 ? p->failures : 6);
     p->failures++;
     session_refuse(n, p, code, node_jitter(n, wait), reason, next);
@@ -392,8 +399,8 @@ static void pump_peer(struct node *n, struct peer *p)
             n->again = true;
             return;
         }
-        enum err e = store_journal_next(n->store, &n->arena, p->up ? LINK_UP : LINK_DOWN, p->name, p->sent_pos,
-                                        &item);
+        enum err e = store_journal_next(n->store, &n->arena, p->up ? LINK_UP : LINK_DOWN, p->name,
+                                        p->sent_pos, &item);
         if (e == ERR_NOT_FOUND) {
             p->looked_pos = end;
         } else if (e == ERR_BUSY) {

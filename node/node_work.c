@@ -3,14 +3,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The one transaction of a step. Inside it, in this order, because nothing remote is applied while the
- * capture log is not empty (DESIGN 3 "Seal"):
+/* The one transaction of a step. Inside it, in this order, because nothing remote is applied while
+ * the capture log is not empty (DESIGN 3 "Seal"):
  *
- *   triggers -> seal -> remote items -> our answer to a mark -> enrolments, what a scan found -> seal
+ *   triggers -> seal -> remote items -> our answer to a mark -> enrolments, what a scan found ->
+ * seal
  *   -> marks -> positions -> commit
  *
- * ERR_BUSY anywhere: nothing happened, the inbox stays, try again a little later. One remote item that
- * fails: the same again with the items before it, and then its neighbour's session is refused. */
+ * ERR_BUSY anywhere: nothing happened, the inbox stays, try again a little later. One remote item
+ * that fails: the same again with the items before it, and then its neighbour's session is refused.
+ */
 
 static bool batch_over(const struct node *n)
 {
@@ -89,7 +91,8 @@ static enum err seal_if_pending(struct node *n, bool *left)
     return seal_captured(n, left);
 }
 
-/* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was applied. */
+/* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was
+ * applied. */
 struct attempt {
     bool left, applied;
     uint64_t kept;
@@ -224,7 +227,8 @@ static void sweep_step(struct node *n)
         store_rollback(n->store);
         n->sweep_due_ms = n->mono_ms + node_jitter(n, 100);
         if (e != ERR_BUSY && !node_check(n, e, "forgetting failed")) {
-            node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e), store_message(n->store));
+            node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e),
+                     store_message(n->store));
             n->sweep_due_ms = n->mono_ms + 60000;
         }
         return;
@@ -256,7 +260,8 @@ void work_deadline(struct node *n)
         return;
     }
     if (n->notice_first_ms && may_seal(n)) {
-        uint64_t first = n->notice_first_ms + n->o.batch_max_ms, last = n->notice_last_ms + n->o.batch_ms;
+        uint64_t first = n->notice_first_ms + n->o.batch_max_ms,
+                 last = n->notice_last_ms + n->o.batch_ms;
         node_want(n, first < last ? first : last);
     }
     if (n->sweep_more)

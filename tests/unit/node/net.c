@@ -17,16 +17,15 @@ static const char compiled[] =
     "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
     "{\"name\":\"resident\",\"columns\":[]},{\"name\":\"note\",\"columns\":[]}]}";
 
-static void must(enum err e, struct store *s, const char *what)
+void net_must(enum err e, struct store *s, const char *what)
 {
     if (e == ERR_OK)
         return;
     fprintf(stderr, "%s: %s: %s\n", what, err_name(e), s ? store_message(s) : "");
     abort();
 }
-#define MUST(s, x) must((x), (s), #x)
 
-static uint64_t draw(struct net *t)
+uint64_t net_draw(struct net *t)
 {
     t->random ^= t->random << 13;
     t->random ^= t->random >> 7;
@@ -61,7 +60,8 @@ static int index_of(struct net *t, const struct net_office *o)
 
 /* ---- the wire */
 
-static void post(struct net *t, int to, const struct route *route, const char *user_id, const void *p, size_t len)
+void net_post(struct net *t, int to, const struct route *route, const char *user_id, const void *p,
+              size_t len)
 {
     struct net_message *m = mem_alloc(sizeof *m);
     m->to = to;
@@ -85,7 +85,7 @@ static struct net_message *take(struct net *t)
     return m;
 }
 
-static void message_free(struct net_message *m)
+void net_message_free(struct net_message *m)
 {
     mem_free(m->bytes);
     mem_free(m);
@@ -98,7 +98,8 @@ static bool dial(struct net *t, struct net_office *o)
 {
     char user_id[256];
     struct net_office *p = net_find(t, o->parent);
-    if (o->cut || p->node == NULL || !node_authorise(p->node, o->keys.curve_key, WALL + t->now_ms, user_id))
+    if (o->cut || p->node == NULL ||
+        !node_authorise(p->node, o->keys.curve_key, WALL + t->now_ms, user_id))
         return false;
     o->dialled = index_of(t, p);
     o->connection++;
@@ -124,7 +125,7 @@ static bool holds_item(struct net_office *o, const struct action *act)
     struct arena a = {0};
     struct message m;
     struct bytes body, signature;
-    MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
+    NET_MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
     bool item = m.type == MESSAGE_ITEM;
     o->sent_down_bytes += item && act->route.len > 0 ? m.u.item.bytes.len : 0;
     o->sent_acks += m.type == MESSAGE_ACK;
@@ -150,7 +151,7 @@ static bool deliver_down(struct net *t, struct net_office *from, const struct ac
     if (to->dialled != index_of(t, from) || to->connection != a->route.id[2] || to->node == NULL)
         return false;
     for (int i = 0; i < copies; i++)
-        post(t, index, &(struct route){0}, "", a->bytes.p, a->bytes.len);
+        net_post(t, index, &(struct route){0}, "", a->bytes.p, a->bytes.len);
     return true;
 }
 
@@ -171,7 +172,7 @@ static void send(struct net *t, struct net_office *o, const struct action *a)
     } else if (o->dialled >= 0) {
         struct route r = route_to(t, o);
         for (int i = 0; i < copies; i++)
-            post(t, o->dialled, &r, o->name, a->bytes.p, a->bytes.len);
+            net_post(t, o->dialled, &r, o->name, a->bytes.p, a->bytes.len);
     }
 }
 
@@ -219,7 +220,7 @@ static void step(struct net *t, struct net_office *o, struct event ev)
         return;
     ev.mono_ms = t->now_ms;
     ev.wall_ms = (uint64_t)((int64_t)(WALL + t->now_ms) + o->clock_error_ms);
-    ev.random = draw(t);
+    ev.random = net_draw(t);
     o->steps++;
     node_step(o->node, &ev, out);
     struct arena keep = {0};
@@ -257,8 +258,12 @@ static bool deliver_one(struct net *t)
         return false;
     if (!stale(t, m))
         step(t, &t->office[m->to],
-             (struct event){.kind = EVENT_RECEIVE, .route = m->route, .user_id = m->user_id, .bytes = m->bytes, .len = m->len});
-    message_free(m);
+             (struct event){.kind = EVENT_RECEIVE,
+                            .route = m->route,
+                            .user_id = m->user_id,
+                            .bytes = m->bytes,
+                            .len = m->len});
+    net_message_free(m);
     return true;
 }
 
@@ -338,7 +343,8 @@ static bool settled(struct net *t)
             continue;
         if (strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true") == NULL)
             return false;
-        if (clock_compare(&store_state(o->store)->clock, &store_state(t->office[HUB].store)->clock) != CLOCK_EQUAL)
+        if (clock_compare(&store_state(o->store)->clock,
+                          &store_state(t->office[HUB].store)->clock) != CLOCK_EQUAL)
             return false;
     }
     return true;
@@ -387,7 +393,11 @@ const char *office_text(struct net_office *o, const char *sql)
 const char *office_ask(struct net *t, struct net_office *o, const char *json)
 {
     o->reply[0] = '\0';
-    step(t, o, (struct event){.kind = EVENT_REQUEST, .bytes = (const uint8_t *)json, .len = strlen(json), .request_id = 1});
+    step(t, o,
+         (struct event){.kind = EVENT_REQUEST,
+                        .bytes = (const uint8_t *)json,
+                        .len = strlen(json),
+                        .request_id = 1});
     for (int i = 0; i < 2000 && o->reply[0] == '\0'; i++)
         net_run(t, 20);
     return o->reply;
@@ -400,22 +410,31 @@ static void committed(void *user, uint64_t site, uint64_t seq)
     o->outside_seq = seq;
 }
 
-static struct store *open_store(const struct net_office *o)
+struct store *net_open_store(const struct net_office *o)
 {
     struct store *s;
     char msg[256];
     struct store_options options = {.path = o->path, .busy_ms = 5};
-    must(store_open(&s, &options, msg), NULL, msg);
+    net_must(store_open(&s, &options, msg), NULL, msg);
     return s;
 }
 
 void office_run(struct net *t, struct net_office *o)
 {
-    o->store = open_store(o);
-    o->run = draw(t) | 1;
-    struct node_options no = {.store = o->store, .software = "test", .run = o->run, .batch_ms = 10, .batch_max_ms = 100,
-                              .heartbeat_ms = 2000, .mark_ms = 1000, .outside_site = o->outside_site,
-                              .outside_seq = o->outside_seq, .committed = committed, .user = o, .unclean = o->unclean};
+    o->store = net_open_store(o);
+    o->run = net_draw(t) | 1;
+    struct node_options no = {.store = o->store,
+                              .software = "test",
+                              .run = o->run,
+                              .batch_ms = 10,
+                              .batch_max_ms = 100,
+                              .heartbeat_ms = 2000,
+                              .mark_ms = 1000,
+                              .outside_site = o->outside_site,
+                              .outside_seq = o->outside_seq,
+                              .committed = committed,
+                              .user = o,
+                              .unclean = o->unclean};
     memcpy(no.sign_secret, o->keys.sign_secret, SIGN_SECRET_BYTES);
     o->node = node_new(&no);
     o->actions.deadline_ms = 0;
@@ -488,25 +507,38 @@ struct net_office *net_add(struct net *t, const char *name, const char *parent)
 static void make_hub(struct net *t)
 {
     struct net_office *o = net_add(t, "hub", "");
-    struct store *s = open_store(o);
+    struct store *s = net_open_store(o);
     struct arena a = {0};
     struct finding *finding;
     size_t n;
-    struct store_identity id = {.federation = t->federation, .federation_name = "test", .node = "hub", .unit = "",
-                                .parent = "", .hub = "hub", .hub_site = o->site, .site = o->site};
+    struct store_identity id = {.federation = t->federation,
+                                .federation_name = "test",
+                                .node = "hub",
+                                .unit = "",
+                                .parent = "",
+                                .hub = "hub",
+                                .hub_site = o->site,
+                                .site = o->site};
     memcpy(id.hub_sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    struct charter_record charter = {.version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
-    struct node_record r = {.name = "hub", .unit = "", .parent = "", .listen = "", .state = NODE_ACTIVE, .site = o->site,
-                            .reads = "", .joined_ms = WALL};
+    struct charter_record charter = {
+        .version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
+    struct node_record r = {.name = "hub",
+                            .unit = "",
+                            .parent = "",
+                            .listen = "",
+                            .state = NODE_ACTIVE,
+                            .site = o->site,
+                            .reads = "",
+                            .joined_ms = WALL};
     memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
     memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    MUST(s, store_schema_complete(s, &a, compiled, &charter.compiled, &finding, &n));
-    MUST(s, store_begin(s));
-    MUST(s, store_create(s, &id));
-    MUST(s, store_charter_put(s, &charter));
-    MUST(s, store_node_put(s, &r));
-    MUST(s, store_capture_install(s));
-    MUST(s, store_commit(s));
+    NET_MUST(s, store_schema_complete(s, &a, compiled, &charter.compiled, &finding, &n));
+    NET_MUST(s, store_begin(s));
+    NET_MUST(s, store_create(s, &id));
+    NET_MUST(s, store_charter_put(s, &charter));
+    NET_MUST(s, store_node_put(s, &r));
+    NET_MUST(s, store_capture_install(s));
+    NET_MUST(s, store_commit(s));
     arena_fini(&a);
     store_close(s);
 }
@@ -519,10 +551,11 @@ void net_start(struct net *t)
     t->now_ms = 1000;
     t->lose_from = t->double_from = -1;
     snprintf(t->federation, sizeof t->federation, "00112233445566778899aabbccddeeff");
-    snprintf(t->dir, sizeof t->dir, "%s/tonle-node-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(t->dir, sizeof t->dir, "%s/tonle-node-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     if (!mkdtemp(t->dir))
         abort();
-    MUST(NULL, seal_start());
+    NET_MUST(NULL, seal_start());
     make_hub(t);
     office_run(t, &t->office[HUB]);
     net_run(t, 100);
@@ -550,161 +583,12 @@ void net_stop(struct net *t)
         remove_files(o);
     }
     while ((m = take(t)) != NULL)
-        message_free(m);
+        net_message_free(m);
     for (int c = 0; c < NET_CLIENTS; c++) {
         while ((m = t->to_client[c]) != NULL) {
             t->to_client[c] = m->next;
-            message_free(m);
+            net_message_free(m);
         }
     }
     rmdir(t->dir);
-}
-
-/* By another process, as the command does it. */
-void net_invite(struct net *t, const char *name, const char *unit, const char *parent, uint64_t expires_ms)
-{
-    struct net_office *hub = &t->office[HUB];
-    char key[64];
-    snprintf(key, sizeof key, "invite %s", name);
-    struct keypair k = keypair_of(key);
-    struct node_record r = {.name = name, .unit = unit, .parent = parent, .listen = "", .state = NODE_INVITED, .reads = "",
-                            .enrol_expires_ms = expires_ms ? expires_ms : WALL + t->now_ms + 3600000};
-    memcpy(r.enrol_key, k.curve_key, CURVE_KEY_BYTES);
-    struct store *s = open_store(hub);
-    MUST(s, store_begin(s));
-    MUST(s, store_node_put(s, &r));
-    MUST(s, store_commit(s));
-    store_close(s);
-    office_event(t, hub, EVENT_LOCAL_CHANGE);
-}
-
-/* ---- a joiner */
-
-bool net_client_send(struct net *t, struct net_office *to, int client, const uint8_t *curve_key, const struct message *m)
-{
-    struct route r = {.len = 2, .id = {2, (uint8_t)client}};
-    struct buf b = {0};
-    char user_id[256];
-    if (!node_authorise(to->node, curve_key, WALL + t->now_ms, user_id))
-        return false;
-    codec_encode(m, NULL, &b);
-    post(t, index_of(t, to), &r, user_id, b.data, b.len);
-    buf_fini(&b);
-    return true;
-}
-
-bool net_client_receive(struct net *t, int client, struct arena *a, struct message *m)
-{
-    struct net_message *first = t->to_client[client];
-    struct bytes body, signature;
-    if (first == NULL)
-        return false;
-    t->to_client[client] = first->next;
-    MUST(NULL, codec_decode(a, arena_copy(a, first->bytes, first->len), first->len, m, &body, &signature));
-    message_free(first);
-    return true;
-}
-
-static void exchange(struct net *t, struct net_office *to, const uint8_t *key, const struct message *ask,
-                     struct arena *a, struct message *m)
-{
-    for (int i = 0; i < 300; i++) {
-        if (net_client_send(t, to, 0, key, ask)) {
-            net_run(t, 100);
-            if (net_client_receive(t, 0, a, m))
-                return;
-        }
-        net_run(t, 100);
-    }
-    fprintf(stderr, "no answer from %s\n", to->name);
-    abort();
-}
-
-static void enrol(struct net *t, struct net_office *o, struct net_office *parent)
-{
-    struct message ask = {.type = MESSAGE_ENROL}, m = {0};
-    struct arena a = {0};
-    char name[64];
-    snprintf(name, sizeof name, "invite %s", o->name);
-    struct keypair invitation = keypair_of(name);
-    ask.u.enrol = (struct enrol){.federation = t->federation, .node = o->name, .incarnation = 1, .listen = "", .software = "test"};
-    memcpy(ask.u.enrol.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
-    memcpy(ask.u.enrol.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    for (int i = 0; i < 100; i++) {
-        exchange(t, parent, invitation.curve_key, &ask, &a, &m);
-        if (m.type == MESSAGE_ENROLLED && m.u.enrolled.state != ENROL_PENDING)
-            break;
-    }
-    if (m.type != MESSAGE_ENROLLED || m.u.enrolled.state != ENROL_DONE) {
-        fprintf(stderr, "%s: not enrolled: %s\n", o->name, m.type == MESSAGE_ENROLLED ? m.u.enrolled.reason : "?");
-        abort();
-    }
-    arena_fini(&a);
-}
-
-static void load_table(struct net *t, struct net_office *o, struct store *s, const char *table, uint64_t *pos)
-{
-    struct arena a = {0};
-    struct message ask = {.type = MESSAGE_LOAD_REQUEST}, m;
-    ask.u.load_request = (struct load_request){.table = table, .max_rows = 100};
-    do {
-        ask.u.load_request.request = draw(t);
-        exchange(t, net_find(t, o->parent), o->keys.curve_key, &ask, &a, &m);
-        if (*pos == UINT64_MAX)
-            *pos = m.u.load_chunk.pos;
-        MUST(s, store_load_chunk(s, &a, &m.u.load_chunk));
-        ask.u.load_request.after = m.u.load_chunk.last_key;
-    } while (!m.u.load_chunk.end);
-    arena_fini(&a);
-}
-
-void net_join(struct net *t, struct net_office *o)
-{
-    static const char *const tables[] = {"tonle_node", "tonle_site", "tonle_charter", "resident", "note"};
-    struct net_office *hub = &t->office[HUB];
-    enrol(t, o, net_find(t, o->parent));
-    struct store_identity id = {.federation = t->federation, .federation_name = "test", .node = o->name, .unit = "12",
-                                .parent = o->parent, .hub = "hub", .hub_site = hub->site, .site = o->site};
-    memcpy(id.hub_sign_key, hub->keys.sign_key, SIGN_PUBLIC_BYTES);
-    struct store *s = open_store(o);
-    struct arena a = {0};
-    struct load_report report;
-    uint64_t pos = UINT64_MAX;
-    uint32_t created;
-    MUST(s, store_begin(s));
-    MUST(s, store_create(s, &id));
-    MUST(s, store_load_begin(s, LOAD_EMPTY));
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (i == 3) {
-            MUST(s, store_schema_create_missing(s, &created));
-            MUST(s, store_capture_install(s)); /* numbers the tables */
-        }
-        load_table(t, o, s, tables[i], &pos);
-    }
-    MUST(s, store_load_end(s, &a, &report));
-    MUST(s, store_capture_install(s));
-    MUST(s, store_peer_received(s, o->parent, pos));
-    MUST(s, store_commit(s));
-    arena_fini(&a);
-    store_close(s);
-}
-
-struct net_office *net_grow(struct net *t, const char *name, const char *unit, const char *parent)
-{
-    net_invite(t, name, unit, parent, 0);
-    struct net_office *o = net_add(t, name, parent);
-    net_join(t, o);
-    office_run(t, o);
-    return o;
-}
-
-void net_three(struct net *t)
-{
-    net_start(t);
-    net_grow(t, "province", "12", "hub");
-    if (!net_settle(t, 20000))
-        abort();
-    net_grow(t, "district", "1201", "province");
-    if (!net_settle(t, 20000))
-        abort();
 }

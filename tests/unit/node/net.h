@@ -1,8 +1,8 @@
 /* net.h - for tests: offices with real databases and nodes, joined by queues under virtual time.
  *
- * The driver of loop.c in small: it feeds node_step and carries its actions out; a line between two offices
- * can be cut, messages can be lost or delivered twice. Nothing here sleeps. Any failure of the driver
- * itself aborts the test.
+ * The driver of loop.c in small: it feeds node_step and carries its actions out; a line between two
+ * offices can be cut, messages can be lost or delivered twice. Nothing here sleeps. Any failure of
+ * the driver itself aborts the test.
  */
 #ifndef TESTS_UNIT_NODE_NET_H
 #define TESTS_UNIT_NODE_NET_H
@@ -23,28 +23,28 @@ struct net_office {
     char name[24], parent[24];
     char path[512];
     struct store *store;
-    sqlite3 *app;          /* the application: its own connection, triggers on */
-    struct node *node;     /* NULL: not running */
+    sqlite3 *app;      /* the application: its own connection, triggers on */
+    struct node *node; /* NULL: not running */
     struct actions actions;
     struct keypair keys;
     uint64_t site, run;
-    int64_t clock_error_ms;/* of its wall clock */
-    int dialled;           /* index of the office its line goes to; -1: no line */
-    uint8_t connection;    /* grows with every connection */
-    uint64_t redial_at_ms; /* 0: none */
-    bool cut;              /* its line to the parent is down */
-    bool silent;           /* messages from it are swallowed, the connection stays */
+    int64_t clock_error_ms; /* of its wall clock */
+    int dialled;            /* index of the office its line goes to; -1: no line */
+    uint8_t connection;     /* grows with every connection */
+    uint64_t redial_at_ms;  /* 0: none */
+    bool cut;               /* its line to the parent is down */
+    bool silent;            /* messages from it are swallowed, the connection stays */
     bool fatal, ready;
-    bool unclean;          /* its last stop was not clean */
+    bool unclean; /* its last stop was not clean */
     uint64_t outside_site, outside_seq;
-    char log[16384];       /* its log lines, the newest last */
-    char reply[65536];     /* of the last request */
+    char log[16384];   /* its log lines, the newest last */
+    char reply[65536]; /* of the last request */
     uint64_t sent_down_bytes, sent_acks, sent_refusals, sent_hellos, steps;
 };
 struct net_message {
     struct net_message *next;
-    int to;                /* office */
-    struct route route;    /* as the receiver sees it */
+    int to;             /* office */
+    struct route route; /* as the receiver sees it */
     char user_id[256];
     uint8_t *bytes;
     size_t len;
@@ -57,7 +57,8 @@ struct net {
     uint64_t now_ms;
     uint64_t random;
     struct net_message *queue, **queue_end;
-    /* what happens to messages with items in them from this office: the next ones down lost, or all doubled */
+    /* what happens to messages with items in them from this office: the next ones down lost, or all
+     * doubled */
     int lose_from, lose;
     int double_from;
     struct net_message *to_client[NET_CLIENTS]; /* answers to joiners, oldest first */
@@ -68,12 +69,15 @@ void net_start(struct net *t);
 void net_stop(struct net *t);
 struct net_office *net_find(struct net *t, const char *name);
 
-/* At the hub, as `tonle node add`: an invitation for a node; its one-time key is keypair_of("invite NAME"). */
-void net_invite(struct net *t, const char *name, const char *unit, const char *parent, uint64_t expires_ms);
+/* At the hub, as `tonle node add`: an invitation for a node; its one-time key is keypair_of("invite
+ * NAME"). */
+void net_invite(struct net *t, const char *name, const char *unit, const char *parent,
+                uint64_t expires_ms);
 struct keypair keypair_of(const char *name);
 /* The office, not joined yet: an empty database. */
 struct net_office *net_add(struct net *t, const char *name, const char *parent);
-/* As `tonle join`: enrols through the parent, loads; aborts when it does not succeed in 30 s of net time. */
+/* As `tonle join`: enrols through the parent, loads; aborts when it does not succeed in 30 s of net
+ * time. */
 void net_join(struct net *t, struct net_office *o);
 /* Invite, add, join and start. */
 struct net_office *net_grow(struct net *t, const char *name, const char *unit, const char *parent);
@@ -86,10 +90,12 @@ void office_stop(struct net *t, struct net_office *o);  /* EVENT_STOP, then gone
 void office_cut(struct net *t, struct net_office *o);   /* its line to the parent goes down */
 void office_mend(struct net *t, struct net_office *o);
 
-void office_sql(struct net *t, struct net_office *o, const char *sql); /* the application writes; noticed */
-const char *office_text(struct net_office *o, const char *sql);        /* first column of the first row */
+void office_sql(struct net *t, struct net_office *o,
+                const char *sql); /* the application writes; noticed */
+const char *office_text(struct net_office *o, const char *sql); /* first column of the first row */
 void office_event(struct net *t, struct net_office *o, enum event_kind kind);
-const char *office_ask(struct net *t, struct net_office *o, const char *json); /* the reply of a request */
+const char *office_ask(struct net *t, struct net_office *o,
+                       const char *json); /* the reply of a request */
 
 void net_run(struct net *t, uint64_t ms);
 /* Runs until the SQL gives this text at the office; false after `ms`. */
@@ -102,5 +108,14 @@ bool net_client_send(struct net *t, struct net_office *to, int client, const uin
                      const struct message *m);
 /* The next answer to it, decoded into the arena; false when none has come. */
 bool net_client_receive(struct net *t, int client, struct arena *a, struct message *m);
+
+/* ---- between net.c and net_join.c */
+void net_must(enum err e, struct store *s, const char *what);
+#define NET_MUST(s, x) net_must((x), (s), #x)
+uint64_t net_draw(struct net *t);
+void net_message_free(struct net_message *m);
+struct store *net_open_store(const struct net_office *o);
+void net_post(struct net *t, int to, const struct route *route, const char *user_id, const void *p,
+              size_t len);
 
 #endif

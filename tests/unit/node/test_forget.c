@@ -43,7 +43,9 @@ static void what_all_have_is_forgotten(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 20000));
     assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2");
-    assert_int_equal(clock_compare(&store_state(DISTRICT->store)->stable, &store_state(HUB->store)->clock), CLOCK_EQUAL);
+    assert_int_equal(
+        clock_compare(&store_state(DISTRICT->store)->stable, &store_state(HUB->store)->clock),
+        CLOCK_EQUAL);
 }
 
 /* With nothing to do nothing is sent, sealed or written, however long it lasts. */
@@ -59,8 +61,8 @@ static void a_quiet_federation_stays_quiet(void **state)
     assert_string_equal(office_text(DISTRICT, POSITIONS), district);
 }
 
-/* While one office is away nothing new becomes stable, and the marks kept for it are few; when it is back
- * all is forgotten. */
+/* While one office is away nothing new becomes stable, and the marks kept for it are few; when it
+ * is back all is forgotten. */
 static void an_absent_office_delays_forgetting(void **state)
 {
     struct net *t = *state;
@@ -135,7 +137,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_quiet_federation_stays_quiet, start, stop),
         cmocka_unit_test_setup_teardown(an_absent_office_delays_forgetting, start, stop),
         cmocka_unit_test_setup_teardown(a_retired_office_is_not_waited_for, start, stop),
-        cmocka_unit_test_setup_teardown(a_hub_that_dies_between_mark_and_answer_goes_on, start, stop),
+        cmocka_unit_test_setup_teardown(a_hub_that_dies_between_mark_and_answer_goes_on, start,
+                                        stop),
     };
     if (getenv("ONLY"))
         cmocka_set_test_filter(getenv("ONLY"));

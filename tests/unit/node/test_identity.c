@@ -63,7 +63,8 @@ static void restore_database(struct net *t, struct net_office *o, const char *en
     sqlite3_busy_timeout(o->app, 1000);
 }
 
-/* A key that stands nowhere in the registry may not connect; an invitation's may until it expires. */
+/* A key that stands nowhere in the registry may not connect; an invitation's may until it expires.
+ */
 static void only_registered_keys_may_connect(void **state)
 {
     struct net *t = *state;
@@ -82,8 +83,8 @@ static void only_registered_keys_may_connect(void **state)
     assert_false(node_authorise(PROVINCE->node, invited.curve_key, wall, user_id));
 }
 
-/* A second process with a copy of the database is refused while the first lives, both are told, and the
- * first goes on. */
+/* A second process with a copy of the database is refused while the first lives, both are told, and
+ * the first goes on. */
 static void a_second_copy_is_refused(void **state)
 {
     struct net *t = *state;
@@ -106,7 +107,8 @@ static void a_second_copy_is_refused(void **state)
     assert_true(copy->sent_hellos < 20);
 }
 
-/* A process that was killed and started again is let in at once: its old connection is known to be dead. */
+/* A process that was killed and started again is let in at once: its old connection is known to be
+ * dead. */
 static void a_restarted_process_is_no_second_copy(void **state)
 {
     struct net *t = *state;
@@ -139,7 +141,8 @@ static void a_silent_old_session_ends_by_itself(void **state)
     assert_true(connection > 0);
 }
 
-/* A database restored from a backup is refused by what its parent has on record, and nothing is changed. */
+/* A database restored from a backup is refused by what its parent has on record, and nothing is
+ * changed. */
 static void a_restored_database_is_refused(void **state)
 {
     struct net *t = *state;
@@ -160,7 +163,8 @@ static void a_restored_database_is_refused(void **state)
     assert_true(PROVINCE->sent_hellos < 30);
 }
 
-/* The record outside the database finds it out before the first seal: the work is kept, nothing is sealed. */
+/* The record outside the database finds it out before the first seal: the work is kept, nothing is
+ * sealed. */
 static void the_record_outside_stops_the_first_seal(void **state)
 {
     struct net *t = *state;
@@ -178,7 +182,8 @@ static void the_record_outside_stops_the_first_seal(void **state)
     assert_string_equal(office_text(PROVINCE, "SELECT text FROM note"), "work");
 }
 
-/* A record that is ahead of a database which the parent finds complete is no reason to stop for ever. */
+/* A record that is ahead of a database which the parent finds complete is no reason to stop for
+ * ever. */
 static void a_welcome_ends_the_suspicion(void **state)
 {
     struct net *t = *state;
@@ -213,7 +218,8 @@ static void a_restored_parent_is_refused(void **state)
     assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "1");
 }
 
-/* A node that signs with another key than its site's is refused, though its transport key is known. */
+/* A node that signs with another key than its site's is refused, though its transport key is known.
+ */
 static void a_wrong_signature_is_refused(void **state)
 {
     struct net *t = *state;
@@ -226,15 +232,17 @@ static void a_wrong_signature_is_refused(void **state)
     assert_non_null(strstr(status(t, PROVINCE), "did not sign with the key of its site"));
 }
 
-/* A changeset that its relay has changed is refused with the reason, and asked for again ever more slowly. */
+/* A changeset that its relay has changed is refused with the reason, and asked for again ever more
+ * slowly. */
 static void a_forged_changeset_is_refused(void **state)
 {
     struct net *t = *state;
     office_cut(t, PROVINCE);
     office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 1500);
-    office_sql(t, HUB, "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
-                       " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
+    office_sql(t, HUB,
+               "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
+               " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
     office_mend(t, PROVINCE);
     uint64_t hellos = PROVINCE->sent_hellos;
     net_run(t, 120000);

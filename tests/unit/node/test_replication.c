@@ -31,7 +31,8 @@ static int stop(void **state)
 #define PROVINCE (&t->office[1])
 #define DISTRICT (&t->office[2])
 
-/* A write of the district stands at the hub, and one of the hub at the district, through the province. */
+/* A write of the district stands at the hub, and one of the hub at the district, through the
+ * province. */
 static void writes_travel_up_and_down(void **state)
 {
     struct net *t = *state;
@@ -43,7 +44,8 @@ static void writes_travel_up_and_down(void **state)
     assert_true(net_settle(t, 5000));
 }
 
-/* What is written while the line is cut arrives when it returns; nobody waits for anybody meanwhile. */
+/* What is written while the line is cut arrives when it returns; nobody waits for anybody
+ * meanwhile. */
 static void a_cut_line_loses_nothing(void **state)
 {
     struct net *t = *state;
@@ -73,8 +75,9 @@ static void a_crash_loses_nothing(void **state)
     office_crash(t, PROVINCE);
     office_run(t, PROVINCE);
     assert_true(net_settle(t, 30000));
-    assert_string_equal(office_text(HUB, "SELECT group_concat(id) FROM (SELECT id FROM resident ORDER BY 1)"),
-                        "r1,r2,r3");
+    assert_string_equal(
+        office_text(HUB, "SELECT group_concat(id) FROM (SELECT id FROM resident ORDER BY 1)"),
+        "r1,r2,r3");
     assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM resident"), "3");
 }
 
@@ -111,8 +114,8 @@ static void a_lost_item_is_sent_again(void **state)
     assert_int_equal(DISTRICT->sent_refusals, refusals + 1);
 }
 
-/* A receiver that cannot write is sent no more than its credit, acknowledges nothing, and gets the rest
- * when it can. */
+/* A receiver that cannot write is sent no more than its credit, acknowledges nothing, and gets the
+ * rest when it can. */
 static void credit_bounds_what_a_slow_receiver_holds(void **state)
 {
     struct net *t = *state;
@@ -151,7 +154,8 @@ static void a_busy_database_never_acknowledges(void **state)
     assert_true(DISTRICT->sent_acks > acks);
 }
 
-/* Writes close together become one changeset; under continuous writing one is sealed every 100 ms. */
+/* Writes close together become one changeset; under continuous writing one is sealed every 100 ms.
+ */
 static void writes_are_batched_but_never_held_back(void **state)
 {
     struct net *t = *state;
@@ -172,8 +176,9 @@ static void a_long_log_is_cut(void **state)
 {
     struct net *t = *state;
     uint64_t seq = store_state(DISTRICT->store)->seq;
-    office_sql(t, DISTRICT, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 12000)"
-                            " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    office_sql(t, DISTRICT,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 12000)"
+               " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
     office_sql(t, HUB, "INSERT INTO note VALUES('hub','x')");
     assert_true(net_settle(t, 30000));
     assert_int_equal(store_state(DISTRICT->store)->seq - seq, 3);
@@ -193,7 +198,8 @@ static void a_clean_stop_seals(void **state)
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
 }
 
-/* An office whose wall clock is an hour off stamps with the federation's time once it has been told. */
+/* An office whose wall clock is an hour off stamps with the federation's time once it has been
+ * told. */
 static void federation_time_comes_from_the_parent(void **state)
 {
     struct net *t = *state;

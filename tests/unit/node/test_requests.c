@@ -49,15 +49,16 @@ static json_int_t number(const json_t *o, const char *name)
 }
 
 /* One ENROL to the hub or the province; the answer. */
-static enum enrol_state enrol(struct net *t, struct net_office *to, const char *name, const char *as,
-                              const char *keys, char reason[512])
+static enum enrol_state enrol(struct net *t, struct net_office *to, const char *name,
+                              const char *as, const char *keys, char reason[512])
 {
     struct message m = {.type = MESSAGE_ENROL}, answer;
     struct arena a = {0};
     char invite[64];
     snprintf(invite, sizeof invite, "invite %s", as);
     struct keypair k = keypair_of(keys), i = keypair_of(invite);
-    m.u.enrol = (struct enrol){.federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
+    m.u.enrol = (struct enrol){
+        .federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
     memcpy(m.u.enrol.curve_key, k.curve_key, CURVE_KEY_BYTES);
     memcpy(m.u.enrol.sign_key, k.sign_key, SIGN_PUBLIC_BYTES);
     assert_true(net_client_send(t, to, 1, i.curve_key, &m));
@@ -80,7 +81,8 @@ static void enrolment_happens_once(void **state)
     assert_int_equal(enrol(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
     assert_int_equal(enrol(t, HUB, "kampot", "kampot", "other", reason), ENROL_REFUSED);
     assert_non_null(strstr(reason, "other keys"));
-    assert_true(net_until(t, PROVINCE, "SELECT state FROM tonle_node WHERE name='kampot'", "active", 5000));
+    assert_true(
+        net_until(t, PROVINCE, "SELECT state FROM tonle_node WHERE name='kampot'", "active", 5000));
 }
 
 /* An invitation enrols the node it names and no other. */
@@ -91,7 +93,8 @@ static void an_invitation_is_for_one_node(void **state)
     net_invite(t, "kampot", "07", "hub", 0);
     net_invite(t, "takeo", "21", "hub", 0);
     assert_int_equal(enrol(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
-    assert_string_equal(office_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"), "invited");
+    assert_string_equal(office_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
+                        "invited");
 }
 
 /* Through a province: pending while the hub is asked, done when the registry here shows it. */
@@ -112,14 +115,17 @@ static void a_province_relays_enrolment(void **state)
     assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "thief", reason), ENROL_REFUSED);
 }
 
-/* A first load of several chunks while others write ends with the same rows, forgetting included. */
+/* A first load of several chunks while others write ends with the same rows, forgetting included.
+ */
 static void a_first_load_joins_the_stream(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 350)"
-                       " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    office_sql(t, HUB,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 350)"
+               " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
     net_run(t, 30);
-    office_sql(t, PROVINCE, "UPDATE note SET text='y' WHERE id='n7'; INSERT INTO resident VALUES('r','x','y')");
+    office_sql(t, PROVINCE,
+               "UPDATE note SET text='y' WHERE id='n7'; INSERT INTO resident VALUES('r','x','y')");
     struct net_office *d = net_grow(t, "d1", "1201", "province");
     office_sql(t, HUB, "DELETE FROM note WHERE id='n8'");
     assert_true(net_settle(t, 20000));
@@ -131,7 +137,8 @@ static void a_first_load_joins_the_stream(void **state)
     json_decref(j);
 }
 
-/* A stranger to the tree gets no rows: a load request is answered only to a child under its own key. */
+/* A stranger to the tree gets no rows: a load request is answered only to a child under its own
+ * key. */
 static void rows_go_only_to_children(void **state)
 {
     struct net *t = *state;
@@ -153,12 +160,14 @@ static void rows_go_only_to_children(void **state)
 static void status_names_line_and_data(void **state)
 {
     struct net *t = *state;
-    static const char *const keys[] = {"schema", "node", "unit", "site", "parent", "children", "held", "conflicts_open",
-                                       "clock", "sealed_seq", "synced", "reasons", "loading", "running"};
+    static const char *const keys[] = {
+        "schema",         "node",  "unit",       "site",   "parent",  "children", "held",
+        "conflicts_open", "clock", "sealed_seq", "synced", "reasons", "loading",  "running"};
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_non_null(json_object_get(j, keys[i]));
-    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "parent"), "line")), "connected");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(j, "parent"), "line")),
+                        "connected");
     assert_int_equal(strlen(json_string_value(json_object_get(j, "site"))), 16);
     assert_true(json_is_true(json_object_get(j, "synced")));
     json_decref(j);
@@ -201,7 +210,8 @@ static void captured_writes_are_not_synced(void **state)
 static void verify_finds_a_difference(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x'); INSERT INTO resident VALUES('r','x','y')");
+    office_sql(t, HUB,
+               "INSERT INTO note VALUES('n','x'); INSERT INTO resident VALUES('r','x','y')");
     assert_true(net_settle(t, 10000));
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
@@ -226,12 +236,14 @@ static void escape(struct net_office *o, const char *sql)
     assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
 }
 
-/* The reconcile scan seals what was changed or added behind capture's back; deletions wait for a decision. */
+/* The reconcile scan seals what was changed or added behind capture's back; deletions wait for a
+ * decision. */
 static void the_scan_seals_what_escaped(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
-                       " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    office_sql(t, HUB,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
+               " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
     escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n01500';"
                      "INSERT INTO note VALUES('zz','new'); DELETE FROM note WHERE id='n00002'");
@@ -257,8 +269,9 @@ static void the_scan_seals_what_escaped(void **state)
 static void an_unclean_stop_starts_the_scan(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
-                       " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    office_sql(t, HUB,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
+               " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
     office_crash(t, PROVINCE);
     escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
