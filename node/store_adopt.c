@@ -13,8 +13,8 @@
  *   another value in a cell   a closed conflict record; the federation's value stands, unless the policy
  *                             orders by value (max, min) and ours wins: written, noted as an update
  *
- * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none. Columns that
- * exist only here go back to their rows. */
+ * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none.
+ * Columns that exist only here go back to their rows. */
 
 struct adopt {
     struct store *s;
@@ -91,8 +91,8 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
 
 /* ---- a row that the federation lacks */
 
-/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the database said
- * (the message tells): no other office knows of this row. */
+/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the
+ * database said (the message tells): no other office knows of this row. */
 static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
 {
     struct store *s = d->s;

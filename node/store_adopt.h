@@ -1,8 +1,9 @@
-/* store_adopt.h - rows that an office had before it joined: set aside for the load, compared after it.
+/* store_adopt.h - rows that an office had before it joined: set aside for the load, compared after
+ * it.
  *
- * Invariant: no set-aside row is dropped before it is equal to the federation's, recorded cell by cell as
- * a conflict, or stands in the table and in the capture log as a birth. What cannot stand stays in its
- * table tonle_adopt_<t>, and tonle_held names it.
+ * Invariant: no set-aside row is dropped before it is equal to the federation's, recorded cell by
+ * cell as a conflict, or stands in the table and in the capture log as a birth. What cannot stand
+ * stays in its table tonle_adopt_<t>, and tonle_held names it.
  */
 #ifndef NODE_STORE_ADOPT_H
 #define NODE_STORE_ADOPT_H

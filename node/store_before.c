@@ -2,8 +2,9 @@
 
 #include <string.h>
 
-/* What stood in a cell before its writers went different ways: the latest write to it that all sides had
- * seen, that is, whose dot the contexts of all sides cover. Looked for in the journal, latest first. */
+/* What stood in a cell before its writers went different ways: the latest write to it that all
+ * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
+ * latest first. */
 
 struct before {
     struct store *s;

@@ -6,10 +6,10 @@
 
 /* Between the end of the first load and the position of its last chunk.
  *
- * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A change is
- * left out where the clock of the chunk that holds its key covers it: the chunk's row may be settled, and
- * a settled row does not show that it has seen the change. Chunks are ranges in the table's key order; the
- * one of a key is the first whose last key is not before it. */
+ * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
+ * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
+ * be settled, and a settled row does not show that it has seen the change. Chunks are ranges in the
+ * table's key order; the one of a key is the first whose last key is not before it. */
 
 static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
 {

@@ -6,10 +6,10 @@
 
 /* Chunks of a table for a first load or a reconcile scan, read in one short transaction.
  *
- * A table is read in two parts. First its rows in key order, each with its record. Then the records of
- * keys that have no row (tombstones, held births) in the order of their key bytes; the position among
- * them is PART_RECORDS before the key bytes, which no key begins with. Mostly there are few, and they
- * fit behind the last rows in one chunk.
+ * A table is read in two parts. First its rows in key order, each with its record. Then the records
+ * of keys that have no row (tombstones, held births) in the order of their key bytes; the position
+ * among them is PART_RECORDS before the key bytes, which no key begins with. Mostly there are few,
+ * and they fit behind the last rows in one chunk.
  *
  *   after                       reads
  *   empty, or a key             rows behind it, then records as far as there is room

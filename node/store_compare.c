@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The reconcile scan (DESIGN 8): with equal clocks and an empty capture log, whatever differs from the
- * parent's rows was written with triggers off, or the table was restored: it escaped capture.
+/* The reconcile scan (DESIGN 8): with equal clocks and an empty capture log, whatever differs from
+ * the parent's rows was written with triggers off, or the table was restored: it escaped capture.
  *
  *   parent's row    row here    escape
  *   stands          other       changed

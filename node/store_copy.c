@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
-/* A consistent copy while everybody goes on writing: VACUUM INTO reads one snapshot and syncs the new
- * file like the database itself. */
+/* A consistent copy while everybody goes on writing: VACUUM INTO reads one snapshot and syncs the
+ * new file like the database itself. */
 enum err store_copy(struct store *s, const char *path)
 {
     if (s->in_write || s->in_read)

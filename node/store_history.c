@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Every known write to one row: the changesets of the journal, decoded one at a time. Each is its own
- * short read, so that the scan of a long journal keeps nobody from committing. */
+/* Every known write to one row: the changesets of the journal, decoded one at a time. Each is its
+ * own short read, so that the scan of a long journal keeps nobody from committing. */
 
 enum err part_open(struct store *s, struct opener *o, struct arena *a, const struct item *i,
                    struct changeset *cs)

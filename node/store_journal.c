@@ -6,11 +6,12 @@
 
 /* The journal, the neighbours, the sites.
  *
- * Which items are for a peer is a filter on (kind, source): up go changesets and answers that did not come
- * from the parent, down go changesets, marks and stables that did not come from that child. The next item
- * is mostly the next position, so a few positions are looked at first; behind them may lie a long run of
- * one neighbour's items (a province that comes back after weeks), and that is jumped over through the index
- * on (source, kind): one seek for each source and kind, whatever the length of the run. */
+ * Which items are for a peer is a filter on (kind, source): up go changesets and answers that did
+ * not come from the parent, down go changesets, marks and stables that did not come from that
+ * child. The next item is mostly the next position, so a few positions are looked at first; behind
+ * them may lie a long run of one neighbour's items (a province that comes back after weeks), and
+ * that is jumped over through the index on (source, kind): one seek for each source and kind,
+ * whatever the length of the run. */
 
 #define NEAR_ROWS 32
 

@@ -1,8 +1,9 @@
-/* store_part.h - what the parts of the store beside capture and apply share: plain statements on one
- * published table, and keys as hex text (tonle_node, tonle_site).
+/* store_part.h - what the parts of the store beside capture and apply share: plain statements on
+ * one published table, and keys as hex text (tonle_node, tonle_site).
  *
- * Invariant: every statement here changes exactly one row of one table; nothing is replaced, evicted or
- * cascaded (triggers and foreign_keys are off on this connection, and the statements carry OR ABORT).
+ * Invariant: every statement here changes exactly one row of one table; nothing is replaced,
+ * evicted or cascaded (triggers and foreign_keys are off on this connection, and the statements
+ * carry OR ABORT).
  */
 #ifndef NODE_STORE_PART_H
 #define NODE_STORE_PART_H
@@ -12,8 +13,9 @@
 /* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not compile. */
 enum err part_stmt_error(struct store *s) MUST_CHECK;
 
-/* Statements on a published table; `values` are its n_columns replicated columns in charter order. A
- * refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table as it was. */
+/* Statements on a published table; `values` are its n_columns replicated columns in charter order.
+ * A refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table
+ * as it was. */
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values) MUST_CHECK;
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
@@ -22,9 +24,9 @@ enum err part_delete(struct store *s, struct row_key k) MUST_CHECK;
 /* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63 on. */
 uint64_t part_mask(const struct table_schema *t, const struct value *old, const struct value *values);
 
-/* Rows of a table in key order. A read in slices, each its own statement: outside a transaction of the
- * store's no slice keeps an application from committing for longer than the lock budget (DESIGN 10).
- * Key bytes beginning with PART_RECORDS stand behind every row: see store_chunk.c. */
+/* Rows of a table in key order. A read in slices, each its own statement: outside a transaction of
+ * the store's no slice keeps an application from committing for longer than the lock budget (DESIGN
+ * 10). Key bytes beginning with PART_RECORDS stand behind every row: see store_chunk.c. */
 #define PART_RECORDS 0xff
 struct slice {
     const struct table_schema *t;
@@ -41,8 +43,8 @@ struct slice_rows {
 };
 enum err part_slice(struct store *s, struct arena *a, const struct slice *want, struct slice_rows *out) MUST_CHECK;
 
-/* Adds one row to an order-independent digest: the hash of the table's name, a tag and the canonical bytes
- * of every replicated column, as four little-endian 64-bit sums. */
+/* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
+ * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
 enum digest_tag { DIGEST_STANDS = 1, DIGEST_HELD = 2 };
 void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum digest_tag tag,
                 const struct value *values);

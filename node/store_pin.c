@@ -5,21 +5,23 @@
 
 /* The WAL guard (DESIGN 10).
  *
- * SQLite before 3.51.3 (and 3.50.7, 3.44.6) corrupts a database when a PASSIVE checkpoint races a writer
- * that starts the WAL anew. A reader that holds one of the read locks 1..4 stops every such reset, because
- * walRestartLog needs them all; a reader on read lock 0 (SQLite gives it out when the WAL is fully
- * backfilled: the reader needs no frame) stops nothing. So a second connection keeps a read transaction
- * open, begun when the last committed frames were not in the database file yet.
+ * SQLite before 3.51.3 (and 3.50.7, 3.44.6) corrupts a database when a PASSIVE checkpoint races a
+ * writer that starts the WAL anew. A reader that holds one of the read locks 1..4 stops every such
+ * reset, because walRestartLog needs them all; a reader on read lock 0 (SQLite gives it out when
+ * the WAL is fully backfilled: the reader needs no frame) stops nothing. So a second connection
+ * keeps a read transaction open, begun when the last committed frames were not in the database file
+ * yet.
  *
  * The check that it is so reads the wal-index (walformat.html, section 2.1): mxFrame before the
- * transaction, nBackfill after it. nBackfill only grows until a reset, and a reset changes the salt; so
- * with one salt, nBackfill_after < mxFrame_before means that when the reader chose its lock the WAL was
- * not fully backfilled: not lock 0.
+ * transaction, nBackfill after it. nBackfill only grows until a reset, and a reset changes the
+ * salt; so with one salt, nBackfill_after < mxFrame_before means that when the reader chose its
+ * lock the WAL was not fully backfilled: not lock 0.
  *
- * With the pin the WAL only grows, so we reclaim it: a TRUNCATE checkpoint, whose busy handler lets go of
- * the pin while the checkpoint already holds the write lock. A TRUNCATE that cannot have the write lock
- * goes on as a PASSIVE one; the handler interrupts it before that, so it copies nothing. Our connections
- * never checkpoint by themselves, so the reclaim is also done where no pin is needed. */
+ * With the pin the WAL only grows, so we reclaim it: a TRUNCATE checkpoint, whose busy handler lets
+ * go of the pin while the checkpoint already holds the write lock. A TRUNCATE that cannot have the
+ * write lock goes on as a PASSIVE one; the handler interrupts it before that, so it copies nothing.
+ * Our connections never checkpoint by themselves, so the reclaim is also done where no pin is
+ * needed. */
 
 #define RECLAIM_BYTES (16 << 20)
 #define WAIT_BUSY 50   /* milliseconds for a writer or another reader: the lock budget */

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The registry of nodes and the charter: replicated tables like any other, but written by the hub alone.
- * A row is written only where it differs and is noted in the capture log, so that it travels with the next
- * seal and an unchanged row makes no traffic. */
+/* The registry of nodes and the charter: replicated tables like any other, but written by the hub
+ * alone. A row is written only where it differs and is noted in the capture log, so that it travels
+ * with the next seal and an unchanged row makes no traffic. */
 
 #define PUT_CELLS 12
 
