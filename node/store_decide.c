@@ -189,7 +189,8 @@ static enum err check(struct contest *k, struct contender *c)
 
 static enum err add_row(struct contest *k, struct work_row *r)
 {
-    enum err e = ERR_OK;
+    /* Another birth, or none, may stand at this key now: who waits for it contends, too. */
+    enum err e = work_contended(k->w, r->k.t) ? work_release_blocked(k->w, r) : ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < r->row.n_births; i++) {
         struct birth *b = &r->row.births[i];
         if (!birth_alive(b, &r->k.t->rules))
