@@ -88,7 +88,7 @@ struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t
  * held are left out where the cell has one version: they stand in the table. */
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);
 /* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does
- * not write, ERR_LIMIT over 1,000 births or 10,000 versions of a cell. Values left out are
+ * not write, ERR_LIMIT over 100,000 births or 10,000 versions of a cell. Values left out are
  * VALUE_NULL until birth_set_values. */
 enum err row_decode(struct arena *a, struct row *r, const struct table_rules *rules, const void *p,
                     size_t len) MUST_CHECK;

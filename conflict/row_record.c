@@ -25,7 +25,7 @@
 #include "conflict/row.h"
 
 #define FORMAT 1
-#define BIRTHS_MAX 1000
+#define BIRTHS_MAX 100000
 #define VERSIONS_MAX 10000
 
 #define HEAD_NAMED 0x01

@@ -323,6 +323,7 @@ void store_close(struct store *s)
         stmt_clear(s->stmts);
     mem_free(s->stmts);
     collect_release(s);
+    put_release(s);
     sqlite3_close_v2(s->db);
     buf_fini(&s->scratch);
     clock_fini(&s->state.clock);

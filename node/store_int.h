@@ -78,6 +78,7 @@ struct store {
     int64_t schema_cookie;     /* PRAGMA schema_version at which they were read */
     struct stmt_cache *stmts;  /* SQL text -> prepared statement */
     void *collected;           /* what the last store_collect consumed (store_collect.c) */
+    struct raised *raised;     /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
     bool temp_triggers_stale;  /* some were dropped to take a row out: made anew before the commit */
     void *pin;                 /* WAL guard (store_pin.c) */
     struct buf scratch;        /* for one statement at a time */
@@ -125,6 +126,9 @@ enum err schema_key_parse(struct store *s, struct arena *a, const struct table_s
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind, uint64_t column_mask, const struct value *columns) MUST_CHECK;
 enum err capture_temp_triggers(struct store *s) MUST_CHECK; /* TEMP copies of local-only triggers, for applied rows */
+
+/* ---- store_put.c */
+void put_release(struct store *s);
 
 /* ---- store_collect.c */
 /* Values of all replicated columns of a row that the last store_collect reports as deleted, as they were

@@ -1,5 +1,7 @@
 #include "node/store_work.h"
 
+#include "protocol/limits.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -40,38 +42,108 @@ static const char *delete_sql(struct work *w, const struct table_schema *t)
     return *slot;
 }
 
-static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r, const struct value *values)
+/* The text depends on the table and on which columns differ; bulk changes repeat the same one. */
+struct update_text {
+    const struct table_schema *t;
+    uint64_t mask[(LIMIT_COLUMNS + 63) / 64];
+    const char *sql;
+};
+
+static void differing(const struct work_row *r, const struct value *values, struct update_text *key)
 {
-    const struct table_schema *t = r->k.t;
-    struct buf *b = &w->s->scratch;
-    buf_reset(b);
-    buf_printf(b, "UPDATE OR ABORT %s SET ", t->qname);
+    memset(key, 0, sizeof *key);
+    key->t = r->k.t;
+    for (uint32_t i = 0; i < r->k.t->n_columns; i++) {
+        if (!value_equal(&r->now[i], &values[i]))
+            key->mask[i / 64] |= 1ULL << (i % 64);
+    }
+}
+
+static const char *update_sql(struct work *w, const struct update_text *key)
+{
+    struct update_text *last = w->last_update;
+    if (last && last->t == key->t && memcmp(last->mask, key->mask, sizeof key->mask) == 0)
+        return last->sql;
+    const struct table_schema *t = key->t;
+    struct buf b = {0};
+    buf_printf(&b, "UPDATE OR ABORT %s SET ", t->qname);
     int n = 0;
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (!value_equal(&r->now[i], &values[i])) {
-            buf_printf(b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]), (int)t->n_key + 1 + n);
+        if (key->mask[i / 64] >> (i % 64) & 1) {
+            buf_printf(&b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]), (int)t->n_key + 1 + n);
             n++;
         }
     }
-    buf_printf(b, " WHERE %s", t->key_where);
-    sqlite3_stmt *q = store_stmt(w->s, buf_str(b));
-    n = 0;
-    for (uint32_t i = 0; q && i < t->n_columns; i++) {
-        if (!value_equal(&r->now[i], &values[i]))
-            store_bind(q, (int)t->n_key + 1 + n++, &values[i]);
+    buf_printf(&b, " WHERE %s", t->key_where);
+    last = arena_alloc(w->a, sizeof *last);
+    *last = *key;
+    last->sql = arena_strdup(w->a, buf_str(&b));
+    buf_fini(&b);
+    w->last_update = last;
+    return last->sql;
+}
+
+static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r, const struct value *values)
+{
+    struct update_text key;
+    differing(r, values, &key);
+    sqlite3_stmt *q = store_stmt(w->s, update_sql(w, &key));
+    int n = (int)r->k.t->n_key + 1;
+    for (uint32_t i = 0; q && i < r->k.t->n_columns; i++) {
+        if (key.mask[i / 64] >> (i % 64) & 1)
+            store_bind(q, n++, &values[i]);
     }
     return q;
 }
 
+/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction is done
+ * again (ERR_BUSY), and this time the row is held without being tried. */
+struct raised {
+    struct raised *next;
+    uint32_t t;
+    size_t len;
+    char message[256];
+    uint8_t key[];
+};
+
+static enum err remember_raised(struct work *w, const struct work_row *r)
+{
+    struct raised *x = mem_alloc(sizeof *x + r->k.len);
+    x->t = r->k.t->t;
+    x->len = r->k.len;
+    memcpy(x->key, r->k.key, r->k.len);
+    snprintf(x->message, sizeof x->message, "%s", sqlite3_errmsg(w->s->db));
+    x->next = w->s->raised;
+    w->s->raised = x;
+    return store_fail(w->s, ERR_BUSY, "a trigger rolled the transaction back: %s", x->message);
+}
+
+static const struct raised *find_raised(const struct work *w, const struct work_row *r)
+{
+    for (const struct raised *x = w->s->raised; x && !r->retry; x = x->next) {
+        if (x->t == r->k.t->t && x->len == r->k.len && memcmp(x->key, r->k.key, x->len) == 0)
+            return x;
+    }
+    return NULL;
+}
+
+void put_release(struct store *s)
+{
+    while (s->raised) {
+        struct raised *next = s->raised->next;
+        mem_free(s->raised);
+        s->raised = next;
+    }
+}
+
 /* A statement's code: a refusal of the row is a result, anything else an error. */
-static enum err judge(struct work *w, int rc, enum put *result, char **message)
+static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result, char **message)
 {
     *result = PUT_OK;
     if (rc == SQLITE_DONE)
         return ERR_OK;
     if (sqlite3_get_autocommit(w->s->db))
-        return store_fail(w->s, ERR_CONSTRAINT, "a trigger rolled the transaction back: %s",
-                          sqlite3_errmsg(w->s->db));
+        return remember_raised(w, r);
     *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
     switch (rc) {
     case SQLITE_CONSTRAINT_CHECK:
@@ -96,7 +168,7 @@ static enum err judge(struct work *w, int rc, enum put *result, char **message)
     return store_error(w->s, rc);
 }
 
-static enum err run(struct work *w, sqlite3_stmt *q, enum put *result, char **message)
+static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result, char **message)
 {
     if (!q) { /* a function or a collation that only the application has */
         *result = PUT_LOCAL;
@@ -104,7 +176,7 @@ static enum err run(struct work *w, sqlite3_stmt *q, enum put *result, char **me
         return ERR_OK;
     }
     int rc = sqlite3_step(q);
-    enum err e = judge(w, rc, result, message);
+    enum err e = judge(w, r, rc, result, message);
     sqlite3_reset(q);
     return e;
 }
@@ -122,6 +194,12 @@ enum err work_put(struct work *w, struct work_row *r, const struct value *values
     *result = PUT_OK;
     if (r->now && work_same(t, r->now, values))
         return ERR_OK;
+    const struct raised *raised = find_raised(w, r);
+    if (raised) {
+        *result = PUT_LOCAL;
+        *message = arena_strdup(w->a, raised->message);
+        return ERR_OK;
+    }
     if (r->now) {
         q = update_stmt(w, r, values);
         enum err e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
@@ -132,7 +210,7 @@ enum err work_put(struct work *w, struct work_row *r, const struct value *values
         for (uint32_t i = 0; q && i < t->n_columns; i++)
             store_bind(q, (int)i + 1, &values[i]);
     }
-    enum err e = run(w, q, result, message);
+    enum err e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
         r->now = copy_values(w, t, values);
         work_note(w, r);
@@ -177,7 +255,7 @@ enum err work_take(struct work *w, struct work_row *r)
             return ERR_SCHEMA;
         e = row_bind_key(w->a, q, r->k, 1);
         if (e == ERR_OK)
-            e = run(w, q, &result, &message);
+            e = run(w, r, q, &result, &message);
         if (e != ERR_OK || result == PUT_OK)
             break;
         e = drop_temp_triggers(w, r->k.t);

@@ -294,10 +294,12 @@ static enum err record_delete(struct store *s, struct row_key k)
     return store_run(s, q);
 }
 
-static enum err record_write(struct store *s, struct row_key k, const struct row *r)
+static enum err record_write(struct store *s, struct row_key k, const struct row *r, bool recorded)
 {
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_row(t, k, births, rec)"
-                                    " VALUES(?1, ?2, ?3, ?4)");
+    sqlite3_stmt *q = store_stmt(s, recorded ? "UPDATE tonle_row SET births = ?3, rec = ?4"
+                                               " WHERE t = ?1 AND k = ?2"
+                                             : "INSERT OR REPLACE INTO tonle_row(t, k, births, rec)"
+                                               " VALUES(?1, ?2, ?3, ?4)");
     if (!q)
         return ERR_SCHEMA;
     struct buf *b = &s->scratch;
@@ -327,5 +329,5 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
         return e;
     if (row_is_settled(r))
         return recorded ? record_delete(s, k) : ERR_OK;
-    return record_write(s, k, r);
+    return record_write(s, k, r, recorded);
 }

@@ -52,6 +52,7 @@ struct work {
     struct site_name *site;
     size_t n_sites, cap_sites;
     int8_t *table_held;     /* per table: any held row or claim; -1 not known */
+    struct update_text *last_update; /* store_put.c: the UPDATE made last */
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
 

@@ -282,6 +282,24 @@ static void a_local_refusal_is_held_locally(void **state)
     equal(f);
 }
 
+/* RAISE(ROLLBACK) ends our transaction: done again, that row is held here and the rest is applied. */
+static void a_trigger_that_rolls_back_stops_nothing(void **state)
+{
+    struct federation *f = *state;
+    struct apply_report report;
+    office_sql(B, "CREATE TRIGGER no13 AFTER INSERT ON resident WHEN NEW.age=13 BEGIN SELECT RAISE(ROLLBACK,'never'); END");
+    assert_int_equal(store_begin(B->store), ERR_OK);
+    assert_int_equal(store_capture_install(B->store), ERR_OK);
+    assert_int_equal(store_commit(B->store), ERR_OK);
+    office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r0','w',12),('r1','x',13),('r2','y',14)");
+    assert_true(office_seal(A));
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r0,r2");
+    assert_string_equal(office_one(B, "SELECT reason||message FROM tonle_held"), "localnever");
+}
+
 /* Once everything is stable no record is left of a settled row, and later changes still merge. */
 static void stability_leaves_nothing_behind(void **state)
 {
@@ -329,6 +347,7 @@ int main(void)
         TEST(delivery_is_idempotent_and_ordered),
         TEST(only_local_triggers_run_on_applied_rows),
         TEST(a_local_refusal_is_held_locally),
+        TEST(a_trigger_that_rolls_back_stops_nothing),
         TEST(stability_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
