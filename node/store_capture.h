@@ -35,6 +35,8 @@ struct capture_plan { /* the log first */
 void capture_plan(struct arena *a, const struct table_schema *t, const struct table_info *info,
                   struct capture_plan *out);
 uint32_t capture_words(const struct table_schema *t);
+/* The quoted name of a log column: "k_" or "o_" and the table's column. */
+char *capture_name(struct arena *a, const char *prefix, const char *column);
 
 struct collected;
 struct capture_state { /* s->collected */

@@ -28,7 +28,7 @@ uint32_t capture_words(const struct table_schema *t)
     return (t->n_columns + MASK_BITS - 1) / MASK_BITS;
 }
 
-static char *prefixed(struct arena *a, const char *prefix, const char *name)
+char *capture_name(struct arena *a, const char *prefix, const char *name)
 {
     char *text = arena_alloc(a, strlen(prefix) + strlen(name) + 1);
     strcpy(text, prefix);
@@ -46,11 +46,11 @@ static char *log_sql(const struct context *x)
     struct buf b = {0};
     buf_printf(&b, "CREATE TABLE %s(\"op\"", x->log);
     for (uint32_t i = 0; i < x->t->n_key; i++)
-        buf_printf(&b, ",%s", prefixed(x->a, "k_", key_name(x, i)));
+        buf_printf(&b, ",%s", capture_name(x->a, "k_", key_name(x, i)));
     for (uint32_t w = 0; w < capture_words(x->t); w++)
         buf_printf(&b, ",\"m%u\"", w);
     for (uint32_t i = 0; i < x->t->n_columns; i++)
-        buf_printf(&b, ",%s", prefixed(x->a, "o_", x->t->column[i]));
+        buf_printf(&b, ",%s", capture_name(x->a, "o_", x->t->column[i]));
     buf_printf(&b, ")");
     return sql_take(x->a, &b);
 }
@@ -60,9 +60,9 @@ static void put_insert(struct buf *b, const struct context *x, bool with_row)
 {
     buf_printf(b, "INSERT INTO %s(\"op\"", x->log);
     for (uint32_t i = 0; i < x->t->n_key; i++)
-        buf_printf(b, ",%s", prefixed(x->a, "k_", key_name(x, i)));
+        buf_printf(b, ",%s", capture_name(x->a, "k_", key_name(x, i)));
     for (uint32_t i = 0; with_row && i < x->t->n_columns; i++)
-        buf_printf(b, ",%s", prefixed(x->a, "o_", x->t->column[i]));
+        buf_printf(b, ",%s", capture_name(x->a, "o_", x->t->column[i]));
     buf_printf(b, ")");
 }
 
@@ -181,7 +181,7 @@ static char *update_sql(const struct context *x)
     }
     buf_printf(&b, ") BEGIN INSERT INTO %s(\"op\"", x->log);
     for (uint32_t i = 0; i < x->t->n_key; i++)
-        buf_printf(&b, ",%s", prefixed(x->a, "k_", key_name(x, i)));
+        buf_printf(&b, ",%s", capture_name(x->a, "k_", key_name(x, i)));
     for (uint32_t w = 0; w < capture_words(x->t); w++)
         buf_printf(&b, ",\"m%u\"", w);
     buf_printf(&b, ") VALUES(");

@@ -1,4 +1,4 @@
-#include "node/store_capture.h"
+#include "node/store_collect.h"
 
 #include "protocol/limits.h"
 
@@ -22,43 +22,6 @@
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 
-struct entry {
-    const uint8_t *key;
-    uint32_t key_len;
-    bool existed;
-    bool taken;
-    int64_t first_full, last_full; /* log rowids; 0: none */
-    uint64_t before[MASK_WORDS];   /* U */
-};
-
-struct event {
-    int64_t rowid;
-    uint32_t entry;
-};
-
-struct table_work {
-    uint32_t table; /* index into s->tables */
-    uint32_t n_entries;
-    size_t entries_cap;
-    struct entry *entries;
-    uint32_t n_events;
-    size_t events_cap;
-    struct event *events;
-    bool left;      /* some events were not read: their keys wait */
-    uint32_t *slots;
-    uint32_t n_slots;
-};
-
-struct collected {
-    uint32_t n;
-    struct table_work *work;   /* one a log that was read */
-    uint64_t oversize;         /* rows left out for their size */
-    uint32_t n_tables;
-    uint32_t *n_rows;
-    const struct value ***old; /* [table][row], in the caller's arena */
-    struct arena arena;        /* keys */
-};
-
 void collected_free(struct collected *c)
 {
     for (uint32_t i = 0; c && i < c->n; i++) {
@@ -71,139 +34,6 @@ void collected_free(struct collected *c)
         arena_fini(&c->arena);
     }
     mem_free(c);
-}
-
-/* ---- first pass ---- */
-
-static void grow_slots(struct table_work *w)
-{
-    uint32_t n = w->n_slots ? w->n_slots * 2 : 1024;
-    mem_free(w->slots);
-    w->slots = mem_alloc(n * sizeof *w->slots);
-    w->n_slots = n;
-    for (uint32_t i = 0; i < w->n_entries; i++) {
-        const struct entry *e = &w->entries[i];
-        uint64_t h = bytes_hash(VALUE_HASH_SEED, e->key, e->key_len);
-        uint32_t at = (uint32_t)(h ^ h >> 32) & (n - 1);
-        while (w->slots[at])
-            at = (at + 1) & (n - 1);
-        w->slots[at] = i + 1;
-    }
-}
-
-/* The entry of a key; a new one when `may_add`, else NULL. */
-static struct entry *find_entry(struct collected *c, struct table_work *w, const struct buf *key,
-                                bool may_add)
-{
-    if (w->n_entries * 2 >= w->n_slots)
-        grow_slots(w);
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, key->data, key->len);
-    uint32_t at = (uint32_t)(h ^ h >> 32) & (w->n_slots - 1);
-    for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
-        struct entry *e = &w->entries[w->slots[at] - 1];
-        if (e->key_len == key->len && memcmp(e->key, key->data, key->len) == 0)
-            return e;
-    }
-    if (!may_add)
-        return NULL;
-    w->entries = mem_grow(w->entries, w->n_entries, &w->entries_cap, sizeof *w->entries);
-    struct entry *e = &w->entries[w->n_entries++];
-    *e = (struct entry){.key = arena_copy(&c->arena, key->data, key->len), .key_len = (uint32_t)key->len};
-    w->slots[at] = w->n_entries;
-    return e;
-}
-
-/* Key bytes straight from the statement's columns. False with a NULL: no identity. */
-static bool key_of(sqlite3_stmt *q, int first, uint32_t n, struct buf *key)
-{
-    buf_reset(key);
-    for (uint32_t i = 0; i < n; i++) {
-        int column = first + (int)i;
-        struct value v;
-        switch (sqlite3_column_type(q, column)) {
-        case SQLITE_INTEGER:
-            v = value_integer(sqlite3_column_int64(q, column));
-            break;
-        case SQLITE_FLOAT:
-            v = value_real(sqlite3_column_double(q, column));
-            break;
-        case SQLITE_TEXT:
-            v = value_bytes(VALUE_TEXT, sqlite3_column_text(q, column), 0);
-            v.len = (uint32_t)sqlite3_column_bytes(q, column);
-            break;
-        case SQLITE_BLOB:
-            v = value_bytes(VALUE_BLOB, sqlite3_column_blob(q, column), 0);
-            v.len = (uint32_t)sqlite3_column_bytes(q, column);
-            break;
-        default:
-            return false;
-        }
-        key_encode(key, &v, 1);
-    }
-    return true;
-}
-
-static void note_event(struct entry *e, sqlite3_stmt *q, const struct table_schema *t, bool new)
-{
-    int op = sqlite3_column_int(q, 1);
-    if (new)
-        e->existed = op != OP_INSERT;
-    if (op == OP_DELETE || op == OP_CANDIDATE) {
-        e->last_full = sqlite3_column_int64(q, 0);
-        e->first_full = e->first_full ? e->first_full : e->last_full;
-    }
-    for (uint32_t w = 0; op == OP_UPDATE && w < capture_words(t); w++) {
-        if (!e->first_full)
-            e->before[w] |= (uint64_t)sqlite3_column_int64(q, 2 + (int)t->n_key + (int)w);
-    }
-}
-
-static char *scan_sql(struct arena *a, const struct table_schema *t)
-{
-    struct buf b = {0};
-    buf_printf(&b, "SELECT rowid,\"op\"");
-    for (uint32_t i = 0; i < t->n_key; i++) {
-        struct buf name = {0};
-        buf_printf(&name, "k_%s", t->column[t->key[i]]);
-        buf_printf(&b, ",%s", schema_quote(a, buf_str(&name)));
-        buf_fini(&name);
-    }
-    for (uint32_t w = 0; w < capture_words(t); w++)
-        buf_printf(&b, ",\"m%u\"", w);
-    buf_printf(&b, " FROM main.tonle_log_%u ORDER BY rowid", t->t);
-    return sql_take(a, &b);
-}
-
-/* Reads a log; once there are max_keys keys, only further events of these. */
-static enum err scan_log(struct store *s, struct collected *c, struct table_work *w, uint32_t max_keys)
-{
-    const struct table_schema *t = &s->tables[w->table];
-    struct arena a = {0};
-    struct buf key = {0};
-    sqlite3_stmt *q = store_stmt(s, scan_sql(&a, t));
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        uint32_t before = w->n_entries;
-        struct entry *entry = NULL;
-        bool known = key_of(q, 2, t->n_key, &key);
-        if (known)
-            entry = find_entry(c, w, &key, before < max_keys);
-        if (known && !entry) {
-            w->left = true;
-            continue;
-        }
-        if (entry)
-            note_event(entry, q, t, w->n_entries > before);
-        w->events = mem_grow(w->events, w->n_events, &w->events_cap, sizeof *w->events);
-        w->events[w->n_events++] = (struct event){
-            sqlite3_column_int64(q, 0), entry ? (uint32_t)(entry - w->entries) : UINT32_MAX};
-    }
-    buf_fini(&key);
-    arena_fini(&a);
-    return e;
 }
 
 /* ---- second pass ---- */
@@ -350,12 +180,8 @@ static enum err decide(struct output *o, const struct table_schema *t, const str
 static char *full_sql(struct arena *a, const struct table_schema *t)
 {
     struct buf b = {0};
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        struct buf name = {0};
-        buf_printf(&name, "o_%s", t->column[i]);
-        buf_printf(&b, "%s%s", i ? "," : "SELECT ", schema_quote(a, buf_str(&name)));
-        buf_fini(&name);
-    }
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        buf_printf(&b, "%s%s", i ? "," : "SELECT ", capture_name(a, "o_", t->column[i]));
     buf_printf(&b, " FROM main.tonle_log_%u WHERE rowid = ?1", t->t);
     return sql_take(a, &b);
 }
@@ -431,7 +257,7 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
         struct table_work *w = &o->c->work[o->c->n++];
         *w = (struct table_work){.table = order[i].table};
         /* one key more than can be sent, so that a full house is told from a cut */
-        e = scan_log(o->s, o->c, w, o->max_rows - o->rows + 1);
+        e = collect_scan(o->s, o->c, w, o->max_rows - o->rows + 1);
         if (e != ERR_OK || w->n_entries == 0)
             continue;
         o->table = &segment->tables[segment->n_tables];
@@ -443,6 +269,26 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
             o->c->n_tables++;
         }
     }
+    return e;
+}
+
+/* An index made in this transaction changes the schema version; what is remembered of it is not trusted
+ * before the commit. */
+static enum err index_big_logs(struct store *s, struct capture_state *st)
+{
+    bool any = false;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+        bool made = false;
+        if (st->has_log[i])
+            e = collect_index_big(s, i, &made);
+        any = any || made;
+    }
+    if (e != ERR_OK || !any)
+        return e;
+    e = capture_logs(s, &st);
+    st->installed = s->schema_cookie;
+    st->installed_rev = s->state_version;
     return e;
 }
 
@@ -459,6 +305,9 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     c->work = mem_alloc(s->n_tables * sizeof *c->work);
     c->old = arena_alloc(a, s->n_tables * sizeof *c->old);
     c->n_rows = arena_alloc(a, s->n_tables * sizeof *c->n_rows);
+    e = index_big_logs(s, st);
+    if (e != ERR_OK)
+        return e;
     struct order *order = arena_alloc(a, s->n_tables * sizeof *order);
     uint32_t n = parents_first(s, st, order);
     struct segment *segment = arena_alloc(a, sizeof *segment);
@@ -512,7 +361,7 @@ static enum err delete_consumed(struct store *s, const struct table_work *w)
     if (all) {
         e = w->n_events ? store_run(s, store_stmt(s, buf_str(&b))) : ERR_OK;
         buf_fini(&b);
-        return e;
+        return e == ERR_OK ? collect_index_drop(s, s->tables[w->table].t) : e;
     }
     buf_printf(&b, " WHERE rowid BETWEEN ?1 AND ?2");
     for (uint32_t i = 0; e == ERR_OK && i < w->n_events; i++) {

@@ -187,11 +187,40 @@ static void a_cut_log_carries_the_table_over(void **state)
         twin(&schemas[i], 4, 2);
 }
 
+/* A log too big for one seal is indexed, sealed in pieces, each with all events of its keys, and the index
+ * goes with the last. */
+static void a_big_log_carries_the_table_over(void **state)
+{
+    (void)state;
+    struct office o;
+    const char *count = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
+    bool cut;
+    office_open(&o, "CREATE TABLE t(a TEXT PRIMARY KEY NOT NULL, b, c, d);", "t");
+    office_app(&o, "CREATE TABLE copy(a, b, c, d); CREATE INDEX ca ON copy(a); INSERT INTO t VALUES('0',1,1,1),('x',1,1,1);"
+                   "INSERT INTO copy SELECT * FROM t;");
+    office_collect(&o);
+    office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<20000)"
+                   " INSERT OR REPLACE INTO t SELECT i % 15000, i, 'v', NULL FROM n;"
+                   "UPDATE t SET c='later', d=a WHERE a % 3 = 0; DELETE FROM t WHERE a % 7 = 1; UPDATE t SET a='y'||a WHERE a % 11 = 5;");
+    office_collect_limited(&o, 0, 1, &cut);
+    assert_true(cut);
+    assert_int_equal(office_number(&o, count), 1);
+    assert_true(store_capture_check(o.s));
+    collect_into_copy(&o, 4000);
+    assert_int_equal(office_number(&o, count), 0);
+    char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", "1");
+    assert_true(strcmp(is, should) == 0);
+    free(is);
+    free(should);
+    office_close(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(net_effect_carries_the_table_over),
         cmocka_unit_test(a_cut_log_carries_the_table_over),
+        cmocka_unit_test(a_big_log_carries_the_table_over),
     };
     return cmocka_run_group_tests_name("capture_property", tests, NULL, NULL);
 }
