@@ -1,6 +1,7 @@
 #include "tests/sim/world.h"
 
 #include "conflict/value.h"
+#include "protocol/codec.h"
 #include "protocol/seal.h"
 
 #include <stdarg.h>
@@ -99,6 +100,19 @@ static struct machine *child_of_link(struct world *w, uint64_t link)
     return NULL;
 }
 
+/* What a message promises is promised when it leaves. */
+static void look(struct world *w, struct machine *from, struct machine *to, struct bytes b)
+{
+    struct arena a = {0};
+    struct message msg;
+    struct bytes body, signature;
+    if (codec_decode(&a, b.p, b.len, &msg, &body, &signature) != ERR_OK)
+        world_break(w, "8", "%s sent a message that cannot be read", from->o.name);
+    else
+        oracle_sent(w, from, to, &msg);
+    arena_fini(&a);
+}
+
 static void send(struct world *w, struct machine *from, const struct action *a)
 {
     uint64_t link = from->link;
@@ -114,6 +128,7 @@ static void send(struct world *w, struct machine *from, const struct action *a)
         to = (int)(child - w->m);
         last = &child->last_down;
     }
+    look(w, from, &w->m[to], a->bytes);
     if (link == 0 || (!w->healing && world_chance(w, 3))) { /* a message may be lost: the receiver must see it */
         w->drops++;
         return;
@@ -137,12 +152,13 @@ static void committed(void *user, uint64_t site, uint64_t seq)
     m->outside_seq = seq;
 }
 
-static void power_off(struct world *w, struct machine *m, bool lose_power)
+void world_power_off(struct world *w, struct machine *m, bool lose_power)
 {
     if (!m->alive)
         return;
     m->alive = false;
     m->timer++;
+    oracle_stop(m);
     if (lose_power)
         disk_crash(w->disk, m->o.path);
     node_free(m->node);
@@ -180,7 +196,7 @@ static void act(struct world *w, struct machine *m)
         case ACTION_FATAL:
             if (!disk_failed(w->disk))
                 world_break(w, "1", "%s ended: %s", m->o.name, a->text);
-            power_off(w, m, true);
+            world_power_off(w, m, true);
             return;
         default:
             break;
@@ -204,13 +220,15 @@ static void step(struct world *w, struct machine *m, struct event *ev)
     if (!m->alive)
         return;
     if (disk_failed(w->disk)) { /* it met the failure and did not say so: the machine dies all the same */
-        power_off(w, m, true);
+        world_power_off(w, m, true);
         return;
     }
     if (m->out.deadline_ms) {
         uint64_t at = m->out.deadline_ms > w->now ? m->out.deadline_ms : w->now + 1;
         world_later(w, WHAT_TIMER, (int)(m - w->m), at - w->now, ++m->timer);
     }
+    if (w->breach != BREACH_NONE)
+        breach_step(w, m);
     oracle_step(w, m);
 }
 
@@ -228,6 +246,7 @@ static void power_on(struct world *w, struct machine *m)
     memcpy(o.sign_secret, m->o.secret, sizeof o.sign_secret);
     m->node = node_new(&o);
     m->alive = true;
+    oracle_start(w, m);
     struct event ev = {.kind = EVENT_START};
     step(w, m, &ev);
     if (m->parent >= 0)
@@ -245,10 +264,10 @@ static void fault(struct world *w)
     struct machine *m = &w->m[world_below(w, (uint32_t)w->n)];
     switch (world_below(w, 6)) {
     case 0:
-        power_off(w, m, true);
+        world_power_off(w, m, true);
         break;
     case 1:
-        power_off(w, m, false); /* kill -9: the application goes on */
+        world_power_off(w, m, false); /* kill -9: the application goes on */
         break;
     case 2:
         if (m->alive && !m->open_tx)
@@ -281,6 +300,18 @@ static void dialled(struct world *w, struct machine *m)
     step(w, m, &ev);
 }
 
+/* True when the machine is not there any more to receive it. */
+static bool breached(struct world *w, struct machine *m, const struct happening *h)
+{
+    struct arena a = {0};
+    struct message msg;
+    struct bytes body, signature;
+    if (codec_decode(&a, h->bytes, h->len, &msg, &body, &signature) == ERR_OK)
+        breach_packet(w, m, &w->m[h->from], &msg);
+    arena_fini(&a);
+    return !m->alive;
+}
+
 static void received(struct world *w, struct machine *m, const struct happening *h)
 {
     struct event ev = {.kind = EVENT_RECEIVE, .bytes = h->bytes, .len = h->len, .user_id = ""};
@@ -292,6 +323,8 @@ static void received(struct world *w, struct machine *m, const struct happening 
         memcpy(ev.route.id, &h->link, sizeof h->link);
         ev.user_id = child->o.name;
     }
+    if (w->breach != BREACH_NONE && breached(w, m, h))
+        return;
     step(w, m, &ev);
 }
 
@@ -320,7 +353,7 @@ static void happen(struct world *w, struct happening *h)
         if (!w->healing && h->link)
             world_later(w, WHAT_APP, h->node, 20 + world_below(w, 700), 1);
         if (disk_failed(w->disk))
-            power_off(w, m, true);
+            world_power_off(w, m, true);
         break;
     case WHAT_DIAL:
         dialled(w, m);
@@ -345,6 +378,11 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_START:
         power_on(w, m);
         break;
+    case WHAT_AGAIN:
+        again_apply(w, m);
+        if (!w->healing)
+            world_later(w, WHAT_AGAIN, h->node, 500 + world_below(w, 3000), 0);
+        break;
     }
     mem_free(h->bytes);
 }
@@ -364,9 +402,10 @@ void world_run(struct world *w, uint64_t ms)
     w->now = end;
 }
 
-void world_start(struct world *w, uint64_t seed)
+void world_start(struct world *w, uint64_t seed, enum breach breach)
 {
     memset(w, 0, sizeof *w);
+    w->breach = breach;
     w->seed = seed;
     w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
     w->trace = VALUE_HASH_SEED;
@@ -395,6 +434,7 @@ void world_start(struct world *w, uint64_t seed)
         app_close(&w->m[i]);
         world_later(w, WHAT_START, i, world_below(w, 50), 0);
         world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
+        world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
     }
     world_later(w, WHAT_FAULT, 0, 1000, 0);
 }
@@ -443,6 +483,7 @@ void world_stop(struct world *w)
 {
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
+        oracle_stop(m);
         node_free(m->node);
         store_close(m->o.store);
         sqlite3_close(m->o.app);

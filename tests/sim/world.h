@@ -10,10 +10,11 @@
 #include "node/node.h"
 #include "tests/lib/office.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/model.h"
 
 #define WORLD_NODES 8
 
-enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE };
+enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE, WHAT_AGAIN };
 struct happening {
     uint64_t at, order, number;
     enum what what;
@@ -36,7 +37,18 @@ struct machine {
     int64_t skew_ms;
     uint64_t outside_site, outside_seq;
     uint64_t steps;
+    /* the oracle's */
+    struct store *watch; /* its own connection, read only */
+    struct model model;  /* of the journal up to model_pos */
+    uint64_t model_pos, model_checked; /* position at which the tables were last compared */
+    bool restarted;
+    struct clock clock;  /* of that journal */
+    uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
+    uint64_t acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
+    uint64_t told;       /* the highest position of its own journal it has sent */
 };
+/* What a negative control breaks. */
+enum breach { BREACH_NONE, BREACH_ACKS, BREACH_CONTEXT, BREACH_FORGET, BREACH_COUNT };
 struct world {
     uint64_t seed, random;
     uint64_t now, number, links;
@@ -47,7 +59,8 @@ struct world {
     size_t n_queue, cap_queue;
     uint64_t trace;
     uint64_t token;     /* of the application's writes */
-    uint64_t writes, crashes, cuts, drops, steps;
+    uint64_t writes, crashes, cuts, drops, steps, checks, repeats;
+    enum breach breach;
     bool healing, wal, verbose;
     char broken[1024];  /* the first broken promise; empty: none */
 };
@@ -58,7 +71,8 @@ bool world_chance(struct world *w, uint32_t per_mille);
 void world_break(struct world *w, const char *promise, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link);
 
-void world_start(struct world *w, uint64_t seed);
+void world_start(struct world *w, uint64_t seed, enum breach breach);
+void world_power_off(struct world *w, struct machine *m, bool lose_power);
 /* Until virtual `ms` have passed, or a promise broke. */
 void world_run(struct world *w, uint64_t ms);
 /* No more faults; all lines up, all machines on; until nothing moves. */
@@ -70,8 +84,18 @@ extern const char app_schema[], app_charter[], app_tables[];
 void app_write(struct world *w, struct machine *m);
 void app_close(struct machine *m);
 
-/* oracle.c: every function breaks the world when a promise does not hold. */
-void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
+/* oracle.c: breaks the world when a promise does not hold. */
+void oracle_start(struct world *w, struct machine *m);  /* the machine is on (again) */
+void oracle_stop(struct machine *m);                    /* it is off */
+void oracle_sent(struct world *w, struct machine *from, struct machine *to, const struct message *msg);
+void oracle_step(struct world *w, struct machine *m);   /* after every step of a node */
+
+/* healed.c: after the last fault, when everything came to rest */
 void oracle_healed(struct world *w);
+
+/* again.c: what was applied before comes again; and the negative controls */
+void again_apply(struct world *w, struct machine *m);
+void breach_packet(struct world *w, struct machine *m, struct machine *from, const struct message *msg);
+void breach_step(struct world *w, struct machine *m);
 
 #endif

@@ -1,0 +1,291 @@
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* When everything has come to rest: the offices are alike (promise 3), every write is found again (2),
+ * conflicts are between writers that did not know of one another and nobody else (6), and what is stable
+ * has left nothing behind. The model is the hub's, of the whole journal. */
+
+/* ---- alike */
+
+static char *dump(struct machine *m, const char *sql)
+{
+    struct buf b = {0};
+    struct arena a = {0};
+    bool row = true;
+    sqlite3_stmt *q = store_stmt(m->watch, sql);
+    while (store_step(m->watch, q, &row) == ERR_OK && row) {
+        for (int i = 0; i < sqlite3_column_count(q); i++) {
+            struct value v = store_column(&a, q, i);
+            if (v.type == VALUE_INTEGER)
+                buf_printf(&b, "%lld|", (long long)v.u.i);
+            else if (v.type == VALUE_BLOB)
+                buf_printf(&b, "%016llx|", (unsigned long long)value_hash(VALUE_HASH_SEED, &v));
+            else
+                buf_printf(&b, "%.*s|", (int)v.len, v.type == VALUE_NULL ? "" : (const char *)v.u.p);
+        }
+        buf_printf(&b, "; ");
+    }
+    char *text = mem_strdup(buf_str(&b));
+    buf_fini(&b);
+    arena_fini(&a);
+    return text;
+}
+
+static void alike(struct world *w, const char *sql)
+{
+    char *first = dump(&w->m[0], sql);
+    for (int i = 1; i < w->n; i++) {
+        char *other = dump(&w->m[i], sql);
+        if (strcmp(first, other) != 0)
+            world_break(w, "3", "offices differ: %s: hub has %.300s %s has %.300s", sql, first, w->m[i].o.name, other);
+        mem_free(other);
+    }
+    mem_free(first);
+}
+
+static void digests_alike(struct world *w)
+{
+    struct arena a = {0};
+    struct table_digest *first = NULL, *other = NULL;
+    uint32_t n = 0, m = 0;
+    if (store_digest(w->m[0].watch, &a, &first, &n) != ERR_OK)
+        world_break(w, "3", "hub: no digest: %s", store_message(w->m[0].watch));
+    for (int i = 1; i < w->n && w->broken[0] == '\0'; i++) {
+        if (store_digest(w->m[i].watch, &a, &other, &m) != ERR_OK)
+            world_break(w, "3", "%s: no digest: %s", w->m[i].o.name, store_message(w->m[i].watch));
+        for (uint32_t t = 0; t < n && m == n; t++) {
+            if (first[t].rows != other[t].rows || first[t].held != other[t].held ||
+                first[t].conflicts != other[t].conflicts || memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0)
+                world_break(w, "3", "%s: the digest of %s is not the hub's", w->m[i].o.name, first[t].table);
+        }
+    }
+    arena_fini(&a);
+}
+
+/* ---- every write is found again */
+
+static const char *column_name(const struct table_schema *t, uint32_t column)
+{
+    return column == COLUMN_EXISTS ? "exists" : t->column[column];
+}
+
+/* A later write that had seen it. */
+static bool overwritten(const struct model *m, const struct model_row *r, const struct change *ch, uint32_t column)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        const struct change *d = &r->change[i].ch;
+        if (!dot_equal(d->birth, ch->birth) || dot_equal(d->dot, ch->dot) ||
+            !clock_covers(&m->changeset[r->change[i].changeset].context, ch->dot))
+            continue;
+        if (column == COLUMN_EXISTS || d->kind == CHANGE_DELETE)
+            return true;
+        for (uint32_t j = 0; j < d->n_cells; j++) {
+            if (d->column[j] == column)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool among_final(struct arena *a, const struct model_row *r, const struct change *ch, uint32_t column,
+                        const struct value *value)
+{
+    const struct birth *b = row_find_birth(&r->row, ch->birth);
+    uint32_t n = 0;
+    const struct version *v = b ? birth_cell(a, b, column, &n) : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        if (value_equal(&v[i].value, value))
+            return true;
+    }
+    return false;
+}
+
+/* In the conflict record of some office, with its full value. */
+static bool recorded(struct world *w, const struct model_row *r, const char *cell, const struct change *ch,
+                     const struct value *value)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct store *s = w->m[i].watch;
+        bool row = false;
+        sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+                                        " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.value IS ?4"
+                                        " AND (v.site = ?5 AND v.seq = ?6 OR ?4 IS NOT NULL)");
+        sqlite3_bind_int64(q, 1, s->tables[r->table].t);
+        store_bind_blob(q, 2, r->key, r->len);
+        store_bind_text(q, 3, cell);
+        store_bind(q, 4, value);
+        store_bind_u64(q, 5, ch->dot.site);
+        store_bind_u64(q, 6, ch->dot.seq);
+        if (store_step(s, q, &row) == ERR_OK && row) {
+            sqlite3_reset(q);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void find_cell(struct world *w, struct arena *a, const struct model_row *r, const struct change *ch,
+                      uint32_t column, const struct value *value)
+{
+    const struct model *m = &w->m[0].model;
+    const struct table_schema *t = &w->m[0].watch->tables[r->table];
+    if (overwritten(m, r, ch, column) || among_final(a, r, ch, column, value) ||
+        recorded(w, r, column_name(t, column), ch, value))
+        return;
+    world_break(w, "2", "changeset %016llx:%llu wrote %s of %s %s: found nowhere",
+                (unsigned long long)ch->dot.site, (unsigned long long)ch->dot.seq, column_name(t, column), t->name,
+                schema_key_json(a, t, r->key, r->len));
+}
+
+static void find_writes(struct world *w, struct arena *a)
+{
+    const struct model *m = &w->m[0].model;
+    for (size_t i = 0; i < m->n_rows; i++) {
+        const struct model_row *r = &m->row[i];
+        for (size_t j = 0; j < r->n; j++) {
+            const struct change *ch = &r->change[j].ch;
+            struct value dead = value_integer(0);
+            for (uint32_t c = 0; c < ch->n_cells; c++)
+                find_cell(w, a, r, ch, ch->column[c], &ch->value[c]);
+            if (ch->kind == CHANGE_DELETE)
+                find_cell(w, a, r, ch, COLUMN_EXISTS, &dead);
+        }
+    }
+}
+
+/* ---- conflicts */
+
+/* One side's writer had applied the other side's write: no conflict. */
+static void check_pairs(struct world *w, struct machine *m)
+{
+    const char *sql = "SELECT c.table_name, c.key, c.cell, x.site, x.seq, y.site, y.seq FROM tonle_conflict c"
+                      " JOIN tonle_conflict_side x ON x.conflict = c.id JOIN tonle_conflict_side y ON y.conflict = c.id"
+                      " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, y.seq)";
+    sqlite3_stmt *q = store_stmt(m->watch, sql);
+    bool row = true;
+    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
+        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)}, y = {store_column_u64(q, 5), store_column_u64(q, 6)};
+        const struct model_changeset *cs = model_changeset(&m->model, x);
+        if (!cs || clock_covers(&cs->context, y))
+            world_break(w, "6", "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
+                        m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1), sqlite3_column_text(q, 2),
+                        (unsigned long long)x.site, (unsigned long long)x.seq, (unsigned long long)y.site,
+                        (unsigned long long)y.seq);
+    }
+    sqlite3_reset(q);
+}
+
+static bool is_open(struct store *s, const struct model_row *r, const struct conflict *c)
+{
+    bool row = false;
+    sqlite3_stmt *q;
+    if (c->column == COLUMN_BIRTH) { /* some of its births may have lost their names */
+        q = store_stmt(s, "SELECT 1 FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = 'birth'"
+                          " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?3");
+        sqlite3_bind_int64(q, 3, c->n);
+    } else { /* all of its sides, by name */
+        q = store_stmt(s, "SELECT count(*) FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+                          " WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3 AND site = ?4 AND seq = ?5"
+                          " HAVING count(*) > 0");
+        store_bind_text(q, 3, column_name(&s->tables[r->table], c->column));
+        store_bind_u64(q, 4, c->v[0].dot.site);
+        store_bind_u64(q, 5, c->v[0].dot.seq);
+    }
+    sqlite3_bind_int64(q, 1, s->tables[r->table].t);
+    store_bind_blob(q, 2, r->key, r->len);
+    enum err e = store_step(s, q, &row);
+    sqlite3_reset(q);
+    return e == ERR_OK && row;
+}
+
+/* What is open is what the merged state says. */
+static void check_open(struct world *w, struct arena *a)
+{
+    struct machine *hub = &w->m[0];
+    size_t n = 0;
+    for (size_t i = 0; i < hub->model.n_rows; i++) {
+        const struct model_row *r = &hub->model.row[i];
+        const struct table_schema *t = &hub->watch->tables[r->table];
+        struct conflict_list list = {0};
+        row_open_conflicts(a, &r->row, &t->rules, &list);
+        for (size_t j = 0; j < list.n; j++) {
+            n++;
+            if (!is_open(hub->watch, r, &list.c[j]))
+                world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
+                            schema_key_json(a, t, r->key, r->len),
+                            list.c[j].column == COLUMN_BIRTH ? "birth" : column_name(t, list.c[j].column));
+        }
+    }
+    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") != (int64_t)n)
+        world_break(w, "6", "%lld conflicts are open, %zu should be",
+                    (long long)store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"), n);
+}
+
+/* ---- what is stable is forgotten */
+
+static bool still_needed(const struct table_schema *t, const struct row *r)
+{
+    if (r->n_births > 1)
+        return true;
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        bool rank = !dot_is_none(b->base);
+        for (uint32_t j = 0; j < b->n_cells; j++) {
+            rank = rank || b->cells[j].n == 1;
+            if (b->cells[j].n > 1)
+                return true;
+        }
+        if (b->held != HOLD_NONE || (rank && t->n_unique > 0))
+            return true;
+    }
+    return false;
+}
+
+static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
+{
+    struct store *s = m->watch;
+    if (clock_compare(&store_state(s)->stable, &store_state(s)->clock) != CLOCK_EQUAL)
+        world_break(w, "12", "%s: not everything has become stable", m->o.name);
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row");
+    bool row = true;
+    struct buf key = {0};
+    while (store_step(s, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
+        const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0));
+        struct bytes k = store_column_bytes(a, q, 1);
+        struct row r;
+        bool known;
+        if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, &known) != ERR_OK || !still_needed(t, &r))
+            world_break(w, "12", "%s: a record of %s %s is kept for nothing", m->o.name, t->name,
+                        schema_key_json(a, t, k.p, k.len));
+    }
+    sqlite3_reset(q);
+    buf_fini(&key);
+}
+
+void oracle_healed(struct world *w)
+{
+    struct arena a = {0};
+    for (int i = 0; i < w->n; i++) {
+        if (store_begin_read(w->m[i].watch) != ERR_OK || schema_load(w->m[i].watch) != ERR_OK)
+            world_break(w, "1", "%s: %s", w->m[i].o.name, store_message(w->m[i].watch));
+    }
+    if (w->broken[0] == '\0') {
+        alike(w, "SELECT * FROM house ORDER BY id");
+        alike(w, "SELECT * FROM person ORDER BY id");
+        alike(w, "SELECT * FROM receipt ORDER BY series, number");
+        alike(w, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY 1, 2, 3");
+        alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER BY 1, 2, 3, 4");
+        digests_alike(w);
+        find_writes(w, &a);
+        check_open(w, &a);
+    }
+    for (int i = 0; i < w->n && w->broken[0] == '\0'; i++) {
+        check_pairs(w, &w->m[i]);
+        check_forgotten(w, &w->m[i], &a);
+    }
+    for (int i = 0; i < w->n; i++)
+        store_rollback(w->m[i].watch);
+    arena_fini(&a);
+}

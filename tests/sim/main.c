@@ -1,0 +1,143 @@
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget] [--trace] [--verbose] */
+
+struct options {
+    uint64_t from, count, ms;
+    const char *file;
+    enum breach breach;
+    bool trace, verbose;
+};
+struct totals {
+    uint64_t passed, failed, steps, writes, crashes, cuts, drops, checks, repeats;
+};
+static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context", "forget"};
+
+/* One seed, start to end; its trace hash. */
+static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
+{
+    static struct world w;
+    world_start(&w, seed, o->breach);
+    w.verbose = o->verbose;
+    world_run(&w, o->ms);
+    if (w.broken[0] == '\0')
+        world_heal(&w);
+    if (w.broken[0] == '\0')
+        oracle_healed(&w);
+    uint64_t trace = w.trace ^ disk_hash(w.disk);
+    memcpy(broken, w.broken, sizeof w.broken);
+    t->steps += w.steps;
+    t->writes += w.writes;
+    t->crashes += w.crashes;
+    t->cuts += w.cuts;
+    t->drops += w.drops;
+    t->checks += w.checks;
+    t->repeats += w.repeats;
+    world_stop(&w);
+    return trace;
+}
+
+static void seed_passes(const struct options *o, uint64_t seed, struct totals *t)
+{
+    char broken[1024];
+    struct totals scrap = {0};
+    uint64_t trace = play(o, seed, t, broken);
+    if (o->trace)
+        printf("seed %llu trace %016llx\n", (unsigned long long)seed, (unsigned long long)trace);
+    bool again = t->passed + t->failed < 3 && o->breach == BREACH_NONE;
+    if (broken[0] == '\0' && again && play(o, seed, &scrap, broken) != trace)
+        snprintf(broken, sizeof broken, "determinism: the same seed gave another history");
+    if (broken[0] == '\0') {
+        t->passed++;
+        return;
+    }
+    t->failed++;
+    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s\n", (unsigned long long)seed,
+           broken, (unsigned long long)seed, (unsigned long long)o->ms, o->breach ? " --break " : "",
+           o->breach ? breach_name[o->breach] : "");
+    fflush(stdout);
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
+                    " [--trace] [--verbose]\n");
+    return 2;
+}
+
+static bool parse_breach(const char *text, enum breach *out)
+{
+    for (int i = 1; i < BREACH_COUNT; i++) {
+        if (strcmp(text, breach_name[i]) == 0)
+            *out = (enum breach)i;
+    }
+    return *out != BREACH_NONE;
+}
+
+static bool parse(int argc, char **argv, struct options *o)
+{
+    for (int i = 1; i < argc; i++) {
+        int left = argc - i - 1;
+        if (strcmp(argv[i], "--seeds") == 0 && left >= 2) {
+            o->from = strtoull(argv[++i], NULL, 10);
+            o->count = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--file") == 0 && left >= 1) {
+            o->file = argv[++i];
+        } else if (strcmp(argv[i], "--ms") == 0 && left >= 1) {
+            o->ms = strtoull(argv[++i], NULL, 10);
+        } else if (strcmp(argv[i], "--break") == 0 && left >= 1) {
+            if (!parse_breach(argv[++i], &o->breach))
+                return false;
+        } else if (strcmp(argv[i], "--trace") == 0) {
+            o->trace = true;
+        } else if (strcmp(argv[i], "--verbose") == 0) {
+            o->verbose = true;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Seeds that once failed, one a line; '#' begins a comment. */
+static bool play_file(const struct options *o, struct totals *t)
+{
+    char line[256];
+    FILE *f = fopen(o->file, "r");
+    if (!f) {
+        perror(o->file);
+        return false;
+    }
+    while (fgets(line, sizeof line, f)) {
+        char *end;
+        unsigned long long seed = strtoull(line, &end, 10);
+        if (end != line)
+            seed_passes(o, seed, t);
+    }
+    fclose(f);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = {.from = 1, .count = 100, .ms = 30000};
+    struct totals t = {0};
+    if (!parse(argc, argv, &o))
+        return usage();
+    if (o.file && !play_file(&o, &t))
+        return 2;
+    for (uint64_t i = 0; i < o.count; i++)
+        seed_passes(&o, o.from + i, &t);
+    printf("%llu passed, %llu failed; %llu steps, %llu writes, %llu crashes, %llu cuts, %llu messages lost,"
+           " %llu comparisons, %llu repetitions\n",
+           (unsigned long long)t.passed, (unsigned long long)t.failed, (unsigned long long)t.steps,
+           (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.cuts,
+           (unsigned long long)t.drops, (unsigned long long)t.checks, (unsigned long long)t.repeats);
+    if (o.breach != BREACH_NONE) /* a negative control: it must be found */
+        return t.failed > 0 ? 0 : 1;
+    return t.failed > 0 ? 1 : 0;
+}
