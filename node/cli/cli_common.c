@@ -363,23 +363,40 @@ void cli_random(void *p, size_t n)
     }
 }
 
+/* The address that a name stands for: a socket is bound to an address, and libzmq takes no name for
+ * one. The name itself when it is an address already or every address ("*"); NULL when nobody knows
+ * it. */
+static const char *numeric_host(struct cli *c, const char *host)
+{
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    char text[INET_ADDRSTRLEN] = "";
+    if (strcmp(host, "*") == 0 || host[0] == '[') /* every address; an address of IPv6 */
+        return host;
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return NULL;
+    inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text);
+    freeaddrinfo(found);
+    if (strcmp(text, host) != 0)
+        cli_note(
+            "%s is the address %s; that is what this node listens on, and what invitations name.",
+            host, text);
+    return arena_strdup(&c->arena, text);
+}
+
 /* Binds for a moment to learn a port that is free; 0 on failure. */
 static unsigned free_port(const char *host)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
-    struct sockaddr_storage addr = {0};
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
     socklen_t len = sizeof addr;
     unsigned port = 0;
-    if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, "0", &hints, &found) != 0)
-        return 0;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (strcmp(host, "*") != 0)
+        inet_pton(AF_INET, host, &addr.sin_addr);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len) == 0 &&
         getsockname(fd, (struct sockaddr *)&addr, &len) == 0)
-        port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-                                                : ((struct sockaddr_in *)&addr)->sin_port);
+        port = ntohs(addr.sin_port);
     if (fd >= 0)
         close(fd);
-    freeaddrinfo(found);
     return port;
 }
 
@@ -395,6 +412,11 @@ int cli_listen(struct cli *c, const char *endpoint, const char **picked)
     if (colon[1] < '0' || colon[1] > '9' || *end != '\0' || port > 65535)
         return cli_usage(c, "\"%s\" has no port: %s", endpoint, form);
     const char *host = cli_printf(c, "%.*s", (int)(colon - endpoint - 6), endpoint + 6);
+    const char *address = numeric_host(c, host);
+    if (address == NULL)
+        return cli_fail(CLI_ERROR, "nobody knows the address of \"%s\": give a number, as in %s",
+                        host, "tcp://10.0.0.5:7465");
+    host = address;
     if (port == 0)
         port = free_port(host);
     if (port == 0)

@@ -373,11 +373,15 @@ int command_join(struct cli *c, int argc, char **argv)
     if (code != CLI_OK)
         return code;
     if (as_new_site || rebuild)
-        return cli_usage(c,
-                         "%s is not in this version: add the office again at the hub under a new "
-                         "name, and join with --mode adopt "
-                         "in an empty --dir",
-                         rebuild ? "--rebuild" : "--as-new-site");
+        return cli_usage(
+            c,
+            "%s is not in this version. What this office wrote is safe in its database. To "
+            "bring it back:\n"
+            "  at the hub  tonle node add --name NEW-NAME ... (the same unit)\n"
+            "  here        sqlite3 OLD.db \".dump TABLE...\" | sqlite3 NEW.db, with the tables "
+            "that `tonle charter show` names\n"
+            "  then        tonle join --db NEW.db --mode adopt, with an empty --dir",
+            rebuild ? "--rebuild" : "--as-new-site");
     if (j.db == NULL)
         return cli_usage(c, "--db is missing: the database that the office's applications use (it "
                             "is made when it is missing)");

@@ -42,6 +42,7 @@ app bad "DELETE FROM resident"
 expect 2 bad_init --name "a name with spaces"
 expect 2 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/charter.yaml" --listen nonsense
 expect 2 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/charter.yaml"
+expect 1 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/charter.yaml" --listen tcp://no.such.host.invalid:0
 same "$(app bad "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle%'")" 0 "a refused init changed nothing"
 printf 'federation: x\nschema_version: 1\ntables:\n  - name: household\n    colour: red\n' >"$ROOT/wrong.yaml"
 expect 1 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/wrong.yaml" --listen tcp://127.0.0.1:0

@@ -46,6 +46,21 @@ same "$(app hub "SELECT count(*) FROM note")" 2 "what a restored office wrote do
 same "$(app province "SELECT count(*) FROM note WHERE no = 3")" 1 "and is not lost"
 stop province
 
+# the way back that this version has: the office's tables in a new file, a new name, adopted
+expect 2 t province join --db "$ROOT/province/app.db" --as-new-site
+says "--mode adopt"
+mkdir "$ROOT/again"
+sqlite3 "$ROOT/province/app.db" ".dump household resident note" | sqlite3 "$ROOT/again/app.db"
+invite again 12 hub
+expect 0 join_office again --mode adopt
+start again
+settle again hub
+same "$(app hub "SELECT text FROM note WHERE no = 3")" "after the restore" "what nobody had seen is published"
+all_equal hub again
+app again "INSERT INTO note VALUES('12', 4, 'captured again')"
+settle again hub
+same "$(app hub "SELECT count(*) FROM note WHERE no = 4")" 1
+
 # --- a second node on one directory
 expect 1 t hub run
 says "runs on"
