@@ -64,6 +64,7 @@ struct index_sql {
 bool sql_index(struct arena *a, const char *sql, struct index_sql *out);
 /* The expression of a generated column of a CREATE TABLE text, or NULL. */
 char *sql_generated(struct arena *a, const char *sql, const char *column);
+bool sql_mentions(const char *expression, const char *column);
 /* Whether the text begins with these words (upper case, one blank between them). */
 bool sql_begins(const char *sql, const char *words);
 char *sql_take(struct arena *a, struct buf *b); /* copies the text into the arena and frees the buffer */

@@ -262,15 +262,28 @@ enum err table_info_read(struct store *s, struct arena *a, const char *name, str
 
 /* ---- the row source ---- */
 
-/* Generated columns one level each, inside out, those that others need first. */
-static void wrap_generated(struct buf *b, struct arena *a, const struct table_info *t)
+/* The next generated column that needs none of those still to come, or n_columns. */
+static uint32_t next_generated(struct arena *a, const struct table_info *t, const bool *done)
 {
     for (uint32_t c = 0; c < t->n_columns; c++) {
-        if (!t->column[c].generated)
-            continue;
         char *expression = sql_generated(a, t->sql, t->column[c].name);
+        bool ready = t->column[c].generated && !done[c] && expression;
+        for (uint32_t k = 0; ready && k < t->n_columns; k++)
+            ready = k == c || done[k] || !t->column[k].generated ||
+                    !sql_mentions(expression, t->column[k].name);
+        if (ready)
+            return c;
+    }
+    return t->n_columns;
+}
+
+/* Generated columns, one level each, inside out. */
+static void wrap_generated(struct buf *b, struct arena *a, const struct table_info *t)
+{
+    bool *done = arena_alloc(a, t->n_columns);
+    for (uint32_t c; (c = next_generated(a, t, done)) < t->n_columns; done[c] = true) {
         struct buf outer = {0};
-        buf_printf(&outer, "SELECT *, (%s\n) AS %s FROM (%s)", expression ? expression : "NULL",
+        buf_printf(&outer, "SELECT *, (%s\n) AS %s FROM (%s)", sql_generated(a, t->sql, t->column[c].name),
                    schema_quote(a, t->column[c].name), buf_str(b));
         buf_fini(b);
         *b = outer;

@@ -192,6 +192,15 @@ char *sql_generated(struct arena *a, const char *sql, const char *column)
     return NULL;
 }
 
+bool sql_mentions(const char *expression, const char *column)
+{
+    for (struct token t = next_token(expression); t.len; t = next_token(t.p + t.len)) {
+        if (token_names(t, column))
+            return true;
+    }
+    return false;
+}
+
 bool sql_begins(const char *sql, const char *words)
 {
     struct token w = next_token(words);

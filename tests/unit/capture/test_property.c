@@ -175,7 +175,7 @@ static void net_effect_carries_the_table_over(void **state)
     const char *text = getenv("TONLE_SEED");
     seed = text ? strtoull(text, NULL, 10) : 20240131;
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
-        twin(&schemas[i], 12, 5000);
+        twin(&schemas[i], 8, 5000);
 }
 
 /* The same when every collect is cut to a few rows. */

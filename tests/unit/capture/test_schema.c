@@ -104,7 +104,7 @@ static void claims_follow_the_indexes(void **state)
     (void)state;
     struct office o;
     struct value v[4] = {value_text("new"), value_text("X"), value_text("1"), value_integer(5)};
-    office_open(&o, "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, g AS (b || '-' || c), l AS (lower(g)) STORED);"
+    office_open(&o, "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) STORED, g AS (b || '-' || c));"
                     "CREATE UNIQUE INDEX i0 ON t(c, a COLLATE NOCASE); CREATE UNIQUE INDEX i1 ON t(a) WHERE b = 1;"
                     "CREATE UNIQUE INDEX i2 ON t(lower(a), b DESC); CREATE UNIQUE INDEX i3 ON t(l) WHERE g IS NOT NULL;"
                     "INSERT INTO t(k,a,b,c) VALUES('old','x','1',5),('other','X','2',6);", "t");
