@@ -240,6 +240,8 @@ static enum err check_stable(struct node *n)
 enum err mark_work(struct node *n)
 {
     uint64_t at;
+    if (n->suspect)
+        return ERR_OK; /* a hub that may have been restored declares nothing stable */
     enum err e = read_marks(n);
     if (e == ERR_OK && mark_wanted(n, &at) && n->mono_ms >= at)
         e = send_mark(n);

@@ -47,7 +47,7 @@ static enum err apply_own(struct node *n, const struct changeset *cs, const stru
     if (e == ERR_OK)
         e = store_collect_done(n->store);
     n->mark_check = true; /* the registry may be among it */
-    if (e == ERR_OK)
+    if (e == ERR_OK && cs->cut)
         node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d",
                  (unsigned long long)cs->dot.seq, report.rows, bytes->len, cs->cut);
     return e;

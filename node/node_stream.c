@@ -320,7 +320,7 @@ void stream_committed(struct node *n, const struct batch *b)
         p->ack_due = true;
         inbox_drop_first(p);
     }
-    if (b->limit)
+    if (b->held || b->conflicts)
         node_log(n, 2, "event=applied items=%zu rows=%u held=%u conflicts=%u", b->limit, b->rows,
                  b->held, b->conflicts);
 }

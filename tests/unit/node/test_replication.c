@@ -112,6 +112,7 @@ static void a_lost_item_is_sent_again(void **state)
     assert_true(net_settle(t, 10000));
     assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "2");
     assert_int_equal(DISTRICT->sent_refusals, refusals + 1);
+    assert_non_null(strstr(DISTRICT->log, "items were lost on the way"));
 }
 
 /* A receiver that cannot write is sent no more than its credit, acknowledges nothing, and gets the
