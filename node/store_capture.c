@@ -6,9 +6,10 @@
 
 /* Installing capture, telling whether it stands, and noting our own writes.
  *
- * What must stand is generated anew from the present schema (capture_plan) and compared with what does stand
- * in sqlite_schema, text by text: a dropped or altered trigger, a changed table and a changed charter all
- * show as a difference. The fingerprint in tonle_table is the hash of that text. */
+ * What must stand is generated anew from the present schema (capture_plan) and compared with what
+ * does stand in sqlite_schema, text by text: a dropped or altered trigger, a changed table and a
+ * changed charter all show as a difference. The fingerprint in tonle_table is the hash of that
+ * text. */
 
 struct capture_state *capture_state(struct store *s)
 {
@@ -33,11 +34,13 @@ void collect_release(struct store *s)
 
 /* ---- what stands ---- */
 
-static enum err object_sql(struct store *s, struct arena *a, const struct capture_object *o, char **sql)
+static enum err object_sql(struct store *s, struct arena *a, const struct capture_object *o,
+                           char **sql)
 {
     bool row = false;
     *sql = NULL;
-    sqlite3_stmt *q = store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE name = ?1 AND type = ?2");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE name = ?1 AND type = ?2");
     if (q) {
         store_bind_text(q, 1, o->name);
         store_bind_text(q, 2, o->is_table ? "table" : "trigger");
@@ -73,8 +76,8 @@ static enum err fingerprint_stands(struct store *s, uint32_t t, const char *fing
     return e;
 }
 
-static enum err plan_stands(struct store *s, struct arena *a, uint32_t t, const struct capture_plan *p,
-                            bool *stands)
+static enum err plan_stands(struct store *s, struct arena *a, uint32_t t,
+                            const struct capture_plan *p, bool *stands)
 {
     char fingerprint[24];
     plan_fingerprint(p, fingerprint);
@@ -163,13 +166,13 @@ static enum err exec_name(struct store *s, const char *before, const char *name)
     return e;
 }
 
-/* What each column of the new log takes from the old one: keys and old values by name, mask bits moved to
- * the place of their column in the new order. */
+/* What each column of the new log takes from the old one: keys and old values by name, mask bits
+ * moved to the place of their column in the new order. */
 struct move {
     struct arena *a;
     const struct table_schema *t;
     uint32_t n_old;
-    char **old;        /* column names of the old log */
+    char **old; /* column names of the old log */
 };
 
 static int64_t old_place(const struct move *m, const char *prefix, const char *name)
@@ -243,15 +246,15 @@ static enum err read_log_columns(struct store *s, struct move *m, const char *lo
     return e;
 }
 
-/* A log of another shape: its rows move over by column name. No ALTER TABLE: it would fail over any broken
- * view or trigger of the application. */
+/* A log of another shape: its rows move over by column name. No ALTER TABLE: it would fail over any
+ * broken view or trigger of the application. */
 static enum err reshape_log(struct store *s, struct arena *a, const struct table_schema *t,
                             const struct capture_object *log)
 {
     struct move m = {.a = a, .t = t};
     char copy[96], drop[64];
-    snprintf(copy, sizeof copy, "CREATE TABLE tonle_move_%u AS SELECT * FROM tonle_log_%u ORDER BY rowid",
-             t->t, t->t);
+    snprintf(copy, sizeof copy,
+             "CREATE TABLE tonle_move_%u AS SELECT * FROM tonle_log_%u ORDER BY rowid", t->t, t->t);
     snprintf(drop, sizeof drop, "DROP TABLE tonle_move_%u", t->t);
     enum err e = read_log_columns(s, &m, log->name);
     if (e == ERR_OK)
@@ -292,7 +295,8 @@ static enum err install_table(struct store *s, struct arena *a, const struct tab
         e = install_object(s, a, t, &p.object[i]);
     char fingerprint[24];
     plan_fingerprint(&p, fingerprint);
-    sqlite3_stmt *q = e == ERR_OK ? store_stmt(s, "UPDATE tonle_table SET fingerprint = ?2 WHERE t = ?1") : NULL;
+    sqlite3_stmt *q =
+        e == ERR_OK ? store_stmt(s, "UPDATE tonle_table SET fingerprint = ?2 WHERE t = ?1") : NULL;
     if (q) {
         sqlite3_bind_int64(q, 1, t->t);
         store_bind_text(q, 2, fingerprint);
@@ -304,7 +308,8 @@ static enum err install_table(struct store *s, struct arena *a, const struct tab
 static bool still_wanted(struct store *s, const char *name)
 {
     const char *number = strrchr(name, '_');
-    struct table_schema *t = schema_by_number(s, number ? (uint32_t)strtoul(number + 1, NULL, 10) : 0);
+    struct table_schema *t =
+        schema_by_number(s, number ? (uint32_t)strtoul(number + 1, NULL, 10) : 0);
     return t && t->exists;
 }
 
@@ -323,9 +328,10 @@ static enum err drop_unwanted(struct store *s, struct arena *a)
     size_t cap = 0, n = 0;
     char **names = NULL;
     enum err e = ERR_OK;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name FROM main.sqlite_schema WHERE"
-                                    " (type = 'trigger' AND name GLOB 'tonle_[a-z][a-z][a-z]_[0-9]*')"
-                                    " OR (type = 'table' AND name GLOB 'tonle_log_[0-9]*')");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT name FROM main.sqlite_schema WHERE"
+                      " (type = 'trigger' AND name GLOB 'tonle_[a-z][a-z][a-z]_[0-9]*')"
+                      " OR (type = 'table' AND name GLOB 'tonle_log_[0-9]*')");
     for (bool row = true; row;) {
         e = store_step(s, q, &row);
         if (e != ERR_OK || !row)
@@ -450,7 +456,10 @@ enum err capture_note(struct store *s, const struct table_schema *t, enum change
     }
     int i = 1;
     if (q) {
-        sqlite3_bind_int(q, i++, kind == CHANGE_BORN ? OP_INSERT : kind == CHANGE_UPDATE ? OP_UPDATE : OP_DELETE);
+        sqlite3_bind_int(q, i++,
+                         kind == CHANGE_BORN     ? OP_INSERT
+                         : kind == CHANGE_UPDATE ? OP_UPDATE
+                                                 : OP_DELETE);
         for (uint32_t k = 0; k < t->n_key; k++)
             store_bind(q, i++, &columns[t->key[k]]);
         for (uint32_t w = 0; w < capture_words(t); w++, i++) {

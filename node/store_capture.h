@@ -1,9 +1,9 @@
 /* store_capture.h - the capture log and its triggers, shared by install, collect and note.
  *
- * Log of table t: tonle_log_<t>(op, k_<key column>..., m0, m1..., o_<replicated column>...), in rowid order,
- * without constraint, index or affinity: an outer OR REPLACE or OR IGNORE finds nothing to clash with, and
- * values stand as they were. Mask word w has bit b for replicated column 62*w+b; the columns after "o_" are
- * in the same order, so a log describes itself.
+ * Log of table t: tonle_log_<t>(op, k_<key column>..., m0, m1..., o_<replicated column>...), in
+ * rowid order, without constraint, index or affinity: an outer OR REPLACE or OR IGNORE finds
+ * nothing to clash with, and values stand as they were. Mask word w has bit b for replicated column
+ * 62*w+b; the columns after "o_" are in the same order, so a log describes itself.
  *
  * op  meaning                                     carries
  * 1   the key came into being                     key
@@ -31,7 +31,8 @@ struct capture_plan { /* the log first */
     uint32_t n;
     struct capture_object object[8];
 };
-/* What has to stand in the database for this table. `info` may be NULL for an internal table: a log only. */
+/* What has to stand in the database for this table. `info` may be NULL for an internal table: a log
+ * only. */
 void capture_plan(struct arena *a, const struct table_schema *t, const struct table_info *info,
                   struct capture_plan *out);
 uint32_t capture_words(const struct table_schema *t);
@@ -40,15 +41,15 @@ char *capture_name(struct arena *a, const char *prefix, const char *column);
 
 struct collected;
 struct capture_state { /* s->collected */
-    int64_t checked;        /* schema cookie at which store_capture_check said yes; -1 */
-    int64_t installed;      /* cookie after the last install here, and the revision it was made in: */
-    int64_t installed_rev;  /* not trusted before that transaction has committed */
-    int64_t temp_cookie;    /* at which the TEMP triggers were made */
+    int64_t checked;   /* schema cookie at which store_capture_check said yes; -1 */
+    int64_t installed; /* cookie after the last install here, and the revision it was made in: */
+    int64_t installed_rev; /* not trusted before that transaction has committed */
+    int64_t temp_cookie;   /* at which the TEMP triggers were made */
     uint32_t n_temp;
-    int64_t log_cookie;     /* at which has_log and pending_sql were made */
+    int64_t log_cookie; /* at which has_log and pending_sql were made */
     struct arena log_arena;
-    bool *has_log;          /* by table index */
-    char *pending_sql;      /* NULL: no log at all */
+    bool *has_log;     /* by table index */
+    char *pending_sql; /* NULL: no log at all */
     struct collected *collected;
 };
 struct capture_state *capture_state(struct store *s);

@@ -3,18 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The SQL of one table's log and triggers: plain SQL, no function but typeof and coalesce, so that it runs in
- * any process that opens the database, whatever its settings.
+/* The SQL of one table's log and triggers: plain SQL, no function but typeof and coalesce, so that
+ * it runs in any process that opens the database, whatever its settings.
  *
- * tonle_bin_t  BEFORE INSERT   rows that share the key or a unique value with NEW: candidates for eviction.
- * tonle_bup_t  BEFORE UPDATE   the same, for rows other than OLD, when such a column changes
- * tonle_ins_t  AFTER INSERT    tonle_del_t  AFTER DELETE
- * tonle_upd_t  AFTER UPDATE    same key, some replicated column really differs
- * tonle_key_t  AFTER UPDATE    another key: a delete and an insert
+ * tonle_bin_t  BEFORE INSERT   rows that share the key or a unique value with NEW: candidates for
+ * eviction. tonle_bup_t  BEFORE UPDATE   the same, for rows other than OLD, when such a column
+ * changes tonle_ins_t  AFTER INSERT    tonle_del_t  AFTER DELETE tonle_upd_t  AFTER UPDATE    same
+ * key, some replicated column really differs tonle_key_t  AFTER UPDATE    another key: a delete and
+ * an insert
  *
- * REPLACE evicts through every unique index without firing a DELETE trigger, so every row that it could
- * evict is noted before, also where the index is only local; too many is noise, too few would be a loss.
- * In the candidate queries the table has an alias, because one named "new" or "old" would hide NEW and OLD. */
+ * REPLACE evicts through every unique index without firing a DELETE trigger, so every row that it
+ * could evict is noted before, also where the index is only local; too many is noise, too few would
+ * be a loss. In the candidate queries the table has an alias, because one named "new" or "old"
+ * would hide NEW and OLD. */
 
 struct context {
     struct arena *a;
@@ -97,7 +98,8 @@ static void put_key_known(struct buf *b, const struct context *x, const char *fr
         buf_printf(b, "1");
 }
 
-static void put_same_key(struct buf *b, const struct context *x, const char *left, const char *right)
+static void put_same_key(struct buf *b, const struct context *x, const char *left,
+                         const char *right)
 {
     for (uint32_t i = 0; i < x->t->n_key; i++) {
         const char *k = schema_quote(x->a, key_name(x, i));
@@ -105,8 +107,8 @@ static void put_same_key(struct buf *b, const struct context *x, const char *lef
     }
 }
 
-/* Whether a column's value differs, by type and bytes. 1 and 1.0 are equal to IS NOT; only a column that
- * can hold both needs the second look (an INTEGER one can at the smallest number). */
+/* Whether a column's value differs, by type and bytes. 1 and 1.0 are equal to IS NOT; only a column
+ * that can hold both needs the second look (an INTEGER one can at the smallest number). */
 static void put_differs(struct buf *b, const struct context *x, const char *name)
 {
     const struct column_info *c = info_of(x, name);
@@ -123,7 +125,8 @@ static void put_differs(struct buf *b, const struct context *x, const char *name
 /* In SQLite << and | bind equally, from the left: hence the parentheses. */
 static void put_mask(struct buf *b, const struct context *x, uint32_t word)
 {
-    uint32_t end = (word + 1) * MASK_BITS < x->t->n_columns ? (word + 1) * MASK_BITS : x->t->n_columns;
+    uint32_t end =
+        (word + 1) * MASK_BITS < x->t->n_columns ? (word + 1) * MASK_BITS : x->t->n_columns;
     for (uint32_t i = word * MASK_BITS; i < end; i++) {
         uint32_t bit = i % MASK_BITS;
         buf_printf(b, "%s(", bit ? "|" : "");
@@ -268,7 +271,8 @@ static void put_index_match(struct buf *b, const struct context *x, const struct
         buf_printf(b, " AND (%s\n)", index->predicate);
 }
 
-/* The name by which the rowid can be reached where it is not a column; it may be set, and clash, too. */
+/* The name by which the rowid can be reached where it is not a column; it may be set, and clash,
+ * too. */
 static const char *rowid_name(const struct table_info *info)
 {
     static const char *const names[] = {"rowid", "_rowid_", "oid"};

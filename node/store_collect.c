@@ -7,18 +7,20 @@
 
 /* The net effect of the capture logs.
  *
- * First pass over a log, in order: one entry a key, with what its events say of the time before. Second
- * pass: the row as it stands now, and the decision:
+ * First pass over a log, in order: one entry a key, with what its events say of the time before.
+ * Second pass: the row as it stands now, and the decision:
  *
  *   existed before   stands now
  *   no               yes          CHANGE_BORN, all columns
  *   no               no           nothing
- *   yes              yes          CHANGE_UPDATE of U and of the columns in which `first` differs from now
- *   yes              no           CHANGE_DELETE; cells: U and the columns in which `last` differs from `first`
+ *   yes              yes          CHANGE_UPDATE of U and of the columns in which `first` differs
+ * from now yes              no           CHANGE_DELETE; cells: U and the columns in which `last`
+ * differs from `first`
  *
- * existed: the first event is not an insert. U: union of the masks of the updates before the first event
- * that carries the whole row (a delete or a candidate; `first`); `last` is the last such event. A column
- * outside U has in `first` the value from before the window, so after `first` no mask is needed.
+ * existed: the first event is not an insert. U: union of the masks of the updates before the first
+ * event that carries the whole row (a delete or a candidate; `first`); `last` is the last such
+ * event. A column outside U has in `first` the value from before the window, so after `first` no
+ * mask is needed.
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 
@@ -47,7 +49,7 @@ struct output {
     char *full_sql; /* the old row of a log row */
     struct table_changes *table;
     size_t rows_cap, old_cap;
-    struct row_change *row;      /* heap while growing */
+    struct row_change *row; /* heap while growing */
     const struct value **old;
 };
 
@@ -81,7 +83,8 @@ static enum err read_now(struct output *o, const struct table_schema *t, const s
     return read_values(o, q, t->n_columns, out);
 }
 
-static enum err read_full(struct output *o, const struct table_schema *t, int64_t rowid, struct value **out)
+static enum err read_full(struct output *o, const struct table_schema *t, int64_t rowid,
+                          struct value **out)
 {
     *out = NULL;
     if (!rowid)
@@ -98,7 +101,8 @@ static bool masked(const uint64_t *mask, uint32_t column)
     return mask[column / MASK_BITS] >> (column % MASK_BITS) & 1;
 }
 
-/* Cells: the columns in U or that differ between `first` and `then`, with their values in `then`. */
+/* Cells: the columns in U or that differ between `first` and `then`, with their values in `then`.
+ */
 static void put_cells(struct output *o, struct row_change *r, const struct entry *e,
                       const struct value *first, const struct value *then)
 {
@@ -151,7 +155,8 @@ static void put_row(struct output *o, struct row_change *r, const struct value *
 
 static enum err decide(struct output *o, const struct table_schema *t, const struct entry *e)
 {
-    struct value *key = arena_alloc(o->a, t->n_key * sizeof *key), *now, *first = NULL, *last = NULL;
+    struct value *key = arena_alloc(o->a, t->n_key * sizeof *key), *now, *first = NULL,
+                 *last = NULL;
     if (e->key_len > LIMIT_KEY_BYTES) {
         o->c->oversize++;
         return ERR_OK;
@@ -186,7 +191,8 @@ static char *full_sql(struct arena *a, const struct table_schema *t)
     return sql_take(a, &b);
 }
 
-static void describe_table(struct output *o, const struct table_schema *t, struct table_changes *out)
+static void describe_table(struct output *o, const struct table_schema *t,
+                           struct table_changes *out)
 {
     *out = (struct table_changes){.table = arena_strdup(o->a, t->name),
                                   .n_columns = t->n_columns,
@@ -272,8 +278,8 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
     return e;
 }
 
-/* An index made in this transaction changes the schema version; what is remembered of it is not trusted
- * before the commit. */
+/* An index made in this transaction changes the schema version; what is remembered of it is not
+ * trusted before the commit. */
 static enum err index_big_logs(struct store *s, struct capture_state *st)
 {
     bool any = false;

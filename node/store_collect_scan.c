@@ -5,10 +5,10 @@
 
 /* First pass over a log: one entry a key.
  *
- * A log of ordinary size is read to its end. A big one (a node that was stopped, one statement over a
- * million rows) would be read to its end for every piece of it that is sealed: it gets an index on its key
- * once, then its beginning is read, and what else it holds of the same keys is found through the index. The
- * index costs the application a little until the log is empty again. */
+ * A log of ordinary size is read to its end. A big one (a node that was stopped, one statement over
+ * a million rows) would be read to its end for every piece of it that is sealed: it gets an index
+ * on its key once, then its beginning is read, and what else it holds of the same keys is found
+ * through the index. The index costs the application a little until the log is empty again. */
 
 static void grow_slots(struct table_work *w)
 {
@@ -43,7 +43,8 @@ static struct entry *find_entry(struct collected *c, struct table_work *w, const
         return NULL;
     w->entries = mem_grow(w->entries, w->n_entries, &w->entries_cap, sizeof *w->entries);
     struct entry *e = &w->entries[w->n_entries++];
-    *e = (struct entry){.key = arena_copy(&c->arena, key->data, key->len), .key_len = (uint32_t)key->len};
+    *e = (struct entry){.key = arena_copy(&c->arena, key->data, key->len),
+                        .key_len = (uint32_t)key->len};
     w->slots[at] = w->n_entries;
     return e;
 }
@@ -113,7 +114,8 @@ static char *scan_sql(struct arena *a, const struct table_schema *t)
     return sql_take(a, &b);
 }
 
-/* Events of one key behind a place in the log; the log's columns have neither affinity nor collation. */
+/* Events of one key behind a place in the log; the log's columns have neither affinity nor
+ * collation. */
 static char *more_sql(struct arena *a, const struct table_schema *t)
 {
     struct buf b = {0};
@@ -134,8 +136,8 @@ static void add_event(struct table_work *w, int64_t rowid, uint32_t entry)
 }
 
 /* From the beginning. With `indexed` it stops at the first key too many; *last is where. */
-static enum err scan_front(struct store *s, struct collected *c, struct table_work *w, uint32_t max_keys,
-                           bool indexed, int64_t *last)
+static enum err scan_front(struct store *s, struct collected *c, struct table_work *w,
+                           uint32_t max_keys, bool indexed, int64_t *last)
 {
     const struct table_schema *t = &s->tables[w->table];
     struct arena a = {0};
@@ -203,7 +205,8 @@ static bool has_index(struct store *s, uint32_t t)
     bool row = false;
     char name[32];
     snprintf(name, sizeof name, "tonle_lkey_%u", t);
-    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
     if (q)
         store_bind_text(q, 1, name);
     enum err e = store_step(s, q, &row);
@@ -217,8 +220,9 @@ enum err collect_index_big(struct store *s, uint32_t table, bool *made)
     const struct table_schema *t = &s->tables[table];
     struct arena a = {0};
     struct buf b = {0};
-    buf_printf(&b, "SELECT (SELECT max(rowid) FROM tonle_log_%u) - (SELECT min(rowid) FROM tonle_log_%u)",
-               t->t, t->t);
+    buf_printf(
+        &b, "SELECT (SELECT max(rowid) FROM tonle_log_%u) - (SELECT min(rowid) FROM tonle_log_%u)",
+        t->t, t->t);
     *made = store_pragma(s, buf_str(&b)) > BIG_LOG && !has_index(s, t->t);
     buf_reset(&b);
     buf_printf(&b, "CREATE INDEX tonle_lkey_%u ON tonle_log_%u(", t->t, t->t);

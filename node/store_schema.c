@@ -4,10 +4,11 @@
 
 #include <string.h>
 
-/* The published tables: what the newest charter says of them, matched with what stands in this database.
+/* The published tables: what the newest charter says of them, matched with what stands in this
+ * database.
  *
- * Read again when PRAGMA schema_version or the newest charter differs from what they were read from; both
- * are looked at on every call, since another process may change either. */
+ * Read again when PRAGMA schema_version or the newest charter differs from what they were read
+ * from; both are looked at on every call, since another process may change either. */
 
 /* ---- names ---- */
 
@@ -68,7 +69,8 @@ static const char *key_collation(const struct table_info *info, uint32_t part)
     return "BINARY";
 }
 
-/* A key is found through its own index, then compared by identity: 'a' is not 'A', whatever the collation. */
+/* A key is found through its own index, then compared by identity: 'a' is not 'A', whatever the
+ * collation. */
 static char *key_where(struct arena *a, const struct table_schema *t, const struct table_info *info)
 {
     struct buf b = {0};
@@ -142,14 +144,16 @@ static enum err columns_of_charter(struct store *s, struct arena *a, struct tabl
     for (uint32_t i = 0; i < c->n_key; i++) {
         t->key[i] = schema_column(t, c->key[i]);
         if (t->key[i] == UINT32_MAX)
-            return store_fail(s, ERR_SCHEMA, "charter: table %s: key column %s is not among its columns",
-                              c->name, c->key[i]);
+            return store_fail(s, ERR_SCHEMA,
+                              "charter: table %s: key column %s is not among its columns", c->name,
+                              c->key[i]);
     }
     t->n_key = c->n_key;
     return ERR_OK;
 }
 
-/* Here, writable from here, with every published column stored and the published key as its primary key. */
+/* Here, writable from here, with every published column stored and the published key as its primary
+ * key. */
 static bool stands_here(const struct table_schema *t, const struct table_info *info)
 {
     if (!info->found || info->broken || strcmp(info->kind, "table") != 0 || !t->t)
@@ -213,7 +217,8 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
 
 static enum err read_tables(struct store *s, const json_t *charter)
 {
-    static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site", "tonle_charter"};
+    static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
+                                                          "tonle_charter"};
     struct arena *a = &s->schema_arena;
     struct table_charter *c = NULL;
     uint32_t n = 0;

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The charter against this database: what doctor and `charter check` say, the completed form that is
- * published, and the tables that a new office lacks. */
+/* The charter against this database: what doctor and `charter check` say, the completed form that
+ * is published, and the tables that a new office lacks. */
 
 static void check_settings(struct check *c)
 {
@@ -13,8 +13,10 @@ static void check_settings(struct check *c)
     if (store_step(c->s, q, &row) != ERR_OK || !row)
         return;
     if (strcmp((const char *)sqlite3_column_text(q, 0), "UTF-8") != 0)
-        check_say(c, "warn", "encoding", "this database stores %s: text that is not valid Unicode is changed"
-                  " on the way; UTF-8 databases keep every byte", sqlite3_column_text(q, 0));
+        check_say(c, "warn", "encoding",
+                  "this database stores %s: text that is not valid Unicode is changed"
+                  " on the way; UTF-8 databases keep every byte",
+                  sqlite3_column_text(q, 0));
     sqlite3_reset(q);
 }
 
@@ -22,15 +24,20 @@ static void check_trigger(struct check *c, const struct trigger_info *t)
 {
     if (t->broken)
         check_say(c, "fail", t->name,
-                  "trigger %s cannot run in this node: %s; it stays out when rows from other offices are applied",
+                  "trigger %s cannot run in this node: %s; it stays out when rows from other "
+                  "offices are applied",
                   t->name, t->broken);
     else if (t->writes_replicated && t->writes_local)
         check_say(c, "fail", t->name,
-                  "trigger %s on %s writes both replicated and local tables; make it two triggers, because on"
-                  " rows from other offices only the local effect must happen", t->name, t->table);
+                  "trigger %s on %s writes both replicated and local tables; make it two triggers, "
+                  "because on"
+                  " rows from other offices only the local effect must happen",
+                  t->name, t->table);
     else if (t->writes_replicated)
-        check_say(c, "ok", t->name, "trigger %s writes replicated tables: its effect is captured where the row"
-                  " was written and arrives by itself", t->name);
+        check_say(c, "ok", t->name,
+                  "trigger %s writes replicated tables: its effect is captured where the row"
+                  " was written and arrives by itself",
+                  t->name);
     else
         check_say(c, "ok", t->name, "trigger %s also runs on rows from other offices", t->name);
 }
@@ -67,7 +74,8 @@ static json_t *column_named(const json_t *list, const char *name)
     return NULL;
 }
 
-static void complete_columns(json_t *table, const struct table_charter *t, const struct table_info *info)
+static void complete_columns(json_t *table, const struct table_charter *t,
+                             const struct table_info *info)
 {
     json_t *columns = json_array(), *key = json_array();
     for (uint32_t i = 0; i < info->n_columns; i++) {
@@ -90,8 +98,9 @@ static void complete_columns(json_t *table, const struct table_charter *t, const
 static enum err complete_indexes(struct store *s, json_t *table, const struct table_info *info)
 {
     json_t *indexes = json_array();
-    sqlite3_stmt *q = store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND tbl_name = ?1"
-                                    " AND sql IS NOT NULL ORDER BY name");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND tbl_name = ?1"
+                      " AND sql IS NOT NULL ORDER BY name");
     if (q)
         store_bind_text(q, 1, info->name);
     enum err e = ERR_OK;
@@ -145,13 +154,15 @@ enum err store_schema_findings(struct store *s, struct arena *a, struct finding 
 {
     struct check c = {.s = s, .a = a};
     json_t *root = NULL;
-    enum err e = s->ready ? charter_newest(s, &root) : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
+    enum err e = s->ready ? charter_newest(s, &root)
+                          : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
     if (e == ERR_OK && root)
         e = check_all(&c, root, false);
     else if (e == ERR_OK)
         check_say(&c, "warn", "charter", "no charter has arrived yet: nothing is replicated");
     if (e == ERR_OK && root && !store_capture_check(s))
-        check_say(&c, "warn", "capture", "the capture triggers are not what they should be; a running node puts"
+        check_say(&c, "warn", "capture",
+                  "the capture triggers are not what they should be; a running node puts"
                   " them right, changes made meanwhile are found by `tonle verify --local`");
     json_decref(root);
     hand_over(&c, out, n);
@@ -187,10 +198,12 @@ static enum err run_definition(struct store *s, const char *sql, bool table)
     bool fits = table ? sql_begins(sql, "CREATE TABLE")
                       : sql_begins(sql, "CREATE INDEX") || sql_begins(sql, "CREATE UNIQUE INDEX");
     if (!fits)
-        return store_fail(s, ERR_SCHEMA, "the charter carries something else than a table or an index");
+        return store_fail(s, ERR_SCHEMA,
+                          "the charter carries something else than a table or an index");
     enum err e = store_error(s, sqlite3_prepare_v2(s->db, sql, -1, &q, &tail));
     if (e == ERR_OK && tail && *tail)
-        e = store_fail(s, ERR_SCHEMA, "the charter carries more than one statement in one definition");
+        e = store_fail(s, ERR_SCHEMA,
+                       "the charter carries more than one statement in one definition");
     if (e == ERR_OK)
         e = store_error(s, sqlite3_step(q));
     sqlite3_finalize(q);
@@ -210,7 +223,8 @@ static enum err create_table(struct store *s, const struct table_charter *t, boo
     if (e == ERR_OK && *created) {
         e = table_info_read(s, &a, t->name, &info);
         if (e == ERR_OK && !info.found)
-            e = store_fail(s, ERR_SCHEMA, "the charter's definition of %s makes another table", t->name);
+            e = store_fail(s, ERR_SCHEMA, "the charter's definition of %s makes another table",
+                           t->name);
     }
     arena_fini(&a);
     return e;

@@ -2,12 +2,14 @@
 
 #include <string.h>
 
-/* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys), as SQL
- * texts prepared once: the same forms for plain, composite, partial and expression indexes. */
+/* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys),
+ * as SQL texts prepared once: the same forms for plain, composite, partial and expression indexes.
+ */
 
 /* ---- unique indexes ---- */
 
-static uint32_t published(const struct table_schema *t, const struct table_info *info, uint32_t column)
+static uint32_t published(const struct table_schema *t, const struct table_info *info,
+                          uint32_t column)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
         if (sqlite3_stricmp(t->column[i], info->column[column].name) == 0)
@@ -25,7 +27,8 @@ static bool is_plain(const struct index_info *x, const struct table_info *info)
     return !x->predicate;
 }
 
-/* A primary key is found by its identity, so it needs a claim only where its collation folds more. */
+/* A primary key is found by its identity, so it needs a claim only where its collation folds more.
+ */
 static bool is_claimed(const struct index_info *x)
 {
     bool binary = true;
@@ -56,8 +59,8 @@ static bool fill_columns(struct arena *a, struct unique_index *u, const struct i
     return true;
 }
 
-static void parameter(struct buf *b, struct arena *a, const struct table_info *info, uint32_t column,
-                      void *user)
+static void parameter(struct buf *b, struct arena *a, const struct table_info *info,
+                      uint32_t column, void *user)
 {
     (void)a;
     uint32_t i = published(user, info, column);
@@ -164,8 +167,9 @@ static uint32_t column_index(const struct table_schema *t, const char *name)
 static const char *collation_of(struct store *s, const struct table_schema *t, uint32_t column)
 {
     const char *collation = NULL;
-    if (sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], NULL, &collation, NULL,
-                                      NULL, NULL) != SQLITE_OK || !collation)
+    if (sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], NULL, &collation,
+                                      NULL, NULL, NULL) != SQLITE_OK ||
+        !collation)
         return "BINARY";
     return collation;
 }
@@ -194,8 +198,8 @@ struct reference_list {
     size_t cap;
 };
 
-/* One row of foreign_key_list: adds a column to the key being read. A key of which some column is not
- * replicated gets n = 0 and is left out. */
+/* One row of foreign_key_list: adds a column to the key being read. A key of which some column is
+ * not replicated gets n = 0 and is left out. */
 static void add_column(struct foreign_key *fk, struct store *s, struct arena *a, const char *from,
                        const char *to)
 {
@@ -205,7 +209,8 @@ static void add_column(struct foreign_key *fk, struct store *s, struct arena *a,
         p = column_index(parent, to);
     else if (fk->n < parent->n_key) /* implicit: the parent's primary key */
         p = parent->key[fk->n];
-    uint32_t *cc = arena_alloc(a, (fk->n + 1) * sizeof *cc), *pc = arena_alloc(a, (fk->n + 1) * sizeof *pc);
+    uint32_t *cc = arena_alloc(a, (fk->n + 1) * sizeof *cc),
+             *pc = arena_alloc(a, (fk->n + 1) * sizeof *pc);
     memcpy(cc, fk->child_column ? fk->child_column : cc, fk->n * sizeof *cc);
     memcpy(pc, fk->parent_column ? fk->parent_column : pc, fk->n * sizeof *pc);
     cc[fk->n] = c;
@@ -224,7 +229,8 @@ static bool is_whole(const struct foreign_key *fk)
     return fk->n > 0;
 }
 
-static enum err read_references(struct store *s, struct arena *a, uint32_t child, struct reference_list *l)
+static enum err read_references(struct store *s, struct arena *a, uint32_t child,
+                                struct reference_list *l)
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT id, \"table\", \"from\", \"to\""
                                     " FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq");

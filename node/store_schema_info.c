@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One table as the database describes it: pragma_table_list, table_xinfo, index_list, index_xinfo, and the
- * SQL text for what those do not tell (expressions, predicates, generated columns). */
+/* One table as the database describes it: pragma_table_list, table_xinfo, index_list, index_xinfo,
+ * and the SQL text for what those do not tell (expressions, predicates, generated columns). */
 
 uint32_t table_info_column(const struct table_info *t, const char *name)
 {
@@ -15,13 +15,14 @@ uint32_t table_info_column(const struct table_info *t, const char *name)
     return UINT32_MAX;
 }
 
-/* Looking at sqlite_schema first also makes the connection re-read a schema that another process changed;
- * the pragma functions alone would answer from the old one. */
+/* Looking at sqlite_schema first also makes the connection re-read a schema that another process
+ * changed; the pragma functions alone would answer from the old one. */
 static enum err read_head(struct store *s, struct arena *a, const char *name, struct table_info *t)
 {
     bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name, coalesce(sql, '') FROM main.sqlite_schema"
-                                    " WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT name, coalesce(sql, '') FROM main.sqlite_schema"
+                      " WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE");
     if (q)
         store_bind_text(q, 1, name);
     enum err e = store_step(s, q, &row);
@@ -95,7 +96,8 @@ static enum err read_index_parts(struct store *s, struct arena *a, const struct 
             break;
         part = mem_grow(part, x->n, &cap, sizeof *part);
         int64_t cid = sqlite3_column_int64(q, 0);
-        part[x->n++] = (struct index_part){.cid = cid, .collation = (char *)store_column_text(a, q, 1)};
+        part[x->n++] =
+            (struct index_part){.cid = cid, .collation = (char *)store_column_text(a, q, 1)};
     }
     x->part = arena_copy(a, part, x->n * sizeof *part);
     mem_free(part);
@@ -112,7 +114,8 @@ static enum err read_index_text(struct store *s, struct arena *a, struct index_i
 {
     bool row = false;
     struct index_sql text = {0};
-    sqlite3_stmt *q = store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
     if (q)
         store_bind_text(q, 1, x->name);
     enum err e = store_step(s, q, &row);
@@ -152,7 +155,8 @@ static int note_read(void *user, int action, const char *table, const char *colu
     return SQLITE_OK;
 }
 
-/* Marks the columns that an SQL expression over the table reads, by asking SQLite's own compiler. */
+/* Marks the columns that an SQL expression over the table reads, by asking SQLite's own compiler.
+ */
 static enum err mark_reads(struct store *s, const struct table_info *t, struct arena *a,
                            const char *expression, bool *reads)
 {
@@ -190,8 +194,8 @@ static enum err index_reads(struct store *s, struct arena *a, const struct table
         char *expression = sql_generated(a, t->sql, t->column[c].name);
         done[c] = true;
         e = expression ? mark_reads(s, t, a, expression, x->reads)
-                       : store_fail(s, ERR_SCHEMA, "cannot read the definition of column %s.%s", t->name,
-                                    t->column[c].name);
+                       : store_fail(s, ERR_SCHEMA, "cannot read the definition of column %s.%s",
+                                    t->name, t->column[c].name);
         c = UINT32_MAX; /* it may have named an earlier generated column */
     }
     return e;
@@ -202,8 +206,9 @@ static enum err read_indexes(struct store *s, struct arena *a, struct table_info
     size_t cap = 0;
     struct index_info *x = NULL;
     bool pk_index = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name, origin, partial FROM pragma_index_list(?1, 'main')"
-                                    " WHERE \"unique\" = 1 ORDER BY name");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT name, origin, partial FROM pragma_index_list(?1, 'main')"
+                      " WHERE \"unique\" = 1 ORDER BY name");
     if (q)
         store_bind_text(q, 1, t->name);
     enum err e = ERR_OK;
@@ -231,7 +236,8 @@ static enum err read_indexes(struct store *s, struct arena *a, struct table_info
     return e;
 }
 
-/* A collation or function that only the application defines shows here: we could never write a row. */
+/* A collation or function that only the application defines shows here: we could never write a row.
+ */
 static enum err try_insert(struct store *s, struct arena *a, const struct table_info *t)
 {
     struct buf b = {0};
@@ -283,19 +289,20 @@ static void wrap_generated(struct buf *b, struct arena *a, const struct table_in
     bool *done = arena_alloc(a, t->n_columns);
     for (uint32_t c; (c = next_generated(a, t, done)) < t->n_columns; done[c] = true) {
         struct buf outer = {0};
-        buf_printf(&outer, "SELECT *, (%s\n) AS %s FROM (%s)", sql_generated(a, t->sql, t->column[c].name),
-                   schema_quote(a, t->column[c].name), buf_str(b));
+        buf_printf(&outer, "SELECT *, (%s\n) AS %s FROM (%s)",
+                   sql_generated(a, t->sql, t->column[c].name), schema_quote(a, t->column[c].name),
+                   buf_str(b));
         buf_fini(b);
         *b = outer;
     }
 }
 
-/* A bound value or NEW.column has no affinity (SQLite 3.40: '1' = 1 is true of a TEXT column but false of
- * NEW's), so the values stand as the second half of a compound whose first half, the table itself, gives
- * its columns their affinity and collation. The LIMIT keeps the optimiser from moving a WHERE term into the
- * halves, which would lose them again. */
-void table_row_source(struct buf *b, struct arena *a, const struct table_info *t, sql_value_fn *value,
-                      void *user)
+/* A bound value or NEW.column has no affinity (SQLite 3.40: '1' = 1 is true of a TEXT column but
+ * false of NEW's), so the values stand as the second half of a compound whose first half, the table
+ * itself, gives its columns their affinity and collation. The LIMIT keeps the optimiser from moving
+ * a WHERE term into the halves, which would lose them again. */
+void table_row_source(struct buf *b, struct arena *a, const struct table_info *t,
+                      sql_value_fn *value, void *user)
 {
     struct buf names = {0}, values = {0}, text = {0};
     for (uint32_t c = 0; c < t->n_columns; c++) {
@@ -307,8 +314,8 @@ void table_row_source(struct buf *b, struct arena *a, const struct table_info *t
         value(&values, a, t, c, user);
     }
     const char *table = schema_quote(a, t->name);
-    buf_printf(&text, "SELECT %s FROM %s WHERE 0 UNION ALL SELECT %s LIMIT 1", buf_str(&names), table,
-               buf_str(&values));
+    buf_printf(&text, "SELECT %s FROM %s WHERE 0 UNION ALL SELECT %s LIMIT 1", buf_str(&names),
+               table, buf_str(&values));
     wrap_generated(&text, a, t);
     buf_printf(b, "(%s) AS %s", buf_str(&text), table);
     buf_fini(&names);

@@ -8,8 +8,9 @@
 
 /* The compiled charter (node/charter.h) as the store reads it, and keys as JSON.
  *
- * A table that carries "key" was completed by store_schema_complete: its columns are the whole list.
- * Otherwise the columns listed are exceptions, and every stored column of the table is published. */
+ * A table that carries "key" was completed by store_schema_complete: its columns are the whole
+ * list. Otherwise the columns listed are exceptions, and every stored column of the table is
+ * published. */
 
 /* ---- the compiled charter ---- */
 
@@ -24,17 +25,19 @@ static const char *string_of(struct arena *a, const json_t *object, const char *
     return text ? arena_strdup(a, text) : NULL;
 }
 
-static enum err read_policy(struct store *s, const char *table, const char *name, enum policy otherwise,
-                            enum policy *out)
+static enum err read_policy(struct store *s, const char *table, const char *name,
+                            enum policy otherwise, enum policy *out)
 {
     *out = otherwise;
     if (name && policy_parse(name, out) != ERR_OK)
-        return store_fail(s, ERR_SCHEMA, "charter: table %s: this version does not know the policy %s",
-                          table, name);
+        return store_fail(s, ERR_SCHEMA,
+                          "charter: table %s: this version does not know the policy %s", table,
+                          name);
     return ERR_OK;
 }
 
-static enum err read_columns(struct store *s, struct arena *a, const json_t *list, struct table_charter *t)
+static enum err read_columns(struct store *s, struct arena *a, const json_t *list,
+                             struct table_charter *t)
 {
     size_t n = json_array_size(list);
     if (n > LIMIT_COLUMNS)
@@ -71,7 +74,8 @@ static enum err read_names(struct store *s, struct arena *a, const json_t *list,
     return ERR_OK;
 }
 
-static enum err read_table(struct store *s, struct arena *a, const json_t *j, struct table_charter *t)
+static enum err read_table(struct store *s, struct arena *a, const json_t *j,
+                           struct table_charter *t)
 {
     t->name = string_of(a, j, "name");
     if (!t->name || !*t->name || strlen(t->name) > LIMIT_NAME_BYTES)
@@ -86,8 +90,8 @@ static enum err read_table(struct store *s, struct arena *a, const json_t *j, st
         return bad(s, t->name, "this version does not know that delete policy");
     if (birth && strcmp(birth, "first") != 0)
         return bad(s, t->name, "this version does not know that birth policy");
-    enum err e = read_policy(s, t->name, json_string_value(json_object_get(j, "policy")), POLICY_LATEST,
-                             &t->default_policy);
+    enum err e = read_policy(s, t->name, json_string_value(json_object_get(j, "policy")),
+                             POLICY_LATEST, &t->default_policy);
     if (e == ERR_OK)
         e = read_columns(s, a, json_object_get(j, "columns"), t);
     if (e == ERR_OK)
@@ -118,7 +122,8 @@ enum err charter_newest(struct store *s, json_t **root)
     *root = NULL;
     bool row = false;
     json_error_t error;
-    sqlite3_stmt *q = store_stmt(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
     enum err e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
         return e;
@@ -149,7 +154,8 @@ static json_t *value_json(const struct value *v)
     case VALUE_INTEGER:
         return json_integer(v->u.i);
     case VALUE_REAL:
-        return isfinite(v->u.r) ? json_real(v->u.r) : json_pack("{ss}", "real", v->u.r < 0 ? "-inf" : "inf");
+        return isfinite(v->u.r) ? json_real(v->u.r)
+                                : json_pack("{ss}", "real", v->u.r < 0 ? "-inf" : "inf");
     case VALUE_TEXT: {
         bool plain = !v->len || !memchr(v->u.p, 0, v->len);
         json_t *text = plain ? json_stringn(v->len ? v->u.p : "", v->len) : NULL;
@@ -234,13 +240,13 @@ static bool json_value(struct arena *a, const json_t *j, struct value *out)
 }
 
 /* A number typed for a TEXT column means its digits, as it would in SQL. */
-static void as_stored(struct store *s, struct arena *a, const struct table_schema *t, uint32_t column,
-                      const json_t *j, struct value *v)
+static void as_stored(struct store *s, struct arena *a, const struct table_schema *t,
+                      uint32_t column, const json_t *j, struct value *v)
 {
     const char *type = NULL;
     if (!json_is_number(j) ||
-        sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], &type, NULL, NULL, NULL,
-                                      NULL) != SQLITE_OK)
+        sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], &type, NULL, NULL,
+                                      NULL, NULL) != SQLITE_OK)
         return;
     if (sql_affinity(type ? type : "", false) != AFFINITY_TEXT)
         return;
@@ -249,8 +255,8 @@ static void as_stored(struct store *s, struct arena *a, const struct table_schem
     free(text);
 }
 
-static bool parse_parts(struct store *s, struct arena *a, const struct table_schema *t, const json_t *j,
-                        struct value *v)
+static bool parse_parts(struct store *s, struct arena *a, const struct table_schema *t,
+                        const json_t *j, struct value *v)
 {
     if (t->n_key > 1 && json_array_size(j) != t->n_key)
         return false;
@@ -263,8 +269,8 @@ static bool parse_parts(struct store *s, struct arena *a, const struct table_sch
     return true;
 }
 
-/* A word that is no JSON is taken as the text itself, so that a plain code need not be quoted twice on a
- * command line. */
+/* A word that is no JSON is taken as the text itself, so that a plain code need not be quoted twice
+ * on a command line. */
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
                           const char *json, struct buf *key)
 {

@@ -3,8 +3,9 @@
 #include <ctype.h>
 #include <string.h>
 
-/* Reads just enough of SQL to take apart what SQLite itself has accepted and stored in sqlite_schema:
- * quotes ('' "" `` []), comments and parentheses are honoured, everything else is one token a word. */
+/* Reads just enough of SQL to take apart what SQLite itself has accepted and stored in
+ * sqlite_schema: quotes ('' "" `` []), comments and parentheses are honoured, everything else is
+ * one token a word. */
 
 struct token {
     const char *p;
@@ -73,8 +74,8 @@ static char *slice(struct arena *a, const char *from, const char *to)
     return copy;
 }
 
-/* The end of the item that starts at p: a comma or the closing parenthesis of its list. *last is its last
- * token, *text_end where that ends. */
+/* The end of the item that starts at p: a comma or the closing parenthesis of its list. *last is
+ * its last token, *text_end where that ends. */
 static const char *item_end(const char *p, struct token *before_last, struct token *last)
 {
     int depth = 0;

@@ -17,7 +17,8 @@ void check_say(struct check *c, const char *level, const char *subject, const ch
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
-    c->list[c->n++] = (struct finding){level, arena_strdup(c->a, subject), arena_strdup(c->a, text)};
+    c->list[c->n++] =
+        (struct finding){level, arena_strdup(c->a, subject), arena_strdup(c->a, text)};
 }
 
 /* ---- near misses ---- */
@@ -28,7 +29,8 @@ static size_t least(size_t a, size_t b, size_t c)
     return m < c ? m : c;
 }
 
-/* Levenshtein's distance, letters of either case alike; names longer than 63 bytes are never near. */
+/* Levenshtein's distance, letters of either case alike; names longer than 63 bytes are never near.
+ */
 static size_t distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b), row[64];
@@ -69,21 +71,23 @@ const char *check_near(struct check *c, const char *name, const char *sql, const
 
 /* ---- the checks ---- */
 
-#define TABLE_NAMES                                                                                       \
-    "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'tonle_*'"                \
+#define TABLE_NAMES                                                                                \
+    "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'tonle_*'"         \
     " AND name NOT GLOB 'sqlite_*'"
 
-static bool check_kind(struct check *c, const struct table_charter *t, const struct table_info *info)
+static bool check_kind(struct check *c, const struct table_charter *t,
+                       const struct table_info *info)
 {
     if (!info->found)
         check_say(c, "fail", t->name, "table %s is not in this database%s", t->name,
                   check_near(c, t->name, TABLE_NAMES, NULL));
     else if (strcmp(info->kind, "table") != 0)
-        check_say(c, "fail", t->name, "%s is a %s%s; only ordinary tables are replicated", t->name, info->kind,
-                  strcmp(info->kind, "view") == 0 ? "" : " table");
+        check_say(c, "fail", t->name, "%s is a %s%s; only ordinary tables are replicated", t->name,
+                  info->kind, strcmp(info->kind, "view") == 0 ? "" : " table");
     else if (info->broken)
         check_say(c, "fail", t->name,
-                  "this node cannot write %s: %s; a function or collation that only the application defines"
+                  "this node cannot write %s: %s; a function or collation that only the "
+                  "application defines"
                   " must not stand in an index, a CHECK or a generated column",
                   t->name, info->broken);
     else
@@ -100,26 +104,31 @@ static bool one_writer(const char *write)
 static void check_key(struct check *c, const struct table_charter *t, const struct table_info *info)
 {
     if (info->n_key == 0)
-        check_say(c, "fail", t->name, "table %s has no PRIMARY KEY; declare one that no two offices give out",
-                  t->name);
+        check_say(c, "fail", t->name,
+                  "table %s has no PRIMARY KEY; declare one that no two offices give out", t->name);
     if (info->n_key > LIMIT_KEY_COLUMNS)
-        check_say(c, "fail", t->name, "the key of %s has %u columns; %u are possible", t->name, info->n_key,
-                  LIMIT_KEY_COLUMNS);
+        check_say(c, "fail", t->name, "the key of %s has %u columns; %u are possible", t->name,
+                  info->n_key, LIMIT_KEY_COLUMNS);
     if (info->rowid_alias && !one_writer(t->write))
         check_say(c, "fail", t->name,
-                  "the key %s.%s is a lone INTEGER PRIMARY KEY, whose numbers every office would give out again;"
+                  "the key %s.%s is a lone INTEGER PRIMARY KEY, whose numbers every office would "
+                  "give out again;"
                   " use a code or UUID, a composite key with the office's code, or write: national",
                   t->name, info->column[info->key[0]].name);
     for (uint32_t i = 0; i < info->n_key && !info->rowid_alias && !info->without_rowid; i++) {
         const struct column_info *k = &info->column[info->key[i]];
         if (!k->notnull)
-            check_say(c, "warn", t->name,
-                      "key column %s.%s accepts NULL, and rows with a NULL there stay in this office;"
-                      " declare it NOT NULL", t->name, k->name);
+            check_say(
+                c, "warn", t->name,
+                "key column %s.%s accepts NULL, and rows with a NULL there stay in this office;"
+                " declare it NOT NULL",
+                t->name, k->name);
     }
     for (uint32_t i = 0; t->has_columns && i < t->n_key; i++) {
-        if (t->n_key != info->n_key || sqlite3_stricmp(t->key[i], info->column[info->key[i]].name) != 0) {
-            check_say(c, "fail", t->name, "the PRIMARY KEY of %s here is not the published one", t->name);
+        if (t->n_key != info->n_key ||
+            sqlite3_stricmp(t->key[i], info->column[info->key[i]].name) != 0) {
+            check_say(c, "fail", t->name, "the PRIMARY KEY of %s here is not the published one",
+                      t->name);
             break;
         }
     }
@@ -134,44 +143,55 @@ static bool listed(const struct table_charter *t, const char *column)
     return false;
 }
 
-static void check_columns(struct check *c, const struct table_charter *t, const struct table_info *info)
+static void check_columns(struct check *c, const struct table_charter *t,
+                          const struct table_info *info)
 {
     uint32_t stored = 0;
     for (uint32_t i = 0; i < t->n_columns; i++) {
         uint32_t k = table_info_column(info, t->column[i]);
         if (k == UINT32_MAX)
-            check_say(c, "fail", t->name, "column %s.%s is not in this database%s", t->name, t->column[i],
-                      check_near(c, t->column[i], "SELECT name FROM pragma_table_xinfo(?1, 'main')", t->name));
+            check_say(c, "fail", t->name, "column %s.%s is not in this database%s", t->name,
+                      t->column[i],
+                      check_near(c, t->column[i], "SELECT name FROM pragma_table_xinfo(?1, 'main')",
+                                 t->name));
         else if (info->column[k].generated)
-            check_say(c, "fail", t->name, "column %s.%s is generated: every office computes it, leave it out",
-                      t->name, t->column[i]);
+            check_say(c, "fail", t->name,
+                      "column %s.%s is generated: every office computes it, leave it out", t->name,
+                      t->column[i]);
     }
     for (uint32_t i = 0; i < info->n_columns; i++) {
         const struct column_info *k = &info->column[i];
         stored += !k->generated;
         if (k->generated)
-            check_say(c, "ok", t->name, "column %s.%s is generated: every office computes it", t->name, k->name);
+            check_say(c, "ok", t->name, "column %s.%s is generated: every office computes it",
+                      t->name, k->name);
         else if (t->has_columns && !listed(t, k->name))
             check_say(c, "warn", t->name,
-                      "column %s.%s is not published: its values stay in this office", t->name, k->name);
+                      "column %s.%s is not published: its values stay in this office", t->name,
+                      k->name);
     }
     if (stored > LIMIT_COLUMNS)
-        check_say(c, "fail", t->name, "table %s has %u columns; %u are possible", t->name, stored, LIMIT_COLUMNS);
+        check_say(c, "fail", t->name, "table %s has %u columns; %u are possible", t->name, stored,
+                  LIMIT_COLUMNS);
 }
 
-static void check_indexes(struct check *c, const struct table_charter *t, const struct table_info *info)
+static void check_indexes(struct check *c, const struct table_charter *t,
+                          const struct table_info *info)
 {
     for (uint32_t i = 0; t->has_columns && i < info->n_unique; i++) {
         for (uint32_t k = 0; k < info->n_columns; k++) {
             const struct column_info *col = &info->column[k];
             if (info->unique[i].reads[k] && !col->generated && !listed(t, col->name))
                 check_say(c, "warn", t->name,
-                          "UNIQUE index %s uses %s.%s, which is not published: a row from elsewhere that it"
-                          " refuses is held at this office alone", info->unique[i].name, t->name, col->name);
+                          "UNIQUE index %s uses %s.%s, which is not published: a row from "
+                          "elsewhere that it"
+                          " refuses is held at this office alone",
+                          info->unique[i].name, t->name, col->name);
         }
     }
     for (uint32_t i = 0; i < t->n_indexes; i++) {
-        sqlite3_stmt *q = store_stmt(c->s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND sql = ?1");
+        sqlite3_stmt *q =
+            store_stmt(c->s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND sql = ?1");
         bool row = false;
         if (q)
             store_bind_text(q, 1, t->index[i]);
@@ -193,7 +213,8 @@ static bool is_replicated(const struct check *c, const char *table)
 
 static enum err check_references(struct check *c, const struct table_charter *t)
 {
-    sqlite3_stmt *q = store_stmt(c->s, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1, 'main')");
+    sqlite3_stmt *q =
+        store_stmt(c->s, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1, 'main')");
     if (q)
         store_bind_text(q, 1, t->name);
     enum err e = ERR_OK;
@@ -204,7 +225,8 @@ static enum err check_references(struct check *c, const struct table_charter *t)
         const char *parent = (const char *)sqlite3_column_text(q, 0);
         if (!is_replicated(c, parent))
             check_say(c, "warn", t->name,
-                      "%s refers to %s, which is not replicated: its rows may be missing at other offices",
+                      "%s refers to %s, which is not replicated: its rows may be missing at other "
+                      "offices",
                       t->name, parent);
     }
     return e;

@@ -4,10 +4,11 @@
 
 /* What the application's own triggers do, and TEMP copies of those that may run on applied rows.
  *
- * Main triggers are off on our connection for good; TEMP ones still run (DESIGN 3, "Capture"). Each trigger
- * of a published table, and of every local table that such a trigger writes, is copied to TEMP, and SQLite's
- * compiler is asked (sqlite3_set_authorizer names the trigger behind each write) what it writes. A copy that
- * writes a replicated table goes again: that effect arrives by itself. */
+ * Main triggers are off on our connection for good; TEMP ones still run (DESIGN 3, "Capture"). Each
+ * trigger of a published table, and of every local table that such a trigger writes, is copied to
+ * TEMP, and SQLite's compiler is asked (sqlite3_set_authorizer names the trigger behind each write)
+ * what it writes. A copy that writes a replicated table goes again: that effect arrives by itself.
+ */
 
 struct watch {
     const char *trigger;
@@ -72,7 +73,8 @@ static enum err statements_of(struct learn *l, const char *table, char *sql[3])
     sql[0] = sql_take(l->a, &b);
     buf_printf(&b, "DELETE FROM main.%s", name);
     sql[1] = sql_take(l->a, &b);
-    sqlite3_stmt *q = store_stmt(l->s, "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0");
+    sqlite3_stmt *q =
+        store_stmt(l->s, "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0");
     if (q)
         store_bind_text(q, 1, table);
     enum err e = ERR_OK;
@@ -101,14 +103,16 @@ static enum err drop_copy(struct store *s, struct arena *a, const char *name)
 static enum err make_copy(struct learn *l, const struct trigger_info *t)
 {
     struct buf b = {0};
-    const char *rest = strstr(t->sql, "TRIGGER"); /* SQLite stores the text as CREATE TRIGGER name ... */
+    const char *rest =
+        strstr(t->sql, "TRIGGER"); /* SQLite stores the text as CREATE TRIGGER name ... */
     buf_printf(&b, "CREATE TEMP %s", rest ? rest : "");
     enum err e = store_exec(l->s, buf_str(&b));
     buf_fini(&b);
     return e;
 }
 
-/* Compiles the statements under watch. A view refuses those for which it has no INSTEAD OF trigger. */
+/* Compiles the statements under watch. A view refuses those for which it has no INSTEAD OF trigger.
+ */
 static enum err compile_watched(struct learn *l, struct watch *w, char *sql[3], bool view)
 {
     enum err first = ERR_OK;
@@ -151,11 +155,12 @@ static enum err learn_trigger(struct learn *l, struct trigger_info *t)
 /* The application's triggers on one table; ours are named tonle_*. */
 static enum err list_triggers(struct learn *l, const char *table)
 {
-    sqlite3_stmt *q = store_stmt(l->s, "SELECT name, tbl_name, sql, EXISTS(SELECT 1 FROM main.sqlite_schema v"
-                                       " WHERE v.name = s.tbl_name AND v.type = 'view')"
-                                       " FROM main.sqlite_schema s WHERE type = 'trigger'"
-                                       " AND tbl_name = ?1 COLLATE NOCASE"
-                                       " AND name NOT GLOB 'tonle_*' ORDER BY name");
+    sqlite3_stmt *q =
+        store_stmt(l->s, "SELECT name, tbl_name, sql, EXISTS(SELECT 1 FROM main.sqlite_schema v"
+                         " WHERE v.name = s.tbl_name AND v.type = 'view')"
+                         " FROM main.sqlite_schema s WHERE type = 'trigger'"
+                         " AND tbl_name = ?1 COLLATE NOCASE"
+                         " AND name NOT GLOB 'tonle_*' ORDER BY name");
     if (q)
         store_bind_text(q, 1, table);
     enum err e = ERR_OK;
@@ -172,13 +177,14 @@ static enum err list_triggers(struct learn *l, const char *table)
     return e;
 }
 
-/* Views that can be written: their triggers come first, since no trigger that writes such a view compiles
- * before its INSTEAD OF trigger stands. */
+/* Views that can be written: their triggers come first, since no trigger that writes such a view
+ * compiles before its INSTEAD OF trigger stands. */
 static enum err add_views(struct learn *l)
 {
-    sqlite3_stmt *q = store_stmt(l->s, "SELECT DISTINCT v.name FROM main.sqlite_schema v JOIN main.sqlite_schema t"
-                                       " ON t.tbl_name = v.name AND t.type = 'trigger'"
-                                       " WHERE v.type = 'view' ORDER BY 1");
+    sqlite3_stmt *q = store_stmt(
+        l->s, "SELECT DISTINCT v.name FROM main.sqlite_schema v JOIN main.sqlite_schema t"
+              " ON t.tbl_name = v.name AND t.type = 'trigger'"
+              " WHERE v.type = 'view' ORDER BY 1");
     enum err e = ERR_OK;
     for (bool row = true; row;) {
         e = store_step(l->s, q, &row);
@@ -229,10 +235,12 @@ enum err triggers_learn(struct store *s, struct arena *a, struct name_list repli
     return e;
 }
 
-/* A rolled back transaction takes the TEMP triggers made in it along, so they are counted each time. */
+/* A rolled back transaction takes the TEMP triggers made in it along, so they are counted each
+ * time. */
 static uint32_t count_copies(struct store *s)
 {
-    return (uint32_t)store_pragma(s, "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'");
+    return (uint32_t)store_pragma(s,
+                                  "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'");
 }
 
 void capture_forget_copies(struct store *s)

@@ -1,8 +1,10 @@
+/* clang-format off: cmocka.h needs the four before it */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+/* clang-format on */
 
 #include "tests/unit/capture/fixture.h"
 
@@ -30,7 +32,9 @@ static void write_all(int fd, const char *text)
 /* The script goes through a file, so that no pipe can fill up. */
 static int shell(struct office *o, const char *sql, struct buf *out)
 {
-    char script[280], result[280], *argv[] = {(char *)"sqlite3", (char *)"-batch", (char *)"-init", (char *)"/dev/null", o->path, NULL};
+    char script[280], result[280],
+        *argv[] = {(char *)"sqlite3",   (char *)"-batch", (char *)"-init",
+                   (char *)"/dev/null", o->path,          NULL};
     snprintf(script, sizeof script, "%s/script", o->dir);
     snprintf(result, sizeof result, "%s/result", o->dir);
     FILE *f = fopen(script, "w");
@@ -106,7 +110,8 @@ static char *charter_of(const char *tables)
     char *names = strdup(tables), *save = NULL;
     for (char *n = strtok_r(names, ",", &save); n; n = strtok_r(NULL, ",", &save))
         json_array_append_new(list, json_pack("{ss}", "name", n));
-    json_t *root = json_pack("{ss,si,so}", "federation", "test", "schema_version", 1, "tables", list);
+    json_t *root =
+        json_pack("{ss,si,so}", "federation", "test", "schema_version", 1, "tables", list);
     char *text = json_dumps(root, 0);
     json_decref(root);
     free(names);
@@ -125,8 +130,14 @@ void office_open(struct office *o, const char *schema, const char *tables)
     struct store_options options = {.path = o->path, .busy_ms = 2000};
     if (store_open(&o->s, &options, msg) != ERR_OK)
         fail_msg("%s", msg);
-    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff", .federation_name = "test",
-                                .node = "hub", .unit = "", .parent = "", .hub = "hub", .hub_site = 7, .site = 7};
+    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff",
+                                .federation_name = "test",
+                                .node = "hub",
+                                .unit = "",
+                                .parent = "",
+                                .hub = "hub",
+                                .hub_site = 7,
+                                .site = 7};
     ok(o, store_begin(o->s));
     ok(o, store_create(o->s, &id));
     ok(o, store_commit(o->s));
@@ -138,7 +149,8 @@ void office_open(struct office *o, const char *schema, const char *tables)
 
 void office_close(struct office *o)
 {
-    static const char *const files[] = {"app.db", "app.db-journal", "app.db-wal", "app.db-shm", "script", "result"};
+    static const char *const files[] = {"app.db",     "app.db-journal", "app.db-wal",
+                                        "app.db-shm", "script",         "result"};
     store_close(o->s);
     arena_fini(&o->a);
     free(o->text);
@@ -192,7 +204,8 @@ static void print_changes(struct buf *b, const struct changeset *cs)
     }
 }
 
-const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes, bool *cut)
+const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes,
+                                   bool *cut)
 {
     struct changeset cs = {0};
     struct buf b = {0};

@@ -1,5 +1,5 @@
-/* fixture.h - a real database file with an application (the sqlite3 shell, another process) on one side
- * and the store on the other. */
+/* fixture.h - a real database file with an application (the sqlite3 shell, another process) on one
+ * side and the store on the other. */
 #ifndef TESTS_CAPTURE_FIXTURE_H
 #define TESTS_CAPTURE_FIXTURE_H
 
@@ -13,8 +13,8 @@ struct office {
     char *text; /* of the last collect */
 };
 
-/* Makes the application's schema, then the store, publishes the named tables (comma separated) and installs
- * capture. */
+/* Makes the application's schema, then the store, publishes the named tables (comma separated) and
+ * installs capture. */
 void office_open(struct office *o, const char *schema, const char *tables);
 void office_close(struct office *o);
 /* Publishes a compiled charter under a version ("0000000001"...). */
@@ -24,9 +24,11 @@ void office_install(struct office *o);
 void office_app(struct office *o, const char *sql);
 /* The same, the shell may report errors; what it printed. Free the text. */
 char *office_app_output(struct office *o, const char *sql, int *status);
-/* Collects, consumes, commits: one line a row, "table kind key column=value...". Lives until the next. */
+/* Collects, consumes, commits: one line a row, "table kind key column=value...". Lives until the
+ * next. */
 const char *office_collect(struct office *o);
-const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes, bool *cut);
+const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes,
+                                   bool *cut);
 /* First column of the first row, on the store's connection. */
 int64_t office_number(struct office *o, const char *sql);
 void value_print(struct buf *b, const struct value *v);

@@ -1,8 +1,10 @@
+/* clang-format off: cmocka.h needs the four before it */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+/* clang-format on */
 
 #include "tests/unit/capture/fixture.h"
 
@@ -13,14 +15,15 @@
 
 #define TABLE "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, code TEXT UNIQUE, v);"
 
-/* A trigger that was dropped, altered or made anew otherwise is noticed, and put back without losing what the
- * log holds. */
+/* A trigger that was dropped, altered or made anew otherwise is noticed, and put back without
+ * losing what the log holds. */
 static void a_changed_trigger_is_noticed_and_repaired(void **state)
 {
     (void)state;
     static const char *const harm[] = {
         "DROP TRIGGER tonle_ins_4;", "DROP TRIGGER tonle_bup_4;",
-        "DROP TRIGGER tonle_del_4; CREATE TRIGGER tonle_del_4 AFTER DELETE ON t BEGIN SELECT 1; END;",
+        "DROP TRIGGER tonle_del_4; CREATE TRIGGER tonle_del_4 AFTER DELETE ON t BEGIN SELECT 1; "
+        "END;",
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
     struct office o;
     office_open(&o, TABLE, "t");
@@ -51,7 +54,8 @@ static void installing_twice_changes_nothing(void **state)
     office_close(&o);
 }
 
-/* A table that was dropped and made again with other columns in another order keeps what was captured. */
+/* A table that was dropped and made again with other columns in another order keeps what was
+ * captured. */
 static void a_log_moves_over_by_column_name(void **state)
 {
     (void)state;
@@ -60,8 +64,10 @@ static void a_log_moves_over_by_column_name(void **state)
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3),('y',1,2,3);");
     office_collect(&o);
     office_app(&o, "UPDATE t SET c=30 WHERE id='x'; DELETE FROM t WHERE id='y';"
-                   "CREATE TABLE u(c, id TEXT PRIMARY KEY NOT NULL, n, a); INSERT INTO u SELECT c,id,7,a FROM t;"
-                   "DROP TABLE t; CREATE TABLE t(c, id TEXT PRIMARY KEY NOT NULL, n, a); INSERT INTO t SELECT * FROM u;"
+                   "CREATE TABLE u(c, id TEXT PRIMARY KEY NOT NULL, n, a); INSERT INTO u SELECT "
+                   "c,id,7,a FROM t;"
+                   "DROP TABLE t; CREATE TABLE t(c, id TEXT PRIMARY KEY NOT NULL, n, a); INSERT "
+                   "INTO t SELECT * FROM u;"
                    "DROP TABLE u;");
     assert_false(store_capture_check(o.s));
     office_install(&o);
@@ -69,7 +75,8 @@ static void a_log_moves_over_by_column_name(void **state)
     office_close(&o);
 }
 
-/* What is no longer published is no longer captured; a log that still holds something is kept for later. */
+/* What is no longer published is no longer captured; a log that still holds something is kept for
+ * later. */
 static void unpublished_tables_are_let_go(void **state)
 {
     (void)state;
@@ -102,7 +109,8 @@ static void a_rolled_back_install_is_not_done(void **state)
     assert_true(store_capture_check(o.s));
     store_rollback(o.s);
     assert_false(store_capture_check(o.s));
-    office_app(&o, "DROP TRIGGER tonle_del_4;"); /* the same schema_version as the install had, another schema */
+    office_app(&o, "DROP TRIGGER tonle_del_4;"); /* the same schema_version as the install had,
+                                                    another schema */
     assert_false(store_capture_check(o.s));
     office_close(&o);
 }
@@ -116,7 +124,9 @@ static void notes_are_collected(void **state)
     struct value v[4] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa")};
     assert_int_equal(store_begin(o.s), ERR_OK);
     struct table_schema *site = schema_table(o.s, "tonle_site");
-    assert_int_equal(store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa'),('f0',1,'x','y')"), ERR_OK);
+    assert_int_equal(
+        store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa'),('f0',1,'x','y')"),
+        ERR_OK);
     assert_int_equal(capture_note(o.s, site, CHANGE_BORN, 0, v), ERR_OK);
     v[0] = value_text("f0");
     assert_int_equal(capture_note(o.s, site, CHANGE_UPDATE, 4, v), ERR_OK);
@@ -136,9 +146,12 @@ static void a_cut_collect_takes_whole_keys(void **state)
     (void)state;
     struct office o;
     bool cut;
-    office_open(&o, "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, p REFERENCES p(id)); CREATE TABLE p(id TEXT PRIMARY KEY NOT NULL, v);",
+    office_open(&o,
+                "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, p REFERENCES p(id)); CREATE TABLE "
+                "p(id TEXT PRIMARY KEY NOT NULL, v);",
                 "c,p");
-    office_app(&o, "INSERT INTO c VALUES('1','a'); INSERT INTO p VALUES('a',1),('b',2); UPDATE p SET v=9 WHERE id='a';"
+    office_app(&o, "INSERT INTO c VALUES('1','a'); INSERT INTO p VALUES('a',1),('b',2); UPDATE p "
+                   "SET v=9 WHERE id='a';"
                    "DELETE FROM p WHERE id='b'; INSERT INTO p VALUES('c',3);");
     assert_string_equal(office_collect_limited(&o, 1, 1 << 20, &cut), "p born 'a' id='a' v=9\n");
     assert_true(cut);
@@ -160,7 +173,8 @@ static void oversize_rows_are_left_out(void **state)
     (void)state;
     struct office o;
     office_open(&o, TABLE, "t");
-    office_app(&o, "INSERT INTO t VALUES('big','1',zeroblob(9000000)),('ok','2',1),(hex(zeroblob(5000)),'3',1);");
+    office_app(&o, "INSERT INTO t "
+                   "VALUES('big','1',zeroblob(9000000)),('ok','2',1),(hex(zeroblob(5000)),'3',1);");
     assert_string_equal(office_collect(&o), "t born 'ok' id='ok' code='2' v=1\n");
     assert_int_equal(store_meta_u64(o.s, "oversize", 0), 2);
     office_app(&o, "DELETE FROM t WHERE id='big';");
@@ -178,7 +192,8 @@ static void old_values_of_a_delete_are_known(void **state)
     office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('a','x',1),('b','y',2);");
     office_collect(&o);
-    office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t VALUES('c','y',3);");
+    office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t "
+                   "VALUES('c','y',3);");
     assert_int_equal(store_begin(o.s), ERR_OK);
     assert_int_equal(store_collect(o.s, &o.a, 100, 1 << 20, &cs, &cut), ERR_OK);
     assert_int_equal(cs.segments[0].tables[0].n_rows, 3);
@@ -194,18 +209,25 @@ static void old_values_of_a_delete_are_known(void **state)
     office_close(&o);
 }
 
-/* Every lookup of the BEFORE triggers and of collect goes through an index: no table is scanned. EXPLAIN
- * does not show the statements of triggers, so they are taken out and explained one by one. */
+/* Every lookup of the BEFORE triggers and of collect goes through an index: no table is scanned.
+ * EXPLAIN does not show the statements of triggers, so they are taken out and explained one by one.
+ */
 static void no_lookup_scans_the_table(void **state)
 {
     (void)state;
     struct office o;
     int status;
-    office_open(&o, "CREATE TABLE t(id TEXT COLLATE NOCASE PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b, c TEXT, d NOT NULL DEFAULT 1 UNIQUE, UNIQUE(b,c));"
-                    "CREATE UNIQUE INDEX x1 ON t(lower(c), b); CREATE UNIQUE INDEX x2 ON t(c) WHERE b > 5;", "t");
+    office_open(
+        &o,
+        "CREATE TABLE t(id TEXT COLLATE NOCASE PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b, c "
+        "TEXT, d NOT NULL DEFAULT 1 UNIQUE, UNIQUE(b,c));"
+        "CREATE UNIQUE INDEX x1 ON t(lower(c), b); CREATE UNIQUE INDEX x2 ON t(c) WHERE b > 5;",
+        "t");
     const char *key = schema_table(o.s, "t")->read_sql;
     struct buf b = {0};
-    sqlite3_stmt *q = store_stmt(o.s, "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_4','tonle_bup_4') ORDER BY name");
+    sqlite3_stmt *q = store_stmt(
+        o.s,
+        "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_4','tonle_bup_4') ORDER BY name");
     assert_int_equal(sqlite3_step(q), SQLITE_ROW);
     const char *sql = (const char *)sqlite3_column_text(q, 0);
     uint32_t n = 0;
@@ -250,7 +272,8 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* 5,000 inserted rows are collected within the lock budget (given tenfold here: sanitizers, shared cores). */
+/* 5,000 inserted rows are collected within the lock budget (given tenfold here: sanitizers, shared
+ * cores). */
 static void collecting_five_thousand_rows_is_fast(void **state)
 {
     (void)state;
@@ -259,7 +282,8 @@ static void collecting_five_thousand_rows_is_fast(void **state)
     bool cut;
     office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a,b,c,d,e,f,g);", "t");
     office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
-                   " INSERT INTO t SELECT printf('KH-%08d',i),i,'some text',i*1.5,NULL,'more text here',i,i FROM n;");
+                   " INSERT INTO t SELECT printf('KH-%08d',i),i,'some text',i*1.5,NULL,'more text "
+                   "here',i,i FROM n;");
     assert_int_equal(store_begin(o.s), ERR_OK);
     double start = seconds();
     assert_int_equal(store_collect(o.s, &o.a, 5000, 4 << 20, &cs, &cut), ERR_OK);

@@ -1,8 +1,10 @@
+/* clang-format off: cmocka.h needs the four before it */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+/* clang-format on */
 
 #include "tests/unit/capture/fixture.h"
 
@@ -10,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A random application writes to a table; the collected net effect, applied to a copy of the old state,
- * gives exactly the new state. */
+/* A random application writes to a table; the collected net effect, applied to a copy of the old
+ * state, gives exactly the new state. */
 
 static uint64_t seed;
 
@@ -21,34 +23,58 @@ static uint32_t draw(uint32_t n)
     return (uint32_t)(seed >> 33) % n;
 }
 
-static const char *const conflict_clause[] = {"", "OR REPLACE ", "OR IGNORE ", "OR FAIL ", "OR REPLACE "};
+static const char *const conflict_clause[] = {"", "OR REPLACE ", "OR IGNORE ", "OR FAIL ",
+                                              "OR REPLACE "};
 
 static const char *any_value(void)
 {
-    static const char *const values[] = {"NULL", "''", "0", "1", "1.0", "'1'", "'a'", "'A'", "x'61'", "2", "'b'", "x''",
-                                         "9223372036854775807", "-9223372036854775808", "1e999", "'é'"};
+    static const char *const values[] = {"NULL",
+                                         "''",
+                                         "0",
+                                         "1",
+                                         "1.0",
+                                         "'1'",
+                                         "'a'",
+                                         "'A'",
+                                         "x'61'",
+                                         "2",
+                                         "'b'",
+                                         "x''",
+                                         "9223372036854775807",
+                                         "-9223372036854775808",
+                                         "1e999",
+                                         "'é'"};
     return values[draw(sizeof values / sizeof *values)];
 }
 
-/* Columns a, b, c, d of every schema; keys and unique values come from a small pool so that they meet. */
+/* Columns a, b, c, d of every schema; keys and unique values come from a small pool so that they
+ * meet. */
 static void statement(struct buf *b, const char *key)
 {
     const char *clause = conflict_clause[draw(5)];
     uint32_t kind = draw(12);
     if (kind < 5)
-        buf_printf(b, "INSERT %sINTO t(a,b,c,d) VALUES(%s,%s,%s,%s);\n", clause, any_value(), any_value(), any_value(), any_value());
+        buf_printf(b, "INSERT %sINTO t(a,b,c,d) VALUES(%s,%s,%s,%s);\n", clause, any_value(),
+                   any_value(), any_value(), any_value());
     else if (kind < 7)
-        buf_printf(b, "UPDATE %st SET %c=%s WHERE %s IS %s;\n", clause, "abcd"[draw(4)], any_value(), key, any_value());
+        buf_printf(b, "UPDATE %st SET %c=%s WHERE %s IS %s;\n", clause, "abcd"[draw(4)],
+                   any_value(), key, any_value());
     else if (kind < 8)
-        buf_printf(b, "UPDATE %st SET %c=%s, d=%s;\n", clause, "abcd"[draw(4)], any_value(), any_value());
+        buf_printf(b, "UPDATE %st SET %c=%s, d=%s;\n", clause, "abcd"[draw(4)], any_value(),
+                   any_value());
     else if (kind < 9)
         buf_printf(b, "DELETE FROM t WHERE %c IS %s;\n", "abcd"[draw(4)], any_value());
     else if (kind < 10)
-        buf_printf(b, "INSERT INTO t(a,b,c,d) VALUES(%s,%s,%s,%s) ON CONFLICT DO UPDATE SET d=%s, c=excluded.c;\n",
+        buf_printf(b,
+                   "INSERT INTO t(a,b,c,d) VALUES(%s,%s,%s,%s) ON CONFLICT DO UPDATE SET d=%s, "
+                   "c=excluded.c;\n",
                    any_value(), any_value(), any_value(), any_value(), any_value());
     else if (kind < 11)
-        buf_printf(b, "SAVEPOINT s; DELETE FROM t WHERE d IS %s; UPDATE t SET b=%s WHERE a IS %s; %s s; RELEASE s;\n",
-                   any_value(), any_value(), any_value(), draw(2) ? "ROLLBACK TO" : "SAVEPOINT r; RELEASE");
+        buf_printf(b,
+                   "SAVEPOINT s; DELETE FROM t WHERE d IS %s; UPDATE t SET b=%s WHERE a IS %s; %s "
+                   "s; RELEASE s;\n",
+                   any_value(), any_value(), any_value(),
+                   draw(2) ? "ROLLBACK TO" : "SAVEPOINT r; RELEASE");
     else
         buf_printf(b, "INSERT %sINTO t(a,b,c,d) SELECT b,a,d,c FROM t;\n", clause);
 }
@@ -58,12 +84,16 @@ static char *dump(struct office *o, const char *table, const char *known)
 {
     char sql[400];
     int status;
-    snprintf(sql, sizeof sql, "SELECT quote(a)||typeof(a)||quote(b)||typeof(b)||quote(c)||typeof(c)||quote(d)||typeof(d)"
-             " AS r FROM %s WHERE %s ORDER BY 1;", table, known);
+    snprintf(
+        sql, sizeof sql,
+        "SELECT quote(a)||typeof(a)||quote(b)||typeof(b)||quote(c)||typeof(c)||quote(d)||typeof(d)"
+        " AS r FROM %s WHERE %s ORDER BY 1;",
+        table, known);
     return office_app_output(o, sql, &status);
 }
 
-static void run(struct office *o, struct arena *a, const char *sql, const struct value *v, uint32_t n)
+static void run(struct office *o, struct arena *a, const char *sql, const struct value *v,
+                uint32_t n)
 {
     sqlite3_stmt *q = store_stmt(o->s, sql);
     if (!q)
@@ -77,10 +107,12 @@ static void run(struct office *o, struct arena *a, const char *sql, const struct
 static void key_where(struct buf *b, const struct table_changes *t, uint32_t first)
 {
     for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(b, "%s%s = ?%u COLLATE BINARY", i ? " AND " : " WHERE ", t->columns[t->key[i]], first + i);
+        buf_printf(b, "%s%s = ?%u COLLATE BINARY", i ? " AND " : " WHERE ", t->columns[t->key[i]],
+                   first + i);
 }
 
-/* Checks each change against the copy, too: a birth must find nothing, an update and a delete one row. */
+/* Checks each change against the copy, too: a birth must find nothing, an update and a delete one
+ * row. */
 static void apply(struct office *o, const struct table_changes *t, const struct row_change *r)
 {
     struct buf b = {0};
@@ -132,15 +164,22 @@ struct schema {
 };
 static const struct schema schemas[] = {
     {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1"},
-    {"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c INTEGER, d REAL);", "a", "1"},
-    {"CREATE TABLE t(a TEXT, b NUMERIC, c UNIQUE ON CONFLICT REPLACE, d, PRIMARY KEY(b, a)) WITHOUT ROWID;", "b", "1"},
-    {"CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY, b, c, d); CREATE UNIQUE INDEX u ON t(lower(b)) WHERE c = 1;", "a",
-     "a IS NOT NULL"},
+    {"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c INTEGER, d REAL);", "a",
+     "1"},
+    {"CREATE TABLE t(a TEXT, b NUMERIC, c UNIQUE ON CONFLICT REPLACE, d, PRIMARY KEY(b, a)) "
+     "WITHOUT ROWID;",
+     "b", "1"},
+    {"CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY, b, c, d); CREATE UNIQUE INDEX u ON "
+     "t(lower(b)) WHERE c = 1;",
+     "a", "a IS NOT NULL"},
     {"CREATE TABLE t(a, b NOT NULL DEFAULT 'a', c, d, g AS (b||c) UNIQUE, PRIMARY KEY(a, d));", "a",
      "a IS NOT NULL AND d IS NOT NULL"},
-    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b, c, d); CREATE UNIQUE INDEX u ON t(c = '1', b COLLATE NOCASE);"
-     "CREATE TABLE l(x); CREATE TRIGGER ta AFTER UPDATE ON t BEGIN UPDATE t SET d=NEW.c WHERE a=NEW.a; END;"
-     "CREATE TRIGGER tb BEFORE INSERT ON t WHEN NEW.d=2 BEGIN DELETE FROM t WHERE b IS NEW.b; END;", "a", "1"},
+    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b, c, d); CREATE UNIQUE INDEX u ON t(c = '1', b "
+     "COLLATE NOCASE);"
+     "CREATE TABLE l(x); CREATE TRIGGER ta AFTER UPDATE ON t BEGIN UPDATE t SET d=NEW.c WHERE "
+     "a=NEW.a; END;"
+     "CREATE TRIGGER tb BEFORE INSERT ON t WHEN NEW.d=2 BEGIN DELETE FROM t WHERE b IS NEW.b; END;",
+     "a", "1"},
 };
 
 static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows)
@@ -158,7 +197,8 @@ static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows
         collect_into_copy(&o, max_rows);
         char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", schema->known);
         if (strcmp(is, should) != 0) {
-            fprintf(stderr, "%s\n%s\nis\n%s\nshould be\n%s\n", schema->sql, buf_str(&b), is, should);
+            fprintf(stderr, "%s\n%s\nis\n%s\nshould be\n%s\n", schema->sql, buf_str(&b), is,
+                    should);
             fail_msg("seed %llu", (unsigned long long)at);
         }
         free(is);
@@ -168,7 +208,8 @@ static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows
     office_close(&o);
 }
 
-/* Whatever statements a random application runs, the collected changes carry its table over exactly. */
+/* Whatever statements a random application runs, the collected changes carry its table over
+ * exactly. */
 static void net_effect_carries_the_table_over(void **state)
 {
     (void)state;
@@ -187,21 +228,24 @@ static void a_cut_log_carries_the_table_over(void **state)
         twin(&schemas[i], 4, 2);
 }
 
-/* A log too big for one seal is indexed, sealed in pieces, each with all events of its keys, and the index
- * goes with the last. */
+/* A log too big for one seal is indexed, sealed in pieces, each with all events of its keys, and
+ * the index goes with the last. */
 static void a_big_log_carries_the_table_over(void **state)
 {
     (void)state;
     struct office o;
-    const char *count = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
+    const char *count =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
     bool cut;
     office_open(&o, "CREATE TABLE t(a TEXT PRIMARY KEY NOT NULL, b, c, d);", "t");
-    office_app(&o, "CREATE TABLE copy(a, b, c, d); CREATE INDEX ca ON copy(a); INSERT INTO t VALUES('0',1,1,1),('x',1,1,1);"
+    office_app(&o, "CREATE TABLE copy(a, b, c, d); CREATE INDEX ca ON copy(a); INSERT INTO t "
+                   "VALUES('0',1,1,1),('x',1,1,1);"
                    "INSERT INTO copy SELECT * FROM t;");
     office_collect(&o);
     office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<20000)"
                    " INSERT OR REPLACE INTO t SELECT i % 15000, i, 'v', NULL FROM n;"
-                   "UPDATE t SET c='later', d=a WHERE a % 3 = 0; DELETE FROM t WHERE a % 7 = 1; UPDATE t SET a='y'||a WHERE a % 11 = 5;");
+                   "UPDATE t SET c='later', d=a WHERE a % 3 = 0; DELETE FROM t WHERE a % 7 = 1; "
+                   "UPDATE t SET a='y'||a WHERE a % 11 = 5;");
     office_collect_limited(&o, 0, 1, &cut);
     assert_true(cut);
     assert_int_equal(office_number(&o, count), 1);

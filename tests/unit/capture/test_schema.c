@@ -1,8 +1,10 @@
+/* clang-format off: cmocka.h needs the four before it */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+/* clang-format on */
 
 #include "tests/unit/capture/fixture.h"
 
@@ -12,8 +14,8 @@
 
 /* ---- reading SQL text ---- */
 
-/* Index definitions are split at top-level commas; quotes, comments, parentheses, ASC and DESC, and the
- * predicate are understood. */
+/* Index definitions are split at top-level commas; quotes, comments, parentheses, ASC and DESC, and
+ * the predicate are understood. */
 static void index_texts_are_taken_apart(void **state)
 {
     (void)state;
@@ -21,7 +23,8 @@ static void index_texts_are_taken_apart(void **state)
         const char *sql, *parts, *predicate;
     } cases[] = {
         {"CREATE UNIQUE INDEX i ON t(a)", "a", NULL},
-        {"CREATE INDEX \"i(\" ON [t,(](a, b DESC , \"c,d\" COLLATE NOCASE ASC)", "a|b|\"c,d\" COLLATE NOCASE", NULL},
+        {"CREATE INDEX \"i(\" ON [t,(](a, b DESC , \"c,d\" COLLATE NOCASE ASC)",
+         "a|b|\"c,d\" COLLATE NOCASE", NULL},
         {"CREATE INDEX i ON t(f(a,b), 'x,)''' || c /* , ) */, -- , )\n (d))WHERE a > 1 AND b=')' ;",
          "f(a,b)|'x,)''' || c|(d)", " a > 1 AND b=')'"},
         {"CREATE INDEX i ON t(`a``,` , \"desc\") where \"x\" -- end", "`a``,`|\"desc\"", " \"x\""},
@@ -48,7 +51,8 @@ static void generated_expressions_are_found(void **state)
 {
     (void)state;
     struct arena a = {0};
-    const char *sql = "CREATE TABLE t(a, \"g \"\"1\" TEXT GENERATED ALWAYS AS (a || ',)' || f(a,2)) STORED, h AS(a+1),"
+    const char *sql = "CREATE TABLE t(a, \"g \"\"1\" TEXT GENERATED ALWAYS AS (a || ',)' || "
+                      "f(a,2)) STORED, h AS(a+1),"
                       "CHECK (a AS))";
     assert_string_equal(sql_generated(&a, sql, "g \"1"), "a || ',)' || f(a,2)");
     assert_string_equal(sql_generated(&a, sql, "H"), "a+1");
@@ -59,7 +63,8 @@ static void generated_expressions_are_found(void **state)
 
 /* ---- claims ---- */
 
-static const char *claim(struct office *o, const char *table, uint32_t index, const struct value *columns)
+static const char *claim(struct office *o, const char *table, uint32_t index,
+                         const struct value *columns)
 {
     struct table_schema *t = schema_table(o->s, table);
     struct buf b = {0};
@@ -97,17 +102,22 @@ static const char *claim(struct office *o, const char *table, uint32_t index, co
     return o->text;
 }
 
-/* Plain, composite, NOCASE, partial, expression and generated-column indexes make the claims that SQLite's
- * own uniqueness would make; a NULL or a row outside the predicate makes none. */
+/* Plain, composite, NOCASE, partial, expression and generated-column indexes make the claims that
+ * SQLite's own uniqueness would make; a NULL or a row outside the predicate makes none. */
 static void claims_follow_the_indexes(void **state)
 {
     (void)state;
     struct office o;
     struct value v[4] = {value_text("new"), value_text("X"), value_text("1"), value_integer(5)};
-    office_open(&o, "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) STORED, g AS (b || '-' || c));"
-                    "CREATE UNIQUE INDEX i0 ON t(c, a COLLATE NOCASE); CREATE UNIQUE INDEX i1 ON t(a) WHERE b = 1;"
-                    "CREATE UNIQUE INDEX i2 ON t(lower(a), b DESC); CREATE UNIQUE INDEX i3 ON t(l) WHERE g IS NOT NULL;"
-                    "INSERT INTO t(k,a,b,c) VALUES('old','x','1',5),('other','X','2',6);", "t");
+    office_open(&o,
+                "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) "
+                "STORED, g AS (b || '-' || c));"
+                "CREATE UNIQUE INDEX i0 ON t(c, a COLLATE NOCASE); CREATE UNIQUE INDEX i1 ON t(a) "
+                "WHERE b = 1;"
+                "CREATE UNIQUE INDEX i2 ON t(lower(a), b DESC); CREATE UNIQUE INDEX i3 ON t(l) "
+                "WHERE g IS NOT NULL;"
+                "INSERT INTO t(k,a,b,c) VALUES('old','x','1',5),('other','X','2',6);",
+                "t");
     struct table_schema *t = schema_table(o.s, "t");
     assert_int_equal(t->n_columns, 4);
     assert_int_equal(t->n_unique, 4);
@@ -128,15 +138,20 @@ static void claims_follow_the_indexes(void **state)
     office_close(&o);
 }
 
-/* A primary key is a unique index where its collation folds more than identity; an index over a column that
- * is only here is not shared. */
+/* A primary key is a unique index where its collation folds more than identity; an index over a
+ * column that is only here is not shared. */
 static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
 {
     (void)state;
     struct office o;
     struct value v[1] = {value_text("A")};
-    office_open(&o, "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a UNIQUE, b UNIQUE); INSERT INTO t VALUES('a',1,2);", "");
-    office_publish(&o, "0000000002", "{\"tables\":[{\"name\":\"t\",\"key\":[\"k\"],\"columns\":[{\"name\":\"a\",\"policy\":\"max\"},{\"name\":\"k\"}]}]}");
+    office_open(&o,
+                "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a UNIQUE, b UNIQUE); "
+                "INSERT INTO t VALUES('a',1,2);",
+                "");
+    office_publish(&o, "0000000002",
+                   "{\"tables\":[{\"name\":\"t\",\"key\":[\"k\"],\"columns\":[{\"name\":\"a\","
+                   "\"policy\":\"max\"},{\"name\":\"k\"}]}]}");
     office_install(&o);
     struct table_schema *t = schema_table(o.s, "t");
     assert_true(t->exists);
@@ -156,10 +171,14 @@ static void references_and_depths_are_read(void **state)
 {
     (void)state;
     struct office o;
-    office_open(&o, "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT, z REFERENCES local, s REFERENCES c, FOREIGN KEY(x,y) REFERENCES b);"
-                    "CREATE TABLE b(p TEXT, q TEXT, r REFERENCES a(u), PRIMARY KEY(q,p)) WITHOUT ROWID;"
-                    "CREATE TABLE a(id TEXT PRIMARY KEY NOT NULL, u TEXT COLLATE NOCASE UNIQUE); CREATE TABLE local(id PRIMARY KEY);"
-                    "CREATE TABLE r1(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r2); CREATE TABLE r2(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r1);",
+    office_open(&o,
+                "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT, z REFERENCES local, "
+                "s REFERENCES c, FOREIGN KEY(x,y) REFERENCES b);"
+                "CREATE TABLE b(p TEXT, q TEXT, r REFERENCES a(u), PRIMARY KEY(q,p)) WITHOUT ROWID;"
+                "CREATE TABLE a(id TEXT PRIMARY KEY NOT NULL, u TEXT COLLATE NOCASE UNIQUE); "
+                "CREATE TABLE local(id PRIMARY KEY);"
+                "CREATE TABLE r1(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r2); CREATE TABLE "
+                "r2(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r1);",
                 "c,b,a,r1,r2");
     assert_int_equal(schema_table(o.s, "a")->depth, 0);
     assert_int_equal(schema_table(o.s, "b")->depth, 1);
@@ -182,10 +201,17 @@ static void keys_go_to_json_and_back(void **state)
 {
     (void)state;
     struct office o;
-    office_open(&o, "CREATE TABLE t(a, b, PRIMARY KEY(b,a)); CREATE TABLE u(k TEXT PRIMARY KEY NOT NULL);", "t,u");
+    office_open(
+        &o, "CREATE TABLE t(a, b, PRIMARY KEY(b,a)); CREATE TABLE u(k TEXT PRIMARY KEY NOT NULL);",
+        "t,u");
     struct table_schema *t = schema_table(o.s, "t"), *u = schema_table(o.s, "u");
-    struct value v[] = {value_integer(INT64_MIN), value_real(0.1), value_real(1e300 * 1e300), value_text("ក\"x"),
-                        value_bytes(VALUE_TEXT, "a\0b", 3), value_bytes(VALUE_TEXT, "\xff", 1), value_bytes(VALUE_BLOB, "\x00\x61", 2),
+    struct value v[] = {value_integer(INT64_MIN),
+                        value_real(0.1),
+                        value_real(1e300 * 1e300),
+                        value_text("ក\"x"),
+                        value_bytes(VALUE_TEXT, "a\0b", 3),
+                        value_bytes(VALUE_TEXT, "\xff", 1),
+                        value_bytes(VALUE_BLOB, "\x00\x61", 2),
                         value_text("")};
     for (size_t i = 0; i + 1 < sizeof v / sizeof *v; i++) {
         struct buf key = {0}, back = {0};
@@ -202,7 +228,8 @@ static void keys_go_to_json_and_back(void **state)
     assert_string_equal(schema_key_json(&o.a, u, key.data, key.len), "\"12\"");
     assert_int_equal(schema_key_parse(o.s, &o.a, u, "KH-1", &other), ERR_OK);
     assert_string_equal(schema_key_json(&o.a, u, other.data, other.len), "\"KH-1\"");
-    static const char *const bad[] = {"1", "[1]", "[1,null]", "[1,2,3]", "{\"hex\":\"0\"}", "[1,{\"hex\":\"0g\"}]", "x", "[1,"};
+    static const char *const bad[] = {
+        "1", "[1]", "[1,null]", "[1,2,3]", "{\"hex\":\"0\"}", "[1,{\"hex\":\"0g\"}]", "x", "[1,"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(schema_key_parse(o.s, &o.a, t, bad[i], &key), ERR_USAGE);
     buf_fini(&key);
@@ -223,7 +250,8 @@ static bool has_finding(struct finding *f, size_t n, const char *level, const ch
     return false;
 }
 
-static void check_findings(const char *schema, const char *tables, const char *level, const char *part)
+static void check_findings(const char *schema, const char *tables, const char *level,
+                           const char *part)
 {
     struct office o;
     struct finding *f;
@@ -249,33 +277,55 @@ static void findings_say_what_stands_in_the_way(void **state)
     char sql[600];
     check_findings(good, t, "ok", "can be replicated");
     check_findings(good, "{\"name\":\"T1\"}", "fail", "did you mean t?");
-    check_findings("CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL);", "{\"name\":\"residant\"}", "fail", "did you mean resident?");
-    check_findings(good, "{\"name\":\"t\",\"columns\":[{\"name\":\"w\"}]}", "fail", "column t.w is not in this database; did you mean v?");
+    check_findings("CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL);",
+                   "{\"name\":\"residant\"}", "fail", "did you mean resident?");
+    check_findings(good, "{\"name\":\"t\",\"columns\":[{\"name\":\"w\"}]}", "fail",
+                   "column t.w is not in this database; did you mean v?");
     check_findings("CREATE TABLE t(id TEXT, v);", t, "fail", "no PRIMARY KEY");
-    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);", t, "fail", "lone INTEGER PRIMARY KEY");
-    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);", "{\"name\":\"t\",\"write\":\"national\"}", "ok", "can be replicated");
-    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);", "{\"name\":\"t\",\"write\":\"1201\"}", "ok", "can be replicated");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);", t, "fail",
+                   "lone INTEGER PRIMARY KEY");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);",
+                   "{\"name\":\"t\",\"write\":\"national\"}", "ok", "can be replicated");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);",
+                   "{\"name\":\"t\",\"write\":\"1201\"}", "ok", "can be replicated");
     check_findings("CREATE VIEW t AS SELECT 1 AS id;", t, "fail", "is a view");
     check_findings("CREATE VIRTUAL TABLE t USING fts5(x);", t, "fail", "is a virtual table");
-    check_findings("CREATE VIRTUAL TABLE f USING fts5(x);", "{\"name\":\"f_content\"}", "fail", "is a shadow table");
+    check_findings("CREATE VIRTUAL TABLE f USING fts5(x);", "{\"name\":\"f_content\"}", "fail",
+                   "is a shadow table");
     check_findings("CREATE TABLE t(id TEXT PRIMARY KEY, v);", t, "warn", "accepts NULL");
-    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, p REFERENCES q);CREATE TABLE q(id PRIMARY KEY);", t, "warn", "refers to q");
-    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v, g AS (v));", t, "ok", "t.g is generated");
-    check_findings(good, "{\"name\":\"t\",\"key\":[\"id\"],\"columns\":[{\"name\":\"id\"}]}", "warn", "t.v is not published");
-    check_findings(good, "{\"name\":\"t\",\"key\":[\"v\"],\"columns\":[{\"name\":\"id\"},{\"name\":\"v\"}]}", "fail", "not the published one");
-    snprintf(sql, sizeof sql, "%sCREATE TABLE l(x); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l VALUES(1); DELETE FROM t WHERE v=0; END;", good);
+    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, p REFERENCES q);CREATE TABLE q(id "
+                   "PRIMARY KEY);",
+                   t, "warn", "refers to q");
+    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v, g AS (v));", t, "ok",
+                   "t.g is generated");
+    check_findings(good, "{\"name\":\"t\",\"key\":[\"id\"],\"columns\":[{\"name\":\"id\"}]}",
+                   "warn", "t.v is not published");
+    check_findings(
+        good, "{\"name\":\"t\",\"key\":[\"v\"],\"columns\":[{\"name\":\"id\"},{\"name\":\"v\"}]}",
+        "fail", "not the published one");
+    snprintf(sql, sizeof sql,
+             "%sCREATE TABLE l(x); CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO l "
+             "VALUES(1); DELETE FROM t WHERE v=0; END;",
+             good);
     check_findings(sql, t, "fail", "make it two triggers");
-    snprintf(sql, sizeof sql, "%sCREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT only_in_the_app(NEW.v); END;", good);
+    snprintf(sql, sizeof sql,
+             "%sCREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT only_in_the_app(NEW.v); END;",
+             good);
     check_findings(sql, t, "fail", "only_in_the_app");
-    check_findings("PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT);"
-                   "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT CHECK (only_in_the_app(v)))' WHERE name='t';",
-                   t, "fail", "only_in_the_app");
-    check_findings("PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT UNIQUE);"
-                   "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT COLLATE khmer UNIQUE)' WHERE name='t';",
-                   t, "fail", "khmer");
+    check_findings(
+        "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT);"
+        "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT CHECK "
+        "(only_in_the_app(v)))' WHERE name='t';",
+        t, "fail", "only_in_the_app");
+    check_findings(
+        "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT UNIQUE);"
+        "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT COLLATE "
+        "khmer UNIQUE)' WHERE name='t';",
+        t, "fail", "khmer");
 }
 
-/* The completed form makes the same tables in an empty database, and is what schema_load then reads. */
+/* The completed form makes the same tables in an empty database, and is what schema_load then
+ * reads. */
 static void a_completed_charter_makes_the_tables_elsewhere(void **state)
 {
     (void)state;
@@ -284,10 +334,18 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
     size_t n;
     uint32_t created = 0;
     const char *completed;
-    office_open(&hub, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, \"a b\" TEXT DEFAULT 1, g TEXT AS (id || 'x')) STRICT;"
-                      "CREATE UNIQUE INDEX u ON t(lower(\"a b\")) WHERE id > 'a'; CREATE INDEX plain ON t(g);", "");
-    assert_int_equal(store_schema_complete(hub.s, &hub.a, "{\"tables\":[{\"name\":\"t\",\"policy\":\"max\",\"columns\":[{\"name\":\"a b\",\"policy\":\"min\",\"write\":\"any\"}]}]}",
-                                           &completed, &f, &n), ERR_OK);
+    office_open(
+        &hub,
+        "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, \"a b\" TEXT DEFAULT 1, g TEXT AS (id || "
+        "'x')) STRICT;"
+        "CREATE UNIQUE INDEX u ON t(lower(\"a b\")) WHERE id > 'a'; CREATE INDEX plain ON t(g);",
+        "");
+    assert_int_equal(
+        store_schema_complete(hub.s, &hub.a,
+                              "{\"tables\":[{\"name\":\"t\",\"policy\":\"max\",\"columns\":[{"
+                              "\"name\":\"a b\",\"policy\":\"min\",\"write\":\"any\"}]}]}",
+                              &completed, &f, &n),
+        ERR_OK);
     office_open(&office, "PRAGMA user_version=1;", "");
     office_publish(&office, "0000000002", completed);
     assert_int_equal(store_begin(office.s), ERR_OK);
@@ -297,7 +355,9 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
     assert_int_equal(created, 0);
     assert_int_equal(store_commit(office.s), ERR_OK);
     office_install(&office);
-    assert_int_equal(office_number(&office, "SELECT count(*) FROM sqlite_schema WHERE tbl_name = 't' AND type = 'index' AND sql IS NOT NULL"), 2);
+    assert_int_equal(office_number(&office, "SELECT count(*) FROM sqlite_schema WHERE tbl_name = "
+                                            "'t' AND type = 'index' AND sql IS NOT NULL"),
+                     2);
     struct table_schema *t = schema_table(office.s, "t");
     assert_true(t->exists);
     assert_int_equal(t->n_columns, 2);
@@ -305,7 +365,8 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
     assert_int_equal(t->policy[1], POLICY_MIN);
     assert_int_equal(store_schema_findings(office.s, &office.a, &f, &n), ERR_OK);
     assert_true(has_finding(f, n, "ok", "table t can be replicated"));
-    office_publish(&office, "0000000003", "{\"tables\":[{\"name\":\"w\",\"create\":\"DROP TABLE t\"}]}");
+    office_publish(&office, "0000000003",
+                   "{\"tables\":[{\"name\":\"w\",\"create\":\"DROP TABLE t\"}]}");
     assert_int_equal(store_begin(office.s), ERR_OK);
     assert_int_equal(store_schema_create_missing(office.s, &created), ERR_SCHEMA);
     store_rollback(office.s);
@@ -318,8 +379,11 @@ static void an_unwritable_table_stops_nothing(void **state)
 {
     (void)state;
     struct office o;
-    office_open(&o, "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT); CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);"
-                    "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT CHECK (only_in_the_app(v)))' WHERE name='t';",
+    office_open(&o,
+                "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT); "
+                "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);"
+                "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT "
+                "CHECK (only_in_the_app(v)))' WHERE name='t';",
                 "t,u");
     assert_false(schema_table(o.s, "t")->exists);
     office_app(&o, "INSERT INTO u VALUES('a');");
@@ -329,22 +393,28 @@ static void an_unwritable_table_stops_nothing(void **state)
 
 /* ---- the application's triggers on applied rows ---- */
 
-/* A trigger that writes only local tables, or only checks, works on rows that the node writes; one that
- * writes a replicated table does not; nested local ones do. */
+/* A trigger that writes only local tables, or only checks, works on rows that the node writes; one
+ * that writes a replicated table does not; nested local ones do. */
 static void local_triggers_work_on_applied_rows(void **state)
 {
     (void)state;
     struct office o;
-    office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v); CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL); CREATE TABLE l(x); CREATE TABLE l2(x);"
-                    "CREATE VIRTUAL TABLE f USING fts5(v); CREATE VIEW w AS SELECT x FROM l2;"
-                    "CREATE TRIGGER \"to local\" AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.v); END;"
-                    "CREATE TRIGGER nested AFTER INSERT ON l BEGIN INSERT INTO w VALUES(NEW.x); END;"
-                    "CREATE TRIGGER instead INSTEAD OF INSERT ON w BEGIN INSERT INTO l2 VALUES(NEW.x); END;"
-                    "CREATE TRIGGER nested_rep AFTER INSERT ON l BEGIN INSERT INTO u VALUES('nested'||NEW.x); END;"
-                    "CREATE TRIGGER fts AFTER INSERT ON t BEGIN INSERT INTO f VALUES(NEW.v); END;"
-                    "CREATE TRIGGER rep AFTER INSERT ON t BEGIN INSERT INTO u VALUES('rep'||NEW.v); END;"
-                    "CREATE TRIGGER chk BEFORE INSERT ON t WHEN NEW.v=13 BEGIN SELECT RAISE(ABORT,'thirteen'); END;"
-                    "CREATE TRIGGER broken AFTER INSERT ON t BEGIN SELECT only_in_the_app(1); END;", "t,u");
+    office_open(
+        &o,
+        "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v); CREATE TABLE u(id TEXT PRIMARY KEY NOT "
+        "NULL); CREATE TABLE l(x); CREATE TABLE l2(x);"
+        "CREATE VIRTUAL TABLE f USING fts5(v); CREATE VIEW w AS SELECT x FROM l2;"
+        "CREATE TRIGGER \"to local\" AFTER INSERT ON t BEGIN INSERT INTO l VALUES(NEW.v); END;"
+        "CREATE TRIGGER nested AFTER INSERT ON l BEGIN INSERT INTO w VALUES(NEW.x); END;"
+        "CREATE TRIGGER instead INSTEAD OF INSERT ON w BEGIN INSERT INTO l2 VALUES(NEW.x); END;"
+        "CREATE TRIGGER nested_rep AFTER INSERT ON l BEGIN INSERT INTO u VALUES('nested'||NEW.x); "
+        "END;"
+        "CREATE TRIGGER fts AFTER INSERT ON t BEGIN INSERT INTO f VALUES(NEW.v); END;"
+        "CREATE TRIGGER rep AFTER INSERT ON t BEGIN INSERT INTO u VALUES('rep'||NEW.v); END;"
+        "CREATE TRIGGER chk BEFORE INSERT ON t WHEN NEW.v=13 BEGIN SELECT RAISE(ABORT,'thirteen'); "
+        "END;"
+        "CREATE TRIGGER broken AFTER INSERT ON t BEGIN SELECT only_in_the_app(1); END;",
+        "t,u");
     assert_int_equal(store_begin(o.s), ERR_OK);
     assert_int_equal(capture_temp_triggers(o.s), ERR_OK);
     assert_int_equal(store_exec(o.s, "INSERT INTO t VALUES('a',1)"), ERR_OK);
@@ -356,7 +426,8 @@ static void local_triggers_work_on_applied_rows(void **state)
     assert_int_equal(office_number(&o, "SELECT count(*) FROM f WHERE f MATCH '1'"), 1);
     assert_int_equal(office_number(&o, "SELECT count(*) FROM u"), 0);
     assert_false(store_capture_pending(o.s));
-    office_app(&o, "DROP TRIGGER \"to local\"; CREATE TRIGGER later AFTER DELETE ON t BEGIN DELETE FROM l; END;");
+    office_app(&o, "DROP TRIGGER \"to local\"; CREATE TRIGGER later AFTER DELETE ON t BEGIN DELETE "
+                   "FROM l; END;");
     assert_int_equal(capture_temp_triggers(o.s), ERR_OK);
     assert_int_equal(store_exec(o.s, "INSERT INTO t VALUES('c',2)"), ERR_OK);
     assert_int_equal(office_number(&o, "SELECT count(*) FROM l"), 1);
