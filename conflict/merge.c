@@ -291,10 +291,10 @@ void conflict_id(char out[33], const char *table, const void *key, size_t key_le
     h = feed_part(h, table, strlen(table));
     h = feed_part(h, key, key_len);
     h = feed_part(h, column, strlen(column));
-    h = feed_u64(feed_u64(h, c->birth.site), c->birth.seq);
     h = feed_u64(h, c->n);
     for (uint32_t i = 0; i < c->n; i++)
-        h = feed_u64(feed_u64(h, c->v[i].dot.site), c->v[i].dot.seq);
+        if (c->column != COLUMN_BIRTH || i != c->shown)
+            h = feed_u64(feed_u64(h, c->v[i].dot.site), c->v[i].dot.seq);
     for (int i = 0; i < 32; i++)
         out[i] = "0123456789abcdef"[(unsigned)(h >> (124 - 4 * i)) & 15];
     out[32] = 0;

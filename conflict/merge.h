@@ -63,9 +63,11 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
                         struct conflict_list *out);
 
-/* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, birth, column
- * name
- * ("exists", "birth" for the two special ones) and the sorted dots. */
+/* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, column name
+ * ("exists", "birth" for the two special ones) and the sorted dots. Offices meet a conflict before
+ * or after they forget the name of the birth it is about, so no name that may be forgotten goes
+ * into it: the dots of a cell belong to one birth anyhow, and only the first birth of a key, which
+ * is the one in force, may lose its name. */
 void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
                  const char *column, const struct conflict *c);
 

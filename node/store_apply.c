@@ -153,8 +153,10 @@ static enum err record_closed(struct apply *ap, struct work_row *r, const struct
 {
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
-        if (!list->c[i].open)
-            e = conflict_save(&ap->w, r, &list->c[i], "auto");
+        if (list->c[i].open)
+            continue;
+        e = conflict_save(&ap->w, r, &list->c[i], "auto");
+        ap->w.report->conflicts++;
     }
     return e;
 }

@@ -73,10 +73,14 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
     store_bind_u64(q, 11, c->birth.site);
     store_bind_u64(q, 12, c->birth.seq);
     enum err e = store_run(w->s, q);
+    q = store_stmt(w->s, "DELETE FROM tonle_conflict_side WHERE conflict = ?1");
+    if (!q)
+        return ERR_SCHEMA;
+    store_bind_text(q, 1, id);
+    if (e == ERR_OK) /* the first birth of a key is not part of the identity: it may be another now */
+        e = store_run(w->s, q);
     for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
         e = save_side(w, id, &c->v[i], i == c->shown);
-    if (e == ERR_OK && w->report)
-        w->report->conflicts++;
     return e;
 }
 
@@ -133,6 +137,12 @@ static enum err close_record(struct work *w, const struct open_record *old, cons
     return e;
 }
 
+/* The birth of a conflict recorded before: the same name, or one that was forgotten since. */
+static bool same_birth(const struct row *r, struct dot now, struct dot before)
+{
+    return dot_equal(now, before) || (dot_is_none(now) && !row_find_birth(r, before));
+}
+
 enum err conflict_reconcile(struct work *w, struct work_row *r)
 {
     const struct table_schema *t = r->k.t;
@@ -150,7 +160,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
         for (size_t j = 0; j < now.n; j++) {
             still = still || strcmp(id[j], old[i].id) == 0;
             if (strcmp(cell_name(t, now.c[j].column), old[i].cell) == 0 &&
-                dot_equal(now.c[j].birth, old[i].birth))
+                same_birth(&r->row, now.c[j].birth, old[i].birth))
                 successor = id[j];
         }
         if (!still)
@@ -160,8 +170,10 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
         bool known = false;
         for (size_t i = 0; i < n; i++)
             known = known || strcmp(id[j], old[i].id) == 0;
-        if (!known)
+        if (!known || now.c[j].column == COLUMN_BIRTH)
             e = conflict_save(w, r, &now.c[j], "open");
+        if (!known && w->report)
+            w->report->conflicts++;
     }
     return e;
 }

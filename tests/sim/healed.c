@@ -45,6 +45,16 @@ static void alike(struct world *w, const char *sql)
     mem_free(first);
 }
 
+/* For who looks into it: the sides of what is open, birth and dots. */
+static void print_open(struct machine *m)
+{
+    char *text = dump(m, "SELECT table_name, key, cell, printf('%x', bsite), bseq, printf('%x', site), seq, value"
+                         " FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+                         " WHERE state = 'open' ORDER BY 1, 2, 3, 6, 7");
+    printf("%s: %s\n", m->o.name, text);
+    mem_free(text);
+}
+
 static void digests_alike(struct world *w)
 {
     struct arena a = {0};
@@ -277,6 +287,8 @@ void oracle_healed(struct world *w)
         alike(w, "SELECT * FROM receipt ORDER BY series, number");
         alike(w, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY 1, 2, 3");
         alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER BY 1, 2, 3, 4");
+        for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
+            print_open(&w->m[i]);
         digests_alike(w);
         find_writes(w, &a);
         check_open(w, &a);

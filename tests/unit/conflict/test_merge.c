@@ -278,7 +278,8 @@ static void a_delete_keeps_the_columns_changed_before_it(void **state)
     assert_int_equal(m.birth->values[MAX].u.i, 78);
 }
 
-/* An identity of 32 hex digits that every part of the conflict goes into. */
+/* An identity of 32 hex digits that every part of the conflict goes into, but for names that are
+ * forgotten at different times: the birth's, and the first birth's beside another. */
 static void conflict_identity_depends_on_every_part(void **state)
 {
     struct version v[2] = {{.dot = {1, 2}}, {.dot = {3, 4}}};
@@ -288,9 +289,9 @@ static void conflict_identity_depends_on_every_part(void **state)
     conflict_id(id[0], "table", "key", 3, "column", &c);
     conflict_id(id[1], "tablek", "ey", 2, "column", &c);
     conflict_id(id[2], "table", "key", 3, "exists", &c);
-    c.birth.seq = 7;
+    c.birth = (struct dot){0};
     conflict_id(id[3], "table", "key", 3, "column", &c);
-    c.birth.seq = 6;
+    c.birth = (struct dot){5, 6};
     v[1].dot.seq = 5;
     conflict_id(id[4], "table", "key", 3, "column", &c);
     v[1].dot.seq = 4;
@@ -302,10 +303,19 @@ static void conflict_identity_depends_on_every_part(void **state)
     conflict_id(id[7], "table", "key", 2, "column", &c);
     assert_int_equal(strlen(id[0]), 32);
     assert_int_equal(strspn(id[0], "0123456789abcdef"), 32);
+    assert_string_equal(id[0], id[3]);
     assert_string_equal(id[0], id[6]);
     for (int i = 1; i < 8; i++)
-        if (i != 6)
+        if (i != 3 && i != 6)
             assert_string_not_equal(id[0], id[i]);
+    c.column = COLUMN_BIRTH;
+    conflict_id(id[1], "table", "key", 3, "birth", &c);
+    v[0].dot = (struct dot){0};
+    conflict_id(id[2], "table", "key", 3, "birth", &c);
+    v[1].dot.seq = 5;
+    conflict_id(id[3], "table", "key", 3, "birth", &c);
+    assert_string_equal(id[1], id[2]);
+    assert_string_not_equal(id[2], id[3]);
 }
 
 int main(void)
