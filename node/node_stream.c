@@ -338,6 +338,20 @@ void stream_send_acks(struct node *n)
     }
 }
 
+static const char *apply_failed(enum err e)
+{
+    switch (e) {
+    case ERR_GAP:
+        return "a changeset of its site before it is missing";
+    case ERR_CAUSAL:
+        return "changesets that it was based on are missing";
+    case ERR_IDENTITY:
+        return "another changeset with its number is on record";
+    default:
+        return "it cannot be applied";
+    }
+}
+
 /* An item that cannot be applied stops its stream, with a reason and a growing pause, never the
  * node. */
 void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why)
@@ -366,7 +380,7 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
     char reason[512];
     uint64_t pos = p->inbox ? p->inbox->pos : p->seen_pos;
     snprintf(reason, sizeof reason, "item %llu of %s: %s (%s)", (unsigned long long)pos, p->name,
-             why, err_name(e));
+             why[0] != '\0' ? why : apply_failed(e), err_name(e));
     uint64_t wait = (uint64_t)1000 << (p->failures < 6 ? p->failures : 6);
     p->failures++;
     session_refuse(n, p, code, node_jitter(n, wait), reason, next);

@@ -252,6 +252,33 @@ static void a_forged_changeset_is_refused(void **state)
     assert_false(PROVINCE->fatal);
 }
 
+/* Of items taken together, those before one that cannot be applied are applied and acknowledged;
+ * the stream stops there, with the reason, and not in a hot loop. */
+static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
+{
+    struct net *t = *state;
+    office_cut(t, PROVINCE);
+    for (int i = 1; i <= 3; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
+        office_sql(t, HUB, sql);
+        net_run(t, 200);
+    }
+    office_sql(t, HUB,
+               "DELETE FROM tonle_journal WHERE kind = 1 AND seq ="
+               " (SELECT max(seq) - 1 FROM tonle_journal WHERE kind = 1 AND source = '')");
+    uint64_t hellos = PROVINCE->sent_hellos;
+    office_mend(t, PROVINCE);
+    net_run(t, 120000);
+    assert_string_equal(office_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
+    assert_non_null(strstr(PROVINCE->log, "event=refuse peer=hub"));
+    assert_non_null(strstr(PROVINCE->log, "that it was based on are missing"));
+    assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
+    assert_false(PROVINCE->fatal);
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='p'", "up", 120000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restored_parent_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_wrong_signature_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_forged_changeset_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(an_item_that_fails_stops_only_what_is_behind_it, start,
+                                        stop),
     };
     if (getenv("ONLY"))
         cmocka_set_test_filter(getenv("ONLY"));
