@@ -16,6 +16,7 @@ struct node_options {
     const char *software;         /* version string */
     uint64_t run;                 /* random, one per process start */
     uint32_t batch_ms, batch_max_ms, heartbeat_ms, mark_ms;
+    uint32_t seal_rows;           /* at most as many in one changeset; 0: SEAL_ROWS */
     uint64_t outside_site;        /* the record outside the database; 0: none */
     uint64_t outside_seq;
     bool unclean;                 /* the last stop was not clean: reconcile when possible */

@@ -80,7 +80,8 @@ enum err seal_captured(struct node *n, bool *cut)
 {
     enum err e = ERR_LIMIT;
     *cut = false;
-    for (uint32_t rows = SEAL_ROWS; e == ERR_LIMIT && rows > 0; rows /= 8)
+    uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
+    for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows /= 8)
         e = seal_rows(n, rows, cut);
     if (e != ERR_LIMIT)
         return e;

@@ -89,10 +89,11 @@ void office_open_app(struct office *o)
     office_sql(o, o->vfs ? "PRAGMA synchronous=EXTRA" : "PRAGMA synchronous=OFF");
 }
 
-void office_open_store(struct office *o)
+void office_open_store(struct office *o, bool wal_guard)
 {
     char msg[256];
-    struct store_options options = {.path = o->path, .vfs = o->vfs, .busy_ms = o->vfs ? 0 : 2000};
+    struct store_options options = {.path = o->path, .vfs = o->vfs, .busy_ms = o->vfs ? 0 : 2000,
+                                    .wal_guard = wal_guard};
     if (store_open(&o->store, &options, msg) != ERR_OK) {
         fprintf(stderr, "%s: %s\n", o->name, msg);
         abort();
@@ -107,7 +108,7 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     if (wal)
         office_sql(o, "PRAGMA journal_mode=WAL");
     office_sql(o, schema);
-    office_open_store(o);
+    office_open_store(o, false);
     struct store_identity id = {.federation = "00112233445566778899aabbccddeeff", .federation_name = "test",
                                 .node = o->name, .unit = o->unit, .parent = o->parent, .hub = "hub",
                                 .hub_site = hub->site, .site = o->site};

@@ -30,7 +30,7 @@ struct federation {
 /* The pieces of federation_start, for who drives offices in another way. */
 void office_identity(struct office *o, int i, const char *parent, const char *unit);
 void office_open_app(struct office *o);
-void office_open_store(struct office *o);
+void office_open_store(struct office *o, bool wal_guard);
 /* Makes the database at o->path: schema, Tonle's tables, charter, the registry of all n offices, triggers. */
 void office_found(struct office *o, const struct office *all, int n, const char *schema, const char *compiled,
                   bool wal);

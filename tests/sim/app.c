@@ -73,11 +73,38 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
     }
 }
 
+void app_open(struct world *w, struct machine *m)
+{
+    office_open_app(&m->o);
+    if (w->profile.keys)
+        office_sql(&m->o, "PRAGMA foreign_keys=ON");
+}
+
 void app_close(struct machine *m)
 {
     sqlite3_close(m->o.app);
     m->o.app = NULL;
     m->open_tx = false;
+}
+
+/* A whole series at once: entered, changed, thrown away. */
+static void many(struct world *w, struct machine *m)
+{
+    char sql[512];
+    unsigned long long token = ++w->token;
+    unsigned series = world_below(w, 3), n = 20 + world_below(w, 300);
+    switch (world_below(w, 3)) {
+    case 0:
+        snprintf(sql, sizeof sql, "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                 " INSERT OR IGNORE INTO receipt SELECT 'B%u', i, '%llu' FROM n", 100 + n, series, token);
+        break;
+    case 1:
+        snprintf(sql, sizeof sql, "UPDATE receipt SET note='%llu' WHERE series='B%u' AND number %% 3 = %u", token, series, n % 3);
+        break;
+    default:
+        snprintf(sql, sizeof sql, "DELETE FROM receipt WHERE series='B%u' AND number > %u", series, 100 + n / 2);
+    }
+    office_try(&m->o, sql);
 }
 
 void app_write(struct world *w, struct machine *m)
@@ -89,14 +116,17 @@ void app_write(struct world *w, struct machine *m)
         return;
     }
     uint32_t n = 1 + world_below(w, 3);
+    bool burst = !w->healing && world_chance(w, w->profile.burst);
     if (office_try(&m->o, "BEGIN IMMEDIATE") != SQLITE_OK)
         return; /* the machine is dying */
     for (uint32_t i = 0; i < n; i++) {
         statement(w, m, sql, sizeof sql);
         office_try(&m->o, sql); /* a statement may fail: an application goes on */
     }
+    if (burst)
+        many(w, m);
     w->writes++;
-    if (!w->healing && world_chance(w, 60)) {
+    if (!w->healing && world_chance(w, w->profile.open_tx)) {
         m->open_tx = true;
         world_later(w, WHAT_APP, (int)(m - w->m), 30 + world_below(w, 200), 0);
         return;

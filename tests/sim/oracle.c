@@ -85,6 +85,7 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
         broken(w, m, "4", "a changeset stands in the journal before what it builds on");
     memcpy(m->chain[office], hash, HASH_BYTES);
     clock_raise(&m->clock, cs.dot.site, cs.dot.seq);
+    w->parts += cs.cut && cs.dot.site == m->o.site;
     if (w->broken[0] == '\0' && !model_apply(&m->model, m->watch, &cs, why))
         broken(w, m, "6", why);
 }

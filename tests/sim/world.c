@@ -237,15 +237,17 @@ static void power_on(struct world *w, struct machine *m)
     if (m->alive)
         return;
     if (!m->o.app)
-        office_open_app(&m->o);
-    office_open_store(&m->o);
+        app_open(w, m);
+    office_open_store(&m->o, w->profile.wal_guard);
     struct node_options o = {.store = m->o.store, .software = "sim", .run = world_random(w), .batch_ms = 10,
                              .batch_max_ms = 100, .heartbeat_ms = 500, .mark_ms = 300,
-                             .outside_site = m->outside_site, .outside_seq = m->outside_seq, .unclean = true,
+                             .outside_site = m->outside_site, .outside_seq = m->outside_seq,
+                             .unclean = !m->clean, .seal_rows = w->profile.seal_rows,
                              .committed = committed, .user = m};
     memcpy(o.sign_secret, m->o.secret, sizeof o.sign_secret);
     m->node = node_new(&o);
     m->alive = true;
+    m->clean = false;
     oracle_start(w, m);
     struct event ev = {.kind = EVENT_START};
     step(w, m, &ev);
@@ -259,10 +261,25 @@ static void power_on(struct world *w, struct machine *m)
 
 /* ---- what happens ---- */
 
+static void stop(struct world *w, struct machine *m)
+{
+    struct event ev = {.kind = EVENT_STOP};
+    step(w, m, &ev);
+    if (!m->alive)
+        return;
+    m->clean = true;
+    w->stops++;
+    w->crashes--;
+    world_power_off(w, m, false);
+}
+
 static void fault(struct world *w)
 {
     struct machine *m = &w->m[world_below(w, (uint32_t)w->n)];
-    switch (world_below(w, 6)) {
+    switch (world_below(w, 7)) {
+    case 3:
+        stop(w, m);
+        break;
     case 0:
         world_power_off(w, m, true);
         break;
@@ -274,13 +291,16 @@ static void fault(struct world *w)
             disk_fail_after(w->disk, m->o.path, 1 + world_below(w, 40));
         break;
     default:
-        if (m->parent < 0)
+        if (m->parent < 0 || (!m->line && w->profile.away_ms))
             break;
         m->line = !m->line;
-        if (m->line)
+        if (m->line) {
             dial(w, m, 1 + world_below(w, 300));
-        else
-            cut(w, m);
+            break;
+        }
+        cut(w, m);
+        if (w->profile.away_ms)
+            world_later(w, WHAT_LINE, (int)(m - w->m), world_below(w, w->profile.away_ms), 0);
     }
     if (!w->healing)
         world_later(w, WHAT_FAULT, 0, 300 + world_below(w, 3000), 0);
@@ -351,7 +371,7 @@ static void happen(struct world *w, struct happening *h)
             app_write(w, m);
         world_later(w, WHAT_CHANGE, h->node, 1 + world_below(w, 30), 0);
         if (!w->healing && h->link)
-            world_later(w, WHAT_APP, h->node, 20 + world_below(w, 700), 1);
+            world_later(w, WHAT_APP, h->node, 20 + world_below(w, w->profile.pause_ms), 1);
         if (disk_failed(w->disk))
             world_power_off(w, m, true);
         break;
@@ -378,6 +398,12 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_START:
         power_on(w, m);
         break;
+    case WHAT_LINE:
+        if (!m->line) {
+            m->line = true;
+            dialled(w, m);
+        }
+        break;
     case WHAT_AGAIN:
         again_apply(w, m);
         if (!w->healing)
@@ -402,6 +428,31 @@ void world_run(struct world *w, uint64_t ms)
     w->now = end;
 }
 
+static void draw_profile(struct world *w)
+{
+    w->profile = (struct profile){.wal = world_chance(w, 500), .keys = world_chance(w, 200), .open_tx = 60,
+                                  .pause_ms = 200 + world_below(w, 1500)};
+    w->profile.wal_guard = w->profile.wal && world_chance(w, 400);
+    if (world_chance(w, 250))
+        w->profile.seal_rows = 1 + world_below(w, 30);
+    if (world_chance(w, 200))
+        w->profile.open_tx = 400;
+    if (world_chance(w, 250))
+        w->profile.burst = 60;
+    if (world_chance(w, 400))
+        w->profile.away_ms = 1000 + world_below(w, 15000);
+}
+
+/* Mostly right, sometimes off by a minute, now and then by days or years. */
+static int64_t draw_skew(struct world *w)
+{
+    if (world_chance(w, 80))
+        return (int64_t)(world_random(w) % (20ULL * 86400000)) - 5LL * 86400000;
+    if (world_chance(w, 40))
+        return -(int64_t)(world_random(w) % (40ULL * 365 * 86400000));
+    return world_chance(w, 300) ? (int64_t)world_below(w, 200000) - 100000 : 0;
+}
+
 void world_start(struct world *w, uint64_t seed, enum breach breach)
 {
     memset(w, 0, sizeof *w);
@@ -410,25 +461,26 @@ void world_start(struct world *w, uint64_t seed, enum breach breach)
     w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
     w->trace = VALUE_HASH_SEED;
     w->disk = disk_new(seed + 1);
-    w->n = 3 + (int)world_below(w, 4);
-    w->wal = world_below(w, 2);
+    w->n = 2 + (int)world_below(w, WORLD_NODES - 1);
+    draw_profile(w);
+    bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
     struct office all[WORLD_NODES] = {0};
     if (seal_start() != ERR_OK)
         abort();
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
-        m->parent = i == 0 ? -1 : (int)world_below(w, (uint32_t)i);
+        m->parent = i == 0 ? -1 : deep ? i - 1 : (int)world_below(w, (uint32_t)i);
         const char *parent = i == 0 ? "" : w->m[m->parent].o.name;
         office_identity(&m->o, i, parent, i == 0 ? "" : "12");
         m->o.vfs = DISK_VFS;
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
-        m->skew_ms = world_chance(w, 300) ? (int64_t)world_below(w, 200000) - 100000 : 0;
+        m->skew_ms = draw_skew(w);
         m->line = true;
         all[i] = m->o;
     }
     for (int i = 0; i < w->n; i++) {
-        office_found(&w->m[i].o, all, w->n, app_schema, app_charter, w->wal);
+        office_found(&w->m[i].o, all, w->n, app_schema, app_charter, w->profile.wal);
         store_close(w->m[i].o.store);
         w->m[i].o.store = NULL;
         app_close(&w->m[i]);
@@ -454,6 +506,26 @@ static bool settled(struct world *w)
     return true;
 }
 
+/* Nothing is left to forget. */
+static bool forgotten(struct world *w)
+{
+    for (int i = 0; i < w->n; i++) {
+        struct machine *m = &w->m[i];
+        if (!m->alive || store_meta_u64(m->o.store, "sweep_due", 0) != 0 ||
+            clock_compare(&store_state(m->o.store)->stable, &store_state(m->o.store)->clock) != CLOCK_EQUAL)
+            return false;
+    }
+    return true;
+}
+
+/* Until it holds, or some minutes have passed. */
+static bool wait_for(struct world *w, bool (*holds)(struct world *))
+{
+    for (int i = 0; i < 400 && w->broken[0] == '\0' && !holds(w); i++)
+        world_run(w, 1000);
+    return holds(w);
+}
+
 void world_heal(struct world *w)
 {
     w->healing = true;
@@ -469,14 +541,10 @@ void world_heal(struct world *w)
         }
         world_later(w, WHAT_CHANGE, i, 5, 0);
     }
-    for (int i = 0; i < 200 && w->broken[0] == '\0'; i++) {
-        world_run(w, 1000);
-        if (settled(w))
-            break;
-    }
-    if (w->broken[0] == '\0' && !settled(w))
+    if (!wait_for(w, settled) && w->broken[0] == '\0')
         world_break(w, "3", "the offices do not come to rest");
-    world_run(w, 20000); /* marks */
+    if (!wait_for(w, forgotten) && w->broken[0] == '\0')
+        world_break(w, "12", "not everything becomes stable");
 }
 
 void world_stop(struct world *w)

@@ -14,7 +14,8 @@
 
 #define WORLD_NODES 8
 
-enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE, WHAT_AGAIN };
+enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE, WHAT_AGAIN,
+            WHAT_LINE };
 struct happening {
     uint64_t at, order, number;
     enum what what;
@@ -29,6 +30,7 @@ struct machine {
     struct node *node;
     struct actions out;
     bool alive, open_tx;
+    bool clean;         /* it was stopped, not killed */
     int parent;         /* -1: the hub */
     bool line;          /* the line to the parent is up */
     uint64_t link;      /* the present connection to the parent; 0: none */
@@ -47,6 +49,16 @@ struct machine {
     uint64_t acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
     uint64_t told;       /* the highest position of its own journal it has sent */
 };
+/* What kind of world a seed makes: each is likely or not, so that no history has everything. */
+struct profile {
+    bool wal, wal_guard;
+    bool keys;          /* applications check foreign keys themselves */
+    uint32_t seal_rows; /* 0: the usual limit */
+    uint32_t open_tx;   /* per mille of transactions left open for a while */
+    uint32_t burst;     /* per mille of transactions with hundreds of rows */
+    uint32_t away_ms;   /* a line once down stays so for up to so long; 0: a short while */
+    uint32_t pause_ms;  /* between an application's transactions */
+};
 /* What a negative control breaks. */
 enum breach { BREACH_NONE, BREACH_ACKS, BREACH_CONTEXT, BREACH_FORGET, BREACH_COUNT };
 struct world {
@@ -59,9 +71,10 @@ struct world {
     size_t n_queue, cap_queue;
     uint64_t trace;
     uint64_t token;     /* of the application's writes */
-    uint64_t writes, crashes, cuts, drops, steps, checks, repeats;
+    uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts;
     enum breach breach;
-    bool healing, wal, verbose;
+    struct profile profile;
+    bool healing, verbose;
     char broken[1024];  /* the first broken promise; empty: none */
 };
 
@@ -82,6 +95,7 @@ void world_stop(struct world *w);
 /* app.c */
 extern const char app_schema[], app_charter[], app_tables[];
 void app_write(struct world *w, struct machine *m);
+void app_open(struct world *w, struct machine *m);
 void app_close(struct machine *m);
 
 /* oracle.c: breaks the world when a promise does not hold. */
