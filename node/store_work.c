@@ -346,7 +346,10 @@ static enum err save(struct work *w, struct work_row *r)
 
 enum err work_finish(struct work *w)
 {
-    enum err e = fast(w);
+    /* a connection that found capture installed has made no copies yet */
+    enum err e = capture_temp_triggers(w->s);
+    if (e == ERR_OK)
+        e = fast(w);
     if (e == ERR_OK)
         e = work_contend(w);
     if (e == ERR_OK && w->check_parents)

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# A write at any office appears at every other one, with its exact values, and a clean stop leaves only
-# regular files.
+# A write at any office appears at every other one, with its exact values; an application's own triggers run on
+# what arrives; a clean stop leaves only regular files.
 . "$(dirname "$0")/lib.sh"
 
-make_hub "INSERT INTO household VALUES('h0', 'B-0', 'before'); INSERT INTO only_here VALUES(1);"
+make_hub "INSERT INTO household VALUES('h0', 'B-0', 'before'); INSERT INTO only_here VALUES(1);
+  CREATE TABLE seen(id);
+  CREATE TRIGGER household_seen AFTER INSERT ON household BEGIN INSERT INTO seen VALUES(new.id); END;
+  CREATE TRIGGER household_note AFTER INSERT ON household BEGIN INSERT INTO note VALUES('by trigger', length(new.id), new.id); END;"
 start hub
 wait_for hub connected
 add_office province 12 hub
@@ -25,6 +28,9 @@ settle district province hub province district
 wait_for commune synced
 all_equal hub province district commune
 same "$(app hub "SELECT count(*) FROM household")" 4
+same "$(app hub "SELECT group_concat(id) FROM (SELECT id FROM seen ORDER BY id)")" h1,h2,h3 "a trigger that writes local tables"
+same "$(app hub "SELECT group_concat(text) FROM note WHERE unit = 'by trigger'")" h1 "a trigger that writes replicated tables"
+app hub "DELETE FROM note WHERE unit = 'by trigger'; DROP TRIGGER household_note"
 
 # change, delete, change of key, INSERT OR REPLACE
 app hub "UPDATE resident SET name = 'Sokha' WHERE id = 'r1'; DELETE FROM household WHERE id = 'h2';
