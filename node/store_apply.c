@@ -161,6 +161,21 @@ static enum err record_closed(struct apply *ap, struct work_row *r, const struct
     return e;
 }
 
+/* Our own log says which columns were written, not what a row's referenced columns were before: then the
+ * children are found by what they lack. */
+static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
+{
+    for (uint32_t f = 0; f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        if (&w->s->tables[fk->parent] != t)
+            continue;
+        for (uint32_t i = 0; i < fk->n; i++) {
+            for (uint32_t c = 0; c < ch->n_cells; c++)
+                w->seek_orphans[f] = w->seek_orphans[f] || ch->column[c] == fk->parent_column[i];
+        }
+    }
+}
+
 static enum err apply_row(struct apply *ap, const struct table_schema *t, const struct column_map *map,
                           const struct table_changes *tc, uint32_t ti, uint32_t ri)
 {
@@ -191,6 +206,8 @@ static enum err apply_row(struct apply *ap, const struct table_schema *t, const 
     r->touched = true;
     if (ap->own) {
         work_note(w, r);
+        if (ch.kind != CHANGE_BORN)
+            seek_orphans(w, t, &ch);
         if (ch.kind != CHANGE_BORN && work_contended(w, t))
             e = work_release_blocked(w, r);
     }

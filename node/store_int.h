@@ -28,8 +28,10 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
     uint32_t n;
     uint32_t *child_column;  /* replicated column indices */
     uint32_t *parent_column;
+    const char **collation;  /* of each parent column: what compares a reference */
     char *parent_sql;    /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the parent) */
     char *children_sql;  /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
+    char *orphans_sql;   /* SELECT key columns FROM child WHERE no parent stands (reads the whole child table) */
 };
 
 struct table_schema { /* one published table */

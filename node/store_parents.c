@@ -201,6 +201,23 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
     return e;
 }
 
+enum err work_orphans(struct work *w, const struct foreign_key *fk)
+{
+    const struct table_schema *child = &w->s->tables[fk->child];
+    sqlite3_stmt *q = store_stmt(w->s, fk->orphans_sql);
+    struct bytes *key;
+    size_t n;
+    if (!q)
+        return ERR_SCHEMA;
+    enum err e = collect_keys(w, q, child, false, &key, &n);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        struct work_row *c = work_get(w, child, key[i].p, key[i].len);
+        e = work_load(w, c);
+        c->fk_new = true;
+    }
+    return e;
+}
+
 enum err work_parents(struct work *w)
 {
     if (w->s->n_fks == 0)
@@ -212,6 +229,10 @@ enum err work_parents(struct work *w)
     }
     if (e == ERR_OK)
         e = come_in(w);
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
+        if (w->seek_orphans[f])
+            e = work_orphans(w, &w->s->fks[f]);
+    }
     bool more = true;
     while (e == ERR_OK && more) {
         more = false;

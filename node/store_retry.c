@@ -50,40 +50,6 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
-/* Children without a parent in the table, found by one anti-join per foreign key. */
-static enum err orphans(struct store *s, struct work *w, const struct foreign_key *fk)
-{
-    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
-    struct buf sql = {0};
-    buf_printf(&sql, "SELECT ");
-    for (uint32_t i = 0; i < child->n_key; i++)
-        buf_printf(&sql, "%sc.%s", i ? "," : "", schema_quote(w->a, child->column[child->key[i]]));
-    buf_printf(&sql, " FROM %s c WHERE ", child->qname);
-    for (uint32_t i = 0; i < fk->n; i++)
-        buf_printf(&sql, "c.%s IS NOT NULL AND ", schema_quote(w->a, child->column[fk->child_column[i]]));
-    buf_printf(&sql, "NOT EXISTS(SELECT 1 FROM %s p WHERE 1", parent->qname);
-    for (uint32_t i = 0; i < fk->n; i++)
-        buf_printf(&sql, " AND p.%s = c.%s", schema_quote(w->a, parent->column[fk->parent_column[i]]),
-                   schema_quote(w->a, child->column[fk->child_column[i]]));
-    buf_printf(&sql, ")");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
-    buf_fini(&sql);
-    bool row = true;
-    enum err e = ERR_OK;
-    struct value *key = arena_alloc(w->a, child->n_key * sizeof *key);
-    while (e == ERR_OK && row) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        for (uint32_t i = 0; i < child->n_key; i++)
-            key[i] = store_column(w->a, q, (int)i);
-        buf_reset(&s->scratch);
-        key_encode(&s->scratch, key, child->n_key);
-        work_get(w, child, s->scratch.data, s->scratch.len)->fk_new = true;
-    }
-    return e;
-}
-
 enum err load_parents(struct store *s, struct arena *a)
 {
     struct work w;
@@ -96,9 +62,7 @@ enum err load_parents(struct store *s, struct arena *a)
     w.hlc = s->state.hlc;
     for (uint32_t i = 0; e == ERR_OK && i < s->n_fks; i++) {
         if (s->tables[s->fks[i].child].exists && s->tables[s->fks[i].parent].exists)
-            e = orphans(s, &w, &s->fks[i]);
+            e = work_orphans(&w, &s->fks[i]);
     }
-    for (size_t i = 0; e == ERR_OK && i < w.n; i++)
-        e = work_load(&w, w.row[i]);
     return e == ERR_OK ? finish(&w, &released) : e;
 }

@@ -110,7 +110,10 @@ bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
             return false;
     }
     struct buf b = {0};
-    key_encode(&b, *v, fk->n);
+    for (uint32_t i = 0; i < fk->n; i++) {
+        struct value f = fold(a, &(*v)[i], fk->collation[i]);
+        key_encode(&b, &f, 1);
+    }
     *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
     buf_fini(&b);
     return true;

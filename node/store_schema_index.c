@@ -174,18 +174,38 @@ static const char *collation_of(struct store *s, const struct table_schema *t, u
     return collation;
 }
 
+static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk)
+{
+    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
+    struct buf b = {0};
+    for (uint32_t i = 0; i < child->n_key; i++)
+        buf_printf(&b, "%sc.%s", i ? "," : "SELECT ", schema_quote(a, child->column[child->key[i]]));
+    buf_printf(&b, " FROM %s c WHERE ", child->qname);
+    for (uint32_t i = 0; i < fk->n; i++)
+        buf_printf(&b, "c.%s IS NOT NULL AND ", schema_quote(a, child->column[fk->child_column[i]]));
+    buf_printf(&b, "NOT EXISTS(SELECT 1 FROM %s p WHERE 1", parent->qname);
+    for (uint32_t i = 0; i < fk->n; i++)
+        buf_printf(&b, " AND p.%s = c.%s", schema_quote(a, parent->column[fk->parent_column[i]]),
+                   schema_quote(a, child->column[fk->child_column[i]]));
+    buf_printf(&b, ")");
+    return sql_take(a, &b);
+}
+
 static void reference_sql(struct store *s, struct arena *a, struct foreign_key *fk)
 {
     const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
     struct buf up = {0}, down = {0};
+    fk->collation = arena_alloc(a, fk->n * sizeof *fk->collation);
+    fk->orphans_sql = orphans_sql(s, a, fk);
     buf_printf(&up, "SELECT 1 FROM %s WHERE ", parent->qname);
     buf_printf(&down, "SELECT %s FROM %s WHERE ", child->key_order, child->qname);
     for (uint32_t i = 0; i < fk->n; i++) {
         const char *and = i ? " AND " : "";
         uint32_t p = fk->parent_column[i], c = fk->child_column[i];
+        fk->collation[i] = arena_strdup(a, collation_of(s, parent, p));
         buf_printf(&up, "%s%s = ?%u", and, schema_quote(a, parent->column[p]), i + 1);
         buf_printf(&down, "%s%s = ?%u COLLATE %s", and, schema_quote(a, child->column[c]), i + 1,
-                   schema_quote(a, collation_of(s, parent, p)));
+                   schema_quote(a, fk->collation[i]));
     }
     buf_printf(&up, " LIMIT 1");
     fk->parent_sql = sql_take(a, &up);

@@ -17,6 +17,7 @@ void work_init(struct work *w, struct store *s, struct arena *a)
     *w = (struct work){.s = s, .a = a, .check_parents = !s->state.loading};
     w->insert_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->insert_sql);
     w->delete_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->delete_sql);
+    w->seek_orphans = arena_alloc(a, s->n_fks + 1);
     w->table_held = arena_alloc(a, s->n_tables + 1);
     memset(w->table_held, -1, s->n_tables + 1);
 }

@@ -51,6 +51,7 @@ struct work {
     struct apply_report *report;
     struct site_name *site;
     size_t n_sites, cap_sites;
+    bool *seek_orphans;     /* per foreign key: values it refers to were changed, and what they were is not known */
     int8_t *table_held;     /* per table: any held row or claim; -1 not known */
     struct update_text *last_update; /* store_put.c: the UPDATE made last */
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
@@ -79,6 +80,8 @@ enum err work_probe(struct work *w, struct work_row *r, const struct value *valu
 enum err work_contend(struct work *w) MUST_CHECK;
 /* store_parents.c: pass 4 */
 enum err work_parents(struct work *w) MUST_CHECK;
+/* Queues the children without a parent in the table. */
+enum err work_orphans(struct work *w, const struct foreign_key *fk) MUST_CHECK;
 /* store_conflict.c */
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c, const char *state) MUST_CHECK;
 enum err conflict_reconcile(struct work *w, struct work_row *r) MUST_CHECK;

@@ -1,0 +1,89 @@
+/* Orders of delivery and shapes of tables that the plain tests do not meet. */
+#include "node/store_int.h"
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, org TEXT REFERENCES org(code), ident TEXT UNIQUE,"
+    " mail TEXT UNIQUE, lo INTEGER, hi INTEGER, points INTEGER, CHECK(lo <= hi));"
+    "CREATE TABLE tag(name TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, note TEXT) WITHOUT ROWID;";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":[{\"name\":\"org\",\"columns\":[]},"
+    "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"
+    "{\"name\":\"tag\",\"columns\":[]}]}";
+static const char tables[] = "org person tag";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, false);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+static void equal(struct federation *f)
+{
+    federation_sync(f);
+    federation_assert_equal(f, tables);
+}
+
+#define HUB (&f->office[0])
+#define A (&f->office[1])
+#define B (&f->office[2])
+
+/* An application that changes a referenced column that is no key leaves orphans: they are held at its own
+ * office as everywhere else, and come back with the value. */
+static void a_referenced_column_changed_here_holds_the_children(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
+    equal(f);
+    office_sql(A, "UPDATE org SET code='c2' WHERE id='o1'");
+    equal(f);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
+    assert_string_equal(office_one(A, "SELECT reason FROM tonle_held"), "parent");
+    office_sql(A, "UPDATE org SET code='c1' WHERE id='o1'");
+    equal(f);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "1");
+    office_sql(A, "UPDATE org SET code='c3' WHERE id='o1'; DELETE FROM org");
+    equal(f);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
+}
+
+/* A reference is compared by the parent column's collation, also when a held child comes back. */
+static void a_child_comes_back_in_another_case(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO person(id,org) VALUES('p1','C1')");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "parent");
+    office_sql(B, "INSERT INTO org VALUES('o1','c1','x')");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "1");
+}
+
+#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_referenced_column_changed_here_holds_the_children),
+        TEST(a_child_comes_back_in_another_case),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
