@@ -61,6 +61,12 @@ static void registry(struct office *o, const struct office *all, int n)
         const struct office *x = &all[i];
         char sql[1024], key[65];
         hex(key, x->key, 32);
+        if (x->late) {
+            snprintf(sql, sizeof sql, "INSERT INTO tonle_node VALUES('%s','%s','%s','','invited','','','',0,'',0);",
+                     x->name, x->unit, x->parent);
+            office_sql(o, sql);
+            continue;
+        }
         snprintf(sql, sizeof sql,
                  "INSERT INTO tonle_node VALUES('%s','%s','%s','','active','%016llx','','',0,'',0);"
                  "INSERT INTO tonle_site VALUES('%016llx',%lld,'%s','%s');",
@@ -100,6 +106,15 @@ void office_open_store(struct office *o, bool wal_guard)
     }
 }
 
+struct store_identity office_store_identity(const struct office *o, const struct office *hub)
+{
+    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff", .federation_name = "test",
+                                .node = o->name, .unit = o->unit, .parent = o->parent, .hub = "hub",
+                                .hub_site = hub->site, .site = o->site};
+    memcpy(id.hub_sign_key, hub->key, 32);
+    return id;
+}
+
 void office_found(struct office *o, const struct office *all, int n, const char *schema, const char *compiled,
                   bool wal)
 {
@@ -109,10 +124,7 @@ void office_found(struct office *o, const struct office *all, int n, const char 
         office_sql(o, "PRAGMA journal_mode=WAL");
     office_sql(o, schema);
     office_open_store(o, false);
-    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff", .federation_name = "test",
-                                .node = o->name, .unit = o->unit, .parent = o->parent, .hub = "hub",
-                                .hub_site = hub->site, .site = o->site};
-    memcpy(id.hub_sign_key, hub->key, 32);
+    struct store_identity id = office_store_identity(o, hub);
     const char *completed;
     struct finding *finding;
     size_t n_findings;

@@ -19,6 +19,7 @@ struct office {
     uint64_t site;
     uint8_t key[SIGN_PUBLIC_BYTES], secret[SIGN_SECRET_BYTES];
     uint64_t now_ms; /* its wall clock */
+    bool late;       /* invited, not enrolled yet */
     struct arena arena;
 };
 struct federation {
@@ -34,6 +35,8 @@ void office_open_store(struct office *o, bool wal_guard);
 /* Makes the database at o->path: schema, Tonle's tables, charter, the registry of all n offices, triggers. */
 void office_found(struct office *o, const struct office *all, int n, const char *schema, const char *compiled,
                   bool wal);
+
+struct store_identity office_store_identity(const struct office *o, const struct office *hub);
 
 /* n offices with this schema; `compiled` is the charter's compiled form (node/charter.h) with at least
  * tables[].name and policies; columns and keys are completed from the database. Office 0 is the hub. Any

@@ -282,6 +282,7 @@ void oracle_healed(struct world *w)
             world_break(w, "1", "%s: %s", w->m[i].o.name, store_message(w->m[i].watch));
     }
     if (w->broken[0] == '\0') {
+        alike(w, "SELECT * FROM tonle_node ORDER BY name");
         alike(w, "SELECT * FROM house ORDER BY id");
         alike(w, "SELECT * FROM person ORDER BY id");
         alike(w, "SELECT * FROM receipt ORDER BY series, number");

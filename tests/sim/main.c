@@ -13,7 +13,7 @@ struct options {
     bool trace, verbose;
 };
 struct totals {
-    uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts;
+    uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts, joins;
 };
 static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context", "forget"};
 
@@ -39,6 +39,7 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     t->checks += w.checks;
     t->repeats += w.repeats;
     t->parts += w.parts;
+    t->joins += w.joins;
     world_stop(&w);
     return trace;
 }
@@ -135,11 +136,12 @@ int main(int argc, char **argv)
     for (uint64_t i = 0; i < o.count; i++)
         seed_passes(&o, o.from + i, &t);
     printf("%llu passed, %llu failed; %llu steps, %llu writes, %llu crashes, %llu stops, %llu cuts, %llu messages lost,"
-           " %llu comparisons, %llu repetitions, %llu cut changesets\n",
+           " %llu comparisons, %llu repetitions, %llu cut changesets,"
+           " %llu joins\n",
            (unsigned long long)t.passed, (unsigned long long)t.failed, (unsigned long long)t.steps,
            (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops, (unsigned long long)t.cuts,
            (unsigned long long)t.drops, (unsigned long long)t.checks, (unsigned long long)t.repeats,
-           (unsigned long long)t.parts);
+           (unsigned long long)t.parts, (unsigned long long)t.joins);
     if (o.breach != BREACH_NONE) /* a negative control: it must be found */
         return t.failed > 0 ? 0 : 1;
     return t.failed > 0 ? 1 : 0;

@@ -97,6 +97,19 @@ static struct change copy_change(struct model *m, const struct changeset *cs, co
     return ch;
 }
 
+/* Changes that came before the birth they name. */
+static void catch_up(struct model *m, struct model_row *r, const struct table_schema *t)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        struct change ch = r->change[i].ch;
+        ch.context = &m->changeset[r->change[i].changeset].context;
+        if (r->change[i].waits && merge(&m->arena, &r->row, t, &ch).applied) {
+            r->change[i].waits = false;
+            m->waiting--;
+        }
+    }
+}
+
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs, const struct table_changes *tc,
                       const struct row_change *rc, char why[256])
 {
@@ -116,8 +129,16 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     r->change[r->n++] = (struct model_change){.changeset = (uint32_t)m->n - 1, .ch = ch};
     ch.context = &m->changeset[m->n - 1].context;
     struct merge_result res = merge(&m->arena, &r->row, t, &ch);
-    if (res.applied)
+    if (res.applied) {
+        if (rc->kind == CHANGE_BORN && m->waiting > 0)
+            catch_up(m, r, t);
         return true;
+    }
+    if (res.orphan && m->late) {
+        r->change[r->n - 1].waits = true;
+        m->waiting++;
+        return true;
+    }
     snprintf(why, 256, "changeset %016llx:%llu changes a birth (%016llx:%llu) of %s that nobody made",
              (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
              (unsigned long long)rc->birth.site, (unsigned long long)rc->birth.seq, tc->table);
@@ -133,6 +154,8 @@ bool model_apply(struct model *m, struct store *s, const struct changeset *cs, c
     for (uint32_t g = 0; g < cs->n_segments; g++) {
         for (uint32_t i = 0; i < cs->segments[g].n_tables; i++) {
             const struct table_changes *tc = &cs->segments[g].tables[i];
+            if (strncmp(tc->table, "tonle_", 6) == 0)
+                continue; /* the registry was not there from the first changeset on */
             for (uint32_t j = 0; j < tc->n_rows; j++) {
                 if (!apply_row(m, s, cs, tc, &tc->rows[j], why))
                     return false;

@@ -19,6 +19,7 @@ struct model_changeset {
 struct model_change { /* one row of one changeset */
     uint32_t changeset;
     struct change ch;   /* birth resolved */
+    bool waits;         /* for its birth */
 };
 struct model_row {
     uint32_t table; /* index into store.tables */
@@ -34,6 +35,10 @@ struct model {
     size_t n, cap;
     struct model_row *row;
     size_t n_rows, cap_rows;
+    /* An office that loads writes on rows that are newer than its clock: such a change may name a birth
+     * that its own journal brings later. */
+    bool late;
+    size_t waiting;
 };
 void model_fini(struct model *m); /* {0} afterwards, and a valid model */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */

@@ -35,6 +35,8 @@ void oracle_start(struct world *w, struct machine *m)
     clock_reset(&m->clock);
     memset(m->chain, 0, sizeof m->chain);
     m->model_pos = m->model_checked = 0;
+    m->base_read = false;
+    m->model.late = m->n_base > 0;
     m->restarted = true;
 }
 
@@ -93,6 +95,9 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
 static void read_journal(struct world *w, struct machine *m)
 {
     struct arena a = {0};
+    for (size_t i = 0; !m->base_read && w->broken[0] == '\0' && i < m->n_base; i++)
+        read_changeset(w, m, &a, m->base[i]);
+    m->base_read = true;
     sqlite3_stmt *q = store_stmt(m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");
     bool row = q != NULL;
     if (q)
@@ -121,7 +126,7 @@ static void check_state(struct world *w, struct machine *m)
         broken(w, m, "2", "the clock is not that of the journal");
     if (clock_get(&st->clock, m->o.site) != st->seq)
         broken(w, m, "11", "the own seq is not that of the clock");
-    if (memcmp(st->chain, m->chain[m - w->m], HASH_BYTES) != 0)
+    if (st->seq > 0 && memcmp(st->chain, m->chain[m - w->m], HASH_BYTES) != 0)
         broken(w, m, "11", "the chain hash is not that of the journal");
     if (!clock_includes(&st->clock, &st->stable))
         broken(w, m, "4", "the stable clock is ahead of the clock");
@@ -412,6 +417,8 @@ static void check_tables(struct world *w, struct machine *m)
 {
     struct comparing c = {.w = w, .m = m};
     w->checks++;
+    if (m->model.waiting > 0)
+        broken(w, m, "2", "a change names a birth that nobody made");
     c.birth = model_decide(&m->model, m->watch, &c.a, &c.n);
     for (size_t i = 0; i < m->model.n_rows && w->broken[0] == '\0'; i++) {
         check_row(&c, &m->model.row[i]);
@@ -443,7 +450,7 @@ void oracle_step(struct world *w, struct machine *m)
     if (w->broken[0] == '\0')
         check_state(w, m);
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
-    if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch)) {
+    if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) && !store_state(m->watch)->loading) {
         check_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;

@@ -398,6 +398,9 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_START:
         power_on(w, m);
         break;
+    case WHAT_JOIN:
+        join_step(w, m);
+        break;
     case WHAT_LINE:
         if (!m->line) {
             m->line = true;
@@ -477,16 +480,21 @@ void world_start(struct world *w, uint64_t seed, enum breach breach)
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
         m->skew_ms = draw_skew(w);
         m->line = true;
+        m->o.late = i > 0 && (w->m[m->parent].o.late || world_chance(w, 120));
         all[i] = m->o;
     }
     for (int i = 0; i < w->n; i++) {
+        world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
+        world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
+        if (w->m[i].o.late) {
+            world_later(w, WHAT_JOIN, i, world_below(w, 6000), 0);
+            continue;
+        }
         office_found(&w->m[i].o, all, w->n, app_schema, app_charter, w->profile.wal);
         store_close(w->m[i].o.store);
         w->m[i].o.store = NULL;
         app_close(&w->m[i]);
         world_later(w, WHAT_START, i, world_below(w, 50), 0);
-        world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
-        world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
     }
     world_later(w, WHAT_FAULT, 0, 1000, 0);
 }
@@ -557,6 +565,7 @@ void world_stop(struct world *w)
         sqlite3_close(m->o.app);
         arena_fini(&m->o.arena);
         mem_free(m->out.a);
+        join_fini(m);
     }
     for (size_t i = 0; i < w->n_queue; i++)
         mem_free(w->queue[i].bytes);

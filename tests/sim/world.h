@@ -15,7 +15,7 @@
 #define WORLD_NODES 8
 
 enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE, WHAT_AGAIN,
-            WHAT_LINE };
+            WHAT_LINE, WHAT_JOIN };
 struct happening {
     uint64_t at, order, number;
     enum what what;
@@ -47,6 +47,13 @@ struct machine {
     struct clock clock;  /* of that journal */
     uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
     uint64_t acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
+    /* of one that comes later */
+    int join_stage;
+    uint32_t join_table;
+    struct buf join_after;
+    struct bytes *chunk, *base; /* what it loads; the changesets of which that was made */
+    size_t n_chunks, n_base;
+    bool base_read;
     uint64_t told;       /* the highest position of its own journal it has sent */
 };
 /* What kind of world a seed makes: each is likely or not, so that no history has everything. */
@@ -71,7 +78,7 @@ struct world {
     size_t n_queue, cap_queue;
     uint64_t trace;
     uint64_t token;     /* of the application's writes */
-    uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts;
+    uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins;
     enum breach breach;
     struct profile profile;
     bool healing, verbose;
@@ -97,6 +104,10 @@ extern const char app_schema[], app_charter[], app_tables[];
 void app_write(struct world *w, struct machine *m);
 void app_open(struct world *w, struct machine *m);
 void app_close(struct machine *m);
+
+/* join.c */
+void join_step(struct world *w, struct machine *m);
+void join_fini(struct machine *m);
 
 /* oracle.c: breaks the world when a promise does not hold. */
 void oracle_start(struct world *w, struct machine *m);  /* the machine is on (again) */
