@@ -121,9 +121,19 @@ const char *store_message(const struct store *s)
 
 /* ---- running statements ---- */
 
+/* After an I/O error or on a full disk SQLite may end the transaction by itself. Whatever ran now would
+ * commit alone, so nothing does until store_rollback. */
+enum err store_standing(struct store *s)
+{
+    if (s->in_write && sqlite3_get_autocommit(s->db))
+        return store_fail(s, ERR_IO, "the transaction was ended by an error of the database");
+    return ERR_OK;
+}
+
 enum err store_exec(struct store *s, const char *sql)
 {
-    return store_error(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
+    enum err e = store_standing(s);
+    return e != ERR_OK ? e : store_error(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
 }
 
 enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
@@ -131,12 +141,15 @@ enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
     *row = false;
     if (!q)
         return ERR_SCHEMA; /* store_stmt left the message */
+    enum err e = store_standing(s);
+    if (e != ERR_OK)
+        return e;
     int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         *row = true;
         return ERR_OK;
     }
-    enum err e = store_error(s, rc);
+    e = store_error(s, rc);
     sqlite3_reset(q);
     return e;
 }

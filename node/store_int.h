@@ -90,6 +90,8 @@ struct store {
 /* ---- store.c */
 /* A cached, reset statement for this SQL text; NULL with s->message set when it does not compile. */
 sqlite3_stmt *store_stmt(struct store *s, const char *sql);
+/* ERR_IO when SQLite has ended our write transaction by itself. */
+enum err store_standing(struct store *s) MUST_CHECK;
 enum err store_exec(struct store *s, const char *sql) MUST_CHECK; /* one or more statements, no result */
 /* Steps: ERR_OK with *row; translates every other code, message set, statement reset. */
 enum err store_step(struct store *s, sqlite3_stmt *q, bool *row) MUST_CHECK;

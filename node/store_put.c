@@ -142,7 +142,8 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
     *result = PUT_OK;
     if (rc == SQLITE_DONE)
         return ERR_OK;
-    if (sqlite3_get_autocommit(w->s->db))
+    int primary = rc & 0xff;
+    if (primary == SQLITE_CONSTRAINT && sqlite3_get_autocommit(w->s->db))
         return remember_raised(w, r);
     *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
     switch (rc) {
@@ -159,7 +160,6 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
     default:
         break;
     }
-    int primary = rc & 0xff;
     if (primary == SQLITE_CONSTRAINT || primary == SQLITE_ERROR || primary == SQLITE_TOOBIG ||
         primary == SQLITE_MISMATCH) {
         *result = PUT_LOCAL;
@@ -170,13 +170,16 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
 
 static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result, char **message)
 {
+    if (!q && (sqlite3_errcode(w->s->db) & 0xff) != SQLITE_ERROR)
+        return store_error(w->s, sqlite3_errcode(w->s->db));
     if (!q) { /* a function or a collation that only the application has */
         *result = PUT_LOCAL;
         *message = arena_strdup(w->a, w->s->message);
         return ERR_OK;
     }
-    int rc = sqlite3_step(q);
-    enum err e = judge(w, r, rc, result, message);
+    enum err e = store_standing(w->s);
+    if (e == ERR_OK)
+        e = judge(w, r, sqlite3_step(q), result, message);
     sqlite3_reset(q);
     return e;
 }

@@ -77,6 +77,44 @@ static void a_child_comes_back_in_another_case(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "1");
 }
 
+/* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing more: no
+ * statement of ours may commit alone. */
+static void nothing_is_written_behind_a_lost_transaction(void **state)
+{
+    struct federation *f = *state;
+    assert_int_equal(store_begin(A->store), ERR_OK);
+    assert_int_equal(store_meta_set_u64(A->store, "one", 1), ERR_OK);
+    assert_int_equal(sqlite3_exec(A->store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_not_equal(store_meta_set_u64(A->store, "two", 2), ERR_OK);
+    assert_int_not_equal(store_commit(A->store), ERR_OK);
+    assert_int_equal(store_begin(A->store), ERR_OK);
+    assert_int_equal(store_meta_u64(A->store, "two", 0), 0);
+    assert_int_equal(store_meta_set_u64(A->store, "three", 3), ERR_OK);
+    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_int_equal(store_meta_u64(A->store, "three", 0), 3);
+}
+
+/* A full disk is an error, and nobody's row is held for it. */
+static void a_full_disk_holds_no_row(void **state)
+{
+    struct federation *f = *state;
+    struct apply_report report;
+    char sql[64];
+    office_sql(A, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000)"
+                  " INSERT INTO person(id,ident) SELECT 'p'||i, hex(zeroblob(40))||i FROM n");
+    assert_true(office_seal(A));
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count=%s", office_one(B, "SELECT page_count+20 FROM pragma_page_count"));
+    assert_int_equal(sqlite3_exec(B->store->db, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
+    assert_int_equal(clock_get(&store_state(B->store)->clock, A->site), 0);
+    assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "2000");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+    equal(f);
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
@@ -84,6 +122,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_referenced_column_changed_here_holds_the_children),
         TEST(a_child_comes_back_in_another_case),
+        TEST(nothing_is_written_behind_a_lost_transaction),
+        TEST(a_full_disk_holds_no_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
