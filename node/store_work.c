@@ -281,7 +281,10 @@ static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
     case PUT_LOCAL:
         b->held = result == PUT_INVALID ? HOLD_CHECK : HOLD_LOCAL;
         r->message[0] = message;
-        return work_take(w, r);
+        e = work_take(w, r);
+        if (e == ERR_OK && old && work_contended(w, r->k.t)) /* it may have given up a unique value, too */
+            e = work_release_blocked(w, r);
+        return e;
     }
     return ERR_OK;
 }

@@ -77,6 +77,40 @@ static void a_child_comes_back_in_another_case(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "1");
 }
 
+/* A row that frees a unique value by the same write that makes it fail a CHECK lets in who waited for it. */
+static void a_row_that_fails_a_check_frees_its_old_values(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO person(id,ident,lo,hi) VALUES('p1','X',1,9)");
+    equal(f);
+    office_sql(HUB, "UPDATE person SET hi=3 WHERE id='p1'");
+    office_sql(A, "UPDATE person SET lo=5, ident='Y' WHERE id='p1'");
+    office_seal(HUB);
+    office_seal(A);
+    office_sql(B, "INSERT OR REPLACE INTO org VALUES('o1','c1','x')");
+    office_sql(B, "UPDATE person SET ident=NULL WHERE id='p1'; INSERT INTO person(id,ident) VALUES('p2','X');"
+                  "UPDATE person SET ident='X' WHERE id='p2'");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT group_concat(reason) FROM tonle_held"), "check");
+    assert_string_equal(office_one(B, "SELECT group_concat(id||ident) FROM person"), "p2X");
+}
+
+/* The same, with a row that was already held behind it. */
+static void who_waited_comes_in_when_a_check_fails(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO person(id,ident,lo,hi) VALUES('p1','X',1,9)");
+    B->now_ms += 5000;
+    office_sql(B, "INSERT INTO person(id,ident) VALUES('p2','X')");
+    equal(f);
+    assert_string_equal(office_one(HUB, "SELECT key||reason FROM tonle_held"), "\"p2\"unique");
+    office_sql(A, "UPDATE person SET hi=3 WHERE id='p1'");
+    office_sql(B, "UPDATE person SET lo=5, ident='Y' WHERE id='p1'");
+    equal(f);
+    assert_string_equal(office_one(HUB, "SELECT group_concat(key||reason) FROM tonle_held"), "\"p1\"check");
+    assert_string_equal(office_one(HUB, "SELECT group_concat(id||ident) FROM person"), "p2X");
+}
+
 /* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing more: no
  * statement of ours may commit alone. */
 static void nothing_is_written_behind_a_lost_transaction(void **state)
@@ -122,6 +156,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_referenced_column_changed_here_holds_the_children),
         TEST(a_child_comes_back_in_another_case),
+        TEST(a_row_that_fails_a_check_frees_its_old_values),
+        TEST(who_waited_comes_in_when_a_check_fails),
         TEST(nothing_is_written_behind_a_lost_transaction),
         TEST(a_full_disk_holds_no_row),
     };
