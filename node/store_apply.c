@@ -298,7 +298,7 @@ static enum err advance(struct store *s, const struct apply_input *in)
 enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in, struct apply_report *report)
 {
     *report = (struct apply_report){0};
-    enum err e = schema_load(s);
+    enum err e = capture_temp_triggers(s); /* reads the schema too */
     if (e == ERR_OK)
         e = check(s, in, report);
     if (e == ERR_OK && !report->already) {

@@ -294,7 +294,7 @@ static int64_t chunks_of(struct store *s, const struct table_schema *t, int64_t 
 enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk)
 {
     assert(s->in_write);
-    enum err e = schema_load(s);
+    enum err e = capture_temp_triggers(s);
     if (e != ERR_OK)
         return e;
     const struct table_schema *t = schema_table(s, chunk->table);

@@ -16,7 +16,7 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
 {
     struct work w;
     *released = 0;
-    enum err e = schema_load(s);
+    enum err e = capture_temp_triggers(s);
     if (e != ERR_OK)
         return e;
     if (store_capture_pending(s))
@@ -54,7 +54,7 @@ enum err load_parents(struct store *s, struct arena *a)
 {
     struct work w;
     uint32_t released = 0;
-    enum err e = schema_load(s);
+    enum err e = capture_temp_triggers(s);
     if (e != ERR_OK)
         return e;
     work_init(&w, s, a);

@@ -350,10 +350,7 @@ static enum err save(struct work *w, struct work_row *r)
 
 enum err work_finish(struct work *w)
 {
-    /* a connection that found capture installed has made no copies yet */
-    enum err e = capture_temp_triggers(w->s);
-    if (e == ERR_OK)
-        e = fast(w);
+    enum err e = fast(w);
     if (e == ERR_OK)
         e = work_contend(w);
     if (e == ERR_OK && w->check_parents)
