@@ -410,7 +410,9 @@ void store_rollback(struct store *s)
     if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_write = s->in_read = false;
-    s->ready = s->ready && store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 1;
+    /* store_create may have been undone; -1, a locked database, tells nothing */
+    if (s->ready && store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
+        s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
     s->schema_cookie = -1;
 }

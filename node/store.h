@@ -33,6 +33,9 @@ void store_close(struct store *s); /* NULL allowed; rolls an open transaction ba
 const char *store_message(const struct store *s);
 /* True once after another connection has committed (also true the first time). Cheap. */
 bool store_changed(struct store *s);
+/* True, and store_message says how, where the path does not lead to the open file any more, or the file
+ * was overwritten with an older one: nothing may be read, written or acknowledged from then on. */
+bool store_moved(struct store *s);
 
 /* ---- transactions. Every writing function below requires one; reading ones work without. */
 enum err store_begin(struct store *s) MUST_CHECK; /* BEGIN IMMEDIATE; re-reads the state */

@@ -67,6 +67,8 @@ struct store {
     struct store_state state;
     int64_t data_version; /* of the last store_changed */
     int64_t state_version;/* tonle_meta `rev` at which `state` was read; -1: read again */
+    uint64_t rev_seen;    /* the newest one ever read: a smaller one means an older file */
+    bool went_back;       /* that was seen */
     struct arena state_arena;
     bool counts_stale;    /* held and conflicts_open are counted when asked for */
     bool keep_known, keep_any;     /* the same of tonle_keep */

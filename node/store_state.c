@@ -35,17 +35,25 @@ enum err store_meta_set(struct store *s, const char *key, const void *p, size_t 
     return store_run(s, q);
 }
 
-uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
+/* *v is left as it was where there is no such value. */
+static enum err read_u64(struct store *s, const char *key, uint64_t *v)
 {
     bool row = false;
     sqlite3_stmt *q = store_stmt(s, "SELECT v FROM tonle_meta WHERE k = ?1");
     if (q)
         store_bind_text(q, 1, key);
-    if (store_step(s, q, &row) != ERR_OK || !row)
-        return otherwise;
-    uint64_t v = store_column_u64(q, 0);
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    *v = store_column_u64(q, 0);
     sqlite3_reset(q);
-    return v;
+    return ERR_OK;
+}
+
+uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
+{
+    uint64_t v = otherwise;
+    return read_u64(s, key, &v) == ERR_OK ? v : otherwise;
 }
 
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v)
@@ -119,11 +127,8 @@ static enum err read_counts(struct store *s)
     return ERR_OK;
 }
 
-enum err state_refresh(struct store *s)
+static enum err read_state(struct store *s, uint64_t rev)
 {
-    uint64_t rev = store_meta_u64(s, "rev", 0);
-    if (s->state_version >= 0 && (int64_t)rev == s->state_version)
-        return ERR_OK;
     struct store_state *st = &s->state;
     struct bytes chain;
     arena_reset(&s->state_arena);
@@ -144,8 +149,49 @@ enum err state_refresh(struct store *s)
         return e;
     read_identity(s);
     s->counts_stale = true;
+    s->went_back = s->went_back || rev < s->rev_seen;
+    s->rev_seen = rev;
     s->state_version = (int64_t)rev;
     return ERR_OK;
+}
+
+/* Unchanged where the database is locked: what was last known is true, and zeros would say that this
+ * office has lost everything. Outside a transaction the values come from one snapshot of their own. */
+enum err state_refresh(struct store *s)
+{
+    uint64_t rev = 0;
+    bool own = !s->in_write && !s->in_read;
+    if (s->state_version > (int64_t)s->rev_seen)
+        s->rev_seen = (uint64_t)s->state_version; /* of our last commit */
+    enum err e = read_u64(s, "rev", &rev);
+    if (e != ERR_OK || (s->state_version >= 0 && (int64_t)rev == s->state_version))
+        return e;
+    if (own)
+        e = store_exec(s, "BEGIN");
+    if (e == ERR_OK)
+        e = read_u64(s, "rev", &rev);
+    if (e == ERR_OK)
+        e = read_state(s, rev);
+    if (own && !sqlite3_get_autocommit(s->db) && store_exec(s, "COMMIT") != ERR_OK)
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return e;
+}
+
+bool store_moved(struct store *s)
+{
+    int moved = 0;
+    int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (rc == SQLITE_OK && moved)
+        (void)store_fail(s, ERR_IO,
+                         "%.300s was moved, removed or replaced by another file while the node ran: "
+                         "put the right file back (with its -wal file), then start the node again",
+                         s->options.path);
+    else if (s->went_back)
+        (void)store_fail(s, ERR_IO,
+                         "%.300s was overwritten with an older copy while the node ran: stop "
+                         "everything that uses it and put the right file back",
+                         s->options.path);
+    return (rc == SQLITE_OK && moved) || s->went_back;
 }
 
 /* Called by store_commit while the transaction is still open, when it changed anything. */
