@@ -174,6 +174,13 @@ void node_free(struct node *n)
     mem_free(n);
 }
 
+bool node_moved(struct node *n)
+{
+    if (!n->dead && store_moved(n->store))
+        node_fatal(n, "the database is not the one this node started with");
+    return n->dead;
+}
+
 /* The database changed by another hand: look at the log, the triggers, the registry. */
 static void look(struct node *n)
 {
@@ -335,7 +342,10 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
         n->rng = 1;
     n->again = false;
     look(n);
-    handle(n, ev);
+    if (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START)
+        (void)node_moved(n);
+    if (!n->dead)
+        handle(n, ev);
     if (!n->dead && n->started) {
         session_timers(n);
         scan_timers(n);

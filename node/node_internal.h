@@ -187,6 +187,8 @@ void node_log(struct node *n, int level, const char *fmt, ...)
 void node_fatal(struct node *n, const char *what);
 /* Disk trouble: true when the node must end (and says so). */
 bool node_check(struct node *n, enum err e, const char *what);
+/* True when the node must end, because another file lies in the database's place. */
+bool node_moved(struct node *n);
 void node_busy(struct node *n);
 bool node_is_hub(const struct node *n);
 void node_want(struct node *n, uint64_t mono_ms); /* step again then, at the latest */

@@ -194,7 +194,7 @@ static void write_step(struct node *n)
     struct attempt t;
     if (!n->stopping)
         stream_prepare(n, b);
-    if (n->busy_until_ms > n->mono_ms || n->dead)
+    if (n->busy_until_ms > n->mono_ms || n->dead || node_moved(n))
         return;
     b->limit = b->n;
     attempt(n, b, &t);

@@ -207,6 +207,7 @@ static void act(struct net *t, struct net_office *o, const struct action *a)
         break;
     case ACTION_FATAL:
         o->fatal = true;
+        note_log(o, a);
         fprintf(stderr, "%s: fatal: %s\n", o->name, a->text);
         break;
     }

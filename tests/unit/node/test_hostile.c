@@ -1,0 +1,122 @@
+/* What an enrolled but hostile neighbour, or an operator's mishap, cannot do to a node. */
+#include "tests/unit/node/net.h"
+
+#include "protocol/limits.h"
+#include "protocol/seal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int start(void **state)
+{
+    static struct net t;
+    net_start(&t);
+    net_grow(&t, "province", "12", "hub");
+    assert_true(net_settle(&t, 20000));
+    *state = &t;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    net_stop(*state);
+    return 0;
+}
+
+#define HUB (&t->office[0])
+#define PROVINCE (&t->office[1])
+
+
+/* The node is stopped for it: leaving WAL mode needs the file for itself. */
+static void leave_wal(struct net *t, struct net_office *o)
+{
+    office_stop(t, o);
+    assert_string_equal(office_text(o, "PRAGMA journal_mode=DELETE"), "delete");
+    office_run(t, o);
+    assert_true(net_settle(t, 20000));
+}
+
+/* A database that an application has locked is not an empty one: no zero is said of what cannot be
+ * read. */
+static void a_locked_database_does_not_look_restored(void **state)
+{
+    struct net *t = *state;
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_settle(t, 10000));
+    leave_wal(t, PROVINCE);
+    struct store_state before = *store_state(PROVINCE->store);
+    assert_true(before.seq > 0 && before.journal_pos > 0 && before.clock.n > 1);
+    office_sql(t, PROVINCE, "BEGIN EXCLUSIVE");
+    const struct store_state *now = store_state(PROVINCE->store);
+    assert_int_equal(now->seq, before.seq);
+    assert_int_equal(now->journal_pos, before.journal_pos);
+    assert_int_equal(now->clock.n, before.clock.n);
+    assert_string_equal(store_identity(PROVINCE->store)->node, "province");
+    office_cut(t, PROVINCE);
+    office_mend(t, PROVINCE);
+    net_run(t, 10000);
+    office_sql(t, PROVINCE, "COMMIT");
+    assert_true(net_settle(t, 20000));
+    assert_null(strstr(HUB->log, "restored"));
+}
+
+/* A file put in the database's place while the node runs ends the node with a word about it, before
+ * anything is acknowledged out of the file that nobody sees any more. */
+static void a_replaced_file_ends_the_node(void **state)
+{
+    struct net *t = *state;
+    char aside[600];
+    snprintf(aside, sizeof aside, "%s-aside", PROVINCE->path);
+    assert_int_equal(rename(PROVINCE->path, aside), 0);
+    uint64_t acks = PROVINCE->sent_acks;
+    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 3000);
+    assert_true(PROVINCE->fatal);
+    assert_non_null(strstr(PROVINCE->log, "was moved, removed or replaced"));
+    assert_int_equal(PROVINCE->sent_acks, acks);
+    assert_int_equal(rename(aside, PROVINCE->path), 0);
+}
+
+/* An older copy written over the file in place is noticed too. */
+static void an_overwritten_file_ends_the_node(void **state)
+{
+    struct net *t = *state;
+    char copy[700], sql[800];
+    leave_wal(t, PROVINCE);
+    snprintf(copy, sizeof copy, "%s.backup", PROVINCE->path);
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
+    office_sql(t, PROVINCE, sql);
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_settle(t, 10000));
+    sqlite3 *from = NULL;
+    assert_int_equal(sqlite3_open(copy, &from), SQLITE_OK);
+    sqlite3_backup *b = sqlite3_backup_init(PROVINCE->app, "main", from, "main");
+    assert_non_null(b);
+    assert_int_equal(sqlite3_backup_step(b, -1), SQLITE_DONE);
+    sqlite3_backup_finish(b);
+    sqlite3_close(from);
+    remove(copy);
+    office_event(t, PROVINCE, EVENT_LOCAL_CHANGE);
+    net_run(t, 1000);
+    assert_true(PROVINCE->fatal);
+    assert_non_null(strstr(PROVINCE->log, "overwritten with an older copy"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_locked_database_does_not_look_restored, start, stop),
+        cmocka_unit_test_setup_teardown(a_replaced_file_ends_the_node, start, stop),
+        cmocka_unit_test_setup_teardown(an_overwritten_file_ends_the_node, start, stop),
+    };
+    if (getenv("ONLY"))
+        cmocka_set_test_filter(getenv("ONLY"));
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
