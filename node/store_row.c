@@ -196,23 +196,47 @@ static enum err claimed_by_other(struct store *s, struct row_key k, uint32_t i, 
     return e;
 }
 
+static enum err taken_in_table(struct store *s, const struct unique_index *u, const struct value *v,
+                               bool *taken)
+{
+    sqlite3_stmt *q = store_stmt(s, u->blocker_sql);
+    for (uint32_t i = 0; q && i < u->n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    enum err e = store_step(s, q, taken);
+    if (*taken)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* A dead birth may come back, and then contends with who stands with its value: that one has no claim. */
+static enum err birth_shares(struct store *s, struct arena *a, struct row_key k, const struct birth *b,
+                             bool *shared)
+{
+    bool dead = !birth_alive(b, &k.t->rules);
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && !*shared && b->values && i < k.t->n_unique; i++) {
+        bool claims = false;
+        struct value *v;
+        struct bytes folded;
+        e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
+        if (e == ERR_OK && claims)
+            e = claimed_by_other(s, k, i, folded, shared);
+        if (e == ERR_OK && claims && dead && !*shared)
+            e = taken_in_table(s, &k.t->unique[i], v, shared);
+    }
+    return e;
+}
+
 /* Whether a row on record shares a unique value with this one (the rank is then still needed). */
 static enum err shares_unique(struct store *s, struct arena *a, struct row_key k,
                               const struct row *r, bool *shared)
 {
     enum err e = ERR_OK;
     *shared = false;
-    for (uint32_t b = 0; b < r->n_births && !*shared; b++) {
-        if (r->births[b].held != HOLD_NONE)
-            *shared = true;
-        for (uint32_t i = 0; e == ERR_OK && !*shared && r->births[b].values && i < k.t->n_unique; i++) {
-            bool claims = false;
-            struct value *v;
-            struct bytes folded;
-            e = row_claim(s, a, k.t, i, r->births[b].values, &claims, &v, &folded);
-            if (e == ERR_OK && claims)
-                e = claimed_by_other(s, k, i, folded, shared);
-        }
+    for (uint32_t b = 0; e == ERR_OK && b < r->n_births && !*shared; b++) {
+        *shared = r->births[b].held != HOLD_NONE;
+        if (!*shared)
+            e = birth_shares(s, a, k, &r->births[b], shared);
     }
     return e;
 }

@@ -111,6 +111,89 @@ static void who_waited_comes_in_when_a_check_fails(void **state)
     assert_string_equal(office_one(HUB, "SELECT group_concat(id||ident) FROM person"), "p2X");
 }
 
+/* Keys that only their collation holds to be equal are two identities: one stands, the other is held. */
+static void keys_of_another_case_are_two_rows(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO tag VALUES('a','from A')");
+    B->now_ms += 5000;
+    office_sql(B, "INSERT INTO tag VALUES('A','from B')");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "afrom A");
+    assert_string_equal(office_one(A, "SELECT key||reason FROM tonle_held"), "\"A\"unique");
+    office_sql(HUB, "UPDATE tag SET note='hub'");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "ahub");
+    office_sql(HUB, "DELETE FROM tag");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "Afrom B");
+    office_sql(A, "UPDATE tag SET name='a'");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "afrom B");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+}
+
+static void pass_stable(struct federation *f, int i, const struct clock *c)
+{
+    struct office *o = &f->office[i];
+    struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
+    bool more = true;
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
+    while (more)
+        assert_int_equal(store_sweep(o->store, &o->arena, 10, &more), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_reset(&o->arena);
+}
+
+/* An open conflict is the same one at offices that forget the birth's name before and after a write. */
+static void a_forgotten_name_does_not_change_a_conflict(void **state)
+{
+    struct federation *f = *state;
+    struct clock c = {0};
+    office_sql(A, "INSERT INTO person(id,points) VALUES('p1',1)");
+    equal(f);
+    office_sql(A, "UPDATE person SET points=2");
+    office_sql(B, "UPDATE person SET points=3");
+    equal(f);
+    clock_copy(&c, &store_state(HUB->store)->clock);
+    pass_stable(f, 0, &c);
+    pass_stable(f, 1, &c);
+    office_sql(B, "UPDATE person SET mail='m'");
+    assert_true(office_seal(B));
+    pass_stable(f, 2, &c);
+    equal(f);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"), "1");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict"), "1");
+    office_sql(A, "UPDATE person SET points=9");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT state FROM tonle_conflict"), "resolved");
+    clock_fini(&c);
+}
+
+/* The rank of a dead row is kept while the row that took its unique value stands: it may come back. */
+static void a_dead_row_keeps_its_rank(void **state)
+{
+    struct federation *f = *state;
+    struct clock c = {0};
+    A->now_ms += 50000;
+    office_sql(A, "INSERT INTO person(id,ident) VALUES('p1','X')");
+    assert_true(office_seal(A));
+    office_pull(HUB, A);
+    clock_copy(&c, &store_state(HUB->store)->clock);
+    office_sql(HUB, "DELETE FROM person WHERE id='p1'");
+    assert_true(office_seal(HUB));
+    office_sql(A, "UPDATE person SET points=1 WHERE id='p1'");
+    assert_true(office_seal(A));
+    office_sql(B, "INSERT INTO person(id,ident) VALUES('p2','X')"); /* earlier by its clock */
+    assert_true(office_seal(B));
+    office_pull(HUB, B);
+    pass_stable(f, 0, &c);
+    equal(f);
+    assert_string_equal(office_one(A, "SELECT group_concat(id) FROM person"), "p2");
+    clock_fini(&c);
+}
+
 /* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing more: no
  * statement of ours may commit alone. */
 static void nothing_is_written_behind_a_lost_transaction(void **state)
@@ -158,6 +241,9 @@ int main(void)
         TEST(a_child_comes_back_in_another_case),
         TEST(a_row_that_fails_a_check_frees_its_old_values),
         TEST(who_waited_comes_in_when_a_check_fails),
+        TEST(keys_of_another_case_are_two_rows),
+        TEST(a_forgotten_name_does_not_change_a_conflict),
+        TEST(a_dead_row_keeps_its_rank),
         TEST(nothing_is_written_behind_a_lost_transaction),
         TEST(a_full_disk_holds_no_row),
     };
