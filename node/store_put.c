@@ -136,6 +136,17 @@ void put_release(struct store *s)
     }
 }
 
+/* "NOT NULL constraint failed: table.column": of a column that is only here, or of a table that one of this
+ * office's triggers writes, it is this office's refusal. */
+static bool refused_here(const struct table_schema *t, const char *message)
+{
+    const char *name = strstr(message, ": ");
+    size_t n = strlen(t->name);
+    if (!name || sqlite3_strnicmp(name + 2, t->name, (int)n) != 0 || name[2 + n] != '.')
+        return true;
+    return schema_column(t, name + 3 + n) == UINT32_MAX;
+}
+
 /* A statement's code: a refusal of the row is a result, anything else an error. */
 static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result, char **message)
 {
@@ -147,8 +158,10 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
         return remember_raised(w, r);
     *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
     switch (rc) {
-    case SQLITE_CONSTRAINT_CHECK:
     case SQLITE_CONSTRAINT_NOTNULL:
+        *result = refused_here(r->k.t, *message) ? PUT_LOCAL : PUT_INVALID;
+        return ERR_OK;
+    case SQLITE_CONSTRAINT_CHECK:
     case SQLITE_CONSTRAINT_DATATYPE:
         *result = PUT_INVALID;
         return ERR_OK;

@@ -232,6 +232,30 @@ static void a_full_disk_holds_no_row(void **state)
     equal(f);
 }
 
+/* Makes office B's person table anew with a column of its own. */
+static void local_column(struct office *o, const char *column)
+{
+    char sql[600];
+    snprintf(sql, sizeof sql, "DROP TABLE person; CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL,"
+             " org TEXT REFERENCES org(code), ident TEXT UNIQUE, mail TEXT UNIQUE, lo INTEGER, hi INTEGER,"
+             " points INTEGER, %s, CHECK(lo <= hi))", column);
+    office_sql(o, sql);
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_capture_install(o->store), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+}
+
+/* A column that is only here and may not be NULL holds rows here alone: 'local', not 'check'. */
+static void a_local_column_without_default_holds_locally(void **state)
+{
+    struct federation *f = *state;
+    local_column(B, "desk TEXT NOT NULL");
+    office_sql(A, "INSERT INTO person(id,ident) VALUES('p1','X')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "local");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "1");
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
@@ -246,6 +270,7 @@ int main(void)
         TEST(a_dead_row_keeps_its_rank),
         TEST(nothing_is_written_behind_a_lost_transaction),
         TEST(a_full_disk_holds_no_row),
+        TEST(a_local_column_without_default_holds_locally),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
