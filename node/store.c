@@ -278,7 +278,30 @@ static enum err truncate_journal(struct store *s)
     const char *mode = (const char *)sqlite3_column_text(q, 0);
     bool unlinks = mode && sqlite3_stricmp(mode, "delete") == 0;
     sqlite3_reset(q);
+    s->truncates = unlinks;
     return unlinks ? store_exec(s, "PRAGMA main.journal_mode=TRUNCATE") : ERR_OK;
+}
+
+static int mode_truncates(void *user, int n, char **value, char **name)
+{
+    (void)n;
+    (void)name;
+    *(bool *)user = value[0] && sqlite3_stricmp(value[0], "truncate") == 0;
+    return 0;
+}
+
+/* Takes the empty journal away, unless somebody is writing just now. The application may have changed to WAL
+ * since we opened, and where another file lies in the database's place the journal is that one's. */
+static void remove_journal(struct store *s)
+{
+    int moved = 1;
+    bool still = false;
+    if (!s->truncates || sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) || moved)
+        return;
+    sqlite3_busy_timeout(s->db, 0);
+    sqlite3_exec(s->db, "SELECT 1 FROM main.sqlite_schema; PRAGMA main.journal_mode", mode_truncates, &still, NULL);
+    if (still)
+        sqlite3_exec(s->db, "PRAGMA main.journal_mode=DELETE", NULL, NULL, NULL);
 }
 
 enum err store_open(struct store **out, const struct store_options *o, char msg[256])
@@ -337,6 +360,7 @@ void store_close(struct store *s)
     mem_free(s->stmts);
     collect_release(s);
     put_release(s);
+    remove_journal(s);
     sqlite3_close_v2(s->db);
     buf_fini(&s->scratch);
     clock_fini(&s->state.clock);

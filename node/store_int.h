@@ -83,6 +83,7 @@ struct store {
     struct stmt_cache *stmts;  /* SQL text -> prepared statement */
     void *collected;           /* what the last store_collect consumed (store_collect.c) */
     struct raised *raised;     /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
+    bool truncates;            /* the rollback journal, at a commit; the database itself unlinks it */
     bool temp_triggers_stale;  /* some were dropped to take a row out: made anew before the commit */
     void *pin;                 /* WAL guard (store_pin.c) */
     struct buf scratch;        /* for one statement at a time */

@@ -56,4 +56,17 @@ for office in commune district province hub; do
     stop "$office"
     same "$(find "$ROOT/$office/node" -mindepth 1 ! -type f)" "" "what a clean stop leaves"
     expect 3 t "$office" status
+    same "$(app "$office" "PRAGMA journal_mode")" wal "the journal mode stays"
 done
+
+# with a rollback journal nothing is left beside the database either
+for office in hub province; do app "$office" "PRAGMA journal_mode=delete" >/dev/null; start "$office"; done
+wait_for province synced
+app hub "PRAGMA journal_mode=wal" >/dev/null # while the node runs
+app province "INSERT INTO note VALUES('12', 9, 'rollback journal')"
+settle province hub
+for office in province hub; do
+    stop "$office"
+    same "$(find "$ROOT/$office" -maxdepth 1 -name 'app.db-*')" "" "what a clean stop leaves beside the database"
+done
+same "$(app hub "PRAGMA journal_mode") $(app province "PRAGMA journal_mode")" "wal delete" "the journal modes stay"
