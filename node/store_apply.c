@@ -22,26 +22,52 @@ struct apply {
 
 /* ---- may it be applied at all? ---- */
 
-static enum err check_same(struct store *s, const struct apply_input *in)
+/* Whether the changeset on record as (site, seq) has this hash. Also where none is on record, or its hash is
+ * not known: after a first load the clock names changesets that were never seen here. */
+static enum err has_hash(struct store *s, uint64_t site, uint64_t seq, const uint8_t *hash, bool *fits)
 {
+    static const uint8_t unknown[HASH_BYTES];
+    *fits = true;
     sqlite3_stmt *q = store_stmt(s, "SELECT hash FROM tonle_clock WHERE site = ?1 AND seq = ?2");
     if (!q)
         return ERR_SCHEMA;
-    store_bind_u64(q, 1, in->cs->dot.site);
-    store_bind_u64(q, 2, in->cs->dot.seq);
+    store_bind_u64(q, 1, site);
+    store_bind_u64(q, 2, seq);
     bool row = false;
     enum err e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
         return e;
-    static const uint8_t unknown[HASH_BYTES];
-    const void *hash = sqlite3_column_blob(q, 0);
-    bool fits = sqlite3_column_bytes(q, 0) == HASH_BYTES &&
-                (memcmp(hash, in->hash, HASH_BYTES) == 0 || memcmp(hash, unknown, HASH_BYTES) == 0);
+    const void *known = sqlite3_column_blob(q, 0);
+    *fits = sqlite3_column_bytes(q, 0) == HASH_BYTES &&
+            (memcmp(known, hash, HASH_BYTES) == 0 || memcmp(known, unknown, HASH_BYTES) == 0);
     sqlite3_reset(q);
-    if (!fits)
-        return store_fail(s, ERR_IDENTITY, "two different changesets are named %016llx:%llu",
-                          (unsigned long long)in->cs->dot.site, (unsigned long long)in->cs->dot.seq);
     return ERR_OK;
+}
+
+static enum err check_same(struct store *s, const struct apply_input *in)
+{
+    const struct dot d = in->cs->dot;
+    bool fits;
+    enum err e = has_hash(s, d.site, d.seq, in->hash, &fits);
+    if (e == ERR_OK && !fits)
+        return store_fail(s, ERR_IDENTITY, "two different changesets are named %016llx:%llu",
+                          (unsigned long long)d.site, (unsigned long long)d.seq);
+    return e;
+}
+
+/* Two copies of one database write two histories under one site: the first that is not built on what is on
+ * record here shows it (DESIGN 2, promise 11). */
+static enum err check_chain(struct store *s, const struct apply_input *in)
+{
+    const struct dot d = in->cs->dot;
+    bool fits;
+    enum err e = has_hash(s, d.site, d.seq - 1, in->cs->previous, &fits);
+    if (e == ERR_OK && !fits)
+        return store_fail(s, ERR_IDENTITY,
+                          "changeset %016llx:%llu does not follow the one on record: two copies of one"
+                          " database were used",
+                          (unsigned long long)d.site, (unsigned long long)d.seq);
+    return e;
 }
 
 static enum err check(struct store *s, const struct apply_input *in, struct apply_report *report)
@@ -59,9 +85,11 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
     if (!clock_includes(&s->state.clock, &cs->context))
         return store_fail(s, ERR_CAUSAL, "changeset %016llx:%llu builds on changesets that are not here",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq);
-    if (in->source[0] != '\0' && store_capture_pending(s))
+    if (in->source[0] == '\0')
+        return ERR_OK;
+    if (store_capture_pending(s))
         return store_fail(s, ERR_STATE, "local changes are not sealed yet");
-    return ERR_OK;
+    return check_chain(s, in);
 }
 
 /* ---- the rows ---- */
@@ -205,6 +233,7 @@ static enum err apply_row(struct apply *ap, const struct table_schema *t, const 
         return ERR_OK;
     r->touched = true;
     if (ap->own) {
+        r->sealed = true;
         work_note(w, r);
         if (ch.kind != CHANGE_BORN)
             seek_orphans(w, t, &ch);
@@ -305,6 +334,7 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
         struct apply ap = {.in = in, .own = in->source[0] == '\0'};
         work_init(&ap.w, s, a);
         ap.w.dot = in->cs->dot;
+        ap.w.part = ap.own && in->cs->cut;
         ap.w.hlc = in->cs->hlc;
         ap.w.now_ms = in->now_ms;
         ap.w.report = report;

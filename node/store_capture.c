@@ -417,6 +417,29 @@ bool store_capture_pending(struct store *s)
     return store_pragma(s, c->pending_sql) == 1;
 }
 
+enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len, bool *yes)
+{
+    struct arena a = {0};
+    struct buf b = {0};
+    *yes = false;
+    buf_printf(&b, "SELECT 1 FROM main.tonle_log_%u WHERE 1", t->t);
+    for (uint32_t i = 0; i < t->n_key; i++)
+        buf_printf(&b, " AND %s = ?%u", capture_name(&a, "k_", t->column[t->key[i]]), i + 1);
+    buf_printf(&b, " LIMIT 1");
+    sqlite3_stmt *q = store_stmt(s, buf_str(&b));
+    buf_fini(&b);
+    struct value *v = arena_alloc(&a, t->n_key * sizeof *v);
+    enum err e = q ? key_decode(key, len, v, t->n_key) : ERR_SCHEMA;
+    for (uint32_t i = 0; e == ERR_OK && i < t->n_key; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    if (e == ERR_OK)
+        e = store_step(s, q, yes);
+    if (*yes)
+        sqlite3_reset(q);
+    arena_fini(&a);
+    return e;
+}
+
 /* ---- our own writes ---- */
 
 static char *note_sql(struct arena *a, const struct table_schema *t)

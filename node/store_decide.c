@@ -214,11 +214,14 @@ static enum err close_set(struct contest *k)
         more = false;
         for (size_t i = 0; e == ERR_OK && i < k->w->n; i++) {
             struct work_row *r = k->w->row[i];
+            bool unsealed = false;
             if (!r->slow || r->decided)
                 continue;
             r->decided = more = true;
             e = work_load(k->w, r);
             if (e == ERR_OK)
+                e = work_unsealed(k->w, r, &unsealed);
+            if (e == ERR_OK && !unsealed)
                 e = add_row(k, r);
         }
     }

@@ -133,6 +133,8 @@ enum err schema_key_parse(struct store *s, struct arena *a, const struct table_s
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind, uint64_t column_mask, const struct value *columns) MUST_CHECK;
 /* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows: before work_init. */
+/* Whether the log still has events of this key. */
+enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len, bool *yes) MUST_CHECK;
 enum err capture_temp_triggers(struct store *s) MUST_CHECK;
 
 /* ---- store_put.c */

@@ -141,8 +141,10 @@ static enum err come_in(struct work *w)
 static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk)
 {
     struct birth *b = row_standing(&r->row);
-    if (!b || !r->now)
-        return ERR_OK;
+    bool unsealed = false;
+    enum err e = work_unsealed(w, r, &unsealed);
+    if (e != ERR_OK || unsealed || !b || !r->now)
+        return e;
     struct buf m = {0};
     buf_printf(&m, "the row of %s it refers to does not stand here", w->s->tables[fk->parent].name);
     r->message[1] = arena_strdup(w->a, buf_str(&m));

@@ -135,6 +135,12 @@ void work_note(struct work *w, struct work_row *r)
     r->fk_gone = true;
 }
 
+enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes)
+{
+    *yes = false;
+    return w->part && !r->sealed ? capture_has(w->s, r->k.t, r->k.key, r->k.len, yes) : ERR_OK;
+}
+
 struct site_name *work_site(struct work *w, uint64_t site)
 {
     for (size_t i = 0; i < w->n_sites; i++) {

@@ -23,6 +23,7 @@ struct work_row {
     struct dot in_table;    /* name of the birth that `now` belongs to */
     bool slow;              /* takes part in the decision of the contending rows */
     bool fk_new, fk_gone;   /* queued for pass 4 */
+    bool sealed;            /* by the changeset of our own that is being applied */
     bool unread;            /* a birth without record: whether a row stands in the table is not known */
     struct value *before;   /* the row in the table when it was met (NULL: none) */
     struct value *now;      /* the row in the table at this moment */
@@ -47,6 +48,7 @@ struct work {
     struct dot dot;         /* of the change that caused this; none for a retry */
     uint64_t hlc;
     uint64_t now_ms;
+    bool part;              /* our own log was cut: the rest of it is captured and not sealed yet */
     bool check_parents;     /* pass 4 is decided now (false while the first load catches up) */
     struct apply_report *report;
     struct site_name *site;
@@ -89,6 +91,8 @@ enum err conflict_reconcile(struct work *w, struct work_row *r) MUST_CHECK;
 enum err held_save(struct work *w, struct work_row *r) MUST_CHECK;
 enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK; /* held rows that waited for r: contend again */
 
+/* The row stands as the application left it and is not sealed yet: it is decided when it is. */
+enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes) MUST_CHECK;
 bool work_contended(struct work *w, const struct table_schema *t); /* the table has held rows or claims */
 struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);
 bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);

@@ -182,10 +182,15 @@ void federation_stop(struct federation *f)
 
 bool office_seal(struct office *o)
 {
+    return office_seal_part(o, 5000);
+}
+
+bool office_seal_part(struct office *o, uint32_t max_rows)
+{
     struct changeset cs = {0};
     bool cut = false;
     MUST(store_begin(o->store));
-    enum err e = store_collect(o->store, &o->arena, 5000, 4u << 20, &cs, &cut);
+    enum err e = store_collect(o->store, &o->arena, max_rows, 4u << 20, &cs, &cut);
     if (e == ERR_NOT_FOUND) {
         MUST(store_collect_done(o->store));
         MUST(store_commit(o->store));

@@ -49,6 +49,7 @@ int office_try(struct office *o, const char *sql);             /* the applicatio
 /* First column of the first row as text (static buffers, 8 in turn); "" for none, "NULL" for NULL. */
 const char *office_one(struct office *o, const char *sql);
 bool office_seal(struct office *o);                            /* true when a changeset was made */
+bool office_seal_part(struct office *o, uint32_t max_rows);    /* at most so many rows of the log */
 /* Applies changeset (site, seq) of `from`'s journal at `to`. The error code of store_apply. */
 enum err office_take(struct office *to, struct office *from, struct dot dot, struct apply_report *report);
 void office_pull(struct office *to, struct office *from);      /* everything `from` has and `to` lacks */

@@ -121,7 +121,9 @@ void app_write(struct world *w, struct machine *m)
         return; /* the machine is dying */
     for (uint32_t i = 0; i < n; i++) {
         statement(w, m, sql, sizeof sql);
-        office_try(&m->o, sql); /* a statement may fail: an application goes on */
+        int rc = office_try(&m->o, sql); /* a statement may fail: an application goes on */
+        if (w->verbose)
+            printf("%8llu %s: app: %s -> %d\n", (unsigned long long)w->now, m->o.name, sql, rc);
     }
     if (burst)
         many(w, m);

@@ -235,19 +235,19 @@ static void check_open(struct world *w, struct arena *a)
 
 /* ---- what is stable is forgotten */
 
+/* A rank is kept while another row on record has a claim; what is swept before that row's last claim goes
+ * waits for the next sweep. So only tables without unique keys can be judged by what is left. */
 static bool still_needed(const struct table_schema *t, const struct row *r)
 {
-    if (r->n_births > 1)
+    if (r->n_births > 1 || t->n_unique > 0)
         return true;
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
-        bool rank = !dot_is_none(b->base);
         for (uint32_t j = 0; j < b->n_cells; j++) {
-            rank = rank || b->cells[j].n == 1;
             if (b->cells[j].n > 1)
                 return true;
         }
-        if (b->held != HOLD_NONE || (rank && t->n_unique > 0))
+        if (b->held != HOLD_NONE)
             return true;
     }
     return false;

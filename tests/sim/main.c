@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget] [--trace] [--verbose] */
+/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]
+ *     [--join] [--write-while-loading] [--trace] [--verbose] */
 
 struct options {
     uint64_t from, count, ms;
     const char *file;
     enum breach breach;
-    bool trace, verbose;
+    bool trace, verbose, join, write_loading;
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts, joins;
@@ -21,7 +22,7 @@ static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context",
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
 {
     static struct world w;
-    world_start(&w, seed, o->breach);
+    world_start(&w, seed, o->breach, o->join, o->write_loading);
     w.verbose = o->verbose;
     world_run(&w, o->ms);
     if (w.broken[0] == '\0')
@@ -59,16 +60,17 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
         return;
     }
     t->failed++;
-    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s\n", (unsigned long long)seed,
+    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s\n", (unsigned long long)seed,
            broken, (unsigned long long)seed, (unsigned long long)o->ms, o->breach ? " --break " : "",
-           o->breach ? breach_name[o->breach] : "");
+           o->breach ? breach_name[o->breach] : "",
+           o->join ? " --join" : "", o->write_loading ? " --write-while-loading" : "");
     fflush(stdout);
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
-                    " [--trace] [--verbose]\n");
+                    " [--join] [--write-while-loading] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -97,6 +99,10 @@ static bool parse(int argc, char **argv, struct options *o)
                 return false;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
+        } else if (strcmp(argv[i], "--join") == 0) {
+            o->join = true;
+        } else if (strcmp(argv[i], "--write-while-loading") == 0) {
+            o->write_loading = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
         } else {

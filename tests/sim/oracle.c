@@ -10,6 +10,8 @@
  * does: the same rows in the tables, the same held rows, no cell version on record that nobody wrote. */
 
 #define FULL_STEPS 25 /* the tables are compared at least so often */
+/* What a join could not take in stays aside as a local matter. */
+#define HELD_COUNT "SELECT count(*) FROM tonle_held WHERE reason <> 'local'"
 
 static void broken(struct world *w, const struct machine *m, const char *promise, const char *what)
 {
@@ -63,6 +65,24 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to, cons
 
 /* ---- the journal */
 
+static void print_changeset(struct world *w, struct machine *m, struct arena *a, const struct changeset *cs)
+{
+    printf("%8llu %s: sealed %llu%s:", (unsigned long long)w->now, m->o.name, (unsigned long long)cs->dot.seq,
+           cs->cut ? " (cut)" : "");
+    for (uint32_t i = 0; i < cs->segments[0].n_tables; i++) {
+        const struct table_changes *tc = &cs->segments[0].tables[i];
+        const struct table_schema *t = schema_table(m->watch, tc->table);
+        for (uint32_t j = 0; t && j < tc->n_rows; j++) {
+            struct buf key = {0};
+            key_encode(&key, tc->rows[j].key, tc->n_key);
+            printf(" %s %s %s", (const char *[]){"", "born", "update", "delete"}[tc->rows[j].kind], tc->table,
+                   schema_key_json(a, t, key.data, key.len));
+            buf_fini(&key);
+        }
+    }
+    printf("\n");
+}
+
 static void read_changeset(struct world *w, struct machine *m, struct arena *a, struct bytes b)
 {
     struct changeset cs;
@@ -87,6 +107,8 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
         broken(w, m, "4", "a changeset stands in the journal before what it builds on");
     memcpy(m->chain[office], hash, HASH_BYTES);
     clock_raise(&m->clock, cs.dot.site, cs.dot.seq);
+    if (w->verbose && cs.dot.site == m->o.site && cs.n_segments > 0)
+        print_changeset(w, m, a, &cs);
     w->parts += cs.cut && cs.dot.site == m->o.site;
     if (w->broken[0] == '\0' && !model_apply(&m->model, m->watch, &cs, why))
         broken(w, m, "6", why);
@@ -245,9 +267,9 @@ static void check_held(struct comparing *c)
                         values_text(c, &s->tables[b->row->table], b->birth->values), have,
                         hold_reason_name(b->held), want);
     }
-    if (store_pragma(s, "SELECT count(*) FROM tonle_held") != (int64_t)held)
+    if (store_pragma(s, HELD_COUNT) != (int64_t)held)
         world_break(c->w, "3", "%s: %lld rows are held, %zu should be", c->m->o.name,
-                    (long long)store_pragma(s, "SELECT count(*) FROM tonle_held"), held);
+                    (long long)store_pragma(s, HELD_COUNT), held);
 }
 
 static bool has_version(const struct birth *b, struct arena *a, uint32_t column, struct dot d)

@@ -367,7 +367,7 @@ static void happen(struct world *w, struct happening *h)
         step(w, m, &ev);
         break;
     case WHAT_APP:
-        if (m->o.app)
+        if (m->o.app && (w->profile.write_loading || !m->alive || !store_state(m->o.store)->loading))
             app_write(w, m);
         world_later(w, WHAT_CHANGE, h->node, 1 + world_below(w, 30), 0);
         if (!w->healing && h->link)
@@ -456,7 +456,7 @@ static int64_t draw_skew(struct world *w)
     return world_chance(w, 300) ? (int64_t)world_below(w, 200000) - 100000 : 0;
 }
 
-void world_start(struct world *w, uint64_t seed, enum breach breach)
+void world_start(struct world *w, uint64_t seed, enum breach breach, bool join, bool write_loading)
 {
     memset(w, 0, sizeof *w);
     w->breach = breach;
@@ -466,6 +466,8 @@ void world_start(struct world *w, uint64_t seed, enum breach breach)
     w->disk = disk_new(seed + 1);
     w->n = 2 + (int)world_below(w, WORLD_NODES - 1);
     draw_profile(w);
+    w->profile.join = join;
+    w->profile.write_loading = write_loading;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
     struct office all[WORLD_NODES] = {0};
@@ -480,7 +482,7 @@ void world_start(struct world *w, uint64_t seed, enum breach breach)
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
         m->skew_ms = draw_skew(w);
         m->line = true;
-        m->o.late = i > 0 && (w->m[m->parent].o.late || world_chance(w, 120));
+        m->o.late = i > 0 && join && (w->m[m->parent].o.late || world_chance(w, 120));
         all[i] = m->o;
     }
     for (int i = 0; i < w->n; i++) {

@@ -58,6 +58,7 @@ struct machine {
 };
 /* What kind of world a seed makes: each is likely or not, so that no history has everything. */
 struct profile {
+    bool join, write_loading; /* offices that come later; their applications write while they load */
     bool wal, wal_guard;
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
@@ -91,7 +92,7 @@ bool world_chance(struct world *w, uint32_t per_mille);
 void world_break(struct world *w, const char *promise, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link);
 
-void world_start(struct world *w, uint64_t seed, enum breach breach);
+void world_start(struct world *w, uint64_t seed, enum breach breach, bool join, bool write_loading);
 void world_power_off(struct world *w, struct machine *m, bool lose_power);
 /* Until virtual `ms` have passed, or a promise broke. */
 void world_run(struct world *w, uint64_t ms);

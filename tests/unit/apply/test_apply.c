@@ -201,6 +201,28 @@ static void missing_parent_holds_a_chain(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
 }
 
+/* A row that is captured and not sealed yet stays as the application left it when the part of the log
+ * sealed before it takes its parent away, or makes its unique value another's: it is not lost. */
+static void a_cut_log_loses_nothing(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO household VALUES('h1','b1','Prek Leap');"
+                  "INSERT INTO resident(id, ident, name) VALUES('r1','1','Sok');");
+    equal(f);
+    office_sql(B, "INSERT INTO resident(id, ident, name) VALUES('r0','2','Dara')");
+    office_sql(A, "DELETE FROM household WHERE id='h1'; UPDATE resident SET name='Sok S.' WHERE id='r1';"
+                  "INSERT INTO resident(id, household_id, ident, name) VALUES('r2','h1','2','Chan')");
+    while (office_seal_part(A, 1))
+        ;
+    equal(f);
+    assert_string_equal(office_one(HUB, "SELECT group_concat(key || reason) FROM tonle_held"), "\"r2\"unique");
+    assert_string_equal(office_one(HUB, "SELECT group_concat(name) FROM (SELECT name FROM resident ORDER BY 1)"),
+                        "Dara,Sok S.");
+    office_sql(B, "INSERT INTO household VALUES('h1','b1','again'); DELETE FROM resident WHERE id='r0'");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT name FROM resident WHERE id='r2'"), "Chan");
+}
+
 /* Rows that refer to one another in a cycle stand. */
 static void a_cycle_of_references_stands(void **state)
 {
@@ -342,6 +364,7 @@ int main(void)
         TEST(unique_clash_holds_the_later_claim),
         TEST(unique_values_change_hands),
         TEST(missing_parent_holds_a_chain),
+        TEST(a_cut_log_loses_nothing),
         TEST(a_cycle_of_references_stands),
         TEST(a_failed_check_stops_nothing),
         TEST(delivery_is_idempotent_and_ordered),
