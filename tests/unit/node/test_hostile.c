@@ -34,6 +34,13 @@ static int stop(void **state)
 #define PROVINCE (&t->office[1])
 
 
+static void remove_beside(const struct net_office *o, const char *ending)
+{
+    char name[600];
+    snprintf(name, sizeof name, "%s%s", o->path, ending);
+    remove(name);
+}
+
 /* The node is stopped for it: leaving WAL mode needs the file for itself. */
 static void leave_wal(struct net *t, struct net_office *o)
 {
@@ -109,12 +116,49 @@ static void an_overwritten_file_ends_the_node(void **state)
     assert_non_null(strstr(PROVINCE->log, "overwritten with an older copy"));
 }
 
+/* Two histories under one identity: the copy has sealed more than the parent knows, and lacks
+ * nothing that was acknowledged. The chain of hashes tells them apart. */
+static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
+{
+    struct net *t = *state;
+    char copy[700], sql[800];
+    snprintf(copy, sizeof copy, "%s.copy", PROVINCE->path);
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
+    net_run(t, 10000);
+    office_sql(t, PROVINCE, sql);
+    t->lose_from = 0; /* the marks down, which would tell by what was acknowledged */
+    t->lose = 1000;
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('first','x')");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 500));
+    office_crash(t, PROVINCE);
+    sqlite3_close(PROVINCE->app);
+    remove_beside(PROVINCE, "-wal");
+    remove_beside(PROVINCE, "-shm");
+    assert_int_equal(rename(copy, PROVINCE->path), 0);
+    assert_int_equal(sqlite3_open(PROVINCE->path, &PROVINCE->app), SQLITE_OK);
+    t->lose = 0;
+    PROVINCE->outside_site = 0;
+    PROVINCE->cut = true;
+    office_run(t, PROVINCE);
+    for (int i = 0; i < 3; i++) {
+        snprintf(sql, sizeof sql, "INSERT INTO note VALUES('copy%d','x')", i);
+        office_sql(t, PROVINCE, sql);
+        net_run(t, 200);
+    }
+    office_mend(t, PROVINCE);
+    net_run(t, 10000);
+    assert_string_equal(office_text(HUB, "SELECT group_concat(id) FROM note"), "first");
+    assert_non_null(strstr(HUB->log, "two copies of one database were used"));
+    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_locked_database_does_not_look_restored, start, stop),
         cmocka_unit_test_setup_teardown(a_replaced_file_ends_the_node, start, stop),
         cmocka_unit_test_setup_teardown(an_overwritten_file_ends_the_node, start, stop),
+        cmocka_unit_test_setup_teardown(a_copy_that_ran_ahead_is_found_by_its_chain, start, stop),
     };
     if (getenv("ONLY"))
         cmocka_set_test_filter(getenv("ONLY"));
