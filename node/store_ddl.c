@@ -16,6 +16,7 @@
  *                 (idx = 1000 + number of the foreign key) of living births that do not stand, and unique
  *                 values of dead ones on record; v: canonical bytes
  * tonle_held      living births that do not stand; bt, bk: the row in its way (passes 2 and 3)
+ * tonle_local     values of columns that only this office has, of rows that were taken out of their table
  * tonle_journal   every item in the order it was sealed or applied here; source '' is our own, otherwise the
  *                 neighbour's node name; kind: enum item_kind
  * tonle_peer      what is durable of each neighbour
@@ -45,6 +46,8 @@ const char store_ddl[] =
     " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
+    "CREATE TABLE tonle_local(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, c TEXT NOT NULL, v, PRIMARY KEY(t, k, site, seq, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,"
     " source TEXT NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " bytes BLOB NOT NULL);"

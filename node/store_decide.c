@@ -181,7 +181,7 @@ static enum err check(struct contest *k, struct contender *c)
         return ERR_OK;
     }
     char *message = NULL;
-    enum err e = work_probe(k->w, r, c->values, &c->valid, &message);
+    enum err e = work_probe(k->w, r, c->b, &c->valid, &message);
     if (e == ERR_OK && !c->valid)
         r->message[0] = message;
     return e;
@@ -271,7 +271,7 @@ static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
     if (c->r->now && !dot_equal(c->r->in_table, c->b->name))
         e = work_take(k->w, c->r); /* another identity stands at this key */
     if (e == ERR_OK)
-        e = work_put(k->w, c->r, c->values, &result, &message);
+        e = work_put(k->w, c->r, c->b, &result, &message);
     if (e == ERR_OK && result == PUT_OK)
         c->r->in_table = c->b->name;
     *clash = e == ERR_OK && result == PUT_UNIQUE;

@@ -45,6 +45,8 @@ struct table_schema { /* one published table */
     uint32_t n_key;
     uint32_t *key;       /* indices of the key columns, in key order */
     struct table_rules rules;
+    uint32_t n_local;    /* stored columns that are not published */
+    char **local;
     uint32_t n_unique;
     struct unique_index *unique;
     uint32_t n_unique_columns;
@@ -169,6 +171,9 @@ bool row_any_claims(struct store *s);
 /* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be needed. */
 enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f) MUST_CHECK;
 #define CLAIM_REFERENCE 1000
+
+/* ---- store_local.c */
+enum err local_drop(struct store *s, struct row_key k) MUST_CHECK; /* forgets what was kept of a row */
 
 /* ---- store_apply.c / store_decide.c: shared with load and retry */
 struct work; /* the rows touched by one transaction */

@@ -77,7 +77,7 @@ static enum err let_in(struct work *w, struct work_row *r)
             continue;
         enum put result;
         char *message = NULL;
-        enum err e = work_put(w, r, work_shown(w, r, b), &result, &message);
+        enum err e = work_put(w, r, b, &result, &message);
         if (e != ERR_OK)
             return e;
         if (result == PUT_OK) {

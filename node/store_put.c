@@ -30,6 +30,21 @@ static const char *insert_sql(struct work *w, const struct table_schema *t)
     return *slot;
 }
 
+static const char *insert_local_sql(struct work *w, const struct table_schema *t,
+                                    const struct local_values *local)
+{
+    struct buf b = {0};
+    buf_printf(&b, "INSERT OR ABORT INTO %s(%s", t->qname, t->column_list);
+    for (uint32_t i = 0; i < local->n; i++)
+        buf_printf(&b, ",%s", schema_quote(w->a, local->column[i]));
+    for (uint32_t i = 0; i < t->n_columns + local->n; i++)
+        buf_printf(&b, "%s?%u", i ? "," : ") VALUES(", i + 1);
+    buf_printf(&b, ")");
+    char *text = arena_strdup(w->a, buf_str(&b));
+    buf_fini(&b);
+    return text;
+}
+
 static const char *delete_sql(struct work *w, const struct table_schema *t)
 {
     const char **slot = &w->delete_sql[table_index(w, t)];
@@ -144,7 +159,11 @@ static bool refused_here(const struct table_schema *t, const char *message)
     size_t n = strlen(t->name);
     if (!name || sqlite3_strnicmp(name + 2, t->name, (int)n) != 0 || name[2 + n] != '.')
         return true;
-    return schema_column(t, name + 3 + n) == UINT32_MAX;
+    for (uint32_t i = 0; i < t->n_local; i++) {
+        if (strcmp(t->local[i], name + 3 + n) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* A statement's code: a refusal of the row is a result, anything else an error. */
@@ -202,11 +221,30 @@ static struct value *copy_values(struct work *w, const struct table_schema *t, c
     return arena_copy(w->a, v, t->n_columns * sizeof *v);
 }
 
-enum err work_put(struct work *w, struct work_row *r, const struct value *values, enum put *result,
+/* With the values of the columns that are only here, where the birth has stood before. */
+static enum err insert_stmt(struct work *w, const struct work_row *r, const struct birth *b,
+                            const struct value *values, sqlite3_stmt **q)
+{
+    const struct table_schema *t = r->k.t;
+    struct local_values local;
+    enum err e = local_find(w, r, b, &local);
+    if (e != ERR_OK)
+        return e;
+    *q = store_stmt(w->s, local.n ? insert_local_sql(w, t, &local) : insert_sql(w, t));
+    for (uint32_t i = 0; *q && i < t->n_columns; i++)
+        store_bind(*q, (int)i + 1, &values[i]);
+    for (uint32_t i = 0; *q && i < local.n; i++)
+        store_bind(*q, (int)(t->n_columns + i) + 1, &local.value[i]);
+    return ERR_OK;
+}
+
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
                   char **message)
 {
     const struct table_schema *t = r->k.t;
-    sqlite3_stmt *q;
+    const struct value *values = work_shown(w, r, b);
+    sqlite3_stmt *q = NULL;
+    enum err e;
     *result = PUT_OK;
     if (r->now && work_same(t, r->now, values))
         return ERR_OK;
@@ -218,15 +256,12 @@ enum err work_put(struct work *w, struct work_row *r, const struct value *values
     }
     if (r->now) {
         q = update_stmt(w, r, values);
-        enum err e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
-        if (e != ERR_OK)
-            return e;
+        e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
     } else {
-        q = store_stmt(w->s, insert_sql(w, t));
-        for (uint32_t i = 0; q && i < t->n_columns; i++)
-            store_bind(q, (int)i + 1, &values[i]);
+        e = insert_stmt(w, r, b, values, &q);
     }
-    enum err e = run(w, r, q, result, message);
+    if (e == ERR_OK)
+        e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
         r->now = copy_values(w, t, values);
         work_note(w, r);
@@ -262,10 +297,10 @@ enum err work_take(struct work *w, struct work_row *r)
 {
     if (!r->now)
         return ERR_OK;
-    enum put result;
+    enum put result = PUT_OK;
     char *message = NULL;
-    enum err e = ERR_OK;
-    for (int attempt = 0; attempt < 2; attempt++) {
+    enum err e = local_keep(w, r);
+    for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         sqlite3_stmt *q = store_stmt(w->s, delete_sql(w, r->k.t));
         if (!q)
             return ERR_SCHEMA;
@@ -288,14 +323,14 @@ enum err work_take(struct work *w, struct work_row *r)
     return e;
 }
 
-enum err work_probe(struct work *w, struct work_row *r, const struct value *values, bool *valid,
+enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message)
 {
     struct work_row copy = *r;
     enum put result = PUT_OK;
     enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
     if (e == ERR_OK)
-        e = work_put(w, &copy, values, &result, message);
+        e = work_put(w, &copy, b, &result, message);
     if (e == ERR_OK)
         e = store_exec(w->s, "ROLLBACK TO tonle_probe; RELEASE tonle_probe");
     *valid = result != PUT_INVALID;

@@ -354,6 +354,10 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
         e = claims_save(s, a, k, r);
     if (e != ERR_OK)
         return e;
+    if (row_is_settled(r) && recorded && k.t->n_local)
+        e = local_drop(s, k);
+    if (e != ERR_OK)
+        return e;
     if (row_is_settled(r))
         return recorded ? record_delete(s, k) : ERR_OK;
     return record_write(s, k, r, recorded);

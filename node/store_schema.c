@@ -173,6 +173,18 @@ static bool stands_here(const struct table_schema *t, const struct table_info *i
     return true;
 }
 
+static void fill_local(struct arena *a, struct table_schema *t, const struct table_info *info)
+{
+    t->local = arena_alloc(a, info->n_columns * sizeof *t->local);
+    for (uint32_t i = 0; i < info->n_columns; i++) {
+        bool published = info->column[i].generated;
+        for (uint32_t k = 0; k < t->n_columns; k++)
+            published = published || sqlite3_stricmp(t->column[k], info->column[i].name) == 0;
+        if (!published)
+            t->local[t->n_local++] = info->column[i].name;
+    }
+}
+
 static enum err table_number(struct store *s, const char *name, uint32_t *t)
 {
     bool row = false;
@@ -208,8 +220,10 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
     t->rules.birth_policy = c ? c->birth_policy : BIRTH_FIRST;
     t->exists = stands_here(t, &info);
     fill_sql(a, t, &info);
-    if (t->exists)
+    if (t->exists) {
         schema_fill_unique(a, t, &info);
+        fill_local(a, t, &info);
+    }
     return ERR_OK;
 }
 

@@ -268,7 +268,7 @@ static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
     enum put result;
     struct value *old = r->now;
     char *message = NULL;
-    enum err e = work_put(w, r, work_shown(w, r, b), &result, &message);
+    enum err e = work_put(w, r, b, &result, &message);
     if (e != ERR_OK)
         return e;
     switch (result) {

@@ -72,11 +72,20 @@ struct site_name *work_site(struct work *w, uint64_t site);
 
 /* store_put.c: one row of an application's table */
 enum put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
-/* Makes the table's row equal to these values: INSERT, or UPDATE of the columns that differ. */
-enum err work_put(struct work *w, struct work_row *r, const struct value *values, enum put *result, char **message) MUST_CHECK;
+/* Makes the table's row equal to what is shown of the birth: INSERT, or UPDATE of the columns that differ. */
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result, char **message) MUST_CHECK;
 enum err work_take(struct work *w, struct work_row *r) MUST_CHECK; /* DELETE */
-/* Pass 1 alone: whether these values pass CHECK, NOT NULL and type. Leaves the table as it was. */
-enum err work_probe(struct work *w, struct work_row *r, const struct value *values, bool *valid, char **message) MUST_CHECK;
+/* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
+enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid, char **message) MUST_CHECK;
+
+/* store_local.c: columns that only this office has */
+struct local_values {
+    uint32_t n;
+    const char **column;
+    struct value *value;
+};
+enum err local_keep(struct work *w, const struct work_row *r) MUST_CHECK; /* before the row is taken out */
+enum err local_find(struct work *w, const struct work_row *r, const struct birth *b, struct local_values *out) MUST_CHECK;
 
 /* store_decide.c: passes 1-3 of the rows that contend */
 enum err work_contend(struct work *w) MUST_CHECK;

@@ -256,6 +256,34 @@ static void a_local_column_without_default_holds_locally(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "1");
 }
 
+/* What an office keeps in a column of its own survives a hold, and goes to no other row of that key. */
+static void local_columns_survive_a_hold(void **state)
+{
+    struct federation *f = *state;
+    local_column(B, "desk TEXT NOT NULL DEFAULT 'none'");
+    office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT desk FROM person"), "none");
+    office_sql(B, "UPDATE person SET desk='7' WHERE id='p1'");
+    office_sql(A, "DELETE FROM org");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "parent");
+    office_sql(HUB, "INSERT INTO org VALUES('o2','c1','y')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT org||desk FROM person"), "c17");
+    office_sql(A, "DELETE FROM person");
+    federation_sync(f);
+    office_sql(A, "INSERT INTO person(id,org) VALUES('p1','c1')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT org||desk FROM person"), "c1none");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+    struct clock c = {0};
+    clock_copy(&c, &store_state(HUB->store)->clock);
+    pass_stable(f, 2, &c);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_local"), "0");
+    clock_fini(&c);
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
@@ -271,6 +299,7 @@ int main(void)
         TEST(nothing_is_written_behind_a_lost_transaction),
         TEST(a_full_disk_holds_no_row),
         TEST(a_local_column_without_default_holds_locally),
+        TEST(local_columns_survive_a_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
