@@ -257,6 +257,7 @@ struct batch { /* items to apply in one transaction */
     uint64_t answer; /* last mark passed */
     bool stable;
     uint32_t rows, held, conflicts;
+    const char *why; /* of the failure, where the store's message is not it; NULL */
 };
 void stream_prepare(struct node *n, struct batch *b);
 enum err stream_apply(struct node *n, struct batch *b) MUST_CHECK;
@@ -273,7 +274,7 @@ bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
 enum err mark_work(struct node *n) MUST_CHECK; /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id) MUST_CHECK;
-enum err mark_pass_answer(struct node *n, const struct inbox_item *i,
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
                           const char *source) MUST_CHECK;
 void mark_fini(struct node *n);
 

@@ -273,20 +273,35 @@ static enum err mark_anew(struct node *n)
     return e;
 }
 
-/* From a child: the hub notes it, every other node passes it on. */
-enum err mark_pass_answer(struct node *n, const struct inbox_item *i, const char *source)
+/* At the hub. An office that names a mark that was never sent would have everything counted as passed by it
+ * that is still to come: refused. Its 0 counts once: each makes a new mark for the whole federation. */
+static enum err note_answer(struct node *n, struct batch *b, const struct answer *a)
 {
-    const struct answer *a = &i->u.answer;
-    uint64_t pos;
     char key[40];
-    if (!node_is_hub(n))
-        return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, a->hlc,
-                                    i->bytes, &pos);
+    enum err e = read_marks(n);
+    if (e != ERR_OK)
+        return e;
+    if (a->mark_id > n->mark_id) {
+        b->why = "it answers a mark that was never sent";
+        return ERR_MALFORMED;
+    }
     answer_key(key, a->site);
+    uint64_t known = store_meta_u64(n->store, key, UINT64_MAX); /* UINT64_MAX: its first */
     n->mark_check = true;
-    if (a->mark_id == 0)
-        return mark_anew(n);
-    if (a->mark_id <= store_meta_u64(n->store, key, 0))
+    if (known != UINT64_MAX && a->mark_id <= known)
         return ERR_OK;
-    return store_meta_set_u64(n->store, key, a->mark_id);
+    if (a->mark_id == 0)
+        e = mark_anew(n);
+    return e == ERR_OK ? store_meta_set_u64(n->store, key, a->mark_id) : e;
+}
+
+/* From a child: the hub notes it, every other node passes it on. */
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
+                          const char *source)
+{
+    uint64_t pos;
+    if (node_is_hub(n))
+        return note_answer(n, b, &i->u.answer);
+    return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, i->u.answer.hlc,
+                                i->bytes, &pos);
 }

@@ -257,11 +257,17 @@ static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, ui
                                 &pos);
 }
 
+static enum err not_covered(struct batch *b)
+{
+    b->why = "it covers changesets that are not here";
+    return ERR_CAUSAL;
+}
+
 static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
 {
     const struct mark *m = &i->u.mark;
     if (!clock_includes(&store_state(n->store)->clock, &m->clock))
-        return ERR_CAUSAL;
+        return not_covered(b);
     enum err e = store_set_hlc(n->store, hlc_observe(store_state(n->store)->hlc, m->hlc));
     if (e == ERR_OK)
         e = pass_on(n, p, i, m->hlc);
@@ -272,6 +278,9 @@ static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, stru
 
 static enum err apply_stable(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
 {
+    /* It is sent behind all that it covers; forgetting what has not come yet would lose it. */
+    if (!clock_includes(&store_state(n->store)->clock, &i->u.stable.clock))
+        return not_covered(b);
     enum err e = store_set_stable(n->store, &n->arena, &i->u.stable);
     if (e == ERR_OK)
         e = pass_on(n, p, i, i->u.stable.hlc);
@@ -289,7 +298,7 @@ static enum err apply_item(struct node *n, struct batch *b, struct peer *p, stru
     else if (i->kind == ITEM_STABLE)
         e = apply_stable(n, b, p, i);
     else
-        e = mark_pass_answer(n, i, p->name);
+        e = mark_pass_answer(n, b, i, p->name);
     if (e == ERR_OK && i->kind != ITEM_CHANGESET)
         e = store_peer_received(n->store, p->name, i->pos);
     return e;

@@ -168,12 +168,13 @@ static void attempt(struct node *n, struct batch *b, struct attempt *t)
     uint64_t seq = store_state(n->store)->seq;
     *t = (struct attempt){.kept = n->answer_kept};
     b->failed = SIZE_MAX;
+    b->why = NULL;
     t->e = transaction(n, b, t);
     if (t->e == ERR_OK) {
         committed(n, b, t, seq);
         return;
     }
-    snprintf(t->why, sizeof t->why, "%s", store_message(n->store));
+    snprintf(t->why, sizeof t->why, "%s", b->why ? b->why : store_message(n->store));
     store_rollback(n->store);
     n->marks_known = false;
 }

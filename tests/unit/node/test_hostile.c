@@ -152,12 +152,90 @@ static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
     assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "3");
 }
 
+/* Puts an item into an office's journal as if its own program had. */
+static void slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b)
+{
+    sqlite3_stmt *q = NULL;
+    assert_int_equal(sqlite3_prepare_v2(o->app,
+                                        "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
+                                        " VALUES(?1, '', 0, 0, 0, ?2)",
+                                        -1, &q, NULL),
+                     SQLITE_OK);
+    sqlite3_bind_int(q, 1, (int)kind);
+    sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(q), SQLITE_DONE);
+    sqlite3_finalize(q);
+    office_sql(t, o, "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
+}
+
+static void slip_in_answer(struct net *t, struct net_office *o, uint64_t mark_id)
+{
+    struct buf b = {0};
+    struct answer a = {.mark_id = mark_id, .node = o->name, .site = o->site};
+    codec_answer_encode(&a, o->keys.sign_secret, &b);
+    slip_in(t, o, ITEM_ANSWER, &b);
+    buf_fini(&b);
+}
+
+#define MARK_ID "SELECT v FROM tonle_meta WHERE k = 'mark_id'"
+#define MOST_ANSWERED "SELECT max(v) FROM tonle_meta WHERE k LIKE 'answer/%'"
+
+/* An office cannot answer marks of the future, and so have changes counted as passed by it that are
+ * still to come. */
+static void a_mark_that_was_never_sent_is_not_answered(void **state)
+{
+    struct net *t = *state;
+    net_run(t, 70000);
+    slip_in_answer(t, PROVINCE, 1000);
+    net_run(t, 10000);
+    assert_int_equal(atoi(office_text(HUB, MOST_ANSWERED)), atoi(office_text(HUB, MARK_ID)));
+    assert_non_null(strstr(HUB->log, "answers a mark that was never sent"));
+}
+
+/* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub send
+ * marks to the whole federation for ever. */
+static void a_newcomer_is_a_newcomer_once(void **state)
+{
+    struct net *t = *state;
+    net_run(t, 70000);
+    int before = atoi(office_text(HUB, MARK_ID));
+    assert_true(before > 0);
+    for (int i = 0; i < 10; i++) {
+        slip_in_answer(t, PROVINCE, 0);
+        net_run(t, 5000);
+    }
+    assert_int_equal(atoi(office_text(HUB, MARK_ID)), before);
+    assert_true(net_settle(t, 10000));
+}
+
+/* What the hub calls stable is forgotten only by an office that has passed all of it, whatever a relay
+ * has put in front. */
+static void stable_before_its_changes_is_refused(void **state)
+{
+    struct net *t = *state;
+    struct buf b = {0};
+    struct clock c = {0};
+    clock_set(&c, PROVINCE->site, 1000);
+    struct stable st = {.mark_id = 1, .site = HUB->site, .clock = c};
+    codec_stable_encode(&st, HUB->keys.sign_secret, &b);
+    net_run(t, 70000);
+    slip_in(t, HUB, ITEM_STABLE, &b);
+    net_run(t, 10000);
+    assert_int_equal(clock_get(&store_state(PROVINCE->store)->stable, PROVINCE->site), 0);
+    assert_non_null(strstr(PROVINCE->log, "covers changesets that are not here"));
+    buf_fini(&b);
+    clock_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_locked_database_does_not_look_restored, start, stop),
         cmocka_unit_test_setup_teardown(a_replaced_file_ends_the_node, start, stop),
         cmocka_unit_test_setup_teardown(an_overwritten_file_ends_the_node, start, stop),
+        cmocka_unit_test_setup_teardown(a_mark_that_was_never_sent_is_not_answered, start, stop),
+        cmocka_unit_test_setup_teardown(a_newcomer_is_a_newcomer_once, start, stop),
+        cmocka_unit_test_setup_teardown(stable_before_its_changes_is_refused, start, stop),
         cmocka_unit_test_setup_teardown(a_copy_that_ran_ahead_is_found_by_its_chain, start, stop),
     };
     if (getenv("ONLY"))
