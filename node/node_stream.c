@@ -259,7 +259,7 @@ static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, ui
 
 static enum err not_covered(struct batch *b)
 {
-    b->why = "it covers changesets that are not here";
+    b->why = ""; /* the error says it */
     return ERR_CAUSAL;
 }
 
