@@ -62,7 +62,8 @@ static void registry(struct office *o, const struct office *all, int n)
         char sql[1024], key[65];
         hex(key, x->key, 32);
         if (x->late) {
-            snprintf(sql, sizeof sql, "INSERT INTO tonle_node VALUES('%s','%s','%s','','invited','','','',0,'',0);",
+            snprintf(sql, sizeof sql,
+                     "INSERT INTO tonle_node VALUES('%s','%s','%s','','invited','','','',0,'',0);",
                      x->name, x->unit, x->parent);
             office_sql(o, sql);
             continue;
@@ -89,7 +90,8 @@ void office_identity(struct office *o, int i, const char *parent, const char *un
 
 void office_open_app(struct office *o)
 {
-    if (sqlite3_open_v2(o->path, &o->app, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, o->vfs) != SQLITE_OK)
+    if (sqlite3_open_v2(o->path, &o->app, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, o->vfs) !=
+        SQLITE_OK)
         abort();
     sqlite3_busy_timeout(o->app, o->vfs ? 0 : 2000);
     office_sql(o, o->vfs ? "PRAGMA synchronous=EXTRA" : "PRAGMA synchronous=OFF");
@@ -98,8 +100,8 @@ void office_open_app(struct office *o)
 void office_open_store(struct office *o, bool wal_guard)
 {
     char msg[256];
-    struct store_options options = {.path = o->path, .vfs = o->vfs, .busy_ms = o->vfs ? 0 : 2000,
-                                    .wal_guard = wal_guard};
+    struct store_options options = {
+        .path = o->path, .vfs = o->vfs, .busy_ms = o->vfs ? 0 : 2000, .wal_guard = wal_guard};
     if (store_open(&o->store, &options, msg) != ERR_OK) {
         fprintf(stderr, "%s: %s\n", o->name, msg);
         abort();
@@ -108,15 +110,20 @@ void office_open_store(struct office *o, bool wal_guard)
 
 struct store_identity office_store_identity(const struct office *o, const struct office *hub)
 {
-    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff", .federation_name = "test",
-                                .node = o->name, .unit = o->unit, .parent = o->parent, .hub = "hub",
-                                .hub_site = hub->site, .site = o->site};
+    struct store_identity id = {.federation = "00112233445566778899aabbccddeeff",
+                                .federation_name = "test",
+                                .node = o->name,
+                                .unit = o->unit,
+                                .parent = o->parent,
+                                .hub = "hub",
+                                .hub_site = hub->site,
+                                .site = o->site};
     memcpy(id.hub_sign_key, hub->key, 32);
     return id;
 }
 
-void office_found(struct office *o, const struct office *all, int n, const char *schema, const char *compiled,
-                  bool wal)
+void office_found(struct office *o, const struct office *all, int n, const char *schema,
+                  const char *compiled, bool wal)
 {
     const struct office *hub = &all[0];
     office_open_app(o);
@@ -133,7 +140,8 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     MUST(store_schema_complete(o->store, &o->arena, compiled, &completed, &finding, &n_findings));
     MUST(store_commit(o->store));
     sqlite3_stmt *q;
-    sqlite3_prepare_v2(o->app, "INSERT INTO tonle_charter VALUES('0000000001', 1, '', ?1, 0)", -1, &q, NULL);
+    sqlite3_prepare_v2(o->app, "INSERT INTO tonle_charter VALUES('0000000001', 1, '', ?1, 0)", -1,
+                       &q, NULL);
     sqlite3_bind_text(q, 1, completed, -1, SQLITE_TRANSIENT);
     if (sqlite3_step(q) != SQLITE_DONE)
         abort();
@@ -144,11 +152,13 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     MUST(store_commit(o->store));
 }
 
-void federation_start(struct federation *f, int n, const char *schema, const char *compiled, bool wal)
+void federation_start(struct federation *f, int n, const char *schema, const char *compiled,
+                      bool wal)
 {
     memset(f, 0, sizeof *f);
     f->n = n;
-    snprintf(f->dir, sizeof f->dir, "%s/tonle-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    snprintf(f->dir, sizeof f->dir, "%s/tonle-test-XXXXXX",
+             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     struct office *o = &f->office[0];
     if (!mkdtemp(f->dir))
         abort();
@@ -229,7 +239,8 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     return true;
 }
 
-enum err office_take(struct office *to, struct office *from, struct dot dot, struct apply_report *report)
+enum err office_take(struct office *to, struct office *from, struct dot dot,
+                     struct apply_report *report)
 {
     struct office *o = from;
     struct item item;
@@ -263,7 +274,8 @@ void office_pull(struct office *to, struct office *from)
             struct apply_report report;
             if (have >= theirs->entry[i].seq)
                 continue;
-            enum err e = office_take(to, from, (struct dot){theirs->entry[i].site, have + 1}, &report);
+            enum err e =
+                office_take(to, from, (struct dot){theirs->entry[i].site, have + 1}, &report);
             if (e == ERR_CAUSAL)
                 continue; /* another site's first */
             MUST(e);
@@ -296,7 +308,8 @@ static char *dump(struct office *o, const char *sql)
     while (sqlite3_step(q) == SQLITE_ROW) {
         for (int i = 0; i < sqlite3_column_count(q); i++)
             buf_printf(&b, "%d:%s|", sqlite3_column_type(q, i),
-                       sqlite3_column_text(q, i) ? (const char *)sqlite3_column_text(q, i) : "NULL");
+                       sqlite3_column_text(q, i) ? (const char *)sqlite3_column_text(q, i)
+                                                 : "NULL");
         buf_printf(&b, "\n");
     }
     sqlite3_finalize(q);
@@ -329,6 +342,7 @@ void federation_assert_equal(struct federation *f, const char *tables)
         snprintf(sql, sizeof sql, "SELECT * FROM %s ORDER BY 1, 2", t);
         same(f, sql);
     }
-    same(f, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY 1, 2, 3");
+    same(f,
+         "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY 1, 2, 3");
     same(f, "SELECT id, cell, policy FROM tonle_conflict WHERE state = 'open' ORDER BY 1");
 }

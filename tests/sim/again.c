@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* What was applied before comes again (promise 10); and the negative controls: a world in which one rule is
- * broken, which the oracle must find. */
+/* What was applied before comes again (promise 10); and the negative controls: a world in which one
+ * rule is broken, which the oracle must find. */
 
 /* Everything in the database but the counters of transactions and the positions of the links. */
 static uint64_t contents(struct store *s)
@@ -16,9 +16,10 @@ static uint64_t contents(struct store *s)
     size_t n = 0;
     bool row = true;
     uint64_t h = VALUE_HASH_SEED;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-                                    " AND name <> 'tonle_peer'"
-                                    " ORDER BY name");
+    sqlite3_stmt *q = store_stmt(
+        s, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+           " AND name <> 'tonle_peer'"
+           " ORDER BY name");
     while (store_step(s, q, &row) == ERR_OK && row && n < 256)
         name[n++] = store_column_text(&a, q, 0);
     for (size_t i = 0; i < n; i++) {
@@ -42,7 +43,8 @@ static uint64_t contents(struct store *s)
 }
 
 /* A changeset of a neighbour's journal that is here already. */
-static bool pick(struct world *w, struct machine *m, struct arena *a, struct machine **from, struct item *item)
+static bool pick(struct world *w, struct machine *m, struct arena *a, struct machine **from,
+                 struct item *item)
 {
     const struct clock *clock = &store_state(m->o.store)->clock;
     *from = &w->m[m->parent >= 0 ? m->parent : (int)world_below(w, (uint32_t)w->n)];
@@ -71,7 +73,8 @@ void again_apply(struct world *w, struct machine *m)
             e = seal_open(&a, item.bytes.p, item.bytes.len, site.sign_key, &cs, hash);
         if (e == ERR_OK)
             e = store_peer_get(m->o.store, from->o.name, &peer);
-        struct apply_input in = {&cs, item.bytes, hash, from->o.name, peer.received_pos, item.hlc >> 16};
+        struct apply_input in = {&cs,          item.bytes,        hash,
+                                 from->o.name, peer.received_pos, item.hlc >> 16};
         if (e == ERR_OK)
             e = store_apply(m->o.store, &a, &in, &report);
         if (e != ERR_OK)
@@ -89,7 +92,8 @@ void again_apply(struct world *w, struct machine *m)
 /* ---- negative controls */
 
 /* An acknowledgement that leaves before the commit: the power goes in between. */
-static void ack_early(struct world *w, struct machine *m, struct machine *from, const struct item_message *item)
+static void ack_early(struct world *w, struct machine *m, struct machine *from,
+                      const struct item_message *item)
 {
     struct message ack = {.type = MESSAGE_ACK};
     ack.u.ack = (struct ack){item->session, item->pos, UINT64_MAX};
@@ -108,7 +112,8 @@ static void apply_early(struct world *w, struct machine *m)
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
     struct dot d = {from->o.site, clock_get(clock, from->o.site) + 1};
-    if (from != m && from->alive && !store_capture_pending(m->o.store) && store_begin(m->o.store) == ERR_OK) {
+    if (from != m && from->alive && !store_capture_pending(m->o.store) &&
+        store_begin(m->o.store) == ERR_OK) {
         enum err e = store_journal_find(from->o.store, &a, d, &item);
         if (e == ERR_OK)
             e = seal_open(&a, item.bytes.p, item.bytes.len, from->o.key, &cs, hash);
@@ -139,7 +144,8 @@ static void forget_early(struct machine *m)
     arena_fini(&a);
 }
 
-void breach_packet(struct world *w, struct machine *m, struct machine *from, const struct message *msg)
+void breach_packet(struct world *w, struct machine *m, struct machine *from,
+                   const struct message *msg)
 {
     if (w->breach == BREACH_ACKS && msg->type == MESSAGE_ITEM && m->alive && world_chance(w, 20))
         ack_early(w, m, from, &msg->u.item);

@@ -6,15 +6,19 @@
 /* A careless ordinary application: plain SQL, its own transactions, now and then one left open. */
 
 const char app_schema[] =
-    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT ROWID;"
-    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), ident INTEGER UNIQUE,"
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), ident "
+    "INTEGER UNIQUE,"
     " a TEXT, b TEXT, top INTEGER, low INTEGER, first TEXT, mother TEXT REFERENCES person(id),"
     " CHECK(b IS NOT 'bad'));"
-    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT, PRIMARY KEY(series, number))"
+    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT, PRIMARY "
+    "KEY(series, number))"
     " WITHOUT ROWID;";
 const char app_charter[] =
     "{\"federation\":\"sim\",\"schema_version\":1,\"tables\":[{\"name\":\"house\",\"columns\":[]},"
-    "{\"name\":\"person\",\"columns\":[{\"name\":\"top\",\"policy\":\"max\"},{\"name\":\"low\",\"policy\":\"min\"},"
+    "{\"name\":\"person\",\"columns\":[{\"name\":\"top\",\"policy\":\"max\"},{\"name\":\"low\","
+    "\"policy\":\"min\"},"
     "{\"name\":\"first\",\"policy\":\"earliest\"}]},{\"name\":\"receipt\",\"columns\":[]}]}";
 const char app_tables[] = "house person receipt";
 
@@ -25,21 +29,27 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
     switch (world_below(w, 16)) {
     case 0:
     case 1:
-        snprintf(sql, size, "INSERT OR IGNORE INTO house VALUES('h%u','b%u','%llu')", id, other, token);
+        snprintf(sql, size, "INSERT OR IGNORE INTO house VALUES('h%u','b%u','%llu')", id, other,
+                 token);
         break;
     case 2:
         snprintf(sql, size, "DELETE FROM house WHERE id='h%u'", id);
         break;
     case 3:
-        snprintf(sql, size, "UPDATE OR IGNORE house SET book='b%u', village='%llu' WHERE id='h%u'", other, token, id);
+        snprintf(sql, size, "UPDATE OR IGNORE house SET book='b%u', village='%llu' WHERE id='h%u'",
+                 other, token, id);
         break;
     case 4:
     case 5:
-        snprintf(sql, size, "INSERT OR IGNORE INTO person(id,house,ident,a,b,top) VALUES('p%u',%s%u%s,%u,'%llu',NULL,%u)",
-                 id, other ? "'h" : "nullif(", other, other ? "'" : ",0)", world_below(w, 6), token, world_below(w, 9));
+        snprintf(sql, size,
+                 "INSERT OR IGNORE INTO person(id,house,ident,a,b,top) "
+                 "VALUES('p%u',%s%u%s,%u,'%llu',NULL,%u)",
+                 id, other ? "'h" : "nullif(", other, other ? "'" : ",0)", world_below(w, 6), token,
+                 world_below(w, 9));
         break;
     case 6:
-        snprintf(sql, size, "INSERT OR REPLACE INTO person(id,ident,a,low) VALUES('p%u',%u,'%llu',%u)", id,
+        snprintf(sql, size,
+                 "INSERT OR REPLACE INTO person(id,ident,a,low) VALUES('p%u',%u,'%llu',%u)", id,
                  world_below(w, 6), token, world_below(w, 9));
         break;
     case 7:
@@ -49,11 +59,12 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
         snprintf(sql, size, "UPDATE person SET b='%llu' WHERE id='p%u'", token, id);
         break;
     case 9:
-        snprintf(sql, size, "UPDATE person SET top=%u, low=%u, first='%llu' WHERE id='p%u'", world_below(w, 9),
-                 world_below(w, 9), token, id);
+        snprintf(sql, size, "UPDATE person SET top=%u, low=%u, first='%llu' WHERE id='p%u'",
+                 world_below(w, 9), world_below(w, 9), token, id);
         break;
     case 10:
-        snprintf(sql, size, "UPDATE OR IGNORE person SET ident=%u WHERE id='p%u'", world_below(w, 6), id);
+        snprintf(sql, size, "UPDATE OR IGNORE person SET ident=%u WHERE id='p%u'",
+                 world_below(w, 6), id);
         break;
     case 11:
         snprintf(sql, size, "UPDATE person SET mother='p%u' WHERE id='p%u'", other, id);
@@ -62,7 +73,9 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
         snprintf(sql, size, "DELETE FROM person WHERE id='p%u'", id);
         break;
     case 13:
-        snprintf(sql, size, "INSERT INTO receipt VALUES('%s',%u,'%llu') ON CONFLICT DO UPDATE SET note=excluded.note",
+        snprintf(sql, size,
+                 "INSERT INTO receipt VALUES('%s',%u,'%llu') ON CONFLICT DO UPDATE SET "
+                 "note=excluded.note",
                  world_below(w, 2) ? "S" : m->o.name, id, token);
         break;
     case 14:
@@ -95,14 +108,19 @@ static void many(struct world *w, struct machine *m)
     unsigned series = world_below(w, 3), n = 20 + world_below(w, 300);
     switch (world_below(w, 3)) {
     case 0:
-        snprintf(sql, sizeof sql, "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
-                 " INSERT OR IGNORE INTO receipt SELECT 'B%u', i, '%llu' FROM n", 100 + n, series, token);
+        snprintf(sql, sizeof sql,
+                 "WITH RECURSIVE n(i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < %u)"
+                 " INSERT OR IGNORE INTO receipt SELECT 'B%u', i, '%llu' FROM n",
+                 100 + n, series, token);
         break;
     case 1:
-        snprintf(sql, sizeof sql, "UPDATE receipt SET note='%llu' WHERE series='B%u' AND number %% 3 = %u", token, series, n % 3);
+        snprintf(sql, sizeof sql,
+                 "UPDATE receipt SET note='%llu' WHERE series='B%u' AND number %% 3 = %u", token,
+                 series, n % 3);
         break;
     default:
-        snprintf(sql, sizeof sql, "DELETE FROM receipt WHERE series='B%u' AND number > %u", series, 100 + n / 2);
+        snprintf(sql, sizeof sql, "DELETE FROM receipt WHERE series='B%u' AND number > %u", series,
+                 100 + n / 2);
     }
     office_try(&m->o, sql);
 }

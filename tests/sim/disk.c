@@ -15,7 +15,7 @@ struct image {
 };
 struct file {
     char name[128];
-    bool exists;         /* live */
+    bool exists; /* live */
     bool exists_durable;
     struct image live, durable;
     uint32_t generation; /* handles of an older one are dead */
@@ -32,9 +32,9 @@ struct handle {
     struct handle *next; /* of the file */
     uint32_t generation;
     int lock;
-    uint32_t shm_mine;   /* slots held shared */
+    uint32_t shm_mine; /* slots held shared */
     bool shm_open, temporary;
-    struct image own;    /* bytes of a temporary file */
+    struct image own; /* bytes of a temporary file */
 };
 struct disk {
     sqlite3_vfs vfs;
@@ -226,7 +226,8 @@ static int io_unlock(sqlite3_file *f, int level)
 static int io_reserved(sqlite3_file *f, int *yes)
 {
     struct handle *h = (struct handle *)f;
-    *yes = !h->temporary && (h->lock >= SQLITE_LOCK_RESERVED || others(h, SQLITE_LOCK_RESERVED) > 0);
+    *yes =
+        !h->temporary && (h->lock >= SQLITE_LOCK_RESERVED || others(h, SQLITE_LOCK_RESERVED) > 0);
     return SQLITE_OK;
 }
 
@@ -344,11 +345,23 @@ static int io_unmap(sqlite3_file *f, int del)
 }
 
 static const sqlite3_io_methods methods = {
-    .iVersion = 2, .xClose = io_close, .xRead = io_read, .xWrite = io_write, .xTruncate = io_truncate,
-    .xSync = io_sync, .xFileSize = io_size, .xLock = io_lock, .xUnlock = io_unlock,
-    .xCheckReservedLock = io_reserved, .xFileControl = io_control, .xSectorSize = io_sector,
-    .xDeviceCharacteristics = io_device, .xShmMap = io_map, .xShmLock = io_shm_lock,
-    .xShmBarrier = io_barrier, .xShmUnmap = io_unmap,
+    .iVersion = 2,
+    .xClose = io_close,
+    .xRead = io_read,
+    .xWrite = io_write,
+    .xTruncate = io_truncate,
+    .xSync = io_sync,
+    .xFileSize = io_size,
+    .xLock = io_lock,
+    .xUnlock = io_unlock,
+    .xCheckReservedLock = io_reserved,
+    .xFileControl = io_control,
+    .xSectorSize = io_sector,
+    .xDeviceCharacteristics = io_device,
+    .xShmMap = io_map,
+    .xShmLock = io_shm_lock,
+    .xShmBarrier = io_barrier,
+    .xShmUnmap = io_unmap,
 };
 
 /* ---- the VFS ---- */
@@ -462,10 +475,19 @@ struct disk *disk_new(uint64_t seed)
     d->random = seed * 0x9e3779b97f4a7c15ULL + 1;
     d->random_sql = d->random ^ 0x5bd1e995;
     d->wall_ms = 1700000000000ULL;
-    d->vfs = (sqlite3_vfs){.iVersion = 2, .szOsFile = sizeof(struct handle), .mxPathname = 120,
-                           .zName = DISK_VFS, .pAppData = d, .xOpen = vfs_open, .xDelete = vfs_delete,
-                           .xAccess = vfs_access, .xFullPathname = vfs_full, .xRandomness = vfs_random,
-                           .xSleep = vfs_sleep, .xCurrentTimeInt64 = vfs_time, .xGetLastError = vfs_error};
+    d->vfs = (sqlite3_vfs){.iVersion = 2,
+                           .szOsFile = sizeof(struct handle),
+                           .mxPathname = 120,
+                           .zName = DISK_VFS,
+                           .pAppData = d,
+                           .xOpen = vfs_open,
+                           .xDelete = vfs_delete,
+                           .xAccess = vfs_access,
+                           .xFullPathname = vfs_full,
+                           .xRandomness = vfs_random,
+                           .xSleep = vfs_sleep,
+                           .xCurrentTimeInt64 = vfs_time,
+                           .xGetLastError = vfs_error};
     sqlite3_vfs_register(&d->vfs, 0);
     return d;
 }

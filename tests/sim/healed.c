@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* When everything has come to rest: the offices are alike (promise 3), every write is found again (2),
- * conflicts are between writers that did not know of one another and nobody else (6), and what is stable
- * has left nothing behind. The model is the hub's, of the whole journal. */
+/* When everything has come to rest: the offices are alike (promise 3), every write is found again
+ * (2), conflicts are between writers that did not know of one another and nobody else (6), and what
+ * is stable has left nothing behind. The model is the hub's, of the whole journal. */
 
 /* ---- alike */
 
@@ -23,7 +23,8 @@ static char *dump(struct machine *m, const char *sql)
             else if (v.type == VALUE_BLOB)
                 buf_printf(&b, "%016llx|", (unsigned long long)value_hash(VALUE_HASH_SEED, &v));
             else
-                buf_printf(&b, "%.*s|", (int)v.len, v.type == VALUE_NULL ? "" : (const char *)v.u.p);
+                buf_printf(&b, "%.*s|", (int)v.len,
+                           v.type == VALUE_NULL ? "" : (const char *)v.u.p);
         }
         buf_printf(&b, "; ");
     }
@@ -39,7 +40,8 @@ static void alike(struct world *w, const char *sql)
     for (int i = 1; i < w->n; i++) {
         char *other = dump(&w->m[i], sql);
         if (strcmp(first, other) != 0)
-            world_break(w, "3", "offices differ: %s: hub has %.300s %s has %.300s", sql, first, w->m[i].o.name, other);
+            world_break(w, "3", "offices differ: %s: hub has %.300s %s has %.300s", sql, first,
+                        w->m[i].o.name, other);
         mem_free(other);
     }
     mem_free(first);
@@ -48,9 +50,10 @@ static void alike(struct world *w, const char *sql)
 /* For who looks into it: the sides of what is open, birth and dots. */
 static void print_open(struct machine *m)
 {
-    char *text = dump(m, "SELECT table_name, key, cell, printf('%x', bsite), bseq, printf('%x', site), seq, value"
-                         " FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-                         " WHERE state = 'open' ORDER BY 1, 2, 3, 6, 7");
+    char *text = dump(
+        m, "SELECT table_name, key, cell, printf('%x', bsite), bseq, printf('%x', site), seq, value"
+           " FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+           " WHERE state = 'open' ORDER BY 1, 2, 3, 6, 7");
     printf("%s: %s\n", m->o.name, text);
     mem_free(text);
 }
@@ -67,8 +70,10 @@ static void digests_alike(struct world *w)
             world_break(w, "3", "%s: no digest: %s", w->m[i].o.name, store_message(w->m[i].watch));
         for (uint32_t t = 0; t < n && m == n; t++) {
             if (first[t].rows != other[t].rows || first[t].held != other[t].held ||
-                first[t].conflicts != other[t].conflicts || memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0)
-                world_break(w, "3", "%s: the digest of %s is not the hub's", w->m[i].o.name, first[t].table);
+                first[t].conflicts != other[t].conflicts ||
+                memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0)
+                world_break(w, "3", "%s: the digest of %s is not the hub's", w->m[i].o.name,
+                            first[t].table);
         }
     }
     arena_fini(&a);
@@ -82,7 +87,8 @@ static const char *column_name(const struct table_schema *t, uint32_t column)
 }
 
 /* A later write that had seen it. */
-static bool overwritten(const struct model *m, const struct model_row *r, const struct change *ch, uint32_t column)
+static bool overwritten(const struct model *m, const struct model_row *r, const struct change *ch,
+                        uint32_t column)
 {
     for (size_t i = 0; i < r->n; i++) {
         const struct change *d = &r->change[i].ch;
@@ -99,8 +105,8 @@ static bool overwritten(const struct model *m, const struct model_row *r, const 
     return false;
 }
 
-static bool among_final(struct arena *a, const struct model_row *r, const struct change *ch, uint32_t column,
-                        const struct value *value)
+static bool among_final(struct arena *a, const struct model_row *r, const struct change *ch,
+                        uint32_t column, const struct value *value)
 {
     const struct birth *b = row_find_birth(&r->row, ch->birth);
     uint32_t n = 0;
@@ -113,15 +119,16 @@ static bool among_final(struct arena *a, const struct model_row *r, const struct
 }
 
 /* In the conflict record of some office, with its full value. */
-static bool recorded(struct world *w, const struct model_row *r, const char *cell, const struct change *ch,
-                     const struct value *value)
+static bool recorded(struct world *w, const struct model_row *r, const char *cell,
+                     const struct change *ch, const struct value *value)
 {
     for (int i = 0; i < w->n; i++) {
         struct store *s = w->m[i].watch;
         bool row = false;
-        sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-                                        " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.value IS ?4"
-                                        " AND (v.site = ?5 AND v.seq = ?6 OR ?4 IS NOT NULL)");
+        sqlite3_stmt *q = store_stmt(
+            s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+               " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.value IS ?4"
+               " AND (v.site = ?5 AND v.seq = ?6 OR ?4 IS NOT NULL)");
         sqlite3_bind_int64(q, 1, s->tables[r->table].t);
         store_bind_blob(q, 2, r->key, r->len);
         store_bind_text(q, 3, cell);
@@ -136,8 +143,8 @@ static bool recorded(struct world *w, const struct model_row *r, const char *cel
     return false;
 }
 
-static void find_cell(struct world *w, struct arena *a, const struct model_row *r, const struct change *ch,
-                      uint32_t column, const struct value *value)
+static void find_cell(struct world *w, struct arena *a, const struct model_row *r,
+                      const struct change *ch, uint32_t column, const struct value *value)
 {
     const struct model *m = &w->m[0].model;
     const struct table_schema *t = &w->m[0].watch->tables[r->table];
@@ -145,8 +152,8 @@ static void find_cell(struct world *w, struct arena *a, const struct model_row *
         recorded(w, r, column_name(t, column), ch, value))
         return;
     world_break(w, "2", "changeset %016llx:%llu wrote %s of %s %s: found nowhere",
-                (unsigned long long)ch->dot.site, (unsigned long long)ch->dot.seq, column_name(t, column), t->name,
-                schema_key_json(a, t, r->key, r->len));
+                (unsigned long long)ch->dot.site, (unsigned long long)ch->dot.seq,
+                column_name(t, column), t->name, schema_key_json(a, t, r->key, r->len));
 }
 
 static void find_writes(struct world *w, struct arena *a)
@@ -170,19 +177,25 @@ static void find_writes(struct world *w, struct arena *a)
 /* One side's writer had applied the other side's write: no conflict. */
 static void check_pairs(struct world *w, struct machine *m)
 {
-    const char *sql = "SELECT c.table_name, c.key, c.cell, x.site, x.seq, y.site, y.seq FROM tonle_conflict c"
-                      " JOIN tonle_conflict_side x ON x.conflict = c.id JOIN tonle_conflict_side y ON y.conflict = c.id"
-                      " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, y.seq)";
+    const char *sql =
+        "SELECT c.table_name, c.key, c.cell, x.site, x.seq, y.site, y.seq FROM tonle_conflict c"
+        " JOIN tonle_conflict_side x ON x.conflict = c.id JOIN tonle_conflict_side y ON y.conflict "
+        "= c.id"
+        " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, "
+        "y.seq)";
     sqlite3_stmt *q = store_stmt(m->watch, sql);
     bool row = true;
     while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
-        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)}, y = {store_column_u64(q, 5), store_column_u64(q, 6)};
+        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)},
+                   y = {store_column_u64(q, 5), store_column_u64(q, 6)};
         const struct model_changeset *cs = model_changeset(&m->model, x);
         if (!cs || clock_covers(&cs->context, y))
-            world_break(w, "6", "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
-                        m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1), sqlite3_column_text(q, 2),
-                        (unsigned long long)x.site, (unsigned long long)x.seq, (unsigned long long)y.site,
-                        (unsigned long long)y.seq);
+            world_break(
+                w, "6",
+                "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
+                m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1),
+                sqlite3_column_text(q, 2), (unsigned long long)x.site, (unsigned long long)x.seq,
+                (unsigned long long)y.site, (unsigned long long)y.seq);
     }
     sqlite3_reset(q);
 }
@@ -192,13 +205,17 @@ static bool is_open(struct store *s, const struct model_row *r, const struct con
     bool row = false;
     sqlite3_stmt *q;
     if (c->column == COLUMN_BIRTH) { /* some of its births may have lost their names */
-        q = store_stmt(s, "SELECT 1 FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = 'birth'"
-                          " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?3");
+        q = store_stmt(
+            s, "SELECT 1 FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell "
+               "= 'birth'"
+               " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?3");
         sqlite3_bind_int64(q, 3, c->n);
     } else { /* all of its sides, by name */
-        q = store_stmt(s, "SELECT count(*) FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-                          " WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3 AND site = ?4 AND seq = ?5"
-                          " HAVING count(*) > 0");
+        q = store_stmt(
+            s,
+            "SELECT count(*) FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+            " WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3 AND site = ?4 AND seq = ?5"
+            " HAVING count(*) > 0");
         store_bind_text(q, 3, column_name(&s->tables[r->table], c->column));
         store_bind_u64(q, 4, c->v[0].dot.site);
         store_bind_u64(q, 5, c->v[0].dot.seq);
@@ -225,18 +242,23 @@ static void check_open(struct world *w, struct arena *a)
             if (!is_open(hub->watch, r, &list.c[j]))
                 world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
                             schema_key_json(a, t, r->key, r->len),
-                            list.c[j].column == COLUMN_BIRTH ? "birth" : column_name(t, list.c[j].column));
+                            list.c[j].column == COLUMN_BIRTH ? "birth"
+                                                             : column_name(t, list.c[j].column));
         }
     }
-    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") != (int64_t)n)
+    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
+        (int64_t)n)
         world_break(w, "6", "%lld conflicts are open, %zu should be",
-                    (long long)store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"), n);
+                    (long long)store_pragma(
+                        hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
+                    n);
 }
 
 /* ---- what is stable is forgotten */
 
-/* A rank is kept while another row on record has a claim; what is swept before that row's last claim goes
- * waits for the next sweep. So only tables without unique keys can be judged by what is left. */
+/* A rank is kept while another row on record has a claim; what is swept before that row's last
+ * claim goes waits for the next sweep. So only tables without unique keys can be judged by what is
+ * left. */
 static bool still_needed(const struct table_schema *t, const struct row *r)
 {
     if (r->n_births > 1 || t->n_unique > 0)
@@ -266,7 +288,8 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
         struct bytes k = store_column_bytes(a, q, 1);
         struct row r;
         bool known;
-        if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, &known) != ERR_OK || !still_needed(t, &r))
+        if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, &known) != ERR_OK ||
+            !still_needed(t, &r))
             world_break(w, "12", "%s: a record of %s %s is kept for nothing", m->o.name, t->name,
                         schema_key_json(a, t, k.p, k.len));
     }
@@ -286,8 +309,10 @@ void oracle_healed(struct world *w)
         alike(w, "SELECT * FROM house ORDER BY id");
         alike(w, "SELECT * FROM person ORDER BY id");
         alike(w, "SELECT * FROM receipt ORDER BY series, number");
-        alike(w, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY 1, 2, 3");
-        alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER BY 1, 2, 3, 4");
+        alike(w, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY "
+                 "1, 2, 3");
+        alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER "
+                 "BY 1, 2, 3, 4");
         for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
             print_open(&w->m[i]);
         digests_alike(w);

@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An office that comes later: the hub enrols it, its parent gives it chunk after chunk while everybody goes
- * on working, then all of them are loaded in one transaction and the node starts (as `tonle join` does).
- * Journals do not hold what came with the load, so the model of such an office begins with its parent's. */
+/* An office that comes later: the hub enrols it, its parent gives it chunk after chunk while
+ * everybody goes on working, then all of them are loaded in one transaction and the node starts (as
+ * `tonle join` does). Journals do not hold what came with the load, so the model of such an office
+ * begins with its parent's. */
 
 enum stage { STAGE_ENROL, STAGE_WAIT, STAGE_FETCH, STAGE_LOAD };
 
@@ -26,6 +27,7 @@ void join_fini(struct machine *m)
         mem_free((void *)m->chunk[i].p);
     for (size_t i = 0; i < m->n_base; i++)
         mem_free((void *)m->base[i].p);
+    buf_fini(&m->join_after);
     free(m->chunk);
     free(m->base);
 }
@@ -35,8 +37,13 @@ static bool enrol(struct world *w, struct machine *m)
     struct store *hub = w->m[0].o.store;
     if (!w->m[0].alive || store_begin(hub) != ERR_OK)
         return false;
-    struct node_record r = {.name = m->o.name, .unit = m->o.unit, .parent = m->o.parent, .listen = "",
-                            .state = NODE_ACTIVE, .site = m->o.site, .reads = ""};
+    struct node_record r = {.name = m->o.name,
+                            .unit = m->o.unit,
+                            .parent = m->o.parent,
+                            .listen = "",
+                            .state = NODE_ACTIVE,
+                            .site = m->o.site,
+                            .reads = ""};
     memcpy(r.sign_key, m->o.key, sizeof r.sign_key);
     memcpy(r.curve_key, m->o.key, sizeof r.curve_key);
     if (store_node_put(hub, &r) == ERR_OK && store_commit(hub) == ERR_OK)
@@ -63,7 +70,8 @@ static void take_base(struct machine *m, struct machine *parent)
     bool row = true;
     for (size_t i = 0; i < parent->n_base; i++)
         keep(&m->base, &m->n_base, parent->base[i]);
-    sqlite3_stmt *q = store_stmt(parent->o.store, "SELECT bytes FROM tonle_journal WHERE kind = 1 ORDER BY pos");
+    sqlite3_stmt *q =
+        store_stmt(parent->o.store, "SELECT bytes FROM tonle_journal WHERE kind = 1 ORDER BY pos");
     while (store_step(parent->o.store, q, &row) == ERR_OK && row) {
         keep(&m->base, &m->n_base, store_column_bytes(&a, q, 0));
         arena_reset(&a);
@@ -73,12 +81,14 @@ static void take_base(struct machine *m, struct machine *parent)
 
 static bool fetch(struct world *w, struct machine *m)
 {
-    static const char *const table[] = {"tonle_node", "tonle_site", "tonle_charter", "house", "person", "receipt"};
+    static const char *const table[] = {"tonle_node", "tonle_site", "tonle_charter",
+                                        "house",      "person",     "receipt"};
     struct machine *parent = &w->m[m->parent];
     struct store *s = parent->o.store;
     struct arena a = {0};
     struct message msg = {.type = MESSAGE_LOAD_CHUNK};
-    struct load_request ask = {.table = table[m->join_table], .after = {m->join_after.data, m->join_after.len},
+    struct load_request ask = {.table = table[m->join_table],
+                               .after = {m->join_after.data, m->join_after.len},
                                .max_rows = 1 + world_below(w, 6)};
     if (!parent->alive || store_begin_read(s) != ERR_OK)
         return false;
@@ -168,7 +178,8 @@ static void found(struct world *w, struct machine *m)
     office_open_store(&m->o, false);
     enum err e = load(m, &w->m[0], mode);
     if (e != ERR_OK)
-        world_break(w, "3", "%s cannot join: %s: %s", m->o.name, err_name(e), store_message(m->o.store));
+        world_break(w, "3", "%s cannot join: %s: %s", m->o.name, err_name(e),
+                    store_message(m->o.store));
     store_close(m->o.store);
     m->o.store = NULL;
     w->joins++;
@@ -199,5 +210,6 @@ void join_step(struct world *w, struct machine *m)
         world_later(w, WHAT_CHANGE, 0, 1, 0);
     if (m->parent > 0)
         world_later(w, WHAT_CHANGE, m->parent, 1, 0);
-    world_later(w, WHAT_JOIN, (int)(m - w->m), moved ? 1 + world_below(w, 150) : 50 + world_below(w, 200), 0);
+    world_later(w, WHAT_JOIN, (int)(m - w->m),
+                moved ? 1 + world_below(w, 150) : 50 + world_below(w, 200), 0);
 }

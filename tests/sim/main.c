@@ -14,7 +14,8 @@ struct options {
     bool trace, verbose, join, write_loading;
 };
 struct totals {
-    uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts, joins;
+    uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
+        joins;
 };
 static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context", "forget"};
 
@@ -60,17 +61,18 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
         return;
     }
     t->failed++;
-    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s\n", (unsigned long long)seed,
-           broken, (unsigned long long)seed, (unsigned long long)o->ms, o->breach ? " --break " : "",
-           o->breach ? breach_name[o->breach] : "",
+    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s\n",
+           (unsigned long long)seed, broken, (unsigned long long)seed, (unsigned long long)o->ms,
+           o->breach ? " --break " : "", o->breach ? breach_name[o->breach] : "",
            o->join ? " --join" : "", o->write_loading ? " --write-while-loading" : "");
     fflush(stdout);
 }
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
-                    " [--join] [--write-while-loading] [--trace] [--verbose]\n");
+    fprintf(stderr,
+            "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
+            " [--join] [--write-while-loading] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -141,13 +143,14 @@ int main(int argc, char **argv)
         return 2;
     for (uint64_t i = 0; i < o.count; i++)
         seed_passes(&o, o.from + i, &t);
-    printf("%llu passed, %llu failed; %llu steps, %llu writes, %llu crashes, %llu stops, %llu cuts, %llu messages lost,"
+    printf("%llu passed, %llu failed; %llu steps, %llu writes, %llu crashes, %llu stops, %llu "
+           "cuts, %llu messages lost,"
            " %llu comparisons, %llu repetitions, %llu cut changesets,"
            " %llu joins\n",
            (unsigned long long)t.passed, (unsigned long long)t.failed, (unsigned long long)t.steps,
-           (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops, (unsigned long long)t.cuts,
-           (unsigned long long)t.drops, (unsigned long long)t.checks, (unsigned long long)t.repeats,
-           (unsigned long long)t.parts, (unsigned long long)t.joins);
+           (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops,
+           (unsigned long long)t.cuts, (unsigned long long)t.drops, (unsigned long long)t.checks,
+           (unsigned long long)t.repeats, (unsigned long long)t.parts, (unsigned long long)t.joins);
     if (o.breach != BREACH_NONE) /* a negative control: it must be found */
         return t.failed > 0 ? 0 : 1;
     return t.failed > 0 ? 1 : 0;

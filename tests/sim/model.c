@@ -59,8 +59,8 @@ static struct merge_result merge(struct arena *a, struct row *r, const struct ta
 }
 
 /* What the writer had of this row, from the changes that its context covers. */
-static struct dot standing_before(const struct model *m, const struct model_row *r, const struct table_schema *t,
-                                  const struct clock *context)
+static struct dot standing_before(const struct model *m, const struct model_row *r,
+                                  const struct table_schema *t, const struct clock *context)
 {
     struct arena a = {0};
     struct row seen = {0};
@@ -81,8 +81,9 @@ static struct dot standing_before(const struct model *m, const struct model_row 
     return found;
 }
 
-static struct change copy_change(struct model *m, const struct changeset *cs, const struct row_change *rc,
-                                 const struct table_changes *tc, const struct table_schema *t)
+static struct change copy_change(struct model *m, const struct changeset *cs,
+                                 const struct row_change *rc, const struct table_changes *tc,
+                                 const struct table_schema *t)
 {
     struct change ch = {.dot = cs->dot, .hlc = cs->hlc, .kind = rc->kind, .birth = rc->birth};
     uint32_t *column = arena_alloc(&m->arena, (rc->n_cells + 1) * sizeof *column);
@@ -110,8 +111,8 @@ static void catch_up(struct model *m, struct model_row *r, const struct table_sc
     }
 }
 
-static bool apply_row(struct model *m, struct store *s, const struct changeset *cs, const struct table_changes *tc,
-                      const struct row_change *rc, char why[256])
+static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
+                      const struct table_changes *tc, const struct row_change *rc, char why[256])
 {
     const struct table_schema *t = schema_table(s, tc->table);
     struct buf key = {0};
@@ -139,7 +140,8 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
         m->waiting++;
         return true;
     }
-    snprintf(why, 256, "changeset %016llx:%llu changes a birth (%016llx:%llu) of %s that nobody made",
+    snprintf(why, 256,
+             "changeset %016llx:%llu changes a birth (%016llx:%llu) of %s that nobody made",
              (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
              (unsigned long long)rc->birth.site, (unsigned long long)rc->birth.seq, tc->table);
     return false;
@@ -173,8 +175,8 @@ static uint64_t number(uint32_t kind, size_t index, struct bytes b)
     return bytes_hash(h, b.p, b.len);
 }
 
-static void claims(struct store *s, struct arena *a, const struct table_schema *t, const struct birth *b,
-                   struct hold_item *it)
+static void claims(struct store *s, struct arena *a, const struct table_schema *t,
+                   const struct birth *b, struct hold_item *it)
 {
     uint64_t *unique = arena_alloc(a, (t->n_unique + 1) * sizeof *unique);
     for (uint32_t i = 0; i < t->n_unique; i++) {
@@ -185,13 +187,16 @@ static void claims(struct store *s, struct arena *a, const struct table_schema *
             unique[it->n_unique++] = number(1000 + t->t, i, folded);
     }
     it->unique = unique;
-    uint64_t *gives = arena_alloc(a, (s->n_fks + 1) * sizeof *gives), *needs = arena_alloc(a, (s->n_fks + 1) * sizeof *needs);
+    uint64_t *gives = arena_alloc(a, (s->n_fks + 1) * sizeof *gives),
+             *needs = arena_alloc(a, (s->n_fks + 1) * sizeof *needs);
     for (uint32_t i = 0; i < s->n_fks; i++) {
         struct value *v;
         struct bytes folded;
-        if (&s->tables[s->fks[i].parent] == t && row_reference(a, &s->fks[i], false, b->values, &v, &folded))
+        if (&s->tables[s->fks[i].parent] == t &&
+            row_reference(a, &s->fks[i], false, b->values, &v, &folded))
             gives[it->n_gives++] = number(1, i, folded);
-        if (&s->tables[s->fks[i].child] == t && row_reference(a, &s->fks[i], true, b->values, &v, &folded))
+        if (&s->tables[s->fks[i].child] == t &&
+            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
             needs[it->n_needs++] = number(1, i, folded);
     }
     it->gives = gives;
@@ -214,7 +219,10 @@ struct model_birth *model_decide(const struct model *m, struct store *s, struct 
             if (!birth_alive(b, &t->rules))
                 continue;
             struct hold_item *it = &item[*n];
-            *it = (struct hold_item){.key = (uint32_t)i, .birth = b->name, .birth_hlc = b->hlc, .valid = true,
+            *it = (struct hold_item){.key = (uint32_t)i,
+                                     .birth = b->name,
+                                     .birth_hlc = b->hlc,
+                                     .valid = true,
                                      .rank = birth_rank(b, t->unique_columns, t->n_unique_columns),
                                      .tie = bytes_hash(VALUE_HASH_SEED + t->t, r->key, r->len)};
             claims(s, a, t, b, it);

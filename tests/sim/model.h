@@ -1,9 +1,9 @@
 /* model.h - the reference: everything one journal holds, merged and never forgotten.
  *
- * Every birth keeps its name (the dot it was born with), every cell its versions with their dots; a change
- * that names no birth is given the one its writer had before it, found by replaying what its context covers.
- * What stands follows from the four passes over all living births. So the model needs no stable clock, no
- * record and no database, and an office that forgets must look the same.
+ * Every birth keeps its name (the dot it was born with), every cell its versions with their dots; a
+ * change that names no birth is given the one its writer had before it, found by replaying what its
+ * context covers. What stands follows from the four passes over all living births. So the model
+ * needs no stable clock, no record and no database, and an office that forgets must look the same.
  */
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
@@ -18,8 +18,8 @@ struct model_changeset {
 };
 struct model_change { /* one row of one changeset */
     uint32_t changeset;
-    struct change ch;   /* birth resolved */
-    bool waits;         /* for its birth */
+    struct change ch; /* birth resolved */
+    bool waits;       /* for its birth */
 };
 struct model_row {
     uint32_t table; /* index into store.tables */
@@ -35,8 +35,8 @@ struct model {
     size_t n, cap;
     struct model_row *row;
     size_t n_rows, cap_rows;
-    /* An office that loads writes on rows that are newer than its clock: such a change may name a birth
-     * that its own journal brings later. */
+    /* An office that loads writes on rows that are newer than its clock: such a change may name a
+     * birth that its own journal brings later. */
     bool late;
     size_t waiting;
 };
@@ -53,6 +53,7 @@ struct model_birth { /* a living one, and what the passes say of it */
     enum hold_reason held;
 };
 /* All living births, decided; in the arena. */
-struct model_birth *model_decide(const struct model *m, struct store *s, struct arena *a, size_t *n);
+struct model_birth *model_decide(const struct model *m, struct store *s, struct arena *a,
+                                 size_t *n);
 
 #endif

@@ -5,9 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* After every step of a node: the journal is read on, and the promises that each of its items can break are
- * looked at. When the capture log is empty, the office must look exactly as the model of its own journal
- * does: the same rows in the tables, the same held rows, no cell version on record that nobody wrote. */
+/* After every step of a node: the journal is read on, and the promises that each of its items can
+ * break are looked at. When the capture log is empty, the office must look exactly as the model of
+ * its own journal does: the same rows in the tables, the same held rows, no cell version on record
+ * that nobody wrote. */
 
 #define FULL_STEPS 25 /* the tables are compared at least so often */
 /* What a join could not take in stays aside as a local matter. */
@@ -50,7 +51,8 @@ void oracle_stop(struct machine *m)
     clock_fini(&m->clock);
 }
 
-void oracle_sent(struct world *w, struct machine *from, struct machine *to, const struct message *msg)
+void oracle_sent(struct world *w, struct machine *from, struct machine *to,
+                 const struct message *msg)
 {
     uint64_t *acked = &from->acked[to - w->m];
     uint64_t said = 0;
@@ -65,18 +67,19 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to, cons
 
 /* ---- the journal */
 
-static void print_changeset(struct world *w, struct machine *m, struct arena *a, const struct changeset *cs)
+static void print_changeset(struct world *w, struct machine *m, struct arena *a,
+                            const struct changeset *cs)
 {
-    printf("%8llu %s: sealed %llu%s:", (unsigned long long)w->now, m->o.name, (unsigned long long)cs->dot.seq,
-           cs->cut ? " (cut)" : "");
+    printf("%8llu %s: sealed %llu%s:", (unsigned long long)w->now, m->o.name,
+           (unsigned long long)cs->dot.seq, cs->cut ? " (cut)" : "");
     for (uint32_t i = 0; i < cs->segments[0].n_tables; i++) {
         const struct table_changes *tc = &cs->segments[0].tables[i];
         const struct table_schema *t = schema_table(m->watch, tc->table);
         for (uint32_t j = 0; t && j < tc->n_rows; j++) {
             struct buf key = {0};
             key_encode(&key, tc->rows[j].key, tc->n_key);
-            printf(" %s %s %s", (const char *[]){"", "born", "update", "delete"}[tc->rows[j].kind], tc->table,
-                   schema_key_json(a, t, key.data, key.len));
+            printf(" %s %s %s", (const char *[]){"", "born", "update", "delete"}[tc->rows[j].kind],
+                   tc->table, schema_key_json(a, t, key.data, key.len));
             buf_fini(&key);
         }
     }
@@ -120,7 +123,8 @@ static void read_journal(struct world *w, struct machine *m)
     for (size_t i = 0; !m->base_read && w->broken[0] == '\0' && i < m->n_base; i++)
         read_changeset(w, m, &a, m->base[i]);
     m->base_read = true;
-    sqlite3_stmt *q = store_stmt(m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");
+    sqlite3_stmt *q = store_stmt(
+        m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");
     bool row = q != NULL;
     if (q)
         store_bind_u64(q, 1, m->model_pos);
@@ -163,7 +167,8 @@ static void check_state(struct world *w, struct machine *m)
             broken(w, m, "1", store_message(m->watch));
         else if (p.received_pos < m->acked[i])
             world_break(w, "2", "%s: acknowledged position %llu of %s, has %llu", m->o.name,
-                        (unsigned long long)m->acked[i], w->m[i].o.name, (unsigned long long)p.received_pos);
+                        (unsigned long long)m->acked[i], w->m[i].o.name,
+                        (unsigned long long)p.received_pos);
     }
 }
 
@@ -183,7 +188,8 @@ static char *key_text(struct comparing *c, const struct model_row *r)
     return schema_key_json(&c->a, &c->m->watch->tables[r->table], r->key, r->len);
 }
 
-static const char *values_text(struct comparing *c, const struct table_schema *t, const struct value *v)
+static const char *values_text(struct comparing *c, const struct table_schema *t,
+                               const struct value *v)
 {
     struct buf b = {0};
     for (uint32_t i = 0; i < t->n_columns; i++) {
@@ -216,12 +222,13 @@ static void check_row(struct comparing *c, const struct model_row *r)
         world_break(c->w, "3", "%s: %s %s should stand (%s)", c->m->o.name, t->name, key_text(c, r),
                     values_text(c, t, stands->values));
     if (now && !stands)
-        world_break(c->w, "3", "%s: %s %s should not stand (%s)", c->m->o.name, t->name, key_text(c, r),
-                    values_text(c, t, now));
+        world_break(c->w, "3", "%s: %s %s should not stand (%s)", c->m->o.name, t->name,
+                    key_text(c, r), values_text(c, t, now));
     for (uint32_t i = 0; now && stands && i < t->n_columns; i++) {
         if (!value_equal(&now[i], &stands->values[i]))
-            world_break(c->w, "3", "%s: %s %s differs in %s: shows (%s), should (%s)", c->m->o.name, t->name,
-                        key_text(c, r), t->column[i], values_text(c, t, now), values_text(c, t, stands->values));
+            world_break(c->w, "3", "%s: %s %s differs in %s: shows (%s), should (%s)", c->m->o.name,
+                        t->name, key_text(c, r), t->column[i], values_text(c, t, now),
+                        values_text(c, t, stands->values));
     }
 }
 
@@ -251,7 +258,8 @@ static void check_held(struct comparing *c)
         size_t want = 0, have = 0;
         for (size_t j = 0; j < c->n; j++)
             want += c->birth[j].row == b->row && c->birth[j].held == b->held;
-        sqlite3_stmt *q = store_stmt(s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3");
+        sqlite3_stmt *q = store_stmt(
+            s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3");
         sqlite3_bind_int64(q, 1, s->tables[b->row->table].t);
         store_bind_blob(q, 2, b->row->key, b->row->len);
         store_bind_text(q, 3, hold_reason_name(b->held));
@@ -262,10 +270,10 @@ static void check_held(struct comparing *c)
         if (have == want)
             continue;
         c->bad = b->row;
-        world_break(c->w, "3", "%s: %s %s (%s) is held %zu times for '%s', should %zu times", c->m->o.name,
-                        s->tables[b->row->table].name, key_text(c, b->row),
-                        values_text(c, &s->tables[b->row->table], b->birth->values), have,
-                        hold_reason_name(b->held), want);
+        world_break(c->w, "3", "%s: %s %s (%s) is held %zu times for '%s', should %zu times",
+                    c->m->o.name, s->tables[b->row->table].name, key_text(c, b->row),
+                    values_text(c, &s->tables[b->row->table], b->birth->values), have,
+                    hold_reason_name(b->held), want);
     }
     if (store_pragma(s, HELD_COUNT) != (int64_t)held)
         world_break(c->w, "3", "%s: %lld rows are held, %zu should be", c->m->o.name,
@@ -313,7 +321,8 @@ static void check_versions(struct comparing *c, const struct model_row *r, const
             b = &r->row.births[i];
     }
     if (!b) {
-        world_break(c->w, "3", "%s: %s %s has a birth on record that nobody made", c->m->o.name, t->name, key_text(c, r));
+        world_break(c->w, "3", "%s: %s %s has a birth on record that nobody made", c->m->o.name,
+                    t->name, key_text(c, r));
         return;
     }
     for (uint32_t column = 0; column <= t->n_columns; column++) {
@@ -322,14 +331,14 @@ static void check_versions(struct comparing *c, const struct model_row *r, const
         const struct version *v = birth_cell(&c->a, rec, at, &n);
         for (uint32_t i = 0; i < n; i++) {
             if (!clock_covers(stable, v[i].dot) && !has_version(b, &c->a, at, v[i].dot))
-                world_break(c->w, "3", "%s: %s %s: a version of %s on record is not of this row", c->m->o.name,
-                            t->name, key_text(c, r), name);
+                world_break(c->w, "3", "%s: %s %s: a version of %s on record is not of this row",
+                            c->m->o.name, t->name, key_text(c, r), name);
         }
         v = birth_cell(&c->a, b, at, &n);
         for (uint32_t i = 0; i < n; i++) {
             if (!clock_covers(stable, v[i].dot) && !has_version(rec, &c->a, at, v[i].dot))
-                world_break(c->w, "2", "%s: %s %s: a version of %s is not on record", c->m->o.name, t->name,
-                            key_text(c, r), name);
+                world_break(c->w, "2", "%s: %s %s: a version of %s is not on record", c->m->o.name,
+                            t->name, key_text(c, r), name);
         }
     }
 }
@@ -354,22 +363,25 @@ static void check_record(struct comparing *c, const struct model_row *r)
     if (row_read(s, &c->a, (struct row_key){t, r->key, r->len}, &now) != ERR_OK)
         broken(c->w, c->m, "1", store_message(s));
     if (recorded && rec.n_births > 0 && standing != (now != NULL))
-        world_break(c->w, "3", "%s: %s %s: %u births on record stand, %d row in the table", c->m->o.name, t->name,
-                    key_text(c, r), standing, now != NULL);
+        world_break(c->w, "3", "%s: %s %s: %u births on record stand, %d row in the table",
+                    c->m->o.name, t->name, key_text(c, r), standing, now != NULL);
     for (uint32_t i = 0; i < r->row.n_births; i++) {
         const struct birth *b = &r->row.births[i];
         if (!clock_covers(&store_state(s)->stable, b->name) && !row_find_birth(&rec, b->name))
-            world_break(c->w, "2", "%s: %s %s: a birth is not on record", c->m->o.name, t->name, key_text(c, r));
+            world_break(c->w, "2", "%s: %s %s: a birth is not on record", c->m->o.name, t->name,
+                        key_text(c, r));
     }
 }
 
 static void dump_birth(const struct birth *b, const struct table_schema *t)
 {
-    printf("        birth %04llx:%llu base %04llx:%llu %s%s", (unsigned long long)b->name.site >> 48,
-           (unsigned long long)b->name.seq, (unsigned long long)b->base.site >> 48, (unsigned long long)b->base.seq,
+    printf("        birth %04llx:%llu base %04llx:%llu %s%s",
+           (unsigned long long)b->name.site >> 48, (unsigned long long)b->name.seq,
+           (unsigned long long)b->base.site >> 48, (unsigned long long)b->base.seq,
            birth_alive(b, &t->rules) ? "alive " : "dead", hold_reason_name(b->held));
     for (uint32_t i = 0; i < b->n_cells; i++) {
-        printf(" %s", b->cells[i].column < t->n_columns ? t->column[b->cells[i].column] : "existence");
+        printf(" %s",
+               b->cells[i].column < t->n_columns ? t->column[b->cells[i].column] : "existence");
         for (uint32_t j = 0; j < b->cells[i].n; j++)
             printf(" %04llx:%llu", (unsigned long long)b->cells[i].v[j].dot.site >> 48,
                    (unsigned long long)b->cells[i].v[j].dot.seq);
@@ -388,9 +400,9 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     for (size_t i = 0; i < r->n; i++) {
         const struct change *ch = &r->change[i].ch;
         const struct clock *context = &c->m->model.changeset[r->change[i].changeset].context;
-        printf("    %s %04llx:%llu of %04llx:%llu after", kind[ch->kind], (unsigned long long)ch->dot.site >> 48,
-               (unsigned long long)ch->dot.seq, (unsigned long long)ch->birth.site >> 48,
-               (unsigned long long)ch->birth.seq);
+        printf("    %s %04llx:%llu of %04llx:%llu after", kind[ch->kind],
+               (unsigned long long)ch->dot.site >> 48, (unsigned long long)ch->dot.seq,
+               (unsigned long long)ch->birth.site >> 48, (unsigned long long)ch->birth.seq);
         for (size_t j = 0; j < context->n; j++)
             printf(" %04llx:%llu", (unsigned long long)context->entry[j].site >> 48,
                    (unsigned long long)context->entry[j].seq);
@@ -402,7 +414,8 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     for (uint32_t i = 0; i < r->row.n_births; i++)
         dump_birth(&r->row.births[i], t);
     printf("    on record\n");
-    if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, &recorded) != ERR_OK)
+    if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, &recorded) !=
+        ERR_OK)
         return;
     for (uint32_t i = 0; i < rec.n_births; i++)
         dump_birth(&rec.births[i], t);
@@ -419,8 +432,8 @@ static void dump(struct comparing *c)
         struct version rank = birth_rank(b->birth, t->unique_columns, t->n_unique_columns);
         if (row_read(s, &c->a, (struct row_key){t, b->row->key, b->row->len}, &now) != ERR_OK)
             continue;
-        printf("%s %s born %04llx:%llu rank %llx.%04llx:%llu %s: %s\n    in the table: %s\n", t->name,
-               key_text(c, b->row), (unsigned long long)b->birth->name.site >> 48,
+        printf("%s %s born %04llx:%llu rank %llx.%04llx:%llu %s: %s\n    in the table: %s\n",
+               t->name, key_text(c, b->row), (unsigned long long)b->birth->name.site >> 48,
                (unsigned long long)b->birth->name.seq, (unsigned long long)rank.hlc,
                (unsigned long long)rank.dot.site >> 48, (unsigned long long)rank.dot.seq,
                b->held ? hold_reason_name(b->held) : "stands", values_text(c, t, b->birth->values),
@@ -472,7 +485,8 @@ void oracle_step(struct world *w, struct machine *m)
     if (w->broken[0] == '\0')
         check_state(w, m);
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
-    if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) && !store_state(m->watch)->loading) {
+    if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
+        !store_state(m->watch)->loading) {
         check_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;

@@ -32,7 +32,8 @@ void world_break(struct world *w, const char *promise, const char *fmt, ...)
     va_list ap;
     if (w->broken[0] != '\0')
         return;
-    int n = snprintf(w->broken, sizeof w->broken, "promise %s, at %llu ms: ", promise, (unsigned long long)w->now);
+    int n = snprintf(w->broken, sizeof w->broken, "promise %s, at %llu ms: ", promise,
+                     (unsigned long long)w->now);
     va_start(ap, fmt);
     vsnprintf(w->broken + n, sizeof w->broken - (size_t)n, fmt, ap);
     va_end(ap);
@@ -49,7 +50,8 @@ static struct happening *push(struct world *w, enum what what, int node, uint64_
 {
     w->queue = mem_grow(w->queue, w->n_queue, &w->cap_queue, sizeof *w->queue);
     struct happening *h = &w->queue[w->n_queue++];
-    *h = (struct happening){.at = at, .order = world_random(w), .number = ++w->number, .what = what, .node = node};
+    *h = (struct happening){
+        .at = at, .order = world_random(w), .number = ++w->number, .what = what, .node = node};
     return h;
 }
 
@@ -129,7 +131,8 @@ static void send(struct world *w, struct machine *from, const struct action *a)
         last = &child->last_down;
     }
     look(w, from, &w->m[to], a->bytes);
-    if (link == 0 || (!w->healing && world_chance(w, 3))) { /* a message may be lost: the receiver must see it */
+    if (link == 0 ||
+        (!w->healing && world_chance(w, 3))) { /* a message may be lost: the receiver must see it */
         w->drops++;
         return;
     }
@@ -219,7 +222,8 @@ static void step(struct world *w, struct machine *m, struct event *ev)
     act(w, m);
     if (!m->alive)
         return;
-    if (disk_failed(w->disk)) { /* it met the failure and did not say so: the machine dies all the same */
+    if (disk_failed(
+            w->disk)) { /* it met the failure and did not say so: the machine dies all the same */
         world_power_off(w, m, true);
         return;
     }
@@ -239,11 +243,19 @@ static void power_on(struct world *w, struct machine *m)
     if (!m->o.app)
         app_open(w, m);
     office_open_store(&m->o, w->profile.wal_guard);
-    struct node_options o = {.store = m->o.store, .software = "sim", .run = world_random(w), .batch_ms = 10,
-                             .batch_max_ms = 100, .heartbeat_ms = 500, .mark_ms = 300,
-                             .outside_site = m->outside_site, .outside_seq = m->outside_seq,
-                             .unclean = !m->clean, .seal_rows = w->profile.seal_rows,
-                             .committed = committed, .user = m};
+    struct node_options o = {.store = m->o.store,
+                             .software = "sim",
+                             .run = world_random(w),
+                             .batch_ms = 10,
+                             .batch_max_ms = 100,
+                             .heartbeat_ms = 500,
+                             .mark_ms = 300,
+                             .outside_site = m->outside_site,
+                             .outside_seq = m->outside_seq,
+                             .unclean = !m->clean,
+                             .seal_rows = w->profile.seal_rows,
+                             .committed = committed,
+                             .user = m};
     memcpy(o.sign_secret, m->o.secret, sizeof o.sign_secret);
     m->node = node_new(&o);
     m->alive = true;
@@ -367,7 +379,8 @@ static void happen(struct world *w, struct happening *h)
         step(w, m, &ev);
         break;
     case WHAT_APP:
-        if (m->o.app && (w->profile.write_loading || !m->alive || !store_state(m->o.store)->loading))
+        if (m->o.app &&
+            (w->profile.write_loading || !m->alive || !store_state(m->o.store)->loading))
             app_write(w, m);
         world_later(w, WHAT_CHANGE, h->node, 1 + world_below(w, 30), 0);
         if (!w->healing && h->link)
@@ -433,7 +446,9 @@ void world_run(struct world *w, uint64_t ms)
 
 static void draw_profile(struct world *w)
 {
-    w->profile = (struct profile){.wal = world_chance(w, 500), .keys = world_chance(w, 200), .open_tx = 60,
+    w->profile = (struct profile){.wal = world_chance(w, 500),
+                                  .keys = world_chance(w, 200),
+                                  .open_tx = 60,
                                   .pause_ms = 200 + world_below(w, 1500)};
     w->profile.wal_guard = w->profile.wal && world_chance(w, 400);
     if (world_chance(w, 250))
@@ -522,7 +537,8 @@ static bool forgotten(struct world *w)
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
         if (!m->alive || store_meta_u64(m->o.store, "sweep_due", 0) != 0 ||
-            clock_compare(&store_state(m->o.store)->stable, &store_state(m->o.store)->clock) != CLOCK_EQUAL)
+            clock_compare(&store_state(m->o.store)->stable, &store_state(m->o.store)->clock) !=
+                CLOCK_EQUAL)
             return false;
     }
     return true;

@@ -1,8 +1,8 @@
 /* world.h - a whole federation in one process: virtual time, network, clocks and disks, real nodes.
  *
- * The nodes are the production core (node/node.h) over the production store, SQLite over tests/sim/disk.
- * Everything that happens is drawn from one seeded generator; events are ordered by (time, draw, number),
- * so one seed is one history and one trace hash.
+ * The nodes are the production core (node/node.h) over the production store, SQLite over
+ * tests/sim/disk. Everything that happens is drawn from one seeded generator; events are ordered by
+ * (time, draw, number), so one seed is one history and one trace hash.
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
@@ -14,14 +14,26 @@
 
 #define WORLD_NODES 8
 
-enum what { WHAT_PACKET, WHAT_TIMER, WHAT_CHANGE, WHAT_APP, WHAT_DIAL, WHAT_LOST, WHAT_FAULT, WHAT_START, WHAT_UNREACHABLE, WHAT_AGAIN,
-            WHAT_LINE, WHAT_JOIN };
+enum what {
+    WHAT_PACKET,
+    WHAT_TIMER,
+    WHAT_CHANGE,
+    WHAT_APP,
+    WHAT_DIAL,
+    WHAT_LOST,
+    WHAT_FAULT,
+    WHAT_START,
+    WHAT_UNREACHABLE,
+    WHAT_AGAIN,
+    WHAT_LINE,
+    WHAT_JOIN
+};
 struct happening {
     uint64_t at, order, number;
     enum what what;
-    int node;           /* to whom */
-    int from;           /* packets */
-    uint64_t link;      /* the connection it belongs to; a timer's generation */
+    int node;      /* to whom */
+    int from;      /* packets */
+    uint64_t link; /* the connection it belongs to; a timer's generation */
     uint8_t *bytes;
     size_t len;
 };
@@ -30,23 +42,25 @@ struct machine {
     struct node *node;
     struct actions out;
     bool alive, open_tx;
-    bool clean;         /* it was stopped, not killed */
-    int parent;         /* -1: the hub */
-    bool line;          /* the line to the parent is up */
-    uint64_t link;      /* the present connection to the parent; 0: none */
-    uint64_t last_up, last_down; /* time of the last packet each way: a connection keeps its order */
-    uint64_t timer;     /* generation */
+    bool clean;    /* it was stopped, not killed */
+    int parent;    /* -1: the hub */
+    bool line;     /* the line to the parent is up */
+    uint64_t link; /* the present connection to the parent; 0: none */
+    uint64_t last_up,
+        last_down;  /* time of the last packet each way: a connection keeps its order */
+    uint64_t timer; /* generation */
     int64_t skew_ms;
     uint64_t outside_site, outside_seq;
     uint64_t steps;
     /* the oracle's */
-    struct store *watch; /* its own connection, read only */
-    struct model model;  /* of the journal up to model_pos */
+    struct store *watch;               /* its own connection, read only */
+    struct model model;                /* of the journal up to model_pos */
     uint64_t model_pos, model_checked; /* position at which the tables were last compared */
     bool restarted;
-    struct clock clock;  /* of that journal */
+    struct clock clock;                     /* of that journal */
     uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
-    uint64_t acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
+    uint64_t
+        acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
     /* of one that comes later */
     int join_stage;
     uint32_t join_table;
@@ -54,11 +68,12 @@ struct machine {
     struct bytes *chunk, *base; /* what it loads; the changesets of which that was made */
     size_t n_chunks, n_base;
     bool base_read;
-    uint64_t told;       /* the highest position of its own journal it has sent */
+    uint64_t told; /* the highest position of its own journal it has sent */
 };
 /* What kind of world a seed makes: each is likely or not, so that no history has everything. */
 struct profile {
-    bool join, write_loading; /* offices that come later; their applications write while they load */
+    bool join,
+        write_loading; /* offices that come later; their applications write while they load */
     bool wal, wal_guard;
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
@@ -78,18 +93,19 @@ struct world {
     struct happening *queue;
     size_t n_queue, cap_queue;
     uint64_t trace;
-    uint64_t token;     /* of the application's writes */
+    uint64_t token; /* of the application's writes */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins;
     enum breach breach;
     struct profile profile;
     bool healing, verbose;
-    char broken[1024];  /* the first broken promise; empty: none */
+    char broken[1024]; /* the first broken promise; empty: none */
 };
 
 uint64_t world_random(struct world *w);
 uint32_t world_below(struct world *w, uint32_t n);
 bool world_chance(struct world *w, uint32_t per_mille);
-void world_break(struct world *w, const char *promise, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void world_break(struct world *w, const char *promise, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link);
 
 void world_start(struct world *w, uint64_t seed, enum breach breach, bool join, bool write_loading);
@@ -108,20 +124,22 @@ void app_close(struct machine *m);
 
 /* join.c */
 void join_step(struct world *w, struct machine *m);
-void join_fini(struct machine *m);
+void join_fini(struct machine *m); /* also of who did not come late */
 
 /* oracle.c: breaks the world when a promise does not hold. */
-void oracle_start(struct world *w, struct machine *m);  /* the machine is on (again) */
-void oracle_stop(struct machine *m);                    /* it is off */
-void oracle_sent(struct world *w, struct machine *from, struct machine *to, const struct message *msg);
-void oracle_step(struct world *w, struct machine *m);   /* after every step of a node */
+void oracle_start(struct world *w, struct machine *m); /* the machine is on (again) */
+void oracle_stop(struct machine *m);                   /* it is off */
+void oracle_sent(struct world *w, struct machine *from, struct machine *to,
+                 const struct message *msg);
+void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
 
 /* healed.c: after the last fault, when everything came to rest */
 void oracle_healed(struct world *w);
 
 /* again.c: what was applied before comes again; and the negative controls */
 void again_apply(struct world *w, struct machine *m);
-void breach_packet(struct world *w, struct machine *m, struct machine *from, const struct message *msg);
+void breach_packet(struct world *w, struct machine *m, struct machine *from,
+                   const struct message *msg);
 void breach_step(struct world *w, struct machine *m);
 
 #endif
