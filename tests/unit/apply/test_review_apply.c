@@ -15,12 +15,13 @@ static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, org TEXT REFERENCES org(code), ident TEXT UNIQUE,"
     " mail TEXT UNIQUE, lo INTEGER, hi INTEGER, points INTEGER, CHECK(lo <= hi));"
+    "CREATE TABLE stamp(id TEXT PRIMARY KEY NOT NULL, org_id INTEGER REFERENCES org(id));"
     "CREATE TABLE tag(name TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, note TEXT) WITHOUT ROWID;";
 static const char charter[] =
     "{\"federation\":\"test\",\"schema_version\":1,\"tables\":[{\"name\":\"org\",\"columns\":[]},"
     "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"
-    "{\"name\":\"tag\",\"columns\":[]}]}";
-static const char tables[] = "org person tag";
+    "{\"name\":\"stamp\",\"columns\":[]},{\"name\":\"tag\",\"columns\":[]}]}";
+static const char tables[] = "org person stamp tag";
 
 static int start(void **state)
 {
@@ -75,6 +76,17 @@ static void a_child_comes_back_in_another_case(void **state)
     office_sql(B, "INSERT INTO org VALUES('o1','c1','x')");
     equal(f);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "1");
+}
+
+/* ... and of another type, as the parent column's affinity has it. */
+static void a_child_comes_back_in_another_type(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO stamp VALUES('s1',12),('s2',13)");
+    equal(f);
+    office_sql(B, "INSERT INTO org VALUES('12','c1','x')");
+    equal(f);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM stamp"), "s1");
 }
 
 /* A row that frees a unique value by the same write that makes it fail a CHECK lets in who waited for it. */
@@ -291,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_referenced_column_changed_here_holds_the_children),
         TEST(a_child_comes_back_in_another_case),
+        TEST(a_child_comes_back_in_another_type),
         TEST(a_row_that_fails_a_check_frees_its_old_values),
         TEST(who_waited_comes_in_when_a_check_fails),
         TEST(keys_of_another_case_are_two_rows),
