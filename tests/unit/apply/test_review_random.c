@@ -15,8 +15,10 @@
 
 static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
-    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, org TEXT REFERENCES org(code) ON UPDATE CASCADE ON DELETE SET NULL, ident TEXT UNIQUE,"
-    " mail TEXT COLLATE NOCASE UNIQUE, mother TEXT REFERENCES person(id) ON DELETE CASCADE, name TEXT, slot INTEGER,"
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL,"
+    " org TEXT REFERENCES org(code) ON UPDATE CASCADE ON DELETE SET NULL, ident TEXT UNIQUE,"
+    " mail TEXT COLLATE NOCASE UNIQUE, mother TEXT REFERENCES person(id) ON DELETE CASCADE,"
+    " name TEXT, slot INTEGER,"
     " active INTEGER, lo INTEGER, hi INTEGER, points INTEGER, low INTEGER, first TEXT, CHECK(lo <= hi));"
     "CREATE UNIQUE INDEX person_slot ON person(slot) WHERE active = 1;"
     "CREATE UNIQUE INDEX person_name ON person(lower(name));"
@@ -96,15 +98,18 @@ static void check_records(struct office *o)
 static void check_books(struct office *o)
 {
     none(o, "a claim without a record",
-         "SELECT c.k FROM tonle_claim c WHERE NOT EXISTS(SELECT 1 FROM tonle_row r WHERE r.t=c.t AND r.k=c.k)");
+         "SELECT c.k FROM tonle_claim c"
+         " WHERE NOT EXISTS(SELECT 1 FROM tonle_row r WHERE r.t = c.t AND r.k = c.k)");
     none(o, "a held row without a record",
-         "SELECT h.key FROM tonle_held h WHERE NOT EXISTS(SELECT 1 FROM tonle_row r WHERE r.t=h.t AND r.k=h.k)");
+         "SELECT h.key FROM tonle_held h"
+         " WHERE NOT EXISTS(SELECT 1 FROM tonle_row r WHERE r.t = h.t AND r.k = h.k)");
     none(o, "a held row waits for nobody",
          "SELECT key FROM tonle_held WHERE reason IN ('unique','birth') AND blocked_by = ''");
     none(o, "a held row waits for one that does not stand",
          "SELECT h.key FROM tonle_held h WHERE h.reason IN ('unique','birth') AND h.table_name = 'person'"
          " AND NOT EXISTS(SELECT 1 FROM person p WHERE json_quote(p.id) = h.blocked_by)"
-         " AND NOT EXISTS(SELECT 1 FROM tonle_held b WHERE b.t = h.bt AND b.k = h.bk AND b.reason IN ('parent','unique'))");
+         " AND NOT EXISTS(SELECT 1 FROM tonle_held b WHERE b.t = h.bt AND b.k = h.bk"
+         " AND b.reason IN ('parent','unique'))");
     none(o, "a row without its parent",
          "SELECT id FROM person p WHERE org IS NOT NULL AND NOT EXISTS(SELECT 1 FROM org WHERE code = p.org)"
          " UNION ALL SELECT id FROM person p WHERE mother IS NOT NULL"
