@@ -28,14 +28,30 @@ refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char 
     v->retry_ms = retry_ms;
 }
 
-static const char next_restored[] = "on the restored office run: tonle join --as-new-site (it "
-                                    "loads first, then publishes what nobody has)";
+/* What can be done about a restored database, in words that fit on every machine that shows them. */
+static const char *next_restored(const struct node *n, const char *node)
+{
+    return strcmp(node, n->hub) == 0
+               ? "stop the hub and bring back the newest copy of its database; the offices keep "
+                 "their work meanwhile"
+               : "stop that office's node; there, tonle join --as-new-site says how to bring it "
+                 "back, and nothing it wrote is lost";
+}
 
 /* After a first load the clock names changesets whose hashes were never seen here. */
 static bool other_chain(const uint8_t a[HASH_BYTES], const uint8_t recorded[HASH_BYTES])
 {
     static const uint8_t none[HASH_BYTES];
     return memcmp(recorded, none, HASH_BYTES) != 0 && memcmp(a, recorded, HASH_BYTES) != 0;
+}
+
+/* The other has more of us than we have. The code is not the one that tells the other it was restored. */
+static void refuse_ourselves(struct node *n, struct verdict *v, uint64_t theirs, uint64_t ours,
+                             const char *what, const char *who)
+{
+    refuse(v, REFUSAL_OTHER, 60000, next_restored(n, n->name),
+           "the database of %s was restored: %s has %llu %s, it has %llu itself", n->name, who,
+           (unsigned long long)theirs, what, (unsigned long long)ours);
 }
 
 void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
@@ -52,32 +68,29 @@ void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
     }
     uint64_t acked =
         p && p->site == h->site && p->acked_pos > rec.acked_pos ? p->acked_pos : rec.acked_pos;
+    const char *next = next_restored(n, who);
     if (h->seq < known)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+        refuse(v, REFUSAL_RESTORED, 60000, next,
                "%s says it has sealed %llu changesets, but %llu of them are on record: its "
                "database was restored",
                who, (unsigned long long)h->seq, (unsigned long long)known);
     else if (h->seq == known && known > 0 && other_chain(h->chain, v->site.chain))
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+        refuse(v, REFUSAL_RESTORED, 60000, next,
                "%s has another changeset %llu than the one on record: two copies of one database "
                "were used",
                who, (unsigned long long)known);
     else if (h->received_pos < acked)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+        refuse(v, REFUSAL_RESTORED, 60000, next,
                "%s has less (position %llu) than it had acknowledged (%llu): its database was "
                "restored",
                who, (unsigned long long)h->received_pos, (unsigned long long)acked);
     else if (rec.received_pos > h->journal_pos)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+        refuse(v, REFUSAL_RESTORED, 60000, next,
                "%s has a shorter journal (%llu) than was received of it (%llu): its database was "
                "restored",
                who, (unsigned long long)h->journal_pos, (unsigned long long)rec.received_pos);
     else if (h->received_pos > st->journal_pos)
-        refuse(v, REFUSAL_RESTORED, 60000,
-               "on the office that was restored run: tonle join --as-new-site",
-               "%s has more of our journal (%llu) than we have ourselves (%llu): our database was "
-               "restored",
-               who, (unsigned long long)h->received_pos, (unsigned long long)st->journal_pos);
+        refuse_ourselves(n, v, h->received_pos, st->journal_pos, "positions of its journal", who);
 }
 
 /* The key of the site, and the signature by it. */
@@ -120,13 +133,13 @@ static void check_registered(struct node *n, const struct hello *h, struct verdi
         refuse(v, REFUSAL_UNKNOWN, 10000, "at the hub: tonle node list",
                "%s is not in the registry", h->node);
     else if (r.state != NODE_ACTIVE)
-        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node show", "%s is %s", h->node,
+        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node list", "%s is %s", h->node,
                r.state == NODE_RETIRED ? "retired" : "invited but not enrolled");
     else if (strcmp(r.parent, n->name) != 0)
-        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node show",
+        refuse(v, REFUSAL_UNKNOWN, 60000, "at the hub: tonle node list",
                "the parent of %s is %s, not %s", h->node, r.parent, n->name);
     else if (r.site != h->site)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
+        refuse(v, REFUSAL_RESTORED, 60000, next_restored(n, h->node),
                "%s has taken a new site since: this is an old copy", h->node);
 }
 
@@ -158,7 +171,5 @@ void hello_check_parent(struct node *n, const struct hello *h, const struct sign
         hello_check_known(n, h, v);
     uint64_t ours = clock_get(&h->clock, n->site);
     if (v->code == 0 && ours > store_state(n->store)->seq)
-        refuse(v, REFUSAL_RESTORED, 60000, next_restored,
-               "%s has %llu changesets of this office, which has %llu: our database was restored",
-               h->node, (unsigned long long)ours, (unsigned long long)store_state(n->store)->seq);
+        refuse_ourselves(n, v, ours, store_state(n->store)->seq, "of its changesets", h->node);
 }

@@ -298,7 +298,7 @@ void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bo
     sc->give_up_ms = n->mono_ms + STALL_MS;
     if (read_tables(n, sc) != ERR_OK || sc->n_tables == 0) {
         request_error(n, request_id, "no charter is published here",
-                      "at the hub: tonle charter publish");
+                      "tonle charter show tells what is in force here");
         scan_free(&n->scan);
         return;
     }

@@ -376,16 +376,17 @@ static const char *next_step(enum refusal_code code)
     case REFUSAL_SECOND_COPY:
         return "find the other machine that runs this office's copy and stop it";
     case REFUSAL_RESTORED:
-        return "run: tonle join --as-new-site (it loads first, then publishes what nobody has)";
+        return "stop this node; tonle join --as-new-site says how to bring this office back, and "
+               "nothing it wrote is lost";
     case REFUSAL_UNKNOWN:
         return "at the hub: tonle node list";
     case REFUSAL_VERSION:
         return "upgrade the older of the two programs";
     case REFUSAL_SIGNATURE:
     case REFUSAL_LIMIT:
-        return "look at the parent's log; export and import carry the data meanwhile";
+        return "look at the parent's log; it is tried again by itself";
     default:
-        return "it is tried again by itself";
+        return "what it names is mended there; it is tried again by itself";
     }
 }
 

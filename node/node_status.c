@@ -136,7 +136,8 @@ static void own_reasons(struct look *l)
         reason(l, n->name, n->suspect_text,
                n->parent ? "nothing is published until the parent has been reached; nothing is "
                            "lost meanwhile"
-                         : "run: tonle join --as-new-site");
+                         : "stop it and bring back the newest copy of the database; until then "
+                           "nothing that is captured here is published");
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
     if (store_state(l->s)->loading)
