@@ -16,6 +16,9 @@
 #define NODE_APPLY_ROWS 2000u /* remote rows of one transaction: the lock budget */
 #define NODE_APPLY_ITEMS 512u
 #define NODE_SEND_BYTES (1u << 20) /* to one neighbour in one step */
+/* An item carries a signature, so no honest neighbour comes near it; it bounds what an item costs beside
+ * its bytes. */
+#define NODE_INBOX_ITEMS (CREDIT_BYTES / SIGNATURE_BYTES)
 #define NODE_QUEUE 64u             /* enrolments, load requests that wait */
 #define NODE_SILENCE 3u            /* heartbeats without a word: the session is dead */
 #define NODE_REDIAL_MIN_MS 250u

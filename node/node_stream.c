@@ -14,7 +14,7 @@ void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h)
     p->sent_pos = h->received_pos;
     p->acked_pos = h->received_pos;
     p->sent_bytes = 0;
-    p->credit_bytes = h->credit_bytes;
+    p->credit_bytes = h->credit_bytes < CREDIT_BYTES ? h->credit_bytes : CREDIT_BYTES;
     p->blocked = false;
     p->looked_pos = 0;
     p->seen_pos = p->received_pos = received_pos;
@@ -68,7 +68,8 @@ void stream_item(struct node *n, struct peer *p, const struct item_message *m)
                        "it is tried again by itself");
         return;
     }
-    if (p->inbox_n > 0 && p->inbox_bytes + m->bytes.len > CREDIT_BYTES) {
+    if (p->inbox_n > 0 && (p->inbox_bytes + m->bytes.len > CREDIT_BYTES ||
+                           p->inbox_n >= NODE_INBOX_ITEMS)) {
         session_refuse(n, p, REFUSAL_LIMIT, 60000, "more bytes came than were granted",
                        "upgrade the office that sends too much");
         return;
@@ -101,8 +102,11 @@ void stream_ack(struct node *n, struct peer *p, const struct ack *a)
         p->acked_pos = a->pos;
         p->peer_dirty = true;
     }
-    if (a->credit_bytes > p->credit_bytes)
-        p->credit_bytes = a->credit_bytes;
+    /* Never more than ours is in flight, whatever it says that it can take. */
+    uint64_t credit = p->sent_bytes + CREDIT_BYTES;
+    credit = a->credit_bytes < credit ? a->credit_bytes : credit;
+    if (credit > p->credit_bytes)
+        p->credit_bytes = credit;
     p->blocked = false;
 }
 
@@ -371,11 +375,12 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
         const char *next;
     } table[] = {
         {ERR_GAP, REFUSAL_OTHER,
-         "the changesets in between can be brought with tonle export and import"},
+         "it is tried again by itself; when it stays so, compare with tonle verify at that office"},
         {ERR_CAUSAL, REFUSAL_OTHER,
-         "the changesets it names can be brought with tonle export and import"},
+         "it is tried again by itself; when it stays so, compare with tonle verify at that office"},
         {ERR_SIGNATURE, REFUSAL_SIGNATURE, "at the hub: tonle node list"},
-        {ERR_IDENTITY, REFUSAL_RESTORED, "on the restored office run: tonle join --as-new-site"},
+        {ERR_IDENTITY, REFUSAL_RESTORED, 
+         "stop the copy; at that office tonle join --as-new-site says how to bring it back"},
         {ERR_LIMIT, REFUSAL_LIMIT, "look at that office's log"},
     };
     enum refusal_code code = REFUSAL_OTHER;

@@ -227,6 +227,73 @@ static void stable_before_its_changes_is_refused(void **state)
     clock_fini(&c);
 }
 
+/* The child of a restored hub is not told that it was restored itself: nothing need be done there. */
+static void a_restored_hub_does_not_accuse_its_child(void **state)
+{
+    struct net *t = *state;
+    char copy[700], sql[800];
+    net_run(t, 70000);
+    snprintf(copy, sizeof copy, "%s.copy", HUB->path);
+    snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
+    office_sql(t, HUB, sql);
+    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 10000);
+    office_crash(t, HUB);
+    sqlite3_close(HUB->app);
+    remove_beside(HUB, "-wal");
+    remove_beside(HUB, "-shm");
+    assert_int_equal(rename(copy, HUB->path), 0);
+    assert_int_equal(sqlite3_open(HUB->path, &HUB->app), SQLITE_OK);
+    office_run(t, HUB);
+    net_run(t, 10000);
+    const char *status = office_ask(t, PROVINCE, "{\"do\":\"status\"}");
+    assert_non_null(strstr(status, "the database of hub was restored"));
+    assert_null(strstr(status, "--as-new-site"));
+    status = office_ask(t, HUB, "{\"do\":\"status\"}");
+    assert_non_null(strstr(status, "bring back the newest copy"));
+}
+
+/* An office that takes items without end is sent no more than one credit ahead of what it acknowledges,
+ * whatever it claims to have room for: here it acknowledges nothing. */
+static void a_boastful_child_is_sent_one_credit(void **state)
+{
+    struct net *t = *state;
+    struct buf b = {0};
+    struct message m = {.type = MESSAGE_HELLO};
+    net_run(t, 70000);
+    const struct store_state *st = store_state(PROVINCE->store);
+    m.u.hello = (struct hello){
+        .protocol = PROTOCOL_VERSION,
+        .session = 7,
+        .run = 8,
+        .federation = t->federation,
+        .node = "province",
+        .site = PROVINCE->site,
+        .seq = st->seq,
+        .journal_pos = 1000,
+        .received_pos = (uint64_t)atoi(office_text(HUB, "SELECT max(pos) FROM tonle_journal")),
+        .clock = st->clock,
+        .software = "boaster",
+        .credit_bytes = UINT64_MAX >> 1,
+        .heartbeat_ms = 2000};
+    memcpy(m.u.hello.chain, st->chain, HASH_BYTES);
+    codec_encode(&m, PROVINCE->keys.sign_secret, &b);
+    PROVINCE->silent = true; /* somebody else speaks on its line */
+    struct route r = {.len = 3, .id = {1, 1, PROVINCE->connection}};
+    net_post(t, 0, &r, "province", b.data, b.len);
+    net_run(t, 100);
+    assert_non_null(strstr(HUB->log, "software=boaster"));
+    for (int i = 0; i < 12; i++) { /* of a megabyte each */
+        char sql[100];
+        snprintf(sql, sizeof sql, "INSERT INTO note VALUES('big%d',hex(randomblob(1000000)))", i);
+        office_sql(t, HUB, sql);
+        net_run(t, 200);
+    }
+    assert_in_range(HUB->sent_down_bytes, CREDIT_BYTES / 2, CREDIT_BYTES + 100000);
+    buf_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +303,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_mark_that_was_never_sent_is_not_answered, start, stop),
         cmocka_unit_test_setup_teardown(a_newcomer_is_a_newcomer_once, start, stop),
         cmocka_unit_test_setup_teardown(stable_before_its_changes_is_refused, start, stop),
+        cmocka_unit_test_setup_teardown(a_restored_hub_does_not_accuse_its_child, start, stop),
+        cmocka_unit_test_setup_teardown(a_boastful_child_is_sent_one_credit, start, stop),
         cmocka_unit_test_setup_teardown(a_copy_that_ran_ahead_is_found_by_its_chain, start, stop),
     };
     if (getenv("ONLY"))
