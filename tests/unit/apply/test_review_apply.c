@@ -1,5 +1,6 @@
 /* Orders of delivery and shapes of tables that the plain tests do not meet. */
 #include "node/store_int.h"
+#include "protocol/seal.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>
@@ -223,6 +224,70 @@ static void nothing_is_written_behind_a_lost_transaction(void **state)
     assert_int_equal(store_meta_u64(A->store, "three", 0), 3);
 }
 
+static int count_down(void *left)
+{
+    int *n = left;
+    return --*n <= 0;
+}
+
+/* Applies A's changeset `seq` at B; SQLite is interrupted after so many times 10 instructions (0: never). */
+static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
+{
+    struct item item;
+    struct changeset cs;
+    uint8_t hash[HASH_BYTES];
+    struct apply_report report;
+    assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item), ERR_OK);
+    assert_int_equal(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash), ERR_OK);
+    struct apply_input in = {&cs, item.bytes, hash, A->name, item.pos, B->now_ms};
+    assert_int_equal(store_begin(B->store), ERR_OK);
+    if (after)
+        sqlite3_progress_handler(B->store->db, 10, count_down, &after);
+    enum err e = store_apply(B->store, &B->arena, &in, &report);
+    sqlite3_progress_handler(B->store->db, 0, NULL, NULL);
+    if (e == ERR_OK)
+        assert_int_equal(store_commit(B->store), ERR_OK);
+    else
+        store_rollback(B->store);
+    arena_reset(&B->arena);
+    return e;
+}
+
+static const char *content(struct office *o)
+{
+    return office_one(o, "SELECT (SELECT count(*) FROM tonle_row) || '-' || (SELECT count(*) FROM tonle_claim)"
+                         " || '-' || (SELECT count(*) FROM tonle_held) || '-' || (SELECT count(*) FROM tonle_journal)"
+                         " || '-' || (SELECT coalesce(group_concat(id || coalesce(ident, '')), '') FROM person)"
+                         " || '-' || (SELECT group_concat(seq) FROM tonle_clock)"
+                         " || (SELECT count(*) FROM tonle_conflict)");
+}
+
+/* An error at any point of an apply leaves the office as it was, and the next attempt does everything. */
+static void an_error_anywhere_leaves_nothing(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org,ident,points)"
+                  " VALUES('p1','c1','X',1),('p2',NULL,'Y',1),('p3',NULL,'Z',1)");
+    equal(f);
+    office_sql(B, "INSERT INTO person(id,ident) VALUES('p5','V'); UPDATE person SET points=5;"
+                  "INSERT INTO stamp VALUES('s1',7)");
+    office_seal(B);
+    office_sql(A, "INSERT INTO person(id,ident,mail) VALUES('p4','V','m'); UPDATE person SET points=7;"
+                  "UPDATE person SET ident=NULL; UPDATE person SET ident='Y' WHERE id='p1';"
+                  "UPDATE person SET ident='X' WHERE id='p2'; DELETE FROM org; DELETE FROM person WHERE id='p3';"
+                  "INSERT INTO org VALUES('7','c7','z')");
+    assert_true(office_seal(A));
+    uint64_t seq = store_state(A->store)->seq;
+    char before[4096];
+    snprintf(before, sizeof before, "%s", content(B));
+    int failed = 0;
+    for (int n = 1; take_interrupted(f, seq, n) != ERR_OK; n += 1 + n / 20, failed++)
+        assert_string_equal(content(B), before);
+    assert_true(failed > 40);
+    assert_string_not_equal(content(B), before);
+    equal(f);
+}
+
 /* A full disk is an error, and nobody's row is held for it. */
 static void a_full_disk_holds_no_row(void **state)
 {
@@ -310,6 +375,7 @@ int main(void)
         TEST(a_forgotten_name_does_not_change_a_conflict),
         TEST(a_dead_row_keeps_its_rank),
         TEST(nothing_is_written_behind_a_lost_transaction),
+        TEST(an_error_anywhere_leaves_nothing),
         TEST(a_full_disk_holds_no_row),
         TEST(a_local_column_without_default_holds_locally),
         TEST(local_columns_survive_a_hold),
