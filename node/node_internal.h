@@ -77,6 +77,7 @@ struct peer {
     bool ack_due;
     /* what it said of itself */
     uint64_t tail_pos;
+    uint64_t beat_seen_pos; /* seen_pos at its last heartbeat */
     bool peer_captures;
     struct clock clock;
     /* trouble */

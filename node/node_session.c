@@ -438,9 +438,17 @@ void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h
         p->contact_saved_ms = p->contact_ms;
         p->peer_dirty = true;
     }
+    /* The link keeps its order: what was sent before two heartbeats and is not here was lost. */
+    bool lost = p->inbox_n == 0 && p->tail_pos > p->seen_pos && h->tail_pos > p->seen_pos &&
+                p->beat_seen_pos == p->seen_pos;
     p->tail_pos = h->tail_pos;
+    p->beat_seen_pos = p->seen_pos;
     p->peer_captures = h->capture_pending;
     clock_copy(&p->clock, &h->clock);
+    if (lost)
+        session_refuse(n, p, REFUSAL_GAP, 20 + node_random(n) % 81,
+                       "the last items were lost on the way: they are asked for again",
+                       "it is tried again by itself");
 }
 
 static uint64_t tail_for(struct node *n, struct peer *p)

@@ -20,6 +20,7 @@ void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h)
     p->seen_pos = p->received_pos = received_pos;
     p->done_bytes = 0;
     p->ack_due = false;
+    p->beat_seen_pos = UINT64_MAX;
 }
 
 static void inbox_drop_first(struct peer *p)
