@@ -107,6 +107,10 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
         reason(l, name,
                "the line to the parent is down; work goes on here and is sent when it returns",
                "check this office's network and the parent's endpoint in node.yaml");
+    else if (!up && l->n && (p == NULL || !peer_open(p)))
+        reason(l, name,
+               "it has no line to this office; its work goes on there and comes when the line does",
+               "check that office's network and power, and that its node runs");
     if (p && peer_open(p) && (p->skew_ms > 300000 || p->skew_ms < -300000))
         reason(l, name, "its wall clock is more than five minutes off",
                "set the clock of that machine");

@@ -1,5 +1,6 @@
 #include "node/store_part.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A consistent copy while everybody goes on writing: VACUUM INTO reads one snapshot and syncs the
@@ -14,7 +15,12 @@ enum err store_copy(struct store *s, const char *path)
     if (q == NULL)
         return part_stmt_error(s);
     store_bind_text(q, 1, path);
+    mode_t others = umask(077); /* what is in the database is no more for others in its copy */
     enum err e = store_run(s, q);
+    umask(others);
+    struct stat original;
+    if (e == ERR_OK && stat(s->options.path, &original) == 0)
+        (void)chmod(path, original.st_mode & 0777);
     if (e != ERR_OK)
         unlink(path); /* half a copy is none; the message is the copy's */
     return e;

@@ -227,6 +227,13 @@ static int open_store(struct cli *c, enum office_access access, struct office *o
             "Bring the "
             "right file back, or run `tonle join` (the hub: `tonle hub init`) again with --dir %s",
             o->db_path, c->dir);
+    e = store_begin_read(o->store); /* who it is must be known before anything asks */
+    if (e == ERR_OK)
+        e = store_commit(o->store);
+    if (e != ERR_OK) {
+        store_rollback(o->store);
+        return office_fail(o, e, "opening the database");
+    }
     return CLI_OK;
 }
 

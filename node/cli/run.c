@@ -71,6 +71,23 @@ static int run_loop(struct running *r, struct node *n)
     return code;
 }
 
+/* A directory beside another node's database would sign with a key that is not this node's. */
+static int check_keys(struct running *r)
+{
+    struct store *s = r->office.store;
+    const struct store_identity *id = store_identity(s);
+    struct site_record site;
+    enum err e = store_site_get(s, &r->cli->arena, id->site, &site);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return office_fail(&r->office, e, "reading the registry");
+    if (e == ERR_OK && memcmp(site.sign_key, r->office.keys.sign_key, SIGN_PUBLIC_BYTES) == 0)
+        return CLI_OK;
+    return cli_fail(CLI_ERROR,
+                    "the database %s is that of the node %s, and the keys in %s are not: they do not "
+                    "belong together; bring back the right file, or give the right --dir",
+                    r->office.db_path, id->node, r->cli->dir);
+}
+
 static int run_locked(struct running *r)
 {
     char msg[256] = "";
@@ -78,6 +95,11 @@ static int run_locked(struct running *r)
     int code = office_open(r->cli, OFFICE_RUN, &r->office);
     if (code != CLI_OK)
         return code;
+    code = check_keys(r);
+    if (code != CLI_OK) {
+        office_close(&r->office);
+        return code;
+    }
     enum err e = identity_open(r->cli->dir, &r->identity, &last, msg);
     if (e != ERR_OK) {
         office_close(&r->office);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -333,7 +334,11 @@ static void a_copy_is_whole_and_overwrites_nothing(void **state)
     fclose(empty);
     assert_int_equal(store_copy(A->store, path), ERR_EXISTS);
     unlink(path);
+    assert_int_equal(chmod(A->store->options.path, 0640), 0);
     assert_int_equal(store_copy(A->store, path), ERR_OK);
+    struct stat copy; /* what others may not read they may not read in the copy */
+    assert_int_equal(stat(path, &copy), 0);
+    assert_int_equal(copy.st_mode & 0777, 0640);
     snprintf(check, sizeof check, "ATTACH '%s' AS copy", path);
     office_sql(A, check);
     assert_string_equal(office_one(A, "PRAGMA copy.integrity_check"), "ok");

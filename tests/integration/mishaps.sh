@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# An operator's mishaps: the database is moved while the node runs, is another node's, is locked, is a copy that
+# others could read. Each is said in words that help, and nothing is lost or spread.
+. "$(dirname "$0")/lib.sh"
+
+make_hub
+start hub
+add_office province 12 hub
+app province "INSERT INTO note VALUES('12', 1, 'first')"
+settle province hub
+
+# --- another file in the database's place, while the node runs
+mv "$ROOT/province/app.db" "$ROOT/province/moved.db"
+cp "$ROOT/province/moved.db" "$ROOT/province/app.db"
+wait "${PID[province]}"
+same "$?" 1 "the node ends"
+unset "PID[province]"
+grep -q "was moved, removed or replaced" "$ROOT/province/log" || fail "no word about the file"
+mv "$ROOT/province/moved.db" "$ROOT/province/app.db" # its -wal file has stayed where it was
+start province
+settle province hub
+
+# --- an office that is away is named at the hub, with what to do
+stop province
+deadline=$((SECONDS + WAIT))
+until t hub status --json >"$ROOT/out" 2>/dev/null; [ "$(json '$.reasons[0].subject')" = province ]; do
+    [ $SECONDS -lt $deadline ] || fail "the hub does not say that province is away: $(cat "$ROOT/out")"
+done
+says_out() { grep -qF -- "$1" "$ROOT/out" || fail "no word of \"$1\" in: $(cat "$ROOT/out")"; }
+says_out "that its node runs"
+
+# --- the hub's database under the province's keys
+for ending in "" -wal -shm; do rm -f "$ROOT/province/app.db$ending"; done
+sqlite3 "$ROOT/hub/app.db" "VACUUM INTO '$ROOT/province/app.db'"
+rm -f "$ROOT/province/node/identity"
+expect 1 t province run
+says "do not belong together"
