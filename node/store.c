@@ -386,28 +386,42 @@ bool store_changed(struct store *s)
 
 #define STMT_CACHE_MAX 2000 /* UPDATEs differ by the columns they set: the cache must not grow for ever */
 
+/* What cannot be begun whole is not begun: the caller finds no transaction open. */
+static enum err not_begun(struct store *s, enum err e)
+{
+    if (sqlite3_get_autocommit(s->db) && !s->in_write && !s->in_read)
+        return e;
+    char keep[sizeof s->message];
+    memcpy(keep, s->message, sizeof keep);
+    store_rollback(s);
+    memcpy(s->message, keep, sizeof keep);
+    return e;
+}
+
 enum err store_begin(struct store *s)
 {
     if (s->stmts->n > STMT_CACHE_MAX)
         stmt_clear(s->stmts);
     enum err e = store_exec(s, "BEGIN IMMEDIATE");
     if (e != ERR_OK)
-        return e;
+        return not_begun(s, e);
     s->in_write = true;
     s->changes_before = sqlite3_total_changes(s->db);
     s->claims_known = s->keep_known = false;
-    return s->ready ? state_refresh(s) : ERR_OK;
+    e = s->ready ? state_refresh(s) : ERR_OK;
+    return e == ERR_OK ? e : not_begun(s, e);
 }
 
 enum err store_begin_read(struct store *s)
 {
     enum err e = store_exec(s, "BEGIN");
     if (e != ERR_OK)
-        return e;
+        return not_begun(s, e);
     s->in_read = true;
     s->claims_known = s->keep_known = false;
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
-    return s->ready ? state_refresh(s) : ERR_OK;
+    e = s->ready ? state_refresh(s) : ERR_OK;
+    return e == ERR_OK ? e : not_begun(s, e);
 }
 
 enum err store_commit(struct store *s)

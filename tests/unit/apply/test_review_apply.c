@@ -227,7 +227,7 @@ static void nothing_is_written_behind_a_lost_transaction(void **state)
 static int count_down(void *left)
 {
     int *n = left;
-    return --*n <= 0;
+    return --*n == 0; /* once: the rollback is let through */
 }
 
 /* Applies A's changeset `seq` at B; SQLite is interrupted after so many times 10 instructions (0: never). */
@@ -286,6 +286,23 @@ static void an_error_anywhere_leaves_nothing(void **state)
     assert_true(failed > 40);
     assert_string_not_equal(content(B), before);
     equal(f);
+}
+
+/* A transaction that cannot read its state is not begun: the next attempt finds none open. */
+static void a_begin_that_fails_leaves_no_transaction(void **state)
+{
+    struct federation *f = *state;
+    enum err e = ERR_IO;
+    int failed = -1;
+    for (int n = 1; e != ERR_OK; n++, failed++) {
+        int left = n;
+        sqlite3_progress_handler(A->store->db, 1, count_down, &left);
+        e = store_begin(A->store);
+        sqlite3_progress_handler(A->store->db, 0, NULL, NULL);
+        assert_true(e == ERR_OK || sqlite3_get_autocommit(A->store->db));
+    }
+    assert_true(failed > 5);
+    assert_int_equal(store_commit(A->store), ERR_OK);
 }
 
 /* A full disk is an error, and nobody's row is held for it. */
@@ -376,6 +393,7 @@ int main(void)
         TEST(a_dead_row_keeps_its_rank),
         TEST(nothing_is_written_behind_a_lost_transaction),
         TEST(an_error_anywhere_leaves_nothing),
+        TEST(a_begin_that_fails_leaves_no_transaction),
         TEST(a_full_disk_holds_no_row),
         TEST(a_local_column_without_default_holds_locally),
         TEST(local_columns_survive_a_hold),
