@@ -53,7 +53,8 @@ static int list(struct cli *c, struct office *o, bool only_open)
     for (size_t i = 0; i < n; i++) {
         const char *offices = "";
         for (size_t k = 0; k < r[i].n_sides; k++)
-            offices = cli_printf(c, "%s%s%s", offices, k > 0 ? ", " : "", r[i].sides[k].office);
+            offices = cli_printf(c, "%s%s%s", offices, k > 0 ? ", " : "",
+                                 r[i].sides[k].office[0] != '\0' ? r[i].sides[k].office : "-");
         const char *cells[] = {r[i].id,
                                r[i].table,
                                r[i].key_json,

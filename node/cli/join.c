@@ -58,9 +58,8 @@ static int read_invitation(struct cli *c, struct join *j)
     explicit_bzero(line, sizeof line);
     if (e != ERR_OK)
         return cli_fail(CLI_USAGE,
-                        "this is no invitation (%s): it is the whole line that `tonle node add` "
-                        "printed, beginning with "
-                        "\"tonle1:\"",
+                        "%s: an invitation is the whole line that `tonle node add` printed at the hub, "
+                        "beginning with \"tonle1:\"",
                         msg);
     seal_curve_keypair(j->invitation.enrol_secret, j->enrol_key, j->enrol_secret);
     j->incarnation = incarnation_of(&j->invitation);

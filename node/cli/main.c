@@ -156,7 +156,7 @@ static int list_family(FILE *f, const char *word)
 }
 
 /* The command nearest to what was typed: its first word alone, or the first two; of the family
- * whose name is right only its members. */
+ * whose name is right only its members. NULL: nothing is near. */
 static const struct command *nearest(int argc, char **argv)
 {
     char typed[128];
@@ -173,7 +173,7 @@ static const struct command *nearest(int argc, char **argv)
             best = k;
         }
     }
-    return best;
+    return is_family(argv[0]) || least <= 1 + strlen(argv[0]) / 3 ? best : NULL;
 }
 
 static int unknown(int argc, char **argv)
@@ -185,10 +185,12 @@ static int unknown(int argc, char **argv)
     bool second = argc > 1 && argv[1][0] != '-';
     if (is_family(argv[0]) && !second)
         fprintf(stderr, "tonle: \"%s\" needs a second word:\n", argv[0]);
+    else if (k == NULL)
+        fprintf(stderr, "tonle: there is no command \"%s\"\n", argv[0]);
     else
         fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n",
                 argv[0], second ? " " : "", second ? argv[1] : "", k->name);
-    if (list_family(stderr, argv[0]) == 0)
+    if (list_family(stderr, argv[0]) == 0 && k != NULL)
         fprintf(stderr, "usage: tonle %s %s\n", k->name, k->usage);
     fprintf(stderr, "`tonle help` lists all commands.\n");
     return CLI_USAGE;

@@ -13,6 +13,9 @@ expect 0 "$TONLE" version --json
 same "$(json '$.schema')" 1
 expect 2 "$TONLE" statsu
 says 'the nearest is "tonle status"'
+expect 2 "$TONLE" juggle
+says 'no command "juggle"'
+grep -q nearest "$ROOT/err" && fail "nothing is near: $(cat "$ROOT/err")"
 expect 2 "$TONLE" conflict lits
 says "tonle conflict list"
 expect 2 "$TONLE" status --jsno
