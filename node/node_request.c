@@ -35,6 +35,7 @@ static void verify_local(struct node *n, uint64_t id, const json_t *o)
         request_error(n, id, "settle is seal, take_parent or none", "correct the request");
         return;
     }
+    n->rows_refused = false; /* it is being seen to; the next such row says so again */
     scan_local(n, id, settle, json_is_true(json_object_get(o, "accept")));
 }
 

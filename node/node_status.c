@@ -144,6 +144,11 @@ static void own_reasons(struct look *l)
                            "nothing that is captured here is published");
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
+    if (n->rows_refused)
+        reason(l, n->name,
+               "rows came that have no place here: a table or a column is not in this database "
+               "(the journal has them)",
+               "tonle doctor names it; make it again, then tonle verify --local --take-parent");
     if (store_state(l->s)->loading)
         reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
     if (n->reconcile) {

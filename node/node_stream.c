@@ -248,6 +248,7 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     enum err e = store_apply(n->store, &n->arena, &in, &r);
     b->held += r.held;
     b->conflicts += r.conflicts;
+    n->rows_refused = n->rows_refused || (e == ERR_OK && r.refused);
     if (e == ERR_OK && r.refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
                  (unsigned long long)i->u.cs.dot.site, (unsigned long long)i->u.cs.dot.seq,

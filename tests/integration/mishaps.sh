@@ -20,6 +20,20 @@ mv "$ROOT/province/moved.db" "$ROOT/province/app.db" # its -wal file has stayed 
 start province
 settle province hub
 
+# --- a table dropped: never a mass delete, and said; made again, its rows come back
+app province "DROP TABLE note"
+app hub "INSERT INTO note VALUES('', 9, 'from the hub')"
+deadline=$((SECONDS + WAIT))
+until t province status --json >"$ROOT/out" 2>/dev/null; json '$.reasons[0].next' | grep -q -- --take-parent; do
+    [ $SECONDS -lt $deadline ] || fail "the dropped table is not named: $(cat "$ROOT/out")"
+done
+same "$(app hub "SELECT count(*) FROM note")" 2
+app province "CREATE TABLE note(unit TEXT NOT NULL, no INTEGER NOT NULL, text TEXT, PRIMARY KEY(unit, no)) WITHOUT ROWID"
+t province verify --local --take-parent >"$ROOT/out" 2>&1
+same "$(app province "SELECT count(*) FROM note")" 2
+expect 0 t province verify
+all_equal hub province
+
 # --- an office that is away is named at the hub, with what to do
 stop province
 deadline=$((SECONDS + WAIT))
