@@ -235,11 +235,22 @@ static void sweep_step(struct node *n)
         return;
     }
     n->sweep_more = more;
-    n->sweep_due_ms = n->mono_ms + 5;
+    n->sweep_due_ms = n->swept_ms = n->mono_ms;
+}
+
+/* At the step after a sweep, the first that knows how long it held the lock: the applications have it for
+ * longer than that before the next one, or a busy handler that sleeps never finds it free. */
+static void sweep_rest(struct node *n)
+{
+    if (n->swept_ms == 0)
+        return;
+    n->sweep_due_ms = n->mono_ms + NODE_SWEEP_REST_MS + (n->mono_ms - n->swept_ms);
+    n->swept_ms = 0;
 }
 
 void work_run(struct node *n)
 {
+    sweep_rest(n);
     bool late = n->mono_ms > n->sweep_due_ms + 1000;
     if (n->busy_until_ms > n->mono_ms && !n->stopping)
         return;
