@@ -8,8 +8,8 @@
  *
  * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
- * be settled, and a settled row does not show that it has seen the change. Chunks are ranges in the
- * table's key order; the one of a key is the first whose last key is not before it. */
+ * be settled, and a settled row does not show that it has seen the change. The chunk of a key is the
+ * page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
 
 static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
 {
@@ -36,41 +36,17 @@ static bool edge_covers(struct store *s, const struct table_schema *t, bool firs
     return covers;
 }
 
-/* SELECT (key) <= (last key), with the collations by which the chunks were read. */
-static sqlite3_stmt *order_stmt(struct store *s, const struct table_schema *t)
+/* Whether this page of the records part reaches the key; NULL is the last one. */
+static bool reaches(sqlite3_stmt *q, struct row_key k)
 {
-    struct arena scratch = {0};
-    struct buf sql = {0};
-    buf_printf(&sql, "SELECT (");
-    for (uint32_t i = 0; i < t->n_key; i++) {
-        const char *collation = "BINARY";
-        sqlite3_table_column_metadata(s->db, "main", t->name, t->column[t->key[i]], NULL,
-                                      &collation, NULL, NULL, NULL);
-        buf_printf(&sql, "%s?%u COLLATE %s", i > 0 ? ", " : "", i + 1,
-                   schema_quote(&scratch, collation));
-    }
-    buf_printf(&sql, ") <= (");
-    for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(&sql, "%s?%u", i > 0 ? ", " : "", t->n_key + i + 1);
-    buf_printf(&sql, ")");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
-    buf_fini(&sql);
-    arena_fini(&scratch);
-    return q;
-}
-
-static bool not_behind(struct store *s, struct arena *a, struct row_key k, struct bytes last)
-{
-    if (last.len == 0 || last.p[0] == PART_RECORDS)
-        return true; /* to the end of the rows */
-    sqlite3_stmt *q = order_stmt(s, k.t);
-    bool row = false;
-    if (q == NULL || row_bind_key(a, q, k, 1) != ERR_OK ||
-        row_bind_key(a, q, (struct row_key){k.t, last.p, last.len}, 1 + (int)k.t->n_key) != ERR_OK)
-        return false;
-    bool yes = store_step(s, q, &row) == ERR_OK && row && sqlite3_column_int(q, 0) == 1;
-    sqlite3_reset(q);
-    return yes;
+    const uint8_t *last = sqlite3_column_blob(q, 0);
+    size_t len = (size_t)sqlite3_column_bytes(q, 0);
+    if (len == 0)
+        return true;
+    if (last[0] != PART_RECORDS)
+        return false; /* rows only: see the top of store_chunk.c */
+    int order = memcmp(k.key, last + 1, k.len < len - 1 ? k.len : len - 1);
+    return order < 0 || (order == 0 && k.len <= len - 1);
 }
 
 bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
@@ -83,18 +59,16 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
     if (q == NULL)
         return false;
     sqlite3_bind_int64(q, 1, k.t->t);
-    struct arena a = {0};
     struct clock c = {0};
     bool row, covers = false;
     while (store_step(s, q, &row) == ERR_OK && row) {
-        if (!not_behind(s, &a, k, store_column_bytes(&a, q, 0)))
+        if (!reaches(q, k))
             continue;
         covers = read_clock(q, 1, &c) == ERR_OK && clock_covers(&c, d);
         break;
     }
     sqlite3_reset(q);
     clock_fini(&c);
-    arena_fini(&a);
     return covers;
 }
 

@@ -2,14 +2,19 @@
 
 #include "protocol/limits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Chunks of a table for a first load or a reconcile scan, read in one short transaction.
  *
- * A table is read in two parts. First its rows in key order, each with its record. Then the records
- * of keys that have no row (tombstones, held births) in the order of their key bytes; the position
- * among them is PART_RECORDS before the key bytes, which no key begins with. Mostly there are few,
- * and they fit behind the last rows in one chunk.
+ * A table is read in two parts. First its rows in key order. Then every record in the order of its
+ * key bytes, with the row where one stands: not only those without a row, because a key that had no
+ * row when its place among the rows was read may have one by now. The position among them is
+ * PART_RECORDS before the key bytes, which no key begins with. A row state of the second part
+ * replaces that of the first, and a key that has no record now has not changed since its row was
+ * read (nothing becomes stable while somebody loads): so the clock of its page in the second part
+ * tells what a key's state holds, whichever part brought it (store_catchup.c). Mostly there are few
+ * records, and they fit behind the last rows in one chunk.
  *
  *   after                       reads
  *   empty, or a key             rows behind it, then records as far as there is room
@@ -17,6 +22,17 @@
  */
 
 #define CHUNK_BYTES ((size_t)4 << 20)
+
+static int compare_bytes(struct bytes a, struct bytes b)
+{
+    int order = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return compare_bytes(*(const struct bytes *)a, *(const struct bytes *)b);
+}
 
 struct chunk_read {
     struct store *s;
@@ -28,6 +44,8 @@ struct chunk_read {
     uint32_t cap;
     struct kept_birth *keep;
     size_t n_keep, cap_keep;
+    struct bytes *sorted; /* keys of the rows in this chunk, by their bytes */
+    size_t n_sorted;
 };
 
 static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes *record)
@@ -88,6 +106,9 @@ static enum err read_rows(struct chunk_read *c, bool *end)
         if (e == ERR_OK)
             e = add_state(c, rows.key[i], record, rows.row[i]);
     }
+    c->sorted = arena_copy(c->a, rows.key, rows.n * sizeof *rows.key);
+    c->n_sorted = rows.n;
+    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
     c->out->rows = rows.n;
     c->out->last_key = rows.n > 0 ? rows.key[rows.n - 1] : c->request->after;
     *end = rows.end;
@@ -129,6 +150,23 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
 
 #define PAGE 200
 
+/* The rows of the first part that this very chunk brings have their records with them. */
+static bool in_this_chunk(const struct chunk_read *c, struct bytes key)
+{
+    size_t lo = 0, hi = c->n_sorted;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int order = compare_bytes(c->sorted[mid], key);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
 static enum err read_records(struct chunk_read *c, bool *end)
 {
     struct bytes at = {0};
@@ -149,8 +187,8 @@ static enum err read_records(struct chunk_read *c, bool *end)
             struct value *values = NULL;
             at = found[i].key;
             e = row_read(c->s, c->a, (struct row_key){c->t, at.p, at.len}, &values);
-            if (e == ERR_OK && values == NULL)
-                e = add_state(c, at, found[i].record, NULL);
+            if (e == ERR_OK && !in_this_chunk(c, at))
+                e = add_state(c, at, found[i].record, values);
         }
         *end = n < PAGE;
     }

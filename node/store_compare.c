@@ -134,7 +134,8 @@ static enum err compare_missing(struct compare *c)
 {
     struct arena scratch = {0};
     enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states; i++) {
+    /* The rows of the range come first; records of other ranges' rows may follow (store_chunk.c). */
+    for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states && i < c->chunk->rows; i++) {
         const struct row_state *st = &c->chunk->states[i];
         bool held;
         if (c->met[i] || !st->stands)

@@ -22,8 +22,8 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
     (void)state;
     static const char *const harm[] = {
         "DROP TRIGGER tonle_ins_4;", "DROP TRIGGER tonle_bup_4;",
-        "DROP TRIGGER tonle_del_4; CREATE TRIGGER tonle_del_4 AFTER DELETE ON t BEGIN SELECT 1; "
-        "END;",
+        ("DROP TRIGGER tonle_del_4;"
+         "CREATE TRIGGER tonle_del_4 AFTER DELETE ON t BEGIN SELECT 1; END;"),
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
     struct office o;
     office_open(&o, TABLE, "t");

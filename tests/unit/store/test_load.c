@@ -2,6 +2,7 @@
 #include "tests/lib/office.h"
 
 #include "node/store_int.h"
+#include "node/store_part.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -293,6 +294,7 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
     assert_int_equal(schema_load(s), ERR_OK);
     const struct table_schema *t = schema_table(s, "person");
     struct value m = value_text("m"), upper = value_text("B"), z = value_text("z");
+    buf_put_u8(&last, PART_RECORDS); /* the first page of records reaches to m */
     key_encode(&last, &m, 1);
     for (int i = 0; i < 2; i++) {
         sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord) VALUES(?1,?2,?3,9,?4)");
