@@ -26,6 +26,8 @@
 #define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
 #define NODE_SWEEP_ROWS 500u
 #define NODE_SWEEP_REST_MS 20
+#define NODE_REST_MS 15       /* after remote rows, beyond as long as they took */
+#define NODE_IN_USE_MS 5000u  /* an application has written within so long */
 #define NODE_MARKS 16u /* unanswered marks that are remembered */
 
 enum line { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
@@ -152,6 +154,8 @@ struct node {
     uint64_t charter_version;
     bool sweep_more;
     uint64_t sweep_due_ms;
+    uint64_t mark_seen_ms; /* since when a mark is wanted; 0: it is not */
+    uint64_t wrote_ms; /* when the step of the last remote rows began; 0: its rest is known */
     uint64_t swept_ms; /* when the step of the last sweep began; 0: its rest is known */
     bool greet_due;       /* it has not asked for its first mark yet */
     uint64_t answer_kept; /* mark to answer when loading is over; 0: none */

@@ -125,7 +125,11 @@ static bool mark_wanted(struct node *n, uint64_t *at)
     uint64_t wait = n->n_marks == 0 || n->mark_clock.n == 0 || registry_changed(n, st->seq)
                         ? n->o.mark_ms
                         : MARK_AGAIN_MS;
-    *at = n->mark_last_ms ? n->mark_last_ms + wait : n->mono_ms;
+    if (n->mark_seen_ms == 0)
+        n->mark_seen_ms = n->mono_ms + 1;
+    *at = n->mark_seen_ms + n->o.mark_ms; /* what changed is seldom alone: not at its first write */
+    if (n->mark_last_ms && n->mark_last_ms + wait > *at)
+        *at = n->mark_last_ms + wait;
     return true;
 }
 
@@ -170,6 +174,7 @@ static enum err remember_mark(struct node *n, const struct mark *m)
 static enum err send_mark(struct node *n)
 {
     const struct store_state *st = store_state(n->store);
+    n->mark_seen_ms = 0;
     struct mark m = {.id = ++n->mark_id, .site = n->site, .clock = st->clock};
     m.hlc = hlc_tick(st->hlc, node_time(n));
     buf_reset(&n->buf);

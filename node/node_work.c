@@ -199,6 +199,8 @@ static void write_step(struct node *n)
         return;
     b->limit = b->n;
     attempt(n, b, &t);
+    if (b->n > 0 && t.e == ERR_OK)
+        n->wrote_ms = n->mono_ms;
     while (t.e != ERR_OK && !attempt_trouble(n, &t)) {
         if (b->failed == SIZE_MAX) {
             node_log(n, 0, "event=work-failed error=%s text=\"%s\"", err_name(t.e), t.why);
@@ -248,9 +250,19 @@ static void sweep_rest(struct node *n)
     n->swept_ms = 0;
 }
 
+/* The same after remote rows, while an application writes: transactions back to back would starve it. */
+static void write_rest(struct node *n)
+{
+    bool in_use = n->notice_last_ms != 0 && n->mono_ms - n->notice_last_ms < NODE_IN_USE_MS;
+    if (n->wrote_ms != 0 && in_use)
+        n->busy_until_ms = n->mono_ms + NODE_REST_MS + (n->mono_ms - n->wrote_ms);
+    n->wrote_ms = 0;
+}
+
 void work_run(struct node *n)
 {
     sweep_rest(n);
+    write_rest(n);
     bool late = n->mono_ms > n->sweep_due_ms + 1000;
     if (n->busy_until_ms > n->mono_ms && !n->stopping)
         return;
