@@ -189,8 +189,11 @@ static void look(struct node *n)
     n->look_now = false;
     n->seal_fault[0] = '\0';
     n->authorised_known = false;
-    if (!store_capture_check(n->store))
+    if (!store_capture_check(n->store)) {
         n->install_due = true;
+        /* what was written between the change and the new triggers was not captured */
+        n->reconcile_due = n->reconcile_due || (n->started && n->parent != NULL);
+    }
     if (store_capture_pending(n->store)) {
         n->notice_last_ms = n->mono_ms;
         if (n->notice_first_ms == 0)

@@ -79,6 +79,8 @@ enum err load_passed(struct store *s, struct arena *a, uint64_t pos)
     enum err e = store_exec(s, "DELETE FROM tonle_chunk");
     if (e == ERR_OK)
         e = store_meta_set_u64(s, "load_pos", 0);
+    if (e == ERR_OK) /* ranks were kept meanwhile (row_save) */
+        e = store_meta_set_u64(s, "sweep_due", 1);
     if (e != ERR_OK)
         return e;
     s->state.loading = false;

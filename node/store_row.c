@@ -299,7 +299,7 @@ enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, stru
     *f = (struct forget){.stable = &s->state.stable,
                          .unique_columns = k.t->unique_columns,
                          .n_unique_columns = k.t->n_unique_columns,
-                         .keep_rank = k.t->n_unique > 0 && row_any_claims(s)};
+                         .keep_rank = k.t->n_unique > 0 && (s->state.loading || row_any_claims(s))};
     return keep_names(s, a, k, f);
 }
 
@@ -359,7 +359,8 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
 {
     struct forget f;
     enum err e = row_forgetting(s, a, k, &f);
-    if (e == ERR_OK && f.keep_rank)
+    /* while loading, the row that shares a value may not have come yet */
+    if (e == ERR_OK && f.keep_rank && !s->state.loading)
         e = shares_unique(s, a, k, r, &f.keep_rank);
     if (e != ERR_OK)
         return e;
