@@ -1,4 +1,5 @@
-/* The shape of the file, as libcyaml binds it (DESIGN 6). What the words mean is charter_check.c's. */
+/* The shape of the file, as libcyaml binds it (DESIGN 6). What the words mean is charter_check.c's.
+ */
 #include "node/charter.h"
 
 #include "node/charter_check.h"
@@ -9,14 +10,14 @@
 
 #define REQUIRED CYAML_FLAG_DEFAULT
 #define OPTIONAL CYAML_FLAG_OPTIONAL
-#define STRING(key, flags, structure, member)                                                           \
+#define STRING(key, flags, structure, member)                                                      \
     CYAML_FIELD_STRING_PTR(key, flags, structure, member, 1, LIMIT_NAME_BYTES)
 /* The empty string is the unit of the nation. */
-#define RIGHT(key, structure, member)                                                                   \
+#define RIGHT(key, structure, member)                                                              \
     CYAML_FIELD_STRING_PTR(key, OPTIONAL, structure, member, 0, LIMIT_NAME_BYTES)
-#define LIST(key, flags, structure, member, entry, least, most)                                         \
-    CYAML_FIELD_SEQUENCE_COUNT(key, (flags) | CYAML_FLAG_POINTER, structure, member, n_##member, entry, \
-                               least, most)
+#define LIST(key, flags, structure, member, entry, least, most)                                    \
+    CYAML_FIELD_SEQUENCE_COUNT(key, (flags) | CYAML_FLAG_POINTER, structure, member, n_##member,   \
+                               entry, least, most)
 
 static const cyaml_schema_value_t word_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, LIMIT_NAME_BYTES),
@@ -97,7 +98,8 @@ enum err charter_parse(struct arena *a, const char *name, const char *text, size
     const struct yaml_lines *lines = NULL;
     msg[0] = '\0';
     if (len > CHARTER_MAX_BYTES) {
-        charter_yaml_report(msg, name, 1, "%zu bytes are too many (at most %u)", len, CHARTER_MAX_BYTES);
+        charter_yaml_report(msg, name, 1, "%zu bytes are too many (at most %u)", len,
+                            CHARTER_MAX_BYTES);
         return ERR_LIMIT;
     }
     enum err err = charter_yaml_load(a, name, text, len, &charter_schema, &bound, &lines, msg);

@@ -1,14 +1,16 @@
-/* charter.h - the federation's rules: the YAML file an administrator edits, checked, and compiled to the
- * JSON form that is published and that the store reads.
+/* charter.h - the federation's rules: the YAML file an administrator edits, checked, and compiled
+ * to the JSON form that is published and that the store reads.
  *
- * Compiled form: {"federation": name, "schema_version": n, "tables": [{"name", "policy" (of the columns
- * that are not listed), "columns": [{"name", "policy"}...], "key": [names], "delete": "update-wins",
- * "birth": "first", "create": "CREATE TABLE ...", "indexes": ["CREATE INDEX ...", ...]} ...]}.
- * charter_compile fills what the file says (columns only where the file names them);
- * store_schema_complete adds the columns, keys and SQL of a database. Kept beside these, without effect in
- * this version: "retention_days", "journal_days", "review_by", "migrations"; of a table "scope"
+ * Compiled form: {"federation": name, "schema_version": n, "tables": [{"name", "policy" (of the
+ * columns that are not listed), "columns": [{"name", "policy"}...], "key": [names], "delete":
+ * "update-wins", "birth": "first", "create": "CREATE TABLE ...", "indexes": ["CREATE INDEX ...",
+ * ...]} ...]}. charter_compile fills what the file says (columns only where the file names them);
+ * store_schema_complete adds the columns, keys and SQL of a database. Kept beside these, without
+ * effect in this version: "retention_days", "journal_days", "review_by", "migrations"; of a table
+ * "scope"
  * ({"column": name} or {"follow": name}), "read", "write"; of a column "write".
- * Invariant: every key of the file has one type; an unknown key is an error that names it and its line.
+ * Invariant: every key of the file has one type; an unknown key is an error that names it and its
+ * line.
  */
 #ifndef NODE_CHARTER_H
 #define NODE_CHARTER_H
@@ -55,19 +57,20 @@ struct charter {
     struct charter_defaults defaults;
     struct charter_table *tables;
     unsigned n_tables;
-    const char *yaml;                /* the text as read, NUL-terminated */
-    const char *file;                /* its name in messages */
-    const struct yaml_lines *lines;  /* where each key stands, for messages */
+    const char *yaml;               /* the text as read, NUL-terminated */
+    const char *file;               /* its name in messages */
+    const struct yaml_lines *lines; /* where each key stands, for messages */
 };
 
-/* Reads the file (at most CHARTER_MAX_BYTES). On error `msg` (may be several lines) says what, where
- * (file:line) and what to do: ERR_MALFORMED, ERR_NOT_FOUND, ERR_LIMIT, ERR_IO. */
-enum err charter_load(struct arena *a, const char *path, struct charter *out, char msg[1024]) MUST_CHECK;
+/* Reads the file (at most CHARTER_MAX_BYTES). On error `msg` (may be several lines) says what,
+ * where (file:line) and what to do: ERR_MALFORMED, ERR_NOT_FOUND, ERR_LIMIT, ERR_IO. */
+enum err charter_load(struct arena *a, const char *path, struct charter *out,
+                      char msg[1024]) MUST_CHECK;
 /* The same from text; `name` stands for the file in messages. */
 enum err charter_parse(struct arena *a, const char *name, const char *text, size_t len,
                        struct charter *out, char msg[1024]) MUST_CHECK;
-/* Compiles; ERR_REFUSED with a clear message for what the rules forbid, or what this version does not do
- * yet (a policy it does not know). */
+/* Compiles; ERR_REFUSED with a clear message for what the rules forbid, or what this version does
+ * not do yet (a policy it does not know). */
 enum err charter_compile(struct arena *a, const struct charter *c, const char **json,
                          char msg[1024]) MUST_CHECK;
 /* What a correct charter asks for that has no effect in this version: whole lines for the operator

@@ -1,5 +1,5 @@
-/* Words that a charter may use, each with the list it is checked against (DESIGN 4, 5, 6). A mistake
- * does not stop the check: an administrator sees as many as fit into the message.
+/* Words that a charter may use, each with the list it is checked against (DESIGN 4, 5, 6). A
+ * mistake does not stop the check: an administrator sees as many as fit into the message.
  */
 #include "node/charter_check.h"
 
@@ -27,8 +27,8 @@ void charter_blame(const struct charter_at *at, const char *field, const char *f
     snprintf(path, sizeof path, "%s%s%s", at->path, at->path[0] && field[0] ? "." : "", field);
     if (at->table)
         snprintf(table, sizeof table, "table '%s': ", at->table->name);
-    charter_yaml_report(at->msg, at->charter->file, charter_yaml_line(at->charter->lines, path), "%s%s",
-                        table, text);
+    charter_yaml_report(at->msg, at->charter->file, charter_yaml_line(at->charter->lines, path),
+                        "%s%s", table, text);
     (*at->count)++;
 }
 
@@ -93,23 +93,27 @@ static void check_right(const struct charter_at *at, const char *field, const ch
     if (!word || is_unit(word))
         return;
     if (strspn(word, "0123456789") == strlen(word))
-        charter_blame(at, field, "'%.80s' is not a unit code: a province has 2 digits, a district 4, "
-                                 "a commune 6",
+        charter_blame(at, field,
+                      "'%.80s' is not a unit code: a province has 2 digits, a district 4, "
+                      "a commune 6",
                       word);
     else
         check_word(at, field, dot ? dot + 1 : field, word, list);
 }
 
 /* `alone`: the policy stands for whole rows, so it cannot be one that needs a column of its own. */
-static void check_policy(const struct charter_at *at, const char *field, const char *word, bool alone)
+static void check_policy(const struct charter_at *at, const char *field, const char *word,
+                         bool alone)
 {
     check_word(at, field, "policy", word, policies);
     if (word && alone && (strcmp(word, "rank") == 0 || strcmp(word, "sum") == 0))
-        charter_blame(at, field, "policy '%s' is for single columns; name them under columns", word);
+        charter_blame(at, field, "policy '%s' is for single columns; name them under columns",
+                      word);
 }
 
 /* A name that SQLite can hold and that is not the node's or SQLite's own. */
-static void check_name(const struct charter_at *at, const char *field, const char *what, const char *name)
+static void check_name(const struct charter_at *at, const char *field, const char *what,
+                       const char *name)
 {
     for (const char *p = name; *p; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f) {
@@ -118,7 +122,8 @@ static void check_name(const struct charter_at *at, const char *field, const cha
         }
     }
     if (strncasecmp(name, "tonle_", 6) == 0 || strncasecmp(name, "sqlite_", 7) == 0)
-        charter_blame(at, field, "'%.80s': names that begin with tonle_ or sqlite_ are reserved", name);
+        charter_blame(at, field, "'%.80s': names that begin with tonle_ or sqlite_ are reserved",
+                      name);
 }
 
 static bool is_date(const char *s)
@@ -143,8 +148,9 @@ static void check_rank(const struct charter_at *at, const struct charter_column 
 {
     bool ranked = col->policy && strcmp(col->policy, "rank") == 0;
     if (ranked && col->n_rank == 0)
-        charter_blame(at, "policy", "column '%s': policy 'rank' needs its list, lowest first: "
-                                    "rank: [active, suspended]",
+        charter_blame(at, "policy",
+                      "column '%s': policy 'rank' needs its list, lowest first: "
+                      "rank: [active, suspended]",
                       col->name);
     if (!ranked && col->n_rank > 0)
         charter_blame(at, "rank", "column '%s' has a rank list, but its policy is not 'rank'",
@@ -169,12 +175,13 @@ static void check_column(const struct charter_at *at, const struct charter_table
     if (col->fallback) {
         check_policy(at, "fallback", col->fallback, true);
         if (strcmp(col->fallback, "review") == 0)
-            charter_blame(at, "fallback", "column '%s': a fallback decides until a person does, so it "
-                                          "cannot be 'review'",
+            charter_blame(at, "fallback",
+                          "column '%s': a fallback decides until a person does, so it "
+                          "cannot be 'review'",
                           col->name);
         if (!col->policy || strcmp(col->policy, "review") != 0)
-            charter_blame(at, "fallback", "column '%s' has a fallback, but its policy is not 'review'",
-                          col->name);
+            charter_blame(at, "fallback",
+                          "column '%s' has a fallback, but its policy is not 'review'", col->name);
     }
 }
 
@@ -201,11 +208,12 @@ static void check_group(const struct charter_at *at, const struct charter_table 
         check_name(at, "columns", "a column", group->columns[i]);
         const struct charter_group *other = group_of(t, index, i, group->columns[i]);
         if (other == group)
-            charter_blame(at, "columns", "column '%s' stands twice in group '%s'", group->columns[i],
-                          group->name);
+            charter_blame(at, "columns", "column '%s' stands twice in group '%s'",
+                          group->columns[i], group->name);
         else if (other)
-            charter_blame(at, "columns", "column '%s' is in two groups, '%s' and '%s'; a column changes "
-                                         "with one group only",
+            charter_blame(at, "columns",
+                          "column '%s' is in two groups, '%s' and '%s'; a column changes "
+                          "with one group only",
                           group->columns[i], other->name, group->name);
     }
     for (unsigned i = 0; i < t->n_columns; i++) {
@@ -213,8 +221,9 @@ static void check_group(const struct charter_at *at, const struct charter_table 
             continue;
         for (unsigned j = 0; j < group->n_columns; j++)
             if (same_name(group->columns[j], t->columns[i].name))
-                charter_blame(at, "columns", "column '%s' has a policy of its own and is in group '%s'; "
-                                             "keep one",
+                charter_blame(at, "columns",
+                              "column '%s' has a policy of its own and is in group '%s'; "
+                              "keep one",
                               t->columns[i].name, group->name);
     }
 }
@@ -227,8 +236,9 @@ static void check_scope(const struct charter_at *at, const struct charter_table 
         charter_blame(at, "scope", "scope has both column and follow; keep one");
     snprintf(path, sizeof path, "%s.scope", at->path);
     if (!s->column && !s->follow && charter_yaml_has(at->charter->lines, path))
-        charter_blame(at, "scope", "scope is empty; write { column: NAME } or { follow: NAME }, or take "
-                                   "it away for a national table");
+        charter_blame(at, "scope",
+                      "scope is empty; write { column: NAME } or { follow: NAME }, or take "
+                      "it away for a national table");
     if (s->column)
         check_name(at, "scope.column", "the scope column", s->column);
     if (s->follow)
@@ -268,7 +278,8 @@ static void check_table(const struct charter_at *top, unsigned index)
 static bool is_federation_name(const char *s)
 {
     size_t n = strlen(s);
-    return n <= 64 && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
+    return n <= 64 &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
 }
 
 enum err charter_check(const struct charter *c, char msg[1024])
@@ -276,8 +287,9 @@ enum err charter_check(const struct charter *c, char msg[1024])
     unsigned count = 0;
     struct charter_at top = {.charter = c, .msg = msg, .count = &count};
     if (!is_federation_name(c->federation))
-        charter_blame(&top, "federation", "federation must be a short name of letters, digits, '-', '_' "
-                                          "and '.', at most 64");
+        charter_blame(&top, "federation",
+                      "federation must be a short name of letters, digits, '-', '_' "
+                      "and '.', at most 64");
     if (c->schema_version == 0)
         charter_blame(&top, "schema_version", "schema_version begins with 1");
     if (c->retention_days == 0 || c->retention_days > 36500)

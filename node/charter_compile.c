@@ -1,5 +1,6 @@
-/* A checked charter to the JSON that is published (charter.h). What is a correct charter but beyond this
- * version is refused here, not in the check: `charter check` of the check's errors is about mistakes.
+/* A checked charter to the JSON that is published (charter.h). What is a correct charter but beyond
+ * this version is refused here, not in the check: `charter check` of the check's errors is about
+ * mistakes.
  */
 #include "node/charter.h"
 
@@ -21,7 +22,8 @@ static void need_policy(const struct charter_at *at, const char *field, const ch
 {
     enum policy ignored;
     if (word && policy_parse(word, &ignored))
-        charter_blame(at, field, "policy '%s': " NOT_YET "; it does latest, earliest, max and min", word);
+        charter_blame(at, field, "policy '%s': " NOT_YET "; it does latest, earliest, max and min",
+                      word);
 }
 
 static void need_word(const struct charter_at *at, const char *field, const char *word,
@@ -29,7 +31,8 @@ static void need_word(const struct charter_at *at, const char *field, const char
 {
     const char *dot = strrchr(field, '.');
     if (word && strcmp(word, known) != 0)
-        charter_blame(at, field, "%s '%s': " NOT_YET "; it does %s", dot ? dot + 1 : field, word, known);
+        charter_blame(at, field, "%s '%s': " NOT_YET "; it does %s", dot ? dot + 1 : field, word,
+                      known);
 }
 
 static void refuse_table(const struct charter_at *top, unsigned index)
@@ -103,13 +106,15 @@ static json_t *compile_table(const struct charter *c, const struct charter_table
     set_word(table, "read", or_else(t->read, "above"));
     set_word(table, "write", or_else(t->write, or_else(c->defaults.write, "any")));
     set_word(table, "policy", or_else(t->policy, or_else(c->defaults.policy, "latest")));
-    set_word(table, "delete", or_else(t->delete_policy, or_else(c->defaults.delete_policy, "update-wins")));
+    set_word(table, "delete",
+             or_else(t->delete_policy, or_else(c->defaults.delete_policy, "update-wins")));
     set_word(table, "birth", or_else(t->birth, or_else(c->defaults.birth, "first")));
     json_object_set_new(table, "columns", compile_columns(c, t));
     return table;
 }
 
-enum err charter_compile(struct arena *a, const struct charter *c, const char **json, char msg[1024])
+enum err charter_compile(struct arena *a, const struct charter *c, const char **json,
+                         char msg[1024])
 {
     msg[0] = '\0';
     enum err err = refuse_beyond_version(c, msg);
@@ -143,7 +148,8 @@ static bool has_rights(const struct charter *c)
         return true;
     for (unsigned i = 0; i < c->n_tables; i++) {
         const struct charter_table *t = &c->tables[i];
-        if (t->scope.column || t->scope.follow || t->read || (t->write && strcmp(t->write, "any") != 0))
+        if (t->scope.column || t->scope.follow || t->read ||
+            (t->write && strcmp(t->write, "any") != 0))
             return true;
         for (unsigned j = 0; j < t->n_columns; j++)
             if (t->columns[j].write)
@@ -162,8 +168,9 @@ const char *charter_notes(struct arena *a, const struct charter *c)
                                  "version: every office receives every table named here, and every "
                                  "office may write it\n");
     if (c->migrations)
-        used += (size_t)snprintf(text + used, sizeof text - used,
-                                 "note: migrations are not run by this version: change the schema at "
-                                 "every office before the charter is published\n");
+        used +=
+            (size_t)snprintf(text + used, sizeof text - used,
+                             "note: migrations are not run by this version: change the schema at "
+                             "every office before the charter is published\n");
     return arena_strdup(a, text);
 }

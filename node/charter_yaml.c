@@ -1,8 +1,8 @@
 /* Two passes over one text:
  *
- *   1. libyaml's events against the libcyaml schema. libcyaml 1.3.1 finds the same mistakes but names
- *      the line of what came before, and proposes nothing. The schema bounds the recursion: a value
- *      that the schema does not know is an error before its content is read.
+ *   1. libyaml's events against the libcyaml schema. libcyaml 1.3.1 finds the same mistakes but
+ * names the line of what came before, and proposes nothing. The schema bounds the recursion: a
+ * value that the schema does not know is an error before its content is read.
  *   2. libcyaml binds, in memory of the arena. Numbers are checked in pass 1 to be plain decimals,
  *      because libcyaml would read 010 as eight.
  *
@@ -31,7 +31,8 @@ struct walk {
 
 /* ---- messages */
 
-void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned line, const char *fmt, ...)
+void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned line, const char *fmt,
+                         ...)
 {
     char one[YAML_MSG_BYTES];
     size_t used = strlen(msg);
@@ -51,7 +52,8 @@ void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned li
     memcpy(msg + used + separator, one, len + 1);
 }
 
-/* Levenshtein's distance, with a swap of neighbours as one step; words over 31 bytes are far away. */
+/* Levenshtein's distance, with a swap of neighbours as one step; words over 31 bytes are far away.
+ */
 static unsigned distance(const char *a, const char *b)
 {
     size_t n = strlen(a), m = strlen(b);
@@ -215,8 +217,8 @@ static enum err check_enum(struct walk *w, const char *path, unsigned line, cons
     for (uint32_t i = 0; i < v->enumeration.count; i++)
         if (strcmp(v->enumeration.strings[i].str, s) == 0)
             return ERR_OK;
-    charter_yaml_report(w->msg, w->lines->file, line, "%s: '%s' is not known; write '%s' or '%s'", path,
-                        s, v->enumeration.strings[0].str, v->enumeration.strings[1].str);
+    charter_yaml_report(w->msg, w->lines->file, line, "%s: '%s' is not known; write '%s' or '%s'",
+                        path, s, v->enumeration.strings[0].str, v->enumeration.strings[1].str);
     return ERR_MALFORMED;
 }
 
@@ -232,13 +234,13 @@ static enum err check_scalar(struct walk *w, const char *path, const yaml_event_
     }
     if (len == 0 && (v->type != CYAML_STRING || v->string.min > 0 ||
                      e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)) {
-        charter_yaml_report(w->msg, file, line, "%s is empty; give it a value or take the line away",
-                            path);
+        charter_yaml_report(w->msg, file, line,
+                            "%s is empty; give it a value or take the line away", path);
         return ERR_MALFORMED;
     }
     if (v->type == CYAML_UINT && !is_decimal(s, v->data_size)) {
-        charter_yaml_report(w->msg, file, line, "%s: '%.40s' is not a whole number (digits only)", path,
-                            s);
+        charter_yaml_report(w->msg, file, line, "%s: '%.40s' is not a whole number (digits only)",
+                            path, s);
         return ERR_MALFORMED;
     }
     if (v->type == CYAML_STRING && len > v->string.max) {
@@ -269,7 +271,8 @@ static void report_unknown(struct walk *w, const char *path, unsigned line, cons
     const char *near = charter_yaml_nearest(key, known);
     if (near)
         charter_yaml_report(w->msg, w->lines->file, line,
-                            "%s: unknown key '%.100s'; did you mean '%s'?", in_words(path), key, near);
+                            "%s: unknown key '%.100s'; did you mean '%s'?", in_words(path), key,
+                            near);
     else
         charter_yaml_report(w->msg, w->lines->file, line,
                             "%s: unknown key '%.100s'; known here: %s", in_words(path), key, list);
@@ -350,11 +353,12 @@ static enum err walk_sequence(struct walk *w, const char *path, unsigned line,
             return err;
         bool end = e.type == YAML_SEQUENCE_END_EVENT;
         if (end && i < v->sequence.min) {
-            charter_yaml_report(w->msg, w->lines->file, line, "%s is empty; name at least one", path);
+            charter_yaml_report(w->msg, w->lines->file, line, "%s is empty; name at least one",
+                                path);
             err = ERR_MALFORMED;
         } else if (!end && i >= v->sequence.max) {
-            charter_yaml_report(w->msg, w->lines->file, line_of(&e), "%s has more than %u entries", path,
-                                (unsigned)v->sequence.max);
+            charter_yaml_report(w->msg, w->lines->file, line_of(&e), "%s has more than %u entries",
+                                path, (unsigned)v->sequence.max);
             err = ERR_LIMIT;
         } else if (!end) {
             snprintf(inner, sizeof inner, "%s[%u]", path, (unsigned)i);
@@ -371,10 +375,11 @@ static enum err walk_value(struct walk *w, const char *path, const yaml_event_t 
                            const cyaml_schema_value_t *v)
 {
     if (has_anchor_or_tag(e)) {
-        charter_yaml_report(w->msg, w->lines->file, line_of(e),
-                            "%s: anchors, aliases and tags (& * !) are not used in this file; put text "
-                            "that begins with them in quotes",
-                            in_words(path));
+        charter_yaml_report(
+            w->msg, w->lines->file, line_of(e),
+            "%s: anchors, aliases and tags (& * !) are not used in this file; put text "
+            "that begins with them in quotes",
+            in_words(path));
         return ERR_MALFORMED;
     }
     if (!event_fits(e, v)) {
@@ -393,8 +398,8 @@ static enum err walk_value(struct walk *w, const char *path, const yaml_event_t 
 static enum err walk_stream(struct walk *w, const cyaml_schema_value_t *schema)
 {
     static const yaml_event_type_t frame[] = {YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT,
-                                              YAML_NO_EVENT /* the value */, YAML_DOCUMENT_END_EVENT,
-                                              YAML_STREAM_END_EVENT};
+                                              YAML_NO_EVENT /* the value */,
+                                              YAML_DOCUMENT_END_EVENT, YAML_STREAM_END_EVENT};
     for (size_t i = 0; i < sizeof frame / sizeof frame[0]; i++) {
         yaml_event_t e;
         enum err err = next(w, &e);
@@ -416,8 +421,8 @@ static enum err walk_stream(struct walk *w, const cyaml_schema_value_t *schema)
 
 /* ---- pass 2 */
 
-/* libcyaml's allocator over the arena. The bytes before each piece hold its capacity, doubled when it
- * grows because libcyaml grows a list by one entry at a time. */
+/* libcyaml's allocator over the arena. The bytes before each piece hold its capacity, doubled when
+ * it grows because libcyaml grows a list by one entry at a time. */
 #define HEAD_BYTES 16
 static void *arena_mem(void *ctx, void *ptr, size_t size)
 {
@@ -436,16 +441,16 @@ static void *arena_mem(void *ctx, void *ptr, size_t size)
     return p + HEAD_BYTES;
 }
 
-__attribute__((format(printf, 3, 0))) static void
-keep_first(cyaml_log_t level, void *ctx, const char *fmt, va_list args)
+__attribute__((format(printf, 3, 0))) static void keep_first(cyaml_log_t level, void *ctx,
+                                                             const char *fmt, va_list args)
 {
     char *text = ctx;
     if (level == CYAML_LOG_ERROR && text[0] == '\0')
         vsnprintf(text, 256, fmt, args);
 }
 
-static enum err bind(struct walk *w, const char *text, size_t len, const cyaml_schema_value_t *schema,
-                     void **out)
+static enum err bind(struct walk *w, const char *text, size_t len,
+                     const cyaml_schema_value_t *schema, void **out)
 {
     char said[256] = "";
     cyaml_config_t config = {.log_fn = keep_first,
@@ -484,8 +489,8 @@ enum err charter_yaml_load(struct arena *a, const char *name, const char *text, 
     return err;
 }
 
-enum err charter_yaml_read_file(struct arena *a, const char *path, size_t max_bytes, const char **text,
-                                size_t *len, char msg[YAML_MSG_BYTES])
+enum err charter_yaml_read_file(struct arena *a, const char *path, size_t max_bytes,
+                                const char **text, size_t *len, char msg[YAML_MSG_BYTES])
 {
     struct stat st;
     size_t got = 0;

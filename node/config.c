@@ -7,8 +7,9 @@
  *  16  8  seq, big-endian
  *  24  8  FNV-1a of the 24 bytes before
  *
- * The lock is an open-file-description lock: like flock it goes with its descriptor, and unlike flock it
- * can be asked for without being taken, so `tonle status` never stands in the way of a node that starts.
+ * The lock is an open-file-description lock: like flock it goes with its descriptor, and unlike
+ * flock it can be asked for without being taken, so `tonle status` never stands in the way of a
+ * node that starts.
  */
 #define _GNU_SOURCE /* F_OFD_SETLK */
 #include "node/config.h"
@@ -84,8 +85,8 @@ static const cyaml_schema_field_t config_fields[] = {
                            LIMIT_TEXT_BYTES),
     CYAML_FIELD_STRING_PTR("parent_key", CYAML_FLAG_OPTIONAL, struct config_text, parent_key, 0,
                            KEY_HEX),
-    CYAML_FIELD_ENUM("wal_guard", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_text, wal_guard,
-                     switch_words, 4),
+    CYAML_FIELD_ENUM("wal_guard", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_text,
+                     wal_guard, switch_words, 4),
     CYAML_FIELD_UINT("batch_ms", CYAML_FLAG_OPTIONAL, struct config_text, batch_ms),
     CYAML_FIELD_UINT("batch_max_ms", CYAML_FLAG_OPTIONAL, struct config_text, batch_max_ms),
     CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct config_text, heartbeat_ms),
@@ -129,8 +130,8 @@ static bool take_parent(const struct yaml_lines *l, const struct config_text *t,
     return false;
 }
 
-static enum err take_config(const struct yaml_lines *l, const struct config_text *t, struct config *out,
-                            char msg[1024])
+static enum err take_config(const struct yaml_lines *l, const struct config_text *t,
+                            struct config *out, char msg[1024])
 {
     bool fits = true;
     memset(out, 0, sizeof *out);
@@ -201,7 +202,8 @@ enum err config_save(const char *dir, const struct config *c, char msg[256])
     cyaml_config_t config = {.mem_fn = cyaml_mem, .flags = CYAML_CFG_STYLE_BLOCK};
     cyaml_err_t e = cyaml_save_data(&yaml, &len, &config, &config_schema, &text, 0);
     if (e != CYAML_OK) {
-        snprintf(msg, 256, "node.yaml cannot be made: %s (a path must be UTF-8)", cyaml_strerror(e));
+        snprintf(msg, 256, "node.yaml cannot be made: %s (a path must be UTF-8)",
+                 cyaml_strerror(e));
         return ERR_MALFORMED;
     }
     struct buf all = {0};
@@ -270,8 +272,8 @@ void identity_write(struct identity_file *f, const struct identity_record *r)
     put_u64(b + 8, r->site);
     put_u64(b + 16, r->seq);
     put_u64(b + 24, bytes_hash(VALUE_HASH_SEED, b, 24));
-    /* A record that cannot be written is an old record: the worst it does is to miss a restored copy
-     * that the parent finds at the next hello. */
+    /* A record that cannot be written is an old record: the worst it does is to miss a restored
+     * copy that the parent finds at the next hello. */
     ssize_t ignored = pwrite(f->fd, b, sizeof b, 0);
     (void)ignored;
 }
@@ -301,7 +303,8 @@ enum err lock_take(const char *dir, int *fd, char msg[256])
         return ERR_OK;
     }
     if (errno == EAGAIN || errno == EACCES) {
-        snprintf(msg, 256, "another process holds %.160s: a node is running on this directory", path);
+        snprintf(msg, 256, "another process holds %.160s: a node is running on this directory",
+                 path);
         err = ERR_BUSY;
     } else {
         err = failed("cannot be locked", path, msg);
@@ -337,7 +340,8 @@ bool clean_take(const char *dir)
     char path[CONFIG_PATH_BYTES], msg[256];
     if (config_path(path, dir, "clean", msg) || unlink(path) != 0)
         return false;
-    /* Unless its removal is on disk, a power cut would bring the marker back over an unclean stop. */
+    /* Unless its removal is on disk, a power cut would bring the marker back over an unclean stop.
+     */
     return config_sync_dir(dir, msg) == ERR_OK;
 }
 

@@ -53,7 +53,8 @@ enum err config_sync_dir(const char *dir, char msg[256])
 }
 
 /* The temporary file's name is made by mkostemp, so two writers never share one. */
-static enum err write_temporary(char path[CONFIG_PATH_BYTES], const void *p, size_t len, char msg[256])
+static enum err write_temporary(char path[CONFIG_PATH_BYTES], const void *p, size_t len,
+                                char msg[256])
 {
     enum err err = ERR_OK;
     int fd = mkostemp(path, O_CLOEXEC);

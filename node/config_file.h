@@ -1,4 +1,5 @@
-/* config_file.h - small files that survive a power cut: whole or not there, readable by their owner only.
+/* config_file.h - small files that survive a power cut: whole or not there, readable by their owner
+ * only.
  *
  * Between the files of config*.c only.
  */
@@ -16,8 +17,9 @@
 /* DIR/name; ERR_LIMIT when it is too long. */
 enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *name,
                      char msg[256]) MUST_CHECK;
-/* Writes DIR/name with mode 0600: a temporary file, its bytes on disk, then its name, then the folder on
- * disk. `keep`: a file that is there already stays as it is, and the answer is ERR_EXISTS. */
+/* Writes DIR/name with mode 0600: a temporary file, its bytes on disk, then its name, then the
+ * folder on disk. `keep`: a file that is there already stays as it is, and the answer is
+ * ERR_EXISTS. */
 enum err config_write_file(const char *dir, const char *name, const void *p, size_t len, bool keep,
                            char msg[256]) MUST_CHECK;
 /* The names in the folder on disk. */

@@ -60,7 +60,8 @@ bool config_from_hex(const char *s, uint8_t *p, size_t n)
     return true;
 }
 
-static void derive(const uint8_t sign[SEED_BYTES], const uint8_t curve[SEED_BYTES], struct keys *out)
+static void derive(const uint8_t sign[SEED_BYTES], const uint8_t curve[SEED_BYTES],
+                   struct keys *out)
 {
     memcpy(out->sign_seed, sign, SEED_BYTES);
     seal_keypair(sign, out->sign_key, out->sign_secret);
@@ -84,7 +85,8 @@ static bool take_seed(const char **at, const char *before, uint8_t seed[SEED_BYT
 static bool parse(const char *text, struct keys *out)
 {
     uint8_t sign[SEED_BYTES], curve[SEED_BYTES];
-    bool fits = take_seed(&text, HEAD, sign) && take_seed(&text, MIDDLE, curve) && strcmp(text, "\n") == 0;
+    bool fits =
+        take_seed(&text, HEAD, sign) && take_seed(&text, MIDDLE, curve) && strcmp(text, "\n") == 0;
     if (fits)
         derive(sign, curve, out);
     explicit_bzero(sign, sizeof sign);

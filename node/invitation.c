@@ -1,12 +1,12 @@
 /* An invitation: "tonle1:" and base64url (RFC 4648 section 5, without padding) of a JSON object.
  *
- *   {"federation", "federation_name", "node", "unit", "parent", "listen", "parent_endpoint": strings,
- *    "parent_key", "hub_key", "secret": 64 hexadecimal digits, "hub_node": string,
- *    "hub_site": 16 hexadecimal digits (JSON numbers of other programs lose bits), "expires_ms": number,
- *    "check": 16 hexadecimal digits, FNV-1a of the object without it, sorted and compact}
+ *   {"federation", "federation_name", "node", "unit", "parent", "listen", "parent_endpoint":
+ * strings, "parent_key", "hub_key", "secret": 64 hexadecimal digits, "hub_node": string,
+ *    "hub_site": 16 hexadecimal digits (JSON numbers of other programs lose bits), "expires_ms":
+ * number, "check": 16 hexadecimal digits, FNV-1a of the object without it, sorted and compact}
  *
- * It travels by paper, telephone and chat, so each kind of damage has its own sentence. The check finds
- * accidents only; what an invitation is worth is decided at the hub, by its secret.
+ * It travels by paper, telephone and chat, so each kind of damage has its own sentence. The check
+ * finds accidents only; what an invitation is worth is decided at the hub, by its secret.
  */
 #include "node/config.h"
 
@@ -198,13 +198,14 @@ static enum err take_object(struct arena *a, json_t *o, struct invitation *i, ch
     const char *check = take_text(a, o, "check", 16, 16);
     json_object_del(o, "check");
     if (!check || !check_of(o, hex) || strcmp(check, hex) != 0)
-        return refuse(msg, "the invitation was changed on its way (a character is wrong or missing); "
-                           "copy the whole line again");
+        return refuse(msg,
+                      "the invitation was changed on its way (a character is wrong or missing); "
+                      "copy the whole line again");
     const char *part = take_parts(a, o, i);
     if (!part)
         return ERR_OK;
-    snprintf(msg, 256, "the invitation's '%s' is missing or unfit; ask for a new one (tonle node add)",
-             part);
+    snprintf(msg, 256,
+             "the invitation's '%s' is missing or unfit; ask for a new one (tonle node add)", part);
     return ERR_MALFORMED;
 }
 
@@ -221,15 +222,17 @@ enum err invitation_decode(struct arena *a, const char *line, struct invitation 
         return refuse(msg, "this is not an invitation: it is too long");
     char *text = arena_alloc(a, strlen(line) + 1);
     if (!base64_decode(line, text, &n))
-        return refuse(msg, "the invitation has a character that does not belong there; copy the whole "
-                           "line again, and only it");
+        return refuse(msg,
+                      "the invitation has a character that does not belong there; copy the whole "
+                      "line again, and only it");
     if (n == 0 || text[n - 1] != '}')
         return refuse(msg, "the invitation was cut off; copy the whole line again");
     json_t *o = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(o)) {
         json_decref(o);
-        return refuse(msg, "the invitation was changed on its way (a character is wrong or missing); "
-                           "copy the whole line again");
+        return refuse(msg,
+                      "the invitation was changed on its way (a character is wrong or missing); "
+                      "copy the whole line again");
     }
     enum err err = take_object(a, o, i, msg);
     json_decref(o);
@@ -245,7 +248,9 @@ enum err invitation_check_time(const struct invitation *i, uint64_t now_ms, char
         return ERR_OK;
     if (gmtime_r(&at, &tm))
         strftime(when, sizeof when, "%Y-%m-%d %H:%M UTC", &tm);
-    snprintf(msg, 256, "the invitation expired on %s (if this machine's clock is right); ask for a new "
-                       "one: tonle node add", when);
+    snprintf(msg, 256,
+             "the invitation expired on %s (if this machine's clock is right); ask for a new "
+             "one: tonle node add",
+             when);
     return ERR_REFUSED;
 }

@@ -63,7 +63,8 @@ static const struct number_option common[] = {
     {ZMQ_SNDTIMEO, 0},
     /* Credit bounds the bytes of an honest peer; these bound the count for any other. Past RCVHWM
      * libzmq stops reading and TCP slows the sender down. */
-    {ZMQ_SNDHWM, 1000},
+    {ZMQ_SNDHWM,
+     100}, /* a peer that asks and does not read: the rest waits in our own bounded queue */
     {ZMQ_RCVHWM, 1000},
 };
 

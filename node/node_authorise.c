@@ -32,8 +32,8 @@ static void add(struct node *n, const uint8_t key[CURVE_KEY_BYTES], const char *
     a->expires_ms = expires_ms;
 }
 
-/* The old list stays where the registry cannot be read now: a locked database does not make strangers of
- * all children. */
+/* The old list stays where the registry cannot be read now: a locked database does not make
+ * strangers of all children. */
 static bool read_registry(struct node *n)
 {
     struct arena a = {0};

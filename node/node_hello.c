@@ -28,7 +28,8 @@ refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char 
     v->retry_ms = retry_ms;
 }
 
-/* What can be done about a restored database, in words that fit on every machine that shows them. */
+/* What can be done about a restored database, in words that fit on every machine that shows them.
+ */
 static const char *next_restored(const struct node *n, const char *node)
 {
     return strcmp(node, n->hub) == 0
@@ -45,7 +46,8 @@ static bool other_chain(const uint8_t a[HASH_BYTES], const uint8_t recorded[HASH
     return memcmp(recorded, none, HASH_BYTES) != 0 && memcmp(a, recorded, HASH_BYTES) != 0;
 }
 
-/* The other has more of us than we have. The code is not the one that tells the other it was restored. */
+/* The other has more of us than we have. The code is not the one that tells the other it was
+ * restored. */
 static void refuse_ourselves(struct node *n, struct verdict *v, uint64_t theirs, uint64_t ours,
                              const char *what, const char *who)
 {

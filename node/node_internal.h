@@ -16,19 +16,19 @@
 #define NODE_APPLY_ROWS 2000u /* remote rows of one transaction: the lock budget */
 #define NODE_APPLY_ITEMS 512u
 #define NODE_SEND_BYTES (1u << 20) /* to one neighbour in one step */
-/* An item carries a signature, so no honest neighbour comes near it; it bounds what an item costs beside
- * its bytes. */
+/* An item carries a signature, so no honest neighbour comes near it; it bounds what an item costs
+ * beside its bytes. */
 #define NODE_INBOX_ITEMS (CREDIT_BYTES / SIGNATURE_BYTES)
-#define NODE_QUEUE 64u             /* enrolments, load requests that wait */
-#define NODE_SILENCE 3u            /* heartbeats without a word: the session is dead */
+#define NODE_QUEUE 64u  /* enrolments, load requests that wait */
+#define NODE_SILENCE 3u /* heartbeats without a word: the session is dead */
 #define NODE_REDIAL_MIN_MS 250u
 #define NODE_REDIAL_MAX_MS 30000u
 #define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
 #define NODE_SWEEP_ROWS 500u
 #define NODE_SWEEP_REST_MS 20
-#define NODE_REST_MS 15       /* after remote rows, beyond as long as they took */
-#define NODE_IN_USE_MS 5000u  /* an application has written within so long */
-#define NODE_MARKS 16u /* unanswered marks that are remembered */
+#define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
+#define NODE_IN_USE_MS 5000u /* an application has written within so long */
+#define NODE_MARKS 16u       /* unanswered marks that are remembered */
 
 enum line { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
 
@@ -147,18 +147,18 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    bool rows_refused; /* rows came for a table or column that is not in this database */
-    char seal_fault[256];                     /* why the captured log cannot be sealed; "" */
+    bool rows_refused;    /* rows came for a table or column that is not in this database */
+    char seal_fault[256]; /* why the captured log cannot be sealed; "" */
     uint64_t busy_until_ms;
     uint64_t acked_due_ms;
     uint64_t charter_version;
     bool sweep_more;
     uint64_t sweep_due_ms;
     uint64_t mark_seen_ms; /* since when a mark is wanted; 0: it is not */
-    uint64_t wrote_ms; /* when the step of the last remote rows began; 0: its rest is known */
-    uint64_t swept_ms; /* when the step of the last sweep began; 0: its rest is known */
-    bool greet_due;       /* it has not asked for its first mark yet */
-    uint64_t answer_kept; /* mark to answer when loading is over; 0: none */
+    uint64_t wrote_ms;     /* when the step of the last remote rows began; 0: its rest is known */
+    uint64_t swept_ms;     /* when the step of the last sweep began; 0: its rest is known */
+    bool greet_due;        /* it has not asked for its first mark yet */
+    uint64_t answer_kept;  /* mark to answer when loading is over; 0: none */
 
     struct mark_kept mark[NODE_MARKS]; /* hub */
     size_t n_marks;

@@ -278,8 +278,9 @@ static enum err mark_anew(struct node *n)
     return e;
 }
 
-/* At the hub. An office that names a mark that was never sent would have everything counted as passed by it
- * that is still to come: refused. Its 0 counts once: each makes a new mark for the whole federation. */
+/* At the hub. An office that names a mark that was never sent would have everything counted as
+ * passed by it that is still to come: refused. Its 0 counts once: each makes a new mark for the
+ * whole federation. */
 static enum err note_answer(struct node *n, struct batch *b, const struct answer *a)
 {
     char key[40];

@@ -69,8 +69,8 @@ void stream_item(struct node *n, struct peer *p, const struct item_message *m)
                        "it is tried again by itself");
         return;
     }
-    if (p->inbox_n > 0 && (p->inbox_bytes + m->bytes.len > CREDIT_BYTES ||
-                           p->inbox_n >= NODE_INBOX_ITEMS)) {
+    if (p->inbox_n > 0 &&
+        (p->inbox_bytes + m->bytes.len > CREDIT_BYTES || p->inbox_n >= NODE_INBOX_ITEMS)) {
         session_refuse(n, p, REFUSAL_LIMIT, 60000, "more bytes came than were granted",
                        "upgrade the office that sends too much");
         return;
@@ -381,7 +381,7 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
         {ERR_CAUSAL, REFUSAL_OTHER,
          "it is tried again by itself; when it stays so, compare with tonle verify at that office"},
         {ERR_SIGNATURE, REFUSAL_SIGNATURE, "at the hub: tonle node list"},
-        {ERR_IDENTITY, REFUSAL_RESTORED, 
+        {ERR_IDENTITY, REFUSAL_RESTORED,
          "stop the copy; at that office tonle join --as-new-site says how to bring it back"},
         {ERR_LIMIT, REFUSAL_LIMIT, "look at that office's log"},
     };

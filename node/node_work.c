@@ -240,8 +240,9 @@ static void sweep_step(struct node *n)
     n->sweep_due_ms = n->swept_ms = n->mono_ms;
 }
 
-/* At the step after a sweep, the first that knows how long it held the lock: the applications have it for
- * longer than that before the next one, or a busy handler that sleeps never finds it free. */
+/* At the step after a sweep, the first that knows how long it held the lock: the applications have
+ * it for longer than that before the next one, or a busy handler that sleeps never finds it free.
+ */
 static void sweep_rest(struct node *n)
 {
     if (n->swept_ms == 0)
@@ -250,7 +251,8 @@ static void sweep_rest(struct node *n)
     n->swept_ms = 0;
 }
 
-/* The same after remote rows, while an application writes: transactions back to back would starve it. */
+/* The same after remote rows, while an application writes: transactions back to back would starve
+ * it. */
 static void write_rest(struct node *n)
 {
     bool in_use = n->notice_last_ms != 0 && n->mono_ms - n->notice_last_ms < NODE_IN_USE_MS;

@@ -121,8 +121,8 @@ const char *store_message(const struct store *s)
 
 /* ---- running statements ---- */
 
-/* After an I/O error or on a full disk SQLite may end the transaction by itself. Whatever ran now would
- * commit alone, so nothing does until store_rollback. */
+/* After an I/O error or on a full disk SQLite may end the transaction by itself. Whatever ran now
+ * would commit alone, so nothing does until store_rollback. */
 enum err store_standing(struct store *s)
 {
     if (s->in_write && sqlite3_get_autocommit(s->db))
@@ -210,8 +210,8 @@ struct value store_column(struct arena *a, sqlite3_stmt *q, int i)
         return value_real(sqlite3_column_double(q, i));
     if (type == SQLITE_NULL)
         return value_null();
-    const void *p = type == SQLITE_TEXT ? (const void *)sqlite3_column_text(q, i)
-                                        : sqlite3_column_blob(q, i);
+    const void *p =
+        type == SQLITE_TEXT ? (const void *)sqlite3_column_text(q, i) : sqlite3_column_blob(q, i);
     size_t n = (size_t)sqlite3_column_bytes(q, i);
     return value_bytes(type == SQLITE_TEXT ? VALUE_TEXT : VALUE_BLOB, arena_copy(a, p, n), n);
 }
@@ -247,10 +247,10 @@ int64_t store_pragma(struct store *s, const char *sql)
 
 /* ---- open and close ---- */
 
-/* DESIGN 10: what our connection never does to its neighbours. EXTRA is FULL in WAL mode; with a rollback
- * journal it also syncs the directory after the journal is unlinked: without that a power cut may undo a
- * commit that was acknowledged. Triggers are off for good, TEMP triggers
- * (copies of the application's local ones) still run; foreign keys and REPLACE never delete for us. */
+/* DESIGN 10: what our connection never does to its neighbours. EXTRA is FULL in WAL mode; with a
+ * rollback journal it also syncs the directory after the journal is unlinked: without that a power
+ * cut may undo a commit that was acknowledged. Triggers are off for good, TEMP triggers (copies of
+ * the application's local ones) still run; foreign keys and REPLACE never delete for us. */
 static enum err configure(struct store *s)
 {
     sqlite3 *db = s->db;
@@ -265,9 +265,9 @@ static enum err configure(struct store *s)
                          "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;");
 }
 
-/* With a rollback journal our commits truncate it instead of unlinking it: about half the time under the
- * exclusive lock (measured: 8 ms for 15 ms), and as durable. It concerns this connection alone and is not
- * written to the file; a database in WAL mode is not touched. */
+/* With a rollback journal our commits truncate it instead of unlinking it: about half the time
+ * under the exclusive lock (measured: 8 ms for 15 ms), and as durable. It concerns this connection
+ * alone and is not written to the file; a database in WAL mode is not touched. */
 static enum err truncate_journal(struct store *s)
 {
     bool row = false;
@@ -290,16 +290,19 @@ static int mode_truncates(void *user, int n, char **value, char **name)
     return 0;
 }
 
-/* Takes the empty journal away, unless somebody is writing just now. The application may have changed to WAL
- * since we opened, and where another file lies in the database's place the journal is that one's. */
+/* Takes the empty journal away, unless somebody is writing just now. The application may have
+ * changed to WAL since we opened, and where another file lies in the database's place the journal
+ * is that one's. */
 static void remove_journal(struct store *s)
 {
     int moved = 1;
     bool still = false;
-    if (!s->truncates || sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) || moved)
+    if (!s->truncates || sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ||
+        moved)
         return;
     sqlite3_busy_timeout(s->db, 0);
-    sqlite3_exec(s->db, "SELECT 1 FROM main.sqlite_schema; PRAGMA main.journal_mode", mode_truncates, &still, NULL);
+    sqlite3_exec(s->db, "SELECT 1 FROM main.sqlite_schema; PRAGMA main.journal_mode",
+                 mode_truncates, &still, NULL);
     if (still)
         sqlite3_exec(s->db, "PRAGMA main.journal_mode=DELETE", NULL, NULL, NULL);
 }
@@ -321,7 +324,8 @@ enum err store_open(struct store **out, const struct store_options *o, char msg[
     bool row = false;
     sqlite3_stmt *q = NULL;
     if (e == ERR_OK) { /* the first read tells whether it is a database at all */
-        q = store_stmt(s, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tonle_meta'");
+        q = store_stmt(s,
+                       "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tonle_meta'");
         e = q ? store_step(s, q, &row) : store_error(s, sqlite3_errcode(s->db));
         if (q)
             sqlite3_reset(q);
@@ -384,7 +388,8 @@ bool store_changed(struct store *s)
 
 /* ---- transactions ---- */
 
-#define STMT_CACHE_MAX 2000 /* UPDATEs differ by the columns they set: the cache must not grow for ever */
+#define STMT_CACHE_MAX                                                                             \
+    2000 /* UPDATEs differ by the columns they set: the cache must not grow for ever */
 
 /* What cannot be begun whole is not begun: the caller finds no transaction open. */
 static enum err not_begun(struct store *s, enum err e)
@@ -449,7 +454,8 @@ void store_rollback(struct store *s)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_write = s->in_read = false;
     /* store_create may have been undone; -1, a locked database, tells nothing */
-    if (s->ready && store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
+    if (s->ready &&
+        store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
         s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
     s->schema_cookie = -1;

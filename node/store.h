@@ -1,13 +1,13 @@
 /* store.h - one office's database behind one narrow interface.
  *
- * Nothing outside node/store*.c knows SQL or SQLite; a second implementation may keep the same promises on
- * PostgreSQL (DESIGN 13). All of Tonle's tables (tonle_*) live in the application's database, so that a
- * row, its record, the journal and the clock commit together.
+ * Nothing outside node/store*.c knows SQL or SQLite; a second implementation may keep the same
+ * promises on PostgreSQL (DESIGN 13). All of Tonle's tables (tonle_*) live in the application's
+ * database, so that a row, its record, the journal and the clock commit together.
  *
- * Invariants: with the capture log empty, every replicated table shows exactly the merged state (but for
- * rows held back); the journal, the clock, the seq and the chain hash change only together, in one
- * transaction; nothing is cached across transactions that another process may change without being
- * re-read (PRAGMA data_version decides).
+ * Invariants: with the capture log empty, every replicated table shows exactly the merged state
+ * (but for rows held back); the journal, the clock, the seq and the chain hash change only
+ * together, in one transaction; nothing is cached across transactions that another process may
+ * change without being re-read (PRAGMA data_version decides).
  *
  * Errors: `enum err`; a sentence for the operator is in store_message() after any failure.
  * Ownership: what is handed out lives in the arena given, unless said otherwise.
@@ -20,12 +20,12 @@
 struct store;
 
 struct store_options {
-    const char *path;     /* the application's database */
-    const char *vfs;      /* NULL: the default */
-    bool create;          /* make the file when it is missing (join, hub init); otherwise ERR_NOT_FOUND */
-    bool read_only;       /* reading commands: never takes a write lock */
-    bool wal_guard;       /* DESIGN 10: keep the read transaction that stops a WAL reset */
-    uint32_t busy_ms;     /* how long a lock is waited for before ERR_BUSY */
+    const char *path; /* the application's database */
+    const char *vfs;  /* NULL: the default */
+    bool create;    /* make the file when it is missing (join, hub init); otherwise ERR_NOT_FOUND */
+    bool read_only; /* reading commands: never takes a write lock */
+    bool wal_guard; /* DESIGN 10: keep the read transaction that stops a WAL reset */
+    uint32_t busy_ms; /* how long a lock is waited for before ERR_BUSY */
 };
 
 enum err store_open(struct store **out, const struct store_options *o, char msg[256]) MUST_CHECK;
@@ -33,67 +33,72 @@ void store_close(struct store *s); /* NULL allowed; rolls an open transaction ba
 const char *store_message(const struct store *s);
 /* True once after another connection has committed (also true the first time). Cheap. */
 bool store_changed(struct store *s);
-/* True, and store_message says how, where the path does not lead to the open file any more, or the file
- * was overwritten with an older one: nothing may be read, written or acknowledged from then on. */
+/* True, and store_message says how, where the path does not lead to the open file any more, or the
+ * file was overwritten with an older one: nothing may be read, written or acknowledged from then
+ * on. */
 bool store_moved(struct store *s);
 
 /* ---- transactions. Every writing function below requires one; reading ones work without. */
-enum err store_begin(struct store *s) MUST_CHECK; /* BEGIN IMMEDIATE; re-reads the state */
+enum err store_begin(struct store *s) MUST_CHECK;      /* BEGIN IMMEDIATE; re-reads the state */
 enum err store_begin_read(struct store *s) MUST_CHECK; /* one consistent read */
 enum err store_commit(struct store *s) MUST_CHECK;
 void store_rollback(struct store *s);
 
 /* ---- identity and state */
-struct store_identity { /* fixed at hub init or join; strings live until the store closes */
+struct store_identity {     /* fixed at hub init or join; strings live until the store closes */
     const char *federation; /* 32 hex digits */
     const char *federation_name;
     const char *node;
     const char *unit;
-    const char *parent;     /* node name; "" at the hub */
-    const char *hub;        /* node name */
+    const char *parent; /* node name; "" at the hub */
+    const char *hub;    /* node name */
     uint64_t hub_site;
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
-    uint64_t site;          /* the present incarnation */
+    uint64_t site; /* the present incarnation */
 };
-enum err store_create(struct store *s, const struct store_identity *id) MUST_CHECK; /* makes the tonle_* tables; ERR_EXISTS */
-bool store_is_ready(struct store *s);        /* the tonle_* tables are here */
+enum err store_create(struct store *s, const struct store_identity *id)
+    MUST_CHECK;                       /* makes the tonle_* tables; ERR_EXISTS */
+bool store_is_ready(struct store *s); /* the tonle_* tables are here */
 const struct store_identity *store_identity(struct store *s); /* NULL when not ready */
 
 struct store_state { /* as of the last begin or refresh; borrowed, valid until the next call */
-    uint64_t seq;                /* last sealed by our site */
-    uint8_t chain[HASH_BYTES];   /* its hash */
-    uint64_t hlc;                /* the latest hybrid time passed */
-    struct clock clock;          /* applied, our own site included */
+    uint64_t seq;    /* last sealed by our site */
+    uint8_t chain[HASH_BYTES]; /* its hash */
+    uint64_t hlc;              /* the latest hybrid time passed */
+    struct clock clock;        /* applied, our own site included */
     struct clock stable;
-    uint64_t journal_pos;        /* last position */
+    uint64_t journal_pos; /* last position */
     uint64_t held;
     uint64_t conflicts_open;
     uint64_t charter_version;
     uint64_t schema_version;
-    bool loading;                /* the first load has not caught up yet (store_load_passed) */
+    bool loading; /* the first load has not caught up yet (store_load_passed) */
 };
 const struct store_state *store_state(struct store *s);
 enum err store_set_hlc(struct store *s, uint64_t hlc) MUST_CHECK;
 
 /* Small named values of the node (offsets, mark bookkeeping...). */
-enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value) MUST_CHECK;
+enum err store_meta_get(struct store *s, struct arena *a, const char *key,
+                        struct bytes *value) MUST_CHECK;
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len) MUST_CHECK;
 uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise);
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v) MUST_CHECK;
 
 /* ---- capture (store_capture.c) and the seal */
-/* Installs or renews the capture triggers, the log tables and the TEMP copies of local-only triggers for
- * every published table that exists here. Safe to repeat. Only store_capture_check decides whether it is
- * needed: false when a published table's schema or a trigger is not what was installed. */
+/* Installs or renews the capture triggers, the log tables and the TEMP copies of local-only
+ * triggers for every published table that exists here. Safe to repeat. Only store_capture_check
+ * decides whether it is needed: false when a published table's schema or a trigger is not what was
+ * installed. */
 enum err store_capture_install(struct store *s) MUST_CHECK;
 bool store_capture_check(struct store *s);
 bool store_capture_pending(struct store *s); /* the log is not empty */
-/* The net effect of the log, at most max_rows rows and about max_bytes of values: fills the one segment of
- * `cs`. Parents first. *cut: there is more. ERR_NOT_FOUND: nothing to publish (and what was consumed is
- * noise: call store_collect_done all the same). */
-enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes, struct changeset *cs, bool *cut) MUST_CHECK;
-/* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key, where its
- * birth is not stable. Before the changeset is encoded. */
+/* The net effect of the log, at most max_rows rows and about max_bytes of values: fills the one
+ * segment of `cs`. Parents first. *cut: there is more. ERR_NOT_FOUND: nothing to publish (and what
+ * was consumed is noise: call store_collect_done all the same). */
+enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
+                       struct changeset *cs, bool *cut) MUST_CHECK;
+/* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
+ * where its birth is not stable. Before the changeset is encoded. */
 enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs) MUST_CHECK;
 /* Deletes from the log what the last store_collect of this transaction consumed. */
 enum err store_collect_done(struct store *s) MUST_CHECK;
@@ -101,31 +106,33 @@ enum err store_collect_done(struct store *s) MUST_CHECK;
 /* ---- apply: the one call that merges a changeset (DESIGN 13) */
 struct apply_input {
     const struct changeset *cs;
-    struct bytes bytes;       /* exact sealed bytes, for the journal */
-    const uint8_t *hash;      /* chain hash */
-    const char *source;       /* neighbour's node name; "" for our own seal */
-    uint64_t link_pos;        /* in the neighbour's journal; 0 for our own */
-    uint64_t now_ms;          /* federation time, for records */
+    struct bytes bytes;  /* exact sealed bytes, for the journal */
+    const uint8_t *hash; /* chain hash */
+    const char *source;  /* neighbour's node name; "" for our own seal */
+    uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
+    uint64_t now_ms;     /* federation time, for records */
 };
 struct apply_report {
-    bool already;             /* the clock covered it: nothing done but the link position */
+    bool already; /* the clock covered it: nothing done but the link position */
     uint32_t rows;
-    uint32_t held;            /* rows newly held */
+    uint32_t held; /* rows newly held */
     uint32_t released;
-    uint32_t conflicts;       /* records made */
-    uint32_t orphans;         /* changes whose identity is not here */
-    uint32_t refused;         /* rows of registry tables not from the hub; unknown tables or columns */
+    uint32_t conflicts; /* records made */
+    uint32_t orphans;   /* changes whose identity is not here */
+    uint32_t refused;   /* rows of registry tables not from the hub; unknown tables or columns */
 };
-/* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same dot,
- * other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error the caller
- * rolls back. */
-enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in, struct apply_report *report) MUST_CHECK;
+/* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same
+ * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error
+ * the caller rolls back. */
+enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report) MUST_CHECK;
 
 /* ---- stability */
 /* At the hub: births that keep their names under this stable clock. */
-enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable, struct kept_birth **keep, uint32_t *n) MUST_CHECK;
-/* Raises the stable clock and replaces the keep list. Records are swept later, and looked at through the
- * stable clock meanwhile. */
+enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
+                         struct kept_birth **keep, uint32_t *n) MUST_CHECK;
+/* Raises the stable clock and replaces the keep list. Records are swept later, and looked at
+ * through the stable clock meanwhile. */
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st) MUST_CHECK;
 /* Forgets at most max_rows records; *more when there are others. */
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more) MUST_CHECK;
@@ -135,16 +142,20 @@ struct item {
     uint64_t pos;
     enum item_kind kind;
     const char *source;
-    struct dot dot;          /* of a changeset */
+    struct dot dot; /* of a changeset */
     uint64_t hlc;
     struct bytes bytes;
 };
 enum direction { LINK_UP, LINK_DOWN };
 /* `dot` is none for other kinds. */
-enum err store_journal_append(struct store *s, enum item_kind kind, const char *source, struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos) MUST_CHECK;
-/* The next item after `after` that is for this peer. Up: changesets and answers that did not come from the
- * parent. Down: changesets, marks and stables that did not come from that child. ERR_NOT_FOUND at the end. */
-enum err store_journal_next(struct store *s, struct arena *a, enum direction dir, const char *peer, uint64_t after, struct item *out) MUST_CHECK;
+enum err store_journal_append(struct store *s, enum item_kind kind, const char *source,
+                              struct dot dot, uint64_t hlc, struct bytes bytes,
+                              uint64_t *pos) MUST_CHECK;
+/* The next item after `after` that is for this peer. Up: changesets and answers that did not come
+ * from the parent. Down: changesets, marks and stables that did not come from that child.
+ * ERR_NOT_FOUND at the end. */
+enum err store_journal_next(struct store *s, struct arena *a, enum direction dir, const char *peer,
+                            uint64_t after, struct item *out) MUST_CHECK;
 struct backlog {
     uint64_t items;
     uint64_t changesets;
@@ -152,17 +163,21 @@ struct backlog {
     uint64_t oldest_hlc; /* of the first; 0 when none */
     uint64_t tail_pos;   /* last position that is for this peer, 0 when there was never one */
 };
-enum err store_journal_backlog(struct store *s, enum direction dir, const char *peer, uint64_t after, struct backlog *out) MUST_CHECK;
-enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out) MUST_CHECK;
+enum err store_journal_backlog(struct store *s, enum direction dir, const char *peer,
+                               uint64_t after, struct backlog *out) MUST_CHECK;
+enum err store_journal_find(struct store *s, struct arena *a, struct dot dot,
+                            struct item *out) MUST_CHECK;
 
-struct peer_record { /* what is durable of a neighbour */
+struct peer_record {       /* what is durable of a neighbour */
     uint64_t received_pos; /* highest position of its journal applied here */
     uint64_t acked_pos;    /* highest position of our journal it has made durable */
     uint64_t contact_ms;   /* federation time of the last signed message */
 };
-enum err store_peer_get(struct store *s, const char *node, struct peer_record *out) MUST_CHECK; /* zeroes when unknown */
+enum err store_peer_get(struct store *s, const char *node,
+                        struct peer_record *out) MUST_CHECK; /* zeroes when unknown */
 enum err store_peer_received(struct store *s, const char *node, uint64_t pos) MUST_CHECK;
-enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint64_t contact_ms) MUST_CHECK;
+enum err store_peer_acked(struct store *s, const char *node, uint64_t pos,
+                          uint64_t contact_ms) MUST_CHECK;
 
 /* What is on record of a site, for the hello and for verification. ERR_NOT_FOUND. */
 struct site_record {
@@ -170,33 +185,37 @@ struct site_record {
     const char *node;
     const char *unit;
     uint8_t sign_key[SIGN_PUBLIC_BYTES];
-    uint64_t seq;               /* applied here */
-    uint8_t chain[HASH_BYTES];  /* hash of that changeset */
-    uint64_t hlc;               /* and its time */
+    uint64_t seq;              /* applied here */
+    uint8_t chain[HASH_BYTES]; /* hash of that changeset */
+    uint64_t hlc;              /* and its time */
 };
-enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct site_record *out) MUST_CHECK;
-enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n) MUST_CHECK;
+enum err store_site_get(struct store *s, struct arena *a, uint64_t site,
+                        struct site_record *out) MUST_CHECK;
+enum err store_site_list(struct store *s, struct arena *a, struct site_record **out,
+                         size_t *n) MUST_CHECK;
 
 /* ---- registry and charter (store_registry.c): replicated tables that only the hub writes */
 enum node_state { NODE_INVITED = 1, NODE_ACTIVE = 2, NODE_RETIRED = 3 };
 struct node_record {
     const char *name;
     const char *unit;
-    const char *parent;  /* "" for the hub */
-    const char *listen;  /* endpoint, or "" */
+    const char *parent; /* "" for the hub */
+    const char *listen; /* endpoint, or "" */
     enum node_state state;
-    uint64_t site;       /* 0 until it has enrolled */
+    uint64_t site; /* 0 until it has enrolled */
     uint8_t curve_key[CURVE_KEY_BYTES];
     uint8_t sign_key[SIGN_PUBLIC_BYTES];
     uint8_t enrol_key[CURVE_KEY_BYTES]; /* CURVE key of the open invitation; zero when none */
     uint64_t enrol_expires_ms;
-    const char *reads;   /* further units it may read, comma separated */
+    const char *reads; /* further units it may read, comma separated */
     uint64_t joined_ms;
 };
-enum err store_node_get(struct store *s, struct arena *a, const char *name, struct node_record *out) MUST_CHECK;
-enum err store_node_list(struct store *s, struct arena *a, struct node_record **out, size_t *n) MUST_CHECK;
-/* Writes the node's row, and the row of its site when it has one, and notes both in the capture log as any
- * application write: they travel with the next seal. Only at the hub. */
+enum err store_node_get(struct store *s, struct arena *a, const char *name,
+                        struct node_record *out) MUST_CHECK;
+enum err store_node_list(struct store *s, struct arena *a, struct node_record **out,
+                         size_t *n) MUST_CHECK;
+/* Writes the node's row, and the row of its site when it has one, and notes both in the capture log
+ * as any application write: they travel with the next seal. Only at the hub. */
 enum err store_node_put(struct store *s, const struct node_record *r) MUST_CHECK;
 
 struct charter_record {
@@ -206,35 +225,42 @@ struct charter_record {
     const char *compiled; /* JSON: node/charter.h, charter_compile */
     uint64_t published_ms;
 };
-enum err store_charter_get(struct store *s, struct arena *a, struct charter_record *out) MUST_CHECK; /* the newest; ERR_NOT_FOUND */
+enum err store_charter_get(struct store *s, struct arena *a,
+                           struct charter_record *out) MUST_CHECK; /* the newest; ERR_NOT_FOUND */
 enum err store_charter_put(struct store *s, const struct charter_record *r) MUST_CHECK;
-/* Makes the published tables and indexes that are missing here (a new office with an empty database). */
+/* Makes the published tables and indexes that are missing here (a new office with an empty
+ * database). */
 enum err store_schema_create_missing(struct store *s, uint32_t *created) MUST_CHECK;
 /* What doctor and charter check say of this database: one line each, "ok", "warn" or "fail". */
 struct finding {
-    const char *level; /* "ok" "warn" "fail" */
+    const char *level;   /* "ok" "warn" "fail" */
     const char *subject; /* table, trigger, setting */
-    const char *text;  /* what, and the remedy */
+    const char *text;    /* what, and the remedy */
 };
-enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n) MUST_CHECK;
-/* The same for a compiled charter that is not published yet (charter check FILE against --db). Also fills
- * the columns, keys and CREATE statements into the compiled form: returns the completed JSON. */
-enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled, const char **completed, struct finding **out, size_t *n) MUST_CHECK;
+enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out,
+                               size_t *n) MUST_CHECK;
+/* The same for a compiled charter that is not published yet (charter check FILE against --db). Also
+ * fills the columns, keys and CREATE statements into the compiled form: returns the completed JSON.
+ */
+enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
+                               const char **completed, struct finding **out, size_t *n) MUST_CHECK;
 
 /* ---- first load and reconcile (store_load.c) */
-/* Reads up to max_rows keys of a table after request->after in key order, records of keys that have no row
- * in the table included (tombstones, held births). Short: one read transaction. */
-enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request, const char *peer, struct load_chunk *out) MUST_CHECK;
-/* First load, in one transaction from store_load_begin to store_load_end: rows of the office that are in
- * the way are compared (adopt) or were removed (replace). */
+/* Reads up to max_rows keys of a table after request->after in key order, records of keys that have
+ * no row in the table included (tombstones, held births). Short: one read transaction. */
+enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request,
+                          const char *peer, struct load_chunk *out) MUST_CHECK;
+/* First load, in one transaction from store_load_begin to store_load_end: rows of the office that
+ * are in the way are compared (adopt) or were removed (replace). */
 enum load_mode { LOAD_EMPTY, LOAD_REPLACE, LOAD_ADOPT };
 enum err store_load_begin(struct store *s, enum load_mode mode) MUST_CHECK;
-enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk) MUST_CHECK;
+enum err store_load_chunk(struct store *s, struct arena *a,
+                          const struct load_chunk *chunk) MUST_CHECK;
 struct load_report {
     uint64_t rows;
-    uint64_t adopted_new;      /* rows that the federation lacked: they travel with the next seal */
+    uint64_t adopted_new; /* rows that the federation lacked: they travel with the next seal */
     uint64_t adopted_equal;
-    uint64_t adopted_conflicts;/* differing cells, recorded */
+    uint64_t adopted_conflicts; /* differing cells, recorded */
 };
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report) MUST_CHECK;
 /* After the stream has passed the last chunk's position: decides the holds that waited. Called by
@@ -246,32 +272,39 @@ struct escape {
     const char *table;
     struct bytes key;
 };
-enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk, struct bytes after, struct escape **out, size_t *n) MUST_CHECK;
-/* Puts what escaped into the capture log (the differing columns), so that it is sealed like any write; or,
- * with take_parent, writes the parent's row back. */
-enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk, const struct escape *e, bool take_parent) MUST_CHECK;
+enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             struct bytes after, struct escape **out, size_t *n) MUST_CHECK;
+/* Puts what escaped into the capture log (the differing columns), so that it is sealed like any
+ * write; or, with take_parent, writes the parent's row back. */
+enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             const struct escape *e, bool take_parent) MUST_CHECK;
 
-/* ---- digests (store_digest.c): order-independent sum of row hashes, over merged rows, held or not */
-enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n) MUST_CHECK;
+/* ---- digests (store_digest.c): order-independent sum of row hashes, over merged rows, held or not
+ */
+enum err store_digest(struct store *s, struct arena *a, struct table_digest **out,
+                      uint32_t *n) MUST_CHECK;
 
 /* ---- what operators read */
 struct held_record {
     const char *id;
     const char *table;
     const char *key_json;
-    const char *reason;    /* hold_reason_name */
-    const char *message;   /* in words */
-    const char *office;    /* whose write it is */
+    const char *reason;  /* hold_reason_name */
+    const char *message; /* in words */
+    const char *office;  /* whose write it is */
     uint64_t since_ms;
-    const char *blocked_by;/* key (JSON) of the row in its way, or "" */
-    uint32_t n_columns;    /* filled by store_held_get only */
+    const char *blocked_by; /* key (JSON) of the row in its way, or "" */
+    uint32_t n_columns;     /* filled by store_held_get only */
     const char **columns;
     struct value *values;
 };
-enum err store_held_list(struct store *s, struct arena *a, struct held_record **out, size_t *n) MUST_CHECK;
-enum err store_held_get(struct store *s, struct arena *a, const char *id, struct held_record *out) MUST_CHECK;
+enum err store_held_list(struct store *s, struct arena *a, struct held_record **out,
+                         size_t *n) MUST_CHECK;
+enum err store_held_get(struct store *s, struct arena *a, const char *id,
+                        struct held_record *out) MUST_CHECK;
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
-enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms, uint32_t *released) MUST_CHECK;
+enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
+                          uint32_t *released) MUST_CHECK;
 
 struct conflict_side {
     const char *office;
@@ -285,17 +318,20 @@ struct conflict_record {
     const char *id;
     const char *table;
     const char *key_json;
-    const char *cell;      /* column name, "exists" or "birth" */
+    const char *cell; /* column name, "exists" or "birth" */
     const char *policy;
-    const char *state;     /* open | auto | resolved | superseded */
+    const char *state; /* open | auto | resolved | superseded */
     uint64_t opened_ms;
     uint64_t closed_ms;
     const char *successor; /* conflict id or dot that closed it, or "" */
     size_t n_sides;
     struct conflict_side *sides;
 };
-enum err store_conflict_list(struct store *s, struct arena *a, bool only_open, struct conflict_record **out, size_t *n) MUST_CHECK;
-enum err store_conflict_get(struct store *s, struct arena *a, const char *id, struct conflict_record *out, struct conflict_side *before, bool *has_before) MUST_CHECK;
+enum err store_conflict_list(struct store *s, struct arena *a, bool only_open,
+                             struct conflict_record **out, size_t *n) MUST_CHECK;
+enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
+                            struct conflict_record *out, struct conflict_side *before,
+                            bool *has_before) MUST_CHECK;
 
 struct history_entry {
     const char *office;
@@ -309,7 +345,8 @@ struct history_entry {
     struct value *values;
 };
 /* key: JSON scalar, or array for composite keys. ERR_USAGE when it does not fit the table's key. */
-enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json, struct history_entry **out, size_t *n) MUST_CHECK;
+enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json,
+                       struct history_entry **out, size_t *n) MUST_CHECK;
 
 /* Freshness per office: data as of when. */
 struct freshness {
@@ -319,7 +356,8 @@ struct freshness {
     uint64_t seq;
     uint64_t as_of_ms;
 };
-enum err store_freshness(struct store *s, struct arena *a, struct freshness **out, size_t *n) MUST_CHECK;
+enum err store_freshness(struct store *s, struct arena *a, struct freshness **out,
+                         size_t *n) MUST_CHECK;
 
 /* A consistent copy of the database into `path` (must not exist). */
 enum err store_copy(struct store *s, const char *path) MUST_CHECK;

@@ -10,8 +10,8 @@
  *   the federation has        then
  *   no such row               it is inserted and noted in the capture log as born
  *   the same values           nothing
- *   another value in a cell   a closed conflict record; the federation's value stands, unless the policy
- *                             orders by value (max, min) and ours wins: written, noted as an update
+ *   another value in a cell   a closed conflict record; the federation's value stands, unless the
+ * policy orders by value (max, min) and ours wins: written, noted as an update
  *
  * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none.
  * Columns that exist only here go back to their rows. */
@@ -22,7 +22,8 @@ struct adopt {
     const struct table_schema *t;
     char aside[40];
     char *all;       /* every stored column, quoted */
-    char *local_set; /* "c" = (SELECT "c" FROM aside WHERE _rowid_ = ?), ...; NULL: no local columns */
+    char *local_set; /* "c" = (SELECT "c" FROM aside WHERE _rowid_ = ?), ...; NULL: no local columns
+                      */
     struct load_report *report;
 };
 
@@ -43,9 +44,10 @@ enum err adopt_set_aside(struct store *s, const struct table_schema *t)
     char aside[40];
     aside_name(aside, t);
     if (has_aside(s, aside))
-        return store_fail(s, ERR_STATE,
-                          "rows of %s from an earlier join still wait in %s: settle them and drop that table",
-                          t->name, aside);
+        return store_fail(
+            s, ERR_STATE,
+            "rows of %s from an earlier join still wait in %s: settle them and drop that table",
+            t->name, aside);
     struct buf sql = {0};
     buf_printf(&sql, "SELECT EXISTS(SELECT 1 FROM %s)", t->qname);
     int64_t any = store_pragma(s, buf_str(&sql));
@@ -100,12 +102,14 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
     uint64_t h = bytes_hash(VALUE_HASH_SEED, d->aside, strlen(d->aside));
     snprintf(id, sizeof id, "%016llx", (unsigned long long)bytes_hash(h, &rowid, sizeof rowid));
     struct buf text = {0};
-    buf_printf(&text, "%s; this row of the office from before it joined is kept in table %s, rowid %lld",
+    buf_printf(&text,
+               "%s; this row of the office from before it joined is kept in table %s, rowid %lld",
                s->message, d->aside, (long long)rowid);
     sqlite3_stmt *q = store_stmt(
-        s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
-           " blocked_by, t, k, site, seq, bt, bk)"
-           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', ?8, ?9, ?10, 0, 0, x'')");
+        s,
+        "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
+        " blocked_by, t, k, site, seq, bt, bk)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', ?8, ?9, ?10, 0, 0, x'')");
     enum err e = q == NULL ? part_stmt_error(s) : ERR_OK;
     if (e == ERR_OK) {
         store_bind_text(q, 1, id);

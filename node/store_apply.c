@@ -5,8 +5,8 @@
 
 /* store_apply: one changeset merged, decided and written, our own seals and remote ones alike.
  *
- * Our own rows stand in the table already; everything else is the same code, because a local write may
- * free a unique value, take a claimed one, or lack a parent, just as a remote one may.
+ * Our own rows stand in the table already; everything else is the same code, because a local write
+ * may free a unique value, take a claimed one, or lack a parent, just as a remote one may.
  */
 
 struct column_map { /* changeset column -> our column; UINT32_MAX: not known here */
@@ -22,9 +22,11 @@ struct apply {
 
 /* ---- may it be applied at all? ---- */
 
-/* Whether the changeset on record as (site, seq) has this hash. Also where none is on record, or its hash is
- * not known: after a first load the clock names changesets that were never seen here. */
-static enum err has_hash(struct store *s, uint64_t site, uint64_t seq, const uint8_t *hash, bool *fits)
+/* Whether the changeset on record as (site, seq) has this hash. Also where none is on record, or
+ * its hash is not known: after a first load the clock names changesets that were never seen here.
+ */
+static enum err has_hash(struct store *s, uint64_t site, uint64_t seq, const uint8_t *hash,
+                         bool *fits)
 {
     static const uint8_t unknown[HASH_BYTES];
     *fits = true;
@@ -55,18 +57,19 @@ static enum err check_same(struct store *s, const struct apply_input *in)
     return e;
 }
 
-/* Two copies of one database write two histories under one site: the first that is not built on what is on
- * record here shows it (DESIGN 2, promise 11). */
+/* Two copies of one database write two histories under one site: the first that is not built on
+ * what is on record here shows it (DESIGN 2, promise 11). */
 static enum err check_chain(struct store *s, const struct apply_input *in)
 {
     const struct dot d = in->cs->dot;
     bool fits;
     enum err e = has_hash(s, d.site, d.seq - 1, in->cs->previous, &fits);
     if (e == ERR_OK && !fits)
-        return store_fail(s, ERR_IDENTITY,
-                          "changeset %016llx:%llu does not follow the one on record: two copies of one"
-                          " database were used",
-                          (unsigned long long)d.site, (unsigned long long)d.seq);
+        return store_fail(
+            s, ERR_IDENTITY,
+            "changeset %016llx:%llu does not follow the one on record: two copies of one"
+            " database were used",
+            (unsigned long long)d.site, (unsigned long long)d.seq);
     return e;
 }
 
@@ -83,7 +86,8 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
                           (unsigned long long)have + 1);
     if (!clock_includes(&s->state.clock, &cs->context))
-        return store_fail(s, ERR_CAUSAL, "changeset %016llx:%llu builds on changesets that are not here",
+        return store_fail(s, ERR_CAUSAL,
+                          "changeset %016llx:%llu builds on changesets that are not here",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq);
     if (in->source[0] == '\0')
         return ERR_OK;
@@ -100,11 +104,14 @@ static bool chunk_has(struct apply *ap, struct row_key k)
     return ap->w.s->state.loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->in->cs->dot);
 }
 
-static struct change to_change(struct apply *ap, const struct row_change *rc, const struct column_map *map,
-                               const struct table_schema *t)
+static struct change to_change(struct apply *ap, const struct row_change *rc,
+                               const struct column_map *map, const struct table_schema *t)
 {
     const struct changeset *cs = ap->in->cs;
-    struct change ch = {.dot = cs->dot, .hlc = cs->hlc, .context = &cs->context, .kind = rc->kind,
+    struct change ch = {.dot = cs->dot,
+                        .hlc = cs->hlc,
+                        .context = &cs->context,
+                        .kind = rc->kind,
                         .birth = rc->birth};
     bool born = rc->kind == CHANGE_BORN;
     uint32_t room = born ? t->n_columns : rc->n_cells;
@@ -138,7 +145,8 @@ static struct change to_change(struct apply *ap, const struct row_change *rc, co
 }
 
 /* What stands in the table after our own write. */
-static enum err load_own(struct apply *ap, struct work_row *r, const struct change *ch, uint32_t ti, uint32_t ri)
+static enum err load_own(struct apply *ap, struct work_row *r, const struct change *ch, uint32_t ti,
+                         uint32_t ri)
 {
     if (r->loaded)
         return ERR_OK;
@@ -156,7 +164,8 @@ static enum err load_own(struct apply *ap, struct work_row *r, const struct chan
         r->in_table = ch->dot;
         return e;
     }
-    const struct value *old = ch->kind == CHANGE_DELETE ? collect_old_values(ap->w.s, ti, ri) : NULL;
+    const struct value *old =
+        ch->kind == CHANGE_DELETE ? collect_old_values(ap->w.s, ti, ri) : NULL;
     e = work_load_with(&ap->w, r, old ? (struct value *)old : now);
     if (ch->kind == CHANGE_DELETE)
         r->now = NULL;
@@ -177,7 +186,8 @@ static enum err load_remote(struct apply *ap, struct work_row *r, const struct c
     return work_load(&ap->w, r);
 }
 
-static enum err record_closed(struct apply *ap, struct work_row *r, const struct conflict_list *list)
+static enum err record_closed(struct apply *ap, struct work_row *r,
+                              const struct conflict_list *list)
 {
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
@@ -189,8 +199,8 @@ static enum err record_closed(struct apply *ap, struct work_row *r, const struct
     return e;
 }
 
-/* Our own log says which columns were written, not what a row's referenced columns were before: then the
- * children are found by what they lack. */
+/* Our own log says which columns were written, not what a row's referenced columns were before:
+ * then the children are found by what they lack. */
 static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
 {
     for (uint32_t f = 0; f < w->s->n_fks; f++) {
@@ -204,8 +214,9 @@ static void seek_orphans(struct work *w, const struct table_schema *t, const str
     }
 }
 
-static enum err apply_row(struct apply *ap, const struct table_schema *t, const struct column_map *map,
-                          const struct table_changes *tc, uint32_t ti, uint32_t ri)
+static enum err apply_row(struct apply *ap, const struct table_schema *t,
+                          const struct column_map *map, const struct table_changes *tc, uint32_t ti,
+                          uint32_t ri)
 {
     struct work *w = &ap->w;
     const struct row_change *rc = &tc->rows[ri];
@@ -244,7 +255,8 @@ static enum err apply_row(struct apply *ap, const struct table_schema *t, const 
 }
 
 /* NULL where the table cannot be applied here: its rows stay in the journal. */
-static const struct table_schema *resolve(struct apply *ap, const struct table_changes *tc, struct column_map *map)
+static const struct table_schema *resolve(struct apply *ap, const struct table_changes *tc,
+                                          struct column_map *map)
 {
     struct store *s = ap->w.s;
     struct table_schema *t = schema_table(s, tc->table);
@@ -281,8 +293,9 @@ static enum err apply_rows(struct apply *ap)
 /* The newest charter here is in force from the changeset that brought it. */
 static enum err charter_passed(struct store *s)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT CAST(version AS INTEGER), schema_version FROM tonle_charter"
-                                    " ORDER BY version DESC LIMIT 1");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT CAST(version AS INTEGER), schema_version FROM tonle_charter"
+                      " ORDER BY version DESC LIMIT 1");
     bool row = false;
     enum err e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
@@ -300,7 +313,8 @@ static enum err charter_passed(struct store *s)
 static enum err advance(struct store *s, const struct apply_input *in)
 {
     const struct changeset *cs = in->cs;
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)");
+    sqlite3_stmt *q = store_stmt(
+        s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)");
     if (!q)
         return ERR_SCHEMA;
     store_bind_u64(q, 1, cs->dot.site);
@@ -324,7 +338,8 @@ static enum err advance(struct store *s, const struct apply_input *in)
     return e;
 }
 
-enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in, struct apply_report *report)
+enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report)
 {
     *report = (struct apply_report){0};
     enum err e = capture_temp_triggers(s); /* reads the schema too */
@@ -369,7 +384,8 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
                 bool recorded;
                 buf_reset(&s->scratch);
                 key_encode(&s->scratch, tc->rows[j].key, tc->n_key);
-                struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len), s->scratch.len};
+                struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len),
+                                    s->scratch.len};
                 e = row_load(s, a, k, &row, &recorded);
                 struct birth *b = e == ERR_OK ? row_standing(&row) : NULL;
                 tc->rows[j].birth = b ? b->name : (struct dot){0, 0};

@@ -417,7 +417,8 @@ bool store_capture_pending(struct store *s)
     return store_pragma(s, c->pending_sql) == 1;
 }
 
-enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len, bool *yes)
+enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len,
+                     bool *yes)
 {
     struct arena a = {0};
     struct buf b = {0};

@@ -8,13 +8,13 @@
  *
  * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
- * be settled, and a settled row does not show that it has seen the change. The chunk of a key is the
- * page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
+ * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
+ * the page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
 
 static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
 {
-    struct cursor cur = cursor_of(sqlite3_column_blob(q, column),
-                                  (size_t)sqlite3_column_bytes(q, column));
+    struct cursor cur =
+        cursor_of(sqlite3_column_blob(q, column), (size_t)sqlite3_column_bytes(q, column));
     return clock_decode(&cur, c, LIMIT_CLOCK_ENTRIES);
 }
 
@@ -55,7 +55,8 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
         return true; /* clocks only grow from chunk to chunk */
     if (!edge_covers(s, k.t, false, d))
         return false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
     if (q == NULL)
         return false;
     sqlite3_bind_int64(q, 1, k.t->t);

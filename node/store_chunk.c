@@ -74,8 +74,8 @@ static enum err read_keep(struct chunk_read *c, struct bytes key)
     bool row;
     while ((e = store_step(c->s, q, &row)) == ERR_OK && row) {
         c->keep = mem_grow(c->keep, c->n_keep, &c->cap_keep, sizeof *c->keep);
-        c->keep[c->n_keep++] =
-            (struct kept_birth){c->out->table, key, {store_column_u64(q, 0), store_column_u64(q, 1)}};
+        c->keep[c->n_keep++] = (struct kept_birth){
+            c->out->table, key, {store_column_u64(q, 0), store_column_u64(q, 1)}};
     }
     return e;
 }

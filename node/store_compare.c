@@ -25,7 +25,8 @@ static int by_key(const void *x, const void *y)
 
 static const struct row_state **sorted_states(struct arena *a, const struct load_chunk *chunk)
 {
-    const struct row_state **st = arena_alloc(a, (chunk->n_states + 1) * sizeof(struct row_state *));
+    const struct row_state **st =
+        arena_alloc(a, (chunk->n_states + 1) * sizeof(struct row_state *));
     for (uint32_t i = 0; i < chunk->n_states; i++)
         st[i] = &chunk->states[i];
     if (chunk->n_states > 0)
@@ -37,7 +38,8 @@ static const struct row_state *find_state(const struct row_state **st, uint32_t 
 {
     struct row_state want = {.key = key};
     const struct row_state *p = &want;
-    const struct row_state **found = n > 0 ? bsearch(&p, st, n, sizeof(struct row_state *), by_key) : NULL;
+    const struct row_state **found =
+        n > 0 ? bsearch(&p, st, n, sizeof(struct row_state *), by_key) : NULL;
     return found != NULL ? *found : NULL;
 }
 
@@ -55,7 +57,8 @@ struct compare {
 static void add_escape(struct compare *c, enum escape_kind kind, struct bytes key)
 {
     c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
-    c->list[c->n++] = (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
+    c->list[c->n++] =
+        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
 }
 
 static bool same_values(const struct table_schema *t, const struct value *x, const struct value *y)
@@ -134,7 +137,8 @@ static enum err compare_missing(struct compare *c)
 {
     struct arena scratch = {0};
     enum err e = ERR_OK;
-    /* The rows of the range come first; records of other ranges' rows may follow (store_chunk.c). */
+    /* The rows of the range come first; records of other ranges' rows may follow (store_chunk.c).
+     */
     for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states && i < c->chunk->rows; i++) {
         const struct row_state *st = &c->chunk->states[i];
         bool held;
@@ -214,8 +218,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     enum err e = chunk_table(s, chunk, &t);
     if (e != ERR_OK)
         return e;
-    const struct row_state *st =
-        find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
     struct value *parent = st != NULL && st->stands ? st->values : NULL;
     struct row_key k = {t, esc->key.p, esc->key.len};
     struct value *here;

@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-/* The conflict record. What `latest` decided is written closed (`auto`) when it is met; what is open is a
- * pure function of the merged state (row_open_conflicts), and this file makes the table follow it. */
+/* The conflict record. What `latest` decided is written closed (`auto`) when it is met; what is
+ * open is a pure function of the merged state (row_open_conflicts), and this file makes the table
+ * follow it. */
 
 static const char *cell_name(const struct table_schema *t, uint32_t column)
 {
@@ -23,8 +24,9 @@ static const char *rule_name(const struct table_schema *t, uint32_t column)
 
 static enum err save_side(struct work *w, const char *id, const struct version *v, bool shown)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "INSERT OR REPLACE INTO tonle_conflict_side(conflict, site, seq, hlc,"
-                                       " office, unit, value, shown) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
+    sqlite3_stmt *q =
+        store_stmt(w->s, "INSERT OR REPLACE INTO tonle_conflict_side(conflict, site, seq, hlc,"
+                         " office, unit, value, shown) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
     if (!q)
         return ERR_SCHEMA;
     struct site_name *site = work_site(w, v->dot.site);
@@ -48,12 +50,14 @@ static uint64_t opened_ms(const struct conflict *c)
     return hlc_ms(hlc);
 }
 
-enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c, const char *state)
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
+                       const char *state)
 {
     const struct table_schema *t = r->k.t;
     char id[33];
     conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
-    sqlite3_stmt *q = store_stmt(w->s,
+    sqlite3_stmt *q = store_stmt(
+        w->s,
         "INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, closed_ms,"
         " successor, t, k, bsite, bseq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,NULL,?9,?10,?11,?12)"
         " ON CONFLICT(id) DO UPDATE SET state = excluded.state, closed_ms = excluded.closed_ms");
@@ -77,7 +81,8 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
     if (!q)
         return ERR_SCHEMA;
     store_bind_text(q, 1, id);
-    if (e == ERR_OK) /* the first birth of a key is not part of the identity: it may be another now */
+    if (e ==
+        ERR_OK) /* the first birth of a key is not part of the identity: it may be another now */
         e = store_run(w->s, q);
     for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
         e = save_side(w, id, &c->v[i], i == c->shown);
@@ -89,7 +94,8 @@ struct open_record {
     struct dot birth;
 };
 
-static enum err open_records(struct work *w, struct work_row *r, struct open_record **out, size_t *n)
+static enum err open_records(struct work *w, struct work_row *r, struct open_record **out,
+                             size_t *n)
 {
     sqlite3_stmt *q = store_stmt(w->s, "SELECT id, cell, bsite, bseq FROM tonle_conflict"
                                        " WHERE t = ?1 AND k = ?2 AND state = 'open'");
@@ -113,21 +119,26 @@ static enum err open_records(struct work *w, struct work_row *r, struct open_rec
                 memcpy(more, *out, *n * sizeof *more);
             *out = more;
         }
-        (*out)[(*n)++] = (struct open_record){store_column_text(w->a, q, 0), store_column_text(w->a, q, 1),
+        (*out)[(*n)++] = (struct open_record){store_column_text(w->a, q, 0),
+                                              store_column_text(w->a, q, 1),
                                               {store_column_u64(q, 2), store_column_u64(q, 3)}};
     }
     return e;
 }
 
-/* Superseded by the conflict of the same cell that took its place, or resolved by the write that settled it. */
-static enum err close_record(struct work *w, const struct open_record *old, const char *successor_id)
+/* Superseded by the conflict of the same cell that took its place, or resolved by the write that
+ * settled it. */
+static enum err close_record(struct work *w, const struct open_record *old,
+                             const char *successor_id)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
-                                       " WHERE id = ?1");
+    sqlite3_stmt *q =
+        store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
+                         " WHERE id = ?1");
     if (!q)
         return ERR_SCHEMA;
     struct buf dot = {0};
-    buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site, (unsigned long long)w->dot.seq);
+    buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site,
+               (unsigned long long)w->dot.seq);
     store_bind_text(q, 1, old->id);
     store_bind_text(q, 2, successor_id ? "superseded" : "resolved");
     store_bind_u64(q, 3, hlc_ms(w->hlc));
@@ -151,7 +162,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
     size_t n;
     row_open_conflicts(w->a, &r->row, &t->rules, &now);
     enum err e = open_records(w, r, &old, &n);
-    char (*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
+    char(*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
     for (size_t i = 0; i < now.n; i++)
         conflict_id(id[i], t->name, r->k.key, r->k.len, cell_name(t, now.c[i].column), &now.c[i]);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {

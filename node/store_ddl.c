@@ -1,7 +1,7 @@
 #include "node/store_int.h"
 
-/* The tables of Tonle in the application's database. An application or operator may read tonle_conflict,
- * tonle_held and tonle_freshness with plain SQL; the others are the node's own.
+/* The tables of Tonle in the application's database. An application or operator may read
+ * tonle_conflict, tonle_held and tonle_freshness with plain SQL; the others are the node's own.
  *
  * u64 numbers (sites, hybrid times) are stored as the signed 64-bit integer of the same bits.
  *
@@ -10,18 +10,16 @@
  * tonle_stable    the stable clock
  * tonle_keep      stable births that keep their names (the list of the last stable message)
  * tonle_table     number of each published table, fingerprint of what capture installed for it
- * tonle_row       the record (conflict/row.h) of each row that is not settled; births > 1 is indexed for the
- *                 hub's keep list; a settled row has none
- * tonle_claim     values of unique keys (idx = number of the unique index) and foreign references
- *                 (idx = 1000 + number of the foreign key) of living births that do not stand, and unique
- *                 values of dead ones on record; v: canonical bytes
- * tonle_held      living births that do not stand; bt, bk: the row in its way (passes 2 and 3)
- * tonle_local     values of columns that only this office has, of rows that were taken out of their table
- * tonle_journal   every item in the order it was sealed or applied here; source '' is our own, otherwise the
- *                 neighbour's node name; kind: enum item_kind
- * tonle_peer      what is durable of each neighbour
- * tonle_conflict, tonle_conflict_side  the conflict record: every value, office and time
- * tonle_node, tonle_site, tonle_charter  replicated, written by the hub only
+ * tonle_row       the record (conflict/row.h) of each row that is not settled; births > 1 is
+ * indexed for the hub's keep list; a settled row has none tonle_claim     values of unique keys
+ * (idx = number of the unique index) and foreign references (idx = 1000 + number of the foreign
+ * key) of living births that do not stand, and unique values of dead ones on record; v: canonical
+ * bytes tonle_held      living births that do not stand; bt, bk: the row in its way (passes 2 and
+ * 3) tonle_local     values of columns that only this office has, of rows that were taken out of
+ * their table tonle_journal   every item in the order it was sealed or applied here; source '' is
+ * our own, otherwise the neighbour's node name; kind: enum item_kind tonle_peer      what is
+ * durable of each neighbour tonle_conflict, tonle_conflict_side  the conflict record: every value,
+ * office and time tonle_node, tonle_site, tonle_charter  replicated, written by the hub only
  * tonle_chunk     first load: the clock of each chunk, until the stream has passed the load's end
  * tonle_log_<t>   capture log of table number t (store_capture.c)
  */
@@ -57,13 +55,15 @@ const char store_ddl[] =
     " acked_pos INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE TABLE tonle_conflict(id TEXT PRIMARY KEY, table_name TEXT NOT NULL, key TEXT NOT NULL,"
     " cell TEXT NOT NULL, policy TEXT NOT NULL, state TEXT NOT NULL, opened_ms INTEGER NOT NULL,"
-    " closed_ms INTEGER, successor TEXT, t INTEGER NOT NULL, k BLOB NOT NULL, bsite INTEGER NOT NULL,"
+    " closed_ms INTEGER, successor TEXT, t INTEGER NOT NULL, k BLOB NOT NULL, bsite INTEGER NOT "
+    "NULL,"
     " bseq INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX tonle_conflict_open ON tonle_conflict(t, k) WHERE state = 'open';"
     "CREATE TABLE tonle_conflict_side(conflict TEXT NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL,"
     " value, shown INTEGER NOT NULL, PRIMARY KEY(conflict, site, seq)) WITHOUT ROWID;"
-    "CREATE TABLE tonle_node(name TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, parent TEXT NOT NULL,"
+    "CREATE TABLE tonle_node(name TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, parent TEXT NOT "
+    "NULL,"
     " listen TEXT NOT NULL, state TEXT NOT NULL, site TEXT NOT NULL, curve_key TEXT NOT NULL,"
     " enrol_key TEXT NOT NULL, enrol_expires_ms INTEGER NOT NULL, reads TEXT NOT NULL,"
     " joined_ms INTEGER NOT NULL) WITHOUT ROWID;"
@@ -71,11 +71,13 @@ const char store_ddl[] =
     " node TEXT NOT NULL, sign_key TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_charter(version TEXT PRIMARY KEY NOT NULL, schema_version INTEGER NOT NULL,"
     " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER NOT NULL,"
+    "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
+    "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"
     "CREATE VIEW tonle_freshness AS SELECT n.name AS node, n.unit AS unit,"
     " n.site AS site, coalesce(c.seq, 0) AS seq, max(coalesce(c.hlc >> 16, 0),"
     " coalesce((SELECT v FROM tonle_meta WHERE k = 'stable_ms'), 0)) AS as_of_ms"
     " FROM tonle_node n LEFT JOIN tonle_site s ON s.site = n.site"
     " LEFT JOIN tonle_clock c ON c.site = s.number WHERE n.state = 'active';"
-    "INSERT INTO tonle_table(t, name) VALUES(1, 'tonle_node'), (2, 'tonle_site'), (3, 'tonle_charter');";
+    "INSERT INTO tonle_table(t, name) VALUES(1, 'tonle_node'), (2, 'tonle_site'), (3, "
+    "'tonle_charter');";

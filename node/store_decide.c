@@ -6,8 +6,8 @@
 #include <string.h>
 
 /* Passes 1-3 for the rows that contend: births of one key, and rows that share a unique value,
- * transitively. The set is closed first (who stands in the way, who waits with a claim), then decided as a
- * whole by hold_decide, then the table is made to fit.
+ * transitively. The set is closed first (who stands in the way, who waits with a claim), then
+ * decided as a whole by hold_decide, then the table is made to fit.
  */
 
 struct claim { /* one birth's claim to one unique value, as a number for hold_decide */
@@ -126,7 +126,8 @@ static enum err join_standing(struct contest *k, const struct table_schema *t, u
 /* Whoever is held with a claim to it. */
 static enum err join_claimants(struct contest *k, const struct claim *c)
 {
-    sqlite3_stmt *q = store_stmt(k->w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
+    sqlite3_stmt *q =
+        store_stmt(k->w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, c->t->t);
@@ -210,7 +211,8 @@ static enum err close_set(struct contest *k)
 {
     enum err e = ERR_OK;
     bool more = true;
-    while (e == ERR_OK && more) { /* rows that join stand anywhere in the list: go round until none */
+    while (e == ERR_OK &&
+           more) { /* rows that join stand anywhere in the list: go round until none */
         more = false;
         for (size_t i = 0; e == ERR_OK && i < k->w->n; i++) {
             struct work_row *r = k->w->row[i];
@@ -239,16 +241,22 @@ static void decide(struct contest *k)
         const struct table_schema *t = c->r->k.t;
         if (i > 0 && k->c[i - 1].r != c->r)
             number++;
-        item[i] = (struct hold_item){.key = number, .birth = c->b->name, .birth_hlc = c->b->hlc,
-                                     .rank = birth_rank(c->b, t->unique_columns, t->n_unique_columns),
-                                     .tie = c->r->hash, .valid = c->valid,
-                                     .unique = c->unique, .n_unique = c->n_unique};
+        item[i] =
+            (struct hold_item){.key = number,
+                               .birth = c->b->name,
+                               .birth_hlc = c->b->hlc,
+                               .rank = birth_rank(c->b, t->unique_columns, t->n_unique_columns),
+                               .tie = c->r->hash,
+                               .valid = c->valid,
+                               .unique = c->unique,
+                               .n_unique = c->n_unique};
     }
     hold_decide(item, k->n, BIRTH_FIRST);
     for (size_t i = 0; i < k->n; i++) {
         struct contender *c = &k->c[i];
         c->b->held = item[i].reason;
-        if (item[i].reason == HOLD_UNIQUE) /* one at most: the others of the key are held by pass 2 */
+        if (item[i].reason ==
+            HOLD_UNIQUE) /* one at most: the others of the key are held by pass 2 */
             c->r->blocker = k->c[item[i].blocked_by].r;
         c->r->touched = true;
     }
@@ -285,7 +293,8 @@ static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
     return e;
 }
 
-/* Rows go out first, then come in; values that change hands in a ring are freed by taking one row out. */
+/* Rows go out first, then come in; values that change hands in a ring are freed by taking one row
+ * out. */
 static enum err fit(struct contest *k)
 {
     enum err e = ERR_OK;
@@ -311,7 +320,8 @@ static enum err fit(struct contest *k)
             while (i < n && !todo[i]->r->now)
                 i++;
             if (i == n) /* nothing of ours is in the way: only this office's schema refuses */
-                todo[--left]->b->held = HOLD_LOCAL, todo[left]->r->message[0] = todo[left]->r->message[1];
+                todo[--left]->b->held = HOLD_LOCAL,
+                todo[left]->r->message[0] = todo[left]->r->message[1];
             else
                 e = work_take(k->w, todo[i]->r);
         }

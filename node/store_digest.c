@@ -8,9 +8,9 @@
  * hold the same rows have the same digest whatever the order they came in, and a part can be summed
  * on its own.
  *
- *   row      BLAKE2b-256 of: u8 tag, varint length and bytes of the table's name, every replicated column
- *            (value_encode, charter order)
- *   digest   the rows' 32 bytes as four little-endian 64-bit numbers, each summed modulo 2^64
+ *   row      BLAKE2b-256 of: u8 tag, varint length and bytes of the table's name, every replicated
+ * column (value_encode, charter order) digest   the rows' 32 bytes as four little-endian 64-bit
+ * numbers, each summed modulo 2^64
  *
  * Births that are held everywhere count with their own tag. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* tonle_held follows the records: one row per living birth that does not stand. An entry keeps its id and
- * its `since` while the birth stays held, also when the birth's name is forgotten. */
+/* tonle_held follows the records: one row per living birth that does not stand. An entry keeps its
+ * id and its `since` while the birth stays held, also when the birth's name is forgotten. */
 
 struct entry {
     const char *id;
@@ -40,13 +40,17 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
         }
         (*out)[(*n)++] = (struct entry){store_column_text(w->a, q, 0),
                                         {store_column_u64(q, 1), store_column_u64(q, 2)},
-                                        store_column_text(w->a, q, 3), store_column_u64(q, 4), false};
+                                        store_column_text(w->a, q, 3),
+                                        store_column_u64(q, 4),
+                                        false};
     }
     return e;
 }
 
-/* The entry of this birth; an unnamed birth takes the entry whose birth is no longer named on record. */
-static struct entry *match(const struct work_row *r, const struct birth *b, struct entry *x, size_t n)
+/* The entry of this birth; an unnamed birth takes the entry whose birth is no longer named on
+ * record. */
+static struct entry *match(const struct work_row *r, const struct birth *b, struct entry *x,
+                           size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!x[i].used && dot_equal(x[i].birth, b->name))
@@ -103,11 +107,13 @@ static const char *writer(struct work *w, const struct work_row *r, const struct
     return work_site(w, site)->node;
 }
 
-static enum err put_entry(struct work *w, struct work_row *r, const struct birth *b, struct entry *old)
+static enum err put_entry(struct work *w, struct work_row *r, const struct birth *b,
+                          struct entry *old)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
-                                       " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
-                                       " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)");
+    sqlite3_stmt *q =
+        store_stmt(w->s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
+                         " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)");
     if (!q)
         return ERR_SCHEMA;
     char id[17];
@@ -178,7 +184,8 @@ enum err work_release_blocked(struct work *w, struct work_row *r)
     enum err e = ERR_OK;
     while (e == ERR_OK && row) {
         e = store_step(w->s, q, &row);
-        struct table_schema *t = e == ERR_OK && row ? schema_by_number(w->s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
+        struct table_schema *t =
+            e == ERR_OK && row ? schema_by_number(w->s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
         if (!t)
             continue;
         struct bytes key = store_column_bytes(w->a, q, 1);

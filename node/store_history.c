@@ -64,8 +64,8 @@ struct history {
     size_t n, cap;
 };
 
-static void add_entry(struct history *h, const struct changeset *cs,
-                      const struct row_change *rc, const struct table_changes *tc)
+static void add_entry(struct history *h, const struct changeset *cs, const struct row_change *rc,
+                      const struct table_changes *tc)
 {
     struct history_entry x = {.office = arena_strdup(h->a, h->opener.record.node),
                               .unit = arena_strdup(h->a, h->opener.record.unit),
@@ -86,9 +86,8 @@ static void add_entry(struct history *h, const struct changeset *cs,
 
 static enum err next_changeset(struct store *s, struct arena *a, uint64_t after, struct item *out)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT pos, source, site, seq, hlc, bytes FROM tonle_journal"
-                      " WHERE pos > ?1 AND kind = 1 ORDER BY pos LIMIT 1");
+    sqlite3_stmt *q = store_stmt(s, "SELECT pos, source, site, seq, hlc, bytes FROM tonle_journal"
+                                    " WHERE pos > ?1 AND kind = 1 ORDER BY pos LIMIT 1");
     if (q == NULL)
         return part_stmt_error(s);
     store_bind_u64(q, 1, after);

@@ -1,8 +1,9 @@
-/* store_int.h - what the store_*.c files share: the connection, cached statements, the published tables.
+/* store_int.h - what the store_*.c files share: the connection, cached statements, the published
+ * tables.
  *
- * Invariant: one write connection, used by one thread; triggers of the main schema are off on it for good
- * (SQLITE_DBCONFIG_ENABLE_TRIGGER), foreign_keys is off, so that nothing but our own statements changes a
- * row (DESIGN 3 "Capture", 4 "Holds").
+ * Invariant: one write connection, used by one thread; triggers of the main schema are off on it
+ * for good (SQLITE_DBCONFIG_ENABLE_TRIGGER), foreign_keys is off, so that nothing but our own
+ * statements changes a row (DESIGN 3 "Capture", 4 "Holds").
  */
 #ifndef NODE_STORE_INT_H
 #define NODE_STORE_INT_H
@@ -11,52 +12,58 @@
 
 #include <sqlite3.h>
 
-/* A UNIQUE index, or the primary key where its collation is not BINARY: what two rows may clash over. */
+/* A UNIQUE index, or the primary key where its collation is not BINARY: what two rows may clash
+ * over. */
 struct unique_index {
     char *name;
-    uint32_t n;          /* key expressions */
-    char *claim_sql;     /* SELECT e1, ... FROM (SELECT ?1 AS "c1", ... all replicated columns) WHERE predicate: no row = no claim */
-    char *blocker_sql;   /* SELECT key columns FROM table WHERE e1 COLLATE c1 = ?1 AND ... AND predicate */
-    char **collation;    /* of each expression; folds a claim's text to canonical bytes */
+    uint32_t n;        /* key expressions */
+    char *claim_sql;   /* SELECT e1, ... FROM (SELECT ?1 AS "c1", ... all replicated columns) WHERE
+                          predicate: no row = no claim */
+    char *blocker_sql; /* SELECT key columns FROM table WHERE e1 COLLATE c1 = ?1 AND ... AND
+                          predicate */
+    char **collation;  /* of each expression; folds a claim's text to canonical bytes */
     uint32_t n_columns;
-    uint32_t *columns;   /* replicated columns it depends on, ascending */
+    uint32_t *columns; /* replicated columns it depends on, ascending */
 };
 
 struct foreign_key { /* child columns -> parent columns, both replicated tables */
-    uint32_t child;      /* index into store.tables */
+    uint32_t child;  /* index into store.tables */
     uint32_t parent;
     uint32_t n;
-    uint32_t *child_column;  /* replicated column indices */
+    uint32_t *child_column; /* replicated column indices */
     uint32_t *parent_column;
-    const char **collation;  /* of each parent column: what compares a reference */
-    char *parent_sql;    /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the parent) */
-    char *children_sql;  /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
-    char *orphans_sql;   /* SELECT key columns FROM child WHERE no parent stands (reads the whole child table) */
+    const char **collation; /* of each parent column: what compares a reference */
+    char *parent_sql;       /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the
+                               parent) */
+    char *children_sql;     /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
+    char *orphans_sql;      /* SELECT key columns FROM child WHERE no parent stands (reads the whole
+                               child table) */
 };
 
 struct table_schema { /* one published table */
-    uint32_t t;          /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
+    uint32_t t; /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
     char *name;
-    bool internal;       /* tonle_node, tonle_site, tonle_charter: only the hub writes them */
-    bool exists;         /* here, with all published columns */
+    bool internal; /* tonle_node, tonle_site, tonle_charter: only the hub writes them */
+    bool exists;   /* here, with all published columns */
     uint32_t n_columns;
-    char **column;       /* published columns, charter order */
-    uint8_t *policy;     /* enum policy */
+    char **column;   /* published columns, charter order */
+    uint8_t *policy; /* enum policy */
     uint32_t n_key;
-    uint32_t *key;       /* indices of the key columns, in key order */
+    uint32_t *key; /* indices of the key columns, in key order */
     struct table_rules rules;
-    uint32_t n_local;    /* stored columns that are not published */
+    uint32_t n_local; /* stored columns that are not published */
     char **local;
     uint32_t n_unique;
     struct unique_index *unique;
     uint32_t n_unique_columns;
     uint32_t *unique_columns; /* all columns of all unique keys, the key included: for the rank */
-    uint32_t depth;      /* parents first: 0 references nothing */
-    char *column_list;   /* "c1","c2",... quoted */
-    char *key_where;     /* "k1" IS ?1 AND ... with = for keys (never NULL) */
-    char *key_order;     /* "k1","k2" */
-    char *qname;         /* quoted, main.-qualified */
-    char *read_sql;      /* SELECT all replicated columns by key (?1...); NULL when the table is not here */
+    uint32_t depth;           /* parents first: 0 references nothing */
+    char *column_list;        /* "c1","c2",... quoted */
+    char *key_where;          /* "k1" IS ?1 AND ... with = for keys (never NULL) */
+    char *key_order;          /* "k1","k2" */
+    char *qname;              /* quoted, main.-qualified */
+    char *read_sql; /* SELECT all replicated columns by key (?1...); NULL when the table is not here
+                     */
 };
 
 struct store {
@@ -67,15 +74,15 @@ struct store {
     struct store_identity identity;
     struct arena identity_arena;
     struct store_state state;
-    int64_t data_version; /* of the last store_changed */
-    int64_t state_version;/* tonle_meta `rev` at which `state` was read; -1: read again */
-    uint64_t rev_seen;    /* the newest one ever read: a smaller one means an older file */
-    bool went_back;       /* that was seen */
+    int64_t data_version;  /* of the last store_changed */
+    int64_t state_version; /* tonle_meta `rev` at which `state` was read; -1: read again */
+    uint64_t rev_seen;     /* the newest one ever read: a smaller one means an older file */
+    bool went_back;        /* that was seen */
     struct arena state_arena;
-    bool counts_stale;    /* held and conflicts_open are counted when asked for */
+    bool counts_stale;             /* held and conflicts_open are counted when asked for */
     bool keep_known, keep_any;     /* the same of tonle_keep */
     bool claims_known, claims_any; /* whether tonle_claim holds anything, as of this transaction */
-    int changes_before;   /* sqlite3_total_changes at begin */
+    int changes_before;            /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
     uint32_t n_fks;
@@ -85,29 +92,37 @@ struct store {
     struct stmt_cache *stmts;  /* SQL text -> prepared statement */
     void *collected;           /* what the last store_collect consumed (store_collect.c) */
     struct raised *raised;     /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
-    bool truncates;            /* the rollback journal, at a commit; the database itself unlinks it */
-    bool temp_triggers_stale;  /* some were dropped to take a row out: made anew before the commit */
-    void *pin;                 /* WAL guard (store_pin.c) */
-    struct buf scratch;        /* for one statement at a time */
+    bool truncates; /* the rollback journal, at a commit; the database itself unlinks it */
+    bool temp_triggers_stale; /* some were dropped to take a row out: made anew before the commit */
+    void *pin;                /* WAL guard (store_pin.c) */
+    struct buf scratch;       /* for one statement at a time */
     char message[512];
 };
 
 /* ---- store.c */
-/* A cached, reset statement for this SQL text; NULL with s->message set when it does not compile. */
+/* A cached, reset statement for this SQL text; NULL with s->message set when it does not compile.
+ */
 sqlite3_stmt *store_stmt(struct store *s, const char *sql);
 /* ERR_IO when SQLite has ended our write transaction by itself. */
 enum err store_standing(struct store *s) MUST_CHECK;
-enum err store_exec(struct store *s, const char *sql) MUST_CHECK; /* one or more statements, no result */
+enum err store_exec(struct store *s,
+                    const char *sql) MUST_CHECK; /* one or more statements, no result */
 /* Steps: ERR_OK with *row; translates every other code, message set, statement reset. */
 enum err store_step(struct store *s, sqlite3_stmt *q, bool *row) MUST_CHECK;
-enum err store_run(struct store *s, sqlite3_stmt *q) MUST_CHECK; /* step to the end, no rows wanted; resets */
-enum err store_error(struct store *s, int rc); /* SQLite code -> enum err, message from the connection */
-enum err store_fail(struct store *s, enum err e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void store_bind(sqlite3_stmt *q, int i, const struct value *v);       /* bytes must live until the next reset */
-void store_bind_blob(sqlite3_stmt *q, int i, const void *p, size_t len); /* never NULL: empty blob for len 0 */
+enum err store_run(struct store *s,
+                   sqlite3_stmt *q) MUST_CHECK; /* step to the end, no rows wanted; resets */
+enum err store_error(struct store *s,
+                     int rc); /* SQLite code -> enum err, message from the connection */
+enum err store_fail(struct store *s, enum err e, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void store_bind(sqlite3_stmt *q, int i,
+                const struct value *v); /* bytes must live until the next reset */
+void store_bind_blob(sqlite3_stmt *q, int i, const void *p,
+                     size_t len); /* never NULL: empty blob for len 0 */
 void store_bind_text(sqlite3_stmt *q, int i, const char *s);
-void store_bind_u64(sqlite3_stmt *q, int i, uint64_t v);              /* stored as the signed integer of the same bits */
-struct value store_column(struct arena *a, sqlite3_stmt *q, int i);   /* copied into the arena */
+void store_bind_u64(sqlite3_stmt *q, int i,
+                    uint64_t v); /* stored as the signed integer of the same bits */
+struct value store_column(struct arena *a, sqlite3_stmt *q, int i); /* copied into the arena */
 uint64_t store_column_u64(sqlite3_stmt *q, int i);
 const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i); /* "" for NULL */
 struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i);
@@ -118,33 +133,39 @@ enum err state_refresh(struct store *s) MUST_CHECK;
 int64_t store_pragma(struct store *s, const char *sql);
 
 /* ---- store_schema.c */
-/* (Re)reads the published tables when the schema or the charter changed since; every public entry that uses
- * s->tables calls it first (cheap when nothing changed). */
+/* (Re)reads the published tables when the schema or the charter changed since; every public entry
+ * that uses s->tables calls it first (cheap when nothing changed). */
 enum err schema_load(struct store *s) MUST_CHECK;
 struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
 struct table_schema *schema_by_number(struct store *s, uint32_t t);
 uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
 char *schema_quote(struct arena *a, const char *name);                  /* "na""me" */
-void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out); /* from all columns */
-/* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not UTF-8 is {"text_hex":"..."}. */
+void schema_key_encode(const struct table_schema *t, const struct value *columns,
+                       struct buf *out); /* from all columns */
+/* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not
+ * UTF-8 is {"text_hex":"..."}. */
 char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);
-enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t, const char *json, struct buf *key) MUST_CHECK;
+enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
+                          const char *json, struct buf *key) MUST_CHECK;
 #define INTERNAL_TABLES 3
 
 /* ---- store_capture.c */
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
-enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind, uint64_t column_mask, const struct value *columns) MUST_CHECK;
-/* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows: before work_init. */
+enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
+                      uint64_t column_mask, const struct value *columns) MUST_CHECK;
+/* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows:
+ * before work_init. */
 /* Whether the log still has events of this key. */
-enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len, bool *yes) MUST_CHECK;
+enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len,
+                     bool *yes) MUST_CHECK;
 enum err capture_temp_triggers(struct store *s) MUST_CHECK;
 
 /* ---- store_put.c */
 void put_release(struct store *s);
 
 /* ---- store_collect.c */
-/* Values of all replicated columns of a row that the last store_collect reports as deleted, as they were
- * after its updates; NULL when unknown. Indices into segments[0].tables and .rows. */
+/* Values of all replicated columns of a row that the last store_collect reports as deleted, as they
+ * were after its updates; NULL when unknown. Indices into segments[0].tables and .rows. */
 void collect_release(struct store *s); /* frees s->collected */
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index);
 
@@ -154,26 +175,38 @@ struct row_key { /* one row of one published table */
     const uint8_t *key; /* canonical bytes */
     size_t len;
 };
-/* The record after forgetting; values of the standing birth not filled in. *recorded: there was one. */
-enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out, bool *recorded) MUST_CHECK;
-/* Forgets, then writes, replaces or deletes the record and its claims. `recorded` as row_load told it. */
-enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r, bool recorded) MUST_CHECK;
+/* The record after forgetting; values of the standing birth not filled in. *recorded: there was
+ * one. */
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
+                  bool *recorded) MUST_CHECK;
+/* Forgets, then writes, replaces or deletes the record and its claims. `recorded` as row_load told
+ * it. */
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                  bool recorded) MUST_CHECK;
 /* The row in the table: *values (n_columns) or NULL. */
-enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values) MUST_CHECK;
+enum err row_read(struct store *s, struct arena *a, struct row_key k,
+                  struct value **values) MUST_CHECK;
 /* Binds the key's values from parameter `first` on. */
 enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first) MUST_CHECK;
-/* The claim of these column values to unique index i: false when it makes none (a NULL, or outside the
- * partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
-enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i, const struct value *columns, bool *claims, struct value **v, struct bytes *folded) MUST_CHECK;
-/* The canonical bytes of a foreign reference, from the parent's or the child's columns; false with a NULL. */
-bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child, const struct value *columns, struct value **v, struct bytes *folded);
+/* The claim of these column values to unique index i: false when it makes none (a NULL, or outside
+ * the partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
+enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
+                   const struct value *columns, bool *claims, struct value **v,
+                   struct bytes *folded) MUST_CHECK;
+/* The canonical bytes of a foreign reference, from the parent's or the child's columns; false with
+ * a NULL. */
+bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
+                   const struct value *columns, struct value **v, struct bytes *folded);
 bool row_any_claims(struct store *s);
-/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be needed. */
-enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f) MUST_CHECK;
+/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be
+ * needed. */
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k,
+                        struct forget *f) MUST_CHECK;
 #define CLAIM_REFERENCE 1000
 
 /* ---- store_local.c */
-enum err local_drop(struct store *s, struct row_key k) MUST_CHECK; /* forgets what was kept of a row */
+enum err local_drop(struct store *s,
+                    struct row_key k) MUST_CHECK; /* forgets what was kept of a row */
 
 /* ---- store_apply.c / store_decide.c: shared with load and retry */
 struct work; /* the rows touched by one transaction */
@@ -181,19 +214,24 @@ struct work; /* the rows touched by one transaction */
 /* ---- store_load.c, for store_apply */
 /* Whether the chunk that holds this key was read when its clock covered `d` already. */
 bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
-/* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta load_pos), forgets
- * the chunks, clears load_pos and decides the foreign-key holds that waited (load_parents). */
+/* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta
+ * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
+ * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
-/* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended). */
+/* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
+ */
 enum err load_parents(struct store *s, struct arena *a) MUST_CHECK;
 
 /* ---- store_pin.c */
-enum err pin_open(struct store *s) MUST_CHECK;    /* when options.wal_guard, the file is in WAL mode and the library is affected */
+enum err pin_open(struct store *s)
+    MUST_CHECK; /* when options.wal_guard, the file is in WAL mode and the library is affected */
 void pin_close(struct store *s);
-void pin_after_commit(struct store *s);  /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
+void pin_after_commit(
+    struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
 bool pin_library_affected(int version_number);
 
 #define DDL_VERSION 1
-extern const char store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
+extern const char
+    store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
 
 #endif

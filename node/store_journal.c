@@ -24,20 +24,21 @@
 #define KINDS_DOWN "(VALUES(1),(2),(4))"
 #define EDGE(which, kinds)                                                                         \
     WITH_SOURCES "SELECT " which "(p) FROM (SELECT (SELECT " which "(pos) FROM tonle_journal j"    \
-    " WHERE j.source = src.x AND j.kind = k.column1 AND j.pos > ?2) AS p"                          \
-    " FROM src CROSS JOIN " kinds " AS k WHERE src.x <> ?1)"
+                 " WHERE j.source = src.x AND j.kind = k.column1 AND j.pos > ?2) AS p"             \
+                 " FROM src CROSS JOIN " kinds " AS k WHERE src.x <> ?1)"
 /* j.hlc is that of the row with min(pos): lang_select.html, section 2.5, "bare columns". */
 #define BACKLOG(kinds)                                                                             \
-    WITH_SOURCES "SELECT count(*), coalesce(sum(j.kind = 1), 0), coalesce(sum(length(j.bytes)), 0)," \
+    WITH_SOURCES                                                                                   \
+    "SELECT count(*), coalesce(sum(j.kind = 1), 0), coalesce(sum(length(j.bytes)), 0),"            \
     " min(j.pos), j.hlc FROM src CROSS JOIN " kinds " AS k CROSS JOIN tonle_journal j"             \
     " WHERE src.x <> ?1 AND j.source = src.x AND j.kind = k.column1 AND j.pos > ?2"
 
-static const char *const first_sql[] = {[LINK_UP] = EDGE("min", KINDS_UP),
-                                        [LINK_DOWN] = EDGE("min", KINDS_DOWN)};
-static const char *const last_sql[] = {[LINK_UP] = EDGE("max", KINDS_UP),
-                                       [LINK_DOWN] = EDGE("max", KINDS_DOWN)};
-static const char *const backlog_sql[] = {[LINK_UP] = BACKLOG(KINDS_UP),
-                                          [LINK_DOWN] = BACKLOG(KINDS_DOWN)};
+static const char *const first_sql[] = {
+    [LINK_UP] = EDGE("min", KINDS_UP), [LINK_DOWN] = EDGE("min", KINDS_DOWN)};
+static const char *const last_sql[] = {
+    [LINK_UP] = EDGE("max", KINDS_UP), [LINK_DOWN] = EDGE("max", KINDS_DOWN)};
+static const char *const backlog_sql[] = {
+    [LINK_UP] = BACKLOG(KINDS_UP), [LINK_DOWN] = BACKLOG(KINDS_DOWN)};
 
 enum err store_journal_append(struct store *s, enum item_kind kind, const char *source,
                               struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos)
@@ -76,7 +77,8 @@ static bool travels(enum direction dir, int64_t kind)
            (dir == LINK_UP ? kind == ITEM_ANSWER : kind == ITEM_MARK || kind == ITEM_STABLE);
 }
 
-/* Looks at the next few positions: *pos is the first that travels, or 0; *end: there are no others. */
+/* Looks at the next few positions: *pos is the first that travels, or 0; *end: there are no others.
+ */
 static enum err look_near(struct store *s, enum direction dir, const char *not_from, uint64_t after,
                           uint64_t *pos, bool *end)
 {
@@ -211,8 +213,8 @@ enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, st
 enum err store_peer_get(struct store *s, const char *node, struct peer_record *out)
 {
     *out = (struct peer_record){0};
-    sqlite3_stmt *q = store_stmt(
-        s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1");
     if (q == NULL)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
@@ -239,7 +241,8 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
     enum err e = store_run(s, q);
     if (e != ERR_OK || !s->state.loading || strcmp(node, s->identity.parent) != 0)
         return e;
-    struct arena a = {0}; /* the load's last position may be a mark's, which store_apply never sees */
+    struct arena a = {
+        0}; /* the load's last position may be a mark's, which store_apply never sees */
     e = load_passed(s, &a, pos);
     arena_fini(&a);
     return e;
@@ -272,7 +275,8 @@ static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
                               .seq = store_column_u64(q, 4),
                               .hlc = store_column_u64(q, 6)};
     if (!part_unhex(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
-        return store_fail(s, ERR_CORRUPT, "tonle_site: the signing key of site %016llx is not %zu hex digits",
+        return store_fail(s, ERR_CORRUPT,
+                          "tonle_site: the signing key of site %016llx is not %zu hex digits",
                           (unsigned long long)r->site, 2 * sizeof r->sign_key);
     struct bytes hash = store_column_bytes(a, q, 5);
     if (hash.len == HASH_BYTES)

@@ -4,18 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Held rows and conflicts as an operator reads them. Ids may be shortened to any unique beginning. */
+/* Held rows and conflicts as an operator reads them. Ids may be shortened to any unique beginning.
+ */
 
 #define PREFIX_MIN 4
 #define ID_MAX 64
 
 static enum err usage_id(struct store *s, const char *what, const char *id)
 {
-    return store_fail(s, ERR_USAGE, "'%.80s' is no id of a %s: at least %d hexadecimal digits", id, what,
-                      PREFIX_MIN);
+    return store_fail(s, ERR_USAGE, "'%.80s' is no id of a %s: at least %d hexadecimal digits", id,
+                      what, PREFIX_MIN);
 }
 
-/* The one id that begins so; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive), two at most. */
+/* The one id that begins so; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive), two at most.
+ */
 static enum err full_id(struct store *s, struct arena *a, const char *what, const char *sql,
                         const char *prefix, const char **id)
 {
@@ -45,7 +47,8 @@ static enum err full_id(struct store *s, struct arena *a, const char *what, cons
     e = store_step(s, q, &row);
     bool more = e == ERR_OK && row && strcmp(*id, low) != 0; /* a whole id is never ambiguous */
     sqlite3_reset(q);
-    return more ? store_fail(s, ERR_USAGE, "more than one %s has an id that begins with %s: give more digits",
+    return more ? store_fail(s, ERR_USAGE,
+                             "more than one %s has an id that begins with %s: give more digits",
                              what, low)
                 : e;
 }
@@ -86,7 +89,8 @@ enum err store_held_list(struct store *s, struct arena *a, struct held_record **
     return e;
 }
 
-/* A birth's name may have been forgotten since the entry was written: then it is the unnamed one. */
+/* A birth's name may have been forgotten since the entry was written: then it is the unnamed one.
+ */
 static const struct birth *held_birth(const struct row *r, struct dot name)
 {
     const struct birth *b = row_find_birth(r, name);
@@ -120,8 +124,8 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
 {
     const char *full;
     enum err e = full_id(s, a, "held row",
-                         "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2", id,
-                         &full);
+                         "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2",
+                         id, &full);
     if (e != ERR_OK)
         return e;
     sqlite3_stmt *q =
@@ -144,11 +148,13 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
 /* ---- conflicts */
 
 #define CONFLICT_SQL                                                                               \
-    "SELECT id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor FROM tonle_conflict"
+    "SELECT id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor FROM "       \
+    "tonle_conflict"
 
 static int by_dot(const void *x, const void *y)
 {
-    return dot_compare(((const struct conflict_side *)x)->dot, ((const struct conflict_side *)y)->dot);
+    return dot_compare(((const struct conflict_side *)x)->dot,
+                       ((const struct conflict_side *)y)->dot);
 }
 
 static enum err read_sides(struct store *s, struct arena *a, struct conflict_record *c)
@@ -222,9 +228,9 @@ enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
 {
     const char *full;
     *has_before = false;
-    enum err e = full_id(s, a, "conflict",
-                         "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2",
-                         id, &full);
+    enum err e = full_id(
+        s, a, "conflict",
+        "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2", id, &full);
     if (e != ERR_OK)
         return e;
     sqlite3_stmt *q =

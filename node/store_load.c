@@ -45,11 +45,12 @@ static enum err require_empty(struct store *s, const struct table_schema *t)
     enum err e = count_rows(s, t, &n);
     if (e != ERR_OK || n == 0)
         return e;
-    return store_fail(s, ERR_STATE,
-                      "table %s has %llu rows already: join with --mode adopt to compare them with the"
-                      " federation's and keep what it lacks, or --mode replace to put them aside in a"
-                      " copy of the file",
-                      t->name, (unsigned long long)n);
+    return store_fail(
+        s, ERR_STATE,
+        "table %s has %llu rows already: join with --mode adopt to compare them with the"
+        " federation's and keep what it lacks, or --mode replace to put them aside in a"
+        " copy of the file",
+        t->name, (unsigned long long)n);
 }
 
 enum err store_load_begin(struct store *s, enum load_mode mode)
@@ -89,7 +90,8 @@ static enum err forget_captured(struct store *s, const struct table_schema *t)
 {
     char sql[128];
     snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'", t->t);
+             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'",
+             t->t);
     if (store_pragma(s, sql) != 1)
         return ERR_OK;
     snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
@@ -357,7 +359,8 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         e = take_charter(s, a);
     if (e == ERR_OK)
         e = settle_position(s, a);
-    if (e == ERR_OK) /* last: a row without its parent is held when it has been sealed, not before */
+    if (e ==
+        ERR_OK) /* last: a row without its parent is held when it has been sealed, not before */
         e = adopt_all(s, report);
     if (e == ERR_OK)
         e = store_exec(s, "DELETE FROM tonle_meta WHERE k = '" META_MODE "'");

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-/* Columns that only this office has (DESIGN 3, "Capture"): when a row is taken out of the table (held, or
- * deleted while its record is kept) their values go to tonle_local, and return with the INSERT that brings the
- * same birth back. A birth that lost its name since takes what belongs to no birth on record. */
+/* Columns that only this office has (DESIGN 3, "Capture"): when a row is taken out of the table
+ * (held, or deleted while its record is kept) their values go to tonle_local, and return with the
+ * INSERT that brings the same birth back. A birth that lost its name since takes what belongs to no
+ * birth on record. */
 
 static enum err count_of(struct work *w, const struct work_row *r, bool *any)
 {
@@ -23,9 +24,11 @@ static enum err keep_column(struct work *w, const struct work_row *r, const char
 {
     const struct table_schema *t = r->k.t;
     struct buf b = {0};
-    buf_printf(&b, "INSERT OR REPLACE INTO tonle_local(t, k, site, seq, c, v)"
-                   " SELECT ?%u, ?%u, ?%u, ?%u, ?%u, %s FROM %s WHERE %s", t->n_key + 1, t->n_key + 2,
-               t->n_key + 3, t->n_key + 4, t->n_key + 5, schema_quote(w->a, column), t->qname, t->key_where);
+    buf_printf(&b,
+               "INSERT OR REPLACE INTO tonle_local(t, k, site, seq, c, v)"
+               " SELECT ?%u, ?%u, ?%u, ?%u, ?%u, %s FROM %s WHERE %s",
+               t->n_key + 1, t->n_key + 2, t->n_key + 3, t->n_key + 4, t->n_key + 5,
+               schema_quote(w->a, column), t->qname, t->key_where);
     sqlite3_stmt *q = store_stmt(w->s, buf_str(&b));
     buf_fini(&b);
     if (!q)
@@ -57,7 +60,8 @@ static bool is_local(const struct table_schema *t, const char *column)
     return false;
 }
 
-enum err local_find(struct work *w, const struct work_row *r, const struct birth *b, struct local_values *out)
+enum err local_find(struct work *w, const struct work_row *r, const struct birth *b,
+                    struct local_values *out)
 {
     const struct table_schema *t = r->k.t;
     bool any = false;
@@ -65,7 +69,8 @@ enum err local_find(struct work *w, const struct work_row *r, const struct birth
     enum err e = t->n_local ? count_of(w, r, &any) : ERR_OK;
     if (e != ERR_OK || !any)
         return e;
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT c, v, site, seq FROM tonle_local WHERE t = ?1 AND k = ?2");
+    sqlite3_stmt *q =
+        store_stmt(w->s, "SELECT c, v, site, seq FROM tonle_local WHERE t = ?1 AND k = ?2");
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, t->t);
@@ -78,7 +83,8 @@ enum err local_find(struct work *w, const struct work_row *r, const struct birth
             break;
         struct dot of = {store_column_u64(q, 2), store_column_u64(q, 3)};
         const char *column = store_column_text(w->a, q, 0);
-        bool mine = dot_equal(of, b->name) || (dot_is_none(b->name) && !row_find_birth(&r->row, of));
+        bool mine =
+            dot_equal(of, b->name) || (dot_is_none(b->name) && !row_find_birth(&r->row, of));
         if (!mine || !is_local(t, column) || out->n == t->n_local)
             continue;
         out->column[out->n] = column;

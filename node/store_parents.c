@@ -4,9 +4,10 @@
 
 /* Pass 4: rows whose parent does not stand are held, until nothing changes.
  *
- * The answer is the greatest fixpoint (a cycle of references stands), so whatever may come in is put in
- * first, with its own children in turn, and then what lacks a parent goes out, with its children in turn.
- * A row held here keeps its claims to unique values (pass 3 does not look at parents).
+ * The answer is the greatest fixpoint (a cycle of references stands), so whatever may come in is
+ * put in first, with its own children in turn, and then what lacks a parent goes out, with its
+ * children in turn. A row held here keeps its claims to unique values (pass 3 does not look at
+ * parents).
  */
 
 static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
@@ -19,8 +20,8 @@ static bool is_parent(const struct work *w, const struct foreign_key *fk, const 
     return &w->s->tables[fk->parent] == r->k.t;
 }
 
-static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table_schema *t, bool encoded,
-                             struct bytes **out, size_t *n)
+static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table_schema *t,
+                             bool encoded, struct bytes **out, size_t *n)
 {
     size_t cap = 0;
     bool row = true;
@@ -54,7 +55,8 @@ static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table
     return e;
 }
 
-static enum err given(struct work *w, const struct foreign_key *fk, const struct value *v, bool *yes)
+static enum err given(struct work *w, const struct foreign_key *fk, const struct value *v,
+                      bool *yes)
 {
     sqlite3_stmt *q = store_stmt(w->s, fk->parent_sql);
     if (!q)
@@ -102,7 +104,8 @@ static enum err let_children_in(struct work *w, struct work_row *r)
         if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->now, &v, &folded))
             continue;
         const struct table_schema *child = &w->s->tables[fk->child];
-        sqlite3_stmt *q = store_stmt(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
+        sqlite3_stmt *q =
+            store_stmt(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
         if (!q)
             return ERR_SCHEMA;
         sqlite3_bind_int64(q, 1, child->t);
@@ -123,7 +126,8 @@ static enum err come_in(struct work *w)
 {
     enum err e = ERR_OK;
     bool more = row_any_claims(w->s);
-    while (e == ERR_OK && more) { /* a row let in may stand before the one that let it in: go round */
+    while (e == ERR_OK &&
+           more) { /* a row let in may stand before the one that let it in: go round */
         more = false;
         for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
             struct work_row *r = w->row[i];
@@ -249,7 +253,8 @@ enum err work_parents(struct work *w)
                 r->fk_gone = false;
                 more = true;
                 e = check_children(w, r, r->before);
-                if (e == ERR_OK && r->taken != r->before) /* it came and went: others may have relied on it */
+                if (e == ERR_OK &&
+                    r->taken != r->before) /* it came and went: others may have relied on it */
                     e = check_children(w, r, r->taken);
             }
         }

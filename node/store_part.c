@@ -43,7 +43,8 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
     for (uint32_t c = 0; c < t->n_columns; c++)
         if (!value_equal(&old[c], &values[c]))
             buf_printf(&sql, "%s%s = ?%d", n == (int)t->n_key ? "" : ", ",
-                       schema_quote(&scratch, t->column[c]), n + 1), n++;
+                       schema_quote(&scratch, t->column[c]), n + 1),
+                n++;
     buf_printf(&sql, " WHERE %s", t->key_where);
     sqlite3_stmt *q = n == (int)t->n_key ? NULL : store_stmt(s, buf_str(&sql));
     buf_fini(&sql);

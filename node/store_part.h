@@ -10,19 +10,23 @@
 
 #include "node/store_int.h"
 
-/* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not compile. */
+/* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not
+ * compile. */
 enum err part_stmt_error(struct store *s) MUST_CHECK;
 
 /* Statements on a published table; `values` are its n_columns replicated columns in charter order.
  * A refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table
  * as it was. */
-enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values) MUST_CHECK;
+enum err part_insert(struct store *s, const struct table_schema *t,
+                     const struct value *values) MUST_CHECK;
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
                      const struct value *values) MUST_CHECK;
 enum err part_delete(struct store *s, struct row_key k) MUST_CHECK;
-/* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63 on. */
-uint64_t part_mask(const struct table_schema *t, const struct value *old, const struct value *values);
+/* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63
+ * on. */
+uint64_t part_mask(const struct table_schema *t, const struct value *old,
+                   const struct value *values);
 
 /* Rows of a table in key order. A read in slices, each its own statement: outside a transaction of
  * the store's no slice keeps an application from committing for longer than the lock budget (DESIGN
@@ -33,15 +37,16 @@ struct slice {
     struct bytes after; /* key bytes, exclusive; empty: from the start */
     struct bytes upto;  /* inclusive; empty: no bound */
     uint32_t max_rows;
-    size_t max_bytes;   /* of values, as a rule of thumb: at least one row comes */
+    size_t max_bytes; /* of values, as a rule of thumb: at least one row comes */
 };
 struct slice_rows {
     uint32_t n;
-    struct value **row;  /* each n_columns values */
+    struct value **row; /* each n_columns values */
     struct bytes *key;
-    bool end;            /* no row of the range is behind these */
+    bool end; /* no row of the range is behind these */
 };
-enum err part_slice(struct store *s, struct arena *a, const struct slice *want, struct slice_rows *out) MUST_CHECK;
+enum err part_slice(struct store *s, struct arena *a, const struct slice *want,
+                    struct slice_rows *out) MUST_CHECK;
 
 /* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
  * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
@@ -50,15 +55,17 @@ void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum d
                 const struct value *values);
 
 /* Shown values of a birth, held or standing, of which the record tells all. */
-struct value *part_birth_values(struct arena *a, const struct table_schema *t, const struct birth *b);
+struct value *part_birth_values(struct arena *a, const struct table_schema *t,
+                                const struct birth *b);
 
 /* ERR_SCHEMA unless the chunk has the columns that the charter here names. */
 enum err part_same_columns(struct store *s, const struct table_schema *t,
                            const struct load_chunk *chunk) MUST_CHECK;
 
-/* A changeset of the journal, decoded and verified with its site's key; for scans over many. {0} is valid. */
+/* A changeset of the journal, decoded and verified with its site's key; for scans over many. {0} is
+ * valid. */
 struct opener {
-    uint64_t site;      /* whose key is here; 0: none yet */
+    uint64_t site; /* whose key is here; 0: none yet */
     struct site_record record;
     struct arena arena; /* of the record */
 };
@@ -70,8 +77,9 @@ const struct row_change *part_find_change(const struct changeset *cs, const char
                                           struct bytes key, const struct table_changes **tc);
 
 /* What stood in a conflict's cell before it (store_before.c). */
-enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c, struct bytes key,
-                     struct dot birth, struct conflict_side *before, bool *has_before) MUST_CHECK;
+enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
+                     struct bytes key, struct dot birth, struct conflict_side *before,
+                     bool *has_before) MUST_CHECK;
 
 /* Lower-case hex text of n bytes; "" for all zeroes. */
 const char *part_hex(struct arena *a, const uint8_t *p, size_t n);

@@ -24,12 +24,14 @@
  * needed. */
 
 #define RECLAIM_BYTES (16 << 20)
-#define WAIT_BUSY 50   /* milliseconds for a writer or another reader: the lock budget */
-#define WAIT_PINNED 10 /* of them with the pin still held: mostly a writer that is just finishing */
+#define WAIT_BUSY 50 /* milliseconds for a writer or another reader: the lock budget */
+#define WAIT_PINNED                                                                                \
+    10 /* of them with the pin still held: mostly a writer that is just finishing                  \
+        */
 #define TAKE_TRIES 4
 
 struct pin {
-    sqlite3 *db;    /* read-only, only for the read transaction; NULL: no guard wanted */
+    sqlite3 *db; /* read-only, only for the read transaction; NULL: no guard wanted */
     bool held;
     pid_t pid;      /* a forked child leaves it alone */
     int pages;      /* of the WAL at our last commit, by the hook; 0: not in WAL mode */
@@ -104,7 +106,8 @@ static void pin_take(struct store *s)
         if (i > 0 && !touch(s))
             return;
         struct wal_index before = wal_index_read(s);
-        int rc = sqlite3_exec(p->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
+        int rc =
+            sqlite3_exec(p->db, "BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1", NULL, NULL, NULL);
         struct wal_index after = wal_index_read(s);
         p->held = rc == SQLITE_OK && pin_holds(&before, &after);
         if (!p->held)

@@ -8,7 +8,8 @@
 /* One row of an application's table: written, taken out, tried.
  *
  * OR ABORT overrides an ON CONFLICT clause of the schema (UNIQUE ON CONFLICT REPLACE would evict).
- * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed. */
+ * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed.
+ */
 
 static uint32_t table_index(const struct work *w, const struct table_schema *t)
 {
@@ -85,7 +86,8 @@ static const char *update_sql(struct work *w, const struct update_text *key)
     int n = 0;
     for (uint32_t i = 0; i < t->n_columns; i++) {
         if (key->mask[i / 64] >> (i % 64) & 1) {
-            buf_printf(&b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]), (int)t->n_key + 1 + n);
+            buf_printf(&b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]),
+                       (int)t->n_key + 1 + n);
             n++;
         }
     }
@@ -98,7 +100,8 @@ static const char *update_sql(struct work *w, const struct update_text *key)
     return last->sql;
 }
 
-static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r, const struct value *values)
+static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r,
+                                 const struct value *values)
 {
     struct update_text key;
     differing(r, values, &key);
@@ -111,8 +114,8 @@ static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r, const
     return q;
 }
 
-/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction is done
- * again (ERR_BUSY), and this time the row is held without being tried. */
+/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction
+ * is done again (ERR_BUSY), and this time the row is held without being tried. */
 struct raised {
     struct raised *next;
     uint32_t t;
@@ -151,8 +154,8 @@ void put_release(struct store *s)
     }
 }
 
-/* "NOT NULL constraint failed: table.column": of a column that is only here, or of a table that one of this
- * office's triggers writes, it is this office's refusal. */
+/* "NOT NULL constraint failed: table.column": of a column that is only here, or of a table that one
+ * of this office's triggers writes, it is this office's refusal. */
 static bool refused_here(const struct table_schema *t, const char *message)
 {
     const char *name = strstr(message, ": ");
@@ -167,7 +170,8 @@ static bool refused_here(const struct table_schema *t, const char *message)
 }
 
 /* A statement's code: a refusal of the row is a result, anything else an error. */
-static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result, char **message)
+static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result,
+                      char **message)
 {
     *result = PUT_OK;
     if (rc == SQLITE_DONE)
@@ -200,7 +204,8 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
     return store_error(w->s, rc);
 }
 
-static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result, char **message)
+static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result,
+                    char **message)
 {
     if (!q && (sqlite3_errcode(w->s->db) & 0xff) != SQLITE_ERROR)
         return store_error(w->s, sqlite3_errcode(w->s->db));
@@ -216,7 +221,8 @@ static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, e
     return e;
 }
 
-static struct value *copy_values(struct work *w, const struct table_schema *t, const struct value *v)
+static struct value *copy_values(struct work *w, const struct table_schema *t,
+                                 const struct value *v)
 {
     return arena_copy(w->a, v, t->n_columns * sizeof *v);
 }
@@ -315,7 +321,8 @@ enum err work_take(struct work *w, struct work_row *r)
         w->s->temp_triggers_stale = true;
     }
     if (e == ERR_OK && result != PUT_OK)
-        return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name, message);
+        return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
+                          message);
     if (e == ERR_OK) {
         r->now = NULL;
         work_note(w, r);

@@ -24,9 +24,10 @@ static enum err only_at_hub(struct store *s)
 {
     const struct store_identity *id = store_identity(s);
     if (id == NULL || strcmp(id->node, id->hub) != 0)
-        return store_fail(s, ERR_STATE,
-                          "the registry and the charter are written at the hub%s%s only: run the command there",
-                          id == NULL ? "" : " ", id == NULL ? "" : id->hub);
+        return store_fail(
+            s, ERR_STATE,
+            "the registry and the charter are written at the hub%s%s only: run the command there",
+            id == NULL ? "" : " ", id == NULL ? "" : id->hub);
     return ERR_OK;
 }
 
@@ -211,7 +212,8 @@ enum err store_charter_get(struct store *s, struct arena *a, struct charter_reco
     if (e != ERR_OK)
         return e;
     if (!row)
-        return store_fail(s, ERR_NOT_FOUND, "no charter has been published or has arrived here yet");
+        return store_fail(s, ERR_NOT_FOUND,
+                          "no charter has been published or has arrived here yet");
     unsigned long long version = 0;
     int used = 0;
     const char *text = store_column_text(a, q, 0);
@@ -252,9 +254,10 @@ enum err store_charter_put(struct store *s, const struct charter_record *r)
 
 enum err store_freshness(struct store *s, struct arena *a, struct freshness **out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT f.node, f.unit, coalesce(s.number, 0), f.seq, f.as_of_ms"
-                                    " FROM tonle_freshness f LEFT JOIN tonle_site s ON s.site = f.site"
-                                    " ORDER BY f.unit, f.node");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT f.node, f.unit, coalesce(s.number, 0), f.seq, f.as_of_ms"
+                      " FROM tonle_freshness f LEFT JOIN tonle_site s ON s.site = f.site"
+                      " ORDER BY f.unit, f.node");
     if (q == NULL)
         return part_stmt_error(s);
     struct freshness *list = NULL;

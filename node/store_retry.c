@@ -1,7 +1,7 @@
 #include "node/store_work.h"
 
-/* Deciding again what was decided before: one held row, all of them, or, when the first load has ended,
- * every row that refers to another. */
+/* Deciding again what was decided before: one held row, all of them, or, when the first load has
+ * ended, every row that refers to another. */
 
 static enum err finish(struct work *w, uint32_t *released)
 {
@@ -12,7 +12,8 @@ static enum err finish(struct work *w, uint32_t *released)
     return e;
 }
 
-enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms, uint32_t *released)
+enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
+                          uint32_t *released)
 {
     struct work w;
     *released = 0;

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Records of unsettled rows, the claims of those that do not stand, and rows of the application's tables.
+/* Records of unsettled rows, the claims of those that do not stand, and rows of the application's
+ * tables.
  *
- * A record is looked at through the stable clock each time it is read (row_forget), so a stable(mark)
- * message is in force at once; the bytes are rewritten whenever the row is next touched, or by the sweep. */
+ * A record is looked at through the stable clock each time it is read (row_forget), so a
+ * stable(mark) message is in force at once; the bytes are rewritten whenever the row is next
+ * touched, or by the sweep. */
 
 enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
 {
@@ -68,7 +70,8 @@ static struct value fold(struct arena *a, const struct value *v, const char *col
 }
 
 enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
-                   const struct value *columns, bool *claims, struct value **v, struct bytes *folded)
+                   const struct value *columns, bool *claims, struct value **v,
+                   struct bytes *folded)
 {
     const struct unique_index *u = &t->unique[i];
     *claims = false;
@@ -100,8 +103,9 @@ enum err row_claim(struct store *s, struct arena *a, const struct table_schema *
     return ERR_OK;
 }
 
-/* '12' as 12: the columns of a reference may differ in affinity, and SQLite compares by the parent's. Too much
- * is found this way, never too little: whoever comes in is checked against the table. */
+/* '12' as 12: the columns of a reference may differ in affinity, and SQLite compares by the
+ * parent's. Too much is found this way, never too little: whoever comes in is checked against the
+ * table. */
 static struct value as_number(struct value v)
 {
     const char *p = v.u.p;
@@ -174,8 +178,8 @@ static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key
     return e;
 }
 
-/* Births that do not stand claim their unique values: the held ones because they may come in, the dead
- * ones because the ranks of rows that share a value with them are still needed. */
+/* Births that do not stand claim their unique values: the held ones because they may come in, the
+ * dead ones because the ranks of rows that share a value with them are still needed. */
 static enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
 {
     enum err e = ERR_OK;
@@ -224,9 +228,10 @@ static enum err taken_in_table(struct store *s, const struct unique_index *u, co
     return e;
 }
 
-/* A dead birth may come back, and then contends with who stands with its value: that one has no claim. */
-static enum err birth_shares(struct store *s, struct arena *a, struct row_key k, const struct birth *b,
-                             bool *shared)
+/* A dead birth may come back, and then contends with who stands with its value: that one has no
+ * claim. */
+static enum err birth_shares(struct store *s, struct arena *a, struct row_key k,
+                             const struct birth *b, bool *shared)
 {
     bool dead = !birth_alive(b, &k.t->rules);
     enum err e = ERR_OK;
@@ -303,7 +308,8 @@ enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, stru
     return keep_names(s, a, k, f);
 }
 
-enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out, bool *recorded)
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
+                  bool *recorded)
 {
     *out = (struct row){0};
     *recorded = false;

@@ -179,10 +179,12 @@ static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_
     const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
     struct buf b = {0};
     for (uint32_t i = 0; i < child->n_key; i++)
-        buf_printf(&b, "%sc.%s", i ? "," : "SELECT ", schema_quote(a, child->column[child->key[i]]));
+        buf_printf(&b, "%sc.%s", i ? "," : "SELECT ",
+                   schema_quote(a, child->column[child->key[i]]));
     buf_printf(&b, " FROM %s c WHERE ", child->qname);
     for (uint32_t i = 0; i < fk->n; i++)
-        buf_printf(&b, "c.%s IS NOT NULL AND ", schema_quote(a, child->column[fk->child_column[i]]));
+        buf_printf(&b, "c.%s IS NOT NULL AND ",
+                   schema_quote(a, child->column[fk->child_column[i]]));
     buf_printf(&b, "NOT EXISTS(SELECT 1 FROM %s p WHERE 1", parent->qname);
     for (uint32_t i = 0; i < fk->n; i++)
         buf_printf(&b, " AND p.%s = c.%s", schema_quote(a, parent->column[fk->parent_column[i]]),

@@ -4,13 +4,13 @@
 
 #include <string.h>
 
-/* Forgetting (DESIGN 4): the stable clock is raised at once; records are looked at through it from then on
- * (row_load), and swept out of the table in small slices when there is time. So passing a stable(mark)
- * costs the same however many rows it settles. */
+/* Forgetting (DESIGN 4): the stable clock is raised at once; records are looked at through it from
+ * then on (row_load), and swept out of the table in small slices when there is time. So passing a
+ * stable(mark) costs the same however many rows it settles. */
 
 /* A key of tonle_row with what is needed to look at it. */
-static enum err load_key(struct store *s, struct arena *a, const struct table_schema *t, struct bytes key,
-                         struct work_row *r)
+static enum err load_key(struct store *s, struct arena *a, const struct table_schema *t,
+                         struct bytes key, struct work_row *r)
 {
     *r = (struct work_row){.k = {t, key.p, key.len}};
     struct value *now = NULL;
@@ -21,8 +21,8 @@ static enum err load_key(struct store *s, struct arena *a, const struct table_sc
 }
 
 static enum err keep_row(struct store *s, struct arena *a, const struct clock *stable,
-                         const struct table_schema *t, struct bytes key, struct kept_birth **keep, uint32_t *n,
-                         size_t *cap)
+                         const struct table_schema *t, struct bytes key, struct kept_birth **keep,
+                         uint32_t *n, size_t *cap)
 {
     struct work_row r;
     enum err e = load_key(s, a, t, key, &r);
@@ -39,23 +39,26 @@ static enum err keep_row(struct store *s, struct arena *a, const struct clock *s
         if (dot_is_none(name) || !clock_covers(stable, name))
             continue;
         *keep = mem_grow(*keep, *n, cap, sizeof **keep);
-        (*keep)[(*n)++] = (struct kept_birth){t->name, {arena_copy(a, key.p, key.len), key.len}, name};
+        (*keep)[(*n)++] =
+            (struct kept_birth){t->name, {arena_copy(a, key.p, key.len), key.len}, name};
     }
     return ERR_OK;
 }
 
-enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable, struct kept_birth **keep,
-                         uint32_t *n)
+enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
+                         struct kept_birth **keep, uint32_t *n)
 {
     struct kept_birth *list = NULL;
     size_t cap = 0;
     *n = 0;
     enum err e = schema_load(s);
-    sqlite3_stmt *q = e == ERR_OK ? store_stmt(s, "SELECT t, k FROM tonle_row WHERE births > 1") : NULL;
+    sqlite3_stmt *q =
+        e == ERR_OK ? store_stmt(s, "SELECT t, k FROM tonle_row WHERE births > 1") : NULL;
     bool row = e == ERR_OK;
     while (e == ERR_OK && row) {
         e = store_step(s, q, &row);
-        struct table_schema *t = e == ERR_OK && row ? schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
+        struct table_schema *t =
+            e == ERR_OK && row ? schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
         if (t)
             e = keep_row(s, a, stable, t, store_column_bytes(a, q, 1), &list, n, &cap);
     }
@@ -72,7 +75,8 @@ static enum err write_stable(struct store *s, const struct clock *c)
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
         if (clock_get(&s->state.stable, c->entry[i].site) >= c->entry[i].seq)
             continue;
-        sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_stable(site, seq) VALUES(?1, ?2)");
+        sqlite3_stmt *q =
+            store_stmt(s, "INSERT OR REPLACE INTO tonle_stable(site, seq) VALUES(?1, ?2)");
         if (!q)
             return ERR_SCHEMA;
         store_bind_u64(q, 1, c->entry[i].site);
@@ -86,7 +90,8 @@ static enum err write_stable(struct store *s, const struct clock *c)
 static enum err write_keep(struct store *s, const struct kept_birth *k)
 {
     struct table_schema *t = schema_table(s, k->table);
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)");
+    sqlite3_stmt *q =
+        store_stmt(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)");
     if (!q)
         return ERR_SCHEMA;
     if (!t)
@@ -126,14 +131,16 @@ struct slice {
     struct bytes key;
 };
 
-static enum err next_slice(struct store *s, struct arena *a, uint32_t max_rows, struct slice *slice, uint32_t *n)
+static enum err next_slice(struct store *s, struct arena *a, uint32_t max_rows, struct slice *slice,
+                           uint32_t *n)
 {
     struct bytes after = {0};
     enum err e = store_meta_get(s, a, "sweep_k", &after);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     uint64_t t = store_meta_u64(s, "sweep_t", 0);
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE (t, k) > (?1, ?2) ORDER BY t, k LIMIT ?3");
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT t, k FROM tonle_row WHERE (t, k) > (?1, ?2) ORDER BY t, k LIMIT ?3");
     if (!q)
         return ERR_SCHEMA;
     store_bind_u64(q, 1, t);
@@ -146,7 +153,8 @@ static enum err next_slice(struct store *s, struct arena *a, uint32_t max_rows, 
         e = store_step(s, q, &row);
         uint32_t number = (uint32_t)sqlite3_column_int(q, 0);
         if (e == ERR_OK && row)
-            slice[(*n)++] = (struct slice){number, schema_by_number(s, number), store_column_bytes(a, q, 1)};
+            slice[(*n)++] =
+                (struct slice){number, schema_by_number(s, number), store_column_bytes(a, q, 1)};
     }
     sqlite3_reset(q);
     return e;

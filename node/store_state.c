@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Identity, counters and clocks: rows of tonle_meta, tonle_clock and tonle_stable, cached in s->state.
+/* Identity, counters and clocks: rows of tonle_meta, tonle_clock and tonle_stable, cached in
+ * s->state.
  *
  * `rev` in tonle_meta goes up with every transaction of Tonle's own, whichever process made it: an
  * application's commit moves data_version but not rev, and costs us one point query. */
@@ -155,8 +156,9 @@ static enum err read_state(struct store *s, uint64_t rev)
     return ERR_OK;
 }
 
-/* Unchanged where the database is locked: what was last known is true, and zeros would say that this
- * office has lost everything. Outside a transaction the values come from one snapshot of their own. */
+/* Unchanged where the database is locked: what was last known is true, and zeros would say that
+ * this office has lost everything. Outside a transaction the values come from one snapshot of their
+ * own. */
 enum err state_refresh(struct store *s)
 {
     uint64_t rev = 0;
@@ -182,10 +184,11 @@ bool store_moved(struct store *s)
     int moved = 0;
     int rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
     if (rc == SQLITE_OK && moved)
-        (void)store_fail(s, ERR_IO,
-                         "%.300s was moved, removed or replaced by another file while the node ran: "
-                         "put the right file back (with its -wal file), then start the node again",
-                         s->options.path);
+        (void)store_fail(
+            s, ERR_IO,
+            "%.300s was moved, removed or replaced by another file while the node ran: "
+            "put the right file back (with its -wal file), then start the node again",
+            s->options.path);
     else if (s->went_back)
         (void)store_fail(s, ERR_IO,
                          "%.300s was overwritten with an older copy while the node ran: stop "

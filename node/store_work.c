@@ -5,8 +5,8 @@
 /* The touched rows: found by key, loaded once, brought to what the merged state says, saved.
  *
  * Order of work_finish:
- *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so that a
- *      unique value freed in a changeset can be taken in it
+ *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so
+ * that a unique value freed in a changeset can be taken in it
  *   2. the rows that contend (several births, a clash, a claim): store_decide.c
  *   3. foreign keys: store_parents.c
  *   4. records, claims, held rows, open conflicts
@@ -183,10 +183,11 @@ bool work_contended(struct work *w, const struct table_schema *t)
     int8_t *known = &w->table_held[t - w->s->tables];
     if (*known < 0) {
         *known = 0;
-        sqlite3_stmt *q = row_any_claims(w->s)
-                              ? store_stmt(w->s, "SELECT EXISTS(SELECT 1 FROM tonle_claim WHERE t = ?1)"
-                                                 " OR EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)")
-                              : NULL;
+        sqlite3_stmt *q =
+            row_any_claims(w->s)
+                ? store_stmt(w->s, "SELECT EXISTS(SELECT 1 FROM tonle_claim WHERE t = ?1)"
+                                   " OR EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)")
+                : NULL;
         bool row = false;
         if (q) {
             sqlite3_bind_int64(q, 1, t->t);
@@ -198,7 +199,8 @@ bool work_contended(struct work *w, const struct table_schema *t)
     return *known > 0;
 }
 
-static enum err claimed_elsewhere(struct work *w, struct work_row *r, const struct value *values, bool *yes)
+static enum err claimed_elsewhere(struct work *w, struct work_row *r, const struct value *values,
+                                  bool *yes)
 {
     const struct table_schema *t = r->k.t;
     *yes = false;
@@ -211,7 +213,8 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
         e = row_claim(w->s, w->a, t, i, values, &claims, &v, &folded);
         if (e != ERR_OK || !claims)
             continue;
-        q = store_stmt(w->s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3 AND k <> ?4");
+        q = store_stmt(
+            w->s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3 AND k <> ?4");
         if (!q)
             return ERR_SCHEMA;
         sqlite3_bind_int64(q, 1, t->t);
@@ -288,7 +291,8 @@ static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
         b->held = result == PUT_INVALID ? HOLD_CHECK : HOLD_LOCAL;
         r->message[0] = message;
         e = work_take(w, r);
-        if (e == ERR_OK && old && work_contended(w, r->k.t)) /* it may have given up a unique value, too */
+        if (e == ERR_OK && old &&
+            work_contended(w, r->k.t)) /* it may have given up a unique value, too */
             e = work_release_blocked(w, r);
         return e;
     }

@@ -57,10 +57,11 @@ static int read_invitation(struct cli *c, struct join *j)
     enum err e = invitation_decode(&c->arena, line, &j->invitation, msg);
     explicit_bzero(line, sizeof line);
     if (e != ERR_OK)
-        return cli_fail(CLI_USAGE,
-                        "%s: an invitation is the whole line that `tonle node add` printed at the hub, "
-                        "beginning with \"tonle1:\"",
-                        msg);
+        return cli_fail(
+            CLI_USAGE,
+            "%s: an invitation is the whole line that `tonle node add` printed at the hub, "
+            "beginning with \"tonle1:\"",
+            msg);
     seal_curve_keypair(j->invitation.enrol_secret, j->enrol_key, j->enrol_secret);
     j->incarnation = incarnation_of(&j->invitation);
     return CLI_OK;

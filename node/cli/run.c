@@ -82,10 +82,11 @@ static int check_keys(struct running *r)
         return office_fail(&r->office, e, "reading the registry");
     if (e == ERR_OK && memcmp(site.sign_key, r->office.keys.sign_key, SIGN_PUBLIC_BYTES) == 0)
         return CLI_OK;
-    return cli_fail(CLI_ERROR,
-                    "the database %s is that of the node %s, and the keys in %s are not: they do not "
-                    "belong together; bring back the right file, or give the right --dir",
-                    r->office.db_path, id->node, r->cli->dir);
+    return cli_fail(
+        CLI_ERROR,
+        "the database %s is that of the node %s, and the keys in %s are not: they do not "
+        "belong together; bring back the right file, or give the right --dir",
+        r->office.db_path, id->node, r->cli->dir);
 }
 
 static int run_locked(struct running *r)

@@ -1,5 +1,5 @@
-/* Speed and space of capture, seal and apply as ratios against plain SQLite, measured in the same run on
- * the same kind of database file. Not a test: it prints what it saw.
+/* Speed and space of capture, seal and apply as ratios against plain SQLite, measured in the same
+ * run on the same kind of database file. Not a test: it prints what it saw.
  *
  * usage: bench [ROWS] [wal|rollback]
  */
@@ -11,11 +11,12 @@
 #include <sys/resource.h>
 #include <time.h>
 
-static const char columns[] =
-    "(id TEXT PRIMARY KEY NOT NULL, household TEXT, ident TEXT UNIQUE, family TEXT NOT NULL, given TEXT NOT NULL,"
-    " sex TEXT CHECK(sex IN ('M','F')), born TEXT, phone TEXT, status TEXT, updated INTEGER) WITHOUT ROWID";
-static const char charter[] =
-    "{\"federation\":\"bench\",\"schema_version\":1,\"tables\":[{\"name\":\"person\",\"columns\":[]}]}";
+static const char columns[] = "(id TEXT PRIMARY KEY NOT NULL, household TEXT, ident TEXT UNIQUE, "
+                              "family TEXT NOT NULL, given TEXT NOT NULL,"
+                              " sex TEXT CHECK(sex IN ('M','F')), born TEXT, phone TEXT, status "
+                              "TEXT, updated INTEGER) WITHOUT ROWID";
+static const char charter[] = "{\"federation\":\"bench\",\"schema_version\":1,\"tables\":[{"
+                              "\"name\":\"person\",\"columns\":[]}]}";
 
 static double now(void)
 {
@@ -27,7 +28,8 @@ static double now(void)
 static void insert(struct office *o, const char *table, int from, int n)
 {
     char sql[256];
-    snprintf(sql, sizeof sql, "INSERT INTO %s VALUES(?1,?2,?3,'Sok','Dara','F','1990-01-01',?4,'alive',?5)", table);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO %s VALUES(?1,?2,?3,'Sok','Dara','F','1990-01-01',?4,'alive',?5)", table);
     sqlite3_stmt *q;
     sqlite3_prepare_v2(o->app, sql, -1, &q, NULL);
     office_sql(o, "BEGIN IMMEDIATE");
@@ -71,7 +73,8 @@ static void update(struct office *o, const char *table, int n, int round)
 
 static void row(const char *what, int n, double plain, double ours)
 {
-    printf("%-44s %9.0f rows/s   plain %9.0f   %5.2f x plain\n", what, n / ours, n / plain, plain / ours);
+    printf("%-44s %9.0f rows/s   plain %9.0f   %5.2f x plain\n", what, n / ours, n / plain,
+           plain / ours);
 }
 
 static double seal_all(struct office *o)
@@ -117,7 +120,8 @@ int main(int argc, char **argv)
     bool wal = argc <= 2 || strcmp(argv[2], "rollback") != 0;
     struct federation f;
     char schema[1024];
-    snprintf(schema, sizeof schema, "CREATE TABLE person%s; CREATE TABLE plain%s;", columns, columns);
+    snprintf(schema, sizeof schema, "CREATE TABLE person%s; CREATE TABLE plain%s;", columns,
+             columns);
     federation_start(&f, 2, schema, charter, wal);
     struct office *a = &f.office[1], *hub = &f.office[0];
     printf("%d rows of 10 columns, one UNIQUE, one CHECK; %s; changesets of 5,000 rows\n", n,
@@ -136,8 +140,10 @@ int main(int argc, char **argv)
         insert(hub, "plain", i, n - i < 5000 ? n - i : 5000);
     double plain_batches = now() - t;
     row("apply: INSERT (verify, merge, write)", n, plain_batches, pull(hub, a));
-    printf("%-44s %9s bytes/row\n", "records of unsettled rows",
-           office_one(hub, "SELECT printf('%.1f', sum(length(k)+length(rec)+6.0)/count(*)) FROM tonle_row"));
+    printf(
+        "%-44s %9s bytes/row\n", "records of unsettled rows",
+        office_one(
+            hub, "SELECT printf('%.1f', sum(length(k)+length(rec)+6.0)/count(*)) FROM tonle_row"));
 
     t = now();
     update(a, "plain", n, 1);
@@ -149,15 +155,18 @@ int main(int argc, char **argv)
     row("apply: UPDATE, rows unsettled", n, plain_update, pull(hub, a));
     t = now();
     settle(&f);
-    printf("%-44s %9.0f rows/s   left %s records\n", "forgetting (stable, swept)", 2.0 * n / (now() - t),
-           office_one(hub, "SELECT count(*) FROM tonle_row"));
+    printf("%-44s %9.0f rows/s   left %s records\n", "forgetting (stable, swept)",
+           2.0 * n / (now() - t), office_one(hub, "SELECT count(*) FROM tonle_row"));
     update(a, "person", n, 2);
     (void)seal_all(a);
     row("apply: UPDATE, rows settled", n, plain_update, pull(hub, a));
-    printf("%-44s %9.1f bytes/row\n", "journal", atof(office_one(hub, "SELECT sum(length(bytes)) FROM tonle_journal WHERE site <> 0")) / (3.0 * n));
+    printf("%-44s %9.1f bytes/row\n", "journal",
+           atof(office_one(hub, "SELECT sum(length(bytes)) FROM tonle_journal WHERE site <> 0")) /
+               (3.0 * n));
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    printf("%-44s %9.1f MiB\n", "peak memory of this process (2 offices)", (double)u.ru_maxrss / 1024);
+    printf("%-44s %9.1f MiB\n", "peak memory of this process (2 offices)",
+           (double)u.ru_maxrss / 1024);
     federation_stop(&f);
     return 0;
 }

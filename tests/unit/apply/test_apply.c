@@ -1,4 +1,5 @@
-/* Merging, holding and releasing over real databases: changesets are carried by hand between offices. */
+/* Merging, holding and releasing over real databases: changesets are carried by hand between
+ * offices. */
 #include "tests/lib/office.h"
 
 #include <setjmp.h>
@@ -10,15 +11,19 @@
 #include <cmocka.h>
 
 static const char schema[] =
-    "CREATE TABLE household(id TEXT PRIMARY KEY NOT NULL, book_no TEXT UNIQUE, village TEXT) WITHOUT ROWID;"
-    "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, household_id TEXT REFERENCES household(id),"
-    " ident TEXT UNIQUE, name TEXT NOT NULL, phone TEXT, age INTEGER CHECK(age >= 0), points INTEGER,"
+    "CREATE TABLE household(id TEXT PRIMARY KEY NOT NULL, book_no TEXT UNIQUE, village TEXT) "
+    "WITHOUT ROWID;"
+    "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, household_id TEXT REFERENCES "
+    "household(id),"
+    " ident TEXT UNIQUE, name TEXT NOT NULL, phone TEXT, age INTEGER CHECK(age >= 0), points "
+    "INTEGER,"
     " low INTEGER, first TEXT, mother TEXT REFERENCES resident(id));"
     "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT,"
     " PRIMARY KEY(series, number)) WITHOUT ROWID;"
     "CREATE TABLE span(id TEXT PRIMARY KEY NOT NULL, lo INTEGER, hi INTEGER, CHECK(lo <= hi));"
     "CREATE TABLE local_log(t TEXT);"
-    "CREATE TRIGGER resident_seen AFTER INSERT ON resident BEGIN INSERT INTO local_log VALUES(NEW.id); END;"
+    "CREATE TRIGGER resident_seen AFTER INSERT ON resident BEGIN INSERT INTO local_log "
+    "VALUES(NEW.id); END;"
     "CREATE TRIGGER receipt_touch AFTER INSERT ON receipt WHEN NEW.note = 'touch' BEGIN"
     " UPDATE household SET village = 'touched' WHERE id = 'h1'; END;";
 static const char charter[] =
@@ -83,7 +88,8 @@ static void different_columns_merge_silently(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
 }
 
-/* Concurrent edits of one column: the latest stands, both values are recorded; equal values are none. */
+/* Concurrent edits of one column: the latest stands, both values are recorded; equal values are
+ * none. */
 static void one_column_is_a_recorded_conflict(void **state)
 {
     struct federation *f = *state;
@@ -94,9 +100,12 @@ static void one_column_is_a_recorded_conflict(void **state)
     office_sql(B, "UPDATE resident SET name='Sok B' WHERE id='r1'");
     equal(f);
     assert_string_equal(office_one(A, "SELECT name FROM resident"), "Sok B");
-    assert_string_equal(office_one(A, "SELECT state||cell||policy FROM tonle_conflict"), "autonamelatest");
-    assert_string_equal(office_one(A, "SELECT group_concat(value) FROM (SELECT value FROM tonle_conflict_side"
-                                      " ORDER BY value)"), "Sok A,Sok B");
+    assert_string_equal(office_one(A, "SELECT state||cell||policy FROM tonle_conflict"),
+                        "autonamelatest");
+    assert_string_equal(
+        office_one(A, "SELECT group_concat(value) FROM (SELECT value FROM tonle_conflict_side"
+                      " ORDER BY value)"),
+        "Sok A,Sok B");
     office_sql(A, "UPDATE resident SET phone='7' WHERE id='r1'");
     office_sql(B, "UPDATE resident SET phone='7' WHERE id='r1'");
     equal(f);
@@ -114,11 +123,13 @@ static void other_policies_stay_open_until_seen(void **state)
     office_sql(B, "UPDATE resident SET points=7, low=4, first='B' WHERE id='r1'");
     equal(f);
     assert_string_equal(office_one(HUB, "SELECT points||low||first FROM resident"), "93A");
-    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict WHERE state='open'"), "3");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
+                        "3");
     office_sql(HUB, "UPDATE resident SET points=8, low=8, first='C' WHERE id='r1'");
     equal(f);
     assert_string_equal(office_one(A, "SELECT points||low||first FROM resident"), "88C");
-    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='resolved'"), "3");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='resolved'"),
+                        "3");
 }
 
 /* An update beats a concurrent delete, with all its columns; the conflict is recorded. */
@@ -134,7 +145,8 @@ static void update_beats_delete(void **state)
     assert_string_equal(office_one(HUB, "SELECT cell||state FROM tonle_conflict"), "existsopen");
 }
 
-/* Two births of one key are two identities: the earlier stands, the other is held whole, nothing mixed. */
+/* Two births of one key are two identities: the earlier stands, the other is held whole, nothing
+ * mixed. */
 static void two_births_of_one_key(void **state)
 {
     struct federation *f = *state;
@@ -149,7 +161,8 @@ static void two_births_of_one_key(void **state)
     equal(f);
     assert_string_equal(office_one(A, "SELECT note FROM receipt"), "from B");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "0");
-    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"), "0");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
+                        "0");
 }
 
 /* A later claim to a unique number is held everywhere, and comes in when the number is free. */
@@ -164,8 +177,9 @@ static void unique_clash_holds_the_later_claim(void **state)
     assert_string_equal(office_one(B, "SELECT reason||blocked_by FROM tonle_held"), "unique\"r1\"");
     office_sql(HUB, "UPDATE resident SET ident='Y' WHERE id='r1'");
     equal(f);
-    assert_string_equal(office_one(A, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
-                        "r1Y,r2X");
+    assert_string_equal(
+        office_one(A, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
+        "r1Y,r2X");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
 }
 
@@ -173,13 +187,18 @@ static void unique_clash_holds_the_later_claim(void **state)
 static void unique_values_change_hands(void **state)
 {
     struct federation *f = *state;
-    office_sql(A, "INSERT INTO resident(id,ident,name) VALUES('r1','X','A'),('r2','Y','B'),('r3','Z','C')");
+    office_sql(
+        A,
+        "INSERT INTO resident(id,ident,name) VALUES('r1','X','A'),('r2','Y','B'),('r3','Z','C')");
     equal(f);
-    office_sql(A, "BEGIN; UPDATE resident SET ident=NULL; UPDATE resident SET ident='Y' WHERE id='r1';"
-                  "UPDATE resident SET ident='Z' WHERE id='r2'; UPDATE resident SET ident='X' WHERE id='r3'; COMMIT");
+    office_sql(A,
+               "BEGIN; UPDATE resident SET ident=NULL; UPDATE resident SET ident='Y' WHERE id='r1';"
+               "UPDATE resident SET ident='Z' WHERE id='r2'; UPDATE resident SET ident='X' WHERE "
+               "id='r3'; COMMIT");
     equal(f);
-    assert_string_equal(office_one(B, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
-                        "r1Y,r2Z,r3X");
+    assert_string_equal(
+        office_one(B, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
+        "r1Y,r2Z,r3X");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
 }
 
@@ -194,15 +213,17 @@ static void missing_parent_holds_a_chain(void **state)
                   "INSERT INTO resident(id,mother,name) VALUES('r2','r1','child')");
     equal(f);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
-    assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM tonle_held"), "parent,parent");
+    assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM tonle_held"),
+                        "parent,parent");
     office_sql(HUB, "INSERT INTO household VALUES('h1','b1','again')");
     equal(f);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "2");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
 }
 
-/* A row that is captured and not sealed yet stays as the application left it when the part of the log
- * sealed before it takes its parent away, or makes its unique value another's: it is not lost. */
+/* A row that is captured and not sealed yet stays as the application left it when the part of the
+ * log sealed before it takes its parent away, or makes its unique value another's: it is not lost.
+ */
 static void a_cut_log_loses_nothing(void **state)
 {
     struct federation *f = *state;
@@ -210,15 +231,19 @@ static void a_cut_log_loses_nothing(void **state)
                   "INSERT INTO resident(id, ident, name) VALUES('r1','1','Sok');");
     equal(f);
     office_sql(B, "INSERT INTO resident(id, ident, name) VALUES('r0','2','Dara')");
-    office_sql(A, "DELETE FROM household WHERE id='h1'; UPDATE resident SET name='Sok S.' WHERE id='r1';"
-                  "INSERT INTO resident(id, household_id, ident, name) VALUES('r2','h1','2','Chan')");
+    office_sql(
+        A, "DELETE FROM household WHERE id='h1'; UPDATE resident SET name='Sok S.' WHERE id='r1';"
+           "INSERT INTO resident(id, household_id, ident, name) VALUES('r2','h1','2','Chan')");
     while (office_seal_part(A, 1))
         ;
     equal(f);
-    assert_string_equal(office_one(HUB, "SELECT group_concat(key || reason) FROM tonle_held"), "\"r2\"unique");
-    assert_string_equal(office_one(HUB, "SELECT group_concat(name) FROM (SELECT name FROM resident ORDER BY 1)"),
-                        "Dara,Sok S.");
-    office_sql(B, "INSERT INTO household VALUES('h1','b1','again'); DELETE FROM resident WHERE id='r0'");
+    assert_string_equal(office_one(HUB, "SELECT group_concat(key || reason) FROM tonle_held"),
+                        "\"r2\"unique");
+    assert_string_equal(
+        office_one(HUB, "SELECT group_concat(name) FROM (SELECT name FROM resident ORDER BY 1)"),
+        "Dara,Sok S.");
+    office_sql(
+        B, "INSERT INTO household VALUES('h1','b1','again'); DELETE FROM resident WHERE id='r0'");
     equal(f);
     assert_string_equal(office_one(B, "SELECT name FROM resident WHERE id='r2'"), "Chan");
 }
@@ -232,8 +257,8 @@ static void a_cycle_of_references_stands(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "2");
 }
 
-/* Two edits, each right alone, that together fail a CHECK: the row is held everywhere with both values; the
- * rest of the changesets and what follows go on. */
+/* Two edits, each right alone, that together fail a CHECK: the row is held everywhere with both
+ * values; the rest of the changesets and what follows go on. */
 static void a_failed_check_stops_nothing(void **state)
 {
     struct federation *f = *state;
@@ -267,11 +292,13 @@ static void delivery_is_idempotent_and_ordered(void **state)
     equal(f);
 }
 
-/* The application's local triggers run on applied rows; those that write replicated tables do not. */
+/* The application's local triggers run on applied rows; those that write replicated tables do not.
+ */
 static void only_local_triggers_run_on_applied_rows(void **state)
 {
     struct federation *f = *state;
-    office_sql(A, "INSERT INTO household VALUES('h1','b','v'); INSERT INTO resident(id,name) VALUES('r1','x');"
+    office_sql(A, "INSERT INTO household VALUES('h1','b','v'); INSERT INTO resident(id,name) "
+                  "VALUES('r1','x');"
                   "INSERT INTO receipt VALUES('S',1,'touch')");
     office_seal(A);
     office_sql(A, "UPDATE household SET village='later' WHERE id='h1'");
@@ -281,11 +308,13 @@ static void only_local_triggers_run_on_applied_rows(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict"), "0");
 }
 
-/* A trigger of this office alone that refuses a row holds it here only, with the trigger's words. */
+/* A trigger of this office alone that refuses a row holds it here only, with the trigger's words.
+ */
 static void a_local_refusal_is_held_locally(void **state)
 {
     struct federation *f = *state;
-    office_sql(B, "CREATE TRIGGER no13 BEFORE INSERT ON resident WHEN NEW.age=13 BEGIN SELECT RAISE(ABORT,'not 13'); END");
+    office_sql(B, "CREATE TRIGGER no13 BEFORE INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
+                  "RAISE(ABORT,'not 13'); END");
     assert_int_equal(store_begin(B->store), ERR_OK);
     assert_int_equal(store_capture_install(B->store), ERR_OK);
     assert_int_equal(store_commit(B->store), ERR_OK);
@@ -304,16 +333,19 @@ static void a_local_refusal_is_held_locally(void **state)
     equal(f);
 }
 
-/* RAISE(ROLLBACK) ends our transaction: done again, that row is held here and the rest is applied. */
+/* RAISE(ROLLBACK) ends our transaction: done again, that row is held here and the rest is applied.
+ */
 static void a_trigger_that_rolls_back_stops_nothing(void **state)
 {
     struct federation *f = *state;
     struct apply_report report;
-    office_sql(B, "CREATE TRIGGER no13 AFTER INSERT ON resident WHEN NEW.age=13 BEGIN SELECT RAISE(ROLLBACK,'never'); END");
+    office_sql(B, "CREATE TRIGGER no13 AFTER INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
+                  "RAISE(ROLLBACK,'never'); END");
     assert_int_equal(store_begin(B->store), ERR_OK);
     assert_int_equal(store_capture_install(B->store), ERR_OK);
     assert_int_equal(store_commit(B->store), ERR_OK);
-    office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r0','w',12),('r1','x',13),('r2','y',14)");
+    office_sql(A,
+               "INSERT INTO resident(id,name,age) VALUES('r0','w',12),('r1','x',13),('r2','y',14)");
     assert_true(office_seal(A));
     assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
@@ -326,7 +358,8 @@ static void a_trigger_that_rolls_back_stops_nothing(void **state)
 static void stability_leaves_nothing_behind(void **state)
 {
     struct federation *f = *state;
-    office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','x',1),('r2','y',2); DELETE FROM resident WHERE id='r2'");
+    office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','x',1),('r2','y',2); DELETE FROM "
+                  "resident WHERE id='r2'");
     office_sql(B, "INSERT INTO receipt VALUES('S',1,'n')");
     equal(f);
     for (int i = 0; i < f->n; i++) {
@@ -343,7 +376,8 @@ static void stability_leaves_nothing_behind(void **state)
         clock_fini(&st.clock);
     }
     office_sql(A, "UPDATE resident SET name='A' WHERE id='r1'");
-    office_sql(B, "UPDATE resident SET age=9 WHERE id='r1'; INSERT OR REPLACE INTO receipt VALUES('S',1,'new')");
+    office_sql(B, "UPDATE resident SET age=9 WHERE id='r1'; INSERT OR REPLACE INTO receipt "
+                  "VALUES('S',1,'new')");
     equal(f);
     assert_string_equal(office_one(HUB, "SELECT name||age FROM resident"), "A9");
     assert_string_equal(office_one(HUB, "SELECT note FROM receipt"), "new");

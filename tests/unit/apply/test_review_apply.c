@@ -14,7 +14,8 @@
 
 static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
-    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, org TEXT REFERENCES org(code), ident TEXT UNIQUE,"
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, org TEXT REFERENCES org(code), ident TEXT "
+    "UNIQUE,"
     " mail TEXT UNIQUE, lo INTEGER, hi INTEGER, points INTEGER, CHECK(lo <= hi));"
     "CREATE TABLE stamp(id TEXT PRIMARY KEY NOT NULL, org_id INTEGER REFERENCES org(id));"
     "CREATE TABLE tag(name TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, note TEXT) WITHOUT ROWID;";
@@ -48,12 +49,13 @@ static void equal(struct federation *f)
 #define A (&f->office[1])
 #define B (&f->office[2])
 
-/* An application that changes a referenced column that is no key leaves orphans: they are held at its own
- * office as everywhere else, and come back with the value. */
+/* An application that changes a referenced column that is no key leaves orphans: they are held at
+ * its own office as everywhere else, and come back with the value. */
 static void a_referenced_column_changed_here_holds_the_children(void **state)
 {
     struct federation *f = *state;
-    office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
+    office_sql(
+        A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
     equal(f);
     office_sql(A, "UPDATE org SET code='c2' WHERE id='o1'");
     equal(f);
@@ -90,7 +92,8 @@ static void a_child_comes_back_in_another_type(void **state)
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM stamp"), "s1");
 }
 
-/* A row that frees a unique value by the same write that makes it fail a CHECK lets in who waited for it. */
+/* A row that frees a unique value by the same write that makes it fail a CHECK lets in who waited
+ * for it. */
 static void a_row_that_fails_a_check_frees_its_old_values(void **state)
 {
     struct federation *f = *state;
@@ -101,8 +104,10 @@ static void a_row_that_fails_a_check_frees_its_old_values(void **state)
     office_seal(HUB);
     office_seal(A);
     office_sql(B, "INSERT OR REPLACE INTO org VALUES('o1','c1','x')");
-    office_sql(B, "UPDATE person SET ident=NULL WHERE id='p1'; INSERT INTO person(id,ident) VALUES('p2','X');"
-                  "UPDATE person SET ident='X' WHERE id='p2'");
+    office_sql(
+        B,
+        "UPDATE person SET ident=NULL WHERE id='p1'; INSERT INTO person(id,ident) VALUES('p2','X');"
+        "UPDATE person SET ident='X' WHERE id='p2'");
     equal(f);
     assert_string_equal(office_one(B, "SELECT group_concat(reason) FROM tonle_held"), "check");
     assert_string_equal(office_one(B, "SELECT group_concat(id||ident) FROM person"), "p2X");
@@ -120,11 +125,13 @@ static void who_waited_comes_in_when_a_check_fails(void **state)
     office_sql(A, "UPDATE person SET hi=3 WHERE id='p1'");
     office_sql(B, "UPDATE person SET lo=5, ident='Y' WHERE id='p1'");
     equal(f);
-    assert_string_equal(office_one(HUB, "SELECT group_concat(key||reason) FROM tonle_held"), "\"p1\"check");
+    assert_string_equal(office_one(HUB, "SELECT group_concat(key||reason) FROM tonle_held"),
+                        "\"p1\"check");
     assert_string_equal(office_one(HUB, "SELECT group_concat(id||ident) FROM person"), "p2X");
 }
 
-/* Keys that only their collation holds to be equal are two identities: one stands, the other is held. */
+/* Keys that only their collation holds to be equal are two identities: one stands, the other is
+ * held. */
 static void keys_of_another_case_are_two_rows(void **state)
 {
     struct federation *f = *state;
@@ -159,7 +166,8 @@ static void pass_stable(struct federation *f, int i, const struct clock *c)
     arena_reset(&o->arena);
 }
 
-/* An open conflict is the same one at offices that forget the birth's name before and after a write. */
+/* An open conflict is the same one at offices that forget the birth's name before and after a
+ * write. */
 static void a_forgotten_name_does_not_change_a_conflict(void **state)
 {
     struct federation *f = *state;
@@ -176,7 +184,8 @@ static void a_forgotten_name_does_not_change_a_conflict(void **state)
     assert_true(office_seal(B));
     pass_stable(f, 2, &c);
     equal(f);
-    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"), "1");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
+                        "1");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict"), "1");
     office_sql(A, "UPDATE person SET points=9");
     equal(f);
@@ -184,7 +193,8 @@ static void a_forgotten_name_does_not_change_a_conflict(void **state)
     clock_fini(&c);
 }
 
-/* The rank of a dead row is kept while the row that took its unique value stands: it may come back. */
+/* The rank of a dead row is kept while the row that took its unique value stands: it may come back.
+ */
 static void a_dead_row_keeps_its_rank(void **state)
 {
     struct federation *f = *state;
@@ -207,8 +217,8 @@ static void a_dead_row_keeps_its_rank(void **state)
     clock_fini(&c);
 }
 
-/* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing more: no
- * statement of ours may commit alone. */
+/* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing
+ * more: no statement of ours may commit alone. */
 static void nothing_is_written_behind_a_lost_transaction(void **state)
 {
     struct federation *f = *state;
@@ -230,14 +240,16 @@ static int count_down(void *left)
     return --*n == 0; /* once: the rollback is let through */
 }
 
-/* Applies A's changeset `seq` at B; SQLite is interrupted after so many times 10 instructions (0: never). */
+/* Applies A's changeset `seq` at B; SQLite is interrupted after so many times 10 instructions (0:
+ * never). */
 static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
 {
     struct item item;
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
-    assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item), ERR_OK);
+    assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item),
+                     ERR_OK);
     assert_int_equal(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash), ERR_OK);
     struct apply_input in = {&cs, item.bytes, hash, A->name, item.pos, B->now_ms};
     assert_int_equal(store_begin(B->store), ERR_OK);
@@ -255,14 +267,17 @@ static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
 
 static const char *content(struct office *o)
 {
-    return office_one(o, "SELECT (SELECT count(*) FROM tonle_row) || '-' || (SELECT count(*) FROM tonle_claim)"
-                         " || '-' || (SELECT count(*) FROM tonle_held) || '-' || (SELECT count(*) FROM tonle_journal)"
-                         " || '-' || (SELECT coalesce(group_concat(id || coalesce(ident, '')), '') FROM person)"
-                         " || '-' || (SELECT group_concat(seq) FROM tonle_clock)"
-                         " || (SELECT count(*) FROM tonle_conflict)");
+    return office_one(
+        o, "SELECT (SELECT count(*) FROM tonle_row) || '-' || (SELECT count(*) FROM tonle_claim)"
+           " || '-' || (SELECT count(*) FROM tonle_held) || '-' || (SELECT count(*) FROM "
+           "tonle_journal)"
+           " || '-' || (SELECT coalesce(group_concat(id || coalesce(ident, '')), '') FROM person)"
+           " || '-' || (SELECT group_concat(seq) FROM tonle_clock)"
+           " || (SELECT count(*) FROM tonle_conflict)");
 }
 
-/* An error at any point of an apply leaves the office as it was, and the next attempt does everything. */
+/* An error at any point of an apply leaves the office as it was, and the next attempt does
+ * everything. */
 static void an_error_anywhere_leaves_nothing(void **state)
 {
     struct federation *f = *state;
@@ -272,10 +287,12 @@ static void an_error_anywhere_leaves_nothing(void **state)
     office_sql(B, "INSERT INTO person(id,ident) VALUES('p5','V'); UPDATE person SET points=5;"
                   "INSERT INTO stamp VALUES('s1',7)");
     office_seal(B);
-    office_sql(A, "INSERT INTO person(id,ident,mail) VALUES('p4','V','m'); UPDATE person SET points=7;"
-                  "UPDATE person SET ident=NULL; UPDATE person SET ident='Y' WHERE id='p1';"
-                  "UPDATE person SET ident='X' WHERE id='p2'; DELETE FROM org; DELETE FROM person WHERE id='p3';"
-                  "INSERT INTO org VALUES('7','c7','z')");
+    office_sql(A,
+               "INSERT INTO person(id,ident,mail) VALUES('p4','V','m'); UPDATE person SET points=7;"
+               "UPDATE person SET ident=NULL; UPDATE person SET ident='Y' WHERE id='p1';"
+               "UPDATE person SET ident='X' WHERE id='p2'; DELETE FROM org; DELETE FROM person "
+               "WHERE id='p3';"
+               "INSERT INTO org VALUES('7','c7','z')");
     assert_true(office_seal(A));
     uint64_t seq = store_state(A->store)->seq;
     char before[4096];
@@ -314,12 +331,14 @@ static void a_full_disk_holds_no_row(void **state)
     office_sql(A, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000)"
                   " INSERT INTO person(id,ident) SELECT 'p'||i, hex(zeroblob(40))||i FROM n");
     assert_true(office_seal(A));
-    snprintf(sql, sizeof sql, "PRAGMA max_page_count=%s", office_one(B, "SELECT page_count+20 FROM pragma_page_count"));
+    snprintf(sql, sizeof sql, "PRAGMA max_page_count=%s",
+             office_one(B, "SELECT page_count+20 FROM pragma_page_count"));
     assert_int_equal(sqlite3_exec(B->store->db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     assert_int_equal(clock_get(&store_state(B->store)->clock, A->site), 0);
-    assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL),
+                     SQLITE_OK);
     assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "2000");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
@@ -330,9 +349,12 @@ static void a_full_disk_holds_no_row(void **state)
 static void local_column(struct office *o, const char *column)
 {
     char sql[600];
-    snprintf(sql, sizeof sql, "DROP TABLE person; CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL,"
-             " org TEXT REFERENCES org(code), ident TEXT UNIQUE, mail TEXT UNIQUE, lo INTEGER, hi INTEGER,"
-             " points INTEGER, %s, CHECK(lo <= hi))", column);
+    snprintf(sql, sizeof sql,
+             "DROP TABLE person; CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL,"
+             " org TEXT REFERENCES org(code), ident TEXT UNIQUE, mail TEXT UNIQUE, lo INTEGER, hi "
+             "INTEGER,"
+             " points INTEGER, %s, CHECK(lo <= hi))",
+             column);
     office_sql(o, sql);
     assert_int_equal(store_begin(o->store), ERR_OK);
     assert_int_equal(store_capture_install(o->store), ERR_OK);
@@ -350,12 +372,14 @@ static void a_local_column_without_default_holds_locally(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "1");
 }
 
-/* What an office keeps in a column of its own survives a hold, and goes to no other row of that key. */
+/* What an office keeps in a column of its own survives a hold, and goes to no other row of that
+ * key. */
 static void local_columns_survive_a_hold(void **state)
 {
     struct federation *f = *state;
     local_column(B, "desk TEXT NOT NULL DEFAULT 'none'");
-    office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
+    office_sql(
+        A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
     federation_sync(f);
     assert_string_equal(office_one(B, "SELECT desk FROM person"), "none");
     office_sql(B, "UPDATE person SET desk='7' WHERE id='p1'");

@@ -1,5 +1,6 @@
-/* Random histories of three offices over a schema in which everything clashes with everything: whatever the
- * order of seals, pulls and stable messages, the offices end equal, and the store's books fit its tables. */
+/* Random histories of three offices over a schema in which everything clashes with everything:
+ * whatever the order of seals, pulls and stable messages, the offices end equal, and the store's
+ * books fit its tables. */
 #include "node/store_int.h"
 #include "tests/lib/office.h"
 
@@ -19,10 +20,12 @@ static const char schema[] =
     " org TEXT REFERENCES org(code) ON UPDATE CASCADE ON DELETE SET NULL, ident TEXT UNIQUE,"
     " mail TEXT COLLATE NOCASE UNIQUE, mother TEXT REFERENCES person(id) ON DELETE CASCADE,"
     " name TEXT, slot INTEGER,"
-    " active INTEGER, lo INTEGER, hi INTEGER, points INTEGER, low INTEGER, first TEXT, CHECK(lo <= hi));"
+    " active INTEGER, lo INTEGER, hi INTEGER, points INTEGER, low INTEGER, first TEXT, CHECK(lo <= "
+    "hi));"
     "CREATE UNIQUE INDEX person_slot ON person(slot) WHERE active = 1;"
     "CREATE UNIQUE INDEX person_name ON person(lower(name));"
-    "CREATE TABLE visit(series TEXT NOT NULL, no INTEGER NOT NULL, person TEXT REFERENCES person(id),"
+    "CREATE TABLE visit(series TEXT NOT NULL, no INTEGER NOT NULL, person TEXT REFERENCES "
+    "person(id),"
     " note TEXT, PRIMARY KEY(series, no)) WITHOUT ROWID;"
     "CREATE TABLE item(id TEXT PRIMARY KEY NOT NULL, series TEXT, no INTEGER, note TEXT,"
     " FOREIGN KEY(series, no) REFERENCES visit(series, no));";
@@ -68,7 +71,8 @@ static void check_record(struct office *o, const struct table_schema *t, struct 
     if (standing > 1)
         complain(o, "two births stand", json);
     if (r.n_births && (standing == 1) != (values != NULL))
-        complain(o, standing ? "stands on record, not in the table" : "in the table, not on record", json);
+        complain(o, standing ? "stands on record, not in the table" : "in the table, not on record",
+                 json);
     char sql[600];
     snprintf(sql, sizeof sql, "SELECT count(*) FROM tonle_held WHERE t = %u AND k = x'", t->t);
     for (size_t i = 0; i < key.len; i++)
@@ -83,10 +87,15 @@ static void check_records(struct office *o)
     sqlite3_stmt *q;
     assert_int_equal(store_begin_read(o->store), ERR_OK);
     assert_int_equal(schema_load(o->store), ERR_OK);
-    assert_int_equal(sqlite3_prepare_v2(o->app, "SELECT t, k FROM tonle_row UNION SELECT t, k FROM tonle_held"
-                                                " UNION SELECT t, k FROM tonle_claim", -1, &q, NULL), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(o->app,
+                           "SELECT t, k FROM tonle_row UNION SELECT t, k FROM tonle_held"
+                           " UNION SELECT t, k FROM tonle_claim",
+                           -1, &q, NULL),
+        SQLITE_OK);
     while (sqlite3_step(q) == SQLITE_ROW) {
-        const struct table_schema *t = schema_by_number(o->store, (uint32_t)sqlite3_column_int(q, 0));
+        const struct table_schema *t =
+            schema_by_number(o->store, (uint32_t)sqlite3_column_int(q, 0));
         struct bytes key = {sqlite3_column_blob(q, 1), (size_t)sqlite3_column_bytes(q, 1)};
         check_record(o, t, key);
     }
@@ -106,12 +115,14 @@ static void check_books(struct office *o)
     none(o, "a held row waits for nobody",
          "SELECT key FROM tonle_held WHERE reason IN ('unique','birth') AND blocked_by = ''");
     none(o, "a held row waits for one that does not stand",
-         "SELECT h.key FROM tonle_held h WHERE h.reason IN ('unique','birth') AND h.table_name = 'person'"
+         "SELECT h.key FROM tonle_held h WHERE h.reason IN ('unique','birth') AND h.table_name = "
+         "'person'"
          " AND NOT EXISTS(SELECT 1 FROM person p WHERE json_quote(p.id) = h.blocked_by)"
          " AND NOT EXISTS(SELECT 1 FROM tonle_held b WHERE b.t = h.bt AND b.k = h.bk"
          " AND b.reason IN ('parent','unique'))");
     none(o, "a row without its parent",
-         "SELECT id FROM person p WHERE org IS NOT NULL AND NOT EXISTS(SELECT 1 FROM org WHERE code = p.org)"
+         "SELECT id FROM person p WHERE org IS NOT NULL AND NOT EXISTS(SELECT 1 FROM org WHERE "
+         "code = p.org)"
          " UNION ALL SELECT id FROM person p WHERE mother IS NOT NULL"
          " AND NOT EXISTS(SELECT 1 FROM person m WHERE m.id = p.mother)"
          " UNION ALL SELECT series || no FROM visit v WHERE person IS NOT NULL"
@@ -133,7 +144,8 @@ static void same_digests(struct federation *f)
         assert_int_equal(store_digest(o->store, &o->arena, &other, &m), ERR_OK);
         assert_int_equal(n, m);
         for (uint32_t t = 0; t < n; t++) {
-            if (memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0 || first[t].held != other[t].held)
+            if (memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0 ||
+                first[t].held != other[t].held)
                 complain(o, "digest differs", first[t].table);
         }
         arena_reset(&o->arena);
@@ -146,11 +158,11 @@ static void same_digests(struct federation *f)
 struct world {
     struct federation f;
     uint64_t rng;
-    struct clock mark;    /* what everybody had when all was quiet */
-    bool due[OFFICES_MAX];/* this office has still to pass `st` */
-    struct clock behind;  /* what the hub had sent before `st` */
+    struct clock mark;     /* what everybody had when all was quiet */
+    bool due[OFFICES_MAX]; /* this office has still to pass `st` */
+    struct clock behind;   /* what the hub had sent before `st` */
     struct stable st;
-    struct arena arena;   /* of st */
+    struct arena arena; /* of st */
     bool trace;
 };
 
@@ -187,18 +199,41 @@ static const char *plain(struct world *w, const char *prefix, uint64_t n)
 static void person_column(struct world *w, char *sql, size_t size)
 {
     switch (draw(w, 12)) {
-    case 0: snprintf(sql, size, "org=%s", text(w, "c", 3)); break;
-    case 1: snprintf(sql, size, "ident=%s", text(w, "i", 3)); break;
-    case 2: snprintf(sql, size, "mail=%s", text(w, "m", 3)); break;
-    case 3: snprintf(sql, size, "mother=%s", draw(w, 4) ? plain(w, "p", 5) : "NULL"); break;
-    case 4: snprintf(sql, size, "name=%s", text(w, "n", 3)); break;
-    case 5: snprintf(sql, size, "slot=%d", (int)draw(w, 3)); break;
-    case 6: snprintf(sql, size, "active=%d", (int)draw(w, 2)); break;
-    case 7: snprintf(sql, size, "lo=%d", (int)draw(w, 6)); break;
-    case 8: snprintf(sql, size, "hi=%d", (int)draw(w, 6)); break;
-    case 9: snprintf(sql, size, "points=%d", (int)draw(w, 9)); break;
-    case 10: snprintf(sql, size, "low=%d", (int)draw(w, 9)); break;
-    default: snprintf(sql, size, "first=%s", text(w, "f", 9));
+    case 0:
+        snprintf(sql, size, "org=%s", text(w, "c", 3));
+        break;
+    case 1:
+        snprintf(sql, size, "ident=%s", text(w, "i", 3));
+        break;
+    case 2:
+        snprintf(sql, size, "mail=%s", text(w, "m", 3));
+        break;
+    case 3:
+        snprintf(sql, size, "mother=%s", draw(w, 4) ? plain(w, "p", 5) : "NULL");
+        break;
+    case 4:
+        snprintf(sql, size, "name=%s", text(w, "n", 3));
+        break;
+    case 5:
+        snprintf(sql, size, "slot=%d", (int)draw(w, 3));
+        break;
+    case 6:
+        snprintf(sql, size, "active=%d", (int)draw(w, 2));
+        break;
+    case 7:
+        snprintf(sql, size, "lo=%d", (int)draw(w, 6));
+        break;
+    case 8:
+        snprintf(sql, size, "hi=%d", (int)draw(w, 6));
+        break;
+    case 9:
+        snprintf(sql, size, "points=%d", (int)draw(w, 9));
+        break;
+    case 10:
+        snprintf(sql, size, "low=%d", (int)draw(w, 9));
+        break;
+    default:
+        snprintf(sql, size, "first=%s", text(w, "f", 9));
     }
 }
 
@@ -207,44 +242,67 @@ static void random_sql(struct world *w, char *sql, size_t size)
     char set[2][64];
     switch (draw(w, 16)) {
     case 0:
-        snprintf(sql, size, "INSERT %s INTO org VALUES(%s,%s,%s)", draw(w, 3) ? "" : "OR REPLACE", plain(w, "o", 3),
-                 text(w, "c", 3), text(w, "x", 9));
+        snprintf(sql, size, "INSERT %s INTO org VALUES(%s,%s,%s)", draw(w, 3) ? "" : "OR REPLACE",
+                 plain(w, "o", 3), text(w, "c", 3), text(w, "x", 9));
         break;
-    case 1: snprintf(sql, size, "UPDATE org SET code=%s WHERE id=%s", text(w, "c", 3), plain(w, "o", 3)); break;
-    case 2: snprintf(sql, size, "DELETE FROM org WHERE id=%s", plain(w, "o", 3)); break;
-    case 3: snprintf(sql, size, "UPDATE org SET name=%s WHERE id=%s", text(w, "x", 9), plain(w, "o", 3)); break;
-    case 4: case 5: case 6:
-        snprintf(sql, size, "INSERT %s INTO person(id,org,ident,mail,mother,name,slot,active,lo,hi,points)"
-                            " VALUES(%s,%s,%s,%s,%s,%s,%d,%d,%d,%d,%d)", draw(w, 3) ? "" : "OR REPLACE",
-                 plain(w, "p", 5), draw(w, 2) ? text(w, "c", 3) : "NULL", text(w, "i", 3), text(w, "m", 3),
-                 draw(w, 3) ? "NULL" : plain(w, "p", 5), text(w, "n", 3), (int)draw(w, 3), (int)draw(w, 2),
-                 (int)draw(w, 4), (int)draw(w, 6), (int)draw(w, 9));
+    case 1:
+        snprintf(sql, size, "UPDATE org SET code=%s WHERE id=%s", text(w, "c", 3),
+                 plain(w, "o", 3));
         break;
-    case 7: case 8: case 9:
+    case 2:
+        snprintf(sql, size, "DELETE FROM org WHERE id=%s", plain(w, "o", 3));
+        break;
+    case 3:
+        snprintf(sql, size, "UPDATE org SET name=%s WHERE id=%s", text(w, "x", 9),
+                 plain(w, "o", 3));
+        break;
+    case 4:
+    case 5:
+    case 6:
+        snprintf(sql, size,
+                 "INSERT %s INTO person(id,org,ident,mail,mother,name,slot,active,lo,hi,points)"
+                 " VALUES(%s,%s,%s,%s,%s,%s,%d,%d,%d,%d,%d)",
+                 draw(w, 3) ? "" : "OR REPLACE", plain(w, "p", 5),
+                 draw(w, 2) ? text(w, "c", 3) : "NULL", text(w, "i", 3), text(w, "m", 3),
+                 draw(w, 3) ? "NULL" : plain(w, "p", 5), text(w, "n", 3), (int)draw(w, 3),
+                 (int)draw(w, 2), (int)draw(w, 4), (int)draw(w, 6), (int)draw(w, 9));
+        break;
+    case 7:
+    case 8:
+    case 9:
         person_column(w, set[0], sizeof set[0]);
         person_column(w, set[1], sizeof set[1]);
         if (strncmp(set[0], set[1], 4) == 0)
             snprintf(sql, size, "UPDATE person SET %s WHERE id=%s", set[0], plain(w, "p", 5));
         else
-            snprintf(sql, size, "UPDATE person SET %s, %s WHERE id=%s", set[0], set[1], plain(w, "p", 5));
+            snprintf(sql, size, "UPDATE person SET %s, %s WHERE id=%s", set[0], set[1],
+                     plain(w, "p", 5));
         break;
-    case 10: snprintf(sql, size, "DELETE FROM person WHERE id=%s", plain(w, "p", 5)); break;
+    case 10:
+        snprintf(sql, size, "DELETE FROM person WHERE id=%s", plain(w, "p", 5));
+        break;
     case 11:
-        snprintf(sql, size, "INSERT %s INTO visit VALUES(%s,%d,%s,%s)", draw(w, 2) ? "" : "OR REPLACE",
-                 plain(w, "s", 2), (int)draw(w, 2), draw(w, 3) ? plain(w, "p", 5) : "NULL", text(w, "v", 9));
+        snprintf(sql, size, "INSERT %s INTO visit VALUES(%s,%d,%s,%s)",
+                 draw(w, 2) ? "" : "OR REPLACE", plain(w, "s", 2), (int)draw(w, 2),
+                 draw(w, 3) ? plain(w, "p", 5) : "NULL", text(w, "v", 9));
         break;
     case 12:
-        snprintf(sql, size, draw(w, 2) ? "DELETE FROM visit WHERE series=%s AND no=%d"
-                                       : "UPDATE visit SET note=random()%%9 WHERE series=%s AND no=%d",
+        snprintf(sql, size,
+                 draw(w, 2) ? "DELETE FROM visit WHERE series=%s AND no=%d"
+                            : "UPDATE visit SET note=random()%%9 WHERE series=%s AND no=%d",
                  plain(w, "s", 2), (int)draw(w, 2));
         break;
     case 13:
         snprintf(sql, size, "INSERT OR REPLACE INTO item VALUES(%s,%s,%s,%s)", plain(w, "t", 4),
-                 draw(w, 4) ? plain(w, "s", 2) : "NULL", draw(w, 4) ? (draw(w, 2) ? "0" : "1") : "NULL",
-                 text(w, "v", 9));
+                 draw(w, 4) ? plain(w, "s", 2) : "NULL",
+                 draw(w, 4) ? (draw(w, 2) ? "0" : "1") : "NULL", text(w, "v", 9));
         break;
-    case 14: snprintf(sql, size, "DELETE FROM item WHERE id=%s", plain(w, "t", 4)); break;
-    default: snprintf(sql, size, "UPDATE person SET id=%s WHERE id=%s", plain(w, "p", 5), plain(w, "p", 5));
+    case 14:
+        snprintf(sql, size, "DELETE FROM item WHERE id=%s", plain(w, "t", 4));
+        break;
+    default:
+        snprintf(sql, size, "UPDATE person SET id=%s WHERE id=%s", plain(w, "p", 5),
+                 plain(w, "p", 5));
     }
 }
 
@@ -267,7 +325,8 @@ static void pull_upto(struct office *to, struct office *from, const struct clock
             struct apply_report report;
             if (have >= limit->entry[i].seq)
                 continue;
-            enum err e = office_take(to, from, (struct dot){limit->entry[i].site, have + 1}, &report);
+            enum err e =
+                office_take(to, from, (struct dot){limit->entry[i].site, have + 1}, &report);
             if (e == ERR_CAUSAL)
                 continue;
             if (e != ERR_OK)
@@ -333,7 +392,8 @@ static void stable(struct world *w)
     clock_copy(&w->st.clock, &w->mark);
     seal_all(hub);
     assert_int_equal(store_begin(hub->store), ERR_OK);
-    assert_int_equal(store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep), ERR_OK);
+    assert_int_equal(store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep),
+                     ERR_OK);
     assert_int_equal(store_commit(hub->store), ERR_OK);
     pass_stable(w, 0);
     w->behind = (struct clock){0};
@@ -369,9 +429,16 @@ static void step(struct world *w)
     struct office *o = &w->f.office[i];
     o->now_ms += draw(w, 20) ? draw(w, 3) : draw(w, 40); /* clocks differ */
     switch (draw(w, 12)) {
-    case 0: up(w, 1 + (int)draw(w, (uint64_t)w->f.n - 1)); break;
-    case 1: down(w, 1 + (int)draw(w, (uint64_t)w->f.n - 1)); break;
-    case 2: seal_all(o); check_books(o); break;
+    case 0:
+        up(w, 1 + (int)draw(w, (uint64_t)w->f.n - 1));
+        break;
+    case 1:
+        down(w, 1 + (int)draw(w, (uint64_t)w->f.n - 1));
+        break;
+    case 2:
+        seal_all(o);
+        check_books(o);
+        break;
     case 3:
         if (draw(w, 4))
             sweep(o);
@@ -390,15 +457,16 @@ static void step(struct world *w)
     }
 }
 
-/* Tables that grow are read through an index, but for what reads a slice, asks for existence, counts, or looks
- * for the children of a reference that the application did not index. */
+/* Tables that grow are read through an index, but for what reads a slice, asks for existence,
+ * counts, or looks for the children of a reference that the application did not index. */
 static bool is_known_scan(const char *sql, const char *detail)
 {
-    static const char *const growing[] = {"main.", "tonle_row", "tonle_held", "tonle_claim", "tonle_conflict",
-                                          "tonle_journal"};
-    static const char *const known[] = {" LIMIT ", "EXISTS(", "count(*)", "births > 1", "?1 COLLATE \"",
-                                        "SELECT t, k FROM tonle_held", /* held retry --all */
-                                        "tonle_log_", "sqlite_schema"};
+    static const char *const growing[] = {"main.",       "tonle_row",      "tonle_held",
+                                          "tonle_claim", "tonle_conflict", "tonle_journal"};
+    static const char *const known[] = {
+        " LIMIT ",    "EXISTS(",       "count(*)",
+        "births > 1", "?1 COLLATE \"", "SELECT t, k FROM tonle_held", /* held retry --all */
+        "tonle_log_", "sqlite_schema"};
     bool grows = false;
     for (size_t i = 0; i < sizeof growing / sizeof *growing; i++)
         grows = grows || strstr(detail, growing[i]);
@@ -410,7 +478,8 @@ static bool is_known_scan(const char *sql, const char *detail)
 /* Every statement that was ever prepared: none is left open, none reads a whole table. */
 static void check_statements(struct office *o)
 {
-    for (sqlite3_stmt *x = sqlite3_next_stmt(o->store->db, NULL); x; x = sqlite3_next_stmt(o->store->db, x)) {
+    for (sqlite3_stmt *x = sqlite3_next_stmt(o->store->db, NULL); x;
+         x = sqlite3_next_stmt(o->store->db, x)) {
         sqlite3_stmt *q;
         char *sql = sqlite3_mprintf("EXPLAIN QUERY PLAN %s", sqlite3_sql(x));
         if (sqlite3_stmt_busy(x))
@@ -429,7 +498,8 @@ static void check_statements(struct office *o)
 static void history(uint64_t seed, int steps)
 {
     static struct world w;
-    w = (struct world){.rng = seed * 0x9e3779b97f4a7c15ULL + 1, .trace = getenv("REVIEW_TRACE") != NULL};
+    w = (struct world){.rng = seed * 0x9e3779b97f4a7c15ULL + 1,
+                       .trace = getenv("REVIEW_TRACE") != NULL};
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     federation_start(&w.f, 3, schema, charter, false);
     if (seed % 2) /* one application minds its references */
@@ -452,12 +522,15 @@ static void history(uint64_t seed, int steps)
     federation_stop(&w.f);
 }
 
-/* Any history of writes, seals, pulls and stable messages ends with equal offices and fitting books. */
+/* Any history of writes, seals, pulls and stable messages ends with equal offices and fitting
+ * books. */
 static void random_histories_converge(void **state)
 {
     (void)state;
     const char *one = getenv("REVIEW_SEED"), *count = getenv("REVIEW_SEEDS");
-    uint64_t from = one ? strtoull(one, NULL, 10) : 1, n = count ? strtoull(count, NULL, 10) : one ? 1 : 4;
+    uint64_t from = one ? strtoull(one, NULL, 10) : 1, n = count ? strtoull(count, NULL, 10)
+                                                           : one ? 1
+                                                                 : 4;
     for (uint64_t seed = from; seed < from + n; seed++)
         history(seed, 240);
 }

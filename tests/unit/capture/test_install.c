@@ -1,8 +1,9 @@
 /* clang-format off: cmocka.h needs the four before it */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 /* clang-format on */
 

@@ -1,8 +1,9 @@
 /* The charter file: what it may say, and how a mistake is told. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "node/charter.h"
@@ -84,7 +85,8 @@ static void charter_keeps_every_key_of_the_contract(void **state)
     assert_string_equal(c.tables[3].write, "");
 }
 
-/* Only federation, schema_version and a table's name are required; the rest has its documented default. */
+/* Only federation, schema_version and a table's name are required; the rest has its documented
+ * default. */
 static void charter_requires_three_keys_only(void **state)
 {
     (void)state;
@@ -96,11 +98,13 @@ static void charter_requires_three_keys_only(void **state)
     assert_null(c.tables[0].policy);
     assert_null(c.tables[0].scope.column);
     assert_string_equal(c.yaml, HEAD "  - name: a\n");
-    expect_message("schema_version: 1\ntables: [{name: a}]\n", "charter.yaml:1: the file lacks 'federation'");
+    expect_message("schema_version: 1\ntables: [{name: a}]\n",
+                   "charter.yaml:1: the file lacks 'federation'");
     expect_message("federation: a\ntables: [{name: a}]\n", "the file lacks 'schema_version'");
     expect_message("federation: a\nschema_version: 1\n", "the file lacks 'tables'");
     expect_message(HEAD "  - policy: latest\n", "charter.yaml:4: tables[0] lacks 'name'");
-    expect_message("federation: a\nschema_version: 1\ntables: []\n", "charter.yaml:3: tables is empty");
+    expect_message("federation: a\nschema_version: 1\ntables: []\n",
+                   "charter.yaml:3: tables is empty");
 }
 
 /* A key that is unknown is named with its line, and with the key that was probably meant. */
@@ -109,12 +113,15 @@ static void charter_names_an_unknown_key_and_its_line(void **state)
     (void)state;
     expect_message(HEAD "  - name: a\n    polcy: latest\n",
                    "charter.yaml:5: tables[0]: unknown key 'polcy'; did you mean 'policy'?");
-    expect_message("federaton: a\n", "charter.yaml:1: the file: unknown key 'federaton'; did you mean 'federation'?");
+    expect_message("federaton: a\n",
+                   "charter.yaml:1: the file: unknown key 'federaton'; did you mean 'federation'?");
     expect_message(HEAD "  - name: a\n    scope: { colour: x }\n",
                    "charter.yaml:5: tables[0].scope: unknown key 'colour'");
-    expect_message(HEAD "  - name: a\n    zzz: 1\n", "unknown key 'zzz'; known here: name, scope, read");
-    expect_message(HEAD "  - name: a\n    columns:\n      - { name: b, plicy: sum }\n",
-                   "charter.yaml:6: tables[0].columns[0]: unknown key 'plicy'; did you mean 'policy'?");
+    expect_message(HEAD "  - name: a\n    zzz: 1\n",
+                   "unknown key 'zzz'; known here: name, scope, read");
+    expect_message(
+        HEAD "  - name: a\n    columns:\n      - { name: b, plicy: sum }\n",
+        "charter.yaml:6: tables[0].columns[0]: unknown key 'plicy'; did you mean 'policy'?");
 }
 
 /* A key that is given twice is an error that names both lines. */
@@ -130,14 +137,18 @@ static void charter_refuses_a_key_given_twice(void **state)
 static void charter_gives_every_key_one_type(void **state)
 {
     (void)state;
-    expect_message(HEAD "  - name: a\n    scope: national\n", "charter.yaml:5: tables[0].scope must be a mapping");
-    expect_message(HEAD "  - name: a\n    policy: { rank: [a] }\n", "charter.yaml:5: tables[0].policy must be a single value");
+    expect_message(HEAD "  - name: a\n    scope: national\n",
+                   "charter.yaml:5: tables[0].scope must be a mapping");
+    expect_message(HEAD "  - name: a\n    policy: { rank: [a] }\n",
+                   "charter.yaml:5: tables[0].policy must be a single value");
     expect_message(HEAD "  - name: a\n    columns: b\n", "tables[0].columns must be a list");
     expect_message(HEAD "  - a\n", "charter.yaml:4: tables[0] must be a mapping");
-    expect_message("federation: a\nschema_version: one\n", "charter.yaml:2: schema_version: 'one' is not a whole number");
+    expect_message("federation: a\nschema_version: one\n",
+                   "charter.yaml:2: schema_version: 'one' is not a whole number");
     expect_message("federation: a\nschema_version: 010\n", "'010' is not a whole number");
     expect_message("federation: a\nschema_version: -1\n", "'-1' is not a whole number");
-    expect_message("federation: a\nschema_version: 99999999999999999999\n", "is not a whole number");
+    expect_message("federation: a\nschema_version: 99999999999999999999\n",
+                   "is not a whole number");
     expect_message("federation:\n", "charter.yaml:1: federation is empty");
     expect_message("federation: a\nschema_version:\n", "schema_version is empty");
     expect_message("- a\n", "the file must be a mapping");
@@ -170,15 +181,22 @@ static void charter_refuses_what_is_not_its_yaml(void **state)
 static void charter_proposes_the_nearest_word(void **state)
 {
     (void)state;
-    expect_message(HEAD "  - name: resident\n    read: all\n    policy: lastest\n",
-                   "charter.yaml:6: table 'resident': unknown policy 'lastest'; did you mean 'latest'?");
-    expect_message(HEAD "  - name: a\n    delete: delete-win\n", "unknown delete policy 'delete-win'; did you mean 'delete-wins'?");
-    expect_message(HEAD "  - name: a\n    birth: frist\n", "unknown birth policy 'frist'; did you mean 'first'?");
-    expect_message(HEAD "  - name: a\n    read: everybody\n", "unknown read right 'everybody'; write one of: none, above, all");
-    expect_message(HEAD "  - name: a\n    write: onwer\n", "charter.yaml:5: table 'a': unknown write 'onwer'; did you mean 'owner'?");
-    expect_message("federation: a\nschema_version: 1\ndefaults: { write: nobody }\ntables: [{name: a}]\n",
-                   "charter.yaml:3: unknown write 'nobody'");
-    expect_message("federation: a\nschema_version: 1\nreview_by: me\ntables: [{name: a}]\n", "charter.yaml:3: unknown review_by 'me'");
+    expect_message(
+        HEAD "  - name: resident\n    read: all\n    policy: lastest\n",
+        "charter.yaml:6: table 'resident': unknown policy 'lastest'; did you mean 'latest'?");
+    expect_message(HEAD "  - name: a\n    delete: delete-win\n",
+                   "unknown delete policy 'delete-win'; did you mean 'delete-wins'?");
+    expect_message(HEAD "  - name: a\n    birth: frist\n",
+                   "unknown birth policy 'frist'; did you mean 'first'?");
+    expect_message(HEAD "  - name: a\n    read: everybody\n",
+                   "unknown read right 'everybody'; write one of: none, above, all");
+    expect_message(HEAD "  - name: a\n    write: onwer\n",
+                   "charter.yaml:5: table 'a': unknown write 'onwer'; did you mean 'owner'?");
+    expect_message(
+        "federation: a\nschema_version: 1\ndefaults: { write: nobody }\ntables: [{name: a}]\n",
+        "charter.yaml:3: unknown write 'nobody'");
+    expect_message("federation: a\nschema_version: 1\nreview_by: me\ntables: [{name: a}]\n",
+                   "charter.yaml:3: unknown review_by 'me'");
 }
 
 /* Unit codes are digits of length 0, 2, 4 or 6. */
@@ -205,8 +223,9 @@ static void charter_checks_dates(void **state)
 {
     (void)state;
     static const char *const good[] = {"2027-01-01", "2028-02-29", "2000-02-29", "2027-12-31"};
-    static const char *const bad[] = {"2027-02-29", "2100-02-29", "2027-13-01", "2027-00-10", "2027-04-31",
-                                      "2027-1-1", "soon", "2027-01-011", "20270101", "2027-01-00"};
+    static const char *const bad[] = {"2027-02-29", "2100-02-29", "2027-13-01", "2027-00-10",
+                                      "2027-04-31", "2027-1-1",   "soon",       "2027-01-011",
+                                      "20270101",   "2027-01-00"};
     char text[256], msg[1024];
     struct charter c;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
@@ -224,26 +243,43 @@ static void charter_finds_contradictions(void **state)
 {
     (void)state;
     expect_message(HEAD "  - name: a\n  - name: A\n", "charter.yaml:5: table 'A': listed twice");
-    expect_message(HEAD "  - { name: a, from: 2027-01-01 }\n  - { name: a, from: 2027-01-01 }\n", "listed twice");
-    expect_message(HEAD "  - { name: a, columns: [{name: b}, {name: B}] }\n", "column 'B' is listed twice");
-    expect_message(HEAD "  - { name: a, scope: { column: b, follow: c } }\n", "both column and follow");
+    expect_message(HEAD "  - { name: a, from: 2027-01-01 }\n  - { name: a, from: 2027-01-01 }\n",
+                   "listed twice");
+    expect_message(HEAD "  - { name: a, columns: [{name: b}, {name: B}] }\n",
+                   "column 'B' is listed twice");
+    expect_message(HEAD "  - { name: a, scope: { column: b, follow: c } }\n",
+                   "both column and follow");
     expect_message(HEAD "  - { name: a, scope: {} }\n", "scope is empty");
-    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank}] }\n", "policy 'rank' needs its list");
-    expect_message(HEAD "  - { name: a, columns: [{name: b, rank: [x]}] }\n", "its policy is not 'rank'");
-    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [x, x]}] }\n", "'x' stands twice");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank}] }\n",
+                   "policy 'rank' needs its list");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, rank: [x]}] }\n",
+                   "its policy is not 'rank'");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [x, x]}] }\n",
+                   "'x' stands twice");
     expect_message(HEAD "  - { name: a, policy: sum }\n", "policy 'sum' is for single columns");
-    expect_message(HEAD "  - { name: a, columns: [{name: b, fallback: latest}] }\n", "its policy is not 'review'");
-    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: review}] }\n", "cannot be 'review'");
-    expect_message(HEAD "  - name: a\n    groups:\n      - { name: g, columns: [x, y] }\n      - { name: h, columns: [Y] }\n",
+    expect_message(HEAD "  - { name: a, columns: [{name: b, fallback: latest}] }\n",
+                   "its policy is not 'review'");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: review}] }\n",
+                   "cannot be 'review'");
+    expect_message(HEAD "  - name: a\n    groups:\n      - { name: g, columns: [x, y] }\n      - { "
+                        "name: h, columns: [Y] }\n",
                    "charter.yaml:7: table 'a': column 'Y' is in two groups, 'g' and 'h'");
-    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, x]}] }\n", "stands twice in group 'g'");
-    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x]}, {name: g, columns: [y]}] }\n", "group 'g' is listed twice");
-    expect_message(HEAD "  - { name: a, columns: [{name: x, policy: max}], groups: [{name: g, columns: [x, y]}] }\n", "keep one");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, x]}] }\n",
+                   "stands twice in group 'g'");
+    expect_message(HEAD
+                   "  - { name: a, groups: [{name: g, columns: [x]}, {name: g, columns: [y]}] }\n",
+                   "group 'g' is listed twice");
+    expect_message(HEAD "  - { name: a, columns: [{name: x, policy: max}], groups: [{name: g, "
+                        "columns: [x, y]}] }\n",
+                   "keep one");
     expect_message(HEAD "  - name: tonle_node\n", "reserved");
     expect_message(HEAD "  - name: sqlite_master\n", "reserved");
-    expect_message("federation: a b\nschema_version: 1\ntables: [{name: a}]\n", "charter.yaml:1: federation must be a short name");
-    expect_message("federation: a\nschema_version: 0\ntables: [{name: a}]\n", "schema_version begins with 1");
-    expect_message("federation: a\nschema_version: 1\nretention_days: 0\ntables: [{name: a}]\n", "retention_days must be");
+    expect_message("federation: a b\nschema_version: 1\ntables: [{name: a}]\n",
+                   "charter.yaml:1: federation must be a short name");
+    expect_message("federation: a\nschema_version: 0\ntables: [{name: a}]\n",
+                   "schema_version begins with 1");
+    expect_message("federation: a\nschema_version: 1\nretention_days: 0\ntables: [{name: a}]\n",
+                   "retention_days must be");
 }
 
 /* Several mistakes are told at once, one line each, and never more than the message holds. */
@@ -252,12 +288,15 @@ static void charter_tells_all_mistakes_that_fit(void **state)
     (void)state;
     struct charter c;
     char msg[1024], text[8192] = HEAD;
-    assert_int_equal(parse(HEAD "  - { name: a, policy: x1, read: y1 }\n  - { name: b, birth: z1 }\n", &c, msg), ERR_MALFORMED);
+    assert_int_equal(
+        parse(HEAD "  - { name: a, policy: x1, read: y1 }\n  - { name: b, birth: z1 }\n", &c, msg),
+        ERR_MALFORMED);
     assert_non_null(strstr(msg, "'x1'"));
     assert_non_null(strstr(msg, "'y1'"));
     assert_non_null(strstr(msg, "\ncharter.yaml:5: table 'b': unknown birth policy 'z1'"));
     for (int i = 0; i < 60; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "  - { name: t%d, policy: wrong }\n", i);
+        snprintf(text + strlen(text), sizeof text - strlen(text),
+                 "  - { name: t%d, policy: wrong }\n", i);
     assert_int_equal(parse(text, &c, msg), ERR_MALFORMED);
     assert_in_range(strlen(msg), 800, 1023);
     assert_null(strstr(msg, "'t59'"));

@@ -1,8 +1,9 @@
 /* A charter to the JSON that is published. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "node/charter.h"
@@ -53,7 +54,8 @@ static void expect_refused(const char *text, const char *wanted)
     const char *json = NULL;
     char msg[1024] = "";
     enum err err = compile(text, &json, msg);
-    if (err != ERR_REFUSED || !strstr(msg, wanted) || !strstr(msg, "this version of Tonle does not do that yet"))
+    if (err != ERR_REFUSED || !strstr(msg, wanted) ||
+        !strstr(msg, "this version of Tonle does not do that yet"))
         fail_msg("wanted '%s', got %s '%s'", wanted, err_name(err), msg);
 }
 
@@ -61,25 +63,36 @@ static void expect_refused(const char *text, const char *wanted)
 static void compile_fills_defaults(void **state)
 {
     (void)state;
-    expect_json(HEAD "  - name: a\n",
-                "{\"federation\":\"kh\",\"schema_version\":3,\"retention_days\":90,\"journal_days\":1825,"
-                "\"review_by\":\"owner\",\"tables\":[{\"name\":\"a\",\"read\":\"above\",\"write\":\"any\","
-                "\"policy\":\"latest\",\"delete\":\"update-wins\",\"birth\":\"first\",\"columns\":[]}]}");
+    expect_json(
+        HEAD "  - name: a\n",
+        "{\"federation\":\"kh\",\"schema_version\":3,\"retention_days\":90,\"journal_days\":1825,"
+        "\"review_by\":\"owner\",\"tables\":[{\"name\":\"a\",\"read\":\"above\",\"write\":\"any\","
+        "\"policy\":\"latest\",\"delete\":\"update-wins\",\"birth\":\"first\",\"columns\":[]}]}");
 }
 
-/* A column without a policy has its table's, a table without one the charter's; names keep their script. */
+/* A column without a policy has its table's, a table without one the charter's; names keep their
+ * script. */
 static void compile_inherits_policies(void **state)
 {
     (void)state;
-    expect_json("federation: kh\nschema_version: 1\nmigrations: m/\ndefaults: { policy: earliest, write: '12' }\ntables:\n"
-                "  - { name: a, columns: [{name: x}, {name: y, policy: min, write: national}], scope: { column: x } }\n"
-                "  - { name: ឈ្មោះ, policy: max, columns: [{name: z}], write: owner, read: all, scope: { follow: z } }\n",
-                "{\"federation\":\"kh\",\"schema_version\":1,\"retention_days\":90,\"journal_days\":1825,"
-                "\"review_by\":\"owner\",\"migrations\":\"m/\",\"tables\":[{\"name\":\"a\",\"scope\":{\"column\":\"x\"},"
-                "\"read\":\"above\",\"write\":\"12\",\"policy\":\"earliest\",\"delete\":\"update-wins\",\"birth\":\"first\","
-                "\"columns\":[{\"name\":\"x\",\"policy\":\"earliest\"},{\"name\":\"y\",\"policy\":\"min\",\"write\":\"national\"}]},"
-                "{\"name\":\"ឈ្មោះ\",\"scope\":{\"follow\":\"z\"},\"read\":\"all\",\"write\":\"owner\",\"policy\":\"max\","
-                "\"delete\":\"update-wins\",\"birth\":\"first\",\"columns\":[{\"name\":\"z\",\"policy\":\"max\"}]}]}");
+    expect_json(
+        "federation: kh\nschema_version: 1\nmigrations: m/\ndefaults: { policy: earliest, write: "
+        "'12' }\ntables:\n"
+        "  - { name: a, columns: [{name: x}, {name: y, policy: min, write: national}], scope: { "
+        "column: x } }\n"
+        "  - { name: ឈ្មោះ, policy: max, columns: [{name: z}], write: owner, read: all, scope: { "
+        "follow: z } }\n",
+        "{\"federation\":\"kh\",\"schema_version\":1,\"retention_days\":90,\"journal_days\":1825,"
+        "\"review_by\":\"owner\",\"migrations\":\"m/"
+        "\",\"tables\":[{\"name\":\"a\",\"scope\":{\"column\":\"x\"},"
+        "\"read\":\"above\",\"write\":\"12\",\"policy\":\"earliest\",\"delete\":\"update-wins\","
+        "\"birth\":\"first\","
+        "\"columns\":[{\"name\":\"x\",\"policy\":\"earliest\"},{\"name\":\"y\",\"policy\":\"min\","
+        "\"write\":\"national\"}]},"
+        "{\"name\":\"ឈ្មោះ\",\"scope\":{\"follow\":\"z\"},\"read\":\"all\",\"write\":\"owner\","
+        "\"policy\":\"max\","
+        "\"delete\":\"update-wins\",\"birth\":\"first\",\"columns\":[{\"name\":\"z\",\"policy\":"
+        "\"max\"}]}]}");
 }
 
 /* Every policy of the contract that this version does not do is refused, with its line. */
@@ -93,23 +106,29 @@ static void compile_refuses_policies_beyond_this_version(void **state)
         snprintf(wanted, sizeof wanted, "charter.yaml:5: table 'a': policy '%s':", words[i]);
         expect_refused(text, wanted);
     }
-    expect_refused(HEAD "  - { name: a, columns: [{name: b, policy: sum}] }\n", "charter.yaml:4: table 'a': policy 'sum'");
-    expect_refused(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [x]}] }\n", "policy 'rank'");
-    expect_refused("federation: kh\nschema_version: 1\ndefaults:\n  policy: owner\ntables: [{name: a}]\n",
-                   "charter.yaml:4: policy 'owner'");
+    expect_refused(HEAD "  - { name: a, columns: [{name: b, policy: sum}] }\n",
+                   "charter.yaml:4: table 'a': policy 'sum'");
+    expect_refused(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [x]}] }\n",
+                   "policy 'rank'");
+    expect_refused(
+        "federation: kh\nschema_version: 1\ndefaults:\n  policy: owner\ntables: [{name: a}]\n",
+        "charter.yaml:4: policy 'owner'");
 }
 
 /* So is every other rule of the contract that this version does not do. */
 static void compile_refuses_rules_beyond_this_version(void **state)
 {
     (void)state;
-    expect_refused(HEAD "  - { name: a, delete: delete-wins }\n", "charter.yaml:4: table 'a': delete 'delete-wins'");
+    expect_refused(HEAD "  - { name: a, delete: delete-wins }\n",
+                   "charter.yaml:4: table 'a': delete 'delete-wins'");
     expect_refused(HEAD "  - { name: a, delete: review }\n", "delete 'review'");
     expect_refused(HEAD "  - { name: a, birth: latest }\n", "birth 'latest'");
     expect_refused(HEAD "  - { name: a, birth: review }\n", "birth 'review'");
     expect_refused(HEAD "  - { name: a, from: 2027-01-01 }\n", "'from'");
-    expect_refused(HEAD "  - name: a\n    groups:\n      - { name: g, columns: [x, y] }\n", "charter.yaml:6: table 'a': group 'g'");
-    expect_refused("federation: kh\nschema_version: 1\ndefaults: { delete: review, birth: review }\ntables: [{name: a}]\n",
+    expect_refused(HEAD "  - name: a\n    groups:\n      - { name: g, columns: [x, y] }\n",
+                   "charter.yaml:6: table 'a': group 'g'");
+    expect_refused("federation: kh\nschema_version: 1\ndefaults: { delete: review, birth: review "
+                   "}\ntables: [{name: a}]\n",
                    "charter.yaml:3: delete 'review'");
 }
 
@@ -140,7 +159,8 @@ static void notes_tell_what_has_no_effect(void **state)
     for (size_t i = 0; i < sizeof with / sizeof *with; i++) {
         snprintf(text, sizeof text, HEAD "%s", with[i]);
         assert_int_equal(charter_parse(&arena, "c", text, strlen(text), &c, msg), ERR_OK);
-        assert_non_null(strstr(charter_notes(&arena, &c), "scope, read and write are kept but have no effect"));
+        assert_non_null(
+            strstr(charter_notes(&arena, &c), "scope, read and write are kept but have no effect"));
     }
     snprintf(text, sizeof text, HEAD "  - { name: a, write: any }\n");
     assert_int_equal(charter_parse(&arena, "c", text, strlen(text), &c, msg), ERR_OK);

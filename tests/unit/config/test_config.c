@@ -1,9 +1,10 @@
 /* The state directory: settings, record, lock and marker. */
 #define _GNU_SOURCE /* nftw */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "node/config.h"
@@ -69,9 +70,12 @@ static void expect_unfit(const char *yaml, const char *wanted)
 static void config_survives_saving(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"office.db",     "/srv/data/office.db", "a: b #c.db", "'quoted'.db",
-                                        "ស្រុក/data.db", "on",                  "1201",       "- x",
-                                        "{a}.db",        "&a*!.db",             " spaces "};
+    static const char *const paths[] = {"office.db",   "/srv/data/office.db",
+                                        "a: b #c.db",  "'quoted'.db",
+                                        "ស្រុក/data.db", "on",
+                                        "1201",        "- x",
+                                        "{a}.db",      "&a*!.db",
+                                        " spaces "};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct config c = {.db = paths[i],
                            .listen = "tcp://127.0.0.1:5700",
@@ -154,14 +158,18 @@ static void config_names_mistakes(void **state)
 {
     (void)state;
     expect_unfit("listen: x\n", "node.yaml:1: the file lacks 'db'");
-    expect_unfit("db: a\nwal_gard: on\n", "node.yaml:2: the file: unknown key 'wal_gard'; did you mean 'wal_guard'?");
+    expect_unfit("db: a\nwal_gard: on\n",
+                 "node.yaml:2: the file: unknown key 'wal_gard'; did you mean 'wal_guard'?");
     expect_unfit("db: a\ndb: b\n", "node.yaml:2: db is given twice");
-    expect_unfit("db: a\nwal_guard: maybe\n", "node.yaml:2: wal_guard: 'maybe' is not known; write 'on' or 'off'");
+    expect_unfit("db: a\nwal_guard: maybe\n",
+                 "node.yaml:2: wal_guard: 'maybe' is not known; write 'on' or 'off'");
     expect_unfit("db: a\nheartbeat_ms: 0\n", "node.yaml:2: heartbeat_ms must be between");
-    expect_unfit("db: a\nbatch_ms: 200\n", "node.yaml:2: batch_ms (200) is more than batch_max_ms (100)");
+    expect_unfit("db: a\nbatch_ms: 200\n",
+                 "node.yaml:2: batch_ms (200) is more than batch_max_ms (100)");
     expect_unfit("db: a\nmark_ms: 4294967297\n", "mark_ms must be between");
     expect_unfit("db: a\nparent: tcp://h:1\n", "node.yaml:2: parent and parent_key go together");
-    expect_unfit("db: a\nparent: tcp://h:1\nparent_key: 12\n", "node.yaml:3: parent_key must be 64 hexadecimal digits");
+    expect_unfit("db: a\nparent: tcp://h:1\nparent_key: 12\n",
+                 "node.yaml:3: parent_key must be 64 hexadecimal digits");
     unlink(in_dir("node.yaml"));
     struct config c;
     char msg[1024];
@@ -169,7 +177,8 @@ static void config_names_mistakes(void **state)
     assert_non_null(strstr(msg, "tonle join"));
 }
 
-/* The directory is the flag, else $TONLE_DIR, else the system's; it is made private, with its parents. */
+/* The directory is the flag, else $TONLE_DIR, else the system's; it is made private, with its
+ * parents. */
 static void config_dir_is_found_and_made(void **state)
 {
     (void)state;
@@ -200,7 +209,8 @@ static void config_db_path_is_relative_to_the_directory(void **state)
     assert_string_equal(config_db_path(&arena, "/var/lib/tonle", &c), "/srv/office.db");
 }
 
-/* The record outside the database is the last one written; torn, changed or missing it means nothing. */
+/* The record outside the database is the last one written; torn, changed or missing it means
+ * nothing. */
 static void identity_is_whole_or_nothing(void **state)
 {
     (void)state;

@@ -1,8 +1,9 @@
 /* The private keys and the invitation. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "node/config.h"
@@ -223,9 +224,9 @@ static void invitation_refuses_other_text(void **state)
     expect_refused("tonle2:AAAA", "this is not an invitation");
     expect_refused("tonle1:", "cut off");
     expect_refused("tonle1:!!!!", "a character that does not belong");
-    expect_refused("tonle1:e30", "was changed on its way");   /* {} */
-    expect_refused("tonle1:e119", "was changed on its way");  /* {]} */
-    expect_refused("tonle1:W119XX0", "invitation was");       /* [{}]} */
+    expect_refused("tonle1:e30", "was changed on its way");  /* {} */
+    expect_refused("tonle1:e119", "was changed on its way"); /* {]} */
+    expect_refused("tonle1:W119XX0", "invitation was");      /* [{}]} */
     char *big = malloc(40000);
     memset(big, 'A', 39999);
     memcpy(big, "tonle1:", 7);

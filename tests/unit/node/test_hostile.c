@@ -33,7 +33,6 @@ static int stop(void **state)
 #define HUB (&t->office[0])
 #define PROVINCE (&t->office[1])
 
-
 static void remove_beside(const struct net_office *o, const char *ending)
 {
     char name[600];
@@ -156,16 +155,18 @@ static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
 static void slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b)
 {
     sqlite3_stmt *q = NULL;
-    assert_int_equal(sqlite3_prepare_v2(o->app,
-                                        "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
-                                        " VALUES(?1, '', 0, 0, 0, ?2)",
-                                        -1, &q, NULL),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(o->app,
+                           "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
+                           " VALUES(?1, '', 0, 0, 0, ?2)",
+                           -1, &q, NULL),
+        SQLITE_OK);
     sqlite3_bind_int(q, 1, (int)kind);
     sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
     assert_int_equal(sqlite3_step(q), SQLITE_DONE);
     sqlite3_finalize(q);
-    office_sql(t, o, "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
+    office_sql(t, o,
+               "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
 }
 
 static void slip_in_answer(struct net *t, struct net_office *o, uint64_t mark_id)
@@ -192,8 +193,8 @@ static void a_mark_that_was_never_sent_is_not_answered(void **state)
     assert_non_null(strstr(HUB->log, "answers a mark that was never sent"));
 }
 
-/* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub send
- * marks to the whole federation for ever. */
+/* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub
+ * send marks to the whole federation for ever. */
 static void a_newcomer_is_a_newcomer_once(void **state)
 {
     struct net *t = *state;
@@ -208,8 +209,8 @@ static void a_newcomer_is_a_newcomer_once(void **state)
     assert_true(net_settle(t, 10000));
 }
 
-/* What the hub calls stable is forgotten only by an office that has passed all of it, whatever a relay
- * has put in front. */
+/* What the hub calls stable is forgotten only by an office that has passed all of it, whatever a
+ * relay has put in front. */
 static void stable_before_its_changes_is_refused(void **state)
 {
     struct net *t = *state;
@@ -227,7 +228,8 @@ static void stable_before_its_changes_is_refused(void **state)
     clock_fini(&c);
 }
 
-/* The child of a restored hub is not told that it was restored itself: nothing need be done there. */
+/* The child of a restored hub is not told that it was restored itself: nothing need be done there.
+ */
 static void a_restored_hub_does_not_accuse_its_child(void **state)
 {
     struct net *t = *state;
@@ -254,8 +256,8 @@ static void a_restored_hub_does_not_accuse_its_child(void **state)
     assert_non_null(strstr(status, "bring back the newest copy"));
 }
 
-/* An office that takes items without end is sent no more than one credit ahead of what it acknowledges,
- * whatever it claims to have room for: here it acknowledges nothing. */
+/* An office that takes items without end is sent no more than one credit ahead of what it
+ * acknowledges, whatever it claims to have room for: here it acknowledges nothing. */
 static void a_boastful_child_is_sent_one_credit(void **state)
 {
     struct net *t = *state;

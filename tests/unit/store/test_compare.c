@@ -35,8 +35,9 @@ static int stop(void **state)
 
 static void rows(struct federation *f)
 {
-    office_sql(&f->office[0], "INSERT INTO note VALUES('a','1','ma'),('b','2','mb'),('c','3','mc'),('d','4','md'),"
-                              "('e','5','me')");
+    office_sql(&f->office[0],
+               "INSERT INTO note VALUES('a','1','ma'),('b','2','mb'),('c','3','mc'),('d','4','md'),"
+               "('e','5','me')");
     federation_sync(f);
 }
 
@@ -49,7 +50,8 @@ static void behind_capture(struct office *o, const char *sql)
     sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, &on);
 }
 
-/* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well. */
+/* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well.
+ */
 static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bool take_parent)
 {
     static char out[512];
@@ -68,10 +70,11 @@ static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bo
         for (size_t i = 0; i < n; i++) {
             struct value key;
             assert_int_equal(key_decode(e[i].key.p, e[i].key.len, &key, 1), ERR_OK);
-            snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind], (int)key.len,
-                     (const char *)key.u.p);
+            snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
+                     (int)key.len, (const char *)key.u.p);
             if (settle)
-                assert_int_equal(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent), ERR_OK);
+                assert_int_equal(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent),
+                                 ERR_OK);
         }
         r.after = chunk.last_key;
     }
@@ -89,15 +92,18 @@ static void equal_rows_have_no_escapes(void **state)
         assert_string_equal(scan(*state, size, false, false), "");
 }
 
-/* A changed, a new and a deleted row are each found once, before, between and behind the parent's keys. */
+/* A changed, a new and a deleted row are each found once, before, between and behind the parent's
+ * keys. */
 static void every_escape_is_found_once(void **state)
 {
     rows(*state);
-    behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id IN ('b','e');"
-                      "INSERT INTO note VALUES('A','first','m1'),('cc','middle','m2'),('z','last','m3')");
+    behind_capture(
+        A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id IN ('b','e');"
+           "INSERT INTO note VALUES('A','first','m1'),('cc','middle','m2'),('z','last','m3')");
     assert_string_equal(scan(*state, 50, false, false), "N:A C:c N:cc N:z D:b D:e ");
     for (uint32_t size = 1; size < 6; size++)
-        assert_int_equal(strlen(scan(*state, size, false, false)), strlen("N:A C:c N:cc N:z D:b D:e "));
+        assert_int_equal(strlen(scan(*state, size, false, false)),
+                         strlen("N:A C:c N:cc N:z D:b D:e "));
     assert_false(store_capture_pending(A->store));
 }
 
@@ -113,7 +119,9 @@ static void settled_escapes_travel_like_writes(void **state)
     scan(*state, 2, true, false);
     federation_sync(*state);
     federation_assert_equal(*state, "note");
-    assert_string_equal(office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"), "a1,cx,d4,e5,zlast");
+    assert_string_equal(
+        office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"),
+        "a1,cx,d4,e5,zlast");
     assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h, &n), ERR_OK);
     assert_int_equal(n, 2);
     assert_int_equal(h[1].n_cells, 1);
@@ -131,7 +139,9 @@ static void the_parents_rows_can_be_taken_back(void **state)
     scan(*state, 50, true, true);
     assert_false(store_capture_pending(A->store));
     federation_assert_equal(*state, "note");
-    assert_string_equal(office_one(A, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"), "a1,b2,c3,d4,e5");
+    assert_string_equal(
+        office_one(A, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"),
+        "a1,b2,c3,d4,e5");
 }
 
 /* A held row is no escape, at neither end. */
@@ -147,7 +157,8 @@ static void held_rows_are_no_escapes(void **state)
     assert_string_equal(scan(*state, 50, false, false), "C:a ");
 }
 
-/* A row that only this office's own trigger refuses is held here: no escape, and no other digest. */
+/* A row that only this office's own trigger refuses is held here: no escape, and no other digest.
+ */
 static void a_row_held_here_alone_is_no_escape(void **state)
 {
     struct arena a = {0};
@@ -174,8 +185,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(equal_rows_have_no_escapes), T(every_escape_is_found_once), T(settled_escapes_travel_like_writes),
-        T(the_parents_rows_can_be_taken_back), T(held_rows_are_no_escapes), T(a_row_held_here_alone_is_no_escape),
+        T(equal_rows_have_no_escapes),         T(every_escape_is_found_once),
+        T(settled_escapes_travel_like_writes), T(the_parents_rows_can_be_taken_back),
+        T(held_rows_are_no_escapes),           T(a_row_held_here_alone_is_no_escape),
     };
     return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
 }

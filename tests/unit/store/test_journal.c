@@ -32,7 +32,8 @@ static int stop(void **state)
 static uint64_t append(struct store *s, enum item_kind kind, const char *source, uint64_t seq)
 {
     uint64_t pos = 0;
-    struct dot dot = kind == ITEM_CHANGESET ? (struct dot){0xf000000000000001ULL, seq} : (struct dot){0, 0};
+    struct dot dot =
+        kind == ITEM_CHANGESET ? (struct dot){0xf000000000000001ULL, seq} : (struct dot){0, 0};
     struct bytes bytes = {(const uint8_t *)"item", 4};
     assert_int_equal(store_journal_append(s, kind, source, dot, 1000 + seq, bytes, &pos), ERR_OK);
     return pos;
@@ -54,8 +55,8 @@ static const char *reach(struct store *s, enum direction dir, const char *peer)
     return out;
 }
 
-/* Up go changesets and answers, never the parent's own; down go changesets, marks and stables, never back
- * to the child they came from. */
+/* Up go changesets and answers, never the parent's own; down go changesets, marks and stables,
+ * never back to the child they came from. */
 static void items_travel_in_their_direction_only(void **state)
 {
     struct store *s = OFFICE(state)->store;
@@ -86,8 +87,9 @@ static void the_hub_has_no_up(void **state)
     assert_string_equal(reach(s, LINK_DOWN, "child"), "a");
 }
 
-/* Behind a run of one child's items, of any length, the next item of another source is found; and the cost
- * does not grow with the run: the whole scan of 20,000 foreign items takes few statement steps. */
+/* Behind a run of one child's items, of any length, the next item of another source is found; and
+ * the cost does not grow with the run: the whole scan of 20,000 foreign items takes few statement
+ * steps. */
 static void a_long_run_of_foreign_items_is_jumped_over(void **state)
 {
     struct office *o = OFFICE(state);
@@ -105,7 +107,8 @@ static void a_long_run_of_foreign_items_is_jumped_over(void **state)
     assert_int_equal(store_commit(s), ERR_OK);
     assert_int_equal(store_journal_next(s, &a, LINK_DOWN, "child", 1, &item), ERR_OK);
     assert_int_equal(item.pos, last);
-    for (int i = 0; i < 500; i++) { /* 10 million rows if it scanned: the test's time limit would tell */
+    for (int i = 0; i < 500;
+         i++) { /* 10 million rows if it scanned: the test's time limit would tell */
         assert_int_equal(store_journal_next(s, &a, LINK_DOWN, "child", 1, &item), ERR_OK);
         assert_int_equal(store_journal_next(s, &a, LINK_DOWN, "child", last, &item), ERR_NOT_FOUND);
         arena_reset(&a);
@@ -137,7 +140,8 @@ static void the_backlog_counts_what_waits(void **state)
     assert_int_equal(b.tail_pos, tail);
 }
 
-/* A changeset is found by its dot with everything it was appended with; another dot is not found. */
+/* A changeset is found by its dot with everything it was appended with; another dot is not found.
+ */
 static void a_changeset_is_found_by_its_dot(void **state)
 {
     struct store *s = OFFICE(state)->store;
@@ -146,7 +150,8 @@ static void a_changeset_is_found_by_its_dot(void **state)
     assert_int_equal(store_begin(s), ERR_OK);
     uint64_t pos = append(s, ITEM_CHANGESET, "child", 9);
     assert_int_equal(store_commit(s), ERR_OK);
-    assert_int_equal(store_journal_find(s, &a, (struct dot){0xf000000000000001ULL, 9}, &item), ERR_OK);
+    assert_int_equal(store_journal_find(s, &a, (struct dot){0xf000000000000001ULL, 9}, &item),
+                     ERR_OK);
     assert_int_equal(item.pos, pos);
     assert_string_equal(item.source, "child");
     assert_int_equal(item.hlc, 1009);
@@ -156,7 +161,8 @@ static void a_changeset_is_found_by_its_dot(void **state)
     arena_fini(&a);
 }
 
-/* A position is given once, also after the last item is gone: what was acknowledged stays behind. */
+/* A position is given once, also after the last item is gone: what was acknowledged stays behind.
+ */
 static void positions_are_never_given_twice(void **state)
 {
     struct office *o = OFFICE(state);
@@ -170,7 +176,8 @@ static void positions_are_never_given_twice(void **state)
     assert_int_equal(store_commit(o->store), ERR_OK);
 }
 
-/* What is durable of a neighbour is kept as told; an unknown one is all zero; a rollback takes it back. */
+/* What is durable of a neighbour is kept as told; an unknown one is all zero; a rollback takes it
+ * back. */
 static void neighbours_are_remembered(void **state)
 {
     struct store *s = OFFICE(state)->store;
@@ -190,7 +197,8 @@ static void neighbours_are_remembered(void **state)
     assert_int_equal(r.contact_ms, 56);
 }
 
-/* A site is told with its office, key, and what was applied of it; one that is not registered is not found. */
+/* A site is told with its office, key, and what was applied of it; one that is not registered is
+ * not found. */
 static void sites_tell_office_key_and_progress(void **state)
 {
     struct federation *f = *state;
@@ -220,10 +228,14 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(items_travel_in_their_direction_only), T(the_hub_has_no_up),
-        T(a_long_run_of_foreign_items_is_jumped_over), T(the_backlog_counts_what_waits),
-        T(a_changeset_is_found_by_its_dot), T(positions_are_never_given_twice),
-        T(neighbours_are_remembered), T(sites_tell_office_key_and_progress),
+        T(items_travel_in_their_direction_only),
+        T(the_hub_has_no_up),
+        T(a_long_run_of_foreign_items_is_jumped_over),
+        T(the_backlog_counts_what_waits),
+        T(a_changeset_is_found_by_its_dot),
+        T(positions_are_never_given_twice),
+        T(neighbours_are_remembered),
+        T(sites_tell_office_key_and_progress),
     };
     return cmocka_run_group_tests_name("journal", tests, NULL, NULL);
 }

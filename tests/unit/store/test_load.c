@@ -1,4 +1,5 @@
-/* The first load between two real databases: what it carries, what moves meanwhile, what it adopts. */
+/* The first load between two real databases: what it carries, what moves meanwhile, what it adopts.
+ */
 #include "tests/lib/office.h"
 
 #include "node/store_int.h"
@@ -15,8 +16,10 @@
 #include <cmocka.h>
 
 static const char schema[] =
-    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT ROWID;"
-    "CREATE TABLE person(id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, house TEXT REFERENCES house(id),"
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE person(id TEXT PRIMARY KEY COLLATE NOCASE NOT NULL, house TEXT REFERENCES "
+    "house(id),"
     " ident TEXT UNIQUE, name TEXT NOT NULL, points INTEGER, age INTEGER CHECK(age >= 0));"
     "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT,"
     " PRIMARY KEY(series, number)) WITHOUT ROWID;";
@@ -27,7 +30,8 @@ static const char charter[] =
     "{\"name\":\"name\"},{\"name\":\"points\",\"policy\":\"max\"},{\"name\":\"age\"}]},"
     "{\"name\":\"receipt\",\"columns\":[]}]}";
 static const char published[] = "house person receipt";
-static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter", "house", "person", "receipt"};
+static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter",
+                                    "house",      "person",     "receipt"};
 
 static int start(void **state)
 {
@@ -51,7 +55,8 @@ struct loading {
     struct office *from, *to;
     uint32_t max_rows;
     struct arena arena;
-    void (*between)(struct federation *f, int chunk); /* what happens at the sender after each chunk */
+    void (*between)(struct federation *f,
+                    int chunk); /* what happens at the sender after each chunk */
     struct federation *f;
     int chunks;
     uint64_t first_pos;
@@ -64,7 +69,8 @@ static enum err load_table(struct loading *l, const char *table)
     struct load_chunk chunk = {0};
     enum err e = ERR_OK;
     while (e == ERR_OK && !chunk.end) {
-        assert_int_equal(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk), ERR_OK);
+        assert_int_equal(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk),
+                         ERR_OK);
         assert_true(chunk.n_states <= l->max_rows);
         if (l->chunks == 0)
             l->first_pos = chunk.pos;
@@ -99,7 +105,8 @@ static enum err load(struct loading *l, enum load_mode mode, struct load_report 
     return e;
 }
 
-static void load_must(struct federation *f, enum load_mode mode, uint32_t max_rows, struct load_report *report)
+static void load_must(struct federation *f, enum load_mode mode, uint32_t max_rows,
+                      struct load_report *report)
 {
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows};
     enum err e = load(&l, mode, report);
@@ -119,23 +126,30 @@ static void sync_two(struct federation *f)
 /* Settled by nobody: tombstones, a held birth, a unique clash, an open conflict, plain rows. */
 static void write_history(struct federation *f)
 {
-    office_sql(A, "INSERT INTO house VALUES('h1','b1','Prek'),('h2','b2','Leap'),('h3','b3','Dos');"
-                  "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',1,30),"
-                  "('p2','h2','i2','Sao',2,31),('p3',NULL,NULL,'Som',3,32);"
-                  "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b'),('T',1,'c')");
+    office_sql(
+        A, "INSERT INTO house VALUES('h1','b1','Prek'),('h2','b2','Leap'),('h3','b3','Dos');"
+           "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',1,30),"
+           "('p2','h2','i2','Sao',2,31),('p3',NULL,NULL,'Som',3,32);"
+           "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b'),('T',1,'c')");
     sync_two(f);
-    office_sql(A, "UPDATE person SET points=7, name='Sok A' WHERE id='p1'; DELETE FROM receipt WHERE number=2;"
-                  "INSERT INTO receipt VALUES('U',9,'from A'); INSERT INTO person(id,ident,name) VALUES('p8','i9','x')");
+    office_sql(A, "UPDATE person SET points=7, name='Sok A' WHERE id='p1'; DELETE FROM receipt "
+                  "WHERE number=2;"
+                  "INSERT INTO receipt VALUES('U',9,'from A'); INSERT INTO person(id,ident,name) "
+                  "VALUES('p8','i9','x')");
     HUB->now_ms += 4000;
-    office_sql(HUB, "UPDATE person SET points=9, name='Sok H' WHERE id='p1'; INSERT INTO receipt VALUES('U',9,'from H');"
-                    "INSERT INTO person(id,ident,name) VALUES('p9','i9','y'); DELETE FROM house WHERE id='h3'");
+    office_sql(
+        HUB,
+        "UPDATE person SET points=9, name='Sok H' WHERE id='p1'; INSERT INTO receipt "
+        "VALUES('U',9,'from H');"
+        "INSERT INTO person(id,ident,name) VALUES('p9','i9','y'); DELETE FROM house WHERE id='h3'");
     sync_two(f);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "2");
-    assert_true(atoi(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state='open'")) >= 2);
+    assert_true(atoi(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state='open'")) >=
+                2);
 }
 
-/* A load carries rows, tombstones, held births, siblings and clocks, in chunks of any size; afterwards the
- * office works like any other. */
+/* A load carries rows, tombstones, held births, siblings and clocks, in chunks of any size;
+ * afterwards the office works like any other. */
 static void a_load_carries_everything_not_settled(void **state)
 {
     struct federation *f = *state;
@@ -144,14 +158,20 @@ static void a_load_carries_everything_not_settled(void **state)
     load_must(f, LOAD_EMPTY, 2, &report);
     federation_assert_equal(f, published);
     assert_int_equal(report.rows, 9);
-    assert_int_equal(clock_compare(&store_state(HUB->store)->clock, &store_state(NEW->store)->clock), CLOCK_EQUAL);
+    assert_int_equal(
+        clock_compare(&store_state(HUB->store)->clock, &store_state(NEW->store)->clock),
+        CLOCK_EQUAL);
     assert_false(store_state(NEW->store)->loading);
-    assert_string_equal(office_one(NEW, "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"),
-                        office_one(HUB, "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"));
+    assert_string_equal(
+        office_one(NEW,
+                   "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"),
+        office_one(HUB,
+                   "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"));
     assert_false(store_capture_pending(NEW->store));
     office_sql(A, "UPDATE person SET name='late' WHERE id='p1'");
-    office_sql(NEW, "UPDATE person SET age=40 WHERE id='p2'; INSERT INTO receipt VALUES('S',2,'again');"
-                    "DELETE FROM receipt WHERE series='U'");
+    office_sql(NEW,
+               "UPDATE person SET age=40 WHERE id='p2'; INSERT INTO receipt VALUES('S',2,'again');"
+               "DELETE FROM receipt WHERE series='U'");
     federation_sync(f);
     federation_assert_equal(f, published);
     assert_string_equal(office_one(HUB, "SELECT age FROM person WHERE id='p2'"), "40");
@@ -163,7 +183,8 @@ static void busy_sender(struct federation *f, int chunk)
         "UPDATE person SET name='n0' WHERE id='p1'",
         "INSERT INTO receipt VALUES('A',1,'early key'); UPDATE house SET village='v' WHERE id='h1'",
         "UPDATE person SET ident='swap' WHERE id='p1'; UPDATE person SET ident='i1' WHERE id='p3'",
-        "DELETE FROM person WHERE id='p2'; INSERT INTO person(id,ident,name) VALUES('p0','i2','reborn')",
+        "DELETE FROM person WHERE id='p2'; INSERT INTO person(id,ident,name) "
+        "VALUES('p0','i2','reborn')",
         "DELETE FROM receipt WHERE series='T'; INSERT INTO receipt VALUES('T',1,'second life')",
         "INSERT INTO house VALUES('h4','b4','new'); UPDATE person SET house='h4' WHERE id='p3'",
         "UPDATE person SET points=11 WHERE id='p1'",
@@ -185,7 +206,8 @@ static void busy_late(struct federation *f, int chunk)
         busy_sender(f, chunk - 3);
 }
 
-static void load_while(struct federation *f, void (*between)(struct federation *, int), uint32_t max_rows)
+static void load_while(struct federation *f, void (*between)(struct federation *, int),
+                       uint32_t max_rows)
 {
     struct load_report report;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
@@ -198,7 +220,8 @@ static void load_while(struct federation *f, void (*between)(struct federation *
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_chunk"), "0");
 }
 
-/* What is written at the sender between the chunks arrives once, whatever the chunks have already. */
+/* What is written at the sender between the chunks arrives once, whatever the chunks have already.
+ */
 static void chunks_at_different_clocks_end_equal(void **state)
 {
     load_while(*state, busy_once, 2);
@@ -209,18 +232,24 @@ static void chunks_at_different_clocks_end_equal_later(void **state)
     load_while(*state, busy_late, 1);
 }
 
-static void set_stable(struct office *o, const struct clock *clock, uint32_t n, struct kept_birth *keep)
+static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
+                       struct kept_birth *keep)
 {
     struct arena a = {0};
-    struct stable st = {.mark_id = 1, .site = o->site, .clock = *clock, .hlc = store_state(o->store)->hlc,
-                        .n_keep = n, .keep = keep};
+    struct stable st = {.mark_id = 1,
+                        .site = o->site,
+                        .clock = *clock,
+                        .hlc = store_state(o->store)->hlc,
+                        .n_keep = n,
+                        .keep = keep};
     assert_int_equal(store_begin(o->store), ERR_OK);
     assert_int_equal(store_set_stable(o->store, &a, &st), ERR_OK);
     assert_int_equal(store_commit(o->store), ERR_OK);
     arena_fini(&a);
 }
 
-/* The sender's stable clock and the names it keeps come along, so that both forget alike afterwards. */
+/* The sender's stable clock and the names it keeps come along, so that both forget alike
+ * afterwards. */
 static void a_load_takes_over_the_stable_horizon(void **state)
 {
     struct federation *f = *state;
@@ -241,7 +270,8 @@ static void a_load_takes_over_the_stable_horizon(void **state)
     assert_int_equal(clock_compare(&store_state(NEW->store)->stable, &clock), CLOCK_EQUAL);
     assert_string_equal(office_one(NEW, keep_sql), office_one(HUB, keep_sql));
     federation_assert_equal(f, published);
-    office_sql(NEW, "DELETE FROM receipt WHERE series='U'; UPDATE person SET points=1 WHERE id='p1'");
+    office_sql(NEW,
+               "DELETE FROM receipt WHERE series='U'; UPDATE person SET points=1 WHERE id='p1'");
     office_sql(A, "UPDATE receipt SET note='later' WHERE series='U'");
     federation_sync(f);
     federation_assert_equal(f, published);
@@ -256,11 +286,13 @@ static void mark_at_the_end(struct federation *f, int chunk)
         return;
     assert_int_equal(store_begin(f->office[0].store), ERR_OK);
     assert_int_equal(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
-                                          (struct bytes){(const uint8_t *)"m", 1}, &pos), ERR_OK);
+                                          (struct bytes){(const uint8_t *)"m", 1}, &pos),
+                     ERR_OK);
     assert_int_equal(store_commit(f->office[0].store), ERR_OK);
 }
 
-/* The load is over when the last chunk's position is passed, be it by a mark; not one position before. */
+/* The load is over when the last chunk's position is passed, be it by a mark; not one position
+ * before. */
 static void the_load_ends_at_the_last_position(void **state)
 {
     struct federation *f = *state;
@@ -279,7 +311,8 @@ static void the_load_ends_at_the_last_position(void **state)
     }
 }
 
-/* A change that a chunk holds is left out, one that came later is not: by the key's place in the chunks. */
+/* A change that a chunk holds is left out, one that came later is not: by the key's place in the
+ * chunks. */
 static void a_chunks_clock_covers_its_own_keys(void **state)
 {
     struct federation *f = *state;
@@ -297,11 +330,13 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
     buf_put_u8(&last, PART_RECORDS); /* the first page of records reaches to m */
     key_encode(&last, &m, 1);
     for (int i = 0; i < 2; i++) {
-        sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord) VALUES(?1,?2,?3,9,?4)");
+        sqlite3_stmt *q = store_stmt(
+            s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord) VALUES(?1,?2,?3,9,?4)");
         sqlite3_bind_int64(q, 1, t->t);
         if (i == 0)
             store_bind_blob(q, 2, last.data, last.len);
-        store_bind_blob(q, 3, i ? new_clock.data : old_clock.data, i ? new_clock.len : old_clock.len);
+        store_bind_blob(q, 3, i ? new_clock.data : old_clock.data,
+                        i ? new_clock.len : old_clock.len);
         sqlite3_bind_int(q, 4, i);
         assert_int_equal(store_run(s, q), ERR_OK);
     }
@@ -309,8 +344,8 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
         struct value *key;
         uint64_t seq;
         bool covers;
-    } table[] = {{&upper, 1, true}, {&upper, 2, false}, {&m, 2, false}, {&z, 2, true}, {&z, 3, true},
-                 {&z, 4, false},    {&upper, 4, false}};
+    } table[] = {{&upper, 1, true}, {&upper, 2, false}, {&m, 2, false},    {&z, 2, true},
+                 {&z, 3, true},     {&z, 4, false},     {&upper, 4, false}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         buf_reset(&key);
         key_encode(&key, table[i].key, 1);
@@ -349,34 +384,42 @@ static void replace_leaves_the_federations_rows(void **state)
     assert_false(office_seal(NEW));
 }
 
-/* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the federation's
- * value stands but for max, where the larger one wins everywhere; columns of this office alone stay. */
+/* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the
+ * federation's value stands but for max, where the larger one wins everywhere; columns of this
+ * office alone stay. */
 static void adopt_compares_row_by_row(void **state)
 {
     struct federation *f = *state;
     struct load_report report;
-    office_sql(A, "INSERT INTO house VALUES('h1','b1','Prek');"
-                  "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',5,30),"
-                  "('p2',NULL,'i2','Sao',5,31)");
+    office_sql(
+        A, "INSERT INTO house VALUES('h1','b1','Prek');"
+           "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',5,30),"
+           "('p2',NULL,'i2','Sao',5,31)");
     sync_two(f);
-    office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT;"
-                    "INSERT INTO house VALUES('h1','b1','Prek'),('h7','b7','ours');"
-                    "INSERT INTO person(id,house,ident,name,points,age,here) VALUES"
-                    "('p1','h1','i1','Sok of ours',9,30,'local 1'),('p2',NULL,'i2','Sao',3,31,NULL),"
-                    "('p5','h7','i5','Som',1,32,'local 5')");
+    office_sql(NEW,
+               "ALTER TABLE person ADD COLUMN here TEXT;"
+               "INSERT INTO house VALUES('h1','b1','Prek'),('h7','b7','ours');"
+               "INSERT INTO person(id,house,ident,name,points,age,here) VALUES"
+               "('p1','h1','i1','Sok of ours',9,30,'local 1'),('p2',NULL,'i2','Sao',3,31,NULL),"
+               "('p5','h7','i5','Som',1,32,'local 5')");
     load_must(f, LOAD_ADOPT, 2, &report);
     assert_int_equal(report.adopted_equal, 1);
     assert_int_equal(report.adopted_new, 2);
     assert_int_equal(report.adopted_conflicts, 3);
-    assert_string_equal(office_one(NEW, "SELECT name||points||here FROM person WHERE id='p1'"), "Sok9local 1");
+    assert_string_equal(office_one(NEW, "SELECT name||points||here FROM person WHERE id='p1'"),
+                        "Sok9local 1");
     assert_string_equal(office_one(NEW, "SELECT points FROM person WHERE id='p2'"), "5");
     assert_string_equal(office_one(NEW, "SELECT here FROM person WHERE id='p5'"), "local 5");
-    assert_string_equal(office_one(NEW, "SELECT group_concat(cell||state) FROM (SELECT cell, state FROM"
-                                        " tonle_conflict ORDER BY key, cell)"), "nameauto,pointsauto,pointsauto");
-    assert_string_equal(office_one(NEW, "SELECT value||office||shown FROM tonle_conflict_side WHERE conflict ="
-                                        " (SELECT id FROM tonle_conflict WHERE cell='name') AND site <> 0"),
-                        "Sok of oursoffice20");
-    assert_string_equal(office_one(NEW, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'"), "0");
+    assert_string_equal(office_one(NEW,
+                                   "SELECT group_concat(cell||state) FROM (SELECT cell, state FROM"
+                                   " tonle_conflict ORDER BY key, cell)"),
+                        "nameauto,pointsauto,pointsauto");
+    assert_string_equal(
+        office_one(NEW, "SELECT value||office||shown FROM tonle_conflict_side WHERE conflict ="
+                        " (SELECT id FROM tonle_conflict WHERE cell='name') AND site <> 0"),
+        "Sok of oursoffice20");
+    assert_string_equal(
+        office_one(NEW, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'"), "0");
     federation_sync(f);
     assert_string_equal(office_one(HUB, "SELECT name FROM person WHERE id='p5'"), "Som");
     assert_string_equal(office_one(A, "SELECT points FROM person WHERE id='p1'"), "9");
@@ -384,7 +427,8 @@ static void adopt_compares_row_by_row(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
 }
 
-/* An adopted row that cannot stand is lost neither: it stays aside with all its columns, and is listed. */
+/* An adopted row that cannot stand is lost neither: it stays aside with all its columns, and is
+ * listed. */
 static void what_cannot_be_adopted_stays_aside(void **state)
 {
     struct federation *f = *state;
@@ -394,7 +438,8 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     size_t n;
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p1','i1','Sok')");
     sync_two(f);
-    office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT; INSERT INTO person(id,ident,name,here) VALUES('p5','i1','Som','local')");
+    office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT; INSERT INTO "
+                    "person(id,ident,name,here) VALUES('p5','i1','Som','local')");
     load_must(f, LOAD_ADOPT, 10, &report);
     assert_int_equal(report.adopted_new, 0);
     assert_string_equal(office_one(NEW, "SELECT group_concat(id) FROM person"), "p1");
@@ -405,7 +450,8 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     assert_non_null(strstr(held[0].message, "tonle_adopt_"));
     assert_int_equal(store_held_get(NEW->store, &a, held[0].id, &one), ERR_OK);
     assert_string_equal(one.key_json, "\"p5\"");
-    const char *table = office_one(NEW, "SELECT name FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'");
+    const char *table =
+        office_one(NEW, "SELECT name FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'");
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT id||ident||name||here FROM %s", table);
     assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
@@ -445,15 +491,19 @@ static void a_forged_chunk_leaves_nothing(void **state)
     const struct {
         void (*spoil)(struct load_chunk *);
         enum err e;
-    } table[] = {{wrong_key, ERR_MALFORMED}, {wrong_record, ERR_MALFORMED}, {twice, ERR_MALFORMED},
+    } table[] = {{wrong_key, ERR_MALFORMED},
+                 {wrong_record, ERR_MALFORMED},
+                 {twice, ERR_MALFORMED},
                  {wrong_columns, ERR_SCHEMA}};
     write_history(f);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct load_report report;
         struct loading l = {.from = HUB, .to = NEW, .max_rows = 10, .spoil = table[i].spoil};
         assert_int_equal(load(&l, LOAD_EMPTY, &report), table[i].e);
-        assert_string_equal(office_one(NEW, "SELECT (SELECT count(*) FROM house) + (SELECT count(*) FROM"
-                                            " receipt) + (SELECT count(*) FROM tonle_row)"), "0");
+        assert_string_equal(office_one(NEW,
+                                       "SELECT (SELECT count(*) FROM house) + (SELECT count(*) FROM"
+                                       " receipt) + (SELECT count(*) FROM tonle_row)"),
+                            "0");
     }
 }
 
@@ -465,7 +515,8 @@ static void chunks_are_read_by_range(void **state)
     struct load_chunk c, d;
     struct load_request r = {.table = "sqlite_schema", .max_rows = 5};
     assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
-    office_sql(HUB, "INSERT INTO receipt VALUES('a',1,''),('a',10,''),('a',9,''),('b',0,''),('B',7,'')");
+    office_sql(HUB,
+               "INSERT INTO receipt VALUES('a',1,''),('a',10,''),('a',9,''),('b',0,''),('B',7,'')");
     while (office_seal(HUB))
         ;
     r = (struct load_request){.table = "receipt", .max_rows = 3};
@@ -473,7 +524,10 @@ static void chunks_are_read_by_range(void **state)
     assert_int_equal(c.n_states, 3);
     assert_int_equal(c.states[2].values[1].u.i, 9);
     assert_false(c.end);
-    r = (struct load_request){.table = "receipt", .after = c.states[0].key, .upto = c.last_key, .max_rows = 9,
+    r = (struct load_request){.table = "receipt",
+                              .after = c.states[0].key,
+                              .upto = c.last_key,
+                              .max_rows = 9,
                               .digest_only = true};
     assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
     assert_int_equal(d.rows, 2);
@@ -490,12 +544,18 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_load_carries_everything_not_settled), T(chunks_at_different_clocks_end_equal),
+        T(a_load_carries_everything_not_settled),
+        T(chunks_at_different_clocks_end_equal),
         T(chunks_at_different_clocks_end_equal_later),
-        T(a_load_takes_over_the_stable_horizon), T(the_load_ends_at_the_last_position), T(a_chunks_clock_covers_its_own_keys),
-        T(a_plain_load_refuses_a_table_with_rows), T(replace_leaves_the_federations_rows),
-        T(adopt_compares_row_by_row), T(what_cannot_be_adopted_stays_aside),
-        T(a_forged_chunk_leaves_nothing), T(chunks_are_read_by_range),
+        T(a_load_takes_over_the_stable_horizon),
+        T(the_load_ends_at_the_last_position),
+        T(a_chunks_clock_covers_its_own_keys),
+        T(a_plain_load_refuses_a_table_with_rows),
+        T(replace_leaves_the_federations_rows),
+        T(adopt_compares_row_by_row),
+        T(what_cannot_be_adopted_stays_aside),
+        T(a_forged_chunk_leaves_nothing),
+        T(chunks_are_read_by_range),
     };
     return cmocka_run_group_tests_name("load", tests, NULL, NULL);
 }

@@ -59,9 +59,16 @@ static void prepare(struct fixture *f, const char *mode)
     char sql[200], msg[256];
     struct store *s;
     struct store_options o = {.path = f->path, .busy_ms = 1000};
-    struct store_identity id = {.federation = "f", .federation_name = "f", .node = "n", .unit = "",
-                                .parent = "", .hub = "n", .hub_site = 1, .site = 1};
-    snprintf(sql, sizeof sql, "PRAGMA journal_mode=%s; CREATE TABLE t(a INTEGER PRIMARY KEY, b)", mode);
+    struct store_identity id = {.federation = "f",
+                                .federation_name = "f",
+                                .node = "n",
+                                .unit = "",
+                                .parent = "",
+                                .hub = "n",
+                                .hub_site = 1,
+                                .site = 1};
+    snprintf(sql, sizeof sql, "PRAGMA journal_mode=%s; CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
+             mode);
     app_sql(f, sql);
     app_sql(f, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1, 0)");
     assert_int_equal(store_open(&s, &o, msg), ERR_OK);
@@ -128,9 +135,9 @@ static void affected_libraries_are_known(void **state)
     static const struct {
         int version;
         bool affected;
-    } table[] = {{3040001, true},  {3044005, true},  {3044006, false}, {3044999, false},
-                 {3045000, true},  {3050006, true},  {3050007, false}, {3050099, false},
-                 {3051000, true},  {3051002, true},  {3051003, false}, {3052000, false}};
+    } table[] = {{3040001, true}, {3044005, true}, {3044006, false}, {3044999, false},
+                 {3045000, true}, {3050006, true}, {3050007, false}, {3050099, false},
+                 {3051000, true}, {3051002, true}, {3051003, false}, {3052000, false}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         assert_int_equal(pin_library_affected(table[i].version), table[i].affected);
 }
@@ -156,7 +163,8 @@ static void the_pin_stops_resets_from_the_start(void **state)
     assert_false(application_resets_the_wal(*state));
 }
 
-/* A WAL that is fully backfilled gives a reader lock 0, which stops nothing: the pin is not taken there. */
+/* A WAL that is fully backfilled gives a reader lock 0, which stops nothing: the pin is not taken
+ * there. */
 static void the_pin_is_not_taken_on_a_backfilled_wal(void **state)
 {
     need_affected_library();
@@ -167,7 +175,8 @@ static void the_pin_is_not_taken_on_a_backfilled_wal(void **state)
     assert_false(application_resets_the_wal(f));
 }
 
-/* The guard neither stops the application's writes nor its checkpoints, and closing the node ends it. */
+/* The guard neither stops the application's writes nor its checkpoints, and closing the node ends
+ * it. */
 static void the_guard_ends_with_the_node(void **state)
 {
     struct fixture *f = *state;
@@ -182,8 +191,9 @@ static void the_guard_ends_with_the_node(void **state)
 static void fill(struct fixture *f, int megabytes)
 {
     char sql[200];
-    snprintf(sql, sizeof sql, "INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
-                              " SELECT i + 1 FROM n WHERE i < %d) SELECT zeroblob(1000000) FROM n",
+    snprintf(sql, sizeof sql,
+             "INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
+             " SELECT i + 1 FROM n WHERE i < %d) SELECT zeroblob(1000000) FROM n",
              megabytes);
     app_sql(f, sql);
 }
@@ -216,8 +226,8 @@ static void a_long_wal_is_reclaimed_without_the_guard(void **state)
     assert_true(wal_bytes(f) < 1 << 20);
 }
 
-/* A reader of the application makes the reclaim give up soon, copying nothing; the pin is back at once and
- * a later commit reclaims. */
+/* A reader of the application makes the reclaim give up soon, copying nothing; the pin is back at
+ * once and a later commit reclaims. */
 static void a_reader_in_the_way_is_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -226,7 +236,8 @@ static void a_reader_in_the_way_is_left_alone(void **state)
     prepare(f, "WAL");
     open_node(f, true);
     assert_int_equal(sqlite3_open(f->path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM t", NULL, NULL, NULL),
+                     SQLITE_OK);
     fill(f, 20);
     node_commits(f);
     assert_true(wal_bytes(f) > 16 << 20);
@@ -236,12 +247,14 @@ static void a_reader_in_the_way_is_left_alone(void **state)
     fill(f, 3);
     node_commits(f);
     assert_true(wal_bytes(f) < 1 << 20);
-    assert_int_equal(sqlite3_wal_checkpoint_v2(f->app, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &copied),
-                     SQLITE_OK);
+    assert_int_equal(
+        sqlite3_wal_checkpoint_v2(f->app, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &copied),
+        SQLITE_OK);
     app_sql(f, "PRAGMA integrity_check");
 }
 
-/* A database with a rollback journal is served as it is: no wal-index appears, nobody is kept from writing. */
+/* A database with a rollback journal is served as it is: no wal-index appears, nobody is kept from
+ * writing. */
 static void a_rollback_journal_is_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -277,11 +290,16 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(affected_libraries_are_known), T(without_the_guard_the_wal_is_reset),
-        T(the_pin_stops_resets_from_the_start), T(the_pin_is_not_taken_on_a_backfilled_wal),
-        T(the_guard_ends_with_the_node), T(a_long_wal_is_reclaimed_and_pinned_again),
-        T(a_long_wal_is_reclaimed_without_the_guard), T(a_reader_in_the_way_is_left_alone),
-        T(a_rollback_journal_is_left_alone), T(a_forked_child_leaves_the_pin_alone),
+        T(affected_libraries_are_known),
+        T(without_the_guard_the_wal_is_reset),
+        T(the_pin_stops_resets_from_the_start),
+        T(the_pin_is_not_taken_on_a_backfilled_wal),
+        T(the_guard_ends_with_the_node),
+        T(a_long_wal_is_reclaimed_and_pinned_again),
+        T(a_long_wal_is_reclaimed_without_the_guard),
+        T(a_reader_in_the_way_is_left_alone),
+        T(a_rollback_journal_is_left_alone),
+        T(a_forked_child_leaves_the_pin_alone),
     };
     return cmocka_run_group_tests_name("pin", tests, NULL, NULL);
 }

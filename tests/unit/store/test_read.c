@@ -15,13 +15,15 @@
 
 #include <cmocka.h>
 
-static const char schema[] =
-    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, ident TEXT UNIQUE, name TEXT NOT NULL, points INTEGER);"
-    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note, PRIMARY KEY(series, number))"
-    " WITHOUT ROWID;";
-static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
-                              "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"
-                              "{\"name\":\"receipt\",\"columns\":[]}]}";
+static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, ident TEXT UNIQUE, "
+                             "name TEXT NOT NULL, points INTEGER);"
+                             "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, "
+                             "note, PRIMARY KEY(series, number))"
+                             " WITHOUT ROWID;";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+    "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"
+    "{\"name\":\"receipt\",\"columns\":[]}]}";
 
 static int start(void **state)
 {
@@ -75,8 +77,8 @@ static void quarrel(struct federation *f)
     federation_sync(f);
 }
 
-/* Offices that hold the same rows, held rows and conflicts have the same digest, whatever order it came in;
- * the parts are counted. */
+/* Offices that hold the same rows, held rows and conflicts have the same digest, whatever order it
+ * came in; the parts are counted. */
 static void equal_offices_have_equal_digests(void **state)
 {
     quarrel(*state);
@@ -88,12 +90,15 @@ static void equal_offices_have_equal_digests(void **state)
     assert_int_equal(d.conflicts, 1);
 }
 
-/* Every difference shows: one value, its type alone, one row, values changed over between two rows. */
+/* Every difference shows: one value, its type alone, one row, values changed over between two rows.
+ */
 static void any_difference_changes_the_digest(void **state)
 {
     static const char *const change[] = {
-        "UPDATE receipt SET note = 'x' WHERE number = 1", "UPDATE receipt SET note = 7.0 WHERE number = 2",
-        "UPDATE receipt SET note = NULL WHERE number = 3", "DELETE FROM receipt WHERE number = 4",
+        "UPDATE receipt SET note = 'x' WHERE number = 1",
+        "UPDATE receipt SET note = 7.0 WHERE number = 2",
+        "UPDATE receipt SET note = NULL WHERE number = 3",
+        "DELETE FROM receipt WHERE number = 4",
         "INSERT INTO receipt VALUES('S', 5, '')",
         "UPDATE receipt SET note = CASE number WHEN 1 THEN 7 ELSE 'a' END WHERE number IN (1, 2)",
     };
@@ -140,15 +145,16 @@ static void standing_and_held_are_different_digests(void **state)
     assert_memory_not_equal(digest[0], digest[1], HASH_BYTES);
 }
 
-/* More rows than a slice: a digest is the same as the sum of what a chunk reader sees, and the database can
- * be written between the slices (rollback journal). */
+/* More rows than a slice: a digest is the same as the sum of what a chunk reader sees, and the
+ * database can be written between the slices (rollback journal). */
 static void a_digest_goes_in_slices(void **state)
 {
     struct arena a = {0};
     struct load_chunk c;
     struct load_request r = {.table = "receipt", .max_rows = 5000, .digest_only = true};
-    office_sql(HUB, "INSERT INTO receipt WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
-                    " WHERE i < 1700) SELECT 's' || (i % 7), i, i FROM n");
+    office_sql(HUB,
+               "INSERT INTO receipt WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+               " WHERE i < 1700) SELECT 's' || (i % 7), i, i FROM n");
     while (office_seal(HUB))
         ;
     struct table_digest d = digest(HUB, "receipt");
@@ -160,7 +166,8 @@ static void a_digest_goes_in_slices(void **state)
     arena_fini(&a);
 }
 
-/* A held row is listed with its reason, whose it is and what blocks it; shown with all its values. */
+/* A held row is listed with its reason, whose it is and what blocks it; shown with all its values.
+ */
 static void held_rows_are_listed_and_shown(void **state)
 {
     struct arena a = {0};
@@ -186,7 +193,8 @@ static void held_rows_are_listed_and_shown(void **state)
     arena_fini(&a);
 }
 
-/* Ids may be shortened, but not to nothing, to another alphabet, or to what two of them begin with. */
+/* Ids may be shortened, but not to nothing, to another alphabet, or to what two of them begin with.
+ */
 static void ids_are_unique_beginnings(void **state)
 {
     struct arena a = {0};
@@ -199,7 +207,8 @@ static void ids_are_unique_beginnings(void **state)
     assert_non_null(strstr(store_message(A->store), "more digits"));
     assert_int_equal(store_held_get(A->store, &a, "abcd0001", &one), ERR_OK);
     assert_int_equal(store_held_get(A->store, &a, "ABCD0001", &one), ERR_OK);
-    assert_int_equal(store_held_get(A->store, &a, "abcd0002", &one), ERR_OK); /* exact beats longer */
+    assert_int_equal(store_held_get(A->store, &a, "abcd0002", &one),
+                     ERR_OK); /* exact beats longer */
     assert_string_equal(one.id, "abcd0002");
     assert_int_equal(store_held_get(A->store, &a, "abc", &one), ERR_USAGE);
     assert_int_equal(store_held_get(A->store, &a, "abc%", &one), ERR_USAGE);
@@ -240,7 +249,8 @@ static void conflicts_carry_every_side(void **state)
     arena_fini(&a);
 }
 
-/* What stood before is the latest write that both sides had seen; gone from the journal, it is not known. */
+/* What stood before is the latest write that both sides had seen; gone from the journal, it is not
+ * known. */
 static void what_stood_before_is_what_both_had_seen(void **state)
 {
     struct arena a = {0};
@@ -252,7 +262,8 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     federation_sync(*state);
     office_sql(A, "UPDATE person SET points = 2 WHERE id='p1'");
     federation_sync(*state);
-    office_sql(B, "UPDATE person SET name = 'unrelated' WHERE id='p1'; INSERT INTO person VALUES('p2','i2','x',77)");
+    office_sql(B, "UPDATE person SET name = 'unrelated' WHERE id='p1'; INSERT INTO person "
+                  "VALUES('p2','i2','x',77)");
     federation_sync(*state);
     office_sql(A, "UPDATE person SET points = 3 WHERE id='p1'");
     office_sql(B, "UPDATE person SET points = 1 WHERE id='p1'");
@@ -267,14 +278,16 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     assert_true(has);
     assert_string_equal(before.office, "office1");
     assert_int_equal(before.value.u.i, 2);
-    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &before, &has), ERR_NOT_FOUND);
+    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &before, &has),
+                     ERR_NOT_FOUND);
     office_sql(HUB, "DELETE FROM tonle_journal");
     assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &before, &has), ERR_OK);
     assert_false(has);
     arena_fini(&a);
 }
 
-/* Every write to a row, in the order of time, at an office that only received them; composite keys too. */
+/* Every write to a row, in the order of time, at an office that only received them; composite keys
+ * too. */
 static void history_tells_every_write(void **state)
 {
     struct arena a = {0};
@@ -315,12 +328,14 @@ static void a_damaged_journal_is_reported(void **state)
     size_t n;
     office_sql(A, "INSERT INTO receipt VALUES('S',1,'a')");
     federation_sync(*state);
-    office_sql(A, "UPDATE tonle_journal SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || x'ff' AS BLOB)");
+    office_sql(A, "UPDATE tonle_journal SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || "
+                  "x'ff' AS BLOB)");
     assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",1]", &h, &n), ERR_CORRUPT);
     arena_fini(&a);
 }
 
-/* A copy holds everything and is a sound database; an existing file, even an empty one, is not touched. */
+/* A copy holds everything and is a sound database; an existing file, even an empty one, is not
+ * touched. */
 static void a_copy_is_whole_and_overwrites_nothing(void **state)
 {
     struct federation *f = *state;
@@ -356,11 +371,18 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(equal_offices_have_equal_digests), T(any_difference_changes_the_digest),
-        T(a_held_row_counts_in_the_digest), T(standing_and_held_are_different_digests),
-        T(a_digest_goes_in_slices), T(held_rows_are_listed_and_shown),
-        T(ids_are_unique_beginnings), T(conflicts_carry_every_side), T(what_stood_before_is_what_both_had_seen),
-        T(history_tells_every_write), T(a_damaged_journal_is_reported), T(a_copy_is_whole_and_overwrites_nothing),
+        T(equal_offices_have_equal_digests),
+        T(any_difference_changes_the_digest),
+        T(a_held_row_counts_in_the_digest),
+        T(standing_and_held_are_different_digests),
+        T(a_digest_goes_in_slices),
+        T(held_rows_are_listed_and_shown),
+        T(ids_are_unique_beginnings),
+        T(conflicts_carry_every_side),
+        T(what_stood_before_is_what_both_had_seen),
+        T(history_tells_every_write),
+        T(a_damaged_journal_is_reported),
+        T(a_copy_is_whole_and_overwrites_nothing),
     };
     return cmocka_run_group_tests_name("read", tests, NULL, NULL);
 }

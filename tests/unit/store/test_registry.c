@@ -33,8 +33,14 @@ static int stop(void **state)
 
 static struct node_record district(void)
 {
-    struct node_record r = {.name = "district", .unit = "1201", .parent = "office1", .listen = "tcp://*:7001",
-                            .state = NODE_INVITED, .enrol_expires_ms = 99, .reads = "13,14", .joined_ms = 0};
+    struct node_record r = {.name = "district",
+                            .unit = "1201",
+                            .parent = "office1",
+                            .listen = "tcp://*:7001",
+                            .state = NODE_INVITED,
+                            .enrol_expires_ms = 99,
+                            .reads = "13,14",
+                            .joined_ms = 0};
     memset(r.enrol_key, 0xab, sizeof r.enrol_key);
     return r;
 }
@@ -62,7 +68,8 @@ static void same_node(const struct node_record *x, const struct node_record *y)
     assert_memory_equal(x->sign_key, y->sign_key, SIGN_PUBLIC_BYTES);
 }
 
-/* A node's row comes back as it was put, at the hub and, after a seal, at every office; with its site. */
+/* A node's row comes back as it was put, at the hub and, after a seal, at every office; with its
+ * site. */
 static void a_nodes_row_travels(void **state)
 {
     struct arena a = {0};
@@ -122,10 +129,12 @@ static void only_the_hub_writes(void **state)
     assert_non_null(strstr(store_message(A->store), "hub"));
     assert_int_equal(store_charter_put(A->store, &c), ERR_STATE);
     store_rollback(A->store);
-    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_node WHERE name = 'district'"), "0");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_node WHERE name = 'district'"),
+                        "0");
 }
 
-/* Nodes are listed by unit; an unknown name is not found; a damaged row is reported, not believed. */
+/* Nodes are listed by unit; an unknown name is not found; a damaged row is reported, not believed.
+ */
 static void nodes_are_listed_and_checked(void **state)
 {
     struct arena a = {0};
@@ -153,8 +162,11 @@ static void the_newest_charter_counts(void **state)
     assert_int_equal(store_charter_get(HUB->store, &a, &first), ERR_OK);
     assert_int_equal(first.version, 1);
     for (uint64_t v = 9; v <= 10; v++) {
-        c = (struct charter_record){.version = v, .schema_version = v, .yaml = "federation: kh\n",
-                                    .compiled = first.compiled, .published_ms = 5};
+        c = (struct charter_record){.version = v,
+                                    .schema_version = v,
+                                    .yaml = "federation: kh\n",
+                                    .compiled = first.compiled,
+                                    .published_ms = 5};
         assert_int_equal(store_begin(HUB->store), ERR_OK);
         assert_int_equal(store_charter_put(HUB->store, &c), ERR_OK);
         assert_int_equal(store_commit(HUB->store), ERR_OK);
@@ -191,8 +203,9 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_nodes_row_travels), T(only_what_changed_travels), T(only_the_hub_writes),
-        T(nodes_are_listed_and_checked), T(the_newest_charter_counts), T(freshness_follows_the_changesets),
+        T(a_nodes_row_travels),       T(only_what_changed_travels),
+        T(only_the_hub_writes),       T(nodes_are_listed_and_checked),
+        T(the_newest_charter_counts), T(freshness_follows_the_changesets),
     };
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
 }
