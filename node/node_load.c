@@ -88,6 +88,8 @@ static enum err answer(struct node *n, const struct load_wait *w)
 {
     struct message m = {0};
     enum err begun = store_begin_read(n->store), e = begun;
+    if (e == ERR_OK && store_state(n->store)->loading)
+        e = ERR_BUSY; /* what is sealed meanwhile stands in the journal before what it builds on */
     if (e == ERR_OK && store_capture_pending(n->store)) {
         n->seal_now = true;
         e = ERR_BUSY;

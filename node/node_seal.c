@@ -16,10 +16,9 @@ static void name_born(struct table_changes *t, struct dot dot)
     }
 }
 
-static void fill_header(struct node *n, struct changeset *cs, struct clock *context, bool cut)
+static void fill_header(struct node *n, struct changeset *cs, const struct clock *context, bool cut)
 {
     const struct store_state *st = store_state(n->store);
-    clock_copy(context, &st->clock);
     cs->federation = n->federation;
     cs->dot = (struct dot){n->site, st->seq + 1};
     cs->context = *context; /* borrowed */
@@ -65,8 +64,12 @@ static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
         return store_collect_done(n->store);
     if (e != ERR_OK)
         return e;
+    clock_copy(&context, &store_state(n->store)->clock);
+    if (store_state(n->store)->loading)
+        e = store_seal_context(n->store, &n->arena, &cs, &context);
     fill_header(n, &cs, &context, *cut);
-    e = store_name_births(n->store, &n->arena, &cs);
+    if (e == ERR_OK)
+        e = store_name_births(n->store, &n->arena, &cs);
     if (e == ERR_OK)
         e = seal_changeset(&cs, n->o.sign_secret, &bytes, hash);
     if (e == ERR_OK)
@@ -81,7 +84,7 @@ enum err seal_captured(struct node *n, bool *cut)
     enum err e = ERR_LIMIT;
     *cut = false;
     uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
-    for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows /= 8)
+    for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(n, rows, cut);
     if (e != ERR_LIMIT)
         return e;

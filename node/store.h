@@ -100,6 +100,12 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
 /* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
  * where its birth is not stable. Before the changeset is encoded. */
 enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs) MUST_CHECK;
+/* While the first load catches up, what stands in a row is the state of its chunk and what the
+ * stream has brought since: joins that chunk's clock into `context`, so that it says what the
+ * writer here saw. ERR_LIMIT when the rows of the changeset come from chunks of different clocks:
+ * seal fewer. */
+enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
+                            struct clock *context) MUST_CHECK;
 /* Deletes from the log what the last store_collect of this transaction consumed. */
 enum err store_collect_done(struct store *s) MUST_CHECK;
 

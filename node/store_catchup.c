@@ -49,28 +49,76 @@ static bool reaches(sqlite3_stmt *q, struct row_key k)
     return order < 0 || (order == 0 && k.len <= len - 1);
 }
 
+/* The clock of the page that tells what this key's state holds, as bytes in the arena; empty when
+ * the table has none. */
+static struct bytes page_clock(struct store *s, struct arena *a, struct row_key k)
+{
+    struct bytes found = {0};
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
+    if (q == NULL)
+        return found;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    bool row;
+    while (found.len == 0 && store_step(s, q, &row) == ERR_OK && row) {
+        if (reaches(q, k))
+            found = store_column_bytes(a, q, 1);
+    }
+    sqlite3_reset(q);
+    return found;
+}
+
 bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
 {
     if (edge_covers(s, k.t, true, d))
         return true; /* clocks only grow from chunk to chunk */
     if (!edge_covers(s, k.t, false, d))
         return false;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
-    if (q == NULL)
-        return false;
-    sqlite3_bind_int64(q, 1, k.t->t);
+    struct arena a = {0};
     struct clock c = {0};
-    bool row, covers = false;
-    while (store_step(s, q, &row) == ERR_OK && row) {
-        if (!reaches(q, k))
-            continue;
-        covers = read_clock(q, 1, &c) == ERR_OK && clock_covers(&c, d);
-        break;
-    }
-    sqlite3_reset(q);
+    struct bytes b = page_clock(s, &a, k);
+    struct cursor cur = cursor_of(b.p, b.len);
+    bool covers =
+        b.len > 0 && clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES) == ERR_OK && clock_covers(&c, d);
     clock_fini(&c);
+    arena_fini(&a);
     return covers;
+}
+
+static enum err same_page(struct store *s, struct arena *a, struct row_key k, struct bytes *page)
+{
+    struct bytes b = page_clock(s, a, k);
+    if (page->p == NULL)
+        *page = b;
+    bool same = b.len == page->len && (b.len == 0 || memcmp(b.p, page->p, b.len) == 0);
+    return same ? ERR_OK : ERR_LIMIT;
+}
+
+enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
+                            struct clock *context)
+{
+    struct bytes page = {0};
+    struct buf key = {0};
+    enum err e = schema_load(s);
+    for (uint32_t i = 0; e == ERR_OK && i < cs->segments[0].n_tables; i++) {
+        const struct table_changes *tc = &cs->segments[0].tables[i];
+        const struct table_schema *t = schema_table(s, tc->table);
+        for (uint32_t j = 0; e == ERR_OK && t != NULL && j < tc->n_rows; j++) {
+            buf_reset(&key);
+            key_encode(&key, tc->rows[j].key, tc->n_key);
+            e = same_page(s, a, (struct row_key){t, key.data, key.len}, &page);
+        }
+    }
+    buf_fini(&key);
+    if (e != ERR_OK || page.len == 0)
+        return e;
+    struct clock c = {0};
+    struct cursor cur = cursor_of(page.p, page.len);
+    e = clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES);
+    if (e == ERR_OK)
+        clock_join(context, &c);
+    clock_fini(&c);
+    return e;
 }
 
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos)

@@ -39,7 +39,7 @@ cp "$ROOT/copy/app.db" "$ROOT/province/app.db"
 rm -f "$ROOT/province/app.db-wal" "$ROOT/province/app.db-shm"
 app province "INSERT INTO note VALUES('12', 3, 'after the restore')"
 start province
-until_status province '$.parent.line' '*'
+until_status province '$.parent.line' refused
 expect 4 t province status --json
 grep -q restored "$ROOT/out" || fail "no reason names the restore: $(cat "$ROOT/out")"
 same "$(app hub "SELECT count(*) FROM note")" 2 "what a restored office wrote does not spread"

@@ -28,6 +28,14 @@ static int office_of(const struct world *w, uint64_t site)
     return -1;
 }
 
+static void forget_deferred(struct machine *m)
+{
+    for (size_t i = 0; i < m->n_deferred; i++)
+        mem_free((void *)m->deferred[i].p);
+    m->n_deferred = 0;
+    clock_reset(&m->merged);
+}
+
 void oracle_start(struct world *w, struct machine *m)
 {
     char msg[256];
@@ -36,6 +44,7 @@ void oracle_start(struct world *w, struct machine *m)
         broken(w, m, "1", msg);
     model_fini(&m->model);
     clock_reset(&m->clock);
+    forget_deferred(m);
     memset(m->chain, 0, sizeof m->chain);
     m->model_pos = m->model_checked = 0;
     m->base_read = false;
@@ -49,6 +58,11 @@ void oracle_stop(struct machine *m)
     m->watch = NULL;
     model_fini(&m->model);
     clock_fini(&m->clock);
+    forget_deferred(m);
+    clock_fini(&m->merged);
+    mem_free(m->deferred);
+    m->deferred = NULL;
+    m->cap_deferred = 0;
 }
 
 void oracle_sent(struct world *w, struct machine *from, struct machine *to,
@@ -86,11 +100,42 @@ static void print_changeset(struct world *w, struct machine *m, struct arena *a,
     printf("\n");
 }
 
+/* Merged in causal order: an office that still loads seals on top of row states whose changesets
+ * its journal does not hold yet. */
+static bool merge_changeset(struct world *w, struct machine *m, const struct changeset *cs)
+{
+    char why[256] = "";
+    if (!clock_includes(&m->merged, &cs->context) ||
+        cs->dot.seq != clock_get(&m->merged, cs->dot.site) + 1)
+        return false;
+    if (w->broken[0] == '\0' && !model_apply(&m->model, m->watch, cs, why))
+        broken(w, m, "6", why);
+    clock_raise(&m->merged, cs->dot.site, cs->dot.seq);
+    return true;
+}
+
+static void merge_deferred(struct world *w, struct machine *m, struct arena *a)
+{
+    for (size_t i = 0; i < m->n_deferred;) {
+        struct changeset cs;
+        uint8_t hash[HASH_BYTES];
+        struct bytes b = m->deferred[i];
+        if (seal_peek(a, b.p, b.len, &cs) != ERR_OK ||
+            seal_open(a, b.p, b.len, w->m[office_of(w, cs.dot.site)].o.key, &cs, hash) != ERR_OK ||
+            !merge_changeset(w, m, &cs)) {
+            i++;
+            continue;
+        }
+        mem_free((void *)b.p);
+        memmove(&m->deferred[i], &m->deferred[i + 1], (--m->n_deferred - i) * sizeof *m->deferred);
+        i = 0;
+    }
+}
+
 static void read_changeset(struct world *w, struct machine *m, struct arena *a, struct bytes b)
 {
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
-    char why[256] = "";
     if (seal_peek(a, b.p, b.len, &cs) != ERR_OK || office_of(w, cs.dot.site) < 0) {
         broken(w, m, "11", "a changeset of the journal cannot be read");
         return;
@@ -106,15 +151,21 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
                     (unsigned long long)clock_get(&m->clock, cs.dot.site));
     if (memcmp(cs.previous, m->chain[office], HASH_BYTES) != 0)
         broken(w, m, "11", "a changeset does not follow the one before it");
-    if (!clock_includes(&m->clock, &cs.context))
+    /* DESIGN 8: sealed while it loaded, here or at the parent whose journal we began with */
+    bool on_load = m->n_base > 0 && (cs.dot.site == m->o.site || !m->base_read);
+    if (!on_load && !clock_includes(&m->clock, &cs.context))
         broken(w, m, "4", "a changeset stands in the journal before what it builds on");
     memcpy(m->chain[office], hash, HASH_BYTES);
     clock_raise(&m->clock, cs.dot.site, cs.dot.seq);
     if (w->verbose && cs.dot.site == m->o.site && cs.n_segments > 0)
         print_changeset(w, m, a, &cs);
     w->parts += cs.cut && cs.dot.site == m->o.site;
-    if (w->broken[0] == '\0' && !model_apply(&m->model, m->watch, &cs, why))
-        broken(w, m, "6", why);
+    if (merge_changeset(w, m, &cs)) {
+        merge_deferred(w, m, a);
+        return;
+    }
+    m->deferred = mem_grow(m->deferred, m->n_deferred, &m->cap_deferred, sizeof *m->deferred);
+    m->deferred[m->n_deferred++] = (struct bytes){mem_copy(b.p, b.len), b.len};
 }
 
 static void read_journal(struct world *w, struct machine *m)
@@ -486,7 +537,7 @@ void oracle_step(struct world *w, struct machine *m)
         check_state(w, m);
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
     if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
-        !store_state(m->watch)->loading) {
+        !store_state(m->watch)->loading && m->n_deferred == 0) {
         check_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;

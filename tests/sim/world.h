@@ -57,6 +57,10 @@ struct machine {
     struct model model;                /* of the journal up to model_pos */
     uint64_t model_pos, model_checked; /* position at which the tables were last compared */
     bool restarted;
+    struct clock
+        merged; /* what the model has merged: less than the journal while a load catches up */
+    struct bytes *deferred; /* changesets of the journal whose context it does not cover yet */
+    size_t n_deferred, cap_deferred;
     struct clock clock;                     /* of that journal */
     uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
     uint64_t

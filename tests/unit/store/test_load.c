@@ -183,8 +183,8 @@ static void busy_sender(struct federation *f, int chunk)
         "UPDATE person SET name='n0' WHERE id='p1'",
         "INSERT INTO receipt VALUES('A',1,'early key'); UPDATE house SET village='v' WHERE id='h1'",
         "UPDATE person SET ident='swap' WHERE id='p1'; UPDATE person SET ident='i1' WHERE id='p3'",
-        "DELETE FROM person WHERE id='p2'; INSERT INTO person(id,ident,name) "
-        "VALUES('p0','i2','reborn')",
+        ("DELETE FROM person WHERE id='p2';"
+         "INSERT INTO person(id,ident,name) VALUES('p0','i2','reborn')"),
         "DELETE FROM receipt WHERE series='T'; INSERT INTO receipt VALUES('T',1,'second life')",
         "INSERT INTO house VALUES('h4','b4','new'); UPDATE person SET house='h4' WHERE id='p3'",
         "UPDATE person SET points=11 WHERE id='p1'",
