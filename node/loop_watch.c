@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The directory is watched, not the files: a watch on the -wal file dies with it (lab:
- * sqlite/fe.c). The names of the -wal and -journal files begin with the database's. */
+/* The directory is watched, not the files: a watch on the -wal file dies with it. The names of the
+ * -wal and -journal files begin with the database's. */
 static void on_watch(uv_fs_event_t *h, const char *name, int events, int status)
 {
     struct watch *w = h->data;

@@ -97,7 +97,7 @@ enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, 
     e = ERR_IO;
     if (zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof(one)) ||
         /* Without a domain CURVE accepts any key; with one but without enforcing it, it still does
-         * while no handler is there (lab: zap_failopen.c). Both together refuse. */
+         * while no handler is there. Both together refuse. */
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, LINK_ZAP_DOMAIN, strlen(LINK_ZAP_DOMAIN)) ||
         zmq_setsockopt(s, ZMQ_ZAP_ENFORCE_DOMAIN, &one, sizeof(one)) ||
         /* A message to a peer that is gone is an error here, not a silence. */
