@@ -146,3 +146,14 @@ void arena_fini(struct arena *a)
     a->head = NULL;
     a->used_bytes = 0;
 }
+
+void *arena_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap)
+        return array;
+    *cap = *cap ? *cap * 2 : 16;
+    void *bigger = arena_alloc(a, *cap * size);
+    if (n)
+        memcpy(bigger, array, n * size);
+    return bigger;
+}

@@ -27,6 +27,8 @@ struct arena {
 void *arena_alloc(struct arena *a, size_t bytes); /* zeroed, aligned to 16 */
 void *arena_copy(struct arena *a, const void *p, size_t bytes);
 char *arena_strdup(struct arena *a, const char *s);
+/* As mem_grow, for an array in the arena; what it had before stays there unused. */
+void *arena_grow(struct arena *a, void *array, size_t n, size_t *cap, size_t size);
 void arena_reset(struct arena *a); /* everything handed out becomes invalid; keeps one block */
 void arena_fini(struct arena *a);
 

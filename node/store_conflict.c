@@ -112,13 +112,7 @@ static enum err open_records(struct work *w, struct work_row *r, struct open_rec
         e = store_step(w->s, q, &row);
         if (e != ERR_OK || !row)
             break;
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 8;
-            struct open_record *more = arena_alloc(w->a, cap * sizeof *more);
-            if (*n)
-                memcpy(more, *out, *n * sizeof *more);
-            *out = more;
-        }
+        *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
         (*out)[(*n)++] = (struct open_record){store_column_text(w->a, q, 0),
                                               store_column_text(w->a, q, 1),
                                               {store_column_u64(q, 2), store_column_u64(q, 3)}};
@@ -158,8 +152,8 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
 {
     const struct table_schema *t = r->k.t;
     struct conflict_list now = {0};
-    struct open_record *old;
-    size_t n;
+    struct open_record *old = NULL;
+    size_t n = 0;
     row_open_conflicts(w->a, &r->row, &t->rules, &now);
     enum err e = open_records(w, r, &old, &n);
     char(*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);

@@ -33,18 +33,6 @@ struct contest {
     size_t map_cap;
 };
 
-static void *grow(struct arena *a, void *p, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap)
-        return p;
-    size_t bigger = *cap ? *cap * 2 : 64;
-    void *q = arena_alloc(a, bigger * size);
-    if (n)
-        memcpy(q, p, n * size);
-    *cap = bigger;
-    return q;
-}
-
 static uint64_t claim_hash(const struct claim *c)
 {
     return bytes_hash(VALUE_HASH_SEED + c->t->t * 131u + c->index, c->folded.p, c->folded.len);
@@ -80,7 +68,7 @@ static uint64_t intern(struct contest *k, const struct claim *c, bool *fresh)
             return k->map[at];
         }
     }
-    k->claim = grow(k->w->a, k->claim, k->n_claims, &k->cap_claims, sizeof *k->claim);
+    k->claim = arena_grow(k->w->a, k->claim, k->n_claims, &k->cap_claims, sizeof *k->claim);
     k->claim[k->n_claims++] = *c;
     k->map[at] = (uint32_t)k->n_claims;
     *fresh = true;
@@ -140,7 +128,7 @@ static enum err join_claimants(struct contest *k, const struct claim *c)
     while (e == ERR_OK && row) {
         e = store_step(k->w->s, q, &row);
         if (e == ERR_OK && row) {
-            key = grow(k->w->a, key, n, &cap, sizeof *key);
+            key = arena_grow(k->w->a, key, n, &cap, sizeof *key);
             key[n++] = store_column_bytes(k->w->a, q, 0);
         }
     }
@@ -196,7 +184,7 @@ static enum err add_row(struct contest *k, struct work_row *r)
         struct birth *b = &r->row.births[i];
         if (!birth_alive(b, &r->k.t->rules))
             continue;
-        k->c = grow(k->w->a, k->c, k->n, &k->cap, sizeof *k->c);
+        k->c = arena_grow(k->w->a, k->c, k->n, &k->cap, sizeof *k->c);
         struct contender *c = &k->c[k->n++];
         *c = (struct contender){.r = r, .b = b, .values = work_shown(k->w, r, b)};
         size_t at = k->n - 1;

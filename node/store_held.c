@@ -31,13 +31,7 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
         e = store_step(w->s, q, &row);
         if (e != ERR_OK || !row)
             break;
-        if (*n == cap) {
-            cap = cap ? cap * 2 : 8;
-            struct entry *more = arena_alloc(w->a, cap * sizeof *more);
-            if (*n)
-                memcpy(more, *out, *n * sizeof *more);
-            *out = more;
-        }
+        *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
         (*out)[(*n)++] = (struct entry){store_column_text(w->a, q, 0),
                                         {store_column_u64(q, 1), store_column_u64(q, 2)},
                                         store_column_text(w->a, q, 3),

@@ -32,14 +32,7 @@ static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table
         e = store_step(w->s, q, &row);
         if (e != ERR_OK || !row)
             break;
-        if (*n == cap) {
-            size_t bigger = cap ? cap * 2 : 16;
-            struct bytes *more = arena_alloc(w->a, bigger * sizeof *more);
-            if (*n)
-                memcpy(more, *out, *n * sizeof *more);
-            *out = more;
-            cap = bigger;
-        }
+        *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
         if (encoded) {
             (*out)[(*n)++] = store_column_bytes(w->a, q, 0);
             continue;

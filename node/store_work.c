@@ -45,14 +45,7 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
         if (r->hash == h && r->k.t == t && r->k.len == len && memcmp(r->k.key, key, len) == 0)
             return r;
     }
-    if (w->n == w->cap) {
-        size_t cap = w->cap ? w->cap * 2 : 256;
-        struct work_row **bigger = arena_alloc(w->a, cap * sizeof *bigger);
-        if (w->n)
-            memcpy(bigger, w->row, w->n * sizeof *bigger);
-        w->row = bigger;
-        w->cap = cap;
-    }
+    w->row = arena_grow(w->a, w->row, w->n, &w->cap, sizeof *w->row);
     struct work_row *r = arena_alloc(w->a, sizeof *r);
     r->k = (struct row_key){t, arena_copy(w->a, key, len), len};
     r->hash = h;
@@ -150,14 +143,7 @@ struct site_name *work_site(struct work *w, uint64_t site)
     struct site_record rec = {.node = "", .unit = ""};
     if (site == 0 || store_site_get(w->s, w->a, site, &rec) != ERR_OK)
         rec.node = rec.unit = "";
-    if (w->n_sites == w->cap_sites) {
-        size_t cap = w->cap_sites ? w->cap_sites * 2 : 16;
-        struct site_name *bigger = arena_alloc(w->a, cap * sizeof *bigger);
-        if (w->n_sites)
-            memcpy(bigger, w->site, w->n_sites * sizeof *bigger);
-        w->site = bigger;
-        w->cap_sites = cap;
-    }
+    w->site = arena_grow(w->a, w->site, w->n_sites, &w->cap_sites, sizeof *w->site);
     w->site[w->n_sites] = (struct site_name){site, rec.node, rec.unit};
     return &w->site[w->n_sites++];
 }
