@@ -269,8 +269,6 @@ struct load_report {
     uint64_t adopted_conflicts; /* differing cells, recorded */
 };
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report) MUST_CHECK;
-/* After the stream has passed the last chunk's position: decides the holds that waited. Called by
- * store_apply itself. True while catching up. */
 /* Compares a chunk with the local rows of the same range: what escaped capture. */
 enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED };
 struct escape {

@@ -151,6 +151,10 @@ int join_enrol(struct join *j)
     }
     if (code != CLI_OK && code != CLI_TEMPORARY)
         return code;
+    char expired[256]; /* by this machine's clock: only worth saying once the parent has refused */
+    if (e == ERR_REFUSED && invitation_check_time(&j->invitation, cli_now_ms(), expired) != ERR_OK)
+        return cli_fail(CLI_REFUSED, "%s does not accept this invitation: %s", j->invitation.parent,
+                        expired);
     if (e == ERR_REFUSED)
         return cli_fail(CLI_REFUSED,
                         "%s does not accept this invitation: it is used up, expired or withdrawn, "

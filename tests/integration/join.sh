@@ -35,6 +35,14 @@ settle hub empty
 mkdir "$ROOT/thief"
 expect 6 t thief join --db "$ROOT/thief/app.db" --invitation "$ROOT/empty.invitation"
 expect 2 t thief join --db "$ROOT/thief/app.db" --invitation /dev/null
+
+# nor after its time: the hub does not know its key any more
+t hub node add --name late --unit 18 >"$ROOT/late.invitation" 2>/dev/null || fail "node add"
+app hub "UPDATE tonle_node SET enrol_expires_ms = 1 WHERE name = 'late'"
+mkdir "$ROOT/late"
+expect 6 t late join --db "$ROOT/late/app.db" --invitation "$ROOT/late.invitation"
+says "expired"
+says "tonle node add"
 expect 2 t thief join --invitation "$ROOT/empty.invitation"
 expect 2 t thief join --db x --mode sideways --invitation "$ROOT/empty.invitation"
 
