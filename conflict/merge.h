@@ -5,7 +5,7 @@
  * Preguica et al. 2012, section 4). Invariants: merging is commutative over every causal order of
  * delivery and idempotent; every pair of concurrent different values is reported at least once, at
  * the office where they first meet; nothing is reported between a change and what its context
- * covers.
+ * covers. Two versions differ when people would see two values (value_alike).
  */
 #ifndef CONFLICT_MERGE_H
 #define CONFLICT_MERGE_H
@@ -23,13 +23,15 @@ struct change {
     enum change_kind kind;
     struct dot birth; /* the identity changed; none: the one whose birth is stable; BORN: == dot */
     uint32_t n_cells; /* BORN: every replicated column. DELETE: columns changed before the delete */
-    const uint32_t *column; /* ascending */
-    const struct value *value;
+    const uint32_t *column; /* ascending; of a group all columns or none (one that is missing counts
+                               as shown here) */
+    const struct value *value; /* of a sum, but for BORN: the delta, a WIDE; or what was written there
+                                  and is no integer. BORN: the first total, or likewise */
 };
 
 struct conflict {      /* two or more siblings that met */
     struct dot birth;  /* of the identity; none when unnamed, and for COLUMN_BIRTH */
-    uint32_t column;   /* or COLUMN_EXISTS, COLUMN_BIRTH */
+    uint32_t column;   /* the cell, or COLUMN_EXISTS, COLUMN_BIRTH */
     uint32_t n;        /* sides */
     struct version *v; /* sorted by dot; for COLUMN_BIRTH: name and hlc of each birth, value NULL */
     uint32_t shown;    /* index of the side in force */
@@ -58,16 +60,16 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
                                  const struct change *ch, const struct forget *forget,
                                  struct conflict_list *out);
 
-/* Every open conflict of a row: a pure function of the merged state. Cells of dead births have
- * none. */
+/* Every open conflict of a row: a pure function of the merged state. Of a dead birth only the
+ * existence cell can be in conflict (a delete that won over a change). Sums never are. */
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
                         struct conflict_list *out);
 
 /* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, column name
  * ("exists", "birth" for the two special ones) and the sorted dots. Offices meet a conflict before
  * or after they forget the name of the birth it is about, so no name that may be forgotten goes
- * into it: the dots of a cell belong to one birth anyhow, and only the first birth of a key, which
- * is the one in force, may lose its name. */
+ * into it: the dots of a cell belong to one birth anyhow, and only the earliest birth of a key may
+ * lose its name. For a group `column` is the group's name. */
 void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
                  const char *column, const struct conflict *c);
 

@@ -5,6 +5,14 @@
  * none). The values of the one birth that stands in the table are read from the table and filled in
  * (row_set_values); for every other birth they are kept here.
  *
+ * A cell is a column or a group (policy.h); versions of a group hold tuples, `values` always single
+ * columns.
+ *
+ * A cell of policy `sum` is different: its total is in `values` (NULL, INTEGER, or WIDE while it is
+ * beyond 64 bits; a birth with such a total cannot stand), deltas are added to it when they are
+ * merged, and it has no versions. Only what was written there and is no integer is kept as versions,
+ * until a later write has seen it; meanwhile the birth cannot stand (birth_sums_stand).
+ *
  * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first;
  * cells are sorted by column; a cell has at least one version, sorted by version_order; a cell of
  * policy `latest` has exactly one. A row with no birth, or with one unnamed living birth, no base
@@ -33,7 +41,7 @@ enum hold_reason {
 const char *hold_reason_name(enum hold_reason r);
 
 struct cell {
-    uint32_t column; /* or COLUMN_EXISTS */
+    uint32_t column; /* the cell's number, or COLUMN_EXISTS */
     uint32_t n;      /* >= 1 */
     struct version *v;
 };
@@ -61,20 +69,31 @@ void row_from_settled(struct arena *a, struct row *r, const struct value *values
 /* NULL when there is none. */
 struct birth *row_find_birth(const struct row *r, struct dot name);
 /* The birth that stands in the table: alive and not held; NULL when none. */
-struct birth *row_standing(const struct row *r);
+struct birth *row_standing(const struct row *r, const struct table_rules *rules);
 
 /* The versions of a cell: *n and a pointer. A cell without an entry gives one version made in the
- * arena from the base and the shown value (VALUE_NULL where values are not filled in; alive for
- * COLUMN_EXISTS). */
-const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column,
-                                 uint32_t *n);
+ * arena from the base and the shown values (VALUE_NULL where values are not filled in; alive for
+ * COLUMN_EXISTS). Not for sums. */
+const struct version *birth_cell(struct arena *a, const struct birth *b,
+                                 const struct table_rules *rules, uint32_t cell, uint32_t *n);
 /* Replaces a cell's versions (n >= 1; copied into the arena, sorted). */
 void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
                     uint32_t n);
 bool birth_alive(const struct birth *b, const struct table_rules *rules);
-/* The version that the policy shows. */
+/* Index of the version that the cell's policy shows (its fallback, under review), with the birth's
+ * shown scope where the policy asks for it. */
+size_t birth_choose(struct arena *a, const struct birth *b, const struct table_rules *rules,
+                    uint32_t cell, const struct version *v, size_t n);
+/* The version that is shown of a column; of a group's column: its member of the shown tuple. Of a
+ * sum: the total, with the latest time of what was written there and is no integer. */
 struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
                           const struct table_rules *rules);
+/* Every column as shown: n_columns values. */
+struct value *birth_shown(struct arena *a, const struct birth *b, const struct table_rules *rules);
+/* Whether every sum is an integer of 64 bits (or NULL) and nothing else was written there; *column
+ * the first that is not, *bad its text, total, or value. */
+bool birth_sums_stand(const struct birth *b, const struct table_rules *rules, uint32_t *column,
+                      struct value *bad);
 /* Fills in the values of a birth (n_columns, copied by reference): also the value of every
  * single-version cell, whose value the record leaves out. */
 void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,

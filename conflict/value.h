@@ -20,7 +20,13 @@ enum value_type {
     VALUE_INTEGER = 1,
     VALUE_REAL = 2,
     VALUE_TEXT = 3,
-    VALUE_BLOB = 4
+    VALUE_BLOB = 4,
+    /* Never in an application's table: */
+    VALUE_WIDE = 5, /* an integer of more than 64 bits: the delta of a `sum` column in a change (also
+                       when it is small), or a total beyond 64 bits; 16 bytes, two's complement, big
+                       endian */
+    VALUE_TUPLE = 6 /* the values of a group of columns, in the group's order: canonical bytes, one
+                       after another; in records and versions only */
 };
 
 struct value {    /* {0} is NULL */
@@ -41,6 +47,27 @@ struct value value_bytes(enum value_type type, const void *p, size_t len); /* bo
 
 bool value_equal(const struct value *a, const struct value *b);
 
+/* Whether people see one value: equal, or TEXTs (of well-formed UTF-8) that are equal in Unicode
+ * Normalization Form C (UAX 15) once the characters U+200B to U+200D are left out, which Khmer
+ * keyboards put in unseen; tuples by their members. Decides whether two versions differ, never what
+ * is stored. (text.c) */
+bool value_alike(const struct value *a, const struct value *b);
+
+/* ---- wide integers (wide.c). NULL counts 0. */
+struct value value_wide(struct arena *a, __int128 n);  /* VALUE_WIDE, whatever its size */
+struct value value_total(struct arena *a, __int128 n); /* INTEGER where it fits, else WIDE */
+bool value_is_count(const struct value *v);            /* NULL, INTEGER or WIDE */
+__int128 value_count(const struct value *v);           /* of such a value */
+#define WIDE_MAX ((__int128)1 << 100) /* beyond it, either way, bytes from outside are malformed */
+/* In decimal. */
+#define WIDE_TEXT 44
+void value_wide_text(char out[WIDE_TEXT], __int128 n);
+
+/* ---- tuples */
+struct value value_tuple(struct arena *a, const struct value *v, size_t n);
+/* Exactly n values, borrowing the tuple's bytes. ERR_MALFORMED. */
+enum err value_tuple_split(const struct value *tuple, struct value *v, size_t n) MUST_CHECK;
+
 /* SQLite's ordering (datatype3.html, section 4.1) with collation BINARY: NULL < numbers < TEXT <
  * BLOB; integer and real by exact numeric value. Equal numbers of different type: INTEGER first, so
  * that the order is total over value_equal. Returns <0, 0, >0. */
@@ -50,7 +77,8 @@ int value_compare(const struct value *a, const struct value *b);
 struct value value_copy(struct arena *a, const struct value *v);
 
 /* Canonical bytes: type byte, then INTEGER as zig-zag varint, REAL as 8 big-endian bytes of IEEE
- * 754, TEXT and BLOB as varint length and bytes. */
+ * 754, TEXT, BLOB and TUPLE as varint length and bytes, WIDE as 16 bytes. Decoding refuses a WIDE
+ * beyond WIDE_MAX and a TUPLE that holds a TUPLE or anything malformed. */
 void value_encode(struct buf *b, const struct value *v);
 /* Borrows the cursor's bytes. ERR_MALFORMED on an unknown type or a short cursor. */
 enum err value_decode(struct cursor *c, struct value *v) MUST_CHECK;
