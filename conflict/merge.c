@@ -55,14 +55,16 @@ static void sort_by_dot(struct version *v, uint32_t n)
     }
 }
 
-static void report_cell(struct arena *a, struct conflict_list *out, struct dot birth,
-                        uint32_t column, const struct version *v, uint32_t n, enum policy p)
+static void report_cell(struct arena *a, struct conflict_list *out, const struct birth *b,
+                        const struct table_rules *rules, uint32_t column, const struct version *v,
+                        uint32_t n)
 {
     struct conflict *c = add_conflict(a, out);
-    *c = (struct conflict){.birth = birth, .column = column, .n = n, .open = p != POLICY_LATEST};
+    bool open = policy_of(rules, column) != POLICY_LATEST;
+    *c = (struct conflict){.birth = b->name, .column = column, .n = n, .open = open};
     c->v = arena_copy(a, v, n * sizeof *v);
     sort_by_dot(c->v, n);
-    c->shown = (uint32_t)policy_choose(p, c->v, n);
+    c->shown = (uint32_t)birth_choose(a, b, rules, column, c->v, n);
 }
 
 /* Two or more living births of one key are a conflict; the first in order is in force. */
@@ -147,7 +149,7 @@ static void merge_cell(struct merging *m, uint32_t column, struct value value)
     uint32_t n;
     uint32_t kept = 0;
     bool differs = false;
-    const struct version *old = birth_cell(m->a, m->b, column, &n);
+    const struct version *old = birth_cell(m->a, m->b, m->rules, column, &n);
     struct version *v = arena_alloc(m->a, (n + 1) * sizeof *v);
     for (uint32_t i = 0; i < n; i++) {
         if (clock_covers(m->ch->context, old[i].dot))
@@ -156,13 +158,12 @@ static void merge_cell(struct merging *m, uint32_t column, struct value value)
         v[kept++] = old[i];
     }
     v[kept++] = (struct version){.dot = m->ch->dot, .hlc = m->ch->hlc, .value = value};
-    enum policy p = policy_of(m->rules, column);
     if (differs)
-        report_cell(m->a, m->out, m->b->name, column, v, kept, p);
-    size_t shown = policy_choose(p, v, kept);
+        report_cell(m->a, m->out, m->b, m->rules, column, v, kept);
+    size_t shown = birth_choose(m->a, m->b, m->rules, column, v, kept);
     if (m->b->values && column < m->rules->n_columns)
         m->b->values[column] = v[shown].value;
-    if (p == POLICY_LATEST)
+    if (policy_of(m->rules, column) == POLICY_LATEST)
         birth_set_cell(m->a, m->b, column, &v[shown], 1);
     else
         birth_set_cell(m->a, m->b, column, v, kept);
@@ -203,10 +204,11 @@ static void settle_held(struct merging *m, bool was_alive)
     }
 }
 
-static bool is_merged(struct arena *a, const struct birth *b, const struct change *ch)
+static bool is_merged(struct arena *a, const struct birth *b, const struct table_rules *rules,
+                      const struct change *ch)
 {
     uint32_t n;
-    const struct version *v = birth_cell(a, b, COLUMN_EXISTS, &n);
+    const struct version *v = birth_cell(a, b, rules, COLUMN_EXISTS, &n);
     for (uint32_t i = 0; i < n; i++)
         if (dot_equal(v[i].dot, ch->dot))
             return true;
@@ -222,7 +224,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     bool born = ch->kind == CHANGE_BORN;
     m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
     res.orphan = !born && !m.b;
-    res.applied = born ? !m.b : m.b && !is_merged(a, m.b, ch);
+    res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
     if (res.applied) {
         bool was_alive = m.b && birth_alive(m.b, rules);
         if (born)
@@ -253,9 +255,8 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
             continue;
         for (uint32_t j = 0; j < b->n_cells; j++) {
             const struct cell *c = &b->cells[j];
-            enum policy p = policy_of(rules, c->column);
-            if (p != POLICY_LATEST && values_differ(c))
-                report_cell(a, out, b->name, c->column, c->v, c->n, p);
+            if (policy_of(rules, c->column) != POLICY_LATEST && values_differ(c))
+                report_cell(a, out, b, rules, c->column, c->v, c->n);
         }
     }
     report_births(a, r, rules, out);

@@ -20,12 +20,6 @@ static const struct cell *find_cell(const struct birth *b, uint32_t column)
     return NULL;
 }
 
-static bool shows_alive(const struct birth *b, enum policy p)
-{
-    const struct cell *c = find_cell(b, COLUMN_EXISTS);
-    return !c || c->v[policy_choose(p, c->v, c->n)].value.u.i != 0;
-}
-
 void row_from_settled(struct arena *a, struct row *r, const struct value *values)
 {
     struct birth *b = arena_alloc(a, sizeof *b);
@@ -41,23 +35,27 @@ struct birth *row_find_birth(const struct row *r, struct dot name)
     return NULL;
 }
 
-struct birth *row_standing(const struct row *r)
+struct birth *row_standing(const struct row *r, const struct table_rules *rules)
 {
     for (uint32_t i = 0; i < r->n_births; i++)
-        if (r->births[i].held == HOLD_NONE && shows_alive(&r->births[i], POLICY_MAX))
+        if (r->births[i].held == HOLD_NONE && birth_alive(&r->births[i], rules))
             return &r->births[i];
     return NULL;
 }
 
 bool birth_alive(const struct birth *b, const struct table_rules *rules)
 {
-    return shows_alive(b, policy_of(rules, COLUMN_EXISTS));
+    const struct cell *c = find_cell(b, COLUMN_EXISTS);
+    if (!c)
+        return true;
+    struct chooser choose = {.policy = policy_shown(rules, COLUMN_EXISTS)};
+    return c->v[policy_choose(&choose, c->v, c->n)].value.u.i != 0;
 }
 
-const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_t column,
-                                 uint32_t *n)
+const struct version *birth_cell(struct arena *a, const struct birth *b,
+                                 const struct table_rules *rules, uint32_t cell, uint32_t *n)
 {
-    const struct cell *c = find_cell(b, column);
+    const struct cell *c = find_cell(b, cell);
     if (c) {
         *n = c->n;
         return c->v;
@@ -65,10 +63,10 @@ const struct version *birth_cell(struct arena *a, const struct birth *b, uint32_
     struct version *v = arena_alloc(a, sizeof *v);
     v->dot = b->base;
     v->hlc = b->base_hlc;
-    if (column == COLUMN_EXISTS)
+    if (cell == COLUMN_EXISTS)
         v->value = value_integer(1);
-    else if (b->values)
-        v->value = b->values[column];
+    else if (b->values && cell < rules->n_columns)
+        v->value = b->values[cell];
     *n = 1;
     return v;
 }
@@ -114,12 +112,45 @@ void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const str
     c->n = n;
 }
 
+/* The scope is a column of this birth too, and its own policy is never `owner`. */
+static struct value shown_scope(struct arena *a, const struct birth *b,
+                                const struct table_rules *rules)
+{
+    return rules->scope ? birth_show(a, b, rules->scope - 1, rules).value : value_null();
+}
+
+size_t birth_choose(struct arena *a, const struct birth *b, const struct table_rules *rules,
+                    uint32_t cell, const struct version *v, size_t n)
+{
+    if (n == 1)
+        return 0;
+    struct chooser c = {.policy = policy_shown(rules, cell), .units = rules->units};
+    if (c.policy == POLICY_RANK && rules->rank)
+        c.rank = &rules->rank[cell];
+    if (c.policy == POLICY_OWNER)
+        c.scope = shown_scope(a, b, rules);
+    return policy_choose(&c, v, n);
+}
+
 struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
                           const struct table_rules *rules)
 {
     uint32_t n;
-    const struct version *v = birth_cell(a, b, column, &n);
-    return v[policy_choose(policy_of(rules, column), v, n)];
+    const struct version *v = birth_cell(a, b, rules, column, &n);
+    return v[birth_choose(a, b, rules, column, v, n)];
+}
+
+struct value *birth_shown(struct arena *a, const struct birth *b, const struct table_rules *rules)
+{
+    struct value *v = arena_alloc(a, rules->n_columns * sizeof *v);
+    for (uint32_t i = 0; i < rules->n_columns; i++)
+        v[i] = b->values ? b->values[i] : value_null();
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        const struct cell *c = &b->cells[i];
+        if (c->column < rules->n_columns)
+            v[c->column] = c->v[birth_choose(a, b, rules, c->column, c->v, c->n)].value;
+    }
+    return v;
 }
 
 void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,

@@ -203,7 +203,7 @@ static enum err get_cells(struct decoder *d, struct birth *b, uint8_t head)
 static enum err get_value(struct decoder *d, struct birth *b, struct cell *c, uint32_t column)
 {
     if (c && c->n > 1) {
-        b->values[column] = c->v[policy_choose(policy_of(d->rules, column), c->v, c->n)].value;
+        b->values[column] = c->v[birth_choose(d->a, b, d->rules, column, c->v, c->n)].value;
         return ERR_OK;
     }
     enum err e = value_decode(&d->in, &b->values[column]);

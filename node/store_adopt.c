@@ -163,7 +163,7 @@ static enum err record_cell(struct work *w, struct work_row *r, uint32_t column,
     /* By time we would always win: but our value was never compared with anybody's. */
     struct version by_value[2] = {{{0, 0}, 0, v[0].value}, {{0, 0}, 0, v[1].value}};
     bool ordered = p == POLICY_MAX || p == POLICY_MIN;
-    *take_ours = ordered && policy_choose(p, by_value, 2) == 1;
+    *take_ours = ordered && policy_choose(&(struct chooser){.policy = p}, by_value, 2) == 1;
     struct conflict c = {.column = column, .n = 2, .v = v, .shown = *take_ours ? 1 : 0};
     return conflict_save(w, r, &c, "auto");
 }

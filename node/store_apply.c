@@ -388,7 +388,7 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
                 struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len),
                                     s->scratch.len};
                 e = row_load(s, a, k, &row, &recorded);
-                struct birth *b = e == ERR_OK ? row_standing(&row) : NULL;
+                struct birth *b = e == ERR_OK ? row_standing(&row, &t->rules) : NULL;
                 tc->rows[j].birth = b ? b->name : (struct dot){0, 0};
             }
         }

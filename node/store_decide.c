@@ -163,7 +163,8 @@ static enum err check(struct contest *k, struct contender *c)
 {
     struct work_row *r = c->r;
     c->valid = true;
-    if (r->now && c->b == row_standing(&r->row) && work_same(r->k.t, r->now, c->values))
+    if (r->now && c->b == row_standing(&r->row, &r->k.t->rules) &&
+        work_same(r->k.t, r->now, c->values))
         return ERR_OK;
     if (c->b->held == HOLD_CHECK && !r->touched && !r->retry) {
         c->valid = false;

@@ -241,7 +241,7 @@ static enum err state_row(struct work *w, const struct table_schema *t, const st
     if (st->record.len > 0 &&
         row_decode(w->a, out, &t->rules, st->record.p, st->record.len) != ERR_OK)
         return malformed(w->s, t, "has a damaged record");
-    struct birth *standing = row_standing(out);
+    struct birth *standing = row_standing(out, &t->rules);
     if (st->record.len == 0 && st->stands)
         row_from_settled(w->a, out, st->values);
     else if ((standing != NULL) != st->stands)

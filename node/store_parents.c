@@ -137,7 +137,7 @@ static enum err come_in(struct work *w)
 
 static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk)
 {
-    struct birth *b = row_standing(&r->row);
+    struct birth *b = row_standing(&r->row, &r->k.t->rules);
     bool unsealed = false;
     enum err e = work_unsealed(w, r, &unsealed);
     if (e != ERR_OK || unsealed || !b || !r->now)

@@ -63,7 +63,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
         return e;
     r->loaded = true;
     r->before = r->now = now;
-    struct birth *standing = row_standing(&r->row);
+    struct birth *standing = row_standing(&r->row, &r->k.t->rules);
     if (standing && now) {
         birth_set_values(w->a, standing, &r->k.t->rules, now);
         r->in_table = standing->name;
@@ -89,15 +89,7 @@ struct value *work_shown(struct work *w, const struct work_row *r, const struct 
     const struct table_schema *t = r->k.t;
     if (b->n_cells == 0 && b->values)
         return b->values;
-    struct value *v = arena_alloc(w->a, t->n_columns * sizeof *v);
-    for (uint32_t i = 0; i < t->n_columns; i++)
-        v[i] = b->values ? b->values[i] : value_null();
-    for (uint32_t i = 0; i < b->n_cells; i++) {
-        const struct cell *c = &b->cells[i];
-        if (c->column < t->n_columns)
-            v[c->column] = c->v[policy_choose(policy_of(&t->rules, c->column), c->v, c->n)].value;
-    }
-    return v;
+    return birth_shown(w->a, b, &t->rules);
 }
 
 bool work_same(const struct table_schema *t, const struct value *x, const struct value *y)
@@ -334,7 +326,7 @@ static enum err save(struct work *w, struct work_row *r)
     enum err e = ERR_OK;
     if (!r->touched)
         return ERR_OK;
-    struct birth *standing = row_standing(&r->row);
+    struct birth *standing = row_standing(&r->row, &r->k.t->rules);
     if (standing && r->now)
         standing->values = r->now;
     if (r->siblings || r->row.n_births > 1)

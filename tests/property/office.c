@@ -26,7 +26,7 @@ static void round_trip(struct office *o, uint32_t key)
     struct row *r = &o->row[key];
     struct buf bytes = {0};
     struct buf again = {0};
-    const struct birth *standing = row_standing(r);
+    const struct birth *standing = row_standing(r, &office_rules);
     const struct value *table = standing ? standing->values : NULL;
     for (uint32_t i = 0; i < r->n_births; i++)
         for (uint32_t c = 0; c < COLUMNS; c++) {
@@ -43,7 +43,7 @@ static void round_trip(struct office *o, uint32_t key)
     }
     const void *kept = arena_copy(o->arena, bytes.data, bytes.len);
     assert_int_equal(row_decode(o->arena, r, &office_rules, kept, bytes.len), ERR_OK);
-    struct birth *b = row_standing(r);
+    struct birth *b = row_standing(r, &office_rules);
     assert_int_equal(b != NULL, table != NULL);
     if (b)
         birth_set_values(o->arena, b, &office_rules, table);
@@ -119,7 +119,7 @@ void office_apply(struct office *o, const struct changeset *cs, bool by_identity
 static bool unique_is_free(const struct office *o, int64_t number)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
-        const struct birth *b = row_standing(&o->row[k]);
+        const struct birth *b = row_standing(&o->row[k], &office_rules);
         if (b && b->values[C_UNIQUE].type == VALUE_INTEGER && b->values[C_UNIQUE].u.i == number)
             return false;
     }
@@ -142,7 +142,7 @@ static struct value random_cell(const struct office *o, struct gen *g, uint32_t 
     if (column == C_UNIQUE)
         return small && unique_is_free(o, small) ? value_integer(small) : value_null();
     if (column == C_PARENT)
-        return row_standing(&o->row[small]) ? value_integer(small) : value_null();
+        return row_standing(&o->row[small], &office_rules) ? value_integer(small) : value_null();
     return value_integer((int64_t)gen_below(g, 8) << 32 | (int64_t)++ * serial);
 }
 
@@ -163,7 +163,7 @@ static void set_columns(struct office *o, struct gen *g, struct edit *e, uint32_
 
 static void random_edit(struct office *o, struct gen *g, struct edit *e, uint64_t *serial)
 {
-    const struct birth *b = row_standing(&o->row[e->key]);
+    const struct birth *b = row_standing(&o->row[e->key], &office_rules);
     uint32_t mask = 0;
     if (!b) {
         e->ch.kind = CHANGE_BORN;
@@ -192,7 +192,8 @@ struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint
         struct edit *e = &cs->edit[cs->n];
         e->key = (first + i) % KEYS;
         /* A key whose every birth is held looks free to an application; rarely it uses it. */
-        if (!row_standing(&o->row[e->key]) && has_living(&o->row[e->key]) && gen_percent(g, 80))
+        if (!row_standing(&o->row[e->key], &office_rules) && has_living(&o->row[e->key]) &&
+            gen_percent(g, 80))
             continue;
         cs->n++;
         e->ch.dot = cs->dot;

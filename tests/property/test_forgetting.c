@@ -150,7 +150,7 @@ static void local_write(struct world *w, uint64_t t)
         return;
     for (uint32_t i = 0; i < it->cs->n; i++) {
         struct edit *e = &it->cs->edit[i];
-        const struct birth *meant = row_standing(&w->full[at].row[e->key]);
+        const struct birth *meant = row_standing(&w->full[at].row[e->key], &office_rules);
         if (e->ch.kind != CHANGE_BORN && meant)
             e->identity = meant->name;
     }
@@ -160,8 +160,8 @@ static void local_write(struct world *w, uint64_t t)
 static bool same_shown(const struct office *a, const struct office *b)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
-        const struct birth *x = row_standing(&a->row[k]);
-        const struct birth *y = row_standing(&b->row[k]);
+        const struct birth *x = row_standing(&a->row[k], &office_rules);
+        const struct birth *y = row_standing(&b->row[k], &office_rules);
         if (!x != !y)
             return false;
         for (uint32_t c = 0; x && c < COLUMNS; c++)

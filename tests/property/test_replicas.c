@@ -169,7 +169,7 @@ static void check_cell(struct world *w, uint32_t key, const struct birth *b, uin
 {
     uint32_t n;
     uint32_t expected = 0;
-    const struct version *v = birth_cell(&w->arena, b, column, &n);
+    const struct version *v = birth_cell(&w->arena, b, &office_rules, column, &n);
     bool latest = policy_of(&office_rules, column) == POLICY_LATEST;
     for (size_t i = 0; i < w->n_all; i++) {
         struct version x;

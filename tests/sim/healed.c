@@ -105,12 +105,12 @@ static bool overwritten(const struct model *m, const struct model_row *r, const 
     return false;
 }
 
-static bool among_final(struct arena *a, const struct model_row *r, const struct change *ch,
-                        uint32_t column, const struct value *value)
+static bool among_final(struct arena *a, const struct table_rules *rules, const struct model_row *r,
+                        const struct change *ch, uint32_t column, const struct value *value)
 {
     const struct birth *b = row_find_birth(&r->row, ch->birth);
     uint32_t n = 0;
-    const struct version *v = b ? birth_cell(a, b, column, &n) : NULL;
+    const struct version *v = b ? birth_cell(a, b, rules, column, &n) : NULL;
     for (uint32_t i = 0; i < n; i++) {
         if (value_equal(&v[i].value, value))
             return true;
@@ -148,7 +148,7 @@ static void find_cell(struct world *w, struct arena *a, const struct model_row *
 {
     const struct model *m = &w->m[0].model;
     const struct table_schema *t = &w->m[0].watch->tables[r->table];
-    if (overwritten(m, r, ch, column) || among_final(a, r, ch, column, value) ||
+    if (overwritten(m, r, ch, column) || among_final(a, &t->rules, r, ch, column, value) ||
         recorded(w, r, column_name(t, column), ch, value))
         return;
     world_break(w, "2", "changeset %016llx:%llu wrote %s of %s %s: found nowhere",

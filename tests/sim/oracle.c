@@ -331,10 +331,11 @@ static void check_held(struct comparing *c)
                     (long long)store_pragma(s, HELD_COUNT), held);
 }
 
-static bool has_version(const struct birth *b, struct arena *a, uint32_t column, struct dot d)
+static bool has_version(const struct birth *b, struct arena *a, const struct table_rules *rules,
+                        uint32_t column, struct dot d)
 {
     uint32_t n;
-    const struct version *v = birth_cell(a, b, column, &n);
+    const struct version *v = birth_cell(a, b, rules, column, &n);
     for (uint32_t i = 0; i < n; i++) {
         if (dot_equal(v[i].dot, d))
             return true;
@@ -352,7 +353,7 @@ static bool may_be_unnamed(struct comparing *c, const struct birth *b, const str
         return false;
     if (birth_alive(b, &t->rules))
         return true;
-    const struct version *v = birth_cell(&c->a, b, COLUMN_EXISTS, &n);
+    const struct version *v = birth_cell(&c->a, b, &t->rules, COLUMN_EXISTS, &n);
     for (uint32_t i = 0; i < n; i++) {
         if (!clock_covers(stable, v[i].dot))
             return true;
@@ -379,15 +380,16 @@ static void check_versions(struct comparing *c, const struct model_row *r, const
     for (uint32_t column = 0; column <= t->n_columns; column++) {
         uint32_t at = column == t->n_columns ? COLUMN_EXISTS : column, n;
         const char *name = column == t->n_columns ? "existence" : t->column[column];
-        const struct version *v = birth_cell(&c->a, rec, at, &n);
+        const struct version *v = birth_cell(&c->a, rec, &t->rules, at, &n);
         for (uint32_t i = 0; i < n; i++) {
-            if (!clock_covers(stable, v[i].dot) && !has_version(b, &c->a, at, v[i].dot))
+            if (!clock_covers(stable, v[i].dot) && !has_version(b, &c->a, &t->rules, at, v[i].dot))
                 world_break(c->w, "3", "%s: %s %s: a version of %s on record is not of this row",
                             c->m->o.name, t->name, key_text(c, r), name);
         }
-        v = birth_cell(&c->a, b, at, &n);
+        v = birth_cell(&c->a, b, &t->rules, at, &n);
         for (uint32_t i = 0; i < n; i++) {
-            if (!clock_covers(stable, v[i].dot) && !has_version(rec, &c->a, at, v[i].dot))
+            if (!clock_covers(stable, v[i].dot) &&
+                !has_version(rec, &c->a, &t->rules, at, v[i].dot))
                 world_break(c->w, "2", "%s: %s %s: a version of %s is not on record", c->m->o.name,
                             t->name, key_text(c, r), name);
         }

@@ -110,9 +110,9 @@ static void concurrent_updates_meet(void **state)
     assert_int_equal(m.birth->values[LATEST].u.i, 11);
     assert_int_equal(m.birth->values[MAX].u.i, 30);
     uint32_t n;
-    birth_cell(&d->arena, m.birth, LATEST, &n);
+    birth_cell(&d->arena, m.birth, &rules, LATEST, &n);
     assert_int_equal(n, 1);
-    birth_cell(&d->arena, m.birth, MAX, &n);
+    birth_cell(&d->arena, m.birth, &rules, MAX, &n);
     assert_int_equal(n, 2);
 }
 
@@ -137,10 +137,10 @@ static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
     struct change del = change(d, 1, CHANGE_DELETE, unnamed);
     struct merge_result m = merge(d, &del);
     assert_false(birth_alive(m.birth, &rules));
-    assert_null(row_standing(&d->row));
+    assert_null(row_standing(&d->row, &rules));
     m = write_both(d, change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
     assert_true(birth_alive(m.birth, &rules));
-    assert_ptr_equal(row_standing(&d->row), m.birth);
+    assert_ptr_equal(row_standing(&d->row, &rules), m.birth);
     assert_int_equal(d->met.n, 1);
     assert_int_equal(d->met.c[0].column, COLUMN_EXISTS);
     assert_true(d->met.c[0].open);
@@ -176,7 +176,7 @@ static void births_of_one_key_stay_apart(void **state)
     write_both(d, change(d, 6, CHANGE_UPDATE, name), 60, 61);
     assert_int_equal(row_find_birth(&d->row, name)->values[LATEST].u.i, 60);
     assert_int_equal(row_find_birth(&d->row, unnamed)->values[LATEST].u.i, 10);
-    assert_int_equal(row_standing(&d->row)->values[LATEST].u.i, 10);
+    assert_int_equal(row_standing(&d->row, &rules)->values[LATEST].u.i, 10);
     m = write_both(d, change(d, 5, CHANGE_BORN, unnamed), 50, 51);
     assert_false(m.applied);
     assert_int_equal(d->row.n_births, 2);
@@ -216,11 +216,11 @@ static void a_revived_birth_meets_the_living_one(void **state)
     struct change del = change(d, 1, CHANGE_DELETE, unnamed);
     merge(d, &del);
     write_both(d, change(d, 2, CHANGE_BORN, unnamed), 50, 51);
-    assert_int_equal(row_standing(&d->row)->name.site, 2);
+    assert_int_equal(row_standing(&d->row, &rules)->name.site, 2);
     assert_int_equal(d->met.n, 0);
     struct merge_result m = write_both(d, change(d, 3, CHANGE_UPDATE, unnamed), 11, 12);
     assert_int_equal(m.birth->held, HOLD_BIRTH);
-    assert_int_equal(row_standing(&d->row)->name.site, 2);
+    assert_int_equal(row_standing(&d->row, &rules)->name.site, 2);
     assert_int_equal(d->met.n, 2);
     assert_int_equal(d->met.c[0].column, COLUMN_EXISTS);
     assert_int_equal(d->met.c[1].column, COLUMN_BIRTH);

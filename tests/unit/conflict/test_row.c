@@ -41,14 +41,14 @@ static void a_cell_without_an_entry_is_the_base(void **state)
     uint32_t n;
     (void)state;
     r.births->values[MAX] = value_integer(5);
-    const struct version *v = birth_cell(&a, r.births, MAX, &n);
+    const struct version *v = birth_cell(&a, r.births, &rules, MAX, &n);
     assert_int_equal(n, 1);
     assert_int_equal(v->dot.site, 3);
     assert_int_equal(v->hlc, 30);
     assert_int_equal(v->value.u.i, 5);
-    assert_int_equal(birth_cell(&a, r.births, COLUMN_EXISTS, &n)->value.u.i, 1);
+    assert_int_equal(birth_cell(&a, r.births, &rules, COLUMN_EXISTS, &n)->value.u.i, 1);
     r.births->values = NULL;
-    assert_int_equal(birth_cell(&a, r.births, MAX, &n)->value.type, VALUE_NULL);
+    assert_int_equal(birth_cell(&a, r.births, &rules, MAX, &n)->value.type, VALUE_NULL);
     arena_fini(&a);
 }
 
@@ -102,14 +102,14 @@ static void the_standing_birth_is_alive_and_not_held(void **state)
     struct arena a = {0};
     struct row r = one_birth(&a, (struct dot){3, 1});
     (void)state;
-    assert_ptr_equal(row_standing(&r), r.births);
+    assert_ptr_equal(row_standing(&r, &rules), r.births);
     assert_ptr_equal(row_find_birth(&r, (struct dot){3, 1}), r.births);
     assert_null(row_find_birth(&r, unnamed));
     r.births->held = HOLD_UNIQUE;
-    assert_null(row_standing(&r));
+    assert_null(row_standing(&r, &rules));
     r.births->held = HOLD_NONE;
     set(&a, r.births, COLUMN_EXISTS, version(4, 0));
-    assert_null(row_standing(&r));
+    assert_null(row_standing(&r, &rules));
     arena_fini(&a);
 }
 
