@@ -5,23 +5,35 @@
  *
  * u64 numbers (sites, hybrid times) are stored as the signed 64-bit integer of the same bits.
  *
- * tonle_meta      small named values; identity, counters
- * tonle_clock     per site: highest seq applied here, its hash and hybrid time
- * tonle_stable    the stable clock
- * tonle_keep      stable births that keep their names (the list of the last stable message)
- * tonle_table     number of each published table, fingerprint of what capture installed for it
- * tonle_row       the record (conflict/row.h) of each row that is not settled; births > 1 is
- * indexed for the hub's keep list; a settled row has none tonle_claim     values of unique keys
- * (idx = number of the unique index) and foreign references (idx = 1000 + number of the foreign
- * key) of living births that do not stand, and unique values of dead ones on record; v: canonical
- * bytes tonle_held      living births that do not stand; bt, bk: the row in its way (passes 2 and
- * 3) tonle_local     values of columns that only this office has, of rows that were taken out of
- * their table tonle_journal   every item in the order it was sealed or applied here; source '' is
- * our own, otherwise the neighbour's node name; kind: enum item_kind tonle_peer      what is
- * durable of each neighbour tonle_conflict, tonle_conflict_side  the conflict record: every value,
- * office and time tonle_node, tonle_site, tonle_charter  replicated, written by the hub only
- * tonle_chunk     first load: the clock of each chunk, until the stream has passed the load's end
- * tonle_log_<t>   capture log of table number t (store_capture.c)
+ * - tonle_meta: small named values; identity, counters
+ * - tonle_clock: per site, highest seq applied here, its hash and hybrid time
+ * - tonle_stable: the stable clock
+ * - tonle_keep: stable births that keep their names (the list of the last stable message)
+ * - tonle_table: number of each published table, fingerprint of what capture installed for it
+ * - tonle_row: the record (conflict/row.h) of each row that is not settled; births > 1 is indexed
+ *   for the hub's keep list; a settled row has none
+ * - tonle_claim: values of unique keys (idx = number of the unique index) and foreign references
+ *   (idx = 1000 + number of the foreign key) of living births that do not stand, and unique values
+ *   of dead ones on record; v: canonical bytes
+ * - tonle_held: living births that do not stand, and what cannot be taken here (reasons `schema`
+ * and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers to),
+ *   blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
+ *   here); bt, bk: the same row by number and key (passes 2 and 3)
+ * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet)
+ * - tonle_local: values of columns that only this office has, of rows that were taken out of their
+ *   table
+ * - tonle_journal: every item in the order it was sealed or applied here; source '' is our own,
+ *   otherwise the neighbour's node name; kind: enum item_kind
+ * - tonle_peer: what is durable of each neighbour
+ * - tonle_conflict, tonle_conflict_side: the conflict record, every value, office and time. cell:
+ *   column, group, `exists` or `birth`; policy: the rule that decides it, by its name in the
+ *   charter. form: 0 when `value` is the value itself, else its enum value_type, `value` then being
+ *   the bytes (of a group: its members, value_encode each, in the group's order). detail: for a
+ *   birth, and for what is alive beside a delete, the whole row as it would stand: a JSON object of
+ *   all its columns
+ * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
+ * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
+ * - tonle_log_<t>: capture log of table number t (store_capture.c)
  */
 const char store_ddl[] =
     "CREATE TABLE tonle_meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
@@ -41,9 +53,13 @@ const char store_ddl[] =
     "CREATE TABLE tonle_held(id TEXT PRIMARY KEY, table_name TEXT NOT NULL, key TEXT NOT NULL,"
     " reason TEXT NOT NULL, message TEXT NOT NULL, office TEXT NOT NULL, since_ms INTEGER NOT NULL,"
     " blocked_by TEXT NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL) WITHOUT ROWID;"
+    " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL,"
+    " blocked_table TEXT NOT NULL DEFAULT '', blocked_office TEXT NOT NULL DEFAULT '',"
+    " blocked_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
+    "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, PRIMARY KEY(name, pos))"
+    " WITHOUT ROWID;"
     "CREATE TABLE tonle_local(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, c TEXT NOT NULL, v, PRIMARY KEY(t, k, site, seq, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,"
@@ -51,6 +67,7 @@ const char store_ddl[] =
     " bytes BLOB NOT NULL);"
     "CREATE INDEX tonle_journal_dot ON tonle_journal(site, seq) WHERE kind = 1;"
     "CREATE INDEX tonle_journal_source ON tonle_journal(source, kind);"
+    "CREATE TABLE tonle_touch(pos INTEGER PRIMARY KEY, filter BLOB NOT NULL);"
     "CREATE TABLE tonle_peer(node TEXT PRIMARY KEY, received_pos INTEGER NOT NULL DEFAULT 0,"
     " acked_pos INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE TABLE tonle_conflict(id TEXT PRIMARY KEY, table_name TEXT NOT NULL, key TEXT NOT NULL,"
@@ -61,7 +78,8 @@ const char store_ddl[] =
     "CREATE INDEX tonle_conflict_open ON tonle_conflict(t, k) WHERE state = 'open';"
     "CREATE TABLE tonle_conflict_side(conflict TEXT NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL,"
-    " value, shown INTEGER NOT NULL, PRIMARY KEY(conflict, site, seq)) WITHOUT ROWID;"
+    " value, shown INTEGER NOT NULL, form INTEGER NOT NULL DEFAULT 0, detail TEXT,"
+    " PRIMARY KEY(conflict, site, seq)) WITHOUT ROWID;"
     "CREATE TABLE tonle_node(name TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, parent TEXT NOT "
     "NULL,"
     " listen TEXT NOT NULL, state TEXT NOT NULL, site TEXT NOT NULL, curve_key TEXT NOT NULL,"

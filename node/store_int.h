@@ -89,6 +89,10 @@ struct store {
     struct foreign_key *fks;
     struct arena schema_arena; /* tables and fks live here; rebuilt by schema_load */
     int64_t schema_cookie;     /* PRAGMA schema_version at which they were read */
+    struct unit_list units;    /* rules.units of every table (store_units.c) */
+    struct arena units_arena;
+    bool units_known;
+    int64_t units_version; /* PRAGMA data_version at which they were read */
     struct stmt_cache *stmts;  /* SQL text -> prepared statement */
     void *collected;           /* what the last store_collect consumed (store_collect.c) */
     struct raised *raised;     /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
@@ -145,9 +149,20 @@ void schema_key_encode(const struct table_schema *t, const struct value *columns
 /* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not
  * UTF-8 is {"text_hex":"..."}. */
 char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);
+/* The same of n values. */
+char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
+/* All columns as a JSON object, in charter order; totals beyond 64 bits are {"wide":"123"}. */
+char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns);
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
                           const char *json, struct buf *key) MUST_CHECK;
 #define INTERNAL_TABLES 3
+
+/* ---- store_units.c: the unit of every site, for the policies owner, national and local */
+/* Reads the registry again when another connection committed since, or units_changed was called.
+ * schema_load calls it, so every public entry has them fresh; call it again where the registry may
+ * have changed in the middle of one. Strings from before the call are void. */
+enum err units_refresh(struct store *s) MUST_CHECK;
+void units_changed(struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
 
 /* ---- store_capture.c */
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
@@ -221,6 +236,14 @@ enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
 /* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
  */
 enum err load_parents(struct store *s, struct arena *a) MUST_CHECK;
+
+/* ---- store_touch.c: which changesets of the journal may have touched a row */
+/* Notes the rows of the changeset at `pos`, in the transaction that puts it there. */
+enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos) MUST_CHECK;
+/* Positions of the changesets that may have touched this row, ascending: all that have, and seldom
+ * another. */
+enum err touch_find(struct store *s, struct arena *a, const char *table, struct bytes key,
+                    uint64_t **pos, size_t *n) MUST_CHECK;
 
 /* ---- store_pin.c */
 enum err pin_open(struct store *s)

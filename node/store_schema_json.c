@@ -163,9 +163,31 @@ static json_t *value_json(const struct value *v)
     }
     case VALUE_BLOB:
         return hex_object("hex", v);
+    case VALUE_WIDE: {
+        char digits[WIDE_TEXT];
+        value_wide_text(digits, value_count(v));
+        return json_pack("{ss}", "wide", digits);
+    }
     default:
         return json_null();
     }
+}
+
+static char *take_json(struct arena *a, json_t *j)
+{
+    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *out = arena_strdup(a, text ? text : "null");
+    free(text);
+    json_decref(j);
+    return out;
+}
+
+char *schema_values_json(struct arena *a, const struct value *v, uint32_t n)
+{
+    json_t *j = n == 1 ? value_json(&v[0]) : json_array();
+    for (uint32_t i = 0; n != 1 && i < n; i++)
+        json_array_append_new(j, value_json(&v[i]));
+    return take_json(a, j);
 }
 
 char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len)
@@ -173,14 +195,15 @@ char *schema_key_json(struct arena *a, const struct table_schema *t, const void 
     struct value *v = arena_alloc(a, t->n_key * sizeof *v);
     if (key_decode(key, len, v, t->n_key) != ERR_OK)
         return arena_strdup(a, "null");
-    json_t *j = t->n_key == 1 ? value_json(&v[0]) : json_array();
-    for (uint32_t i = 0; t->n_key > 1 && i < t->n_key; i++)
-        json_array_append_new(j, value_json(&v[i]));
-    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
-    char *out = arena_strdup(a, text ? text : "null");
-    free(text);
-    json_decref(j);
-    return out;
+    return schema_values_json(a, v, t->n_key);
+}
+
+char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns)
+{
+    json_t *j = json_object();
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        json_object_set_new(j, t->column[i], value_json(&columns[i]));
+    return take_json(a, j);
 }
 
 static int hex_digit(char c)
