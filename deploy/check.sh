@@ -5,6 +5,7 @@
 #
 #   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
 #   clang     -Werror                                  builds
+#   coverage  branches of conflict/ by its own tests   at least 95 %; what is uncovered is listed
 #   sanitize  address and undefined behaviour (their   unit, property, integration
 #             checks make gcc warn where nothing is)
 #   release   -Werror, as it is shipped                gates, integration
@@ -94,6 +95,14 @@ build sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
     run_tests sanitize --suite unit --suite property --suite integration
 build release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
 build clang clang -Dwerror=true
+
+say "coverage of conflict/"
+if step "$out/coverage.log" sh tests/coverage.sh "$out/coverage"; then
+    passed=$((passed + 1))
+    cat "$out/coverage.log"
+else
+    failed=$((failed + 1))
+fi
 
 say "done"
 printf '%s passed, %s failed\n' "$passed" "$failed"
