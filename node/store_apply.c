@@ -262,7 +262,7 @@ static const struct table_schema *resolve(struct apply *ap, const struct table_c
     struct store *s = ap->w.s;
     struct table_schema *t = schema_table(s, tc->table);
     bool fits = t && t->exists && t->n_key == tc->n_key;
-    if (fits && t->internal && ap->in->cs->dot.site != s->identity.hub_site)
+    if (fits && t->hub_only && ap->in->cs->dot.site != s->identity.hub_site)
         fits = false; /* the registry and the charter are the hub's alone */
     map->to = arena_alloc(ap->w.a, (tc->n_columns + 1) * sizeof *map->to);
     for (uint32_t i = 0; fits && i < tc->n_columns; i++)
@@ -327,6 +327,8 @@ static enum err advance(struct store *s, const struct apply_input *in)
     uint64_t pos;
     if (e == ERR_OK)
         e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, &pos);
+    if (e == ERR_OK)
+        e = touch_note(s, cs, pos);
     if (e == ERR_OK)
         e = store_set_hlc(s, cs->hlc);
     if (e == ERR_OK && in->source[0] == '\0') {

@@ -24,6 +24,7 @@
  *   table
  * - tonle_journal: every item in the order it was sealed or applied here; source '' is our own,
  *   otherwise the neighbour's node name; kind: enum item_kind
+ * - tonle_touch: of each changeset of the journal, which rows it may have touched (store_touch.c)
  * - tonle_peer: what is durable of each neighbour
  * - tonle_conflict, tonle_conflict_side: the conflict record, every value, office and time. cell:
  *   column, group, `exists` or `birth`; policy: the rule that decides it, by its name in the
@@ -32,6 +33,8 @@
  *   birth, and for what is alive beside a delete, the whole row as it would stand: a JSON object of
  *   all its columns
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
+ * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
+ *   held row (subject `conflict`, `held`; conflict: its id), and why
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
  * - tonle_log_<t>: capture log of table number t (store_capture.c)
  */
@@ -89,6 +92,11 @@ const char store_ddl[] =
     " node TEXT NOT NULL, sign_key TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_charter(version TEXT PRIMARY KEY NOT NULL, schema_version INTEGER NOT NULL,"
     " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE tonle_decision(id TEXT PRIMARY KEY NOT NULL, conflict TEXT NOT NULL,"
+    " subject TEXT NOT NULL, table_name TEXT NOT NULL, key TEXT NOT NULL, cell TEXT NOT NULL,"
+    " choice TEXT NOT NULL, operator TEXT NOT NULL, office TEXT NOT NULL, reason TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX tonle_decision_row ON tonle_decision(table_name, key, at_ms);"
     "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
     "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"
@@ -98,4 +106,4 @@ const char store_ddl[] =
     " FROM tonle_node n LEFT JOIN tonle_site s ON s.site = n.site"
     " LEFT JOIN tonle_clock c ON c.site = s.number WHERE n.state = 'active';"
     "INSERT INTO tonle_table(t, name) VALUES(1, 'tonle_node'), (2, 'tonle_site'), (3, "
-    "'tonle_charter');";
+    "'tonle_charter'), (4, 'tonle_decision');";

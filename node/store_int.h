@@ -43,7 +43,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
 struct table_schema { /* one published table */
     uint32_t t; /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
     char *name;
-    bool internal; /* tonle_node, tonle_site, tonle_charter: only the hub writes them */
+    bool internal; /* tonle_node, tonle_site, tonle_charter, tonle_decision */
+    bool hub_only; /* the first three of these: only the hub writes them */
     bool exists;   /* here, with all published columns */
     uint32_t n_columns;
     char **column;   /* published columns, charter order */
@@ -155,7 +156,7 @@ char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
 char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns);
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
                           const char *json, struct buf *key) MUST_CHECK;
-#define INTERNAL_TABLES 3
+#define INTERNAL_TABLES 4
 
 /* ---- store_units.c: the unit of every site, for the policies owner, national and local */
 /* Reads the registry again when another connection committed since, or units_changed was called.

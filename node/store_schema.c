@@ -215,6 +215,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
     if (e != ERR_OK)
         return e;
     t->internal = c == NULL;
+    t->hub_only = t->internal && strcmp(t->name, "tonle_decision") != 0;
     t->rules.n_columns = t->n_columns;
     t->rules.delete_policy = c ? c->delete_policy : DELETE_UPDATE_WINS;
     t->rules.birth_policy = c ? c->birth_policy : BIRTH_FIRST;
@@ -232,7 +233,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
 static enum err read_tables(struct store *s, const json_t *charter)
 {
     static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
-                                                          "tonle_charter"};
+                                                          "tonle_charter", "tonle_decision"};
     struct arena *a = &s->schema_arena;
     struct table_charter *c = NULL;
     uint32_t n = 0;

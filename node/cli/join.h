@@ -13,8 +13,7 @@
 
 #define JOIN_REACH_MS 30000 /* how long the parent is tried for (DESIGN 12) */
 #define JOIN_INTERNAL                                                                              \
-    3 /* tonle_node, tonle_site, tonle_charter: the first chunks of every load                     \
-       */
+    4 /* tonle_node, tonle_site, tonle_charter, tonle_decision: the first chunks of every load */
 
 struct join {
     const char *db, *invitation_path, *mode_name, *listen;

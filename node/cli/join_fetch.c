@@ -355,7 +355,7 @@ static bool is_hex_of(const char *hex, const uint8_t *p, size_t n)
     return hex[n * 2] == '\0';
 }
 
-struct registry { /* what the three internal tables say of us and of the hub */
+struct registry { /* what the internal tables say of us and of the hub */
     const char *site;
     bool own_key, hub_key;
     uint64_t version;
@@ -406,7 +406,7 @@ static int check_registry(struct cli *c, struct join *j)
                 read_node(c, j, &chunk, &chunk.states[i], &r);
             else if (strcmp(chunk.table, "tonle_site") == 0)
                 read_site(c, j, &chunk, &chunk.states[i], &r);
-            else
+            else if (strcmp(chunk.table, "tonle_charter") == 0)
                 read_charter(c, j, &chunk, &chunk.states[i], &r);
         }
         arena_reset(&a);
@@ -462,8 +462,8 @@ static int dial_enrolled(struct join *j)
 
 int join_fetch_registry(struct cli *c, struct join *j)
 {
-    static const char *const internal[JOIN_INTERNAL] = {"tonle_node", "tonle_site",
-                                                        "tonle_charter"};
+    static const char *const internal[JOIN_INTERNAL] = {"tonle_node", "tonle_site", "tonle_charter",
+                                                        "tonle_decision"};
     uint64_t request = 0;
     int code = open_spool(c, j);
     if (code == CLI_OK)

@@ -81,8 +81,9 @@ static void take_base(struct machine *m, struct machine *parent)
 
 static bool fetch(struct world *w, struct machine *m)
 {
-    static const char *const table[] = {"tonle_node", "tonle_site", "tonle_charter",
-                                        "house",      "person",     "receipt"};
+    static const char *const table[] = {"tonle_node",     "tonle_site", "tonle_charter",
+                                        "tonle_decision", "house",      "person",
+                                        "receipt"};
     struct machine *parent = &w->m[m->parent];
     struct store *s = parent->o.store;
     struct arena a = {0};

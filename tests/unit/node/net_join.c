@@ -124,8 +124,8 @@ static void load_table(struct net *t, struct net_office *o, struct store *s, con
 
 void net_join(struct net *t, struct net_office *o)
 {
-    static const char *const tables[] = {"tonle_node", "tonle_site", "tonle_charter", "resident",
-                                         "note"};
+    static const char *const tables[] = {"tonle_node",     "tonle_site", "tonle_charter",
+                                         "tonle_decision", "resident",   "note"};
     struct net_office *hub = &t->office[HUB];
     enrol(t, o, net_find(t, o->parent));
     struct store_identity id = {.federation = t->federation,
@@ -146,7 +146,7 @@ void net_join(struct net *t, struct net_office *o)
     NET_MUST(s, store_create(s, &id));
     NET_MUST(s, store_load_begin(s, LOAD_EMPTY));
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (i == 3) {
+        if (i == 4) {
             NET_MUST(s, store_schema_create_missing(s, &created));
             NET_MUST(s, store_capture_install(s)); /* numbers the tables */
         }

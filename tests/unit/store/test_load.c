@@ -30,7 +30,7 @@ static const char charter[] =
     "{\"name\":\"name\"},{\"name\":\"points\",\"policy\":\"max\"},{\"name\":\"age\"}]},"
     "{\"name\":\"receipt\",\"columns\":[]}]}";
 static const char published[] = "house person receipt";
-static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter",
+static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter", "tonle_decision",
                                     "house",      "person",     "receipt"};
 
 static int start(void **state)
