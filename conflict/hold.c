@@ -1,8 +1,9 @@
 /* The passes, on the items that the earlier ones left standing:
  *
  *   1  not valid                                           HOLD_CHECK
- *   2  of the births of one key all but the first in       HOLD_BIRTH, blocked by the first
- *      (hlc, name)
+ *   2  of the births of one key all but one in the order   HOLD_BIRTH, blocked by that one
+ *      (hlc, name): under `latest` the last, under `first`
+ *      and, until a person decides, `review` the first
  *   3  in the order (rank, tie): shares a claim with       HOLD_UNIQUE, blocked by that item
  *      an item already taken
  *   4  repeated until nothing changes: a need that no      HOLD_PARENT
@@ -118,17 +119,20 @@ static struct slot *table_make(struct table *t, uint64_t number)
     return s;
 }
 
-static void hold_births(struct hold_item *item, size_t n, size_t *order)
+static void hold_births(struct hold_item *item, size_t n, size_t *order, enum birth_policy policy)
 {
     size_t count = standing(order, item, n, by_birth);
-    size_t first = 0;
-    for (size_t i = 1; i < count; i++) {
-        if (item[order[i]].key != item[order[first]].key) {
-            first = i;
-            continue;
+    size_t end;
+    for (size_t first = 0; first < count; first = end) {
+        for (end = first + 1; end < count && item[order[end]].key == item[order[first]].key;)
+            end++;
+        size_t chosen = policy == BIRTH_LATEST ? end - 1 : first;
+        for (size_t i = first; i < end; i++) {
+            if (i == chosen)
+                continue;
+            item[order[i]].reason = HOLD_BIRTH;
+            item[order[i]].blocked_by = order[chosen];
         }
-        item[order[i]].reason = HOLD_BIRTH;
-        item[order[i]].blocked_by = order[first];
     }
 }
 
@@ -230,13 +234,12 @@ static void hold_children(struct hold_item *item, size_t n, size_t *scratch)
 
 void hold_decide(struct hold_item *item, size_t n, enum birth_policy birth_policy)
 {
-    (void)birth_policy; /* BIRTH_FIRST is the only one */
     size_t *order = mem_alloc(n * sizeof *order);
     for (size_t i = 0; i < n; i++) {
         item[i].reason = item[i].valid ? HOLD_NONE : HOLD_CHECK;
         item[i].blocked_by = SIZE_MAX;
     }
-    hold_births(item, n, order);
+    hold_births(item, n, order, birth_policy);
     hold_unique(item, n, order);
     hold_children(item, n, order);
     mem_free(order);

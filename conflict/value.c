@@ -3,6 +3,8 @@
 #include <string.h>
 
 #define TWO_63 9223372036854775808.0
+#define TWO_127 (TWO_63 * 2 * TWO_63)
+#define WIDE_BYTES 16
 
 struct value value_null(void)
 {
@@ -40,36 +42,55 @@ static int bytes_compare(const struct value *a, const struct value *b)
 
 /* Exact: a double cannot hold every integer, so the integer is compared with the truncated real
  * first. */
-static int integer_real_compare(int64_t i, double r)
+static int integer_real_compare(__int128 i, double r)
 {
-    if (r < -TWO_63)
+    if (r < -TWO_127)
         return 1;
-    if (r >= TWO_63)
+    if (r >= TWO_127)
         return -1;
-    int64_t whole = (int64_t)r;
+    __int128 whole = (__int128)r;
     if (i != whole)
         return i < whole ? -1 : 1;
     double rest = r - (double)whole;
     return (rest < 0) - (rest > 0);
 }
 
+/* INTEGER, REAL, WIDE; equal numbers in this order of types. */
 static int number_compare(const struct value *a, const struct value *b)
 {
+    int c;
     if (a->type == VALUE_INTEGER && b->type == VALUE_INTEGER)
         return (a->u.i > b->u.i) - (a->u.i < b->u.i);
     if (a->type == VALUE_REAL && b->type == VALUE_REAL)
         return (a->u.r > b->u.r) - (a->u.r < b->u.r);
-    int c;
-    if (a->type == VALUE_INTEGER)
-        c = integer_real_compare(a->u.i, b->u.r);
+    if (a->type == VALUE_REAL)
+        c = -integer_real_compare(value_count(b), a->u.r);
+    else if (b->type == VALUE_REAL)
+        c = integer_real_compare(value_count(a), b->u.r);
     else
-        c = -integer_real_compare(b->u.i, a->u.r);
+        c = (value_count(a) > value_count(b)) - (value_count(a) < value_count(b));
     return c ? c : (int)a->type - (int)b->type;
+}
+
+/* Member by member. Where all that both have are equal their bytes are too, so that the bytes tell
+ * the rest: whether one has more. */
+static int tuple_compare(const struct value *a, const struct value *b)
+{
+    struct cursor ca = cursor_of(a->u.p, a->len);
+    struct cursor cb = cursor_of(b->u.p, b->len);
+    struct value va;
+    struct value vb;
+    while (ca.left && cb.left && !value_decode(&ca, &va) && !value_decode(&cb, &vb)) {
+        int c = value_compare(&va, &vb);
+        if (c)
+            return c;
+    }
+    return bytes_compare(a, b);
 }
 
 static int class_of(const struct value *v)
 {
-    return v->type == VALUE_REAL ? VALUE_INTEGER : v->type;
+    return v->type == VALUE_REAL || v->type == VALUE_WIDE ? VALUE_INTEGER : v->type;
 }
 
 int value_compare(const struct value *a, const struct value *b)
@@ -78,20 +99,29 @@ int value_compare(const struct value *a, const struct value *b)
     int cb = class_of(b);
     if (ca != cb)
         return ca - cb;
-    if (ca == VALUE_NULL)
+    switch (ca) {
+    case VALUE_NULL:
         return 0;
-    return ca == VALUE_INTEGER ? number_compare(a, b) : bytes_compare(a, b);
+    case VALUE_INTEGER:
+        return number_compare(a, b);
+    case VALUE_TUPLE:
+        return tuple_compare(a, b);
+    default:
+        return bytes_compare(a, b);
+    }
 }
 
 bool value_equal(const struct value *a, const struct value *b)
 {
-    return a->type == b->type && value_compare(a, b) == 0;
+    if (a->type != b->type)
+        return false;
+    return a->type == VALUE_TUPLE ? bytes_compare(a, b) == 0 : value_compare(a, b) == 0;
 }
 
 struct value value_copy(struct arena *a, const struct value *v)
 {
     struct value copy = *v;
-    if (v->type == VALUE_TEXT || v->type == VALUE_BLOB)
+    if (v->type >= VALUE_TEXT)
         copy.u.p = arena_copy(a, v->u.p, v->len);
     return copy;
 }
@@ -126,8 +156,12 @@ void value_encode(struct buf *b, const struct value *v)
         break;
     case VALUE_TEXT:
     case VALUE_BLOB:
+    case VALUE_TUPLE:
         buf_put_varint(b, v->len);
         buf_put(b, v->u.p, v->len);
+        break;
+    case VALUE_WIDE:
+        buf_put(b, v->u.p, WIDE_BYTES);
         break;
     default:
         break;
@@ -146,13 +180,32 @@ static enum err real_decode(struct cursor *c, struct value *v)
     return ERR_OK;
 }
 
-enum err value_decode(struct cursor *c, struct value *v)
+static enum err bytes_decode(struct cursor *c, enum value_type type, struct value *v)
 {
-    uint8_t type = cursor_u8(c);
-    uint64_t n;
-    *v = value_null();
-    if (c->failed)
+    uint64_t n = cursor_varint(c);
+    if (c->failed || n > UINT32_MAX || n > c->left)
         return ERR_MALFORMED;
+    *v = value_bytes(type, cursor_bytes(c, (size_t)n), (size_t)n);
+    return ERR_OK;
+}
+
+static enum err wide_decode(struct cursor *c, struct value *v)
+{
+    const uint8_t *p = cursor_bytes(c, WIDE_BYTES);
+    if (!p)
+        return ERR_MALFORMED;
+    struct value wide = value_bytes(VALUE_WIDE, p, WIDE_BYTES);
+    __int128 n = value_count(&wide);
+    if (n > WIDE_MAX || n < -WIDE_MAX)
+        return ERR_MALFORMED;
+    *v = wide;
+    return ERR_OK;
+}
+
+/* Everything but a tuple. */
+static enum err single_decode(struct cursor *c, uint8_t type, struct value *v)
+{
+    uint64_t n;
     switch (type) {
     case VALUE_NULL:
         return ERR_OK;
@@ -166,14 +219,62 @@ enum err value_decode(struct cursor *c, struct value *v)
         return real_decode(c, v);
     case VALUE_TEXT:
     case VALUE_BLOB:
-        n = cursor_varint(c);
-        if (c->failed || n > UINT32_MAX || n > c->left)
-            return ERR_MALFORMED;
-        *v = value_bytes(type, cursor_bytes(c, (size_t)n), (size_t)n);
-        return ERR_OK;
+        return bytes_decode(c, type, v);
+    case VALUE_WIDE:
+        return wide_decode(c, v);
     default:
         return ERR_MALFORMED;
     }
+}
+
+/* Looks at every member once, so that whoever splits or compares it later finds what he expects. */
+static enum err tuple_decode(struct cursor *c, struct value *v)
+{
+    struct value tuple;
+    enum err e = bytes_decode(c, VALUE_TUPLE, &tuple);
+    if (e)
+        return e;
+    struct cursor member = cursor_of(tuple.u.p, tuple.len);
+    while (member.left) {
+        struct value one;
+        e = single_decode(&member, cursor_u8(&member), &one);
+        if (e)
+            return e;
+    }
+    *v = tuple;
+    return ERR_OK;
+}
+
+enum err value_decode(struct cursor *c, struct value *v)
+{
+    uint8_t type = cursor_u8(c);
+    *v = value_null();
+    if (c->failed)
+        return ERR_MALFORMED;
+    return type == VALUE_TUPLE ? tuple_decode(c, v) : single_decode(c, type, v);
+}
+
+struct value value_tuple(struct arena *a, const struct value *v, size_t n)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < n; i++)
+        value_encode(&b, &v[i]);
+    struct value tuple = value_bytes(VALUE_TUPLE, arena_copy(a, b.data, b.len), b.len);
+    buf_fini(&b);
+    return tuple;
+}
+
+enum err value_tuple_split(const struct value *tuple, struct value *v, size_t n)
+{
+    if (tuple->type != VALUE_TUPLE)
+        return ERR_MALFORMED;
+    struct cursor member = cursor_of(tuple->u.p, tuple->len);
+    for (size_t i = 0; i < n; i++) {
+        enum err e = value_decode(&member, &v[i]);
+        if (e)
+            return e;
+    }
+    return member.left ? ERR_MALFORMED : ERR_OK;
 }
 
 static bool is_integral(const struct value *v)
@@ -200,7 +301,7 @@ enum err key_decode(const void *p, size_t len, struct value *v, size_t n)
         enum err e = value_decode(&c, &v[i]);
         if (e)
             return e;
-        if (is_integral(&v[i]))
+        if (is_integral(&v[i]) || v[i].type > VALUE_BLOB)
             return ERR_MALFORMED;
     }
     return c.left ? ERR_MALFORMED : ERR_OK;

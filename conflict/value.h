@@ -22,20 +22,21 @@ enum value_type {
     VALUE_TEXT = 3,
     VALUE_BLOB = 4,
     /* Never in an application's table: */
-    VALUE_WIDE = 5, /* an integer of more than 64 bits: the delta of a `sum` column in a change (also
-                       when it is small), or a total beyond 64 bits; 16 bytes, two's complement, big
-                       endian */
+    VALUE_WIDE = 5, /* an integer of more than 64 bits: the delta of a `sum` column in a change
+                       (also when it is small), or a total beyond 64 bits; 16 bytes, two's
+                       complement, big endian */
     VALUE_TUPLE = 6 /* the values of a group of columns, in the group's order: canonical bytes, one
                        after another; in records and versions only */
 };
 
 struct value {    /* {0} is NULL */
     uint8_t type; /* enum value_type */
-    uint32_t len; /* bytes of TEXT and BLOB */
+    uint32_t len; /* bytes of those that have a pointer */
     union {
         int64_t i;
         double r;
-        const void *p; /* TEXT (any bytes, not terminated) and BLOB; owned by whoever made it */
+        const void *p; /* TEXT (any bytes, not terminated), BLOB, WIDE, TUPLE; owned by whoever
+                          made it */
     } u;
 };
 
@@ -53,12 +54,15 @@ bool value_equal(const struct value *a, const struct value *b);
  * is stored. (text.c) */
 bool value_alike(const struct value *a, const struct value *b);
 
-/* ---- wide integers (wide.c). NULL counts 0. */
-struct value value_wide(struct arena *a, __int128 n);  /* VALUE_WIDE, whatever its size */
+/* ---- wide integers (wide.c). NULL counts 0. What is made is within WIDE_MAX: beyond it, where
+ * only hostile deltas lead, numbers go round modulo 2 * WIDE_MAX, so that adding commutes there
+ * too. */
+struct value value_wide(struct arena *a, __int128 n);  /* VALUE_WIDE, also when it is small */
 struct value value_total(struct arena *a, __int128 n); /* INTEGER where it fits, else WIDE */
 bool value_is_count(const struct value *v);            /* NULL, INTEGER or WIDE */
 __int128 value_count(const struct value *v);           /* of such a value */
-#define WIDE_MAX ((__int128)1 << 100) /* beyond it, either way, bytes from outside are malformed */
+/* Beyond it, either way, bytes from outside are malformed. */
+#define WIDE_MAX ((__int128)1 << 100)
 /* In decimal. */
 #define WIDE_TEXT 44
 void value_wide_text(char out[WIDE_TEXT], __int128 n);

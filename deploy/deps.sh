@@ -5,7 +5,7 @@ set -eu
 
 packages='gcc libc6-dev binutils clang meson ninja-build pkgconf
 libsqlite3-dev libsodium-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler libzmq3-dev libuv1-dev
-libyaml-dev libcyaml-dev libjansson-dev libcmocka-dev
+libyaml-dev libcyaml-dev libjansson-dev libutf8proc-dev libcmocka-dev
 sqlite3 jq procps faketime ca-certificates'
 
 missing=

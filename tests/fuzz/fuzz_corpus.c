@@ -59,7 +59,7 @@ static bool seed_changeset(struct seeds *s, const struct keys *k)
 static void seed_row(struct seeds *s, struct arena *a)
 {
     static const uint8_t policy[] = {POLICY_LATEST, POLICY_EARLIEST, POLICY_MAX, POLICY_MIN};
-    const struct table_rules rules = {sizeof policy, policy, DELETE_UPDATE_WINS, BIRTH_FIRST};
+    const struct table_rules rules = {.n_columns = sizeof policy, .policy = policy};
     struct value values[4] = {value_integer(1), value_text("a"), value_real(2.5), value_null()};
     struct version v[2] = {{{7, 1}, 100, value_text("x")}, {{8, 1}, 101, value_text("y")}};
     struct birth births[2] = {{.values = values},

@@ -100,7 +100,7 @@ static void fuzz_item(struct arena *a, const uint8_t *p, size_t len)
 static void fuzz_row(struct arena *a, const uint8_t *p, size_t len)
 {
     static const uint8_t policy[] = {POLICY_LATEST, POLICY_EARLIEST, POLICY_MAX, POLICY_MIN};
-    const struct table_rules rules = {sizeof policy, policy, DELETE_UPDATE_WINS, BIRTH_FIRST};
+    const struct table_rules rules = {.n_columns = sizeof policy, .policy = policy};
     struct row r;
     struct buf b = {0}, again = {0};
     if (row_decode(a, &r, &rules, p, len))
