@@ -22,9 +22,9 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
 {
     (void)state;
     static const char *const harm[] = {
-        "DROP TRIGGER tonle_ins_4;", "DROP TRIGGER tonle_bup_4;",
-        ("DROP TRIGGER tonle_del_4;"
-         "CREATE TRIGGER tonle_del_4 AFTER DELETE ON t BEGIN SELECT 1; END;"),
+        "DROP TRIGGER tonle_ins_5;", "DROP TRIGGER tonle_bup_5;",
+        ("DROP TRIGGER tonle_del_5;"
+         "CREATE TRIGGER tonle_del_5 AFTER DELETE ON t BEGIN SELECT 1; END;"),
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
     struct office o;
     office_open(&o, TABLE, "t");
@@ -104,13 +104,13 @@ static void a_rolled_back_install_is_not_done(void **state)
     (void)state;
     struct office o;
     office_open(&o, TABLE, "t");
-    office_app(&o, "DROP TRIGGER tonle_ins_4;");
+    office_app(&o, "DROP TRIGGER tonle_ins_5;");
     assert_int_equal(store_begin(o.s), ERR_OK);
     assert_int_equal(store_capture_install(o.s), ERR_OK);
     assert_true(store_capture_check(o.s));
     store_rollback(o.s);
     assert_false(store_capture_check(o.s));
-    office_app(&o, "DROP TRIGGER tonle_del_4;"); /* the same schema_version as the install had,
+    office_app(&o, "DROP TRIGGER tonle_del_5;"); /* the same schema_version as the install had,
                                                     another schema */
     assert_false(store_capture_check(o.s));
     office_close(&o);
@@ -228,7 +228,7 @@ static void no_lookup_scans_the_table(void **state)
     struct buf b = {0};
     sqlite3_stmt *q = store_stmt(
         o.s,
-        "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_4','tonle_bup_4') ORDER BY name");
+        "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_5','tonle_bup_5') ORDER BY name");
     assert_int_equal(sqlite3_step(q), SQLITE_ROW);
     const char *sql = (const char *)sqlite3_column_text(q, 0);
     uint32_t n = 0;

@@ -216,7 +216,7 @@ static void verify_finds_a_difference(void **state)
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
     json_decref(j);
-    office_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_5; UPDATE note SET text='behind the back'");
+    office_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_6; UPDATE note SET text='behind the back'");
     j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_false(json_object_get(j, "equal")));
     json_decref(j);
