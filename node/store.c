@@ -364,6 +364,7 @@ void store_close(struct store *s)
     mem_free(s->stmts);
     collect_release(s);
     put_release(s);
+    claims_forget(s);
     remove_journal(s);
     sqlite3_close_v2(s->db);
     buf_fini(&s->scratch);
@@ -372,6 +373,7 @@ void store_close(struct store *s)
     arena_fini(&s->identity_arena);
     arena_fini(&s->state_arena);
     arena_fini(&s->schema_arena);
+    arena_fini(&s->units_arena);
     mem_free((void *)s->options.path);
     mem_free((void *)s->options.vfs);
     mem_free(s);
@@ -412,8 +414,9 @@ enum err store_begin(struct store *s)
         return not_begun(s, e);
     s->in_write = true;
     s->changes_before = sqlite3_total_changes(s->db);
-    s->claims_known = s->keep_known = false;
+    s->keep_known = false;
     e = s->ready ? state_refresh(s) : ERR_OK;
+    claims_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
 
@@ -423,9 +426,10 @@ enum err store_begin_read(struct store *s)
     if (e != ERR_OK)
         return not_begun(s, e);
     s->in_read = true;
-    s->claims_known = s->keep_known = false;
+    s->keep_known = false;
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
     e = s->ready ? state_refresh(s) : ERR_OK;
+    claims_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
 
@@ -444,6 +448,8 @@ enum err store_commit(struct store *s)
     }
     s->in_write = s->in_read = false;
     if (wrote)
+        claims_commit(s);
+    if (wrote)
         pin_after_commit(s);
     return ERR_OK;
 }
@@ -458,5 +464,7 @@ void store_rollback(struct store *s)
         store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
         s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
+    claims_forget(s);
     s->schema_cookie = -1;
+    units_changed(s);
 }

@@ -17,7 +17,8 @@ struct apply {
     struct work w;
     const struct apply_input *in;
     bool own;
-    bool charter; /* it carries a row of tonle_charter */
+    bool charter;  /* it carries a row of tonle_charter */
+    bool registry; /* it carries rows that only the hub writes */
 };
 
 /* ---- may it be applied at all? ---- */
@@ -284,6 +285,7 @@ static enum err apply_rows(struct apply *ap)
             struct column_map map;
             const struct table_schema *t = resolve(ap, tc, &map);
             ap->charter = ap->charter || (t && strcmp(t->name, "tonle_charter") == 0);
+            ap->registry = ap->registry || (t && t->hub_only);
             for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++)
                 e = apply_row(ap, t, &map, tc, i, j);
         }
@@ -359,6 +361,8 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
         e = apply_rows(&ap);
         if (e == ERR_OK)
             e = work_finish(&ap.w);
+        if (ap.registry)
+            units_changed(s);
         if (e == ERR_OK && ap.charter)
             e = charter_passed(s);
         if (e == ERR_OK)

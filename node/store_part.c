@@ -7,6 +7,14 @@ enum err part_stmt_error(struct store *s)
     return store_error(s, sqlite3_extended_errcode(s->db));
 }
 
+/* Runs a statement that writes a row of t. */
+static enum err run_write(struct store *s, const struct table_schema *t, sqlite3_stmt *q)
+{
+    if (t->hub_only)
+        units_changed(s);
+    return store_run(s, q);
+}
+
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values)
 {
     struct buf sql = {0};
@@ -20,7 +28,7 @@ enum err part_insert(struct store *s, const struct table_schema *t, const struct
         return part_stmt_error(s);
     for (uint32_t c = 0; c < t->n_columns; c++)
         store_bind(q, (int)c + 1, &values[c]);
-    return store_run(s, q);
+    return run_write(s, t, q);
 }
 
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
@@ -59,7 +67,7 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
     for (uint32_t c = 0; c < t->n_columns; c++)
         if (!value_equal(&old[c], &values[c]))
             store_bind(q, ++n, &values[c]);
-    return store_run(s, q);
+    return run_write(s, t, q);
 }
 
 enum err part_delete(struct store *s, struct row_key k)
@@ -71,7 +79,7 @@ enum err part_delete(struct store *s, struct row_key k)
     buf_fini(&sql);
     enum err e = q == NULL ? part_stmt_error(s) : row_bind_key(&scratch, q, k, 1);
     if (e == ERR_OK)
-        e = store_run(s, q);
+        e = run_write(s, k.t, q);
     arena_fini(&scratch);
     return e;
 }

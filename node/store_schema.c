@@ -302,6 +302,8 @@ enum err schema_load(struct store *s)
     enum err e = alone ? store_run(s, store_stmt(s, "BEGIN")) : ERR_OK;
     if (e == ERR_OK)
         e = refresh(s);
+    if (e == ERR_OK)
+        e = units_refresh(s);
     if (alone && !sqlite3_get_autocommit(s->db)) {
         enum err end = store_run(s, store_stmt(s, "COMMIT"));
         e = e == ERR_OK ? end : e;
