@@ -15,6 +15,9 @@
  *                             born; none when there are no such rows
  *     value                   a Column for each column: the values of the rows whose form has it
  *
+ * A WIDE is the delta of a `sum` column: only in rows that are not born, and never in a key. One
+ * key comes several times when its births are different ones.
+ *
  * A bulk insert costs one form, one run and its values; its keys are in its values. Column is in
  * codec_column.c, the reading of all this in codec_changeset_read.c. The encoder writes one
  * changeset in exactly one way.
@@ -190,31 +193,95 @@ enum err table_names_fit(const struct table_changes *t)
     return ERR_OK;
 }
 
+static bool is_bytes(const struct value *v)
+{
+    return v->type == VALUE_TEXT || v->type == VALUE_BLOB;
+}
+
+/* A WIDE is a delta: of no key, and of no row that is born. A TUPLE has no place at all. */
+static bool type_fits(const struct table_changes *t, const struct row_change *r, uint32_t cell)
+{
+    uint8_t type = r->value[cell].type;
+    bool fits = type <= VALUE_BLOB || (type == VALUE_WIDE && r->kind != CHANGE_BORN);
+    for (uint32_t k = 0; type == VALUE_WIDE && k < t->n_key; k++)
+        fits = fits && t->key[k] != r->column[cell];
+    return fits;
+}
+
 static enum err row_fits(const struct table_changes *t, const struct row_change *r, struct buf *key)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < r->n_cells; i++) {
-        bool text = r->value[i].type == VALUE_TEXT || r->value[i].type == VALUE_BLOB;
-        if (text && r->value[i].len > LIMIT_VALUE_BYTES)
+        const struct value *v = &r->value[i];
+        if (!type_fits(t, r, i))
+            return ERR_MALFORMED;
+        if (is_bytes(v) && v->len > LIMIT_VALUE_BYTES)
             return ERR_LIMIT;
-        bytes += text ? r->value[i].len : sizeof(int64_t);
+        bytes += is_bytes(v) || v->type == VALUE_WIDE ? v->len : sizeof(int64_t);
     }
     if (bytes > LIMIT_ROW_BYTES)
         return ERR_LIMIT;
-    for (uint32_t k = 0; k < t->n_key; k++)
-        if (r->key[k].type >= VALUE_TEXT && r->key[k].len > LIMIT_KEY_BYTES)
+    for (uint32_t k = 0; k < t->n_key; k++) {
+        if (r->key[k].type > VALUE_BLOB)
+            return ERR_MALFORMED;
+        if (is_bytes(&r->key[k]) && r->key[k].len > LIMIT_KEY_BYTES)
             return ERR_LIMIT;
+    }
     buf_reset(key);
     key_encode(key, r->key, t->n_key);
     return key->len > LIMIT_KEY_BYTES ? ERR_LIMIT : ERR_OK;
 }
 
+/* The identities of a table's rows, found by a hash: key and birth. Who signs a changeset can make
+ * hashes meet; the rows are few enough that this costs him nothing but a moment of ours. */
+struct identities {
+    struct identity {
+        uint64_t hash;
+        uint32_t row; /* + 1; 0 is free */
+    } * slot;
+    size_t slots; /* a power of two, at least twice the rows */
+};
+
+static bool same_identity(const struct table_changes *t, const struct row_change *a,
+                          const struct row_change *b)
+{
+    struct buf x = {0}, y = {0};
+    key_encode(&x, a->key, t->n_key);
+    key_encode(&y, b->key, t->n_key);
+    bool same = dot_equal(a->birth, b->birth) && x.len == y.len && !memcmp(x.data, y.data, x.len);
+    buf_fini(&x), buf_fini(&y);
+    return same;
+}
+
+/* False when it is there already. `key` are the row's canonical key bytes. */
+static bool identity_add(struct identities *ids, const struct table_changes *t, uint32_t row,
+                         const struct buf *key)
+{
+    const struct row_change *r = &t->rows[row];
+    uint64_t hash = bytes_hash(VALUE_HASH_SEED, key->data, key->len);
+    hash = bytes_hash(hash, &r->birth, sizeof r->birth);
+    size_t at = (size_t)(hash ^ hash >> 32) & (ids->slots - 1);
+    for (; ids->slot[at].row; at = (at + 1) & (ids->slots - 1))
+        if (ids->slot[at].hash == hash && same_identity(t, r, &t->rows[ids->slot[at].row - 1]))
+            return false;
+    ids->slot[at] = (struct identity){hash, row + 1};
+    return true;
+}
+
 enum err table_rows_fit(const struct table_changes *t)
 {
+    struct identities ids = {.slots = 16};
     struct buf key = {0};
     enum err e = ERR_OK;
-    for (uint32_t i = 0; !e && i < t->n_rows; i++)
+    while (ids.slots < 2 * (size_t)t->n_rows)
+        ids.slots *= 2;
+    ids.slot = mem_alloc(ids.slots * sizeof *ids.slot);
+    for (uint32_t i = 0; !e && i < t->n_rows; i++) {
         e = row_fits(t, &t->rows[i], &key);
+        if (!e && !identity_add(&ids, t, i, &key))
+            e = ERR_MALFORMED;
+    }
+    mem_free(ids.slot);
     buf_fini(&key);
     return e;
 }

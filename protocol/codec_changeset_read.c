@@ -123,7 +123,7 @@ static size_t column_rows(const struct reading *r, uint32_t c)
 static enum err get_values(const struct reading *r, uint32_t c)
 {
     struct column_reader in;
-    enum err e = column_open(&in, r->m->value[c], column_rows(r, c));
+    enum err e = column_open(&in, r->m->value[c], column_rows(r, c), VALUE_WIDE);
     if (e)
         return e;
     struct row_change *row = r->t->rows;
@@ -150,7 +150,8 @@ static enum err get_keys(const struct reading *r)
         t->rows[i].key = key + (size_t)i * t->n_key;
     for (uint32_t k = 0; k < t->n_key; k++) {
         struct column_reader in = {0};
-        enum err e = r->not_born ? column_open(&in, r->m->key_value[k], r->not_born) : ERR_OK;
+        enum err e =
+            r->not_born ? column_open(&in, r->m->key_value[k], r->not_born, VALUE_BLOB) : ERR_OK;
         if (e)
             return e;
         for (uint32_t i = 0; i < t->n_rows; i++) {

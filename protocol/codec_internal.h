@@ -51,6 +51,8 @@ enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
 enum err table_names_fit(const struct table_changes *t) MUST_CHECK;
 enum err table_rows_fit(const struct table_changes *t) MUST_CHECK;
 
+#define WIDE_BYTES 16 /* of a VALUE_WIDE */
+
 /* codec_column.c: n values of one column. The reader checks everything when it is opened. */
 struct column_reader {
     const Tonle__Column *column;
@@ -59,10 +61,13 @@ struct column_reader {
     size_t real;
     size_t len;
     size_t data;
+    size_t wide;
     uint64_t last; /* integers are differences */
 };
 void column_put(struct arena *a, const struct value *const *v, size_t n, Tonle__Column *m);
-enum err column_open(struct column_reader *r, const Tonle__Column *m, size_t n) MUST_CHECK;
+/* Types beyond `most` (VALUE_BLOB, or VALUE_WIDE) are malformed. */
+enum err column_open(struct column_reader *r, const Tonle__Column *m, size_t n,
+                     enum value_type most) MUST_CHECK;
 struct value column_next(struct column_reader *r); /* borrows the message's data */
 
 #endif

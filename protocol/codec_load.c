@@ -139,7 +139,7 @@ static enum err states_values_get(struct arena *a, const Tonle__RowStates *m, st
     }
     for (uint32_t k = 0; k < c->n_columns; k++) {
         struct column_reader in;
-        enum err e = column_open(&in, m->values[k], standing);
+        enum err e = column_open(&in, m->values[k], standing, VALUE_BLOB);
         if (e)
             return e;
         for (uint32_t i = 0; i < c->n_states; i++)

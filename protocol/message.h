@@ -9,7 +9,7 @@
 
 #include "protocol/changeset.h"
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 
 struct bytes { /* borrowed */
     const uint8_t *p;

@@ -52,6 +52,10 @@ static bool seed_changeset(struct seeds *s, const struct keys *k)
     for (uint32_t i = 0; i < cs.n_segments; i++)
         if (codec_segment_encode(&cs.segments[i], seed_new(s, 3)))
             return false;
+    struct segment deltas;
+    fixed_deltas(&deltas);
+    if (codec_segment_encode(&deltas, seed_new(s, 3)))
+        return false;
     return seal_changeset(&cs, k->secret, seed_new(s, 1), hash) == ERR_OK;
 }
 

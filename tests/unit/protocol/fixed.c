@@ -86,6 +86,33 @@ void fixed_changeset(struct changeset *cs)
     ascending(cs->previous, HASH_BYTES, 0x40);
 }
 
+/* a counter: one row born, one key changed under two births, a value that is no number, a delete */
+#define WIDE(s)                                                                                    \
+    {                                                                                              \
+        .type = VALUE_WIDE, .len = 16, .u.p = (s)                                                  \
+    }
+static const char *cash_columns[] = {"id", "fees"};
+static const uint32_t cash_key[] = {0};
+static const struct value cash_born[] = {INTEGER(1), INTEGER(5)};
+static const struct value cash_key_2[] = {INTEGER(2)}, cash_key_3[] = {INTEGER(3)};
+static const struct value plus_7[] = {WIDE("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x07")};
+static const struct value least[] = {WIDE("\xff\xff\xff\xf0\0\0\0\0\0\0\0\0\0\0\0\0")};
+static const struct value no_number[] = {TEXT("abc")};
+static const struct value nothing[] = {WIDE("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")};
+static struct row_change cash_rows[] = {
+    {CHANGE_BORN, {0x1111111111111111, 8}, cash_born, 2, all, cash_born},
+    {CHANGE_UPDATE, {0, 0}, cash_key_2, 1, all + 1, plus_7},
+    {CHANGE_UPDATE, {0x8000000000000001, 299}, cash_key_2, 1, all + 1, least},
+    {CHANGE_UPDATE, {0x8000000000000001, 298}, cash_key_2, 1, all + 1, no_number},
+    {CHANGE_DELETE, {0, 0}, cash_key_3, 1, all + 1, nothing},
+};
+static struct table_changes cash[] = {{"cash", 2, cash_columns, 1, cash_key, 5, cash_rows}};
+
+void fixed_deltas(struct segment *s)
+{
+    *s = (struct segment){"1201", 1, cash};
+}
+
 static struct kept_birth keep[] = {
     {"household",
      {(const uint8_t *)"\x03\x01"

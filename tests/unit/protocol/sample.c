@@ -102,6 +102,38 @@ static struct dot any_dot(uint64_t *seed)
     return (struct dot){1 + (sample_next(seed) >> 1), 1 + (any_number(seed) >> 1)};
 }
 
+static bool is_key(const struct table_changes *t, uint32_t column)
+{
+    return column == t->key[0] || (t->n_key > 1 && column == t->key[1]);
+}
+
+static struct value any_wide(struct arena *a, uint64_t *seed)
+{
+    __int128 n = (__int128)sample_next(seed) << 36 | sample_next(seed) >> 28;
+    n >>= sample_below(seed, 100);
+    return value_wide(a, sample_below(seed, 2) ? n : -n);
+}
+
+static bool same_identity(const struct table_changes *t, const struct row_change *x,
+                          const struct row_change *y)
+{
+    struct buf kx = {0}, ky = {0};
+    key_encode(&kx, x->key, t->n_key);
+    key_encode(&ky, y->key, t->n_key);
+    bool same =
+        dot_equal(x->birth, y->birth) && kx.len == ky.len && memcmp(kx.data, ky.data, kx.len) == 0;
+    buf_fini(&kx), buf_fini(&ky);
+    return same;
+}
+
+static bool known_row(const struct table_changes *t, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (same_identity(t, &t->rows[i], &t->rows[n]))
+            return true;
+    return false;
+}
+
 static void any_row(struct arena *a, uint64_t *seed, const struct table_changes *t, struct dot dot,
                     struct row_change *r)
 {
@@ -113,7 +145,9 @@ static void any_row(struct arena *a, uint64_t *seed, const struct table_changes 
         if (r->kind != CHANGE_BORN && sample_below(seed, 3))
             continue;
         column[r->n_cells] = c;
-        value[r->n_cells++] = any_value(a, seed);
+        value[r->n_cells++] = r->kind != CHANGE_BORN && !is_key(t, c) && sample_below(seed, 6) == 0
+                                  ? any_wide(a, seed)
+                                  : any_value(a, seed);
     }
     for (uint32_t k = 0; k < t->n_key; k++)
         key[k] = r->kind == CHANGE_BORN ? value[t->key[k]] : any_value(a, seed);
@@ -144,8 +178,12 @@ static void any_table(struct arena *a, uint64_t *seed, struct dot dot, struct ta
     t->key = key;
     t->n_rows = sample_below(seed, wide == 8 ? 40 : 6);
     t->rows = arena_alloc(a, t->n_rows * sizeof *t->rows);
-    for (uint32_t i = 0; i < t->n_rows; i++)
-        any_row(a, seed, t, dot, &t->rows[i]);
+    for (uint32_t i = 0; i < t->n_rows; i++) {
+        do {
+            t->rows[i] = (struct row_change){0};
+            any_row(a, seed, t, dot, &t->rows[i]);
+        } while (known_row(t, i));
+    }
 }
 
 void sample_changeset(struct arena *a, uint64_t seed, struct changeset *cs)

@@ -26,6 +26,8 @@ void sample_stable(struct arena *a, uint64_t seed, struct stable *m);
 /* All value types, NUL in a text, invalid UTF-8, the extremes, NULL, empty text, a composite key, a
  * birth that is named, a delete with cells; two segments, one of them empty. */
 void fixed_changeset(struct changeset *cs);
+/* Deltas of a `sum` column, the least one of all among them, and one key under two births. */
+void fixed_deltas(struct segment *s);
 void fixed_message(enum message_type type, struct message *m);
 void fixed_mark(struct mark *m);
 void fixed_answer(struct answer *m);

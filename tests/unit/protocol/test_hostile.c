@@ -239,6 +239,11 @@ static void broken_changesets_are_refused_or_harmless(void **state)
         assert_int_equal(codec_segment_encode(&cs.segments[i], &b), ERR_OK);
         attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, i);
     }
+    struct segment deltas;
+    fixed_deltas(&deltas);
+    buf_reset(&b);
+    assert_int_equal(codec_segment_encode(&deltas, &b), ERR_OK);
+    attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, 7);
     buf_reset(&b);
     assert_int_equal(seal_changeset(&cs, k.secret, &b, hash), ERR_OK);
     attempt_all(decode_sealed, (struct bytes){b.data, b.len}, MESSAGE_BOUND, 2);

@@ -174,7 +174,7 @@ static void encoding_stops_at_the_limits(void **state)
     struct segment s[2] = {{"", 1, &t}, {"12", 1, &t}};
     struct changeset cs = {.federation = "f", .dot = {1, 1}, .n_segments = 1, .segments = s};
     uint8_t hash[HASH_BYTES];
-    struct buf out = {0};
+    struct buf out = {0}, some = {0};
     buf_put_u8(&out, 7);
     assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_OK);
     size_t fine = out.len;
@@ -189,15 +189,23 @@ static void encoding_stops_at_the_limits(void **state)
     v[0] = value_integer(1);
 
     struct row_change *many = mem_alloc((LIMIT_ROWS + 1) * sizeof *many);
-    for (uint32_t i = 0; i <= LIMIT_ROWS; i++)
+    struct value *ids = mem_alloc((LIMIT_ROWS + 1) * 3 * sizeof *ids);
+    for (uint32_t i = 0; i <= LIMIT_ROWS; i++) {
+        ids[3 * i] = value_integer(i);
         many[i] = row;
+        many[i].key = many[i].value = &ids[3 * i];
+    }
     t.rows = many;
     t.n_rows = LIMIT_ROWS + 1;
     assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     t.n_rows = LIMIT_ROWS / 2 + 1;
     cs.n_segments = 2;
     assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    t.n_rows = LIMIT_ROWS / 2;
+    assert_int_equal(codec_segment_encode(&s[0], &some), ERR_OK); /* the rows themselves are fine */
     mem_free(many);
+    mem_free(ids);
+    buf_fini(&some);
 
     assert_int_equal(out.len, fine);
     assert_int_equal(out.data[0], 7);

@@ -202,7 +202,7 @@ static void births_are_sound(void **state)
 static void values_fit_their_rows(void **state)
 {
     (void)state;
-    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));  /* type 5 */
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));  /* no bytes of it */
     REFUSE(value[1], B("\x12\x02\x03\x03\x2a\x02\x02\x01\x32\x03xyz"));      /* two types */
     REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x01\x03\x32\x03xyz"));      /* one length */
     REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x02\x02\x02\x32\x03xyz"));  /* data short */
@@ -223,6 +223,69 @@ static void values_fit_their_rows(void **state)
     assert_int_equal(decode(&t, NULL), ERR_OK); /* infinity and 0.0 */
     t.value[1] = (struct bytes)B("\x08\x00");
     assert_int_equal(decode(&t, NULL), ERR_OK); /* all NULL */
+}
+
+#define Z12 "\0\0\0\0\0\0\0\0\0\0\0\0"
+#define F12 "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+/* The third row's name is a WIDE, whose 16 bytes these are. */
+#define THIRD(bytes) B("\x12\x03\x03\x00\x05\x2a\x01\x02\x32\x02xy\x3a\x10" bytes)
+
+/* Deltas: 16 bytes each, within 2^100 either way, of no key and no born row; a tuple has no place
+ * on the wire. */
+static void deltas_are_sound(void **state)
+{
+    (void)state;
+    struct table t = right;
+    t.value[1] = (struct bytes)THIRD(Z12 "\0\0\0\x07");
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.value[1] = (struct bytes)THIRD("\0\0\0\x10" Z12); /* 2^100 */
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.value[1] = (struct bytes)THIRD("\xff\xff\xff\xf0" Z12); /* -2^100 */
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    REFUSE(value[1], THIRD("\0\0\0\x10" Z12 "\0")); /* one byte is another field */
+    REFUSE(value[1], THIRD("\xff\xff\xff\xef" F12));
+    REFUSE(value[1], THIRD("\x80\0\0\0" Z12));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x01\x02\x32\x02xy"));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x01\x02\x32\x02xy\x3a\x00"));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x01\x02\x32\x02xy\x3a\x0f" Z12 "\0\0\0"));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x01\x02\x32\x02xy\x3a\x20" Z12 Z12 "\0\0\0\0"
+                       "\0\0\0\0"));
+    REFUSE(value[1], B("\x12\x03\x03\x05\x00\x2a\x01\x02\x32\x02xy\x3a\x10" Z12 "\0\0\0\0"));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x06\x2a\x01\x02\x32\x02xy\x3a\x10" Z12 "\0\0\0\0"));
+    REFUSE(value[1], B("\x12\x03\x03\x00\x06\x2a\x02\x02\x01\x32\x03xyz"));
+    REFUSE(key_value[0], B("\x08\x05\x3a\x20" Z12 Z12 "\0\0\0\0\0\0\0\x01"));
+    REFUSE(key_value[0], B("\x08\x06"));
+    t = right; /* the update names the key's own column */
+    t.form_mask = (struct bytes)B("\x03\x03\x00");
+    t.value[0] = (struct bytes)B("\x12\x03\x01\x01\x01\x1a\x03\x02\x02\x02");
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.value[0] = (struct bytes)B("\x12\x03\x01\x01\x05\x1a\x02\x02\x02\x3a\x10" Z12 "\0\0\0\x03");
+    assert_refused(&t, "a delta of a key");
+}
+
+/* One key may come several times, each under another birth. */
+static void an_identity_comes_once(void **state)
+{
+    (void)state;
+    struct table t = right;
+    t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x00"); /* 3, 3 */
+    assert_int_equal(decode(&t, NULL), ERR_OK);                   /* unnamed, and 9:7 */
+    t.birth_row = t.birth_site = t.birth_seq = (struct bytes){NULL, 0};
+    assert_refused(&t, "one key unnamed twice");
+    t = right;
+    t.birth_row = (struct bytes)B("\x02\x03");
+    t.birth_site = (struct bytes)B("\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
+    t.birth_seq = (struct bytes)B("\x07\x07");
+    t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x00");
+    assert_refused(&t, "one key under one birth twice");
+    REFUSE(value[0], B("\x08\x01\x1a\x02\x02\x00")); /* born twice */
+    t = right;
+    t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x03"); /* 3, 1: the last deletes a key
+                                                                    that is born here */
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    t.birth_site = (struct bytes)B("\x05\0\0\0\0\0\0\0");
+    t.birth_seq = (struct bytes)B("\x06");
+    assert_refused(&t, "what is born here, deleted here");
 }
 
 /* Keys of the rows that are not born: as many as there are, and none where there are none. */
@@ -272,6 +335,8 @@ int main(void)
         cmocka_unit_test(runs_add_up),
         cmocka_unit_test(births_are_sound),
         cmocka_unit_test(values_fit_their_rows),
+        cmocka_unit_test(deltas_are_sound),
+        cmocka_unit_test(an_identity_comes_once),
         cmocka_unit_test(keys_fit_their_rows),
         cmocka_unit_test(limits_hold_before_memory_is_taken),
     };

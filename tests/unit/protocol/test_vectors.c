@@ -116,6 +116,18 @@ static void changesets_keep_their_bytes(void **state)
     buf_fini(&bytes);
 }
 
+/* So has a segment with deltas. */
+static void deltas_keep_their_bytes(void **state)
+{
+    (void)state;
+    struct segment s;
+    struct buf bytes = {0};
+    fixed_deltas(&s);
+    assert_int_equal(codec_segment_encode(&s, &bytes), ERR_OK);
+    assert_vector("deltas", &bytes);
+    buf_fini(&bytes);
+}
+
 /* A changeset that was sealed once opens for ever, to the same rows, and keeps its chain hash. */
 static void a_sealed_changeset_opens_for_ever(void **state)
 {
@@ -169,6 +181,7 @@ int main(void)
         cmocka_unit_test(messages_keep_their_bytes),
         cmocka_unit_test(items_keep_their_bytes),
         cmocka_unit_test(changesets_keep_their_bytes),
+        cmocka_unit_test(deltas_keep_their_bytes),
         cmocka_unit_test(a_sealed_changeset_opens_for_ever),
         cmocka_unit_test(a_load_chunk_opens_for_ever),
         cmocka_unit_test(identities_keep_their_bytes),
