@@ -8,15 +8,31 @@
  *   names b      the unnamed one, not b; b is stable and not kept  the unnamed one
  *   otherwise    -                                                 nothing: an orphan
  *
- * What the change does to one cell, `rest` being the versions that its context does not cover:
+ * What the change does to one cell (a column, a group of columns, existence), `rest` being the
+ * versions that its context does not cover:
  *
  *   rest                     policy latest                    other policies, existence
  *   none                     the change                       the change
- *   equal values only        the latest of rest and change    rest and change
+ *   alike values only        the latest of rest and change    rest and change
  *   a different value        the latest; conflict, closed     rest and change; conflict, open
  *
+ * What it does to a sum (no conflict, ever):
+ *
+ *   the change wrote         the total            what was written there and is no integer
+ *   BORN, an integer, NULL   is it                -
+ *   BORN, anything else      is NULL              the change
+ *   a delta                  is added to          rest
+ *   anything else            as it was            rest and change
+ *
  * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered,
- * so the dot standing there tells that the change was merged before.
+ * so the dot standing there tells that the change was merged before, and its deltas with it.
+ *
+ * Which birth of two or more that live is in force, as far as it is for this file to say: first and
+ * review the earliest, latest the latest. A conflict of births is open until one of them is gone.
+ *
+ *   what is in open conflict   of a living birth                    of a dead one
+ *   existence                  alive and dead (update-wins, review) alive and dead (delete-wins)
+ *   any other cell but a sum   two different values, not `latest`   -
  */
 #include "conflict/merge.h"
 
@@ -67,7 +83,7 @@ static void report_cell(struct arena *a, struct conflict_list *out, const struct
     c->shown = (uint32_t)birth_choose(a, b, rules, column, c->v, n);
 }
 
-/* Two or more living births of one key are a conflict; the first in order is in force. */
+/* Two or more living births of one key are a conflict. */
 static void report_births(struct arena *a, const struct row *r, const struct table_rules *rules,
                           struct conflict_list *out)
 {
@@ -80,9 +96,9 @@ static void report_births(struct arena *a, const struct row *r, const struct tab
         return;
     struct conflict *c = add_conflict(a, out);
     *c = (struct conflict){.column = COLUMN_BIRTH, .n = n, .v = v, .open = true};
-    struct dot first = v[0].dot;
+    struct dot in_force = v[rules->birth_policy == BIRTH_LATEST ? n - 1 : 0].dot;
     sort_by_dot(v, n);
-    while (!dot_equal(v[c->shown].dot, first))
+    while (!dot_equal(v[c->shown].dot, in_force))
         c->shown++;
 }
 
@@ -144,29 +160,101 @@ static struct birth *insert_birth(struct arena *a, struct row *r, const struct b
     return &births[at];
 }
 
+/* What can stand in a column that is no sum. Deltas, and tuples as they come from a changeset, get
+ * here only from an office whose charter says otherwise. */
+static struct value storable(struct arena *a, const struct value *v)
+{
+    if (v->type <= VALUE_BLOB)
+        return *v;
+    if (v->type != VALUE_WIDE)
+        return value_bytes(VALUE_BLOB, v->u.p, v->len);
+    char text[WIDE_TEXT];
+    struct value total = value_total(a, value_count(v));
+    if (total.type == VALUE_INTEGER)
+        return total;
+    value_wide_text(text, value_count(v));
+    return value_text(arena_strdup(a, text));
+}
+
+/* No sum of values of 64 bits gets near WIDE_MAX, but a changeset may say anything. Beyond it a
+ * total goes round, because that, unlike stopping there, comes out the same in every order. */
+static struct value add(struct arena *a, const struct value *total, const struct value *delta)
+{
+    __int128 n = value_is_count(total) ? value_count(total) : 0;
+    n += value_count(delta);
+    if (n > WIDE_MAX)
+        n -= 2 * WIDE_MAX + 1;
+    else if (n < -WIDE_MAX)
+        n += 2 * WIDE_MAX + 1;
+    return value_total(a, n);
+}
+
+/* The versions that the change has not seen, with room for one more. */
+static struct version *rest_of(struct merging *m, const struct version *old, uint32_t *n)
+{
+    uint32_t kept = 0;
+    struct version *v = arena_alloc(m->a, (*n + 1) * sizeof *v);
+    for (uint32_t i = 0; i < *n; i++)
+        if (!clock_covers(m->ch->context, old[i].dot))
+            v[kept++] = old[i];
+    *n = kept;
+    return v;
+}
+
+static struct version written(const struct change *ch, struct value value)
+{
+    return (struct version){.dot = ch->dot, .hlc = ch->hlc, .value = value};
+}
+
+static void merge_sum(struct merging *m, uint32_t column, const struct value *value)
+{
+    uint32_t n = 0;
+    const struct version *old = NULL;
+    for (uint32_t i = 0; i < m->b->n_cells; i++) {
+        if (m->b->cells[i].column == column) {
+            old = m->b->cells[i].v;
+            n = m->b->cells[i].n;
+        }
+    }
+    struct version *v = rest_of(m, old, &n);
+    if (!m->b->values) /* a dead birth whose values nobody knew */
+        m->b->values = birth_shown(m->a, m->b, m->rules);
+    if (value_is_count(value))
+        m->b->values[column] = add(m->a, &m->b->values[column], value);
+    else
+        v[n++] = written(m->ch, storable(m->a, value));
+    birth_set_cell(m->a, m->b, column, v, n);
+}
+
 static void merge_cell(struct merging *m, uint32_t column, struct value value)
 {
     uint32_t n;
-    uint32_t kept = 0;
     bool differs = false;
     const struct version *old = birth_cell(m->a, m->b, m->rules, column, &n);
-    struct version *v = arena_alloc(m->a, (n + 1) * sizeof *v);
-    for (uint32_t i = 0; i < n; i++) {
-        if (clock_covers(m->ch->context, old[i].dot))
-            continue;
-        differs |= !value_equal(&old[i].value, &value);
-        v[kept++] = old[i];
-    }
-    v[kept++] = (struct version){.dot = m->ch->dot, .hlc = m->ch->hlc, .value = value};
+    struct version *v = rest_of(m, old, &n);
+    for (uint32_t i = 0; i < n; i++)
+        differs |= !value_alike(&v[i].value, &value);
+    v[n++] = written(m->ch, value);
     if (differs)
-        report_cell(m->a, m->out, m->b, m->rules, column, v, kept);
-    size_t shown = birth_choose(m->a, m->b, m->rules, column, v, kept);
-    if (m->b->values && column < m->rules->n_columns)
-        m->b->values[column] = v[shown].value;
+        report_cell(m->a, m->out, m->b, m->rules, column, v, n);
+    size_t shown = birth_choose(m->a, m->b, m->rules, column, v, n);
+    if (m->b->values && column != COLUMN_EXISTS)
+        cell_spread(m->a, m->rules, column, &v[shown].value, m->b->values);
     if (policy_of(m->rules, column) == POLICY_LATEST)
         birth_set_cell(m->a, m->b, column, &v[shown], 1);
     else
-        birth_set_cell(m->a, m->b, column, v, kept);
+        birth_set_cell(m->a, m->b, column, v, n);
+}
+
+static void bear_sum(struct merging *m, struct birth *b, uint32_t column, const struct value *value)
+{
+    struct version v = written(m->ch, storable(m->a, value));
+    if (value->type == VALUE_WIDE)
+        b->values[column] = value_total(m->a, value_count(value));
+    else if (value_is_count(value))
+        b->values[column] = *value;
+    else
+        birth_set_cell(m->a, b, column, &v, 1);
 }
 
 static void merge_born(struct merging *m)
@@ -174,21 +262,88 @@ static void merge_born(struct merging *m)
     const struct change *ch = m->ch;
     struct birth b = {.name = ch->dot, .hlc = ch->hlc, .base = ch->dot, .base_hlc = ch->hlc};
     b.values = arena_alloc(m->a, m->rules->n_columns * sizeof *b.values);
-    for (uint32_t i = 0; i < ch->n_cells; i++)
-        if (ch->column[i] < m->rules->n_columns)
-            b.values[ch->column[i]] = ch->value[i];
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        uint32_t column = ch->column[i];
+        if (column >= m->rules->n_columns)
+            continue;
+        if (policy_of(m->rules, column) == POLICY_SUM)
+            bear_sum(m, &b, column, &ch->value[i]);
+        else
+            b.values[column] = storable(m->a, &ch->value[i]);
+    }
     m->b = insert_birth(m->a, m->r, &b);
+}
+
+/* The members that the change has, the others as they are shown here. */
+static struct value group_written(struct merging *m, const struct cell_group *g)
+{
+    const struct change *ch = m->ch;
+    struct value *v = arena_alloc(m->a, g->n * sizeof *v);
+    for (uint32_t k = 0; k < g->n; k++) {
+        bool found = false;
+        for (uint32_t i = 0; i < ch->n_cells && !found; i++) {
+            found = ch->column[i] == g->column[k];
+            if (found)
+                v[k] = storable(m->a, &ch->value[i]);
+        }
+        if (!found)
+            v[k] = birth_show(m->a, m->b, g->column[k], m->rules).value;
+    }
+    return value_tuple(m->a, v, g->n);
+}
+
+/* Whether the i-th column of the change is the first of its group there. */
+static bool leads_group(const struct merging *m, uint32_t i, uint32_t cell)
+{
+    for (uint32_t j = 0; j < i; j++)
+        if (cell_of(m->rules, m->ch->column[j]) == cell)
+            return false;
+    return true;
+}
+
+static void merge_column(struct merging *m, uint32_t i)
+{
+    uint32_t column = m->ch->column[i];
+    const struct value *value = &m->ch->value[i];
+    const struct cell_group *g = cell_group(m->rules, column);
+    uint32_t cell = g ? cell_of(m->rules, column) : column;
+    if (policy_of(m->rules, cell) == POLICY_SUM)
+        merge_sum(m, cell, value);
+    else if (!g)
+        merge_cell(m, cell, storable(m->a, value));
+    else if (leads_group(m, i, cell))
+        merge_cell(m, cell, group_written(m, g));
+}
+
+/* Under `owner` the scope says who wins, and the change may have moved the row. */
+static void choose_again(struct merging *m, size_t first)
+{
+    struct birth *b = m->b;
+    for (uint32_t i = 0; b->values && i < b->n_cells; i++) {
+        const struct cell *c = &b->cells[i];
+        if (c->n == 1 || policy_shown(m->rules, c->column) != POLICY_OWNER)
+            continue;
+        size_t shown = birth_choose(m->a, b, m->rules, c->column, c->v, c->n);
+        cell_spread(m->a, m->rules, c->column, &c->v[shown].value, b->values);
+    }
+    for (size_t i = first; i < m->out->n; i++) {
+        struct conflict *c = &m->out->c[i];
+        c->shown = (uint32_t)birth_choose(m->a, b, m->rules, c->column, c->v, c->n);
+    }
 }
 
 static void merge_written(struct merging *m)
 {
     const struct change *ch = m->ch;
+    size_t first = m->out->n;
     if (m->b->values) /* they may be borrowed, and be another's */
         m->b->values = arena_copy(m->a, m->b->values, m->rules->n_columns * sizeof *m->b->values);
     for (uint32_t i = 0; i < ch->n_cells; i++)
         if (ch->column[i] < m->rules->n_columns)
-            merge_cell(m, ch->column[i], ch->value[i]);
+            merge_column(m, i);
     merge_cell(m, COLUMN_EXISTS, value_integer(ch->kind != CHANGE_DELETE));
+    if (m->rules->scope)
+        choose_again(m, first);
 }
 
 /* Until the holds are decided anew, a birth that came (back) to life beside another is held: at
@@ -241,9 +396,19 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
 static bool values_differ(const struct cell *c)
 {
     for (uint32_t i = 1; i < c->n; i++)
-        if (!value_equal(&c->v[i].value, &c->v[0].value))
+        if (!value_alike(&c->v[i].value, &c->v[0].value))
             return true;
     return false;
+}
+
+static bool is_open(const struct birth *b, const struct table_rules *rules, const struct cell *c)
+{
+    if (c->column != COLUMN_EXISTS) {
+        enum policy p = policy_of(rules, c->column);
+        if (p == POLICY_LATEST || p == POLICY_SUM || !birth_alive(b, rules))
+            return false;
+    }
+    return values_differ(c);
 }
 
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
@@ -251,11 +416,9 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
 {
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
-        if (!birth_alive(b, rules))
-            continue;
         for (uint32_t j = 0; j < b->n_cells; j++) {
             const struct cell *c = &b->cells[j];
-            if (policy_of(rules, c->column) != POLICY_LATEST && values_differ(c))
+            if (is_open(b, rules, c))
                 report_cell(a, out, b, rules, c->column, c->v, c->n);
         }
     }
@@ -293,8 +456,12 @@ void conflict_id(char out[33], const char *table, const void *key, size_t key_le
     h = feed_part(h, key, key_len);
     h = feed_part(h, column, strlen(column));
     h = feed_u64(h, c->n);
+    uint32_t earliest = 0;
+    for (uint32_t i = 1; i < c->n; i++)
+        if (version_order(&c->v[i], &c->v[earliest]) < 0)
+            earliest = i;
     for (uint32_t i = 0; i < c->n; i++)
-        if (c->column != COLUMN_BIRTH || i != c->shown)
+        if (c->column != COLUMN_BIRTH || i != earliest)
             h = feed_u64(feed_u64(h, c->v[i].dot.site), c->v[i].dot.seq);
     for (int i = 0; i < 32; i++)
         out[i] = "0123456789abcdef"[(unsigned)(h >> (124 - 4 * i)) & 15];

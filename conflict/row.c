@@ -1,5 +1,6 @@
 #include "conflict/row.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *const reason_name[HOLD_COUNT] = {
@@ -52,6 +53,40 @@ bool birth_alive(const struct birth *b, const struct table_rules *rules)
     return c->v[policy_choose(&choose, c->v, c->n)].value.u.i != 0;
 }
 
+struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
+                         const struct value *values)
+{
+    const struct cell_group *g = cell_group(rules, cell);
+    if (!g)
+        return values ? values[cell] : value_null();
+    struct value *v = arena_alloc(a, g->n * sizeof *v);
+    for (uint32_t i = 0; values && i < g->n; i++)
+        v[i] = values[g->column[i]];
+    return value_tuple(a, v, g->n);
+}
+
+/* Tuples are made here or checked by row_decode: one that does not fit is our own mistake. */
+static struct value *split(struct arena *a, const struct cell_group *g, const struct value *tuple)
+{
+    struct value *v = arena_alloc(a, g->n * sizeof *v);
+    enum err e = value_tuple_split(tuple, v, g->n);
+    assert(e == ERR_OK);
+    return v;
+}
+
+void cell_spread(struct arena *a, const struct table_rules *rules, uint32_t cell,
+                 const struct value *value, struct value *values)
+{
+    const struct cell_group *g = cell_group(rules, cell);
+    if (!g) {
+        values[cell] = *value;
+        return;
+    }
+    const struct value *v = split(a, g, value);
+    for (uint32_t i = 0; i < g->n; i++)
+        values[g->column[i]] = v[i];
+}
+
 const struct version *birth_cell(struct arena *a, const struct birth *b,
                                  const struct table_rules *rules, uint32_t cell, uint32_t *n)
 {
@@ -63,10 +98,7 @@ const struct version *birth_cell(struct arena *a, const struct birth *b,
     struct version *v = arena_alloc(a, sizeof *v);
     v->dot = b->base;
     v->hlc = b->base_hlc;
-    if (cell == COLUMN_EXISTS)
-        v->value = value_integer(1);
-    else if (b->values && cell < rules->n_columns)
-        v->value = b->values[cell];
+    v->value = cell == COLUMN_EXISTS ? value_integer(1) : cell_gather(a, rules, cell, b->values);
     *n = 1;
     return v;
 }
@@ -102,9 +134,22 @@ static struct cell *make_cell(struct arena *a, struct birth *b, uint32_t column)
     return &cells[at];
 }
 
+static void drop_cell(struct birth *b, uint32_t column)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->n_cells; i++)
+        if (b->cells[i].column != column)
+            b->cells[kept++] = b->cells[i];
+    b->n_cells = kept;
+}
+
 void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
                     uint32_t n)
 {
+    if (n == 0) {
+        drop_cell(b, column);
+        return;
+    }
     struct version *copy = arena_copy(a, v, n * sizeof *v);
     sort_versions(copy, n);
     struct cell *c = make_cell(a, b, column);
@@ -132,25 +177,66 @@ size_t birth_choose(struct arena *a, const struct birth *b, const struct table_r
     return policy_choose(&c, v, n);
 }
 
+static bool is_sum(const struct table_rules *rules, uint32_t cell)
+{
+    return policy_of(rules, cell) == POLICY_SUM;
+}
+
+static struct version show_sum(const struct birth *b, uint32_t column)
+{
+    const struct cell *c = find_cell(b, column);
+    struct version shown = {.dot = b->base, .hlc = b->base_hlc};
+    if (c)
+        shown = c->v[c->n - 1];
+    shown.value = b->values ? b->values[column] : value_null();
+    return shown;
+}
+
 struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
                           const struct table_rules *rules)
 {
     uint32_t n;
-    const struct version *v = birth_cell(a, b, rules, column, &n);
-    return v[birth_choose(a, b, rules, column, v, n)];
+    uint32_t cell = cell_of(rules, column);
+    if (is_sum(rules, cell))
+        return show_sum(b, column);
+    const struct version *v = birth_cell(a, b, rules, cell, &n);
+    struct version shown = v[birth_choose(a, b, rules, cell, v, n)];
+    const struct cell_group *g = cell_group(rules, cell);
+    const struct value *member = g ? split(a, g, &shown.value) : NULL;
+    for (uint32_t i = 0; g && i < g->n; i++)
+        if (g->column[i] == column)
+            shown.value = member[i];
+    return shown;
 }
 
 struct value *birth_shown(struct arena *a, const struct birth *b, const struct table_rules *rules)
 {
     struct value *v = arena_alloc(a, rules->n_columns * sizeof *v);
-    for (uint32_t i = 0; i < rules->n_columns; i++)
-        v[i] = b->values ? b->values[i] : value_null();
+    for (uint32_t i = 0; b->values && i < rules->n_columns; i++)
+        v[i] = b->values[i];
     for (uint32_t i = 0; i < b->n_cells; i++) {
         const struct cell *c = &b->cells[i];
-        if (c->column < rules->n_columns)
-            v[c->column] = c->v[birth_choose(a, b, rules, c->column, c->v, c->n)].value;
+        if (c->column == COLUMN_EXISTS || is_sum(rules, c->column))
+            continue;
+        size_t shown = birth_choose(a, b, rules, c->column, c->v, c->n);
+        cell_spread(a, rules, c->column, &c->v[shown].value, v);
     }
     return v;
+}
+
+bool birth_sums_stand(const struct birth *b, const struct table_rules *rules, uint32_t *column,
+                      struct value *bad)
+{
+    for (uint32_t i = 0; i < rules->n_columns; i++) {
+        if (!is_sum(rules, i))
+            continue;
+        const struct cell *c = find_cell(b, i);
+        *bad = c ? c->v[c->n - 1].value : b->values ? b->values[i] : value_null();
+        *column = i;
+        if (c || (bad->type != VALUE_NULL && bad->type != VALUE_INTEGER))
+            return false;
+    }
+    return true;
 }
 
 void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,
@@ -159,17 +245,18 @@ void birth_set_values(struct arena *a, struct birth *b, const struct table_rules
     b->values = arena_copy(a, values, rules->n_columns * sizeof *values);
     for (uint32_t i = 0; i < b->n_cells; i++) {
         struct cell *c = &b->cells[i];
-        if (c->n == 1 && c->column < rules->n_columns)
-            c->v[0].value = values[c->column];
+        if (c->n == 1 && c->column != COLUMN_EXISTS && !is_sum(rules, c->column))
+            c->v[0].value = cell_gather(a, rules, c->column, values);
     }
 }
 
-struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t n)
+struct version birth_rank(const struct birth *b, const struct table_rules *rules,
+                          const uint32_t *columns, size_t n)
 {
     struct version rank = {0};
     struct version base = {.dot = b->base, .hlc = b->base_hlc};
     for (size_t i = 0; i < n; i++) {
-        const struct cell *c = find_cell(b, columns[i]);
+        const struct cell *c = find_cell(b, cell_of(rules, columns[i]));
         const struct version *v = c ? c->v : &base;
         uint32_t count = c ? c->n : 1;
         for (uint32_t j = 0; j < count; j++)
@@ -188,36 +275,53 @@ static bool is_listed(const struct forget *f, struct dot name)
     return false;
 }
 
-static bool keeps_rank_of(const struct forget *f, uint32_t column)
+static bool keeps_rank_of(const struct forget *f, const struct table_rules *rules, uint32_t cell)
 {
     for (size_t i = 0; f->keep_rank && i < f->n_unique_columns; i++)
-        if (f->unique_columns[i] == column)
+        if (cell_of(rules, f->unique_columns[i]) == cell)
             return true;
     return false;
 }
 
-/* One value, and nothing still to come that has not seen it. */
-static bool is_settled(const struct cell *c, const struct clock *stable)
+/* Which of two alike values is shown must stay as it is once their authors are forgotten. Units
+ * change while the offices are still forgetting, at different moments: where they choose, only
+ * identical values are one. */
+static bool chosen_by_unit(const struct table_rules *rules, uint32_t cell)
 {
+    enum policy p = policy_shown(rules, cell);
+    return p == POLICY_OWNER || p == POLICY_NATIONAL || p == POLICY_LOCAL;
+}
+
+/* One value, and nothing still to come that has not seen it. */
+static bool is_settled(const struct cell *c, const struct table_rules *rules,
+                       const struct clock *stable)
+{
+    if (is_sum(rules, c->column))
+        return false;
     for (uint32_t i = 0; i < c->n; i++)
-        if (!clock_covers(stable, c->v[i].dot) || !value_equal(&c->v[i].value, &c->v[0].value))
+        if (!clock_covers(stable, c->v[i].dot) || !value_alike(&c->v[i].value, &c->v[0].value))
             return false;
+    if (c->n > 1 && chosen_by_unit(rules, c->column))
+        for (uint32_t i = 1; i < c->n; i++)
+            if (!value_equal(&c->v[i].value, &c->v[0].value))
+                return false;
     return true;
 }
 
 static bool is_gone(const struct birth *b, const struct table_rules *rules, const struct forget *f)
 {
     const struct cell *c = find_cell(b, COLUMN_EXISTS);
-    return c && !birth_alive(b, rules) && is_settled(c, f->stable);
+    return c && !birth_alive(b, rules) && is_settled(c, rules, f->stable);
 }
 
-static void forget_cells(struct birth *b, const struct forget *f)
+static void forget_cells(struct birth *b, const struct table_rules *rules, const struct forget *f)
 {
     if (!clock_covers(f->stable, b->base))
         return; /* an entry dropped now would show the base's dot instead */
     uint32_t kept = 0;
     for (uint32_t i = 0; i < b->n_cells; i++)
-        if (keeps_rank_of(f, b->cells[i].column) || !is_settled(&b->cells[i], f->stable))
+        if (keeps_rank_of(f, rules, b->cells[i].column) ||
+            !is_settled(&b->cells[i], rules, f->stable))
             b->cells[kept++] = b->cells[i];
     b->n_cells = kept;
     if (!f->keep_rank) {
@@ -254,7 +358,7 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
         if (is_gone(&r->births[i], rules, f))
             continue;
         r->births[kept] = r->births[i];
-        forget_cells(&r->births[kept++], f);
+        forget_cells(&r->births[kept++], rules, f);
     }
     r->n_births = kept;
     forget_name(r, f);

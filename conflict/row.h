@@ -10,8 +10,8 @@
  *
  * A cell of policy `sum` is different: its total is in `values` (NULL, INTEGER, or WIDE while it is
  * beyond 64 bits; a birth with such a total cannot stand), deltas are added to it when they are
- * merged, and it has no versions. Only what was written there and is no integer is kept as versions,
- * until a later write has seen it; meanwhile the birth cannot stand (birth_sums_stand).
+ * merged, and it has no versions. Only what was written there and is no integer is kept as
+ * versions, until a later write has seen it; meanwhile the birth cannot stand (birth_sums_stand).
  *
  * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first;
  * cells are sorted by column; a cell has at least one version, sorted by version_order; a cell of
@@ -76,7 +76,7 @@ struct birth *row_standing(const struct row *r, const struct table_rules *rules)
  * COLUMN_EXISTS). Not for sums. */
 const struct version *birth_cell(struct arena *a, const struct birth *b,
                                  const struct table_rules *rules, uint32_t cell, uint32_t *n);
-/* Replaces a cell's versions (n >= 1; copied into the arena, sorted). */
+/* Replaces a cell's versions (copied into the arena, sorted); none: the entry goes. */
 void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
                     uint32_t n);
 bool birth_alive(const struct birth *b, const struct table_rules *rules);
@@ -94,14 +94,21 @@ struct value *birth_shown(struct arena *a, const struct birth *b, const struct t
  * the first that is not, *bad its text, total, or value. */
 bool birth_sums_stand(const struct birth *b, const struct table_rules *rules, uint32_t *column,
                       struct value *bad);
+/* The value of a cell from the values of all columns (NULL: not known), and back. */
+struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
+                         const struct value *values);
+void cell_spread(struct arena *a, const struct table_rules *rules, uint32_t cell,
+                 const struct value *value, struct value *values);
 /* Fills in the values of a birth (n_columns, copied by reference): also the value of every
  * single-version cell, whose value the record leaves out. */
 void birth_set_values(struct arena *a, struct birth *b, const struct table_rules *rules,
                       const struct value *values);
 
 /* The rank of a birth for pass 3: the latest (hlc, site, seq) among all versions of the given
- * columns (all columns of all unique keys); {0} where all are stable. No value. */
-struct version birth_rank(const struct birth *b, const uint32_t *columns, size_t n);
+ * columns (all columns of all unique keys), or of the groups they are in; {0} where all are stable.
+ * No value. */
+struct version birth_rank(const struct birth *b, const struct table_rules *rules,
+                          const uint32_t *columns, size_t n);
 
 /* Canonical record bytes (format on top of row_record.c). Values of a birth that is alive and not
  * held are left out where the cell has one version: they stand in the table. */
@@ -114,10 +121,11 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
 
 /* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
- * one; a covered base becomes none; a covered single-version cell loses its entry. A cell of two or
- * more different values stays until a later write has seen them. With `keep_rank`, the base and the
- * cells of `unique_columns` stay (another row on record shares one of its unique values).
- * Idempotent. */
+ * one; a covered base becomes none; a covered cell of one value, or of several that are alike,
+ * loses its entry, and what it showed stands. A cell of two or more different values stays until a
+ * later write has seen them, and so does what was written to a sum and is no integer. With
+ * `keep_rank`, the base and the cells of `unique_columns` stay (another row on record shares one of
+ * its unique values). Idempotent. */
 struct forget {
     const struct clock *stable;
     const struct dot *keep; /* the births of this key that keep their names */

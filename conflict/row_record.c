@@ -2,13 +2,13 @@
  *
  *   record   u8 1 (the format), varint births, then each birth in order (hlc, name)
  *   birth    u8 head, [version name], [version base], varint cells, cells by column,
- *            [varint columns, then the value of each column that has no cell of several versions]
+ *            [varint columns, then the value of each column whose cell has not several versions]
  *   head     bit 0     named: its name and the time of its birth follow
  *            bits 1-2  base: 0 none (stable), 1 the birth's own name and time, 2 another, next
  *            bit 3     the values follow behind the cells
  *            bits 4-6  enum hold_reason, of a living birth only
  *            bit 7     dead: the existence cell shows 0
- *   cell     varint column + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
+ *   cell     varint number + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
  *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc;
  *            then in cells its value, unless that stands elsewhere
  *
@@ -19,8 +19,18 @@
  *   dead, or held           yes                behind the cells      1
  *   dead, or held           no                 in the cell           0
  *
- * The existence cell and cells of several versions always carry their values. Fewer columns than
- * the table has now were written under an older schema: the others are NULL.
+ * The existence cell and cells of several versions always carry their values. The version of a
+ * group carries a tuple in a cell; behind the cells stand the values of its columns, one by one.
+ *
+ * A sum: its total stands like the value of a column without a cell, also where it has one; in the
+ * cell is what was written there and is no integer, always with its value.
+ *
+ * Fewer columns than the table has now were written under an older schema: the others are NULL.
+ *
+ * The charter may have changed the delete policy since, so that a birth whose existence cell says
+ * both is alive where the head says dead, or dead where it says alive. The head then still tells
+ * where the values are. One that came to life is HOLD_BIRTH until the holds are decided; one that
+ * went has no values until birth_set_values gives it those of the table.
  */
 #include "conflict/row.h"
 
@@ -42,11 +52,27 @@ static bool stands(uint8_t head)
     return !(head & (HEAD_DEAD | HEAD_HELD_MASK));
 }
 
-static bool value_in_cell(uint8_t head, uint32_t column, uint64_t versions)
+static bool is_sum(const struct table_rules *rules, uint32_t cell)
 {
-    if (column == COLUMN_EXISTS || versions > 1)
+    return policy_of(rules, cell) == POLICY_SUM;
+}
+
+static bool value_in_cell(const struct table_rules *rules, uint8_t head, uint32_t cell,
+                          uint64_t versions)
+{
+    if (cell == COLUMN_EXISTS || versions > 1 || is_sum(rules, cell))
         return true;
     return !stands(head) && !(head & HEAD_VALUES);
+}
+
+/* Whether the value of a column stands behind the cells, where the head says that values do. */
+static bool value_behind(const struct table_rules *rules, const struct birth *b, uint32_t column)
+{
+    uint32_t cell = cell_of(rules, column);
+    for (uint32_t i = 0; i < b->n_cells; i++)
+        if (b->cells[i].column == cell)
+            return b->cells[i].n == 1 || is_sum(rules, cell);
+    return true;
 }
 
 static uint8_t head_of(const struct birth *b, const struct table_rules *rules)
@@ -76,7 +102,8 @@ static void put_version(struct buf *out, struct dot dot, uint64_t hlc)
     buf_put_u64(out, hlc);
 }
 
-static void put_cells(struct buf *out, const struct birth *b, uint8_t head)
+static void put_cells(struct buf *out, const struct birth *b, const struct table_rules *rules,
+                      uint8_t head)
 {
     buf_put_varint(out, b->n_cells);
     for (uint32_t i = 0; i < b->n_cells; i++) {
@@ -85,24 +112,18 @@ static void put_cells(struct buf *out, const struct birth *b, uint8_t head)
         buf_put_varint(out, c->n);
         for (uint32_t j = 0; j < c->n; j++) {
             put_version(out, c->v[j].dot, c->v[j].hlc);
-            if (value_in_cell(head, c->column, c->n))
+            if (value_in_cell(rules, head, c->column, c->n))
                 value_encode(out, &c->v[j].value);
         }
     }
 }
 
-static void put_values(struct buf *out, const struct birth *b, uint32_t n_columns)
+static void put_values(struct buf *out, const struct birth *b, const struct table_rules *rules)
 {
-    uint32_t i = 0;
-    buf_put_varint(out, n_columns);
-    for (uint32_t column = 0; column < n_columns; column++) {
-        while (i < b->n_cells && b->cells[i].column < column)
-            i++;
-        if (i == b->n_cells || b->cells[i].column != column)
+    buf_put_varint(out, rules->n_columns);
+    for (uint32_t column = 0; column < rules->n_columns; column++)
+        if (value_behind(rules, b, column))
             value_encode(out, &b->values[column]);
-        else if (b->cells[i].n == 1)
-            value_encode(out, &b->cells[i].v[0].value);
-    }
 }
 
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules)
@@ -117,9 +138,9 @@ void row_encode(struct buf *out, const struct row *r, const struct table_rules *
             put_version(out, b->name, b->hlc);
         if (head & HEAD_BASE_OTHER)
             put_version(out, b->base, b->base_hlc);
-        put_cells(out, b, head);
+        put_cells(out, b, rules, head);
         if (head & HEAD_VALUES)
-            put_values(out, b, rules->n_columns);
+            put_values(out, b, rules);
     }
 }
 
@@ -155,6 +176,19 @@ static bool is_existence(const struct value *v)
     return v->type == VALUE_INTEGER && (v->u.i == 0 || v->u.i == 1);
 }
 
+/* What may be a version: of a group a tuple of its columns, of a sum what is no integer. */
+static enum err check_version(struct decoder *d, uint32_t cell, const struct value *v)
+{
+    const struct cell_group *g = cell_group(d->rules, cell);
+    if (cell == COLUMN_EXISTS)
+        return is_existence(v) ? ERR_OK : ERR_MALFORMED;
+    if (g)
+        return value_tuple_split(v, arena_alloc(d->a, g->n * sizeof *v), g->n);
+    if (v->type > VALUE_BLOB || (is_sum(d->rules, cell) && value_is_count(v)))
+        return ERR_MALFORMED;
+    return ERR_OK;
+}
+
 static enum err get_versions(struct decoder *d, struct cell *c, uint8_t head)
 {
     uint64_t n = cursor_varint(&d->in);
@@ -166,13 +200,14 @@ static enum err get_versions(struct decoder *d, struct cell *c, uint8_t head)
     c->v = arena_alloc(d->a, n * sizeof *c->v);
     for (uint32_t i = 0; i < c->n; i++) {
         enum err e = get_version(&d->in, &c->v[i]);
-        if (!e && value_in_cell(head, c->column, n))
+        if (!e && value_in_cell(d->rules, head, c->column, n)) {
             e = value_decode(&d->in, &c->v[i].value);
+            if (!e)
+                e = check_version(d, c->column, &c->v[i].value);
+        }
         if (e)
             return e;
         if (i && version_order(&c->v[i - 1], &c->v[i]) >= 0)
-            return ERR_MALFORMED;
-        if (c->column == COLUMN_EXISTS && !is_existence(&c->v[i].value))
             return ERR_MALFORMED;
     }
     return ERR_OK;
@@ -190,6 +225,8 @@ static enum err get_cells(struct decoder *d, struct birth *b, uint8_t head)
         if (d->in.failed || column > d->rules->n_columns)
             return ERR_MALFORMED;
         c->column = (uint32_t)column - 1;
+        if (cell_of(d->rules, c->column) != c->column)
+            return ERR_MALFORMED;
         if (b->n_cells && c->column <= c[-1].column)
             return ERR_MALFORMED;
         enum err e = get_versions(d, c, head);
@@ -199,37 +236,49 @@ static enum err get_cells(struct decoder *d, struct birth *b, uint8_t head)
     return ERR_OK;
 }
 
-/* The value of one column: behind the cells, or what the policy shows of several versions. */
-static enum err get_value(struct decoder *d, struct birth *b, struct cell *c, uint32_t column)
+/* A total is wide only where it must be. */
+static enum err check_value(const struct table_rules *rules, uint32_t column, const struct value *v)
 {
-    if (c && c->n > 1) {
-        b->values[column] = c->v[birth_choose(d->a, b, d->rules, column, c->v, c->n)].value;
+    if (v->type <= VALUE_BLOB)
         return ERR_OK;
+    if (v->type != VALUE_WIDE || !is_sum(rules, column))
+        return ERR_MALFORMED;
+    __int128 n = value_count(v);
+    return n >= INT64_MIN && n <= INT64_MAX ? ERR_MALFORMED : ERR_OK;
+}
+
+/* Cells and columns tell each other their values: of one version what stands behind the cells, of
+ * several what the policy shows; in this order, because the scope may have a say in what is shown.
+ */
+static void join_values(struct decoder *d, struct birth *b)
+{
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        struct cell *c = &b->cells[i];
+        if (c->n == 1 && c->column != COLUMN_EXISTS && !is_sum(d->rules, c->column))
+            c->v[0].value = cell_gather(d->a, d->rules, c->column, b->values);
     }
-    enum err e = value_decode(&d->in, &b->values[column]);
-    if (c)
-        c->v[0].value = b->values[column];
-    return e;
+    b->values = birth_shown(d->a, b, d->rules);
 }
 
 static enum err get_values(struct decoder *d, struct birth *b)
 {
     uint64_t n = cursor_varint(&d->in);
-    uint32_t i = 0;
     if (d->in.failed || n > d->rules->n_columns)
         return ERR_MALFORMED;
     b->values = arena_alloc(d->a, d->rules->n_columns * sizeof *b->values);
     for (uint32_t column = 0; column < n; column++) {
-        while (i < b->n_cells && b->cells[i].column < column)
-            i++;
-        bool has_cell = i < b->n_cells && b->cells[i].column == column;
-        enum err e = get_value(d, b, has_cell ? &b->cells[i] : NULL, column);
+        if (!value_behind(d->rules, b, column))
+            continue;
+        enum err e = value_decode(&d->in, &b->values[column]);
+        if (!e)
+            e = check_value(d->rules, column, &b->values[column]);
         if (e)
             return e;
     }
-    for (i = 0; i < b->n_cells; i++)
+    for (uint32_t i = 0; i < b->n_cells; i++)
         if (b->cells[i].column != COLUMN_EXISTS && b->cells[i].column >= n)
             return ERR_MALFORMED;
+    join_values(d, b);
     return ERR_OK;
 }
 
@@ -264,14 +313,29 @@ static enum err get_head(struct decoder *d, struct birth *b, uint8_t *head)
     return e;
 }
 
+/* The existence cell against the head: see on top. */
+static enum err check_alive(struct decoder *d, struct birth *b, uint8_t head)
+{
+    bool alive = birth_alive(b, d->rules);
+    if (alive == !(head & HEAD_DEAD))
+        return ERR_OK;
+    const struct cell *last = b->n_cells ? &b->cells[b->n_cells - 1] : NULL;
+    bool both = false;
+    for (uint32_t i = 1; last && last->column == COLUMN_EXISTS && i < last->n; i++)
+        both |= last->v[i].value.u.i != last->v[0].value.u.i;
+    if (alive)
+        b->held = HOLD_BIRTH;
+    return both ? ERR_OK : ERR_MALFORMED;
+}
+
 static enum err get_birth(struct decoder *d, struct birth *b)
 {
     uint8_t head;
     enum err e = get_head(d, b, &head);
     if (!e)
         e = get_cells(d, b, head);
-    if (!e && birth_alive(b, d->rules) != !(head & HEAD_DEAD))
-        e = ERR_MALFORMED;
+    if (!e)
+        e = check_alive(d, b, head);
     if (!e && (head & HEAD_VALUES))
         e = get_values(d, b);
     return e;

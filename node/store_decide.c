@@ -230,15 +230,15 @@ static void decide(struct contest *k)
         const struct table_schema *t = c->r->k.t;
         if (i > 0 && k->c[i - 1].r != c->r)
             number++;
-        item[i] =
-            (struct hold_item){.key = number,
-                               .birth = c->b->name,
-                               .birth_hlc = c->b->hlc,
-                               .rank = birth_rank(c->b, t->unique_columns, t->n_unique_columns),
-                               .tie = c->r->hash,
-                               .valid = c->valid,
-                               .unique = c->unique,
-                               .n_unique = c->n_unique};
+        item[i] = (struct hold_item){
+            .key = number,
+            .birth = c->b->name,
+            .birth_hlc = c->b->hlc,
+            .rank = birth_rank(c->b, &t->rules, t->unique_columns, t->n_unique_columns),
+            .tie = c->r->hash,
+            .valid = c->valid,
+            .unique = c->unique,
+            .n_unique = c->n_unique};
     }
     hold_decide(item, k->n, BIRTH_FIRST);
     for (size_t i = 0; i < k->n; i++) {

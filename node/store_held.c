@@ -97,7 +97,8 @@ static const char *writer(struct work *w, const struct work_row *r, const struct
 {
     uint64_t site = b->name.site;
     if (site == 0)
-        site = birth_rank(b, r->k.t->unique_columns, r->k.t->n_unique_columns).dot.site;
+        site = birth_rank(b, &r->k.t->rules, r->k.t->unique_columns, r->k.t->n_unique_columns)
+                   .dot.site;
     return work_site(w, site)->node;
 }
 

@@ -68,7 +68,7 @@ static void describe(const struct birth *b, uint32_t key, struct hold_item *it, 
         .unique = (uint64_t)unique->u.i, .gives = key, .needs = (uint64_t)parent->u.i};
     *it = (struct hold_item){
         .key = key, .birth = b->name, .birth_hlc = b->hlc, .tie = key, .valid = true};
-    it->rank = birth_rank(b, unique_columns, 1);
+    it->rank = birth_rank(b, &office_rules, unique_columns, 1);
     it->unique = &c->unique;
     it->n_unique = unique->type == VALUE_INTEGER;
     it->gives = &c->gives;

@@ -219,12 +219,13 @@ struct model_birth *model_decide(const struct model *m, struct store *s, struct 
             if (!birth_alive(b, &t->rules))
                 continue;
             struct hold_item *it = &item[*n];
-            *it = (struct hold_item){.key = (uint32_t)i,
-                                     .birth = b->name,
-                                     .birth_hlc = b->hlc,
-                                     .valid = true,
-                                     .rank = birth_rank(b, t->unique_columns, t->n_unique_columns),
-                                     .tie = bytes_hash(VALUE_HASH_SEED + t->t, r->key, r->len)};
+            *it = (struct hold_item){
+                .key = (uint32_t)i,
+                .birth = b->name,
+                .birth_hlc = b->hlc,
+                .valid = true,
+                .rank = birth_rank(b, &t->rules, t->unique_columns, t->n_unique_columns),
+                .tie = bytes_hash(VALUE_HASH_SEED + t->t, r->key, r->len)};
             claims(s, a, t, b, it);
             out[(*n)++] = (struct model_birth){.row = r, .birth = b};
         }

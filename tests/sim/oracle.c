@@ -482,7 +482,8 @@ static void dump(struct comparing *c)
         const struct model_birth *b = &c->birth[i];
         const struct table_schema *t = &s->tables[b->row->table];
         struct value *now = NULL;
-        struct version rank = birth_rank(b->birth, t->unique_columns, t->n_unique_columns);
+        struct version rank =
+            birth_rank(b->birth, &t->rules, t->unique_columns, t->n_unique_columns);
         if (row_read(s, &c->a, (struct row_key){t, b->row->key, b->row->len}, &now) != ERR_OK)
             continue;
         printf("%s %s born %04llx:%llu rank %llx.%04llx:%llu %s: %s\n    in the table: %s\n",

@@ -123,14 +123,14 @@ static void a_rank_is_the_latest_write_of_the_unique_columns(void **state)
     const struct version two[2] = {version(5, 4), version(2, 7)};
     (void)state;
     set(&a, r.births, LATEST, version(9, 1));
-    assert_int_equal(birth_rank(r.births, columns, 2).dot.site, 3);
+    assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 3);
     birth_set_cell(&a, r.births, MAX, two, 2);
-    assert_int_equal(birth_rank(r.births, columns, 2).dot.site, 5);
-    assert_int_equal(birth_rank(r.births, columns, 2).hlc, 50);
-    assert_int_equal(birth_rank(r.births, columns, 2).value.type, VALUE_NULL);
+    assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 5);
+    assert_int_equal(birth_rank(r.births, &rules, columns, 2).hlc, 50);
+    assert_int_equal(birth_rank(r.births, &rules, columns, 2).value.type, VALUE_NULL);
     r.births->base = unnamed;
     r.births->base_hlc = 0;
-    assert_true(dot_is_none(birth_rank(r.births, unique, 1).dot));
+    assert_true(dot_is_none(birth_rank(r.births, &rules, unique, 1).dot));
     arena_fini(&a);
 }
 
@@ -314,7 +314,7 @@ static void a_rank_stays_while_it_is_needed(void **state)
     assert_true(dot_is_none(r.births->name));
     assert_int_equal(r.births->base.site, 3);
     assert_int_equal(r.births->n_cells, 1);
-    assert_int_equal(birth_rank(r.births, unique, 1).dot.site, 5);
+    assert_int_equal(birth_rank(r.births, &rules, unique, 1).dot.site, 5);
     assert_false(row_is_settled(&r));
     t.f.keep_rank = false;
     row_forget(&t.a, &r, &rules, &t.f);

@@ -120,6 +120,28 @@ static void what_is_written_is_read(void **state)
     }
 }
 
+/* Whether some birth came to life because the delete policy is another than when it was written:
+ * then the head has to change. */
+static bool came_to_life(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        const struct cell *c = b->n_cells ? &b->cells[b->n_cells - 1] : NULL;
+        if (b->held == HOLD_BIRTH && c && c->column == COLUMN_EXISTS && c->n > 1)
+            return true;
+    }
+    return false;
+}
+
+static bool is_written(const struct row *r, const void *bytes, size_t len)
+{
+    struct buf b = {0};
+    row_encode(&b, r, &rules);
+    bool same = b.len == len && memcmp(b.data, bytes, len) == 0;
+    buf_fini(&b);
+    return same;
+}
+
 /* Bytes that row_encode would not write are refused: every truncation, and every damage that does
  * not happen to give another valid record. The copy on the heap lets a sanitizer see a read beyond
  * it. */
@@ -131,7 +153,6 @@ static void damaged_records_are_refused_or_valid(void **state)
         struct gen g = gen_seeded(seed);
         struct arena a = {0};
         struct buf b = {0};
-        struct buf again = {0};
         struct row r;
         random_row(&a, &g, &r);
         row_encode(&b, &r, &rules);
@@ -147,15 +168,10 @@ static void damaged_records_are_refused_or_valid(void **state)
             CHECK(seed, e == ERR_OK || e == ERR_MALFORMED || e == ERR_LIMIT);
             CHECK(seed, damage % 3 || e != ERR_OK);
             refused += e != ERR_OK;
-            buf_reset(&again);
-            if (e == ERR_OK) {
-                row_encode(&again, &r, &rules);
-                CHECK(seed, again.len == len && memcmp(again.data, bytes, len) == 0);
-            }
+            CHECK(seed, e != ERR_OK || is_written(&r, bytes, len) || came_to_life(&r));
             mem_free(bytes);
         }
         buf_fini(&b);
-        buf_fini(&again);
         arena_fini(&a);
     }
     assert_true(refused > 12 * 3000 / 3);
