@@ -12,11 +12,6 @@ uint64_t hlc_ms(uint64_t t)
     return t >> 16;
 }
 
-uint16_t hlc_counter(uint64_t t)
-{
-    return (uint16_t)t;
-}
-
 uint64_t hlc_tick(uint64_t last, uint64_t now_ms)
 {
     uint64_t now = hlc_make(now_ms, 0);

@@ -11,7 +11,6 @@
 
 uint64_t hlc_make(uint64_t ms, uint16_t counter);
 uint64_t hlc_ms(uint64_t t);
-uint16_t hlc_counter(uint64_t t);
 uint64_t hlc_tick(uint64_t last, uint64_t now_ms); /* the time of an event of our own */
 /* The maximum: what `last` becomes after passing `remote`. */
 uint64_t hlc_observe(uint64_t last, uint64_t remote);

@@ -314,27 +314,3 @@ uint64_t bytes_hash(uint64_t seed, const void *p, size_t n)
         seed = (seed ^ byte[i]) * 1099511628211ULL;
     return seed;
 }
-
-static size_t varint_bytes(uint8_t *out, uint64_t v)
-{
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        out[n++] = (uint8_t)(v | 0x80);
-    out[n++] = (uint8_t)v;
-    return n;
-}
-
-uint64_t value_hash(uint64_t seed, const struct value *v)
-{
-    uint8_t head[11] = {v->type};
-    size_t n = 1;
-    if (v->type == VALUE_INTEGER)
-        n += varint_bytes(head + 1, zigzag(v->u.i));
-    if (v->type == VALUE_REAL)
-        for (uint64_t bits = real_bits(v->u.r); n < 9; n++)
-            head[n] = (uint8_t)(bits >> (64 - 8 * n));
-    if (v->type != VALUE_TEXT && v->type != VALUE_BLOB)
-        return bytes_hash(seed, head, n);
-    n += varint_bytes(head + 1, v->len);
-    return bytes_hash(bytes_hash(seed, head, n), v->u.p, v->len);
-}

@@ -94,8 +94,7 @@ void key_encode(struct buf *b, const struct value *v, size_t n);
 /* Decodes exactly n values and requires the end; the values borrow `p`. */
 enum err key_decode(const void *p, size_t len, struct value *v, size_t n) MUST_CHECK;
 
-/* FNV-1a over the canonical bytes; for indexes, never for decisions. */
-uint64_t value_hash(uint64_t seed, const struct value *v);
+/* FNV-1a; for indexes, never for decisions. */
 #define VALUE_HASH_SEED 1469598103934665603ULL
 uint64_t bytes_hash(uint64_t seed, const void *p, size_t n);
 

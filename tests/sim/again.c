@@ -16,6 +16,7 @@ static uint64_t contents(struct store *s)
     size_t n = 0;
     bool row = true;
     uint64_t h = VALUE_HASH_SEED;
+    struct buf bytes = {0};
     sqlite3_stmt *q = store_stmt(
         s, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
            " AND name <> 'tonle_peer'"
@@ -32,12 +33,15 @@ static uint64_t contents(struct store *s)
         while (h && sqlite3_step(all) == SQLITE_ROW) {
             for (int c = 0; c < sqlite3_column_count(all); c++) {
                 struct value v = store_column(&a, all, c);
-                h = value_hash(h, &v);
+                buf_reset(&bytes);
+                value_encode(&bytes, &v);
+                h = bytes_hash(h, bytes.data, bytes.len);
             }
         }
         sqlite3_finalize(all);
         buf_fini(&sql);
     }
+    buf_fini(&bytes);
     arena_fini(&a);
     return h;
 }

@@ -21,7 +21,8 @@ static char *dump(struct machine *m, const char *sql)
             if (v.type == VALUE_INTEGER)
                 buf_printf(&b, "%lld|", (long long)v.u.i);
             else if (v.type == VALUE_BLOB)
-                buf_printf(&b, "%016llx|", (unsigned long long)value_hash(VALUE_HASH_SEED, &v));
+                buf_printf(&b, "%016llx|",
+                           (unsigned long long)bytes_hash(VALUE_HASH_SEED, v.u.p, v.len));
             else
                 buf_printf(&b, "%.*s|", (int)v.len,
                            v.type == VALUE_NULL ? "" : (const char *)v.u.p);

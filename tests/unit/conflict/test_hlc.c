@@ -13,7 +13,7 @@ static void the_counter_carries_into_the_milliseconds(void **state)
     (void)state;
     uint64_t t = hlc_make(1000, 0xffff);
     assert_int_equal(hlc_ms(t), 1000);
-    assert_int_equal(hlc_counter(t), 0xffff);
+    assert_int_equal(t & 0xffff, 0xffff);
     assert_int_equal(hlc_tick(t, 900), hlc_make(1001, 0));
     assert_int_equal(hlc_tick(t, 1000), hlc_make(1001, 0));
     assert_int_equal(hlc_tick(t, 1002), hlc_make(1002, 0));
