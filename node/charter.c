@@ -45,6 +45,8 @@ static const cyaml_schema_field_t group_fields[] = {
     STRING("name", REQUIRED, struct charter_group, name),
     LIST("columns", REQUIRED, struct charter_group, columns, &word_schema, 1, LIMIT_COLUMNS),
     STRING("policy", OPTIONAL, struct charter_group, policy),
+    LIST("rank", OPTIONAL, struct charter_group, rank, &word_schema, 1, 256),
+    STRING("fallback", OPTIONAL, struct charter_group, fallback),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t group_schema = {

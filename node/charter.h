@@ -1,14 +1,29 @@
 /* charter.h - the federation's rules: the YAML file an administrator edits, checked, and compiled
  * to the JSON form that is published and that the store reads.
  *
- * Compiled form: {"federation": name, "schema_version": n, "tables": [{"name", "policy" (of the
- * columns that are not listed), "columns": [{"name", "policy"}...], "key": [names], "delete":
- * "update-wins", "birth": "first", "create": "CREATE TABLE ...", "indexes": ["CREATE INDEX ...",
- * ...]} ...]}. charter_compile fills what the file says (columns only where the file names them);
- * store_schema_complete adds the columns, keys and SQL of a database. Kept beside these, without
- * effect in this version: "retention_days", "journal_days", "review_by", "migrations"; of a table
- * "scope"
- * ({"column": name} or {"follow": name}), "read", "write"; of a column "write".
+ * Compiled form, a JSON object:
+ *
+ *   federation, schema_version, retention_days, journal_days, review_by, migrations
+ *   tables: [ {
+ *     name, read, write          kept; rights have no effect in this version
+ *     scope: {column} | {follow} absent: national
+ *     policy, from               of the columns that say nothing; never rank or sum
+ *     fallback                   of `review` here and below: what shows until a person decides
+ *     delete, birth              update-wins | delete-wins | review; first | latest | review
+ *     line: {policy, delete, birth}
+ *     columns: [ { name, policy, fallback, rank: [texts, lowest first], write,
+ *                  from: column | group | scope | table | defaults | default, line } ]
+ *     groups: [ { name, columns: [names], policy, fallback, rank, implied: true,
+ *                 from: group | table | defaults | default (of an implied one: its columns'), line
+ * } ] key: [names], create: "CREATE TABLE ...", indexes: ["CREATE INDEX ..."] } ]
+ *
+ * `from` tells who gave a policy, `line` the line of the file where that stands, or "default" where
+ * the file does not say. `implied` is there only when true. A scope column without a policy of its
+ * own, in a table of policy owner, has latest, from scope: owner cannot decide whose the row is.
+ * charter_compile fills what the file says (columns only where the file names them, and the scope
+ * column in that one case); store_schema_complete adds from a database the other columns, what the
+ * columns of a group have from it, the implied groups (columns that one CHECK or UNIQUE names
+ * together), key, create and indexes.
  * Invariant: every key of the file has one type; an unknown key is an error that names it and its
  * line.
  */
@@ -29,7 +44,9 @@ struct charter_column {
     unsigned n_rank;
 };
 struct charter_group {
-    const char *name, *policy;
+    const char *name, *policy, *fallback;
+    const char **rank;
+    unsigned n_rank;
     const char **columns;
     unsigned n_columns;
 };
@@ -69,12 +86,11 @@ enum err charter_load(struct arena *a, const char *path, struct charter *out,
 /* The same from text; `name` stands for the file in messages. */
 enum err charter_parse(struct arena *a, const char *name, const char *text, size_t len,
                        struct charter *out, char msg[1024]) MUST_CHECK;
-/* Compiles; ERR_REFUSED with a clear message for what the rules forbid, or what this version does
- * not do yet (a policy it does not know). */
+/* Compiles; ERR_REFUSED with a clear message for what this version does not do yet (`from`). */
 enum err charter_compile(struct arena *a, const struct charter *c, const char **json,
                          char msg[1024]) MUST_CHECK;
-/* What a correct charter asks for that has no effect in this version: whole lines for the operator
- * (`charter check`, `charter publish`), "" when there is nothing to say. */
+/* What a correct charter asks for that has no effect in this version, or another one than may be
+ * thought: whole lines for the operator (`charter check`), "" when there is nothing to say. */
 const char *charter_notes(struct arena *a, const struct charter *c);
 
 #endif

@@ -101,14 +101,18 @@ static void check_right(const struct charter_at *at, const char *field, const ch
         check_word(at, field, dot ? dot + 1 : field, word, list);
 }
 
-/* `alone`: the policy stands for whole rows, so it cannot be one that needs a column of its own. */
+/* `wide`: the policy stands for many columns, so it cannot be one that needs a list or a counter.
+ */
 static void check_policy(const struct charter_at *at, const char *field, const char *word,
-                         bool alone)
+                         bool wide)
 {
     check_word(at, field, "policy", word, policies);
-    if (word && alone && (strcmp(word, "rank") == 0 || strcmp(word, "sum") == 0))
-        charter_blame(at, field, "policy '%s' is for single columns; name them under columns",
-                      word);
+    if (word && wide && strcmp(word, "rank") == 0)
+        charter_blame(at, field,
+                      "policy 'rank' needs a list for each column; name the columns under "
+                      "columns or groups");
+    else if (word && wide && strcmp(word, "sum") == 0)
+        charter_blame(at, field, "policy 'sum' is for single columns; name them under columns");
 }
 
 /* A name that SQLite can hold and that is not the node's or SQLite's own. */
@@ -138,51 +142,110 @@ static bool is_date(const char *s)
     return d <= days[m - 1] + (m == 2 && leap ? 1u : 0u);
 }
 
-/* SQLite's names do not tell A from a. */
-static bool same_name(const char *a, const char *b)
+bool charter_same_name(const char *a, const char *b)
 {
     return strcasecmp(a, b) == 0;
 }
 
-static void check_rank(const struct charter_at *at, const struct charter_column *col)
+const char *charter_table_policy(const struct charter *c, const struct charter_table *t)
 {
-    bool ranked = col->policy && strcmp(col->policy, "rank") == 0;
-    if (ranked && col->n_rank == 0)
-        charter_blame(at, "policy",
-                      "column '%s': policy 'rank' needs its list, lowest first: "
+    if (t->policy)
+        return t->policy;
+    return c->defaults.policy ? c->defaults.policy : "latest";
+}
+
+static bool is(const char *word, const char *what)
+{
+    return word && strcmp(word, what) == 0;
+}
+
+/* What a column and a group may say of their values. */
+struct rule {
+    const char *kind, *name; /* "column" or "group" */
+    const char *policy, *fallback;
+    const char **rank;
+    unsigned n_rank;
+    const char *in_force; /* its own policy, or the table's */
+};
+
+static void check_rank(const struct charter_at *at, const struct rule *r)
+{
+    bool ranked = is(r->policy, "rank") || is(r->fallback, "rank");
+    if (ranked && r->n_rank == 0)
+        charter_blame(at, is(r->policy, "rank") ? "policy" : "fallback",
+                      "%s '%s': policy 'rank' needs its list, lowest first: "
                       "rank: [active, suspended]",
-                      col->name);
-    if (!ranked && col->n_rank > 0)
-        charter_blame(at, "rank", "column '%s' has a rank list, but its policy is not 'rank'",
-                      col->name);
-    for (unsigned i = 0; i < col->n_rank; i++)
+                      r->kind, r->name);
+    if (!ranked && r->n_rank > 0)
+        charter_blame(at, "rank", "%s '%s' has a rank list, but its policy is not 'rank'", r->kind,
+                      r->name);
+    for (unsigned i = 0; i < r->n_rank; i++)
         for (unsigned j = 0; j < i; j++)
-            if (strcmp(col->rank[i], col->rank[j]) == 0)
-                charter_blame(at, "rank", "column '%s': '%.80s' stands twice in its rank list",
-                              col->name, col->rank[i]);
+            if (strcmp(r->rank[i], r->rank[j]) == 0)
+                charter_blame(at, "rank", "%s '%s': '%.80s' stands twice in its rank list", r->kind,
+                              r->name, r->rank[i]);
+}
+
+static void check_fallback(const struct charter_at *at, const struct rule *r)
+{
+    if (!r->fallback)
+        return;
+    check_word(at, "fallback", "policy", r->fallback, policies);
+    if (is(r->fallback, "review"))
+        charter_blame(at, "fallback",
+                      "%s '%s': a fallback decides until a person does, so it cannot be 'review'",
+                      r->kind, r->name);
+    if (is(r->fallback, "sum"))
+        charter_blame(at, "fallback",
+                      "%s '%s': a sum is never a conflict, so it cannot be a fallback", r->kind,
+                      r->name);
+    if (!is(r->in_force, "review"))
+        charter_blame(at, "fallback", "%s '%s' has a fallback, but its policy is not 'review'",
+                      r->kind, r->name);
+}
+
+static void check_rule(const struct charter_at *at, const struct rule *r)
+{
+    check_word(at, "policy", "policy", r->policy, policies);
+    check_rank(at, r);
+    check_fallback(at, r);
+    const char *field = is(r->policy, "owner") ? "policy" : "fallback";
+    if (at->table->scope.follow && (is(r->policy, "owner") || is(r->fallback, "owner")))
+        charter_blame(at, field,
+                      "%s '%s': policy 'owner' needs the unit in the row itself, but this table "
+                      "follows another; use national or local, or scope: { column: NAME }",
+                      r->kind, r->name);
+}
+
+/* Whether the policy that decides whose the row is would have to know that first. */
+static void blame_own_scope(const struct charter_at *at, const char *kind, const char *name)
+{
+    charter_blame(at, "policy",
+                  "%s '%s' says whose the row is, so the policy 'owner' cannot decide it; use "
+                  "latest, national, local or review",
+                  kind, name);
 }
 
 static void check_column(const struct charter_at *at, const struct charter_table *t, unsigned index)
 {
     const struct charter_column *col = &t->columns[index];
+    const char *table = charter_table_policy(at->charter, t);
+    struct rule r = {"column",
+                     col->name,
+                     col->policy,
+                     col->fallback,
+                     col->rank,
+                     col->n_rank,
+                     col->policy ? col->policy : table};
     check_name(at, "name", "a column", col->name);
     for (unsigned i = 0; i < index; i++)
-        if (same_name(t->columns[i].name, col->name))
+        if (charter_same_name(t->columns[i].name, col->name))
             charter_blame(at, "name", "column '%s' is listed twice", col->name);
     check_right(at, "write", col->write, writes);
-    check_policy(at, "policy", col->policy, false);
-    check_rank(at, col);
-    if (col->fallback) {
-        check_policy(at, "fallback", col->fallback, true);
-        if (strcmp(col->fallback, "review") == 0)
-            charter_blame(at, "fallback",
-                          "column '%s': a fallback decides until a person does, so it "
-                          "cannot be 'review'",
-                          col->name);
-        if (!col->policy || strcmp(col->policy, "review") != 0)
-            charter_blame(at, "fallback",
-                          "column '%s' has a fallback, but its policy is not 'review'", col->name);
-    }
+    check_rule(at, &r);
+    if (t->scope.column && charter_same_name(t->scope.column, col->name) &&
+        (is(col->policy, "owner") || is(col->fallback, "owner")))
+        blame_own_scope(at, "column", col->name);
 }
 
 /* Whether a column stands in a group before `limit`, or before entry `entry` of group `limit`. */
@@ -191,19 +254,42 @@ static const struct charter_group *group_of(const struct charter_table *t, unsig
 {
     for (unsigned g = 0; g <= limit && g < t->n_groups; g++)
         for (unsigned i = 0; i < (g == limit ? entry : t->groups[g].n_columns); i++)
-            if (same_name(t->groups[g].columns[i], column))
+            if (charter_same_name(t->groups[g].columns[i], column))
                 return &t->groups[g];
     return NULL;
 }
 
-static void check_group(const struct charter_at *at, const struct charter_table *t, unsigned index)
+static bool group_has(const struct charter_group *group, const char *column)
+{
+    for (unsigned i = 0; i < group->n_columns; i++)
+        if (charter_same_name(group->columns[i], column))
+            return true;
+    return false;
+}
+
+/* A conflict names its cell: a column, a group, or one of two words. */
+static void check_group_name(const struct charter_at *at, const struct charter_table *t,
+                             unsigned index)
 {
     const struct charter_group *group = &t->groups[index];
     check_name(at, "name", "a group", group->name);
     for (unsigned i = 0; i < index; i++)
-        if (same_name(t->groups[i].name, group->name))
+        if (charter_same_name(t->groups[i].name, group->name))
             charter_blame(at, "name", "group '%s' is listed twice", group->name);
-    check_policy(at, "policy", group->policy, true);
+    if (charter_same_name(group->name, "exists") || charter_same_name(group->name, "birth"))
+        charter_blame(at, "name",
+                      "a group cannot be named '%s': conflicts of whole rows are called that",
+                      group->name);
+}
+
+static void check_group_columns(const struct charter_at *at, const struct charter_table *t,
+                                unsigned index)
+{
+    const struct charter_group *group = &t->groups[index];
+    if (group->n_columns < 2)
+        charter_blame(at, "columns",
+                      "group '%s' has one column; give the column its policy under columns",
+                      group->name);
     for (unsigned i = 0; i < group->n_columns; i++) {
         check_name(at, "columns", "a column", group->columns[i]);
         const struct charter_group *other = group_of(t, index, i, group->columns[i]);
@@ -217,15 +303,35 @@ static void check_group(const struct charter_at *at, const struct charter_table 
                           group->columns[i], other->name, group->name);
     }
     for (unsigned i = 0; i < t->n_columns; i++) {
-        if (!t->columns[i].policy)
-            continue;
-        for (unsigned j = 0; j < group->n_columns; j++)
-            if (same_name(group->columns[j], t->columns[i].name))
-                charter_blame(at, "columns",
-                              "column '%s' has a policy of its own and is in group '%s'; "
-                              "keep one",
-                              t->columns[i].name, group->name);
+        const struct charter_column *col = &t->columns[i];
+        if ((col->policy || col->fallback) && group_has(group, col->name))
+            charter_blame(at, "columns",
+                          "column '%s' has a policy of its own and is in group '%s'; keep one",
+                          col->name, group->name);
     }
+}
+
+static void check_group(const struct charter_at *at, const struct charter_table *t, unsigned index)
+{
+    const struct charter_group *g = &t->groups[index];
+    const char *table = charter_table_policy(at->charter, t);
+    struct rule r = {"group",
+                     g->name,
+                     g->policy,
+                     g->fallback,
+                     g->rank,
+                     g->n_rank,
+                     g->policy ? g->policy : table};
+    check_group_name(at, t, index);
+    check_group_columns(at, t, index);
+    if (is(g->policy, "sum"))
+        charter_blame(at, "policy",
+                      "group '%s': policy 'sum' is for single columns; name them under columns",
+                      g->name);
+    check_rule(at, &r);
+    if (t->scope.column && group_has(g, t->scope.column) &&
+        (is(r.in_force, "owner") || is(g->fallback, "owner")))
+        blame_own_scope(at, "group", g->name);
 }
 
 static void check_scope(const struct charter_at *at, const struct charter_table *t)
@@ -243,6 +349,10 @@ static void check_scope(const struct charter_at *at, const struct charter_table 
         check_name(at, "scope.column", "the scope column", s->column);
     if (s->follow)
         check_name(at, "scope.follow", "the scope column", s->follow);
+    if (s->follow && is(charter_table_policy(at->charter, t), "owner"))
+        charter_blame(at, t->policy ? "policy" : "scope",
+                      "policy 'owner' needs the unit in the row itself, but this table follows "
+                      "another; use national or local, or scope: { column: NAME }");
 }
 
 static void check_table(const struct charter_at *top, unsigned index)
@@ -253,7 +363,7 @@ static void check_table(const struct charter_at *top, unsigned index)
     check_name(&at, "name", "a table", t->name);
     for (unsigned i = 0; i < index; i++) {
         const char *from = c->tables[i].from;
-        if (same_name(c->tables[i].name, t->name) &&
+        if (charter_same_name(c->tables[i].name, t->name) &&
             (from && t->from ? strcmp(from, t->from) == 0 : !from && !t->from))
             charter_blame(&at, "name", "listed twice; a second entry needs another date in 'from'");
     }

@@ -11,6 +11,11 @@
 /* Adds a line to msg for each mistake, as many as fit. ERR_MALFORMED when there is one. */
 enum err charter_check(const struct charter *c, char msg[1024]) MUST_CHECK;
 
+/* The policy of what says none itself: the table's, else the charter's default, else latest. */
+const char *charter_table_policy(const struct charter *c, const struct charter_table *t);
+/* A name as SQLite compares it: A is a. */
+bool charter_same_name(const char *a, const char *b);
+
 /* Adds "file:line: [table 'name': ]text" to msg; the line is the one of the path `at`, to which
  * `field` is added when it is not empty. */
 struct charter_at {

@@ -256,7 +256,6 @@ static void charter_finds_contradictions(void **state)
                    "its policy is not 'rank'");
     expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [x, x]}] }\n",
                    "'x' stands twice");
-    expect_message(HEAD "  - { name: a, policy: sum }\n", "policy 'sum' is for single columns");
     expect_message(HEAD "  - { name: a, columns: [{name: b, fallback: latest}] }\n",
                    "its policy is not 'review'");
     expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: review}] }\n",
@@ -264,6 +263,10 @@ static void charter_finds_contradictions(void **state)
     expect_message(HEAD "  - name: a\n    groups:\n      - { name: g, columns: [x, y] }\n      - { "
                         "name: h, columns: [Y] }\n",
                    "charter.yaml:7: table 'a': column 'Y' is in two groups, 'g' and 'h'");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x]}] }\n",
+                   "group 'g' has one column");
+    expect_message(HEAD "  - { name: a, groups: [{name: birth, columns: [x, y]}] }\n",
+                   "a group cannot be named 'birth'");
     expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, x]}] }\n",
                    "stands twice in group 'g'");
     expect_message(HEAD
@@ -280,6 +283,152 @@ static void charter_finds_contradictions(void **state)
                    "schema_version begins with 1");
     expect_message("federation: a\nschema_version: 1\nretention_days: 0\ntables: [{name: a}]\n",
                    "retention_days must be");
+}
+
+/* A rank list belongs to the policy or the fallback rank, of a column or a group, and names no
+ * value twice; its values are texts, also where YAML would see numbers. */
+static void charter_checks_rank_lists(void **state)
+{
+    (void)state;
+    struct charter c;
+    char msg[1024];
+    static const char good[] =
+        HEAD "  - name: a\n"
+             "    columns:\n"
+             "      - { name: n, policy: rank, rank: [1, 02, 3.0, yes] }\n"
+             "      - { name: r, policy: review, fallback: rank, rank: [x, y] }\n"
+             "    groups:\n"
+             "      - { name: g, columns: [s, t], policy: rank, rank: [new, old] }\n"
+             "      - { name: h, columns: [u, v], policy: review, fallback: rank, rank: [p] }\n";
+    assert_int_equal(parse(good, &c, msg), ERR_OK);
+    assert_string_equal(c.tables[0].columns[0].rank[0], "1");
+    assert_string_equal(c.tables[0].columns[0].rank[1], "02");
+    assert_string_equal(c.tables[0].columns[0].rank[2], "3.0");
+    assert_string_equal(c.tables[0].groups[0].rank[1], "old");
+    assert_string_equal(c.tables[0].groups[1].fallback, "rank");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: rank}] }\n",
+                   "column 'b': policy 'rank' needs its list");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, y], policy: rank}] }\n",
+                   "group 'g': policy 'rank' needs its list");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, y], rank: [p]}] }\n",
+                   "group 'g' has a rank list, but its policy is not 'rank'");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: [1, 2, 1]}] }\n",
+                   "column 'b': '1' stands twice in its rank list");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: rank, rank: []}] }\n",
+                   "is empty; name at least one");
+}
+
+/* Policies that need a column of their own stand neither for whole tables nor, as a counter, for
+ * groups; a message says where they go. */
+static void charter_keeps_policies_in_their_place(void **state)
+{
+    (void)state;
+    expect_message(HEAD "  - { name: a, policy: sum }\n", "policy 'sum' is for single columns");
+    expect_message(HEAD "  - { name: a, policy: rank }\n",
+                   "policy 'rank' needs a list for each column");
+    expect_message(
+        "federation: kh\nschema_version: 1\ndefaults: { policy: rank }\ntables: [{name: a}]\n",
+        "charter.yaml:3: policy 'rank' needs a list");
+    expect_message(
+        "federation: kh\nschema_version: 1\ndefaults: { policy: sum }\ntables: [{name: a}]\n",
+        "charter.yaml:3: policy 'sum' is for single columns");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, y], policy: sum}] }\n",
+                   "group 'g': policy 'sum' is for single columns");
+}
+
+/* A fallback belongs to review, own or the table's, and is a policy that can decide. */
+static void charter_checks_fallbacks(void **state)
+{
+    (void)state;
+    struct charter c;
+    char msg[1024];
+    assert_int_equal(parse(HEAD
+                           "  - { name: a, policy: review, columns: [{name: b, fallback: max}] }\n",
+                           &c, msg),
+                     ERR_OK);
+    expect_message(HEAD "  - { name: a, policy: review, columns: [{name: b, policy: max, fallback: "
+                        "min}] }\n",
+                   "its policy is not 'review'");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: sum}] }\n",
+                   "a sum is never a conflict");
+    expect_message(HEAD "  - { name: a, columns: [{name: b, policy: review, fallback: lates}] }\n",
+                   "did you mean 'latest'?");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, y], policy: review, "
+                        "fallback: review}] }\n",
+                   "group 'g': a fallback decides until a person does");
+    expect_message(HEAD "  - { name: a, groups: [{name: g, columns: [x, y], fallback: max}] }\n",
+                   "group 'g' has a fallback, but its policy is not 'review'");
+    expect_message(HEAD "  - { name: a, policy: review, columns: [{name: x, fallback: max}], "
+                        "groups: [{name: g, columns: [x, y]}] }\n",
+                   "has a policy of its own and is in group 'g'");
+}
+
+/* owner needs the unit in the row, and cannot decide the very column that names it. */
+static void charter_checks_owners(void **state)
+{
+    (void)state;
+    struct charter c;
+    char msg[1024];
+    static const char *const good[] = {
+        "  - { name: a, policy: owner }\n",
+        "  - { name: a, policy: owner, scope: { column: u } }\n",
+        "  - { name: a, scope: { column: u }, columns: [{name: v, policy: owner}] }\n",
+        "  - { name: a, scope: { follow: f }, policy: national }\n",
+        "  - { name: a, policy: owner, scope: { column: u }, groups: [{name: g, columns: [u, v], "
+        "policy: local}] }\n"};
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"  - { name: a, scope: { follow: f }, policy: owner }\n",
+         "policy 'owner' needs the unit in the row itself, but this table follows another"},
+        {"  - { name: a, scope: { follow: f }, columns: [{name: v, policy: owner}] }\n",
+         "column 'v': policy 'owner' needs the unit in the row itself"},
+        {"  - { name: a, scope: { follow: f }, columns: [{name: v, policy: review, fallback: "
+         "owner}] }\n",
+         "column 'v': policy 'owner' needs the unit in the row itself"},
+        {"  - { name: a, scope: { follow: f }, groups: [{name: g, columns: [v, w], policy: "
+         "owner}] }\n",
+         "group 'g': policy 'owner' needs the unit in the row itself"},
+        {"  - { name: a, scope: { column: u }, columns: [{name: U, policy: owner}] }\n",
+         "column 'U' says whose the row is, so the policy 'owner' cannot decide it"},
+        {"  - { name: a, scope: { column: u }, columns: [{name: u, policy: review, fallback: "
+         "owner}] }\n",
+         "column 'u' says whose the row is"},
+        {"  - { name: a, scope: { column: u }, policy: owner, groups: [{name: g, columns: [u, "
+         "v]}] }\n",
+         "group 'g' says whose the row is"},
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text, HEAD "%s", good[i]);
+        if (parse(text, &c, msg))
+            fail_msg("%s\n%s", msg, text);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, HEAD "%s", bad[i].text);
+        expect_message(text, bad[i].message);
+    }
+    expect_message("federation: kh\nschema_version: 1\ndefaults: { policy: owner }\ntables:\n"
+                   "  - { name: a, scope: { follow: f } }\n",
+                   "charter.yaml:5: table 'a': policy 'owner' needs the unit");
+}
+
+/* Who decides conflicts is one of three words or a unit. */
+static void charter_checks_reviewers(void **state)
+{
+    (void)state;
+    struct charter c;
+    char msg[1024], text[256];
+    static const char *const good[] = {"owner", "national", "any", "'12'", "''"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text,
+                 "federation: a\nschema_version: 1\nreview_by: %s\ntables: [{name: a}]\n", good[i]);
+        assert_int_equal(parse(text, &c, msg), ERR_OK);
+    }
+    expect_message("federation: a\nschema_version: 1\nreview_by: above\ntables: [{name: a}]\n",
+                   "charter.yaml:3: unknown review_by 'above'; write one of: owner, national, any");
+    expect_message("federation: a\nschema_version: 1\nreview_by: 123\ntables: [{name: a}]\n",
+                   "'123' is not a unit code");
 }
 
 /* Several mistakes are told at once, one line each, and never more than the message holds. */
@@ -379,6 +528,11 @@ int main(void)
         cmocka_unit_test_teardown(charter_checks_unit_codes, reset),
         cmocka_unit_test_teardown(charter_checks_dates, reset),
         cmocka_unit_test_teardown(charter_finds_contradictions, reset),
+        cmocka_unit_test_teardown(charter_checks_rank_lists, reset),
+        cmocka_unit_test_teardown(charter_keeps_policies_in_their_place, reset),
+        cmocka_unit_test_teardown(charter_checks_fallbacks, reset),
+        cmocka_unit_test_teardown(charter_checks_owners, reset),
+        cmocka_unit_test_teardown(charter_checks_reviewers, reset),
         cmocka_unit_test_teardown(charter_tells_all_mistakes_that_fit, reset),
         cmocka_unit_test_teardown(charter_limits_its_lists, reset),
         cmocka_unit_test_teardown(charter_load_names_the_file, reset),
