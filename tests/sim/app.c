@@ -20,7 +20,6 @@ const char app_charter[] =
     "{\"name\":\"person\",\"columns\":[{\"name\":\"top\",\"policy\":\"max\"},{\"name\":\"low\","
     "\"policy\":\"min\"},"
     "{\"name\":\"first\",\"policy\":\"earliest\"}]},{\"name\":\"receipt\",\"columns\":[]}]}";
-const char app_tables[] = "house person receipt";
 
 static void statement(struct world *w, struct machine *m, char *sql, size_t size)
 {
@@ -91,6 +90,7 @@ void app_open(struct world *w, struct machine *m)
     office_open_app(&m->o);
     if (w->profile.keys)
         office_sql(&m->o, "PRAGMA foreign_keys=ON");
+    ledger_open(w, m);
 }
 
 void app_close(struct machine *m)
@@ -125,26 +125,43 @@ static void many(struct world *w, struct machine *m)
     office_try(&m->o, sql);
 }
 
+static void write_statements(struct world *w, struct machine *m)
+{
+    uint32_t n = 1 + world_below(w, 3);
+    bool burst = !w->healing && world_chance(w, w->profile.burst);
+    for (uint32_t i = 0; i < n; i++) {
+        char sql[1024];
+        struct buf drawn = {0};
+        if (w->schema.fixed) {
+            statement(w, m, sql, sizeof sql);
+        } else {
+            app_statement(w, m, &drawn);
+            snprintf(sql, sizeof sql, "%s", buf_str(&drawn));
+            buf_fini(&drawn);
+        }
+        int rc = office_try(&m->o, sql); /* a statement may fail: an application goes on */
+        if (w->verbose)
+            printf("%8llu %s: app: %s -> %d\n", (unsigned long long)w->now, m->o.name, sql, rc);
+    }
+    if (burst && w->schema.fixed)
+        many(w, m);
+}
+
 void app_write(struct world *w, struct machine *m)
 {
-    char sql[512];
     if (m->open_tx) {
         office_try(&m->o, world_chance(w, 300) ? "ROLLBACK" : "COMMIT");
         m->open_tx = !sqlite3_get_autocommit(m->o.app);
         return;
     }
-    uint32_t n = 1 + world_below(w, 3);
-    bool burst = !w->healing && world_chance(w, w->profile.burst);
     if (office_try(&m->o, "BEGIN IMMEDIATE") != SQLITE_OK)
         return; /* the machine is dying */
-    for (uint32_t i = 0; i < n; i++) {
-        statement(w, m, sql, sizeof sql);
-        int rc = office_try(&m->o, sql); /* a statement may fail: an application goes on */
-        if (w->verbose)
-            printf("%8llu %s: app: %s -> %d\n", (unsigned long long)w->now, m->o.name, sql, rc);
+    bool noted = ledger_before(w, m);
+    write_statements(w, m);
+    if (!noted || !ledger_after(w, m)) {
+        office_try(&m->o, "ROLLBACK");
+        return;
     }
-    if (burst)
-        many(w, m);
     w->writes++;
     if (!w->healing && world_chance(w, w->profile.open_tx)) {
         m->open_tx = true;

@@ -48,6 +48,18 @@ static void alike(struct world *w, const char *sql)
     mem_free(first);
 }
 
+static void tables_alike(struct world *w)
+{
+    const struct store *s = w->m[0].watch;
+    for (uint32_t i = 0; i < s->n_tables; i++) {
+        const struct table_schema *t = &s->tables[i];
+        char sql[512];
+        snprintf(sql, sizeof sql, "SELECT %s FROM %s ORDER BY %s", t->column_list, t->qname,
+                 t->key_order);
+        alike(w, sql);
+    }
+}
+
 /* For who looks into it: the sides of what is open, birth and dots. */
 static void print_open(struct machine *m)
 {
@@ -82,9 +94,14 @@ static void digests_alike(struct world *w)
 
 /* ---- every write is found again */
 
-static const char *column_name(const struct table_schema *t, uint32_t column)
+static const char *cell_name(const struct table_schema *t, uint32_t column)
 {
-    return column == COLUMN_EXISTS ? "exists" : t->column[column];
+    if (column == COLUMN_EXISTS)
+        return "exists";
+    if (column == COLUMN_BIRTH)
+        return "birth";
+    const struct cell_group *g = t->rules.group ? t->rules.group[column] : NULL;
+    return g ? g->name : t->column[column];
 }
 
 /* A later write that had seen it. */
@@ -106,36 +123,54 @@ static bool overwritten(const struct model *m, const struct model_row *r, const 
     return false;
 }
 
-static bool among_final(struct arena *a, const struct table_rules *rules, const struct model_row *r,
-                        const struct change *ch, uint32_t column, const struct value *value)
+/* Shown of a living birth: tables.c has compared what stands and what is held. */
+static bool shown(const struct model_birth *b, const struct table_rules *rules, uint32_t column,
+                  const struct value *value)
 {
-    const struct birth *b = row_find_birth(&r->row, ch->birth);
-    uint32_t n = 0;
-    const struct version *v = b ? birth_cell(a, b, rules, column, &n) : NULL;
-    for (uint32_t i = 0; i < n; i++) {
-        if (value_equal(&v[i].value, value))
+    if (column == COLUMN_EXISTS)
+        return b->alive == (value->u.i != 0);
+    (void)rules;
+    return b->alive && value_alike(&b->values[column], value);
+}
+
+static uint32_t place_in_cell(const struct table_rules *rules, uint32_t column)
+{
+    const struct cell_group *g =
+        column != COLUMN_EXISTS && rules->group ? rules->group[column] : NULL;
+    for (uint32_t i = 0; g && i < g->n; i++) {
+        if (g->column[i] == column)
+            return i;
+    }
+    return 0;
+}
+
+/* Among the versions that tables.c has found on record, of a cell that is in conflict. */
+static bool sibling(const struct model_birth *b, const struct table_rules *rules, uint32_t column,
+                    const struct value *value)
+{
+    const struct model_cell *c = model_cell(b, rules, column);
+    for (uint32_t i = 0; c && c->n > 1 && i < c->n; i++) {
+        if (value_alike(&c->v[i].value[place_in_cell(rules, column)], value))
             return true;
     }
     return false;
 }
 
-/* In the conflict record of some office, with its full value. */
-static bool recorded(struct world *w, const struct model_row *r, const char *cell,
-                     const struct change *ch, const struct value *value)
+/* In the conflict record of some office: the side this dot wrote; its value was compared when it
+ * was made (check_sides). */
+static bool recorded(struct world *w, const struct model_row *r, const char *cell, struct dot dot)
 {
     for (int i = 0; i < w->n; i++) {
         struct store *s = w->m[i].watch;
         bool row = false;
         sqlite3_stmt *q = store_stmt(
             s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-               " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.value IS ?4"
-               " AND (v.site = ?5 AND v.seq = ?6 OR ?4 IS NOT NULL)");
+               " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.site = ?4 AND v.seq = ?5");
         sqlite3_bind_int64(q, 1, s->tables[r->table].t);
         store_bind_blob(q, 2, r->key, r->len);
         store_bind_text(q, 3, cell);
-        store_bind(q, 4, value);
-        store_bind_u64(q, 5, ch->dot.site);
-        store_bind_u64(q, 6, ch->dot.seq);
+        store_bind_u64(q, 4, dot.site);
+        store_bind_u64(q, 5, dot.seq);
         if (store_step(s, q, &row) == ERR_OK && row) {
             sqlite3_reset(q);
             return true;
@@ -144,17 +179,33 @@ static bool recorded(struct world *w, const struct model_row *r, const char *cel
     return false;
 }
 
+/* A row that is dead although somebody changed it unseen is on record as it would stand. */
+static bool lost_to_delete(const struct model_birth *b, const struct table_rules *rules)
+{
+    const struct model_cell *exists = model_cell(b, rules, COLUMN_EXISTS);
+    bool differ = false;
+    for (uint32_t i = 1; i < exists->n; i++)
+        differ |= exists->v[i].value[0].u.i != exists->v[0].value[0].u.i;
+    return !b->alive && differ;
+}
+
 static void find_cell(struct world *w, struct arena *a, const struct model_row *r,
                       const struct change *ch, uint32_t column, const struct value *value)
 {
     const struct model *m = &w->m[0].model;
     const struct table_schema *t = &w->m[0].watch->tables[r->table];
-    if (overwritten(m, r, ch, column) || among_final(a, &t->rules, r, ch, column, value) ||
-        recorded(w, r, column_name(t, column), ch, value))
+    const struct model_birth *b = model_birth(r, ch->birth);
+    if (column != COLUMN_EXISTS && t->rules.policy[column] == POLICY_SUM && value_is_count(value))
+        return; /* in the total */
+    if (column != COLUMN_EXISTS && ch->kind == CHANGE_DELETE && !b->alive)
+        return; /* written and thrown away */
+    if (overwritten(m, r, ch, column) || shown(b, &t->rules, column, value) ||
+        sibling(b, &t->rules, column, value) || lost_to_delete(b, &t->rules) ||
+        recorded(w, r, cell_name(t, column), ch->dot))
         return;
     world_break(w, "2", "changeset %016llx:%llu wrote %s of %s %s: found nowhere",
                 (unsigned long long)ch->dot.site, (unsigned long long)ch->dot.seq,
-                column_name(t, column), t->name, schema_key_json(a, t, r->key, r->len));
+                cell_name(t, column), t->name, schema_key_json(a, t, r->key, r->len));
 }
 
 static void find_writes(struct world *w, struct arena *a)
@@ -201,31 +252,42 @@ static void check_pairs(struct world *w, struct machine *m)
     sqlite3_reset(q);
 }
 
-static bool is_open(struct store *s, const struct model_row *r, const struct conflict *c)
+/* One record that is open, of this cell, with exactly these sides; of births some may have lost
+ * their names. */
+static bool is_open(struct store *s, const struct model_conflict *c)
 {
-    bool row = false;
-    sqlite3_stmt *q;
-    if (c->column == COLUMN_BIRTH) { /* some of its births may have lost their names */
-        q = store_stmt(
-            s, "SELECT 1 FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell "
-               "= 'birth'"
-               " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?3");
-        sqlite3_bind_int64(q, 3, c->n);
-    } else { /* all of its sides, by name */
-        q = store_stmt(
-            s,
-            "SELECT count(*) FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-            " WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3 AND site = ?4 AND seq = ?5"
-            " HAVING count(*) > 0");
-        store_bind_text(q, 3, column_name(&s->tables[r->table], c->column));
-        store_bind_u64(q, 4, c->v[0].dot.site);
-        store_bind_u64(q, 5, c->v[0].dot.seq);
-    }
-    sqlite3_bind_int64(q, 1, s->tables[r->table].t);
-    store_bind_blob(q, 2, r->key, r->len);
-    enum err e = store_step(s, q, &row);
+    const struct table_schema *t = &s->tables[c->row->table];
+    bool row = false, named = true;
+    const char *id = NULL;
+    struct arena a = {0};
+    sqlite3_stmt *q = store_stmt(
+        s,
+        "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
+        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4"
+        " AND (?5 = 0 OR EXISTS (SELECT 1 FROM tonle_conflict_side v WHERE v.conflict = c.id"
+        " AND v.site = ?5 AND v.seq = ?6))");
+    sqlite3_bind_int64(q, 1, t->t);
+    store_bind_blob(q, 2, c->row->key, c->row->len);
+    store_bind_text(q, 3, cell_name(t, c->column));
+    sqlite3_bind_int64(q, 4, c->n);
+    store_bind_u64(q, 5, c->birth ? c->side[0].site : 0);
+    store_bind_u64(q, 6, c->birth ? c->side[0].seq : 0);
+    if (store_step(s, q, &row) == ERR_OK && row)
+        id = store_column_text(&a, q, 0);
     sqlite3_reset(q);
-    return e == ERR_OK && row;
+    q = store_stmt(s,
+                   "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq ="
+                   " ?3 AND (shown <> 0) = ?4");
+    for (uint32_t i = 0; id && c->birth && i < c->n && named; i++) {
+        store_bind_text(q, 1, id);
+        store_bind_u64(q, 2, c->side[i].site);
+        store_bind_u64(q, 3, c->side[i].seq);
+        sqlite3_bind_int(q, 4, dot_equal(c->side[i], c->shown));
+        named = store_step(s, q, &row) == ERR_OK && row;
+        sqlite3_reset(q);
+    }
+    arena_fini(&a);
+    return id && named;
 }
 
 /* What is open is what the merged state says. */
@@ -233,19 +295,13 @@ static void check_open(struct world *w, struct arena *a)
 {
     struct machine *hub = &w->m[0];
     size_t n = 0;
-    for (size_t i = 0; i < hub->model.n_rows; i++) {
-        const struct model_row *r = &hub->model.row[i];
-        const struct table_schema *t = &hub->watch->tables[r->table];
-        struct conflict_list list = {0};
-        row_open_conflicts(a, &r->row, &t->rules, &list);
-        for (size_t j = 0; j < list.n; j++) {
-            n++;
-            if (!is_open(hub->watch, r, &list.c[j]))
-                world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
-                            schema_key_json(a, t, r->key, r->len),
-                            list.c[j].column == COLUMN_BIRTH ? "birth"
-                                                             : column_name(t, list.c[j].column));
-        }
+    const struct model_conflict *c = model_open(&hub->model, hub->watch, a, &n);
+    for (size_t i = 0; i < n; i++) {
+        const struct table_schema *t = &hub->watch->tables[c[i].row->table];
+        if (!is_open(hub->watch, &c[i]))
+            world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
+                        schema_key_json(a, t, c[i].row->key, c[i].row->len),
+                        cell_name(t, c[i].column));
     }
     if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
         (int64_t)n)
@@ -306,10 +362,7 @@ void oracle_healed(struct world *w)
             world_break(w, "1", "%s: %s", w->m[i].o.name, store_message(w->m[i].watch));
     }
     if (w->broken[0] == '\0') {
-        alike(w, "SELECT * FROM tonle_node ORDER BY name");
-        alike(w, "SELECT * FROM house ORDER BY id");
-        alike(w, "SELECT * FROM person ORDER BY id");
-        alike(w, "SELECT * FROM receipt ORDER BY series, number");
+        tables_alike(w);
         alike(w, "SELECT table_name, key, reason FROM tonle_held WHERE reason <> 'local' ORDER BY "
                  "1, 2, 3");
         alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER "
@@ -319,6 +372,7 @@ void oracle_healed(struct world *w)
         digests_alike(w);
         find_writes(w, &a);
         check_open(w, &a);
+        ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
     for (int i = 0; i < w->n && w->broken[0] == '\0'; i++) {
         check_pairs(w, &w->m[i]);

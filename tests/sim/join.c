@@ -79,16 +79,27 @@ static void take_base(struct machine *m, struct machine *parent)
     arena_fini(&a);
 }
 
+/* The registry first; NULL after the last. */
+static const char *table_name(const struct world *w, uint32_t i)
+{
+    static const char *const first[] = {"tonle_node", "tonle_site", "tonle_charter",
+                                        "tonle_decision"};
+    static const char *const fixed[] = {"house", "person", "receipt"};
+    if (i < INTERNAL_TABLES)
+        return first[i];
+    i -= INTERNAL_TABLES;
+    if (w->schema.fixed)
+        return i < 3 ? fixed[i] : NULL;
+    return i < (uint32_t)w->schema.n ? w->schema.table[i].name : NULL;
+}
+
 static bool fetch(struct world *w, struct machine *m)
 {
-    static const char *const table[] = {"tonle_node",     "tonle_site", "tonle_charter",
-                                        "tonle_decision", "house",      "person",
-                                        "receipt"};
     struct machine *parent = &w->m[m->parent];
     struct store *s = parent->o.store;
     struct arena a = {0};
     struct message msg = {.type = MESSAGE_LOAD_CHUNK};
-    struct load_request ask = {.table = table[m->join_table],
+    struct load_request ask = {.table = table_name(w, m->join_table),
                                .after = {m->join_after.data, m->join_after.len},
                                .max_rows = 1 + world_below(w, 6)};
     if (!parent->alive || store_begin_read(s) != ERR_OK)
@@ -110,7 +121,7 @@ static bool fetch(struct world *w, struct machine *m)
         if (!c->end)
             buf_put(&m->join_after, c->last_key.p, c->last_key.len);
         m->join_table += c->end;
-        if (m->join_table == sizeof table / sizeof table[0])
+        if (table_name(w, m->join_table) == NULL)
             m->join_stage = STAGE_LOAD;
     }
     if (store_commit(s) != ERR_OK)
@@ -167,7 +178,8 @@ static void found(struct world *w, struct machine *m)
     if (w->profile.wal)
         office_sql(&m->o, "PRAGMA journal_mode=WAL");
     if (world_chance(w, 600)) {
-        office_sql(&m->o, app_schema);
+        office_sql(&m->o, w->schema.sql);
+        ledger_open(w, m);
         for (int i = 0; i < 4; i++)
             app_write(w, m);
         if (m->open_tx)
@@ -175,6 +187,8 @@ static void found(struct world *w, struct machine *m)
         m->open_tx = false;
         mode = world_chance(w, 500) ? LOAD_ADOPT : LOAD_REPLACE;
     }
+    if (mode == LOAD_REPLACE && !w->schema.fixed)
+        office_sql(&m->o, "DELETE FROM app_count");
     app_close(m);
     office_open_store(&m->o, false);
     enum err e = load(m, &w->m[0], mode);

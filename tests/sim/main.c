@@ -5,13 +5,13 @@
 #include <string.h>
 
 /* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]
- *     [--join] [--write-while-loading] [--trace] [--verbose] */
+ *     [--join] [--write-while-loading] [--drawn] [--trace] [--verbose] */
 
 struct options {
     uint64_t from, count, ms;
     const char *file;
-    enum breach breach;
-    bool trace, verbose, join, write_loading;
+    struct kind kind;
+    bool trace, verbose;
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
@@ -23,7 +23,7 @@ static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context",
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
 {
     static struct world w;
-    world_start(&w, seed, o->breach, o->join, o->write_loading);
+    world_start(&w, seed, &o->kind);
     w.verbose = o->verbose;
     world_run(&w, o->ms);
     if (w.broken[0] == '\0')
@@ -53,7 +53,7 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
     uint64_t trace = play(o, seed, t, broken);
     if (o->trace)
         printf("seed %llu trace %016llx\n", (unsigned long long)seed, (unsigned long long)trace);
-    bool again = t->passed + t->failed < 3 && o->breach == BREACH_NONE;
+    bool again = t->passed + t->failed < 3 && o->kind.breach == BREACH_NONE;
     if (broken[0] == '\0' && again && play(o, seed, &scrap, broken) != trace)
         snprintf(broken, sizeof broken, "determinism: the same seed gave another history");
     if (broken[0] == '\0') {
@@ -61,10 +61,11 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
         return;
     }
     t->failed++;
-    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s\n",
+    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s%s\n",
            (unsigned long long)seed, broken, (unsigned long long)seed, (unsigned long long)o->ms,
-           o->breach ? " --break " : "", o->breach ? breach_name[o->breach] : "",
-           o->join ? " --join" : "", o->write_loading ? " --write-while-loading" : "");
+           o->kind.breach ? " --break " : "", o->kind.breach ? breach_name[o->kind.breach] : "",
+           o->kind.join ? " --join" : "", o->kind.write_loading ? " --write-while-loading" : "",
+           o->kind.drawn ? " --drawn" : "");
     fflush(stdout);
 }
 
@@ -72,7 +73,7 @@ static int usage(void)
 {
     fprintf(stderr,
             "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
-            " [--join] [--write-while-loading] [--trace] [--verbose]\n");
+            " [--join] [--write-while-loading] [--drawn] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -97,14 +98,16 @@ static bool parse(int argc, char **argv, struct options *o)
         } else if (strcmp(argv[i], "--ms") == 0 && left >= 1) {
             o->ms = strtoull(argv[++i], NULL, 10);
         } else if (strcmp(argv[i], "--break") == 0 && left >= 1) {
-            if (!parse_breach(argv[++i], &o->breach))
+            if (!parse_breach(argv[++i], &o->kind.breach))
                 return false;
         } else if (strcmp(argv[i], "--trace") == 0) {
             o->trace = true;
         } else if (strcmp(argv[i], "--join") == 0) {
-            o->join = true;
+            o->kind.join = true;
         } else if (strcmp(argv[i], "--write-while-loading") == 0) {
-            o->write_loading = true;
+            o->kind.write_loading = true;
+        } else if (strcmp(argv[i], "--drawn") == 0) {
+            o->kind.drawn = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
         } else {
@@ -151,7 +154,7 @@ int main(int argc, char **argv)
            (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops,
            (unsigned long long)t.cuts, (unsigned long long)t.drops, (unsigned long long)t.checks,
            (unsigned long long)t.repeats, (unsigned long long)t.parts, (unsigned long long)t.joins);
-    if (o.breach != BREACH_NONE) /* a negative control: it must be found */
+    if (o.kind.breach != BREACH_NONE) /* a negative control: it must be found */
         return t.failed > 0 ? 0 : 1;
     return t.failed > 0 ? 1 : 0;
 }

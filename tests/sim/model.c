@@ -8,12 +8,14 @@ void model_fini(struct model *m)
 {
     for (size_t i = 0; i < m->n; i++)
         clock_fini(&m->changeset[i].context);
-    for (size_t i = 0; i < m->n_rows; i++)
+    for (size_t i = 0; i < m->n_rows; i++) {
+        arena_fini(&m->row[i].arena);
         mem_free(m->row[i].change);
+    }
     mem_free(m->changeset);
     mem_free(m->row);
     arena_fini(&m->arena);
-    *m = (struct model){0};
+    *m = (struct model){.probe = m->probe, .units = m->units};
 }
 
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len)
@@ -46,40 +48,292 @@ const struct model_changeset *model_changeset(const struct model *m, struct dot 
     return NULL;
 }
 
-/* ---- which birth a change means */
-
-static const struct clock nothing; /* the stable clock of who never forgets */
-
-static struct merge_result merge(struct arena *a, struct row *r, const struct table_schema *t,
-                                 const struct change *ch)
+static const struct clock *context_of(const struct model *m, const struct model_change *c)
 {
-    struct conflict_list list = {0};
-    struct forget f = {.stable = &nothing};
-    return merge_change(a, r, &t->rules, ch, &f, &list);
+    return &m->changeset[c->changeset].context;
 }
 
-/* What the writer had of this row, from the changes that its context covers. */
-static struct dot standing_before(const struct model *m, const struct model_row *r,
-                                  const struct table_schema *t, const struct clock *context)
+/* ---- cells: the maximal writes */
+
+/* What a cell is made of. */
+struct shape {
+    uint32_t column, width;
+    const uint32_t *member;
+    bool sum;
+};
+
+static struct shape shape_of(const struct table_rules *rules, const uint32_t *column)
+{
+    const struct cell_group *g =
+        *column != COLUMN_EXISTS && rules->group ? rules->group[*column] : NULL;
+    if (g)
+        return (struct shape){*column, g->n, g->column, false};
+    bool sum = *column != COLUMN_EXISTS && rules->policy[*column] == POLICY_SUM;
+    return (struct shape){*column, 1, column, sum};
+}
+
+static const struct value *written(const struct change *ch, uint32_t column)
+{
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        if (ch->column[i] == column)
+            return &ch->value[i];
+    }
+    return NULL;
+}
+
+static bool writes(const struct change *ch, const struct shape *s)
+{
+    return s->column == COLUMN_EXISTS || written(ch, s->member[0]) != NULL;
+}
+
+/* No other write to the cell had seen it. */
+static bool is_maximal(const struct model *m, const struct model_row *r, const struct shape *s,
+                       const struct model_change *c, const struct clock *seen)
+{
+    for (size_t i = r->n; i > 0; i--) {
+        const struct model_change *d = &r->change[i - 1];
+        if (dot_equal(d->ch.birth, c->ch.birth) && clock_covers(context_of(m, d), c->ch.dot) &&
+            writes(&d->ch, s) && (!seen || clock_covers(seen, d->ch.dot)))
+            return false;
+    }
+    return true;
+}
+
+static const struct value *values_of(struct arena *a, const struct change *ch,
+                                     const struct shape *s)
+{
+    struct value *v = arena_alloc(a, s->width * sizeof *v);
+    for (uint32_t i = 0; i < s->width; i++) {
+        const struct value *w = s->column == COLUMN_EXISTS ? NULL : written(ch, s->member[i]);
+        if (s->column == COLUMN_EXISTS)
+            v[i] = value_integer(ch->kind != CHANGE_DELETE);
+        else if (w)
+            v[i] = *w;
+    }
+    return v;
+}
+
+/* All maximal writes of one birth, of those that `seen` covers (NULL: of all). */
+static struct model_cell maximal(const struct model *m, const struct model_row *r, struct arena *a,
+                                 struct dot birth, const struct shape *s, const struct clock *seen)
+{
+    struct model_cell c = {.column = s->column, .width = s->width};
+    c.v = arena_alloc(a, (r->n + 1) * sizeof *c.v);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct change *ch = &r->change[i].ch;
+        if (!dot_equal(ch->birth, birth) || !writes(ch, s) ||
+            (seen && !clock_covers(seen, ch->dot)))
+            continue;
+        if (s->sum && value_is_count(written(ch, s->column)))
+            continue;
+        if (is_maximal(m, r, s, &r->change[i], seen))
+            c.v[c.n++] = (struct model_version){ch->dot, ch->hlc, values_of(a, ch, s)};
+    }
+    return c;
+}
+
+/* Of `latest` only the latest counts. */
+static void keep_latest(struct model_cell *c)
+{
+    for (uint32_t i = 1; i < c->n; i++) {
+        if (model_order(c->v[i].hlc, c->v[i].dot, c->v[0].hlc, c->v[0].dot) > 0)
+            c->v[0] = c->v[i];
+    }
+    c->n = c->n > 1 ? 1 : c->n;
+}
+
+/* The first value and every delta since. */
+static struct value total(const struct model_row *r, struct arena *a, struct dot birth,
+                          uint32_t column)
+{
+    __int128 n = 0;
+    bool any = false;
+    for (size_t i = 0; i < r->n; i++) {
+        const struct value *v =
+            dot_equal(r->change[i].ch.birth, birth) ? written(&r->change[i].ch, column) : NULL;
+        if (v == NULL || !value_is_count(v))
+            continue;
+        any |= v->type != VALUE_NULL;
+        n += value_count(v);
+    }
+    return any ? value_total(a, n) : value_null();
+}
+
+bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width)
+{
+    for (uint32_t i = 0; i < width; i++) {
+        if (!value_alike(&a->value[i], &b->value[i]))
+            return false;
+    }
+    return true;
+}
+
+const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
+                                    uint32_t column)
+{
+    const struct cell_group *g =
+        column != COLUMN_EXISTS && rules->group ? rules->group[column] : NULL;
+    for (uint32_t i = 0; g && i < g->n; i++)
+        column = g->column[i] < column ? g->column[i] : column;
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        if (b->cell[i].column == column)
+            return &b->cell[i];
+    }
+    return NULL;
+}
+
+/* ---- births */
+
+static bool alive_at(const struct model *m, const struct model_row *r, struct arena *a,
+                     const struct table_rules *rules, struct dot birth, const struct clock *seen)
+{
+    uint32_t exists = COLUMN_EXISTS;
+    struct shape s = shape_of(rules, &exists);
+    struct model_cell c = maximal(m, r, a, birth, &s, seen);
+    uint32_t living = 0;
+    for (uint32_t i = 0; i < c.n; i++)
+        living += c.v[i].value[0].u.i != 0;
+    return rules->delete_policy == DELETE_DELETE_WINS ? living == c.n : living > 0;
+}
+
+/* The identity that a writer means who names none: the one it had that may have lost its name, the
+ * earliest of the living; of a dead row, the latest. */
+static struct dot meant_by(const struct model *m, const struct model_row *r,
+                           const struct table_schema *t, const struct clock *context)
 {
     struct arena a = {0};
-    struct row seen = {0};
-    struct dot found = {0};
+    const struct change *living = NULL, *dead = NULL;
     for (size_t i = 0; i < r->n; i++) {
-        struct change ch = r->change[i].ch;
-        ch.context = &m->changeset[r->change[i].changeset].context;
-        if (clock_covers(context, ch.dot))
-            (void)merge(&a, &seen, t, &ch);
-    }
-    for (uint32_t i = 0; i < seen.n_births; i++) { /* in order: the unnamed one is the earliest */
-        if (birth_alive(&seen.births[i], &t->rules)) {
-            found = seen.births[i].name;
-            break;
-        }
+        const struct change *ch = &r->change[i].ch;
+        if (ch->kind != CHANGE_BORN || !clock_covers(context, ch->dot))
+            continue;
+        bool alive = alive_at(m, r, &a, &t->rules, ch->dot, context);
+        if (alive && (!living || model_order(ch->hlc, ch->dot, living->hlc, living->dot) < 0))
+            living = ch;
+        if (!alive && (!dead || model_order(ch->hlc, ch->dot, dead->hlc, dead->dot) > 0))
+            dead = ch;
     }
     arena_fini(&a);
-    return found;
+    return living ? living->dot : dead ? dead->dot : (struct dot){0};
 }
+
+static void derive_cells(const struct model *m, const struct table_schema *t, struct model_row *r,
+                         struct model_birth *b)
+{
+    const struct table_rules *rules = &t->rules;
+    b->cell = arena_alloc(&r->arena, (t->n_columns + 1) * sizeof *b->cell);
+    b->values = arena_alloc(&r->arena, (t->n_columns + 1) * sizeof *b->values);
+    for (uint32_t i = 0; i <= t->n_columns; i++) {
+        uint32_t column = i == t->n_columns ? COLUMN_EXISTS : i;
+        if (i < t->n_columns && rules->group && rules->group[i]) {
+            const struct cell_group *g = rules->group[i];
+            bool lowest = true;
+            for (uint32_t j = 0; j < g->n; j++)
+                lowest &= g->column[j] >= i;
+            if (!lowest)
+                continue;
+        }
+        struct shape s = shape_of(rules, &column);
+        struct model_cell c = maximal(m, r, &r->arena, b->name, &s, NULL);
+        if (i < t->n_columns && rules->policy[i] == POLICY_LATEST)
+            keep_latest(&c);
+        if (s.sum)
+            b->values[i] = total(r, &r->arena, b->name, i);
+        b->cell[b->n_cells++] = c;
+    }
+}
+
+static void show(struct model_birth *b, const struct table_rules *rules, struct model_cell *c)
+{
+    const struct cell_group *g = rules->group ? rules->group[c->column] : NULL;
+    for (uint32_t i = 0; i < c->width; i++)
+        b->values[g ? g->column[i] : c->column] = c->v[c->shown].value[i];
+}
+
+/* The scope's cell before the others: who owns the row depends on it. */
+static void derive_shown(const struct model *m, const struct table_schema *t, struct model_birth *b)
+{
+    const struct table_rules *rules = &t->rules;
+    struct value scope = value_null();
+    for (int pass = 0; pass < 2; pass++) {
+        const struct model_cell *first =
+            rules->scope ? model_cell(b, rules, rules->scope - 1) : NULL;
+        for (uint32_t i = 0; i < b->n_cells; i++) {
+            struct model_cell *c = &b->cell[i];
+            if (c->n == 0 || (c == first) != (pass == 0))
+                continue;
+            c->shown = model_choose(m, rules, c, &scope);
+            if (c->column != COLUMN_EXISTS && rules->policy[c->column] != POLICY_SUM)
+                show(b, rules, c);
+        }
+        if (rules->scope)
+            scope = b->values[rules->scope - 1];
+    }
+}
+
+/* The latest time among all versions of the columns of unique keys. */
+static void derive_rank(const struct table_schema *t, struct model_birth *b)
+{
+    for (uint32_t i = 0; i < t->n_unique_columns; i++) {
+        const struct model_cell *c = model_cell(b, &t->rules, t->unique_columns[i]);
+        for (uint32_t j = 0; c && j < c->n; j++) {
+            if (model_order(c->v[j].hlc, c->v[j].dot, b->rank.hlc, b->rank.dot) > 0)
+                b->rank = (struct model_version){c->v[j].dot, c->v[j].hlc, NULL};
+        }
+    }
+}
+
+static void resolve_births(const struct model *m, const struct table_schema *t, struct model_row *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (dot_is_none(r->change[i].ch.birth))
+            r->change[i].ch.birth = meant_by(m, r, t, context_of(m, &r->change[i]));
+    }
+}
+
+static int by_age(const void *x, const void *y)
+{
+    const struct model_birth *a = x, *b = y;
+    return model_order(a->hlc, a->name, b->hlc, b->name);
+}
+
+void model_derive(const struct model *m, struct store *s, struct model_row *r)
+{
+    const struct table_schema *t = &s->tables[r->table];
+    if (r->derived)
+        return;
+    arena_reset(&r->arena);
+    r->derived = true;
+    r->n_births = 0;
+    r->birth = arena_alloc(&r->arena, (r->n + 1) * sizeof *r->birth);
+    resolve_births(m, t, r);
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->change[i].ch.kind == CHANGE_BORN)
+            r->birth[r->n_births++] = (struct model_birth){
+                .row = r, .name = r->change[i].ch.dot, .hlc = r->change[i].ch.hlc};
+    }
+    qsort(r->birth, r->n_births, sizeof *r->birth, by_age);
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        struct model_birth *b = &r->birth[i];
+        derive_cells(m, t, r, b);
+        derive_shown(m, t, b);
+        derive_rank(t, b);
+        b->alive = alive_at(m, r, &r->arena, &t->rules, b->name, NULL);
+        if (b->alive)
+            model_claims(m, s, &r->arena, b);
+    }
+}
+
+const struct model_birth *model_birth(const struct model_row *r, struct dot name)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        if (dot_equal(r->birth[i].name, name))
+            return &r->birth[i];
+    }
+    return NULL;
+}
+
+/* ---- changesets */
 
 static struct change copy_change(struct model *m, const struct changeset *cs,
                                  const struct row_change *rc, const struct table_changes *tc,
@@ -95,20 +349,29 @@ static struct change copy_change(struct model *m, const struct changeset *cs,
     ch.n_cells = rc->n_cells;
     ch.column = column;
     ch.value = value;
+    if (ch.kind == CHANGE_BORN)
+        ch.birth = ch.dot;
     return ch;
 }
 
-/* Changes that came before the birth they name. */
-static void catch_up(struct model *m, struct model_row *r, const struct table_schema *t)
+/* Whether all columns of each group are written, or none; and deltas are deltas. */
+static const char *malformed(const struct table_schema *t, const struct change *ch)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        struct change ch = r->change[i].ch;
-        ch.context = &m->changeset[r->change[i].changeset].context;
-        if (r->change[i].waits && merge(&m->arena, &r->row, t, &ch).applied) {
-            r->change[i].waits = false;
-            m->waiting--;
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        uint32_t column = ch->column[i];
+        if (column >= t->n_columns)
+            return "writes a column that is not published";
+        const struct cell_group *g = t->rules.group ? t->rules.group[column] : NULL;
+        for (uint32_t j = 0; g && j < g->n; j++) {
+            if (!written(ch, g->column[j]))
+                return "writes a part of a group";
         }
+        bool wide = ch->value[i].type == VALUE_WIDE;
+        bool count = t->rules.policy[column] == POLICY_SUM && value_is_count(&ch->value[i]);
+        if (wide != (count && ch->kind != CHANGE_BORN))
+            return "has a delta where none should be, or none where one should be";
     }
+    return NULL;
 }
 
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
@@ -124,26 +387,21 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     struct model_row *r = row_at(m, (uint32_t)(t - s->tables), key.data, key.len);
     buf_fini(&key);
     struct change ch = copy_change(m, cs, rc, tc, t);
-    if (dot_is_none(ch.birth))
-        ch.birth = standing_before(m, r, t, &m->changeset[m->n - 1].context);
+    const char *wrong = malformed(t, &ch);
     r->change = mem_grow(r->change, r->n, &r->cap, sizeof *r->change);
     r->change[r->n++] = (struct model_change){.changeset = (uint32_t)m->n - 1, .ch = ch};
-    ch.context = &m->changeset[m->n - 1].context;
-    struct merge_result res = merge(&m->arena, &r->row, t, &ch);
-    if (res.applied) {
-        if (rc->kind == CHANGE_BORN && m->waiting > 0)
-            catch_up(m, r, t);
+    resolve_births(m, t, r);
+    r->derived = false;
+    struct dot birth = r->change[r->n - 1].ch.birth;
+    bool known = m->late;
+    for (size_t i = 0; !known && i < r->n; i++)
+        known = r->change[i].ch.kind == CHANGE_BORN && dot_equal(r->change[i].ch.dot, birth);
+    if (known && !wrong)
         return true;
-    }
-    if (res.orphan && m->late) {
-        r->change[r->n - 1].waits = true;
-        m->waiting++;
-        return true;
-    }
-    snprintf(why, 256,
-             "changeset %016llx:%llu changes a birth (%016llx:%llu) of %s that nobody made",
+    snprintf(why, 256, "changeset %016llx:%llu %s (birth %016llx:%llu of %s)",
              (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
-             (unsigned long long)rc->birth.site, (unsigned long long)rc->birth.seq, tc->table);
+             wrong ? wrong : "changes a birth that nobody made", (unsigned long long)birth.site,
+             (unsigned long long)birth.seq, tc->table);
     return false;
 }
 
@@ -165,73 +423,4 @@ bool model_apply(struct model *m, struct store *s, const struct changeset *cs, c
         }
     }
     return true;
-}
-
-/* ---- what stands */
-
-static uint64_t number(uint32_t kind, size_t index, struct bytes b)
-{
-    uint64_t h = bytes_hash(VALUE_HASH_SEED + kind, &index, sizeof index);
-    return bytes_hash(h, b.p, b.len);
-}
-
-static void claims(struct store *s, struct arena *a, const struct table_schema *t,
-                   const struct birth *b, struct hold_item *it)
-{
-    uint64_t *unique = arena_alloc(a, (t->n_unique + 1) * sizeof *unique);
-    for (uint32_t i = 0; i < t->n_unique; i++) {
-        bool any = false;
-        struct value *v;
-        struct bytes folded;
-        if (row_claim(s, a, t, i, b->values, &any, &v, &folded) == ERR_OK && any)
-            unique[it->n_unique++] = number(1000 + t->t, i, folded);
-    }
-    it->unique = unique;
-    uint64_t *gives = arena_alloc(a, (s->n_fks + 1) * sizeof *gives),
-             *needs = arena_alloc(a, (s->n_fks + 1) * sizeof *needs);
-    for (uint32_t i = 0; i < s->n_fks; i++) {
-        struct value *v;
-        struct bytes folded;
-        if (&s->tables[s->fks[i].parent] == t &&
-            row_reference(a, &s->fks[i], false, b->values, &v, &folded))
-            gives[it->n_gives++] = number(1, i, folded);
-        if (&s->tables[s->fks[i].child] == t &&
-            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
-            needs[it->n_needs++] = number(1, i, folded);
-    }
-    it->gives = gives;
-    it->needs = needs;
-}
-
-struct model_birth *model_decide(const struct model *m, struct store *s, struct arena *a, size_t *n)
-{
-    size_t cap = 0;
-    *n = 0;
-    for (size_t i = 0; i < m->n_rows; i++)
-        cap += m->row[i].row.n_births;
-    struct model_birth *out = arena_alloc(a, (cap + 1) * sizeof *out);
-    struct hold_item *item = arena_alloc(a, (cap + 1) * sizeof *item);
-    for (size_t i = 0; i < m->n_rows; i++) {
-        const struct model_row *r = &m->row[i];
-        const struct table_schema *t = &s->tables[r->table];
-        for (uint32_t j = 0; j < r->row.n_births; j++) {
-            const struct birth *b = &r->row.births[j];
-            if (!birth_alive(b, &t->rules))
-                continue;
-            struct hold_item *it = &item[*n];
-            *it = (struct hold_item){
-                .key = (uint32_t)i,
-                .birth = b->name,
-                .birth_hlc = b->hlc,
-                .valid = true,
-                .rank = birth_rank(b, &t->rules, t->unique_columns, t->n_unique_columns),
-                .tie = bytes_hash(VALUE_HASH_SEED + t->t, r->key, r->len)};
-            claims(s, a, t, b, it);
-            out[(*n)++] = (struct model_birth){.row = r, .birth = b};
-        }
-    }
-    hold_decide(item, *n, BIRTH_FIRST);
-    for (size_t i = 0; i < *n; i++)
-        out[i].held = item[i].reason;
-    return out;
 }

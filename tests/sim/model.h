@@ -1,14 +1,15 @@
-/* model.h - the reference: everything one journal holds, merged and never forgotten.
+/* model.h - the reference: everything one journal holds, computed anew from first principles.
  *
- * Every birth keeps its name (the dot it was born with), every cell its versions with their dots; a
- * change that names no birth is given the one its writer had before it, found by replaying what its
- * context covers. What stands follows from the four passes over all living births. So the model
- * needs no stable clock, no record and no database, and an office that forgets must look the same.
+ * The model keeps every change and never forgets. What a cell holds is the set of its maximal
+ * writes: those that no other write to the cell had seen; what is shown, who is alive, what stands
+ * and what is open follow from it by the words of DESIGN 4, without conflict/row.c, merge.c,
+ * policy.c or hold.c. It needs no stable clock, no record and no table, and an office that forgets
+ * must look the same.
  */
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
-#include "conflict/hold.h"
+#include "conflict/merge.h"
 #include "node/store_int.h"
 
 struct model_changeset {
@@ -18,19 +19,47 @@ struct model_changeset {
 };
 struct model_change { /* one row of one changeset */
     uint32_t changeset;
-    struct change ch; /* birth resolved */
-    bool waits;       /* for its birth */
+    struct change ch; /* birth resolved, as soon as it can be */
+};
+struct model_version {
+    struct dot dot;
+    uint64_t hlc;
+    const struct value *value; /* one for each column of the cell, in the group's order */
+};
+struct model_cell {
+    uint32_t column;   /* its lowest, or COLUMN_EXISTS */
+    uint32_t width;    /* columns */
+    uint32_t n, shown; /* of a sum: what was written and is no integer, possibly none */
+    struct model_version *v;
+};
+struct model_birth {
+    const struct model_row *row;
+    struct dot name;
+    uint64_t hlc;
+    uint32_t n_cells;
+    struct model_cell *cell; /* existence last */
+    struct value *values;    /* shown, by column; the total of a sum */
+    bool alive, valid;
+    struct model_version rank; /* no value */
+    uint32_t n_unique, n_gives, n_needs;
+    uint64_t *unique, *gives, *needs;
+    enum hold_reason held; /* model_decide */
 };
 struct model_row {
     uint32_t table; /* index into store.tables */
     const uint8_t *key;
     size_t len;
-    struct row row;
     struct model_change *change;
     size_t n, cap;
+    bool derived; /* what follows is of these changes; in the row's own arena */
+    struct arena arena;
+    struct model_birth *birth; /* by (hlc, name) */
+    uint32_t n_births;
 };
 struct model {
     struct arena arena;
+    sqlite3 *probe;                /* borrowed: the tables, empty, for pass 1 */
+    const struct unit_list *units; /* borrowed */
     struct model_changeset *changeset;
     size_t n, cap;
     struct model_row *row;
@@ -38,22 +67,40 @@ struct model {
     /* An office that loads writes on rows that are newer than its clock: such a change may name a
      * birth that its own journal brings later. */
     bool late;
-    size_t waiting;
 };
-void model_fini(struct model *m); /* {0} afterwards, and a valid model */
+void model_fini(struct model *m); /* keeps probe and units */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len);
 /* The context of a dot; NULL when it is not in the journal. */
 const struct model_changeset *model_changeset(const struct model *m, struct dot d);
 
-struct model_birth { /* a living one, and what the passes say of it */
+/* Brings the births of a row up to date with its changes. */
+void model_derive(const struct model *m, struct store *s, struct model_row *r);
+const struct model_birth *model_birth(const struct model_row *r, struct dot name);
+const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
+                                    uint32_t column);
+bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);
+
+/* model_choose.c: the version that a cell shows, and whether it is alive */
+uint32_t model_choose(const struct model *m, const struct table_rules *rules,
+                      const struct model_cell *c, const struct value *scope);
+int model_order(uint64_t hlc_a, struct dot a, uint64_t hlc_b, struct dot b);
+
+/* model_stand.c: what the passes say of every living birth; in the arena */
+void model_claims(const struct model *m, struct store *s, struct arena *a, struct model_birth *b);
+struct model_birth **model_decide(const struct model *m, struct store *s, struct arena *a,
+                                  size_t *n);
+struct model_conflict {
     const struct model_row *row;
-    const struct birth *birth;
-    enum hold_reason held;
+    const struct model_birth *birth; /* NULL: of births */
+    uint32_t column;                 /* cell, COLUMN_EXISTS, COLUMN_BIRTH */
+    uint32_t n;
+    const struct dot *side;
+    struct dot shown;
 };
-/* All living births, decided; in the arena. */
-struct model_birth *model_decide(const struct model *m, struct store *s, struct arena *a,
-                                 size_t *n);
+/* Every open conflict. */
+struct model_conflict *model_open(const struct model *m, struct store *s, struct arena *a,
+                                  size_t *n);
 
 #endif

@@ -444,78 +444,6 @@ void world_run(struct world *w, uint64_t ms)
     w->now = end;
 }
 
-static void draw_profile(struct world *w)
-{
-    w->profile = (struct profile){.wal = world_chance(w, 500),
-                                  .keys = world_chance(w, 200),
-                                  .open_tx = 60,
-                                  .pause_ms = 200 + world_below(w, 1500)};
-    w->profile.wal_guard = w->profile.wal && world_chance(w, 400);
-    if (world_chance(w, 250))
-        w->profile.seal_rows = 1 + world_below(w, 30);
-    if (world_chance(w, 200))
-        w->profile.open_tx = 400;
-    if (world_chance(w, 250))
-        w->profile.burst = 60;
-    if (world_chance(w, 400))
-        w->profile.away_ms = 1000 + world_below(w, 15000);
-}
-
-/* Mostly right, sometimes off by a minute, now and then by days or years. */
-static int64_t draw_skew(struct world *w)
-{
-    if (world_chance(w, 80))
-        return (int64_t)(world_random(w) % (20ULL * 86400000)) - 5LL * 86400000;
-    if (world_chance(w, 40))
-        return -(int64_t)(world_random(w) % (40ULL * 365 * 86400000));
-    return world_chance(w, 300) ? (int64_t)world_below(w, 200000) - 100000 : 0;
-}
-
-void world_start(struct world *w, uint64_t seed, enum breach breach, bool join, bool write_loading)
-{
-    memset(w, 0, sizeof *w);
-    w->breach = breach;
-    w->seed = seed;
-    w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
-    w->trace = VALUE_HASH_SEED;
-    w->disk = disk_new(seed + 1);
-    w->n = 2 + (int)world_below(w, WORLD_NODES - 1);
-    draw_profile(w);
-    w->profile.join = join;
-    w->profile.write_loading = write_loading;
-    bool deep = world_chance(w, 300); /* a chain rather than a bush */
-    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
-    struct office all[WORLD_NODES] = {0};
-    if (seal_start() != ERR_OK)
-        abort();
-    for (int i = 0; i < w->n; i++) {
-        struct machine *m = &w->m[i];
-        m->parent = i == 0 ? -1 : deep ? i - 1 : (int)world_below(w, (uint32_t)i);
-        const char *parent = i == 0 ? "" : w->m[m->parent].o.name;
-        office_identity(&m->o, i, parent, i == 0 ? "" : "12");
-        m->o.vfs = DISK_VFS;
-        snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
-        m->skew_ms = draw_skew(w);
-        m->line = true;
-        m->o.late = i > 0 && join && (w->m[m->parent].o.late || world_chance(w, 120));
-        all[i] = m->o;
-    }
-    for (int i = 0; i < w->n; i++) {
-        world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
-        world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
-        if (w->m[i].o.late) {
-            world_later(w, WHAT_JOIN, i, world_below(w, 6000), 0);
-            continue;
-        }
-        office_found(&w->m[i].o, all, w->n, app_schema, app_charter, w->profile.wal);
-        store_close(w->m[i].o.store);
-        w->m[i].o.store = NULL;
-        app_close(&w->m[i]);
-        world_later(w, WHAT_START, i, world_below(w, 50), 0);
-    }
-    world_later(w, WHAT_FAULT, 0, 1000, 0);
-}
-
 static bool settled(struct world *w)
 {
     for (int i = 0; i < w->n; i++) {
@@ -589,4 +517,5 @@ void world_stop(struct world *w)
         mem_free(w->queue[i].bytes);
     mem_free(w->queue);
     disk_free(w->disk);
+    schema_fini(&w->schema);
 }

@@ -11,8 +11,9 @@
 #include "tests/lib/office.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model.h"
+#include "tests/sim/schema.h"
 
-#define WORLD_NODES 8
+#define WORLD_NODES 12
 
 enum what {
     WHAT_PACKET,
@@ -101,6 +102,11 @@ struct world {
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins;
     enum breach breach;
     struct profile profile;
+    struct drawn schema;
+    struct generator app; /* of what applications write into a drawn schema */
+    const char *unit[WORLD_NODES];
+    struct site_unit site_unit[WORLD_NODES]; /* by site */
+    struct unit_list units;
     bool healing, verbose;
     char broken[1024]; /* the first broken promise; empty: none */
 };
@@ -112,7 +118,11 @@ void world_break(struct world *w, const char *promise, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void world_later(struct world *w, enum what what, int node, uint64_t delay, uint64_t link);
 
-void world_start(struct world *w, uint64_t seed, enum breach breach, bool join, bool write_loading);
+struct kind { /* of world: from the command line */
+    enum breach breach;
+    bool join, write_loading, drawn;
+};
+void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_power_off(struct world *w, struct machine *m, bool lose_power);
 /* Until virtual `ms` have passed, or a promise broke. */
 void world_run(struct world *w, uint64_t ms);
@@ -121,10 +131,20 @@ void world_heal(struct world *w);
 void world_stop(struct world *w);
 
 /* app.c */
-extern const char app_schema[], app_charter[], app_tables[];
+extern const char app_schema[], app_charter[];
 void app_write(struct world *w, struct machine *m);
 void app_open(struct world *w, struct machine *m);
 void app_close(struct machine *m);
+/* app_drawn.c: one statement into a drawn schema */
+void app_statement(struct world *w, struct machine *m, struct buf *sql);
+
+/* ledger.c: what the applications themselves know of what they did */
+void ledger_open(struct world *w, struct machine *m);
+bool ledger_before(struct world *w, struct machine *m); /* false: the machine is dying */
+bool ledger_after(struct world *w, struct machine *m);
+void ledger_check(struct world *w, struct machine *m, const struct table_changes *tc,
+                  const struct row_change *rc);
+void ledger_totals(struct world *w, struct model *m, struct store *s); /* when all is healed */
 
 /* join.c */
 void join_step(struct world *w, struct machine *m);
@@ -136,6 +156,8 @@ void oracle_stop(struct machine *m);                   /* it is off */
 void oracle_sent(struct world *w, struct machine *from, struct machine *to,
                  const struct message *msg);
 void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
+/* tables.c: the database against the model */
+void oracle_tables(struct world *w, struct machine *m);
 
 /* healed.c: after the last fault, when everything came to rest */
 void oracle_healed(struct world *w);
