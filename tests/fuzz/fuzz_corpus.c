@@ -59,13 +59,21 @@ static bool seed_changeset(struct seeds *s, const struct keys *k)
     return seal_changeset(&cs, k->secret, seed_new(s, 1), hash) == ERR_OK;
 }
 
-/* Two births, the second with a conflict and values of its own. */
+/* Two births, the second with conflicts and values of its own: a column, a group, a total beyond 64
+ * bits beside what is no integer. */
 static void seed_row(struct seeds *s, struct arena *a)
 {
-    static const uint8_t policy[] = {POLICY_LATEST, POLICY_EARLIEST, POLICY_MAX, POLICY_MIN};
-    const struct table_rules rules = {.n_columns = sizeof policy, .policy = policy};
-    struct value values[4] = {value_integer(1), value_text("a"), value_real(2.5), value_null()};
+    struct value values[7] = {value_integer(1),
+                              value_text("a"),
+                              value_real(2.5),
+                              value_null(),
+                              value_wide(a, (__int128)1 << 70),
+                              value_text("given"),
+                              value_text("family")};
+    struct value other[2] = {value_null(), value_integer(300)};
     struct version v[2] = {{{7, 1}, 100, value_text("x")}, {{8, 1}, 101, value_text("y")}};
+    struct version names[2] = {{{7, 1}, 100, value_tuple(a, &values[5], 2)},
+                               {{8, 1}, 101, value_tuple(a, other, 2)}};
     struct birth births[2] = {{.values = values},
                               {.name = {9, 3},
                                .hlc = 50,
@@ -75,7 +83,9 @@ static void seed_row(struct seeds *s, struct arena *a)
                                .held = HOLD_BIRTH}};
     struct row r = {2, births};
     birth_set_cell(a, &births[1], 1, v, 2);
-    row_encode(seed_new(s, 5), &r, &rules);
+    birth_set_cell(a, &births[1], 4, v, 1);
+    birth_set_cell(a, &births[1], 5, names, 2);
+    row_encode(seed_new(s, 5), &r, fuzz_rules());
 }
 
 static bool make_seeds(struct seeds *s)
