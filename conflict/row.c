@@ -157,13 +157,6 @@ void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const str
     c->n = n;
 }
 
-/* The scope is a column of this birth too, and its own policy is never `owner`. */
-static struct value shown_scope(struct arena *a, const struct birth *b,
-                                const struct table_rules *rules)
-{
-    return rules->scope ? birth_show(a, b, rules->scope - 1, rules).value : value_null();
-}
-
 size_t birth_choose(struct arena *a, const struct birth *b, const struct table_rules *rules,
                     uint32_t cell, const struct version *v, size_t n)
 {
@@ -172,8 +165,8 @@ size_t birth_choose(struct arena *a, const struct birth *b, const struct table_r
     struct chooser c = {.policy = policy_shown(rules, cell), .units = rules->units};
     if (c.policy == POLICY_RANK && rules->rank)
         c.rank = &rules->rank[cell];
-    if (c.policy == POLICY_OWNER)
-        c.scope = shown_scope(a, b, rules);
+    if (c.policy == POLICY_OWNER && rules->scope && cell_of(rules, rules->scope - 1) != cell)
+        c.scope = birth_show(a, b, rules->scope - 1, rules).value;
     return policy_choose(&c, v, n);
 }
 

@@ -1,18 +1,17 @@
 /* office.h - the smallest office around the real row, merge and hold code: a clock, four rows of
- * one table, writes as an application would make them. Every row goes through its record bytes
- * after every change, as it would between two steps of a node.
+ * one table, writes as an application would make them and decisions about births that do not stand.
+ * Every row goes through its record bytes after every change, as it would between two steps of a
+ * node.
  */
 #ifndef TESTS_PROPERTY_OFFICE_H
 #define TESTS_PROPERTY_OFFICE_H
 
 #include "conflict/hold.h"
 #include "conflict/merge.h"
-#include "tests/property/gen.h"
+#include "tests/property/rules.h"
 
 #define KEYS 4
 #define BIRTHS_MAX 64
-enum { C_KEY, C_LATEST, C_EARLIEST, C_MAX, C_MIN, C_UNIQUE, C_PARENT, COLUMNS };
-extern const struct table_rules office_rules;
 
 struct edit {
     uint32_t key;
@@ -34,6 +33,7 @@ struct names { /* births of one key that keep their names */
 
 struct office {
     struct arena *arena; /* of the whole history */
+    const struct table_rules *rules;
     uint64_t site;
     uint64_t hlc;
     int skew;
@@ -44,7 +44,8 @@ struct office {
     struct conflict_list met[KEYS];
 };
 
-void office_init(struct office *o, struct arena *arena, uint64_t site, int skew);
+void office_init(struct office *o, struct arena *arena, const struct table_rules *rules,
+                 uint64_t site, int skew);
 void office_fini(struct office *o);
 /* A local transaction at time t: a changeset, not applied yet; NULL when it would write nothing. */
 struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint64_t *serial);

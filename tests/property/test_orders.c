@@ -1,16 +1,13 @@
 /* Every causal order of delivery of a few changes to one row ends in the same row, to the byte of
- * its record, with the same open conflicts. */
+ * its record, with the same open conflicts and totals. */
 #include "conflict/merge.h"
-#include "tests/property/gen.h"
+#include "tests/property/rules.h"
 
 #include <string.h>
 
 #define CHANGES_MAX 5
-#define COLUMNS 4
 #define RANDOM_SETS 3000
-
-static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_EARLIEST, POLICY_MAX, POLICY_MIN};
-static const struct table_rules rules = {.n_columns = COLUMNS, .policy = policies};
+#define RULE_SETS 60
 
 struct write { /* a change by its own site, seq 1 */
     enum change_kind kind;
@@ -18,7 +15,7 @@ struct write { /* a change by its own site, seq 1 */
     unsigned seen; /* bits: the writes in its context */
     uint64_t hlc;
     unsigned columns; /* bits */
-    int64_t value;    /* of all its columns */
+    int64_t value;    /* of all its columns; of a sum: its delta */
 };
 
 struct set {
@@ -27,7 +24,7 @@ struct set {
     struct write w[CHANGES_MAX];
 };
 
-#define ALL 15u
+#define ALL ((1u << COLUMNS) - 1)
 
 static const struct set fixed[] = {
     {"two updates of all columns",
@@ -85,6 +82,8 @@ static const struct set fixed[] = {
 struct play {
     const struct set *set;
     uint64_t id; /* seed, or index of the fixed set */
+    struct rule_set rule_set;
+    const struct table_rules *rules;
     struct arena arena;
     struct change ch[CHANGES_MAX];
     struct clock context[CHANGES_MAX];
@@ -98,6 +97,24 @@ static struct dot dot_of(int i)
     return i < 0 ? (struct dot){0} : (struct dot){(uint64_t)(97 - 7 * i), 1};
 }
 
+/* Few values, so that they meet: integers, texts of which two are alike, and units for the scope.
+ * Of a sum a delta, once in a while what is no integer. */
+static struct value value_of(struct play *p, const struct write *w, uint32_t column)
+{
+    static const char *const alike[] = {"\u1780", "\u1780\u200b", "k"};
+    static const char *const scope[] = {"KH-1", "KH-2", "KH"};
+    bool sum = policy_of(p->rules, column) == POLICY_SUM;
+    if (sum && w->value == 9)
+        return value_text("nine");
+    if (sum && w->kind != CHANGE_BORN)
+        return value_wide(&p->arena, (__int128)w->value << (8 * column));
+    if (column == C_SCOPE)
+        return value_text(scope[w->value % 3]);
+    if (column == C_TWO || column == C_FOUR)
+        return value_text(alike[w->value % 3]);
+    return value_integer(w->value);
+}
+
 static void make_change(struct play *p, size_t i)
 {
     const struct write *w = &p->set->w[i];
@@ -108,10 +125,10 @@ static void make_change(struct play *p, size_t i)
     ch->birth = dot_of(w->birth);
     ch->context = &p->context[i];
     for (uint32_t c = 0; c < COLUMNS; c++) {
-        if (!(w->columns >> c & 1))
+        if (!(rules_whole_groups(p->rules, w->columns) >> c & 1))
             continue;
         column[ch->n_cells] = c;
-        value[ch->n_cells++] = value_integer(w->value);
+        value[ch->n_cells++] = value_of(p, w, c);
     }
     ch->column = column;
     ch->value = value;
@@ -123,7 +140,7 @@ static void make_change(struct play *p, size_t i)
 static void put_open(struct play *p, struct buf *b, const struct row *r)
 {
     struct conflict_list open = {0};
-    row_open_conflicts(&p->arena, r, &rules, &open);
+    row_open_conflicts(&p->arena, r, p->rules, &open);
     for (size_t i = 0; i < open.n; i++) {
         char id[33];
         conflict_id(id, "t", "k", 1, "c", &open.c[i]);
@@ -132,18 +149,18 @@ static void put_open(struct play *p, struct buf *b, const struct row *r)
 }
 
 /* Holds are decided outside of merging: here the first living birth stands. */
-static void put_row(struct buf *b, struct row *r)
+static void put_row(const struct play *p, struct buf *b, struct row *r)
 {
     bool taken = false;
     for (uint32_t i = 0; i < r->n_births; i++) {
         struct birth *x = &r->births[i];
-        bool alive = birth_alive(x, &rules);
+        bool alive = birth_alive(x, p->rules);
         x->held = alive && taken ? HOLD_BIRTH : HOLD_NONE;
         taken |= alive;
         for (uint32_t c = 0; c < COLUMNS; c++)
             value_encode(b, &x->values[c]);
     }
-    row_encode(b, r, &rules);
+    row_encode(b, r, p->rules);
 }
 
 /* Merges a change, and once more: the second time nothing happens and nothing is reported. */
@@ -154,16 +171,37 @@ static void merge_twice(struct play *p, struct row *r, const struct change *ch)
     struct conflict_list met = {0};
     struct buf once = {0};
     struct buf twice = {0};
-    struct merge_result m = merge_change(&p->arena, r, &rules, ch, &forget, &met);
+    struct merge_result m = merge_change(&p->arena, r, p->rules, ch, &forget, &met);
     CHECK(p->id, m.applied && !m.orphan && m.birth);
     size_t reported = met.n;
-    row_encode(&once, r, &rules);
-    m = merge_change(&p->arena, r, &rules, ch, &forget, &met);
+    row_encode(&once, r, p->rules);
+    m = merge_change(&p->arena, r, p->rules, ch, &forget, &met);
     CHECK(p->id, !m.applied && !m.orphan && met.n == reported);
-    row_encode(&twice, r, &rules);
+    row_encode(&twice, r, p->rules);
     CHECK(p->id, once.len == twice.len && memcmp(once.data, twice.data, once.len) == 0);
     buf_fini(&once);
     buf_fini(&twice);
+}
+
+/* The totals of a birth are what was ever written to them. */
+static void check_totals(struct play *p, const struct birth *b)
+{
+    for (uint32_t c = 0; c < COLUMNS; c++) {
+        __int128 total = 0;
+        bool counted = dot_is_none(b->name); /* the row that stood has 0 */
+        for (size_t i = 0; policy_of(p->rules, c) == POLICY_SUM && i < p->set->n; i++) {
+            const struct change *ch = &p->ch[i];
+            for (uint32_t j = 0; dot_equal(ch->birth, b->name) && j < ch->n_cells; j++) {
+                if (ch->column[j] != c || !value_is_count(&ch->value[j]))
+                    continue;
+                total += value_count(&ch->value[j]);
+                counted = true;
+            }
+        }
+        struct value expected = counted ? value_total(&p->arena, total) : value_null();
+        if (policy_of(p->rules, c) == POLICY_SUM)
+            CHECK(p->id, value_equal(&b->values[c], &expected));
+    }
 }
 
 static void play_order(struct play *p, const size_t *order)
@@ -173,7 +211,9 @@ static void play_order(struct play *p, const size_t *order)
     row_from_settled(&p->arena, &r, p->value);
     for (size_t i = 0; i < p->set->n; i++)
         merge_twice(p, &r, &p->ch[order[i]]);
-    put_row(&end, &r);
+    put_row(p, &end, &r);
+    for (uint32_t i = 0; i < r.n_births; i++)
+        check_totals(p, &r.births[i]);
     put_open(p, &end, &r);
     if (p->orders++ == 0)
         buf_put(&p->first, end.data, end.len);
@@ -198,10 +238,17 @@ static void every_order(struct play *p, size_t *order, size_t n, unsigned done)
     }
 }
 
-static size_t play_set(const struct set *set, uint64_t id)
+static size_t play_set(const struct set *set, uint64_t id, struct gen *g)
 {
     struct play p = {.set = set, .id = id};
     size_t order[CHANGES_MAX];
+    uint64_t site[CHANGES_MAX];
+    for (int i = 0; i < CHANGES_MAX; i++)
+        site[i] = dot_of(i).site;
+    rules_random(&p.rule_set, g, site, CHANGES_MAX);
+    p.rules = &p.rule_set.rules;
+    for (uint32_t c = 0; c < COLUMNS; c++)
+        p.value[c] = value_integer(0);
     for (size_t i = 0; i < set->n; i++)
         make_change(&p, i);
     every_order(&p, order, 0, 0);
@@ -213,14 +260,17 @@ static size_t play_set(const struct set *set, uint64_t id)
     return p.orders;
 }
 
-/* Small sets chosen by hand: equal values, deletes, several births, a revival, two chains. */
+/* Small sets chosen by hand: equal values, deletes, several births, a revival, two chains; each
+ * under many rules. */
 static void every_order_of_chosen_changes_ends_the_same(void **state)
 {
     size_t orders = 0;
+    struct gen g = gen_seeded(1);
     (void)state;
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        orders += play_set(&fixed[i], i);
-    assert_int_equal(orders, 2 + 6 + 2 + 3 + 2 + 6 + 2 + 6 + 3 + 16);
+    for (int round = 0; round < RULE_SETS; round++)
+        for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+            orders += play_set(&fixed[i], i, &g);
+    assert_int_equal(orders, RULE_SETS * (2 + 6 + 2 + 3 + 2 + 6 + 2 + 6 + 3 + 16));
 }
 
 static void random_set(struct gen *g, struct set *s)
@@ -235,7 +285,7 @@ static void random_set(struct gen *g, struct set *s)
         for (size_t j = 0; j < i; j++)
             if (w->seen >> j & 1 && s->w[j].hlc >= w->hlc)
                 w->hlc = s->w[j].hlc + 1;
-        w->value = gen_below(g, 3);
+        w->value = gen_percent(g, 5) ? 9 : gen_below(g, 3);
         w->columns = gen_below(g, ALL + 1);
         w->birth = -1;
         w->kind = gen_percent(g, 30) ? CHANGE_DELETE : CHANGE_UPDATE;
@@ -259,7 +309,7 @@ static void every_order_of_random_changes_ends_the_same(void **state)
         struct gen g = gen_seeded(seed);
         struct set s;
         random_set(&g, &s);
-        orders += play_set(&s, seed);
+        orders += play_set(&s, seed, &g);
     }
     assert_true(orders > 4 * RANDOM_SETS); /* most sets have concurrent changes */
 }

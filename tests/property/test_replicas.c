@@ -12,6 +12,7 @@ struct world {
     struct gen g;
     struct arena arena;
     struct tree tree;
+    struct rule_set set;
     struct office office[OFFICES_MAX];
     struct changeset *all[CHANGESETS_MAX];
     size_t n_all;
@@ -54,8 +55,12 @@ static void run(struct world *w, uint64_t seed)
     w->seed = seed;
     w->g = gen_seeded(seed);
     tree_init(&w->tree, &w->g, 3, 7);
+    uint64_t site[OFFICES_MAX];
     for (int i = 0; i < w->tree.n; i++)
-        office_init(&w->office[i], &w->arena, gen_u64(&w->g), gen_between(&w->g, -5, 5));
+        site[i] = gen_u64(&w->g);
+    rules_random(&w->set, &w->g, site, (size_t)w->tree.n);
+    for (int i = 0; i < w->tree.n; i++)
+        office_init(&w->office[i], &w->arena, &w->set.rules, site[i], gen_between(&w->g, -5, 5));
     int steps = gen_between(&w->g, 20, 120);
     for (int t = 0; t < steps; t++)
         step(w, (uint64_t)t);
@@ -88,13 +93,13 @@ static void describe(struct world *w, struct office *o, struct buf *b)
         for (uint32_t i = 0; i < o->row[k].n_births; i++) {
             const struct birth *birth = &o->row[k].births[i];
             buf_printf(b, "birth %llx held '%s' alive %d\n", (unsigned long long)birth->name.site,
-                       hold_reason_name(birth->held), birth_alive(birth, &office_rules));
+                       hold_reason_name(birth->held), birth_alive(birth, &w->set.rules));
             for (uint32_t c = 0; c < COLUMNS; c++)
                 value_encode(b, &birth->values[c]);
         }
-        row_open_conflicts(&w->arena, &o->row[k], &office_rules, &open);
+        row_open_conflicts(&w->arena, &o->row[k], &w->set.rules, &open);
         put_conflicts(b, &open, k);
-        row_encode(b, &o->row[k], &office_rules);
+        row_encode(b, &o->row[k], &w->set.rules);
     }
 }
 
@@ -111,23 +116,43 @@ static void check_replicas_agree(struct world *w)
     buf_fini(&first);
 }
 
-/* The value that a changeset wrote to one cell of one identity; false when it wrote none. */
-static bool wrote(const struct changeset *cs, uint32_t key, struct dot identity, uint32_t column,
-                  struct version *v)
+static bool find_value(const struct change *ch, uint32_t column, struct value *v)
+{
+    for (uint32_t c = 0; c < ch->n_cells; c++) {
+        *v = ch->value[c];
+        if (ch->column[c] == column)
+            return true;
+    }
+    return false;
+}
+
+/* The value that a change wrote to one cell; false when it wrote none. */
+static bool find_cell(struct world *w, const struct change *ch, uint32_t cell, struct value *v)
+{
+    const struct cell_group *g = cell_group(&w->set.rules, cell);
+    struct value member[COLUMNS];
+    *v = value_integer(ch->kind != CHANGE_DELETE);
+    if (cell == COLUMN_EXISTS)
+        return true;
+    if (!g)
+        return find_value(ch, cell, v);
+    for (uint32_t i = 0; i < g->n; i++)
+        if (!find_value(ch, g->column[i], &member[i]))
+            return false;
+    *v = value_tuple(&w->arena, member, g->n);
+    return true;
+}
+
+/* The version that a changeset wrote to one cell of one identity; false when it wrote none. */
+static bool wrote(struct world *w, const struct changeset *cs, uint32_t key, struct dot identity,
+                  uint32_t cell, struct version *v)
 {
     for (uint32_t i = 0; i < cs->n; i++) {
         const struct edit *e = &cs->edit[i];
-        if (e->key != key || !dot_equal(e->identity, identity))
-            continue;
         *v = (struct version){.dot = cs->dot, .hlc = cs->hlc};
-        v->value = value_integer(e->ch.kind != CHANGE_DELETE);
-        if (column == COLUMN_EXISTS)
+        if (e->key == key && dot_equal(e->identity, identity) &&
+            find_cell(w, &e->ch, cell, &v->value))
             return true;
-        for (uint32_t c = 0; c < e->ch.n_cells; c++) {
-            v->value = e->ch.value[c];
-            if (e->ch.column[c] == column)
-                return true;
-        }
     }
     return false;
 }
@@ -137,7 +162,8 @@ static bool is_overwritten(struct world *w, uint32_t key, struct dot identity, u
 {
     struct version v;
     for (size_t i = 0; i < w->n_all; i++)
-        if (clock_covers(&w->all[i]->context, dot) && wrote(w->all[i], key, identity, column, &v))
+        if (clock_covers(&w->all[i]->context, dot) &&
+            wrote(w, w->all[i], key, identity, column, &v))
             return true;
     return false;
 }
@@ -148,8 +174,7 @@ static bool is_recorded(struct world *w, uint32_t key, uint32_t column, const st
         const struct conflict_list *met = &w->office[i].met[key];
         for (size_t j = 0; j < met->n; j++)
             for (uint32_t s = 0; met->c[j].column == column && s < met->c[j].n; s++)
-                if (dot_equal(met->c[j].v[s].dot, v->dot) &&
-                    value_equal(&met->c[j].v[s].value, &v->value))
+                if (value_alike(&met->c[j].v[s].value, &v->value))
                     return true;
     }
     return false;
@@ -163,31 +188,67 @@ static bool stands(const struct version *v, uint32_t n, const struct version *x)
     return false;
 }
 
+static bool is_shown_alike(const struct version *v, uint32_t n, const struct version *x)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (value_alike(&v[i].value, &x->value))
+            return true;
+    return false;
+}
+
 /* One cell against every write to it ever made: its versions are exactly those that no writer had
  * seen, or under `latest` the last one, the others being on record. */
-static void check_cell(struct world *w, uint32_t key, const struct birth *b, uint32_t column)
+static void check_cell(struct world *w, uint32_t key, const struct birth *b, uint32_t cell)
 {
     uint32_t n;
     uint32_t expected = 0;
-    const struct version *v = birth_cell(&w->arena, b, &office_rules, column, &n);
-    bool latest = policy_of(&office_rules, column) == POLICY_LATEST;
+    const struct version *v = birth_cell(&w->arena, b, &w->set.rules, cell, &n);
+    bool latest = policy_of(&w->set.rules, cell) == POLICY_LATEST;
     for (size_t i = 0; i < w->n_all; i++) {
         struct version x;
-        if (!wrote(w->all[i], key, b->name, column, &x))
+        if (!wrote(w, w->all[i], key, b->name, cell, &x))
             continue;
-        if (is_overwritten(w, key, b->name, column, x.dot)) {
+        if (is_overwritten(w, key, b->name, cell, x.dot)) {
             CHECK(w->seed, !stands(v, n, &x));
             continue;
         }
         expected++;
         if (!latest)
             CHECK(w->seed, stands(v, n, &x));
-        else if (column == C_LATEST)
-            CHECK(w->seed, stands(v, n, &x) || is_recorded(w, key, column, &x));
+        else
+            CHECK(w->seed, is_shown_alike(v, n, &x) || is_recorded(w, key, cell, &x));
         if (latest)
             CHECK(w->seed, version_order(&x, v) <= 0);
     }
     CHECK(w->seed, n == (latest ? 1 : expected));
+}
+
+/* The total of a sum is what all that was ever written to it adds up to; what is no integer is
+ * there exactly until a later write has seen it. */
+static void check_sum(struct world *w, uint32_t key, const struct birth *b, uint32_t column)
+{
+    __int128 total = 0;
+    bool counted = false;
+    uint32_t others = 0;
+    const struct cell *c = NULL;
+    for (uint32_t i = 0; i < b->n_cells; i++)
+        if (b->cells[i].column == column)
+            c = &b->cells[i];
+    for (size_t i = 0; i < w->n_all; i++) {
+        struct version x;
+        if (!wrote(w, w->all[i], key, b->name, column, &x))
+            continue;
+        if (value_is_count(&x.value)) {
+            total += value_count(&x.value);
+            counted |= x.value.type != VALUE_NULL;
+        } else if (!is_overwritten(w, key, b->name, column, x.dot)) {
+            CHECK(w->seed, c && stands(c->v, c->n, &x));
+            others++;
+        }
+    }
+    struct value expected = counted ? value_total(&w->arena, total) : value_null();
+    CHECK(w->seed, value_equal(&b->values[column], &expected));
+    CHECK(w->seed, others == (c ? c->n : 0));
 }
 
 static void check_against_all_writes(struct world *w)
@@ -197,8 +258,12 @@ static void check_against_all_writes(struct world *w)
     for (uint32_t k = 0; k < KEYS; k++) {
         const struct row *r = &w->office[0].row[k];
         for (uint32_t i = 0; i < r->n_births; i++) {
-            for (uint32_t c = 0; c < COLUMNS; c++)
-                check_cell(w, k, &r->births[i], c);
+            for (uint32_t c = 0; c < COLUMNS; c++) {
+                if (policy_of(&w->set.rules, c) == POLICY_SUM)
+                    check_sum(w, k, &r->births[i], c);
+                else if (cell_of(&w->set.rules, c) == c)
+                    check_cell(w, k, &r->births[i], c);
+            }
             check_cell(w, k, &r->births[i], COLUMN_EXISTS);
             births++;
         }
@@ -227,11 +292,12 @@ static void check_exactness(struct world *w, const struct conflict *c)
         for (uint32_t j = 0; j < c->n; j++) {
             const struct changeset *a = find_changeset(w, c->v[i].dot);
             CHECK(w->seed, i == j || !clock_covers(&a->context, c->v[j].dot));
-            differ |= !value_equal(&c->v[i].value, &c->v[j].value);
+            differ |= !value_alike(&c->v[i].value, &c->v[j].value);
         }
     }
+    CHECK(w->seed, policy_of(&w->set.rules, c->column) != POLICY_SUM);
     CHECK(w->seed, differ && c->n >= 2 && c->shown < c->n);
-    CHECK(w->seed, c->open == (policy_of(&office_rules, c->column) != POLICY_LATEST));
+    CHECK(w->seed, c->open == (policy_of(&w->set.rules, c->column) != POLICY_LATEST));
 }
 
 static size_t check_reports(struct world *w)
