@@ -8,36 +8,76 @@
  * open is a pure function of the merged state (row_open_conflicts), and this file makes the table
  * follow it. */
 
-static const char *cell_name(const struct table_schema *t, uint32_t column)
+static const char *cell_name(const struct table_schema *t, uint32_t cell)
 {
-    if (column == COLUMN_EXISTS)
+    if (cell == COLUMN_EXISTS)
         return "exists";
-    return column == COLUMN_BIRTH ? "birth" : t->column[column];
+    if (cell == COLUMN_BIRTH)
+        return "birth";
+    const struct cell_group *g = cell_group(&t->rules, cell);
+    return g ? g->name : t->column[cell];
 }
 
-static const char *rule_name(const struct table_schema *t, uint32_t column)
+static const char *rule_name(const struct table_schema *t, uint32_t cell)
 {
-    if (column == COLUMN_EXISTS)
-        return "update-wins";
-    return column == COLUMN_BIRTH ? "first" : policy_name(policy_of(&t->rules, column));
+    if (cell == COLUMN_EXISTS)
+        return delete_policy_name(t->rules.delete_policy);
+    if (cell == COLUMN_BIRTH)
+        return birth_policy_name(t->rules.birth_policy);
+    return policy_name(policy_of(&t->rules, cell));
 }
 
-static enum err save_side(struct work *w, const char *id, const struct version *v, bool shown)
+/* A value as SQLite keeps it, and the form that says what it was: a group's members are bytes. */
+static struct value stored_form(const struct value *v, int *form)
+{
+    *form = v->type == VALUE_TUPLE ? VALUE_TUPLE : 0;
+    return *form ? value_bytes(VALUE_BLOB, v->u.p, v->len) : *v;
+}
+
+/* The whole row, for the sides that are a row: a birth, and what is alive beside a delete (which
+ * delete-wins takes out of the table). NULL for the others. */
+static const char *side_detail(struct work *w, const struct work_row *r, const struct conflict *c,
+                               const struct version *v)
+{
+    bool birth = c->column == COLUMN_BIRTH;
+    if (!birth && (c->column != COLUMN_EXISTS || v->value.u.i == 0))
+        return NULL;
+    const struct birth *b = row_find_birth(&r->row, birth ? v->dot : c->birth);
+    if (!b || !b->values)
+        return NULL;
+    return schema_row_json(w->a, r->k.t, work_shown(w, r, b));
+}
+
+struct side {
+    const char *id;
+    const struct conflict *c;
+    uint32_t at;
+};
+
+static enum err save_side(struct work *w, const struct work_row *r, const struct side *side)
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "INSERT OR REPLACE INTO tonle_conflict_side(conflict, site, seq, hlc,"
-                         " office, unit, value, shown) VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
+                         " office, unit, value, shown, form, detail)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
     if (!q)
         return ERR_SCHEMA;
+    const struct version *v = &side->c->v[side->at];
     struct site_name *site = work_site(w, v->dot.site);
-    store_bind_text(q, 1, id);
+    const char *detail = side_detail(w, r, side->c, v);
+    int form;
+    struct value value = stored_form(&v->value, &form);
+    store_bind_text(q, 1, side->id);
     store_bind_u64(q, 2, v->dot.site);
     store_bind_u64(q, 3, v->dot.seq);
     store_bind_u64(q, 4, v->hlc);
     store_bind_text(q, 5, site->node);
     store_bind_text(q, 6, site->unit);
-    store_bind(q, 7, &v->value);
-    sqlite3_bind_int(q, 8, shown);
+    store_bind(q, 7, &value);
+    sqlite3_bind_int(q, 8, side->at == side->c->shown);
+    sqlite3_bind_int(q, 9, form);
+    if (detail)
+        store_bind_text(q, 10, detail);
     return store_run(w->s, q);
 }
 
@@ -85,7 +125,7 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
         ERR_OK) /* the first birth of a key is not part of the identity: it may be another now */
         e = store_run(w->s, q);
     for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
-        e = save_side(w, id, &c->v[i], i == c->shown);
+        e = save_side(w, r, &(struct side){id, c, i});
     return e;
 }
 
@@ -148,6 +188,13 @@ static bool same_birth(const struct row *r, struct dot now, struct dot before)
     return dot_equal(now, before) || (dot_is_none(now) && !row_find_birth(r, before));
 }
 
+/* Whether the side in force, or what is told of a side, may change while the sides stay the same:
+ * births are held and changed, and the owner follows the row's scope. */
+static bool may_show_another(const struct table_schema *t, uint32_t cell)
+{
+    return cell == COLUMN_BIRTH || policy_shown(&t->rules, cell) == POLICY_OWNER;
+}
+
 enum err conflict_reconcile(struct work *w, struct work_row *r)
 {
     const struct table_schema *t = r->k.t;
@@ -175,7 +222,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
         bool known = false;
         for (size_t i = 0; i < n; i++)
             known = known || strcmp(id[j], old[i].id) == 0;
-        if (!known || now.c[j].column == COLUMN_BIRTH)
+        if (!known || may_show_another(t, now.c[j].column))
             e = conflict_save(w, r, &now.c[j], "open");
         if (!known && w->report)
             w->report->conflicts++;

@@ -162,7 +162,12 @@ static enum err add_claims(struct contest *k, struct contender *c)
 static enum err check(struct contest *k, struct contender *c)
 {
     struct work_row *r = c->r;
-    c->valid = true;
+    char *message = NULL;
+    c->valid = work_sums_stand(k->w, r, c->b, &message);
+    if (!c->valid) {
+        r->message[0] = message;
+        return ERR_OK;
+    }
     if (r->now && c->b == row_standing(&r->row, &r->k.t->rules) &&
         work_same(r->k.t, r->now, c->values))
         return ERR_OK;
@@ -170,7 +175,6 @@ static enum err check(struct contest *k, struct contender *c)
         c->valid = false;
         return ERR_OK;
     }
-    char *message = NULL;
     enum err e = work_probe(k->w, r, c->b, &c->valid, &message);
     if (e == ERR_OK && !c->valid)
         r->message[0] = message;
@@ -221,16 +225,20 @@ static enum err close_set(struct contest *k)
 
 /* ---- deciding and making the table fit ---- */
 
-static void decide(struct contest *k)
+/* Births of one table: what contends is of one table, and the birth policy is the table's. */
+static void decide_table(struct contest *k, const struct table_schema *t)
 {
     struct hold_item *item = arena_alloc(k->w->a, (k->n + 1) * sizeof *item);
+    size_t *of = arena_alloc(k->w->a, (k->n + 1) * sizeof *of); /* item -> contender */
+    size_t n = 0;
     uint32_t number = 0;
     for (size_t i = 0; i < k->n; i++) {
         struct contender *c = &k->c[i];
-        const struct table_schema *t = c->r->k.t;
-        if (i > 0 && k->c[i - 1].r != c->r)
+        if (c->r->k.t != t)
+            continue;
+        if (n > 0 && k->c[of[n - 1]].r != c->r)
             number++;
-        item[i] = (struct hold_item){
+        item[n] = (struct hold_item){
             .key = number,
             .birth = c->b->name,
             .birth_hlc = c->b->hlc,
@@ -239,16 +247,23 @@ static void decide(struct contest *k)
             .valid = c->valid,
             .unique = c->unique,
             .n_unique = c->n_unique};
+        of[n++] = i;
     }
-    hold_decide(item, k->n, BIRTH_FIRST);
-    for (size_t i = 0; i < k->n; i++) {
-        struct contender *c = &k->c[i];
+    if (n > 0)
+        hold_decide(item, n, t->rules.birth_policy);
+    for (size_t i = 0; i < n; i++) {
+        struct contender *c = &k->c[of[i]];
         c->b->held = item[i].reason;
-        if (item[i].reason ==
-            HOLD_UNIQUE) /* one at most: the others of the key are held by pass 2 */
-            c->r->blocker = k->c[item[i].blocked_by].r;
+        if (item[i].reason == HOLD_UNIQUE) /* one at most: pass 2 holds the others of the key */
+            c->r->blocker = k->c[of[item[i].blocked_by]].r;
         c->r->touched = true;
     }
+}
+
+static void decide(struct contest *k)
+{
+    for (uint32_t i = 0; i < k->w->s->n_tables; i++)
+        decide_table(k, &k->w->s->tables[i]);
 }
 
 static struct contender *chosen(struct contest *k, const struct work_row *r)

@@ -1,5 +1,7 @@
 #include "node/store_work.h"
 
+#include "conflict/hlc.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -9,15 +11,18 @@
 struct entry {
     const char *id;
     struct dot birth;
-    const char *message;
+    const char *reason, *message;
+    struct held_by by;
     uint64_t since_ms;
     bool used;
 };
 
 static enum err entries(struct work *w, struct work_row *r, struct entry **out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT id, site, seq, message, since_ms FROM tonle_held"
-                                       " WHERE t = ?1 AND k = ?2 ORDER BY id");
+    sqlite3_stmt *q =
+        store_stmt(w->s, "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
+                         " blocked_by, blocked_office, blocked_ms, bt, bk FROM tonle_held"
+                         " WHERE t = ?1 AND k = ?2 ORDER BY id");
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, r->k.t->t);
@@ -32,11 +37,18 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
         if (e != ERR_OK || !row)
             break;
         *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = (struct entry){store_column_text(w->a, q, 0),
-                                        {store_column_u64(q, 1), store_column_u64(q, 2)},
-                                        store_column_text(w->a, q, 3),
-                                        store_column_u64(q, 4),
-                                        false};
+        struct bytes key = store_column_bytes(w->a, q, 11);
+        (*out)[(*n)++] = (struct entry){.id = store_column_text(w->a, q, 0),
+                                        .birth = {store_column_u64(q, 1), store_column_u64(q, 2)},
+                                        .reason = store_column_text(w->a, q, 3),
+                                        .message = store_column_text(w->a, q, 4),
+                                        .since_ms = store_column_u64(q, 5),
+                                        .by = {.table = store_column_text(w->a, q, 6),
+                                               .key_json = store_column_text(w->a, q, 7),
+                                               .office = store_column_text(w->a, q, 8),
+                                               .ms = store_column_u64(q, 9),
+                                               .t = (uint32_t)sqlite3_column_int64(q, 10),
+                                               .key = key}};
     }
     return e;
 }
@@ -66,32 +78,129 @@ static void held_id(char id[17], const struct work_row *r, const struct birth *b
     snprintf(id, 17, "%016llx", (unsigned long long)h);
 }
 
-static const char *words(struct work *w, struct work_row *r, const struct birth *b, const char *old)
+static const char *birth_words(const struct table_schema *t)
+{
+    switch (t->rules.birth_policy) {
+    case BIRTH_LATEST:
+        return "another record was entered later under the same key and stands";
+    case BIRTH_REVIEW:
+        return "another record was entered earlier under the same key and stands until a person"
+               " decides";
+    default:
+        return "another record was entered earlier under the same key and stands";
+    }
+}
+
+static const char *words(struct work *w, struct work_row *r, const struct birth *b,
+                         const struct entry *old)
 {
     struct buf m = {0};
+    bool same = old && strcmp(old->reason, hold_reason_name(b->held)) == 0;
+    const char *before = same ? old->message : hold_reason_name(b->held);
     switch (b->held) {
     case HOLD_CHECK:
     case HOLD_LOCAL:
-        buf_printf(&m, "%s", r->message[0] ? r->message[0] : old);
+        buf_printf(&m, "%s", r->message[0] ? r->message[0] : before);
         break;
     case HOLD_BIRTH:
-        buf_printf(&m, "another record was entered earlier under the same key and stands");
+        buf_printf(&m, "%s", birth_words(r->k.t));
         break;
     case HOLD_UNIQUE:
         if (r->blocker)
             buf_printf(&m, "an earlier row of %s has the same unique value", r->k.t->name);
         else
-            buf_printf(&m, "%s", r->message[1] ? r->message[1] : old);
+            buf_printf(&m, "%s", r->message[1] ? r->message[1] : before);
         break;
     default:
-        buf_printf(&m, "%s", r->message[1] ? r->message[1] : old);
+        buf_printf(&m, "%s", r->message[1] ? r->message[1] : before);
     }
-    if (m.len == 0)
-        buf_printf(&m, "%s", hold_reason_name(b->held));
     char *text = arena_strdup(w->a, buf_str(&m));
     buf_fini(&m);
     return text;
 }
+
+/* ---- the row in the way ---- */
+
+static void claimed_by(struct work *w, struct held_by *by, struct dot dot, uint64_t hlc)
+{
+    by->office = work_site(w, dot.site)->node;
+    by->ms = dot_is_none(dot) ? 0 : hlc_ms(hlc);
+}
+
+static struct held_by by_row(struct work *w, const struct row_key *k)
+{
+    return (struct held_by){.table = k->t->name,
+                            .key_json = schema_key_json(w->a, k->t, k->key, k->len),
+                            .office = "",
+                            .t = k->t->t,
+                            .key = {k->key, k->len}};
+}
+
+/* Whose claim it is: of another birth, who entered it and when; of a unique value, who wrote last
+ * in the columns that give the row its rank. Nothing is kept of what is settled. */
+static bool in_the_way(struct work *w, const struct work_row *r, const struct birth *b,
+                       struct held_by *by)
+{
+    const struct work_row *other = b->held == HOLD_BIRTH ? r : r->blocker;
+    if (b->held == HOLD_PARENT && r->parent) {
+        *by = *r->parent;
+        return true;
+    }
+    if ((b->held != HOLD_BIRTH && b->held != HOLD_UNIQUE) || !other)
+        return false;
+    *by = by_row(w, &other->k);
+    for (uint32_t i = 0; i < other->row.n_births; i++) {
+        const struct birth *x = &other->row.births[i];
+        if (x == b || !birth_alive(x, &other->k.t->rules) || x->held == HOLD_BIRTH)
+            continue;
+        struct version rank = birth_rank(x, &other->k.t->rules, other->k.t->unique_columns,
+                                         other->k.t->n_unique_columns);
+        if (b->held == HOLD_BIRTH)
+            claimed_by(w, by, x->name, x->hlc);
+        else
+            claimed_by(w, by, rank.dot, rank.hlc);
+    }
+    return true;
+}
+
+/* What is on record here of the parent: held itself, or deleted, by whom and when. */
+enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
+                         const struct value *v)
+{
+    const struct table_schema *parent = &w->s->tables[fk->parent];
+    struct held_by *by = r->parent = arena_alloc(w->a, sizeof *by);
+    *by = (struct held_by){.table = parent->name, .key_json = "", .office = ""};
+    bool by_key = fk->n == parent->n_key;
+    for (uint32_t i = 0; by_key && i < fk->n; i++)
+        by_key = fk->parent_column[i] == parent->key[i];
+    struct buf key = {0};
+    if (by_key)
+        key_encode(&key, v, fk->n);
+    struct row_key k = {parent, arena_copy(w->a, key.data, key.len), key.len};
+    buf_fini(&key);
+    struct work_row *other = by_key ? work_get(w, parent, k.key, k.len) : NULL;
+    enum err e = by_key ? work_load(w, other) : ERR_OK;
+    if (e == ERR_OK && by_key) {
+        *by = by_row(w, &k);
+        by->t = 0; /* pass 4 lets it in: it does not contend when that row moves */
+        by->key = (struct bytes){0};
+    }
+    const char *state = "does not stand here";
+    for (uint32_t i = 0; e == ERR_OK && by_key && i < other->row.n_births; i++) {
+        const struct birth *b = &other->row.births[i];
+        bool alive = birth_alive(b, &parent->rules);
+        struct version exists = birth_show(w->a, b, COLUMN_EXISTS, &parent->rules);
+        state = alive ? "is held itself" : "was deleted";
+        claimed_by(w, by, alive ? b->name : exists.dot, alive ? b->hlc : exists.hlc);
+    }
+    struct buf m = {0};
+    buf_printf(&m, "the row of %s it refers to %s", parent->name, state);
+    r->message[1] = arena_strdup(w->a, buf_str(&m));
+    buf_fini(&m);
+    return e;
+}
+
+/* ---- the entries ---- */
 
 static const char *writer(struct work *w, const struct work_row *r, const struct birth *b)
 {
@@ -107,27 +216,36 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
-                         " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)");
+                         " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk,"
+                         " blocked_table, blocked_office, blocked_ms)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)");
     if (!q)
         return ERR_SCHEMA;
     char id[17];
     held_id(id, r, b);
-    struct work_row *by = b->held == HOLD_BIRTH ? r : b->held == HOLD_UNIQUE ? r->blocker : NULL;
+    const char *reason = hold_reason_name(b->held);
+    struct held_by by = {.table = "", .key_json = "", .office = ""};
+    if (!in_the_way(w, r, b, &by) && old && strcmp(old->reason, reason) == 0)
+        by = old->by;
     store_bind_text(q, 1, old ? old->id : id);
     store_bind_text(q, 2, r->k.t->name);
     store_bind_text(q, 3, schema_key_json(w->a, r->k.t, r->k.key, r->k.len));
-    store_bind_text(q, 4, hold_reason_name(b->held));
-    store_bind_text(q, 5, words(w, r, b, old ? old->message : ""));
+    store_bind_text(q, 4, reason);
+    store_bind_text(q, 5, words(w, r, b, old));
     store_bind_text(q, 6, writer(w, r, b));
     store_bind_u64(q, 7, old ? old->since_ms : w->now_ms);
-    store_bind_text(q, 8, by ? schema_key_json(w->a, by->k.t, by->k.key, by->k.len) : "");
+    store_bind_text(q, 8, by.key_json);
     sqlite3_bind_int64(q, 9, r->k.t->t);
     store_bind_blob(q, 10, r->k.key, r->k.len);
     store_bind_u64(q, 11, b->name.site);
     store_bind_u64(q, 12, b->name.seq);
-    sqlite3_bind_int64(q, 13, by ? by->k.t->t : 0);
-    store_bind_blob(q, 14, by ? by->k.key : NULL, by ? by->k.len : 0);
+    sqlite3_bind_int64(q, 13, by.t);
+    store_bind_blob(q, 14, by.key.p, by.key.len);
+    store_bind_text(q, 15, by.table);
+    store_bind_text(q, 16, by.office);
+    store_bind_u64(q, 17, by.ms);
+    if (by.t)
+        claims_note_blocker(w->s, by.t, by.key);
     if (!old && w->report)
         w->report->held++;
     return store_run(w->s, q);
@@ -170,6 +288,8 @@ enum err held_save(struct work *w, struct work_row *r)
 /* Rows that waited for r's key or unique values contend again. */
 enum err work_release_blocked(struct work *w, struct work_row *r)
 {
+    if (!claims_may_block(w->s, r->k))
+        return ERR_OK;
     sqlite3_stmt *q = store_stmt(w->s, "SELECT t, k FROM tonle_held WHERE bt = ?1 AND bk = ?2");
     if (!q)
         return ERR_SCHEMA;

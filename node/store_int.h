@@ -24,6 +24,8 @@ struct unique_index {
     char **collation;  /* of each expression; folds a claim's text to canonical bytes */
     uint32_t n_columns;
     uint32_t *columns; /* replicated columns it depends on, ascending */
+    uint32_t *part_column; /* of columns alone, without a predicate: the replicated column of each
+                              part; else NULL */
 };
 
 struct foreign_key { /* child columns -> parent columns, both replicated tables */
@@ -67,6 +69,14 @@ struct table_schema { /* one published table */
                      */
 };
 
+/* What is claimed, as hashes: store_claim.c. */
+struct claim_filter { /* {0}: not read */
+    uint64_t *slot;   /* open addressing; 0: empty */
+    size_t n, cap;
+    bool known, full; /* full: too many, ask the database */
+    int64_t rev;      /* tonle_meta `rev` that it fits */
+};
+
 struct store {
     sqlite3 *db;
     struct store_options options;
@@ -82,7 +92,7 @@ struct store {
     struct arena state_arena;
     bool counts_stale;             /* held and conflicts_open are counted when asked for */
     bool keep_known, keep_any;     /* the same of tonle_keep */
-    bool claims_known, claims_any; /* whether tonle_claim holds anything, as of this transaction */
+    struct claim_filter claims;    /* store_claim.c */
     int changes_before;            /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
@@ -204,6 +214,12 @@ enum err row_read(struct store *s, struct arena *a, struct row_key k,
                   struct value **values) MUST_CHECK;
 /* Binds the key's values from parameter `first` on. */
 enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first) MUST_CHECK;
+/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be
+ * needed. */
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k,
+                        struct forget *f) MUST_CHECK;
+
+/* ---- store_claim.c */
 /* The claim of these column values to unique index i: false when it makes none (a NULL, or outside
  * the partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
 enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
@@ -213,11 +229,22 @@ enum err row_claim(struct store *s, struct arena *a, const struct table_schema *
  * a NULL. */
 bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
                    const struct value *columns, struct value **v, struct bytes *folded);
+/* Whether anything is claimed in this database. */
 bool row_any_claims(struct store *s);
-/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be
- * needed. */
-enum err row_forgetting(struct store *s, struct arena *a, struct row_key k,
-                        struct forget *f) MUST_CHECK;
+/* Whether this value may be claimed: false is certain. */
+bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v);
+/* Whether held rows may wait for this one; one does from now on. */
+bool claims_may_block(struct store *s, struct row_key k);
+void claims_note_blocker(struct store *s, uint32_t t, struct bytes key);
+/* Whether another row than k claims this value. */
+enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct bytes v,
+                          bool *other) MUST_CHECK;
+/* Writes the claims of the births that do not stand. */
+enum err claims_save(struct store *s, struct arena *a, struct row_key k,
+                     const struct row *r) MUST_CHECK;
+void claims_begin(struct store *s);  /* state_version is known */
+void claims_commit(struct store *s); /* state_version is that of our own commit */
+void claims_forget(struct store *s); /* rolled back, or written in another way */
 #define CLAIM_REFERENCE 1000
 
 /* ---- store_local.c */

@@ -81,7 +81,8 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
              "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
              " AND state = 'open'",
              t->t, t->t, t->t, t->t, t->t);
-    s->claims_known = s->keep_known = false;
+    claims_forget(s);
+    s->keep_known = false;
     return store_exec(s, sql);
 }
 
@@ -282,7 +283,11 @@ static enum err take_rows(struct store *s, struct arena *a, const struct table_s
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_states; i++)
         e = take_state(&w, t, &chunk->states[i]);
-    return e == ERR_OK ? work_finish(&w) : e;
+    if (e == ERR_OK)
+        e = work_finish(&w);
+    if (t->hub_only)
+        units_changed(s);
+    return e;
 }
 
 static int64_t chunks_of(struct store *s, const struct table_schema *t, int64_t *all)

@@ -142,10 +142,12 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
     enum err e = work_unsealed(w, r, &unsealed);
     if (e != ERR_OK || unsealed || !b || !r->now)
         return e;
-    struct buf m = {0};
-    buf_printf(&m, "the row of %s it refers to does not stand here", w->s->tables[fk->parent].name);
-    r->message[1] = arena_strdup(w->a, buf_str(&m));
-    buf_fini(&m);
+    struct value *v;
+    struct bytes folded;
+    if (row_reference(w->a, fk, true, r->now, &v, &folded))
+        e = held_for_parent(w, r, fk, v);
+    if (e != ERR_OK)
+        return e;
     b->values = r->taken = r->now;
     b->held = HOLD_PARENT;
     return work_take(w, r);

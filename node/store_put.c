@@ -244,13 +244,49 @@ static enum err insert_stmt(struct work *w, const struct work_row *r, const stru
     return ERR_OK;
 }
 
+static void put_text(struct buf *m, const struct value *v)
+{
+    if (v->type == VALUE_TEXT)
+        buf_printf(m, "'%.*s'", v->len < 80 ? (int)v->len : 80, (const char *)v->u.p);
+    else if (v->type == VALUE_REAL)
+        buf_printf(m, "%.15g", v->u.r);
+    else
+        buf_printf(m, "%u bytes", v->len);
+}
+
+bool work_sums_stand(struct work *w, const struct work_row *r, const struct birth *b,
+                     char **message)
+{
+    uint32_t column;
+    struct value bad;
+    if (birth_sums_stand(b, &r->k.t->rules, &column, &bad))
+        return true;
+    const char *name = r->k.t->column[column];
+    struct buf m = {0};
+    if (value_is_count(&bad)) {
+        char digits[WIDE_TEXT];
+        value_wide_text(digits, value_count(&bad));
+        buf_printf(&m, "the sum of %s is %s, beyond what a database integer holds", name, digits);
+    } else {
+        buf_printf(&m, "%s counts up and holds ", name);
+        put_text(&m, &bad);
+        buf_printf(&m, ", which is no whole number");
+    }
+    *message = arena_strdup(w->a, buf_str(&m));
+    buf_fini(&m);
+    return false;
+}
+
 enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
                   char **message)
 {
     const struct table_schema *t = r->k.t;
-    const struct value *values = work_shown(w, r, b);
     sqlite3_stmt *q = NULL;
     enum err e;
+    *result = PUT_INVALID;
+    if (!work_sums_stand(w, r, b, message))
+        return ERR_OK;
+    const struct value *values = work_shown(w, r, b);
     *result = PUT_OK;
     if (r->now && work_same(t, r->now, values))
         return ERR_OK;

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Records of unsettled rows, the claims of those that do not stand, and rows of the application's
- * tables.
+/* Records of unsettled rows, and rows of the application's tables.
  *
  * A record is looked at through the stable clock each time it is read (row_forget), so a
  * stable(mark) message is in force at once; the bytes are rewritten whenever the row is next
@@ -40,182 +39,6 @@ enum err row_read(struct store *s, struct arena *a, struct row_key k, struct val
     return ERR_OK;
 }
 
-/* ---- claims ---- */
-
-bool row_any_claims(struct store *s)
-{
-    if (!s->claims_known) {
-        s->claims_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_claim)") == 1;
-        s->claims_known = true;
-    }
-    return s->claims_any;
-}
-
-/* Text as the collation sees it: NOCASE folds ASCII, RTRIM drops trailing spaces. */
-static struct value fold(struct arena *a, const struct value *v, const char *collation)
-{
-    if (v->type != VALUE_TEXT)
-        return *v;
-    struct value out = *v;
-    if (strcmp(collation, "RTRIM") == 0) {
-        while (out.len > 0 && ((const char *)out.u.p)[out.len - 1] == ' ')
-            out.len--;
-    } else if (strcmp(collation, "NOCASE") == 0) {
-        char *p = arena_copy(a, v->u.p, v->len);
-        for (uint32_t i = 0; i < v->len; i++)
-            p[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
-        out.u.p = p;
-    }
-    return out;
-}
-
-enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
-                   const struct value *columns, bool *claims, struct value **v,
-                   struct bytes *folded)
-{
-    const struct unique_index *u = &t->unique[i];
-    *claims = false;
-    sqlite3_stmt *q = store_stmt(s, u->claim_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        store_bind(q, (int)c + 1, &columns[c]);
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    *v = arena_alloc(a, u->n * sizeof **v);
-    struct value *f = arena_alloc(a, u->n * sizeof *f);
-    bool null = false;
-    for (uint32_t c = 0; c < u->n; c++) {
-        (*v)[c] = store_column(a, q, (int)c);
-        f[c] = fold(a, &(*v)[c], u->collation[c]);
-        null = null || f[c].type == VALUE_NULL;
-    }
-    sqlite3_reset(q);
-    if (null)
-        return ERR_OK;
-    struct buf b = {0};
-    key_encode(&b, f, u->n);
-    *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
-    buf_fini(&b);
-    *claims = true;
-    return ERR_OK;
-}
-
-/* '12' as 12: the columns of a reference may differ in affinity, and SQLite compares by the
- * parent's. Too much is found this way, never too little: whoever comes in is checked against the
- * table. */
-static struct value as_number(struct value v)
-{
-    const char *p = v.u.p;
-    int64_t n = 0;
-    if (v.type != VALUE_TEXT || v.len == 0 || v.len > 18)
-        return v;
-    for (uint32_t i = p[0] == '-' && v.len > 1; i < v.len; i++) {
-        if (p[i] < '0' || p[i] > '9')
-            return v;
-        n = n * 10 + (p[i] - '0');
-    }
-    return value_integer(p[0] == '-' ? -n : n);
-}
-
-bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
-                   const struct value *columns, struct value **v, struct bytes *folded)
-{
-    *v = arena_alloc(a, fk->n * sizeof **v);
-    for (uint32_t i = 0; i < fk->n; i++) {
-        (*v)[i] = columns[of_child ? fk->child_column[i] : fk->parent_column[i]];
-        if ((*v)[i].type == VALUE_NULL)
-            return false;
-    }
-    struct buf b = {0};
-    for (uint32_t i = 0; i < fk->n; i++) {
-        struct value f = as_number(fold(a, &(*v)[i], fk->collation[i]));
-        key_encode(&b, &f, 1);
-    }
-    *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
-    buf_fini(&b);
-    return true;
-}
-
-static enum err claim_put(struct store *s, struct row_key k, int64_t idx, struct bytes v,
-                          struct dot birth)
-{
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_claim(t, idx, v, k, site, seq)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    sqlite3_bind_int64(q, 2, idx);
-    store_bind_blob(q, 3, v.p, v.len);
-    store_bind_blob(q, 4, k.key, k.len);
-    store_bind_u64(q, 5, birth.site);
-    store_bind_u64(q, 6, birth.seq);
-    s->claims_known = s->claims_any = true;
-    return store_run(s, q);
-}
-
-static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key k,
-                                const struct birth *b)
-{
-    enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_unique; i++) {
-        bool claims = false;
-        struct value *v;
-        struct bytes folded;
-        e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
-        if (e == ERR_OK && claims)
-            e = claim_put(s, k, i, folded, b->name);
-    }
-    for (uint32_t i = 0; e == ERR_OK && b->held == HOLD_PARENT && i < s->n_fks; i++) {
-        struct value *v;
-        struct bytes folded;
-        if (&s->tables[s->fks[i].child] == k.t &&
-            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
-            e = claim_put(s, k, CLAIM_REFERENCE + i, folded, b->name);
-    }
-    return e;
-}
-
-/* Births that do not stand claim their unique values: the held ones because they may come in, the
- * dead ones because the ranks of rows that share a value with them are still needed. */
-static enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
-{
-    enum err e = ERR_OK;
-    if (row_any_claims(s)) {
-        sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, k.t->t);
-        store_bind_blob(q, 2, k.key, k.len);
-        e = store_run(s, q);
-    }
-    for (uint32_t i = 0; e == ERR_OK && i < r->n_births; i++) {
-        const struct birth *b = &r->births[i];
-        if (b->values && (b->held != HOLD_NONE || !birth_alive(b, &k.t->rules)))
-            e = claims_of_birth(s, a, k, b);
-    }
-    return e;
-}
-
-static enum err claimed_by_other(struct store *s, struct row_key k, uint32_t i, struct bytes v,
-                                 bool *other)
-{
-    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3"
-                                    " AND k <> ?4 LIMIT 1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    sqlite3_bind_int64(q, 2, i);
-    store_bind_blob(q, 3, v.p, v.len);
-    store_bind_blob(q, 4, k.key, k.len);
-    enum err e = store_step(s, q, other);
-    if (*other)
-        sqlite3_reset(q);
-    return e;
-}
-
 static enum err taken_in_table(struct store *s, const struct unique_index *u, const struct value *v,
                                bool *taken)
 {
@@ -241,7 +64,7 @@ static enum err birth_shares(struct store *s, struct arena *a, struct row_key k,
         struct bytes folded;
         e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
         if (e == ERR_OK && claims)
-            e = claimed_by_other(s, k, i, folded, shared);
+            e = claims_elsewhere(s, k, i, folded, shared);
         if (e == ERR_OK && claims && dead && !*shared)
             e = taken_in_table(s, &k.t->unique[i], v, shared);
     }

@@ -98,6 +98,15 @@ static char *claim_sql(struct arena *a, const struct index_info *x, struct table
     return sql_take(a, &b);
 }
 
+static uint32_t *part_columns(struct arena *a, const struct index_info *x,
+                              const struct table_schema *t, const struct table_info *info)
+{
+    uint32_t *column = arena_alloc(a, x->n * sizeof *column);
+    for (uint32_t i = 0; i < x->n; i++)
+        column[i] = published(t, info, (uint32_t)x->part[i].cid);
+    return column;
+}
+
 static char *blocker_sql(struct arena *a, const struct index_info *x, const struct table_schema *t)
 {
     struct buf b = {0};
@@ -135,6 +144,8 @@ void schema_fill_unique(struct arena *a, struct table_schema *t, const struct ta
         if (!is_claimed(x) || !fill_columns(a, &u, x, t, info))
             continue;
         u.claim_sql = claim_sql(a, x, t, info);
+        if (is_plain(x, info))
+            u.part_column = part_columns(a, x, t, info);
         u.blocker_sql = blocker_sql(a, x, t);
         u.collation = arena_alloc(a, x->n * sizeof *u.collation);
         for (uint32_t c = 0; c < x->n; c++)

@@ -86,10 +86,7 @@ enum err work_load(struct work *w, struct work_row *r)
 
 struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b)
 {
-    const struct table_schema *t = r->k.t;
-    if (b->n_cells == 0 && b->values)
-        return b->values;
-    return birth_shown(w->a, b, &t->rules);
+    return b->n_cells == 0 && b->values ? b->values : birth_shown(w->a, b, &r->k.t->rules);
 }
 
 bool work_same(const struct table_schema *t, const struct value *x, const struct value *y)
@@ -183,25 +180,13 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
     const struct table_schema *t = r->k.t;
     *yes = false;
     enum err e = ERR_OK;
-    sqlite3_stmt *q;
     for (uint32_t i = 0; e == ERR_OK && !*yes && i < t->n_unique; i++) {
         bool claims;
         struct value *v;
         struct bytes folded;
         e = row_claim(w->s, w->a, t, i, values, &claims, &v, &folded);
-        if (e != ERR_OK || !claims)
-            continue;
-        q = store_stmt(
-            w->s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3 AND k <> ?4");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, t->t);
-        sqlite3_bind_int64(q, 2, i);
-        store_bind_blob(q, 3, folded.p, folded.len);
-        store_bind_blob(q, 4, r->k.key, r->k.len);
-        e = store_step(w->s, q, yes);
-        if (*yes)
-            sqlite3_reset(q);
+        if (e == ERR_OK && claims)
+            e = claims_elsewhere(w->s, r->k, i, folded, yes);
     }
     return e;
 }

@@ -10,6 +10,15 @@
 
 #include "node/store_int.h"
 
+/* The row in the way of a held one. */
+struct held_by {
+    const char *table, *key_json;
+    const char *office; /* whose claim it is, and since when: "" and 0 when it is settled */
+    uint64_t ms;
+    uint32_t t; /* number and key: who is held contends again when that row moves; 0: does not */
+    struct bytes key;
+};
+
 struct work_row {
     struct row_key k;
     struct row row; /* merged state; values filled in */
@@ -31,7 +40,8 @@ struct work_row {
     struct value *taken;  /* as it was when pass 4 took it out (NULL: it did not) */
     char *message[2]; /* of the database, for a held birth: [0] check or local, [1] unique or parent
                        */
-    struct work_row *blocker;
+    struct work_row *blocker; /* of a birth held by pass 3 */
+    struct held_by *parent;   /* of one held by pass 4 */
     uint64_t hash;
 };
 
@@ -81,6 +91,9 @@ enum put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
 enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
                   char **message) MUST_CHECK;
 enum err work_take(struct work *w, struct work_row *r) MUST_CHECK; /* DELETE */
+/* Whether the birth's sums are integers of 64 bits; *message says which is not. Part of pass 1. */
+bool work_sums_stand(struct work *w, const struct work_row *r, const struct birth *b,
+                     char **message);
 /* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message) MUST_CHECK;
@@ -108,8 +121,12 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
 enum err conflict_reconcile(struct work *w, struct work_row *r) MUST_CHECK;
 /* store_held.c */
 enum err held_save(struct work *w, struct work_row *r) MUST_CHECK;
-enum err work_release_blocked(struct work *w, struct work_row *r)
-    MUST_CHECK; /* held rows that waited for r: contend again */
+/* Rows that waited for r's key or unique values contend again. */
+enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK;
+/* Notes why r is held in pass 4: the words, and what is known of the row that it refers to by the
+ * values v. */
+enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
+                         const struct value *v) MUST_CHECK;
 
 /* The row stands as the application left it and is not sealed yet: it is decided when it is. */
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes) MUST_CHECK;
