@@ -7,8 +7,8 @@
 
 static uint64_t number(uint32_t kind, size_t index, struct bytes b)
 {
-    uint64_t h = bytes_hash(VALUE_HASH_SEED + kind, &index, sizeof index);
-    return bytes_hash(h, b.p, b.len);
+    uint64_t what[2] = {kind, index};
+    return bytes_hash(bytes_hash(VALUE_HASH_SEED, what, sizeof what), b.p, b.len);
 }
 
 /* Pass 1: an empty table of that kind takes the row, and every sum is a number that fits. */
