@@ -50,7 +50,7 @@ struct table_schema { /* one published table */
     bool exists;   /* here, with all published columns */
     uint32_t n_columns;
     char **column;   /* published columns, charter order */
-    uint8_t *policy; /* enum policy */
+    const uint8_t *policy; /* rules.policy */
     uint32_t n_key;
     uint32_t *key; /* indices of the key columns, in key order */
     struct table_rules rules;

@@ -101,27 +101,13 @@ static void fill_sql(struct arena *a, struct table_schema *t, const struct table
     t->read_sql = t->exists ? text : NULL;
 }
 
-static void set_columns(struct arena *a, struct table_schema *t, uint32_t n)
+/* Every stored column. */
+static void columns_of_table(struct arena *a, struct table_schema *t, const struct table_info *info)
 {
-    t->column = arena_alloc(a, n * sizeof *t->column);
-    t->policy = arena_alloc(a, n);
-    t->rules.policy = t->policy;
-}
-
-/* Every stored column, with the exceptions that the charter lists. */
-static void columns_of_table(struct arena *a, struct table_schema *t, const struct table_charter *c,
-                             const struct table_info *info)
-{
-    set_columns(a, t, info->n_columns);
+    t->column = arena_alloc(a, info->n_columns * sizeof *t->column);
     for (uint32_t i = 0; i < info->n_columns; i++) {
-        if (info->column[i].generated)
-            continue;
-        t->policy[t->n_columns] = (uint8_t)(c ? c->default_policy : POLICY_LATEST);
-        for (uint32_t k = 0; c && k < c->n_columns; k++) {
-            if (sqlite3_stricmp(c->column[k], info->column[i].name) == 0)
-                t->policy[t->n_columns] = c->policy[k];
-        }
-        t->column[t->n_columns++] = info->column[i].name;
+        if (!info->column[i].generated)
+            t->column[t->n_columns++] = info->column[i].name;
     }
     t->key = arena_alloc(a, info->n_key * sizeof *t->key);
     for (uint32_t i = 0; i < info->n_key; i++) {
@@ -134,11 +120,9 @@ static void columns_of_table(struct arena *a, struct table_schema *t, const stru
 static enum err columns_of_charter(struct store *s, struct arena *a, struct table_schema *t,
                                    const struct table_charter *c)
 {
-    set_columns(a, t, c->n_columns);
-    for (uint32_t i = 0; i < c->n_columns; i++) {
+    t->column = arena_alloc(a, c->n_columns * sizeof *t->column);
+    for (uint32_t i = 0; i < c->n_columns; i++)
         t->column[i] = (char *)c->column[i];
-        t->policy[i] = c->policy[i];
-    }
     t->n_columns = c->n_columns;
     t->key = arena_alloc(a, c->n_key * sizeof *t->key);
     for (uint32_t i = 0; i < c->n_key; i++) {
@@ -211,14 +195,13 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
     if (c && c->has_columns)
         e = columns_of_charter(s, a, t, c);
     else
-        columns_of_table(a, t, c, &info);
+        columns_of_table(a, t, &info);
     if (e != ERR_OK)
         return e;
     t->internal = c == NULL;
     t->hub_only = t->internal && strcmp(t->name, "tonle_decision") != 0;
-    t->rules.n_columns = t->n_columns;
-    t->rules.delete_policy = c ? c->delete_policy : DELETE_UPDATE_WINS;
-    t->rules.birth_policy = c ? c->birth_policy : BIRTH_FIRST;
+    schema_rules(s, a, t, c, &t->rules);
+    t->policy = t->rules.policy;
     t->exists = stands_here(t, &info);
     fill_sql(a, t, &info);
     if (t->exists) {

@@ -63,28 +63,49 @@ static void list_replicated(struct check *c, const struct table_charter *t, uint
 
 /* ---- the completed form ---- */
 
-static json_t *column_named(const json_t *list, const char *name)
+json_t *check_column(const json_t *table, const char *name)
 {
+    const json_t *list = json_object_get(table, "columns");
     for (size_t i = 0; i < json_array_size(list); i++) {
         json_t *c = json_array_get(list, i);
         const char *other = json_string_value(json_object_get(c, "name"));
         if (other && sqlite3_stricmp(other, name) == 0)
-            return json_incref(c);
+            return c;
     }
     return NULL;
 }
 
-static void complete_columns(json_t *table, const struct table_charter *t,
-                             const struct table_info *info)
+/* Makes a member of `to` what it is in `from`, absent included. */
+static void copy_member(json_t *to, const char *key, json_t *value)
+{
+    if (value)
+        json_object_set(to, key, value);
+    else
+        json_object_del(to, key);
+}
+
+/* A column that the file does not list has what the table says. */
+static json_t *unlisted_column(const json_t *table)
+{
+    json_t *column = json_object();
+    copy_member(column, "policy", json_object_get(table, "policy"));
+    copy_member(column, "fallback", json_object_get(table, "fallback"));
+    copy_member(column, "from", json_object_get(table, "from"));
+    copy_member(column, "line", json_object_get(json_object_get(table, "line"), "policy"));
+    if (!json_object_get(column, "policy"))
+        json_object_set_new(column, "policy", json_string(policy_name(POLICY_LATEST)));
+    return column;
+}
+
+static void complete_columns(json_t *table, const struct table_info *info)
 {
     json_t *columns = json_array(), *key = json_array();
     for (uint32_t i = 0; i < info->n_columns; i++) {
         const struct column_info *c = &info->column[i];
         if (c->generated)
             continue;
-        json_t *column = column_named(json_object_get(table, "columns"), c->name);
-        if (!column)
-            column = json_pack("{ss}", "policy", policy_name(t->default_policy));
+        json_t *listed = check_column(table, c->name);
+        json_t *column = listed ? json_incref(listed) : unlisted_column(table);
         json_object_set_new(column, "name", json_string(c->name));
         json_array_append_new(columns, column);
     }
@@ -93,6 +114,27 @@ static void complete_columns(json_t *table, const struct table_charter *t,
     json_object_set_new(table, "columns", columns);
     json_object_set_new(table, "key", key);
     json_object_set_new(table, "create", json_string(info->sql));
+}
+
+/* What a group says, its columns have. */
+static void complete_groups(json_t *table)
+{
+    static const char *const said[] = {"policy", "fallback", "rank", "line"};
+    const json_t *list = json_object_get(table, "groups");
+    for (size_t g = 0; g < json_array_size(list); g++) {
+        const json_t *group = json_array_get(list, g), *names = json_object_get(group, "columns");
+        bool implied = json_is_true(json_object_get(group, "implied"));
+        for (size_t i = 0; i < json_array_size(names); i++) {
+            const char *name = json_string_value(json_array_get(names, i));
+            json_t *column = name ? check_column(table, name) : NULL;
+            for (size_t k = 0; column && k < sizeof said / sizeof *said; k++)
+                copy_member(column, said[k], json_object_get(group, said[k]));
+            if (column && implied)
+                copy_member(column, "from", json_object_get(group, "from"));
+            else if (column)
+                json_object_set_new(column, "from", json_string("group"));
+        }
+    }
 }
 
 static enum err complete_indexes(struct store *s, json_t *table, const struct table_info *info)
@@ -115,6 +157,24 @@ static enum err complete_indexes(struct store *s, json_t *table, const struct ta
 
 /* ---- the calls ---- */
 
+/* One table; completes its JSON when there is one. */
+static enum err check_one(struct check *c, const struct table_charter *t, json_t *table)
+{
+    struct table_info info;
+    enum err e = table_info_read(c->s, c->a, t->name, &info);
+    if (e != ERR_OK)
+        return e;
+    bool complete = table && info.found && strcmp(info.kind, "table") == 0;
+    if (complete)
+        complete_columns(table, &info);
+    e = check_table(c, t, &info, table);
+    if (e != ERR_OK || !complete)
+        return e;
+    complete_groups(table);
+    e = complete_indexes(c->s, table, &info);
+    return e == ERR_OK ? check_orphans(c, &info) : e;
+}
+
 /* Checks every table; completes the JSON when `complete`. */
 static enum err check_all(struct check *c, json_t *root, bool complete)
 {
@@ -129,16 +189,7 @@ static enum err check_all(struct check *c, json_t *root, bool complete)
         check_library(c);
     for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
         json_t *table = json_array_get(json_object_get(root, "tables"), i);
-        struct table_info info;
-        e = table_info_read(c->s, c->a, t[i].name, &info);
-        if (e == ERR_OK)
-            e = check_table(c, &t[i], &info);
-        if (e != ERR_OK || !complete || !info.found || strcmp(info.kind, "table") != 0)
-            continue;
-        complete_columns(table, &t[i], &info);
-        e = complete_indexes(c->s, table, &info);
-        if (e == ERR_OK)
-            e = check_orphans(c, &info);
+        e = check_one(c, &t[i], complete ? table : NULL);
     }
     return e == ERR_OK ? check_triggers(c) : e;
 }

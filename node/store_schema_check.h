@@ -13,9 +13,18 @@ struct check {
 };
 void check_say(struct check *c, const char *level, const char *subject, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* One published table against the database. */
-enum err check_table(struct check *c, const struct table_charter *t,
-                     const struct table_info *info) MUST_CHECK;
+/* One published table against the database; `table`: its JSON when that is completed, or NULL. */
+enum err check_table(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     json_t *table) MUST_CHECK;
+/* The entry of a column in a table's JSON, borrowed; NULL. */
+json_t *check_column(const json_t *table, const char *name);
+bool check_replicated(const struct check *c, const char *table);
+/* store_schema_cells.c: the charter's policies against the columns of this table, its CHECKs and
+ * its UNIQUEs. Columns that these name together, and that the file puts in no group, become an
+ * implied one: they are added to the table's JSON. `table` NULL: the charter is in force already,
+ * and what was not foreseen in it is only warned of. */
+enum err check_cells(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     json_t *table) MUST_CHECK;
 /* store_schema_rows.c: rows here that refer to rows that do not exist, between replicated tables;
  * the library and the journal mode. */
 enum err check_orphans(struct check *c, const struct table_info *info) MUST_CHECK;

@@ -173,32 +173,47 @@ static enum err mark_reads(struct store *s, const struct table_info *t, struct a
     return e;
 }
 
-/* What an index depends on; through generated columns, too. */
-static enum err index_reads(struct store *s, struct arena *a, const struct table_info *t,
-                            struct index_info *x)
+/* Adds what the generated columns among `reads` are computed from. */
+static enum err expand_generated(struct store *s, struct arena *a, const struct table_info *t,
+                                 bool *reads)
 {
     enum err e = ERR_OK;
     bool *done = arena_alloc(a, t->n_columns);
-    x->reads = arena_alloc(a, t->n_columns);
-    for (uint32_t i = 0; e == ERR_OK && i < x->n; i++) {
-        if (x->part[i].cid >= 0)
-            x->reads[x->part[i].cid] = true;
-        else
-            e = mark_reads(s, t, a, x->part[i].sql, x->reads);
-    }
-    if (e == ERR_OK && x->predicate)
-        e = mark_reads(s, t, a, x->predicate, x->reads);
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
-        if (!x->reads[c] || done[c] || !t->column[c].generated)
+        if (!reads[c] || done[c] || !t->column[c].generated)
             continue;
         char *expression = sql_generated(a, t->sql, t->column[c].name);
         done[c] = true;
-        e = expression ? mark_reads(s, t, a, expression, x->reads)
+        e = expression ? mark_reads(s, t, a, expression, reads)
                        : store_fail(s, ERR_SCHEMA, "cannot read the definition of column %s.%s",
                                     t->name, t->column[c].name);
         c = UINT32_MAX; /* it may have named an earlier generated column */
     }
     return e;
+}
+
+enum err table_info_reads(struct store *s, struct arena *a, const struct table_info *t,
+                          const char *expression, bool *reads)
+{
+    enum err e = mark_reads(s, t, a, expression, reads);
+    return e == ERR_OK ? expand_generated(s, a, t, reads) : e;
+}
+
+static enum err index_reads(struct store *s, struct arena *a, const struct table_info *t,
+                            struct index_info *x)
+{
+    enum err e = ERR_OK;
+    x->keyed = arena_alloc(a, t->n_columns);
+    for (uint32_t i = 0; e == ERR_OK && i < x->n; i++) {
+        if (x->part[i].cid >= 0)
+            x->keyed[x->part[i].cid] = true;
+        else
+            e = mark_reads(s, t, a, x->part[i].sql, x->keyed);
+    }
+    if (e == ERR_OK)
+        e = expand_generated(s, a, t, x->keyed);
+    x->reads = arena_copy(a, x->keyed, t->n_columns);
+    return e == ERR_OK && x->predicate ? table_info_reads(s, a, t, x->predicate, x->reads) : e;
 }
 
 static enum err read_indexes(struct store *s, struct arena *a, struct table_info *t)

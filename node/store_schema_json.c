@@ -25,38 +25,14 @@ static const char *string_of(struct arena *a, const json_t *object, const char *
     return text ? arena_strdup(a, text) : NULL;
 }
 
-static enum err read_policy(struct store *s, const char *table, const char *name,
-                            enum policy otherwise, enum policy *out)
+static enum err read_policy(struct store *s, const char *table, const json_t *object,
+                            const char *key, enum policy *out)
 {
-    *out = otherwise;
+    const char *name = json_string_value(json_object_get(object, key));
     if (name && policy_parse(name, out) != ERR_OK)
         return store_fail(s, ERR_SCHEMA,
                           "charter: table %s: this version does not know the policy %s", table,
                           name);
-    return ERR_OK;
-}
-
-static enum err read_columns(struct store *s, struct arena *a, const json_t *list,
-                             struct table_charter *t)
-{
-    size_t n = json_array_size(list);
-    if (n > LIMIT_COLUMNS)
-        return bad(s, t->name, "too many columns");
-    t->column = arena_alloc(a, n * sizeof *t->column);
-    t->policy = arena_alloc(a, n);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *c = json_array_get(list, i);
-        enum policy policy;
-        t->column[i] = string_of(a, c, "name");
-        if (!t->column[i])
-            return bad(s, t->name, "a column without a name");
-        enum err e = read_policy(s, t->name, json_string_value(json_object_get(c, "policy")),
-                                 t->default_policy, &policy);
-        if (e != ERR_OK)
-            return e;
-        t->policy[i] = (uint8_t)policy;
-    }
-    t->n_columns = (uint32_t)n;
     return ERR_OK;
 }
 
@@ -74,9 +50,127 @@ static enum err read_names(struct store *s, struct arena *a, const json_t *list,
     return ERR_OK;
 }
 
+/* policy, fallback and rank of a table, a column or a group; what it leaves out is `otherwise`'s.
+ */
+static enum err read_rule(struct store *s, struct arena *a, const char *table, const json_t *object,
+                          const struct column_rule *otherwise, struct column_rule *out)
+{
+    *out = *otherwise;
+    enum err e = read_policy(s, table, object, "policy", &out->policy);
+    if (e == ERR_OK)
+        e = read_policy(s, table, object, "fallback", &out->fallback);
+    if (e == ERR_OK && json_object_get(object, "rank")) {
+        const char **text;
+        e = read_names(s, a, json_object_get(object, "rank"), table, &text, &out->rank.n);
+        out->rank.text = text;
+    }
+    if (e != ERR_OK)
+        return e;
+    if (out->policy != POLICY_REVIEW)
+        out->fallback = POLICY_LATEST;
+    if (out->fallback == POLICY_REVIEW || out->fallback == POLICY_SUM)
+        return bad(s, table, "review and sum cannot be a fallback");
+    if ((out->policy == POLICY_RANK || out->fallback == POLICY_RANK) && out->rank.n == 0)
+        return bad(s, table, "policy rank without its list");
+    return ERR_OK;
+}
+
+static enum err read_columns(struct store *s, struct arena *a, const json_t *list,
+                             struct table_charter *t)
+{
+    size_t n = json_array_size(list);
+    if (n > LIMIT_COLUMNS)
+        return bad(s, t->name, "too many columns");
+    t->column = arena_alloc(a, n * sizeof *t->column);
+    t->rule = arena_alloc(a, n * sizeof *t->rule);
+    t->own = arena_alloc(a, n * sizeof *t->own);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *c = json_array_get(list, i);
+        const char *from = json_string_value(json_object_get(c, "from"));
+        t->column[i] = string_of(a, c, "name");
+        if (!t->column[i])
+            return bad(s, t->name, "a column without a name");
+        enum err e = read_rule(s, a, t->name, c, &t->otherwise, &t->rule[i]);
+        if (e != ERR_OK)
+            return e;
+        t->own[i] = from && strcmp(from, "column") == 0;
+    }
+    t->n_columns = (uint32_t)n;
+    return ERR_OK;
+}
+
+static enum err read_groups(struct store *s, struct arena *a, const json_t *list,
+                            struct table_charter *t)
+{
+    size_t n = json_array_size(list);
+    enum err e = ERR_OK;
+    if (n > LIMIT_COLUMNS)
+        return bad(s, t->name, "too many groups");
+    t->groups = arena_alloc(a, n * sizeof *t->groups);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        const json_t *j = json_array_get(list, i);
+        struct charter_cells *g = &t->groups[i];
+        g->name = string_of(a, j, "name");
+        g->implied = json_is_true(json_object_get(j, "implied"));
+        if (!g->name)
+            return bad(s, t->name, "a group without a name");
+        e = read_names(s, a, json_object_get(j, "columns"), t->name, &g->column, &g->n);
+        if (e == ERR_OK)
+            e = read_rule(s, a, t->name, j, &t->otherwise, &g->rule);
+        for (uint32_t k = 0; e == ERR_OK && k < g->n; k++)
+            if (charter_group(t, g->column[k]))
+                e = bad(s, t->name, "a column in two groups");
+        t->n_groups++;
+        if (e == ERR_OK && g->rule.policy == POLICY_SUM)
+            e = bad(s, t->name, "a group with the policy sum");
+    }
+    for (uint32_t i = 0; e == ERR_OK && i < t->n_columns; i++) {
+        const struct charter_cells *g = charter_group(t, t->column[i]);
+        t->rule[i] = g ? g->rule : t->rule[i];
+    }
+    return e;
+}
+
+const struct charter_cells *charter_group(const struct table_charter *t, const char *column)
+{
+    for (uint32_t g = 0; g < t->n_groups; g++) {
+        for (uint32_t i = 0; i < t->groups[g].n; i++) {
+            if (sqlite3_stricmp(t->groups[g].column[i], column) == 0)
+                return &t->groups[g];
+        }
+    }
+    return NULL;
+}
+
+const struct column_rule *charter_rule(const struct table_charter *t, const char *column)
+{
+    const struct charter_cells *g = charter_group(t, column);
+    for (uint32_t i = 0; !g && i < t->n_columns; i++) {
+        if (sqlite3_stricmp(t->column[i], column) == 0)
+            return &t->rule[i];
+    }
+    return g ? &g->rule : &t->otherwise;
+}
+
+static enum err read_whole_row(struct store *s, struct arena *a, const json_t *j,
+                               struct table_charter *t)
+{
+    const json_t *scope = json_object_get(j, "scope");
+    const char *delete_policy = json_string_value(json_object_get(j, "delete"));
+    const char *birth = json_string_value(json_object_get(j, "birth"));
+    if (delete_policy && delete_policy_parse(delete_policy, &t->delete_policy) != ERR_OK)
+        return bad(s, t->name, "this version does not know that delete policy");
+    if (birth && birth_policy_parse(birth, &t->birth_policy) != ERR_OK)
+        return bad(s, t->name, "this version does not know that birth policy");
+    t->scope = string_of(a, scope, "column");
+    t->follow = string_of(a, scope, "follow");
+    return ERR_OK;
+}
+
 static enum err read_table(struct store *s, struct arena *a, const json_t *j,
                            struct table_charter *t)
 {
+    static const struct column_rule latest;
     t->name = string_of(a, j, "name");
     if (!t->name || !*t->name || strlen(t->name) > LIMIT_NAME_BYTES)
         return store_fail(s, ERR_SCHEMA, "charter: a table without a usable name");
@@ -84,16 +178,13 @@ static enum err read_table(struct store *s, struct arena *a, const json_t *j,
     t->write = t->write ? t->write : "any";
     t->create = string_of(a, j, "create");
     t->has_columns = json_is_array(json_object_get(j, "key"));
-    const char *delete_policy = json_string_value(json_object_get(j, "delete"));
-    const char *birth = json_string_value(json_object_get(j, "birth"));
-    if (delete_policy && strcmp(delete_policy, "update-wins") != 0)
-        return bad(s, t->name, "this version does not know that delete policy");
-    if (birth && strcmp(birth, "first") != 0)
-        return bad(s, t->name, "this version does not know that birth policy");
-    enum err e = read_policy(s, t->name, json_string_value(json_object_get(j, "policy")),
-                             POLICY_LATEST, &t->default_policy);
+    enum err e = read_whole_row(s, a, j, t);
+    if (e == ERR_OK)
+        e = read_rule(s, a, t->name, j, &latest, &t->otherwise);
     if (e == ERR_OK)
         e = read_columns(s, a, json_object_get(j, "columns"), t);
+    if (e == ERR_OK)
+        e = read_groups(s, a, json_object_get(j, "groups"), t);
     if (e == ERR_OK)
         e = read_names(s, a, json_object_get(j, "key"), t->name, &t->key, &t->n_key);
     if (e == ERR_OK)
@@ -242,7 +333,7 @@ static bool object_value(struct arena *a, const json_t *j, struct value *out)
     return true;
 }
 
-static bool json_value(struct arena *a, const json_t *j, struct value *out)
+bool schema_value_parse(struct arena *a, const json_t *j, struct value *out)
 {
     switch (json_typeof(j)) {
     case JSON_INTEGER:
@@ -285,7 +376,7 @@ static bool parse_parts(struct store *s, struct arena *a, const struct table_sch
         return false;
     for (uint32_t i = 0; i < t->n_key; i++) {
         const json_t *part = t->n_key == 1 ? j : json_array_get(j, i);
-        if (!json_value(a, part, &v[i]))
+        if (!schema_value_parse(a, part, &v[i]))
             return false;
         as_stored(s, a, t, t->key[i], part, &v[i]);
     }

@@ -10,14 +10,6 @@ struct reference { /* one foreign key of a table, as far as it leads to a replic
     struct buf given; /* t.c IS NOT NULL AND ... : a reference with a NULL refers to nothing */
 };
 
-static bool is_replicated(const struct check *c, const char *table)
-{
-    for (uint32_t i = 0; i < c->replicated.n; i++)
-        if (sqlite3_stricmp(c->replicated.name[i], table) == 0)
-            return true;
-    return false;
-}
-
 /* The number of rows without a parent, and the key of the first. */
 static enum err count_orphans(struct check *c, const struct table_info *t, struct reference *r)
 {
@@ -61,7 +53,7 @@ static const char *parent_column(struct check *c, const char *parent, int place)
 
 static enum err check_reference(struct check *c, const struct table_info *t, struct reference *r)
 {
-    bool fit = r->parent != NULL && r->on.len > 0 && is_replicated(c, r->parent);
+    bool fit = r->parent != NULL && r->on.len > 0 && check_replicated(c, r->parent);
     enum err e = fit ? count_orphans(c, t, r) : ERR_OK;
     buf_fini(&r->on);
     buf_fini(&r->given);

@@ -193,6 +193,52 @@ char *sql_generated(struct arena *a, const char *sql, const char *column)
     return NULL;
 }
 
+struct check_list {
+    struct check_sql *check;
+    uint32_t n;
+    size_t cap;
+};
+
+/* CHECK ( expression ) at the top level of one column definition or table constraint. */
+static void checks_in(struct arena *a, const char *p, const char *end, struct check_list *l)
+{
+    int depth = 0;
+    struct token name = {0};
+    for (struct token t = next_token(p); t.len && t.p < end; t = next_token(t.p + t.len)) {
+        struct token after = next_token(t.p + t.len);
+        struct token before, last;
+        if (depth == 0 && token_is(t, "CONSTRAINT"))
+            name = after;
+        if (depth == 0 && token_is(t, "CHECK") && token_is(after, "(")) {
+            const char *from = after.p + 1;
+            const char *to = item_end(from, &before, &last);
+            l->check = mem_grow(l->check, l->n, &l->cap, sizeof *l->check);
+            l->check[l->n++] = (struct check_sql){
+                name.len ? slice(a, name.p, name.p + name.len) : NULL, slice(a, from, to)};
+        }
+        if (depth == 0 && !token_is(t, "CONSTRAINT") && t.p != name.p)
+            name = (struct token){0};
+        depth += token_is(t, "(") - token_is(t, ")");
+    }
+}
+
+void sql_checks(struct arena *a, const char *sql, struct check_sql **out, uint32_t *n)
+{
+    struct check_list l = {0};
+    const char *p = first_list(sql);
+    while (p && *p) {
+        struct token before, last;
+        const char *end = item_end(p, &before, &last);
+        checks_in(a, p, end, &l);
+        if (*end != ',')
+            break;
+        p = end + 1;
+    }
+    *out = arena_copy(a, l.check, l.n * sizeof *l.check);
+    *n = l.n;
+    mem_free(l.check);
+}
+
 bool sql_mentions(const char *expression, const char *column)
 {
     for (struct token t = next_token(expression); t.len; t = next_token(t.p + t.len)) {

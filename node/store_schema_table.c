@@ -202,7 +202,7 @@ static void check_indexes(struct check *c, const struct table_charter *t,
     }
 }
 
-static bool is_replicated(const struct check *c, const char *table)
+bool check_replicated(const struct check *c, const char *table)
 {
     for (uint32_t i = 0; i < c->replicated.n; i++) {
         if (sqlite3_stricmp(c->replicated.name[i], table) == 0)
@@ -223,7 +223,7 @@ static enum err check_references(struct check *c, const struct table_charter *t)
         if (e != ERR_OK || !row)
             break;
         const char *parent = (const char *)sqlite3_column_text(q, 0);
-        if (!is_replicated(c, parent))
+        if (!check_replicated(c, parent))
             check_say(c, "warn", t->name,
                       "%s refers to %s, which is not replicated: its rows may be missing at other "
                       "offices",
@@ -232,7 +232,8 @@ static enum err check_references(struct check *c, const struct table_charter *t)
     return e;
 }
 
-enum err check_table(struct check *c, const struct table_charter *t, const struct table_info *info)
+enum err check_table(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     json_t *table)
 {
     size_t before = c->n;
     if (!check_kind(c, t, info))
@@ -241,6 +242,8 @@ enum err check_table(struct check *c, const struct table_charter *t, const struc
     check_columns(c, t, info);
     check_indexes(c, t, info);
     enum err e = check_references(c, t);
+    if (e == ERR_OK)
+        e = check_cells(c, t, info, table);
     bool quiet = true;
     for (size_t i = before; i < c->n; i++)
         quiet = quiet && strcmp(c->list[i].level, "ok") == 0;

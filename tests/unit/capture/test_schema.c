@@ -62,6 +62,39 @@ static void generated_expressions_are_found(void **state)
     arena_fini(&a);
 }
 
+/* CHECKs of columns and of the table are found, with their names; what only looks like one is not.
+ */
+static void checks_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql, *found;
+    } cases[] = {
+        {"CREATE TABLE t(a, b)", ""},
+        {"CREATE TABLE t(a CHECK (a > 0), b TEXT CONSTRAINT \"b's\" CHECK(b<>')') NOT NULL)",
+         "-:a > 0;\"b's\":b<>')';"},
+        {"CREATE TABLE \"CHECK(\"(a DEFAULT (check_it(1)) CHECK (a IN (1,2,(3))), -- CHECK (no)\n"
+         " \"CHECK\" TEXT, /* CHECK (no) */ [check] TEXT DEFAULT 'CHECK (no)',"
+         " CONSTRAINT one NOT NULL, CHECK(a /* , ) */ < \"CHECK\" -- )\n))",
+         "-:a IN (1,2,(3));-:a /* , ) */ < \"CHECK\" -- )\n;"},
+        {"CREATE TABLE t(a, constraint span\n check\n(a < b), b AS (a) CHECK (b = 1), c CHECK(1) "
+         "CHECK(2)) WITHOUT ROWID",
+         "span:a < b;-:b = 1;-:1;-:2;"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena a = {0};
+        struct check_sql *c;
+        uint32_t n;
+        struct buf b = {0};
+        sql_checks(&a, cases[i].sql, &c, &n);
+        for (uint32_t k = 0; k < n; k++)
+            buf_printf(&b, "%s:%s;", c[k].name ? c[k].name : "-", c[k].expression);
+        assert_string_equal(buf_str(&b), cases[i].found);
+        buf_fini(&b);
+        arena_fini(&a);
+    }
+}
+
 /* ---- claims ---- */
 
 static const char *claim(struct office *o, const char *table, uint32_t index,
@@ -442,6 +475,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(index_texts_are_taken_apart),
         cmocka_unit_test(generated_expressions_are_found),
+        cmocka_unit_test(checks_are_found),
         cmocka_unit_test(claims_follow_the_indexes),
         cmocka_unit_test(folding_keys_are_claims_and_local_indexes_are_not),
         cmocka_unit_test(references_and_depths_are_read),
