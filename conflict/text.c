@@ -5,6 +5,9 @@
  *   ASCII           other ASCII     no      nothing in ASCII is composed or left out
  *   well-formed     well-formed     if the normal forms are the same, U+200B to U+200D left out
  *   malformed       anything else   no      only its bytes say what it is
+ *   over 30 marks   anything else   no      likewise: no text of people, and putting them in order
+ *   in a row                                would take the square of their number (UAX 15, section
+ *                                           13, "Stream-Safe Text Format", has the same limit)
  *
  * Left out first, normalised then: a character of no width between a letter and its mark would keep
  * the two from being one. Compared in Normalization Form D, which needs no composing: two texts
@@ -13,13 +16,16 @@
  *
  * A character that is newer than the library at one office has no decomposition there.
  * Normalization of assigned characters never changes (Unicode stability policy), so offices may
- * differ only about such characters, and only in what they call a conflict, never in what they
- * show.
+ * differ about such characters only.
  */
 #include "conflict/value.h"
 
 #include <string.h>
 #include <utf8proc.h>
+
+#define MARKS_MAX 30
+#define PARTS_MAX 4    /* of one character (UAX 15, section 9, "Detecting Normalization Forms") */
+#define PARTS_A_BYTE 2 /* two bytes have three at most, three bytes four */
 
 static bool is_ascii(const struct value *v)
 {
@@ -30,42 +36,63 @@ static bool is_ascii(const struct value *v)
     return true;
 }
 
-/* The text without U+200B to U+200D, in `out` (of at least v->len bytes); -1 when it is malformed.
- * (The library refuses surrogates, overlong forms, and what is beyond U+10FFFF.) */
-static utf8proc_ssize_t leave_out(const struct value *v, uint8_t *out)
+static int class_of(utf8proc_int32_t point)
 {
-    const uint8_t *p = v->u.p;
-    utf8proc_ssize_t used = 0;
-    utf8proc_ssize_t step;
-    for (utf8proc_ssize_t left = v->len; left > 0; left -= step, p += step) {
-        utf8proc_int32_t point;
-        step = utf8proc_iterate(p, left, &point);
-        if (step <= 0)
-            return -1;
-        if (point >= 0x200b && point <= 0x200d)
-            continue;
-        memcpy(out + used, p, (size_t)step);
-        used += step;
-    }
-    return used;
+    return utf8proc_get_property(point)->combining_class;
 }
 
-struct form { /* Normalization Form D */
+struct form { /* Normalization Form D, without what is left out */
     utf8proc_int32_t *point;
-    utf8proc_ssize_t n; /* < 0: there is none */
+    size_t n;
+    size_t marks; /* at its end, in canonical order */
+    bool none;    /* the text has no form: it is malformed, or has too many marks in a row */
 };
 
+/* The last point, just appended, goes to its place among the marks before it. */
+static void sort_last(struct form *f)
+{
+    size_t at = f->n - 1;
+    utf8proc_int32_t last = f->point[at];
+    int class = class_of(last);
+    f->marks = class ? f->marks + 1 : 0;
+    for (; class && at > 0 && class_of(f->point[at - 1]) > class; at--)
+        f->point[at] = f->point[at - 1];
+    f->point[at] = last;
+    f->none = f->marks > MARKS_MAX;
+}
+
+/* Appends what a character is made of. */
+static void append(struct form *f, utf8proc_int32_t character)
+{
+    utf8proc_int32_t part[PARTS_MAX];
+    int unused = 0;
+    utf8proc_ssize_t n =
+        utf8proc_decompose_char(character, part, PARTS_MAX, UTF8PROC_DECOMPOSE, &unused);
+    f->none = n < 0 || n > PARTS_MAX;
+    for (utf8proc_ssize_t i = 0; i < n && !f->none; i++) {
+        f->point[f->n++] = part[i];
+        sort_last(f);
+    }
+}
+
+/* The library refuses surrogates, overlong forms, and what is beyond U+10FFFF. */
 static struct form form_of(const struct value *v)
 {
-    struct form f = {0};
-    uint8_t *kept = mem_alloc(v->len);
-    utf8proc_ssize_t len = leave_out(v, kept);
-    f.n = len < 0 ? len : utf8proc_decompose(kept, len, NULL, 0, UTF8PROC_DECOMPOSE);
-    if (f.n > 0) {
-        f.point = mem_alloc((size_t)f.n * sizeof *f.point);
-        f.n = utf8proc_decompose(kept, len, f.point, f.n, UTF8PROC_DECOMPOSE);
+    struct form f = {.point = mem_resize(NULL, v->len * PARTS_A_BYTE * sizeof *f.point)};
+    const uint8_t *p = v->u.p;
+    utf8proc_ssize_t left = v->len;
+    while (left > 0 && !f.none) {
+        utf8proc_int32_t character;
+        utf8proc_ssize_t step = utf8proc_iterate(p, left, &character);
+        if (step <= 0) {
+            f.none = true;
+            break;
+        }
+        if (character < 0x200b || character > 0x200d)
+            append(&f, character);
+        left -= step;
+        p += step;
     }
-    mem_free(kept);
     return f;
 }
 
@@ -75,9 +102,8 @@ static bool texts_alike(const struct value *a, const struct value *b)
         return false;
     struct form fa = form_of(a);
     struct form fb = form_of(b);
-    bool same = fa.n >= 0 && fa.n == fb.n;
-    if (same && fa.n > 0)
-        same = memcmp(fa.point, fb.point, (size_t)fa.n * sizeof *fa.point) == 0;
+    bool same = !fa.none && !fb.none && fa.n == fb.n &&
+                memcmp(fa.point, fb.point, fa.n * sizeof *fa.point) == 0;
     mem_free(fa.point);
     mem_free(fb.point);
     return same;

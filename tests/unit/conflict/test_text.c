@@ -140,6 +140,56 @@ static void malformed_text_is_compared_by_bytes(void **state)
     }
 }
 
+/* Marks in a row are put in order up to a number that no text of people reaches; beyond it a text
+ * is compared by bytes, so that a hostile one of megabytes takes no longer than another. U+0F73 is
+ * no mark itself, but made of two. */
+static void many_marks_are_compared_by_bytes(void **state)
+{
+    static const struct {
+        const char *mark;
+        size_t n;
+        bool same;
+    } table[] = {{DOT, 29, true},
+                 {DOT, 30, false},
+                 {"\xe0\xbd\xb3", 14, true},
+                 {"\xe0\xbd\xb3", 15, false},
+                 {ACUTE, 1 << 20, false},
+                 {"\xe0\xbd\xb3", 1 << 20, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct buf b[2] = {{0}};
+        for (int k = 0; k < 2; k++) {
+            buf_put(&b[k], "e", 1);
+            if (k)
+                buf_put(&b[k], ACUTE, 2);
+            for (size_t n = 0; n < table[i].n; n++)
+                buf_put(&b[k], table[i].mark, strlen(table[i].mark));
+            if (!k)
+                buf_put(&b[k], ACUTE ZWSP, 5);
+        }
+        struct value v[2] = {value_bytes(VALUE_TEXT, b[0].data, b[0].len),
+                             value_bytes(VALUE_TEXT, b[1].data, b[1].len)};
+        assert_true(alike(&v[0], &v[1]) == table[i].same);
+        buf_fini(&b[0]);
+        buf_fini(&b[1]);
+    }
+}
+
+/* Only marks in a row are counted, not those of a whole text. */
+static void many_letters_may_have_marks(void **state)
+{
+    struct buf composed_letters = {0};
+    struct buf letters_and_marks = {0};
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        buf_put(&composed_letters, "\xc3\xa9", 2);
+        buf_put(&letters_and_marks, "e" ACUTE, 3);
+    }
+    assert_true(texts_alike(buf_str(&composed_letters), buf_str(&letters_and_marks)));
+    buf_fini(&composed_letters);
+    buf_fini(&letters_and_marks);
+}
+
 /* The oracle: Form C of the whole text as the library makes it, characters of no width taken out by
  * hand. NULL where the text is malformed. */
 static char *composed(const char *s)
@@ -269,6 +319,8 @@ int main(void)
         cmocka_unit_test(what_looks_the_same_is_alike),
         cmocka_unit_test(what_looks_different_is_not_alike),
         cmocka_unit_test(malformed_text_is_compared_by_bytes),
+        cmocka_unit_test(many_marks_are_compared_by_bytes),
+        cmocka_unit_test(many_letters_may_have_marks),
         cmocka_unit_test(alike_is_the_same_composed_form),
         cmocka_unit_test(text_goes_on_after_a_nul),
         cmocka_unit_test(other_types_are_alike_when_equal),
