@@ -44,7 +44,7 @@ static enum err apply_own(struct node *n, const struct changeset *cs, const stru
     struct apply_report report;
     enum err e = store_apply(n->store, &n->arena, &in, &report);
     if (e == ERR_OK)
-        e = store_collect_done(n->store);
+        e = store_collect_done(n->store, node_time(n));
     n->mark_check = true; /* the registry may be among it */
     if (e == ERR_OK && cs->cut)
         node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d",
@@ -61,7 +61,7 @@ static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
     uint8_t hash[HASH_BYTES];
     enum err e = store_collect(n->store, &n->arena, max_rows, SEAL_BYTES, &cs, cut);
     if (e == ERR_NOT_FOUND)
-        return store_collect_done(n->store);
+        return store_collect_done(n->store, node_time(n));
     if (e != ERR_OK)
         return e;
     clock_copy(&context, &store_state(n->store)->clock);

@@ -144,10 +144,10 @@ static void own_reasons(struct look *l)
                            "nothing that is captured here is published");
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
-    if (store_meta_u64(l->s, "oversize", 0) > 0)
+    if (store_limit_rows(l->s) > 0)
         reason(l, n->name,
-               "rows were left out because they are too large to be sent; they stand only here",
-               "make them smaller (8 MiB a value, 12 MiB a row): the next write to them is sent");
+               "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
+               "tonle held list names them (reason limit): make them smaller, that write is sent");
     if (n->rows_refused)
         reason(l, n->name,
                "rows came that have no place here: a table or a column is not in this database "

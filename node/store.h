@@ -91,7 +91,7 @@ enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v) MUST_C
  * installed. */
 enum err store_capture_install(struct store *s) MUST_CHECK;
 bool store_capture_check(struct store *s);
-bool store_capture_pending(struct store *s); /* the log is not empty */
+bool store_capture_pending(struct store *s); /* the log, or what decisions queued, is not empty */
 /* The net effect of the log, at most max_rows rows and about max_bytes of values: fills the one
  * segment of `cs`. Parents first. *cut: there is more. ERR_NOT_FOUND: nothing to publish (and what
  * was consumed is noise: call store_collect_done all the same). */
@@ -106,8 +106,10 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
  * seal fewer. */
 enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
                             struct clock *context) MUST_CHECK;
-/* Deletes from the log what the last store_collect of this transaction consumed. */
-enum err store_collect_done(struct store *s) MUST_CHECK;
+/* Deletes from the log what the last store_collect of this transaction consumed; what of it is too
+ * large to be sent becomes held (reason `limit`) as of now_ms. */
+enum err store_collect_done(struct store *s, uint64_t now_ms) MUST_CHECK;
+uint64_t store_limit_rows(struct store *s); /* rows of which something is too large to be sent */
 
 /* ---- apply: the one call that merges a changeset (DESIGN 13) */
 struct apply_input {

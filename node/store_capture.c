@@ -310,7 +310,8 @@ static bool still_wanted(struct store *s, const char *name)
     const char *number = strrchr(name, '_');
     struct table_schema *t =
         schema_by_number(s, number ? (uint32_t)strtoul(number + 1, NULL, 10) : 0);
-    return t && t->exists;
+    bool sums = strncmp(name, "tonle_sum_", 10) == 0;
+    return t && t->exists && (!sums || capture_sums(t));
 }
 
 /* A log that still holds something is kept for when its table is published again. */
@@ -376,6 +377,7 @@ static enum err find_logs(struct store *s, struct capture_state *c)
 {
     struct buf b = {0};
     enum err e = ERR_OK;
+    buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM tonle_todo)");
     arena_reset(&c->log_arena);
     c->has_log = arena_alloc(&c->log_arena, s->n_tables);
     sqlite3_stmt *q = store_stmt(s, "SELECT substr(name, 11) FROM main.sqlite_schema"
@@ -388,9 +390,9 @@ static enum err find_logs(struct store *s, struct capture_state *c)
         if (!t || !t->exists)
             continue;
         c->has_log[t - s->tables] = true;
-        buf_printf(&b, "%sEXISTS(SELECT 1 FROM tonle_log_%u)", b.len ? " OR " : "SELECT ", t->t);
+        buf_printf(&b, " OR EXISTS(SELECT 1 FROM tonle_log_%u)", t->t);
     }
-    c->pending_sql = b.len ? arena_strdup(&c->log_arena, buf_str(&b)) : NULL;
+    c->pending_sql = arena_strdup(&c->log_arena, buf_str(&b));
     buf_fini(&b);
     return e;
 }
@@ -412,7 +414,7 @@ enum err capture_logs(struct store *s, struct capture_state **out)
 bool store_capture_pending(struct store *s)
 {
     struct capture_state *c;
-    if (!s->ready || capture_logs(s, &c) != ERR_OK || !c->pending_sql)
+    if (!s->ready || capture_logs(s, &c) != ERR_OK)
         return false;
     return store_pragma(s, c->pending_sql) == 1;
 }

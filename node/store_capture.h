@@ -11,13 +11,14 @@
  * 3   the row was deleted, or lost this key       key, whole old row
  * 4   the row was in the way of a new one and     key, whole row as it was
  *     may have been evicted without a trace
+ * 5   a sum column is about to be changed         key, the sum columns as they are
  */
 #ifndef NODE_STORE_CAPTURE_H
 #define NODE_STORE_CAPTURE_H
 
 #include "node/store_schema.h"
 
-enum capture_op { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_CANDIDATE = 4 };
+enum capture_op { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_CANDIDATE = 4, OP_SUMS = 5 };
 
 #define MASK_BITS 62u
 #define MASK_WORDS ((256u + MASK_BITS - 1) / MASK_BITS) /* of LIMIT_COLUMNS columns */
@@ -36,6 +37,7 @@ struct capture_plan { /* the log first */
 void capture_plan(struct arena *a, const struct table_schema *t, const struct table_info *info,
                   struct capture_plan *out);
 uint32_t capture_words(const struct table_schema *t);
+bool capture_sums(const struct table_schema *t); /* whether it has a sum column */
 /* The quoted name of a log column: "k_" or "o_" and the table's column. */
 char *capture_name(struct arena *a, const char *prefix, const char *column);
 
@@ -49,7 +51,7 @@ struct capture_state { /* s->collected */
     int64_t log_cookie; /* at which has_log and pending_sql were made */
     struct arena log_arena;
     bool *has_log;     /* by table index */
-    char *pending_sql; /* NULL: no log at all */
+    char *pending_sql; /* whether a log or tonle_todo holds anything */
     struct collected *collected;
 };
 struct capture_state *capture_state(struct store *s);

@@ -6,11 +6,15 @@
 /* The SQL of one table's log and triggers: plain SQL, no function but typeof and coalesce, so that
  * it runs in any process that opens the database, whatever its settings.
  *
- * tonle_bin_t  BEFORE INSERT   rows that share the key or a unique value with NEW: candidates for
- * eviction. tonle_bup_t  BEFORE UPDATE   the same, for rows other than OLD, when such a column
- * changes tonle_ins_t  AFTER INSERT    tonle_del_t  AFTER DELETE tonle_upd_t  AFTER UPDATE    same
- * key, some replicated column really differs tonle_key_t  AFTER UPDATE    another key: a delete and
- * an insert
+ * - tonle_bin_t, BEFORE INSERT: rows that share the key or a unique value with NEW: candidates for
+ *   eviction
+ * - tonle_bup_t, BEFORE UPDATE: the same, for rows other than OLD, when such a column changes
+ * - tonle_ins_t, AFTER INSERT; tonle_del_t, AFTER DELETE
+ * - tonle_upd_t, AFTER UPDATE: same key, some replicated column really differs
+ * - tonle_key_t, AFTER UPDATE: another key: a delete and an insert
+ * - tonle_sum_t, BEFORE UPDATE OF the sum columns, where the table has any: their values as they
+ *   were. Before, because an application's trigger may write the row once more, and where it runs
+ *   ahead of ours the log of what happened after would begin with the second write.
  *
  * REPLACE evicts through every unique index without firing a DELETE trigger, so every row that it
  * could evict is noted before, also where the index is only local; too many is noise, too few would
@@ -330,6 +334,75 @@ static char *before_update_sql(const struct context *x)
     return sql_take(x->a, &b);
 }
 
+/* ---- sums */
+
+static bool is_sum(const struct context *x, uint32_t column)
+{
+    return x->t->policy[column] == POLICY_SUM;
+}
+
+bool capture_sums(const struct table_schema *t)
+{
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (t->policy[i] == POLICY_SUM)
+            return true;
+    }
+    return false;
+}
+
+/* Each sum column of the table, as `each` writes it, with `between` between two. */
+static void put_sums(struct buf *b, const struct context *x, const char *between,
+                     void (*each)(struct buf *b, const struct context *x, const char *name))
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->t->n_columns; i++) {
+        if (!is_sum(x, i))
+            continue;
+        buf_printf(b, "%s", any ? between : "");
+        each(b, x, x->t->column[i]);
+        any = true;
+    }
+}
+
+static void put_column(struct buf *b, const struct context *x, const char *name)
+{
+    buf_printf(b, "%s", schema_quote(x->a, name));
+}
+
+static void put_log_column(struct buf *b, const struct context *x, const char *name)
+{
+    buf_printf(b, "%s", capture_name(x->a, "o_", name));
+}
+
+static void put_old_column(struct buf *b, const struct context *x, const char *name)
+{
+    buf_printf(b, "OLD.%s", schema_quote(x->a, name));
+}
+
+static char *sums_sql(const struct context *x)
+{
+    struct buf b = {0}, when = {0};
+    buf_printf(&when, "BEFORE UPDATE OF ");
+    put_sums(&when, x, ",", put_column);
+    put_head(&b, x, "sum", buf_str(&when));
+    buf_printf(&b, "WHEN ");
+    put_key_known(&b, x, "OLD.");
+    buf_printf(&b, " AND (");
+    put_sums(&b, x, " OR ", put_differs);
+    buf_printf(&b, ") BEGIN INSERT INTO %s(\"op\"", x->log);
+    for (uint32_t i = 0; i < x->t->n_key; i++)
+        buf_printf(&b, ",%s", capture_name(x->a, "k_", key_name(x, i)));
+    buf_printf(&b, ",");
+    put_sums(&b, x, ",", put_log_column);
+    buf_printf(&b, ") VALUES(");
+    put_values(&b, x, OP_SUMS, "OLD.", false);
+    buf_printf(&b, ",");
+    put_sums(&b, x, ",", put_old_column);
+    buf_printf(&b, "); END");
+    buf_fini(&when);
+    return sql_take(x->a, &b);
+}
+
 static void add(struct capture_plan *p, const struct context *x, const char *kind, char *sql)
 {
     struct capture_object *o = &p->object[p->n++];
@@ -353,4 +426,6 @@ void capture_plan(struct arena *a, const struct table_schema *t, const struct ta
     add(out, &x, "key", key_sql(&x));
     add(out, &x, "bin", before_insert_sql(&x));
     add(out, &x, "bup", before_update_sql(&x));
+    if (capture_sums(t))
+        add(out, &x, "sum", sums_sql(&x));
 }

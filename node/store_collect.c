@@ -14,13 +14,22 @@
  *   no               yes          CHANGE_BORN, all columns
  *   no               no           nothing
  *   yes              yes          CHANGE_UPDATE of U and of the columns in which `first` differs
- * from now yes              no           CHANGE_DELETE; cells: U and the columns in which `last`
- * differs from `first`
+ *                                 from now
+ *   yes              no           CHANGE_DELETE; cells: U and the columns in which `last` differs
+ *                                 from `first`
  *
  * existed: the first event is not an insert. U: union of the masks of the updates before the first
  * event that carries the whole row (a delete or a candidate; `first`); `last` is the last such
  * event. A column outside U has in `first` the value from before the window, so after `first` no
  * mask is needed.
+ *
+ * A sum column travels as a delta: what stands now (in `last`) less what stood before the window,
+ * which the first event tells that carries the sums or the whole row; without one nothing changed.
+ * What is no integer travels as itself. A row that is born carries plain values. When one column of
+ * a group changed, all travel.
+ *
+ * What an earlier seal left out for its size (store_limit.c) counts as changed. What is queued for
+ * the same row joins the change (store_collect_todo.c).
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 
@@ -38,25 +47,15 @@ void collected_free(struct collected *c)
     mem_free(c);
 }
 
-/* ---- second pass ---- */
+/* ---- the row, now and before ---- */
 
-struct output {
-    struct store *s;
-    struct arena *a;
-    struct collected *c;
-    uint64_t bytes, max_bytes;
-    uint32_t rows, max_rows;
-    char *full_sql; /* the old row of a log row */
-    struct table_changes *table;
-    size_t rows_cap, old_cap;
-    struct row_change *row; /* heap while growing */
-    const struct value **old;
+struct past {
+    bool existed;
+    struct value *now, *first, *last;
+    struct value *sums;  /* of the first event that tells them */
+    struct limit limit;  /* what earlier seals left out */
+    struct value *total; /* sum columns before the window; NULL where the table has none */
 };
-
-static uint64_t value_bytes_used(const struct value *v)
-{
-    return 9 + (v->type == VALUE_TEXT || v->type == VALUE_BLOB ? (uint64_t)v->len : 0);
-}
 
 static enum err read_values(struct output *o, sqlite3_stmt *q, uint32_t n, struct value **out)
 {
@@ -72,19 +71,17 @@ static enum err read_values(struct output *o, sqlite3_stmt *q, uint32_t n, struc
     return ERR_OK;
 }
 
-static enum err read_now(struct output *o, const struct table_schema *t, const struct value *key,
-                         struct value **out)
+static enum err read_now(struct output *o, const struct value *key, struct value **out)
 {
-    sqlite3_stmt *q = store_stmt(o->s, t->read_sql);
+    sqlite3_stmt *q = store_stmt(o->s, o->t->read_sql);
     if (!q)
         return ERR_SCHEMA;
-    for (uint32_t i = 0; i < t->n_key; i++)
+    for (uint32_t i = 0; i < o->t->n_key; i++)
         store_bind(q, (int)i + 1, &key[i]);
-    return read_values(o, q, t->n_columns, out);
+    return read_values(o, q, o->t->n_columns, out);
 }
 
-static enum err read_full(struct output *o, const struct table_schema *t, int64_t rowid,
-                          struct value **out)
+static enum err read_full(struct output *o, int64_t rowid, struct value **out)
 {
     *out = NULL;
     if (!rowid)
@@ -93,93 +90,193 @@ static enum err read_full(struct output *o, const struct table_schema *t, int64_
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, rowid);
-    return read_values(o, q, t->n_columns, out);
+    return read_values(o, q, o->t->n_columns, out);
 }
+
+/* A total is an integer or NULL: what else is in the table was written since the last seal. */
+static void fill_totals(struct output *o, struct past *p)
+{
+    const struct value *then = p->now ? p->now : p->last;
+    p->total = arena_alloc(o->a, o->t->n_columns * sizeof *p->total);
+    for (uint32_t i = 0; i < o->t->n_columns; i++) {
+        if (o->t->policy[i] != POLICY_SUM)
+            continue;
+        const struct value *v = p->sums ? &p->sums[i] : then ? &then[i] : NULL;
+        if (p->limit.left && p->limit.left[i])
+            v = &p->limit.total[i];
+        if (v && value_is_count(v))
+            p->total[i] = *v;
+    }
+}
+
+static enum err read_past(struct output *o, const struct entry *e, const struct value *key,
+                          struct past *p)
+{
+    enum err err = read_now(o, key, &p->now);
+    if (err == ERR_OK && o->c->any_limits)
+        err = limit_read(o->s, o->a, o->t, (struct bytes){e->key, e->key_len}, &p->limit);
+    p->existed = e->existed && !p->limit.born;
+    if (err != ERR_OK || !p->existed)
+        return err;
+    err = read_full(o, e->first_full, &p->first);
+    if (err == ERR_OK && !p->now)
+        err = read_full(o, e->last_full, &p->last);
+    if (err == ERR_OK && o->sums)
+        err = read_full(o, e->first_sums, &p->sums);
+    if (err == ERR_OK && o->sums)
+        fill_totals(o, p);
+    return err;
+}
+
+/* ---- the change ---- */
 
 static bool masked(const uint64_t *mask, uint32_t column)
 {
     return mask[column / MASK_BITS] >> (column % MASK_BITS) & 1;
 }
 
-/* Cells: the columns in U or that differ between `first` and `then`, with their values in `then`.
- */
-static void put_cells(struct output *o, struct row_change *r, const struct entry *e,
-                      const struct value *first, const struct value *then)
+static bool has_changed(const struct output *o, const struct entry *e, const struct past *p,
+                        const struct value *then, uint32_t i)
 {
-    uint32_t n = o->table->n_columns;
+    if (p->limit.left && p->limit.left[i])
+        return true;
+    if (o->sums && o->t->policy[i] == POLICY_SUM)
+        return !value_equal(&p->total[i], &then[i]);
+    return masked(e->before, i) || (p->first && !value_equal(&p->first[i], &then[i]));
+}
+
+static void add_groups(const struct table_schema *t, bool *changed)
+{
+    for (uint32_t i = 0; t->rules.group && i < t->n_columns; i++) {
+        const struct cell_group *g = changed[i] ? t->rules.group[i] : NULL;
+        for (uint32_t k = 0; g && k < g->n; k++)
+            changed[g->column[k]] = true;
+    }
+}
+
+struct value collect_delta(struct arena *a, const struct value *from, const struct value *to)
+{
+    if (!value_is_count(to))
+        return *to;
+    return value_wide(a, value_count(to) - (value_is_count(from) ? value_count(from) : 0));
+}
+
+/* Cells: the columns that changed, with their values in `then`. */
+static void put_cells(struct output *o, struct row_change *r, const struct entry *e,
+                      const struct past *p)
+{
+    const struct value *then = p->now ? p->now : p->last;
+    uint32_t n = o->t->n_columns;
     uint32_t *column = arena_alloc(o->a, n * sizeof *column);
     struct value *value = arena_alloc(o->a, n * sizeof *value);
-    for (uint32_t i = 0; then && i < n; i++) {
-        bool all = r->kind == CHANGE_BORN;
-        if (!all && !masked(e->before, i) && (!first || value_equal(&first[i], &then[i])))
+    bool born = r->kind == CHANGE_BORN;
+    bool changed[LIMIT_COLUMNS];
+    for (uint32_t i = 0; i < n; i++)
+        changed[i] = then && (born || has_changed(o, e, p, then, i));
+    add_groups(o->t, changed);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!changed[i])
             continue;
         column[r->n_cells] = i;
-        value[r->n_cells++] = then[i];
+        value[r->n_cells++] = !born && o->sums && o->t->policy[i] == POLICY_SUM
+                                  ? collect_delta(o->a, &p->total[i], &then[i])
+                                  : then[i];
     }
     r->column = column;
     r->value = value;
 }
 
-static bool fits(const struct output *o, const struct row_change *r, uint64_t *bytes)
+/* ---- the rows ---- */
+
+bool collect_full(const struct output *o)
 {
-    *bytes = 16;
-    for (uint32_t i = 0; i < r->n_cells; i++) {
-        *bytes += value_bytes_used(&r->value[i]);
-        if (value_bytes_used(&r->value[i]) > LIMIT_VALUE_BYTES)
-            return false;
-    }
-    for (uint32_t i = 0; i < o->table->n_key; i++)
-        *bytes += value_bytes_used(&r->key[i]);
-    return *bytes <= LIMIT_ROW_BYTES;
+    return o->rows >= o->max_rows || (o->rows > 0 && o->bytes >= o->max_bytes);
 }
 
-static void put_row(struct output *o, struct row_change *r, const struct value *old)
+void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
+                 uint64_t bytes)
 {
-    uint64_t bytes;
-    bool ok = fits(o, r, &bytes);
-    if (!ok && r->kind == CHANGE_DELETE) { /* the delete itself always fits */
-        r->n_cells = 0;
-        ok = fits(o, r, &bytes);
-    }
-    if (!ok) {
-        o->c->oversize++;
-        return;
-    }
     o->row = mem_grow(o->row, o->table->n_rows, &o->rows_cap, sizeof *o->row);
-    o->old = mem_grow(o->old, o->table->n_rows, &o->old_cap, sizeof *o->old);
+    o->beside = mem_grow(o->beside, o->table->n_rows, &o->beside_cap, sizeof *o->beside);
     o->row[o->table->n_rows] = *r;
-    o->old[o->table->n_rows++] = old;
+    o->beside[o->table->n_rows++] = beside;
     o->bytes += bytes;
     o->rows++;
 }
 
-static enum err decide(struct output *o, const struct table_schema *t, const struct entry *e)
+/* Something of this row stays here: known until a later seal takes it. */
+static void note_limit(struct output *o, struct entry *e, const bool *left,
+                       const struct value *total, const char *message)
 {
-    struct value *key = arena_alloc(o->a, t->n_key * sizeof *key), *now, *first = NULL,
-                 *last = NULL;
-    if (e->key_len > LIMIT_KEY_BYTES) {
-        o->c->oversize++;
-        return ERR_OK;
-    }
-    const uint8_t *bytes = arena_copy(o->a, e->key, e->key_len);
-    enum err err = key_decode(bytes, e->key_len, key, t->n_key);
-    if (err == ERR_OK)
-        err = read_now(o, t, key, &now);
-    if (err != ERR_OK || (!e->existed && !now))
+    struct collected *c = o->c;
+    size_t n = o->t->n_columns;
+    e->limited = true;
+    c->limits = arena_grow(&c->arena, c->limits, c->n_limits, &c->limits_cap, sizeof *c->limits);
+    struct limit *l = &c->limits[c->n_limits++];
+    *l = (struct limit){.table = (uint32_t)(o->t - o->s->tables),
+                        .key = {e->key, e->key_len},
+                        .born = left == NULL,
+                        .message = arena_strdup(&c->arena, message)};
+    l->left = left ? arena_copy(&c->arena, left, n * sizeof *left) : NULL;
+    l->total = arena_alloc(&c->arena, n * sizeof *l->total);
+    for (size_t i = 0; total && i < n; i++)
+        l->total[i] = total[i];
+}
+
+static void put_row(struct output *o, struct entry *e, struct row_change *r,
+                    struct collected_row beside, const struct past *p)
+{
+    uint64_t bytes;
+    bool *left;
+    const char *why;
+    bool fits = collect_fit(o, r, &bytes, &left, &why);
+    if (!fits || (left && r->kind == CHANGE_UPDATE))
+        note_limit(o, e, fits ? left : NULL, p->total, why);
+    if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0))
+        return;
+    e->born = r->kind == CHANGE_BORN;
+    collect_row(o, r, beside, bytes);
+}
+
+static enum err long_key(struct output *o, struct entry *e, const struct value *key)
+{
+    struct past p = {0};
+    struct buf b = {0};
+    enum err err = read_now(o, key, &p.now);
+    if (err != ERR_OK || !p.now)
         return err;
-    struct row_change r = {.kind = now ? CHANGE_UPDATE : CHANGE_DELETE, .key = key};
-    if (e->existed)
-        err = read_full(o, t, e->first_full, &first);
-    if (err == ERR_OK && r.kind == CHANGE_DELETE)
-        err = read_full(o, t, e->last_full, &last);
-    if (err != ERR_OK)
-        return err;
-    if (!e->existed)
-        r.kind = CHANGE_BORN;
-    put_cells(o, &r, e, first, now ? now : last);
-    if (r.kind != CHANGE_UPDATE || r.n_cells > 0)
-        put_row(o, &r, last);
+    buf_printf(&b, "the key has %u bytes, a key can have %u: the row stands only here", e->key_len,
+               LIMIT_KEY_BYTES);
+    note_limit(o, e, NULL, NULL, buf_str(&b));
+    buf_fini(&b);
     return ERR_OK;
+}
+
+static enum err decide(struct output *o, struct entry *e)
+{
+    struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
+    const uint8_t *bytes = arena_copy(o->a, e->key, e->key_len);
+    struct past p = {0};
+    enum err err = key_decode(bytes, e->key_len, key, o->t->n_key);
+    if (err == ERR_OK && e->key_len > LIMIT_KEY_BYTES)
+        return long_key(o, e, key);
+    if (err == ERR_OK)
+        err = read_past(o, e, key, &p);
+    if (err != ERR_OK || (!p.existed && !p.now))
+        return err;
+    struct row_change r = {.kind = !p.existed ? CHANGE_BORN
+                                   : p.now    ? CHANGE_UPDATE
+                                              : CHANGE_DELETE,
+                           .key = key};
+    put_cells(o, &r, e, &p);
+    if (r.kind == CHANGE_UPDATE && r.n_cells == 0)
+        return ERR_OK;
+    struct collected_row beside = {.old = p.last, .sums = p.total};
+    if (o->n_todos && r.kind != CHANGE_BORN)
+        err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
+    if (err == ERR_OK)
+        put_row(o, e, &r, beside, &p);
+    return err;
 }
 
 static char *full_sql(struct arena *a, const struct table_schema *t)
@@ -203,29 +300,44 @@ static void describe_table(struct output *o, const struct table_schema *t,
         out->columns[i] = arena_strdup(o->a, t->column[i]);
 }
 
-/* Decides the entries of one log until a limit; *stopped when some are left. */
+static void find_todos(struct output *o, uint32_t table)
+{
+    struct todo_list *l = &o->c->todo;
+    size_t from = 0;
+    while (from < l->n && l->entry[from].table < table)
+        from++;
+    o->todos = l->entry ? l->entry + from : NULL;
+    o->n_todos = 0;
+    while (from + o->n_todos < l->n && o->todos[o->n_todos].table == table)
+        o->n_todos++;
+}
+
+/* Decides the entries of one log until a limit, then what else is queued for its table; *stopped
+ * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
-    const struct table_schema *t = &o->s->tables[w->table];
     enum err e = ERR_OK;
-    o->full_sql = full_sql(o->a, t);
+    o->full_sql = full_sql(o->a, o->t);
+    o->sums = capture_sums(o->t);
     o->row = NULL;
-    o->old = NULL;
-    o->rows_cap = o->old_cap = 0;
+    o->beside = NULL;
+    o->rows_cap = o->beside_cap = 0;
     for (uint32_t i = 0; e == ERR_OK && i < w->n_entries && !*stopped; i++) {
-        if (o->rows >= o->max_rows || (o->rows > 0 && o->bytes >= o->max_bytes)) {
-            *stopped = true;
+        *stopped = collect_full(o);
+        if (*stopped)
             break;
-        }
-        e = decide(o, t, &w->entries[i]);
+        e = decide(o, &w->entries[i]);
         w->entries[i].taken = e == ERR_OK;
     }
+    *stopped = *stopped || w->left;
+    if (e == ERR_OK && !*stopped && o->n_todos)
+        e = collect_queued(o, w, stopped);
     uint32_t n = o->table->n_rows;
     o->table->rows = arena_copy(o->a, o->row, n * sizeof *o->row);
-    o->c->old[o->c->n_tables] = arena_copy(o->a, o->old, n * sizeof *o->old);
-    o->c->n_rows[o->c->n_tables] = n;
+    o->c->tables[o->c->n_tables] =
+        (struct collected_table){n, arena_copy(o->a, o->beside, n * sizeof *o->beside)};
     mem_free(o->row);
-    mem_free(o->old);
+    mem_free(o->beside);
     return e;
 }
 
@@ -264,12 +376,13 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
         *w = (struct table_work){.table = order[i].table};
         /* one key more than can be sent, so that a full house is told from a cut */
         e = collect_scan(o->s, o->c, w, o->max_rows - o->rows + 1);
-        if (e != ERR_OK || w->n_entries == 0)
+        find_todos(o, w->table);
+        if (e != ERR_OK || (w->n_entries == 0 && o->n_todos == 0))
             continue;
+        o->t = &o->s->tables[w->table];
         o->table = &segment->tables[segment->n_tables];
-        describe_table(o, &o->s->tables[w->table], o->table);
+        describe_table(o, o->t, o->table);
         e = emit_table(o, w, stopped);
-        *stopped = *stopped || w->left;
         if (o->table->n_rows > 0) {
             segment->n_tables++;
             o->c->n_tables++;
@@ -298,6 +411,16 @@ static enum err index_big_logs(struct store *s, struct capture_state *st)
     return e;
 }
 
+/* What was queued for a table that is not here any more changes nothing. */
+static void drop_homeless(const struct store *s, const struct capture_state *st,
+                          struct todo_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        uint32_t table = l->entry[i].table;
+        l->entry[i].taken = table >= s->n_tables || !st->has_log[table];
+    }
+}
+
 enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
                        struct changeset *cs, bool *cut)
 {
@@ -309,11 +432,15 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     collected_free(st->collected);
     struct collected *c = st->collected = mem_alloc(sizeof *c);
     c->work = mem_alloc(s->n_tables * sizeof *c->work);
-    c->old = arena_alloc(a, s->n_tables * sizeof *c->old);
-    c->n_rows = arena_alloc(a, s->n_tables * sizeof *c->n_rows);
+    c->tables = arena_alloc(a, s->n_tables * sizeof *c->tables);
     e = index_big_logs(s, st);
+    if (e == ERR_OK)
+        e = limit_any(s, &c->any_limits);
+    if (e == ERR_OK)
+        e = todo_read(s, &c->arena, max_rows, &c->todo);
     if (e != ERR_OK)
         return e;
+    drop_homeless(s, st, &c->todo);
     struct order *order = arena_alloc(a, s->n_tables * sizeof *order);
     uint32_t n = parents_first(s, st, order);
     struct segment *segment = arena_alloc(a, sizeof *segment);
@@ -321,6 +448,7 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     segment->tables = arena_alloc(a, n * sizeof *segment->tables);
     struct output o = {.s = s, .a = a, .c = c, .max_rows = max_rows, .max_bytes = max_bytes};
     e = collect_tables(&o, order, n, segment, cut);
+    *cut = *cut || c->todo.more;
     cs->n_segments = 1;
     cs->segments = segment;
     if (e != ERR_OK)
@@ -329,71 +457,29 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
 }
 
+static const struct collected_row *collected_row(struct store *s, uint32_t table, uint32_t row)
+{
+    const struct capture_state *st = s->collected;
+    const struct collected *c = st ? st->collected : NULL;
+    if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
+        return NULL;
+    return &c->tables[table].row[row];
+}
+
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    struct capture_state *st = s->collected;
-    struct collected *c = st ? st->collected : NULL;
-    if (!c || table_index >= c->n_tables || row_index >= c->n_rows[table_index])
-        return NULL;
-    return c->old[table_index][row_index];
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r ? r->old : NULL;
 }
 
-/* ---- what was consumed goes ---- */
-
-static bool consumed(const struct table_work *w, uint32_t event)
+const struct value *collect_old_sums(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    uint32_t entry = w->events[event].entry;
-    return entry == UINT32_MAX || w->entries[entry].taken;
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r ? r->sums : NULL;
 }
 
-static enum err delete_range(struct store *s, const char *sql, int64_t from, int64_t to)
+bool collect_is_decision(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, from);
-    sqlite3_bind_int64(q, 2, to);
-    return store_run(s, q);
-}
-
-static enum err delete_consumed(struct store *s, const struct table_work *w)
-{
-    struct buf b = {0};
-    bool all = !w->left;
-    enum err e = ERR_OK;
-    for (uint32_t i = 0; all && i < w->n_events; i++)
-        all = consumed(w, i);
-    buf_printf(&b, "DELETE FROM main.tonle_log_%u", s->tables[w->table].t);
-    if (all) {
-        e = w->n_events ? store_run(s, store_stmt(s, buf_str(&b))) : ERR_OK;
-        buf_fini(&b);
-        return e == ERR_OK ? collect_index_drop(s, s->tables[w->table].t) : e;
-    }
-    buf_printf(&b, " WHERE rowid BETWEEN ?1 AND ?2");
-    for (uint32_t i = 0; e == ERR_OK && i < w->n_events; i++) {
-        if (!consumed(w, i))
-            continue;
-        uint32_t end = i; /* neighbours in the log go in one statement */
-        while (end + 1 < w->n_events && consumed(w, end + 1) &&
-               w->events[end + 1].rowid == w->events[end].rowid + 1)
-            end++;
-        e = delete_range(s, buf_str(&b), w->events[i].rowid, w->events[end].rowid);
-        i = end;
-    }
-    buf_fini(&b);
-    return e;
-}
-
-enum err store_collect_done(struct store *s)
-{
-    struct capture_state *st = capture_state(s);
-    struct collected *c = st->collected;
-    enum err e = ERR_OK;
-    for (uint32_t i = 0; c && e == ERR_OK && i < c->n; i++)
-        e = delete_consumed(s, &c->work[i]);
-    if (c && e == ERR_OK && c->oversize)
-        e = store_meta_set_u64(s, "oversize", store_meta_u64(s, "oversize", 0) + c->oversize);
-    collected_free(c);
-    st->collected = NULL;
-    return e;
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r && r->decision;
 }

@@ -26,21 +26,34 @@ static void grow_slots(struct table_work *w)
     }
 }
 
+/* Where the key is, or would be. */
+static uint32_t slot_of(const struct table_work *w, const uint8_t *key, size_t len)
+{
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, key, len);
+    uint32_t at = (uint32_t)(h ^ h >> 32) & (w->n_slots - 1);
+    for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
+        const struct entry *e = &w->entries[w->slots[at] - 1];
+        if (e->key_len == len && memcmp(e->key, key, len) == 0)
+            break;
+    }
+    return at;
+}
+
+struct entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len)
+{
+    uint32_t at = w->n_slots ? slot_of(w, key, len) : 0;
+    return w->n_slots && w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
+}
+
 /* The entry of a key; a new one when `may_add`, else NULL. */
 static struct entry *find_entry(struct collected *c, struct table_work *w, const struct buf *key,
                                 bool may_add)
 {
     if (w->n_entries * 2 >= w->n_slots)
         grow_slots(w);
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, key->data, key->len);
-    uint32_t at = (uint32_t)(h ^ h >> 32) & (w->n_slots - 1);
-    for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
-        struct entry *e = &w->entries[w->slots[at] - 1];
-        if (e->key_len == key->len && memcmp(e->key, key->data, key->len) == 0)
-            return e;
-    }
-    if (!may_add)
-        return NULL;
+    uint32_t at = slot_of(w, key->data, key->len);
+    if (w->slots[at] || !may_add)
+        return w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
     w->entries = mem_grow(w->entries, w->n_entries, &w->entries_cap, sizeof *w->entries);
     struct entry *e = &w->entries[w->n_entries++];
     *e = (struct entry){.key = arena_copy(&c->arena, key->data, key->len),
@@ -82,12 +95,19 @@ static bool key_of(sqlite3_stmt *q, int first, uint32_t n, struct buf *key)
 static void note_event(struct entry *e, sqlite3_stmt *q, const struct table_schema *t, bool new)
 {
     int op = sqlite3_column_int(q, 1);
+    int64_t rowid = sqlite3_column_int64(q, 0);
     if (new)
         e->existed = op != OP_INSERT;
+    /* An application's trigger that runs ahead of ours and writes the new row once more is in the
+     * log before the insert. Where there was a row, the insert put it aside: a candidate. */
+    if (op == OP_INSERT && !e->first_full)
+        e->existed = false;
     if (op == OP_DELETE || op == OP_CANDIDATE) {
-        e->last_full = sqlite3_column_int64(q, 0);
-        e->first_full = e->first_full ? e->first_full : e->last_full;
+        e->last_full = rowid;
+        e->first_full = e->first_full ? e->first_full : rowid;
     }
+    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_SUMS)
+        e->first_sums = e->first_sums ? e->first_sums : rowid;
     for (uint32_t w = 0; op == OP_UPDATE && w < capture_words(t); w++) {
         if (!e->first_full)
             e->before[w] |= (uint64_t)sqlite3_column_int64(q, 2 + (int)t->n_key + (int)w);

@@ -35,6 +35,8 @@
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
+ * - tonle_todo: changes that no application statement can express, for the next seal (store_todo.c)
+ * - tonle_limit: what the last seals left out of rows of our own for its size (store_limit.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
  * - tonle_log_<t>: capture log of table number t (store_capture.c)
  */
@@ -97,6 +99,10 @@ const char store_ddl[] =
     " choice TEXT NOT NULL, operator TEXT NOT NULL, office TEXT NOT NULL, reason TEXT NOT NULL,"
     " at_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX tonle_decision_row ON tonle_decision(table_name, key, at_ms);"
+    "CREATE TABLE tonle_todo(n INTEGER PRIMARY KEY, t INTEGER NOT NULL, k BLOB NOT NULL,"
+    " site INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, cells BLOB NOT NULL);"
+    "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
+    " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
     "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"

@@ -194,6 +194,13 @@ void put_release(struct store *s);
  * were after its updates; NULL when unknown. Indices into segments[0].tables and .rows. */
 void collect_release(struct store *s); /* frees s->collected */
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index);
+/* The totals of sum columns from before the window (n_columns values; NULL elsewhere), of an UPDATE
+ * or DELETE row of the birth that stands (stood); NULL for others, and where the table has none.
+ * Also of a decision's row: what the application changed beside it is in the table already. */
+const struct value *collect_old_sums(struct store *s, uint32_t table_index, uint32_t row_index);
+/* Whether the row comes from tonle_todo, perhaps joined with what the application wrote to the same
+ * birth: it names its birth, and not all of it stands in the table yet. */
+bool collect_is_decision(struct store *s, uint32_t table_index, uint32_t row_index);
 
 /* ---- store_row.c: records, claims, rows of the application's tables */
 struct row_key { /* one row of one published table */
@@ -246,6 +253,14 @@ void claims_begin(struct store *s);  /* state_version is known */
 void claims_commit(struct store *s); /* state_version is that of our own commit */
 void claims_forget(struct store *s); /* rolled back, or written in another way */
 #define CLAIM_REFERENCE 1000
+
+/* ---- store_todo.c */
+/* Queues a change for the next seal that no statement of an application can express: it names a
+ * birth (none: the unnamed one), or changes nothing that is seen. Values are absolute, also of
+ * sums; `column` ascending. BORN: all columns, at the key k. ERR_LIMIT when it could not be sent,
+ * ERR_REFUSED for a BORN row with a total beyond 64 bits. */
+enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
+                  uint32_t n_cells, const uint32_t *column, const struct value *value) MUST_CHECK;
 
 /* ---- store_local.c */
 enum err local_drop(struct store *s,

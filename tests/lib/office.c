@@ -202,7 +202,7 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     MUST(store_begin(o->store));
     enum err e = store_collect(o->store, &o->arena, max_rows, 4u << 20, &cs, &cut);
     if (e == ERR_NOT_FOUND) {
-        MUST(store_collect_done(o->store));
+        MUST(store_collect_done(o->store, o->now_ms));
         MUST(store_commit(o->store));
         return false;
     }
@@ -231,7 +231,7 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     struct apply_report report;
     struct apply_input in = {&cs, {out.data, out.len}, hash, "", 0, o->now_ms};
     MUST(store_apply(o->store, &o->arena, &in, &report));
-    MUST(store_collect_done(o->store));
+    MUST(store_collect_done(o->store, o->now_ms));
     MUST(store_commit(o->store));
     buf_fini(&out);
     clock_fini(&context);

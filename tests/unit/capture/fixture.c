@@ -217,7 +217,7 @@ const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t
         print_changes(&b, &cs);
     else if (e != ERR_NOT_FOUND)
         ok(o, e);
-    ok(o, store_collect_done(o->s));
+    ok(o, store_collect_done(o->s, 1700000000000));
     ok(o, store_commit(o->s));
     free(o->text);
     o->text = strdup(buf_str(&b));

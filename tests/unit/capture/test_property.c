@@ -154,7 +154,7 @@ static void collect_into_copy(struct office *o, uint32_t max_rows)
             for (uint32_t r = 0; r < t->n_rows; r++)
                 apply(o, t, &t->rows[r]);
         }
-        assert_int_equal(store_collect_done(o->s), ERR_OK);
+        assert_int_equal(store_collect_done(o->s, 1), ERR_OK);
         assert_int_equal(store_commit(o->s), ERR_OK);
     }
     assert_false(store_capture_pending(o->s));
