@@ -176,17 +176,11 @@ static struct value storable(struct arena *a, const struct value *v)
     return value_text(arena_strdup(a, text));
 }
 
-/* No sum of values of 64 bits gets near WIDE_MAX, but a changeset may say anything. Beyond it a
- * total goes round, because that, unlike stopping there, comes out the same in every order. */
+/* Whatever stood there before the column was a sum, and is no number, counts 0. */
 static struct value add(struct arena *a, const struct value *total, const struct value *delta)
 {
     __int128 n = value_is_count(total) ? value_count(total) : 0;
-    n += value_count(delta);
-    if (n > WIDE_MAX)
-        n -= 2 * WIDE_MAX + 1;
-    else if (n < -WIDE_MAX)
-        n += 2 * WIDE_MAX + 1;
-    return value_total(a, n);
+    return value_total(a, n + value_count(delta));
 }
 
 /* The versions that the change has not seen, with room for one more. */
