@@ -1,7 +1,5 @@
 #include "node/store_int.h"
 
-#include <stdlib.h>
-
 /* The unit of every site that the registry knows, by site: what owner, national and local look at.
  *
  * tonle_site names the node of a site, tonle_node that node's unit. Both are small (one row an
@@ -15,17 +13,12 @@ void units_changed(struct store *s)
     s->units_known = false;
 }
 
-static int by_site(const void *a, const void *b)
-{
-    const struct site_unit *x = a, *y = b;
-    return x->site < y->site ? -1 : x->site > y->site;
-}
-
 static enum err read_units(struct store *s, struct site_unit **list, size_t *n)
 {
     size_t cap = 0;
+    /* 16 hex digits: the order of the text is the order of the unsigned numbers */
     sqlite3_stmt *q = store_stmt(s, "SELECT s.number, n.unit FROM main.tonle_site s"
-                                    " JOIN main.tonle_node n ON n.name = s.node");
+                                    " JOIN main.tonle_node n ON n.name = s.node ORDER BY s.site");
     enum err e = ERR_OK;
     for (bool row = true; row;) {
         e = store_step(s, q, &row);
@@ -50,8 +43,6 @@ enum err units_refresh(struct store *s)
     arena_reset(&s->units_arena);
     enum err e = read_units(s, &list, &n);
     if (e == ERR_OK) {
-        if (n > 0)
-            qsort(list, n, sizeof *list, by_site); /* unsigned; SQLite would sort them signed */
         s->units = (struct unit_list){n, arena_copy(&s->units_arena, list, n * sizeof *list)};
         s->units_known = version >= 0;
         s->units_version = version;

@@ -1,0 +1,137 @@
+/* The unit of every site, as the rules of all tables see it. */
+#include "node/store_int.h"
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
+static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+                              "{\"name\":\"note\",\"columns\":[]}]}";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, true);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define OFFICE(i) (&((struct federation *)*state)->office[i])
+
+static const char *unit(struct store *s, uint64_t site)
+{
+    assert_int_equal(schema_load(s), ERR_OK);
+    const struct table_schema *t = schema_table(s, "note");
+    assert_non_null(t);
+    return unit_of(t->rules.units, site);
+}
+
+/* Sites on both sides of what a signed number holds, so that the order matters. */
+static struct node_record newcomer(const char *name, const char *code, uint64_t site)
+{
+    return (struct node_record){.name = name,
+                                .unit = code,
+                                .parent = "hub",
+                                .listen = "",
+                                .state = NODE_ACTIVE,
+                                .site = site,
+                                .sign_key = {1},
+                                .reads = ""};
+}
+
+static void put(struct store *s, const struct node_record *r)
+{
+    if (store_node_put(s, r) != ERR_OK)
+        fail_msg("%s", store_message(s));
+}
+
+/* Every site that the registry knows has its unit, in the rules of every table, the internal ones
+ * too; another has none. */
+static void every_site_has_its_unit(void **state)
+{
+    struct store *s = OFFICE(1)->store;
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(unit(s, OFFICE(i)->site), OFFICE(i)->unit);
+    assert_null(unit(s, 12345));
+    for (uint32_t i = 0; i < s->n_tables; i++)
+        assert_ptr_equal(s->tables[i].rules.units, &s->units);
+    assert_int_equal(s->units.n, 3);
+}
+
+/* A site is known within the transaction that brings it, also beside others whose numbers are above
+ * the signed range; after a rollback it is unknown again. */
+static void a_new_site_is_known_at_once(void **state)
+{
+    struct store *s = OFFICE(0)->store;
+    struct node_record low = newcomer("low", "13", 1), high = newcomer("high", "1402", UINT64_MAX);
+    assert_null(unit(s, 1));
+    assert_int_equal(store_begin(s), ERR_OK);
+    put(s, &high);
+    assert_string_equal(unit(s, UINT64_MAX), "1402");
+    put(s, &low);
+    assert_string_equal(unit(s, 1), "13");
+    assert_string_equal(unit(s, UINT64_MAX), "1402");
+    assert_string_equal(unit(s, OFFICE(2)->site), OFFICE(2)->unit);
+    for (size_t i = 1; i < s->units.n; i++)
+        assert_true(s->units.site[i - 1].site < s->units.site[i].site);
+    store_rollback(s);
+    assert_null(unit(s, 1));
+    assert_int_equal(store_begin(s), ERR_OK);
+    put(s, &low);
+    assert_int_equal(store_commit(s), ERR_OK);
+    assert_string_equal(unit(s, 1), "13");
+    assert_null(unit(s, UINT64_MAX));
+}
+
+/* A site arrives with the changeset of the hub that names it, and what another process wrote is
+ * seen after its commit. */
+static void sites_arrive_with_the_registry(void **state)
+{
+    struct store *s = OFFICE(1)->store;
+    struct node_record r = newcomer("low", "13", 7);
+    assert_null(unit(s, 7));
+    assert_int_equal(store_begin(OFFICE(0)->store), ERR_OK);
+    put(OFFICE(0)->store, &r);
+    assert_int_equal(store_commit(OFFICE(0)->store), ERR_OK);
+    assert_true(office_seal(OFFICE(0)));
+    office_pull(OFFICE(1), OFFICE(0));
+    assert_string_equal(unit(s, 7), "13");
+    office_sql(OFFICE(1), "UPDATE tonle_node SET unit = '1301' WHERE name = 'low'");
+    assert_string_equal(unit(s, 7), "1301");
+}
+
+/* Nothing is read again while nothing changed: a mark left in the list stays there, through
+ * changesets that do not touch the registry. */
+static void nothing_is_read_again_for_nothing(void **state)
+{
+    struct store *s = OFFICE(1)->store;
+    office_sql(OFFICE(0), "INSERT INTO note VALUES('a', 'x')");
+    assert_true(office_seal(OFFICE(0)));
+    assert_string_equal(unit(s, OFFICE(1)->site), OFFICE(1)->unit);
+    s->units.n = 0;
+    office_pull(OFFICE(1), OFFICE(0));
+    assert_null(unit(s, OFFICE(1)->site));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_site_has_its_unit, start, stop),
+        cmocka_unit_test_setup_teardown(a_new_site_is_known_at_once, start, stop),
+        cmocka_unit_test_setup_teardown(sites_arrive_with_the_registry, start, stop),
+        cmocka_unit_test_setup_teardown(nothing_is_read_again_for_nothing, start, stop),
+    };
+    return cmocka_run_group_tests_name("units", tests, NULL, NULL);
+}
