@@ -1,5 +1,6 @@
 #include "node/store_part.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What stood in a cell before its writers went different ways: the latest write to it that all
@@ -13,7 +14,6 @@ struct before {
     struct bytes key;
     struct dot birth;
     struct clock common; /* what every side had seen */
-    uint64_t hlc;        /* of the latest side */
     struct opener opener;
 };
 
@@ -46,29 +46,40 @@ static enum err read_contexts(struct before *b)
             clock_copy(&b->common, &cs.context);
         else
             meet(&b->common, &cs.context);
-        b->hlc = cs.hlc > b->hlc ? cs.hlc : b->hlc;
     }
     arena_fini(&scratch);
     return e;
 }
 
+static int latest_first(const void *x, const void *y)
+{
+    const struct item *p = x, *q = y;
+    if (p->hlc != q->hlc)
+        return p->hlc > q->hlc ? -1 : 1;
+    return dot_compare(q->dot, p->dot);
+}
+
+/* The changesets that every side had seen and that may have touched the row. */
 static enum err candidates(struct before *b, struct item **out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(b->s, "SELECT pos, site, seq FROM tonle_journal"
-                                       " WHERE kind = 1 AND hlc < ?1 ORDER BY hlc DESC, site, seq");
-    if (q == NULL)
-        return part_stmt_error(b->s);
-    store_bind_u64(q, 1, b->hlc);
-    size_t cap = 0;
-    enum err e;
-    bool row;
-    while ((e = store_step(b->s, q, &row)) == ERR_OK && row) {
-        struct dot d = {store_column_u64(q, 1), store_column_u64(q, 2)};
-        if (!clock_covers(&b->common, d))
-            continue;
-        *out = mem_grow(*out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = (struct item){.pos = store_column_u64(q, 0), .dot = d};
+    struct arena scratch = {0};
+    uint64_t *pos;
+    size_t found;
+    enum err e = touch_find(b->s, b->a, b->c->table, b->key, &pos, &found);
+    *out = arena_alloc(b->a, (found + 1) * sizeof **out);
+    *n = 0;
+    for (size_t i = 0; e == ERR_OK && i < found; i++) {
+        struct item item;
+        arena_reset(&scratch);
+        e = part_item_at(b->s, &scratch, pos[i], &item);
+        if (e == ERR_OK && clock_covers(&b->common, item.dot))
+            (*out)[(*n)++] = (struct item){.pos = pos[i], .dot = item.dot, .hlc = item.hlc};
+        if (e == ERR_NOT_FOUND) /* gone since the filters were read */
+            e = ERR_OK;
     }
+    if (*n > 1)
+        qsort(*out, *n, sizeof **out, latest_first);
+    arena_fini(&scratch);
     return e;
 }
 
@@ -79,30 +90,73 @@ static bool same_identity(const struct before *b, const struct changeset *cs,
     return dot_is_none(b->birth) || dot_is_none(named) || dot_equal(named, b->birth);
 }
 
+static const struct value *value_of(const struct table_changes *tc, const struct row_change *rc,
+                                    const char *column)
+{
+    for (uint32_t i = 0; i < rc->n_cells; i++)
+        if (strcmp(tc->columns[rc->column[i]], column) == 0)
+            return &rc->value[i];
+    return NULL;
+}
+
+/* The group of that name, or NULL: then the cell is a column. */
+static const struct cell_group *group_of(const struct table_schema *t, const char *cell)
+{
+    for (uint32_t c = 0; t != NULL && c < t->n_columns; c++) {
+        const struct cell_group *g = cell_group(&t->rules, cell_of(&t->rules, c));
+        if (g != NULL && strcmp(g->name, cell) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+/* What the change wrote into the cell; of a group all members, in the group's order. */
+static bool written(const struct before *b, const struct table_changes *tc,
+                    const struct row_change *rc, struct value *out)
+{
+    const struct table_schema *t = schema_table(b->s, b->c->table);
+    const struct cell_group *g = group_of(t, b->c->cell);
+    const struct value *v = g == NULL ? value_of(tc, rc, b->c->cell) : NULL;
+    if (g == NULL && v != NULL)
+        *out = value_copy(b->a, v);
+    if (g == NULL)
+        return v != NULL;
+    bool any = false;
+    struct value *member = arena_alloc(b->a, g->n * sizeof *member);
+    for (uint32_t i = 0; i < g->n; i++) {
+        v = value_of(tc, rc, t->column[g->column[i]]);
+        any = any || v != NULL;
+        if (v != NULL)
+            member[i] = *v;
+    }
+    *out = value_tuple(b->a, member, g->n);
+    return any;
+}
+
 /* *found: this changeset wrote the cell. */
-static enum err look(struct before *b, struct arena *scratch, struct dot d,
+static enum err look(struct before *b, struct arena *scratch, uint64_t pos,
                      struct conflict_side *out, bool *found)
 {
     struct item item;
     struct changeset cs;
     const struct table_changes *tc;
-    enum err e = store_journal_find(b->s, scratch, d, &item);
+    const struct row_change *rc;
+    struct change_place at = {0};
+    enum err e = part_item_at(b->s, scratch, pos, &item);
     if (e == ERR_OK)
         e = part_open(b->s, &b->opener, scratch, &item, &cs);
     if (e != ERR_OK)
         return e;
-    const struct row_change *rc = part_find_change(&cs, b->c->table, b->key, &tc);
-    if (rc == NULL || !same_identity(b, &cs, rc))
-        return ERR_OK;
-    for (uint32_t i = 0; i < rc->n_cells && !*found; i++) {
-        if (strcmp(tc->columns[rc->column[i]], b->c->cell) != 0)
+    while ((rc = part_next_change(&cs, b->c->table, b->key, &at, &tc)) != NULL && !*found) {
+        struct value value;
+        if (!same_identity(b, &cs, rc) || !written(b, tc, rc, &value))
             continue;
         *found = true;
         *out = (struct conflict_side){.office = arena_strdup(b->a, b->opener.record.node),
                                       .unit = arena_strdup(b->a, b->opener.record.unit),
                                       .at_hlc = cs.hlc,
                                       .dot = cs.dot,
-                                      .value = value_copy(b->a, &rc->value[i])};
+                                      .value = value};
     }
     return ERR_OK;
 }
@@ -116,14 +170,15 @@ enum err part_before(struct store *s, struct arena *a, const struct conflict_rec
     struct item *list = NULL;
     size_t n = 0;
     *has_before = false;
-    enum err e = read_contexts(&b);
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = read_contexts(&b);
     if (e == ERR_OK)
         e = candidates(&b, &list, &n);
     for (size_t i = 0; e == ERR_OK && i < n && !*has_before; i++) {
         arena_reset(&scratch);
-        e = look(&b, &scratch, list[i].dot, before, has_before);
+        e = look(&b, &scratch, list[i].pos, before, has_before);
     }
-    mem_free(list);
     clock_fini(&b.common);
     part_opener_fini(&b.opener);
     arena_fini(&scratch);

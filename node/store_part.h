@@ -72,9 +72,16 @@ struct opener {
 enum err part_open(struct store *s, struct opener *o, struct arena *a, const struct item *i,
                    struct changeset *cs) MUST_CHECK;
 void part_opener_fini(struct opener *o);
-/* The change of this key in a changeset, or NULL; *tc its table. */
-const struct row_change *part_find_change(const struct changeset *cs, const char *table,
-                                          struct bytes key, const struct table_changes **tc);
+/* The changeset at this position of the journal; ERR_NOT_FOUND where none is (any more). */
+enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out) MUST_CHECK;
+/* The next change of this key in a changeset, or NULL; *tc its table. There may be several: of
+ * different births. */
+struct change_place { /* {0}: at the start */
+    uint32_t segment, table, row;
+};
+const struct row_change *part_next_change(const struct changeset *cs, const char *table,
+                                          struct bytes key, struct change_place *at,
+                                          const struct table_changes **tc);
 
 /* What stood in a conflict's cell before it (store_before.c). */
 enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,

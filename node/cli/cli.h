@@ -139,6 +139,10 @@ void table_head(struct cli *c, struct text_table *t, unsigned columns, const cha
 void table_add(struct cli *c, struct text_table *t, const char *const *cells);
 void table_print(struct text_table *t); /* and frees it */
 
+/* history.c: the JSON of a key typed on the command line; a word that is not JSON is text (*quoted).
+ */
+const char *cli_key_text(struct cli *c, const char *word, bool *quoted);
+
 uint64_t cli_now_ms(void);  /* wall clock */
 uint64_t cli_mono_ms(void); /* monotonic */
 /* Fills p with n random bytes of the system. */

@@ -111,8 +111,7 @@ static void every_escape_is_found_once(void **state)
 static void settled_escapes_travel_like_writes(void **state)
 {
     struct arena a = {0};
-    struct history_entry *h;
-    size_t n;
+    struct history h;
     rows(*state);
     behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id='b';"
                       "INSERT INTO note VALUES('z','last','m3')");
@@ -122,10 +121,10 @@ static void settled_escapes_travel_like_writes(void **state)
     assert_string_equal(
         office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"),
         "a1,cx,d4,e5,zlast");
-    assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h, &n), ERR_OK);
-    assert_int_equal(n, 2);
-    assert_int_equal(h[1].n_cells, 1);
-    assert_string_equal(h[1].columns[0], "body");
+    assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h), ERR_OK);
+    assert_int_equal(h.n, 2);
+    assert_int_equal(h.entry[1].n_cells, 1);
+    assert_string_equal(h.entry[1].columns[0], "body");
     assert_string_equal(scan(*state, 3, false, false), "");
     arena_fini(&a);
 }

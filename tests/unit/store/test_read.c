@@ -1,4 +1,4 @@
-/* What operators and verification read: digests, held rows, conflicts, history, copies. */
+/* What operators and verification read: digests, held rows, conflicts, copies. */
 #include "tests/lib/office.h"
 
 #include "node/store_part.h"
@@ -286,54 +286,6 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     arena_fini(&a);
 }
 
-/* Every write to a row, in the order of time, at an office that only received them; composite keys
- * too. */
-static void history_tells_every_write(void **state)
-{
-    struct arena a = {0};
-    struct history_entry *h;
-    size_t n;
-    office_sql(A, "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b')");
-    federation_sync(*state);
-    B->now_ms += 1000;
-    office_sql(B, "UPDATE receipt SET note='c' WHERE number=1");
-    federation_sync(*state);
-    HUB->now_ms += 2000;
-    office_sql(HUB, "DELETE FROM receipt WHERE number=1");
-    federation_sync(*state);
-    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",1]", &h, &n), ERR_OK);
-    assert_int_equal(n, 3);
-    assert_int_equal(h[0].kind, CHANGE_BORN);
-    assert_string_equal(h[0].office, "office1");
-    assert_int_equal(h[0].n_cells, 3);
-    assert_int_equal(h[1].kind, CHANGE_UPDATE);
-    assert_string_equal(h[1].office, "office2");
-    assert_string_equal(h[1].columns[0], "note");
-    assert_memory_equal(h[1].values[0].u.p, "c", 1);
-    assert_int_equal(h[2].kind, CHANGE_DELETE);
-    assert_string_equal(h[2].office, "hub");
-    assert_true(h[0].hlc < h[1].hlc && h[1].hlc < h[2].hlc);
-    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",9]", &h, &n), ERR_OK);
-    assert_int_equal(n, 0);
-    assert_int_equal(store_history(A->store, &a, "receipt", "\"S\"", &h, &n), ERR_USAGE);
-    assert_int_equal(store_history(A->store, &a, "nothing", "\"S\"", &h, &n), ERR_NOT_FOUND);
-    arena_fini(&a);
-}
-
-/* A changeset in the journal that was altered on the disk is reported, not shown. */
-static void a_damaged_journal_is_reported(void **state)
-{
-    struct arena a = {0};
-    struct history_entry *h;
-    size_t n;
-    office_sql(A, "INSERT INTO receipt VALUES('S',1,'a')");
-    federation_sync(*state);
-    office_sql(A, "UPDATE tonle_journal SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || "
-                  "x'ff' AS BLOB)");
-    assert_int_equal(store_history(A->store, &a, "receipt", "[\"S\",1]", &h, &n), ERR_CORRUPT);
-    arena_fini(&a);
-}
-
 /* A copy holds everything and is a sound database; an existing file, even an empty one, is not
  * touched. */
 static void a_copy_is_whole_and_overwrites_nothing(void **state)
@@ -380,8 +332,6 @@ int main(void)
         T(ids_are_unique_beginnings),
         T(conflicts_carry_every_side),
         T(what_stood_before_is_what_both_had_seen),
-        T(history_tells_every_write),
-        T(a_damaged_journal_is_reported),
         T(a_copy_is_whole_and_overwrites_nothing),
     };
     return cmocka_run_group_tests_name("read", tests, NULL, NULL);

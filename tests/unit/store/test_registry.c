@@ -100,8 +100,7 @@ static void only_what_changed_travels(void **state)
 {
     struct arena a = {0};
     struct node_record r = district();
-    struct history_entry *h;
-    size_t n;
+    struct history h;
     put(HUB->store, &r);
     assert_true(office_seal(HUB));
     put(HUB->store, &r);
@@ -110,12 +109,12 @@ static void only_what_changed_travels(void **state)
     r.listen = "tcp://*:7002";
     put(HUB->store, &r);
     assert_true(office_seal(HUB));
-    assert_int_equal(store_history(HUB->store, &a, "tonle_node", "\"district\"", &h, &n), ERR_OK);
-    assert_int_equal(n, 2);
-    assert_int_equal(h[0].kind, CHANGE_BORN);
-    assert_int_equal(h[1].kind, CHANGE_UPDATE);
-    assert_int_equal(h[1].n_cells, 1);
-    assert_string_equal(h[1].columns[0], "listen");
+    assert_int_equal(store_history(HUB->store, &a, "tonle_node", "\"district\"", &h), ERR_OK);
+    assert_int_equal(h.n, 2);
+    assert_int_equal(h.entry[0].kind, CHANGE_BORN);
+    assert_int_equal(h.entry[1].kind, CHANGE_UPDATE);
+    assert_int_equal(h.entry[1].n_cells, 1);
+    assert_string_equal(h.entry[1].columns[0], "listen");
     arena_fini(&a);
 }
 
