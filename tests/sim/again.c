@@ -3,6 +3,7 @@
 #include "protocol/codec.h"
 #include "protocol/seal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What was applied before comes again (promise 10); and the negative controls: a world in which one
@@ -148,6 +149,110 @@ static void forget_early(struct machine *m)
     arena_fini(&a);
 }
 
+/* One row of a drawn table that a query of `tonle_row` or `tonle_held` names. */
+static bool pick_row(struct store *s, struct arena *a, const char *sql, struct row_key *k)
+{
+    bool row = false;
+    sqlite3_stmt *q = store_stmt(s, sql);
+    if (store_step(s, q, &row) != ERR_OK || !row)
+        return false;
+    struct bytes key = store_column_bytes(a, q, 1);
+    *k = (struct row_key){schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)), key.p, key.len};
+    sqlite3_reset(q);
+    return k->t != NULL && !k->t->internal;
+}
+
+/* What was counted is counted again. */
+static bool count_twice(struct world *w, struct store *s)
+{
+    char sql[256];
+    for (int i = 0; i < w->schema.n; i++) {
+        const struct drawn_table *t = &w->schema.table[i];
+        for (int c = t->n_key; c < t->n_columns; c++) {
+            if (t->column[c].domain != DOMAIN_COUNT)
+                continue;
+            snprintf(sql, sizeof sql, "UPDATE main.%s SET %s = %s + 1 WHERE %s > 0", t->name,
+                     t->column[c].name, t->column[c].name, t->column[c].name);
+            return store_exec(s, sql) == ERR_OK;
+        }
+    }
+    return false;
+}
+
+/* Of the siblings of a cell only the one that is shown stays on record. */
+static bool forget_losers(struct store *s, struct arena *a)
+{
+    struct row_key k;
+    struct row r;
+    bool recorded, changed = false;
+    struct value *now = NULL;
+    if (!pick_row(s, a, "SELECT t, k FROM tonle_conflict WHERE state = 'open' ORDER BY id", &k) ||
+        row_load(s, a, k, &r, &recorded) != ERR_OK || row_read(s, a, k, &now) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < r.n_births; i++) {
+        struct birth *b = &r.births[i];
+        if (now && b == row_standing(&r, &k.t->rules))
+            birth_set_values(a, b, &k.t->rules, now);
+        for (uint32_t j = 0; j < b->n_cells; j++) {
+            struct cell *c = &b->cells[j];
+            if (c->n < 2 || c->column == COLUMN_EXISTS)
+                continue;
+            c->v[0] = c->v[birth_choose(a, b, &k.t->rules, c->column, c->v, c->n)];
+            c->n = 1;
+            changed = true;
+        }
+    }
+    return changed && row_save(s, a, k, &r, recorded) == ERR_OK;
+}
+
+/* A row comes in although its parent is held. */
+static bool let_child_in(struct store *s, struct arena *a)
+{
+    struct row_key k;
+    struct row r;
+    bool recorded;
+    struct buf sql = {0};
+    if (!pick_row(s, a, "SELECT t, k FROM tonle_held WHERE reason = 'parent' ORDER BY id", &k) ||
+        row_load(s, a, k, &r, &recorded) != ERR_OK)
+        return false;
+    const struct birth *held = NULL;
+    for (uint32_t i = 0; i < r.n_births; i++) {
+        if (r.births[i].held == HOLD_PARENT)
+            held = &r.births[i];
+    }
+    if (!held)
+        return false;
+    buf_printf(&sql, "INSERT INTO %s(%s) VALUES(?1", k.t->qname, k.t->column_list);
+    for (uint32_t i = 1; i < k.t->n_columns; i++)
+        buf_printf(&sql, ", ?%u", i + 1);
+    buf_printf(&sql, ")");
+    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    const struct value *v = birth_shown(a, held, &k.t->rules);
+    for (uint32_t i = 0; q && i < k.t->n_columns; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    buf_fini(&sql);
+    return q && store_run(s, q) == ERR_OK;
+}
+
+static void breach_rows(struct world *w, struct machine *m)
+{
+    struct arena a = {0};
+    bool done = false;
+    if (store_capture_pending(m->o.store) || store_begin(m->o.store) != ERR_OK)
+        return;
+    if (schema_load(m->o.store) != ERR_OK)
+        done = false;
+    else if (w->breach == BREACH_TWICE)
+        done = count_twice(w, m->o.store);
+    else if (w->breach == BREACH_LOSERS)
+        done = forget_losers(m->o.store, &a);
+    else
+        done = let_child_in(m->o.store, &a);
+    if (!done || store_commit(m->o.store) != ERR_OK)
+        store_rollback(m->o.store);
+    arena_fini(&a);
+}
+
 void breach_packet(struct world *w, struct machine *m, struct machine *from,
                    const struct message *msg)
 {
@@ -161,4 +266,6 @@ void breach_step(struct world *w, struct machine *m)
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
+    if (w->breach >= BREACH_TWICE && world_chance(w, 20))
+        breach_rows(w, m);
 }

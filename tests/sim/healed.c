@@ -144,12 +144,14 @@ static uint32_t place_in_cell(const struct table_rules *rules, uint32_t column)
     return 0;
 }
 
-/* Among the versions that tables.c has found on record, of a cell that is in conflict. */
+/* Among the versions that tables.c has found on record, of a cell that is in conflict, or of a
+ * counter that holds what is no number. */
 static bool sibling(const struct model_birth *b, const struct table_rules *rules, uint32_t column,
                     const struct value *value)
 {
     const struct model_cell *c = model_cell(b, rules, column);
-    for (uint32_t i = 0; c && c->n > 1 && i < c->n; i++) {
+    bool sum = column != COLUMN_EXISTS && rules->policy[column] == POLICY_SUM;
+    for (uint32_t i = 0; c && (c->n > 1 || sum) && i < c->n; i++) {
         if (value_alike(&c->v[i].value[place_in_cell(rules, column)], value))
             return true;
     }
@@ -290,14 +292,36 @@ static bool is_open(struct store *s, const struct model_conflict *c)
     return id && named;
 }
 
+/* How much there was to see. */
+static void count_open(struct world *w, const struct model_conflict *c, const struct store *s)
+{
+    const struct table_rules *rules = &s->tables[c->row->table].rules;
+    if (c->column == COLUMN_EXISTS)
+        w->exists++;
+    else if (c->column == COLUMN_BIRTH)
+        w->births++;
+    else
+        w->open[rules->policy[c->column]]++;
+}
+
+static void count_held(struct world *w, struct arena *a)
+{
+    size_t n;
+    struct model_birth **b = model_decide(&w->m[0].model, w->m[0].watch, a, &n);
+    for (size_t i = 0; i < n; i++)
+        w->held[b[i]->held]++;
+}
+
 /* What is open is what the merged state says. */
 static void check_open(struct world *w, struct arena *a)
 {
     struct machine *hub = &w->m[0];
     size_t n = 0;
     const struct model_conflict *c = model_open(&hub->model, hub->watch, a, &n);
+    count_held(w, a);
     for (size_t i = 0; i < n; i++) {
         const struct table_schema *t = &hub->watch->tables[c[i].row->table];
+        count_open(w, &c[i], hub->watch);
         if (!is_open(hub->watch, &c[i]))
             world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
                         schema_key_json(a, t, c[i].row->key, c[i].row->len),

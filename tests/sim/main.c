@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]
+/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
  *     [--join] [--write-while-loading] [--drawn] [--trace] [--verbose] */
 
 struct options {
@@ -16,8 +16,10 @@ struct options {
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
         joins;
+    uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births;
 };
-static const char *const breach_name[BREACH_COUNT] = {"none", "acks", "context", "forget"};
+static const char *const breach_name[BREACH_COUNT] = {"none",  "acks",   "context", "forget",
+                                                      "twice", "losers", "children"};
 
 /* One seed, start to end; its trace hash. */
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
@@ -42,6 +44,12 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     t->repeats += w.repeats;
     t->parts += w.parts;
     t->joins += w.joins;
+    t->exists += w.exists;
+    t->births += w.births;
+    for (int i = 0; i < HOLD_COUNT; i++)
+        t->held[i] += w.held[i];
+    for (int i = 0; i < POLICY_COUNT; i++)
+        t->open[i] += w.open[i];
     world_stop(&w);
     return trace;
 }
@@ -71,9 +79,8 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
 
 static int usage(void)
 {
-    fprintf(stderr,
-            "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break acks|context|forget]"
-            " [--join] [--write-while-loading] [--drawn] [--trace] [--verbose]\n");
+    fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]"
+                    " [--join] [--write-while-loading] [--drawn] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -136,6 +143,19 @@ static bool play_file(const struct options *o, struct totals *t)
     return true;
 }
 
+/* What the hubs had in the end. */
+static void print_left(const struct totals *t)
+{
+    printf("rows %llu; held:", (unsigned long long)t->held[HOLD_NONE]);
+    for (int i = 1; i < HOLD_COUNT; i++)
+        printf(" %s %llu", hold_reason_name((enum hold_reason)i), (unsigned long long)t->held[i]);
+    printf("; open: exists %llu birth %llu", (unsigned long long)t->exists,
+           (unsigned long long)t->births);
+    for (int i = 0; i < POLICY_COUNT; i++)
+        printf(" %s %llu", policy_name((enum policy)i), (unsigned long long)t->open[i]);
+    printf("\n");
+}
+
 int main(int argc, char **argv)
 {
     struct options o = {.from = 1, .count = 100, .ms = 30000};
@@ -154,6 +174,7 @@ int main(int argc, char **argv)
            (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops,
            (unsigned long long)t.cuts, (unsigned long long)t.drops, (unsigned long long)t.checks,
            (unsigned long long)t.repeats, (unsigned long long)t.parts, (unsigned long long)t.joins);
+    print_left(&t);
     if (o.kind.breach != BREACH_NONE) /* a negative control: it must be found */
         return t.failed > 0 ? 0 : 1;
     return t.failed > 0 ? 1 : 0;

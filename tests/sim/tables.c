@@ -168,6 +168,25 @@ static void check_values(struct comparing *c, const struct model_birth *b, const
     }
 }
 
+/* What was written into a counter and is no number is on record, and nothing else is. */
+static void check_no_number(struct comparing *c, const struct model_birth *b,
+                            const struct birth *rec, const struct model_cell *cell)
+{
+    const struct table_schema *t = &c->m->watch->tables[b->row->table];
+    const struct cell *found = NULL;
+    for (uint32_t i = 0; i < rec->n_cells; i++) {
+        if (rec->cells[i].column == cell->column)
+            found = &rec->cells[i];
+    }
+    bool same = (found ? found->n : 0) == cell->n;
+    for (uint32_t i = 0; same && i < cell->n; i++)
+        same = record_has(found->v, found->n, cell->v[i].dot);
+    if (!same)
+        world_break(c->w, "2", "%s: %s %s: %s has %u versions on record, should %u", c->m->o.name,
+                    t->name, key_text(c, b->row), t->column[cell->column], found ? found->n : 0,
+                    cell->n);
+}
+
 /* A version on record is one that the model has; one that is not stable is on record. */
 static void check_cell(struct comparing *c, const struct model_birth *b, const struct birth *rec,
                        const struct model_cell *cell)
@@ -176,8 +195,10 @@ static void check_cell(struct comparing *c, const struct model_birth *b, const s
     const struct clock *stable = &store_state(c->m->watch)->stable;
     const char *name = cell->column == COLUMN_EXISTS ? "existence" : t->column[cell->column];
     uint32_t n;
-    if (cell->column != COLUMN_EXISTS && t->rules.policy[cell->column] == POLICY_SUM)
+    if (cell->column != COLUMN_EXISTS && t->rules.policy[cell->column] == POLICY_SUM) {
+        check_no_number(c, b, rec, cell);
         return;
+    }
     const struct version *v = birth_cell(&c->a, rec, &t->rules, cell->column, &n);
     for (uint32_t i = 0; i < n; i++) {
         if (!clock_covers(stable, v[i].dot) && !model_has(cell, v[i].dot))

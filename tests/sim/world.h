@@ -88,7 +88,16 @@ struct profile {
     uint32_t pause_ms;  /* between an application's transactions */
 };
 /* What a negative control breaks. */
-enum breach { BREACH_NONE, BREACH_ACKS, BREACH_CONTEXT, BREACH_FORGET, BREACH_COUNT };
+enum breach {
+    BREACH_NONE,
+    BREACH_ACKS,
+    BREACH_CONTEXT,
+    BREACH_FORGET,
+    BREACH_TWICE,    /* a delta counts twice */
+    BREACH_LOSERS,   /* siblings that are not shown are forgotten */
+    BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_COUNT
+};
 struct world {
     uint64_t seed, random;
     uint64_t now, number, links;
@@ -100,6 +109,7 @@ struct world {
     uint64_t trace;
     uint64_t token; /* of the application's writes */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins;
+    uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
     struct drawn schema;
