@@ -142,6 +142,7 @@ static void committed(struct node *n, struct batch *b, const struct attempt *t, 
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
+    n->sweep_more = n->sweep_more || n->install_due; /* rows may have waited for this schema */
     n->install_due = false;
     n->authorised_known = n->mark_check = false;
     n->seal_now = t->left && may_seal(n);

@@ -365,6 +365,7 @@ void store_close(struct store *s)
     collect_release(s);
     put_release(s);
     claims_forget(s);
+    defer_forget(s);
     remove_journal(s);
     sqlite3_close_v2(s->db);
     buf_fini(&s->scratch);
@@ -417,6 +418,7 @@ enum err store_begin(struct store *s)
     s->keep_known = false;
     e = s->ready ? state_refresh(s) : ERR_OK;
     claims_begin(s);
+    defer_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
 
@@ -430,6 +432,7 @@ enum err store_begin_read(struct store *s)
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
     e = s->ready ? state_refresh(s) : ERR_OK;
     claims_begin(s);
+    defer_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
 
@@ -447,10 +450,11 @@ enum err store_commit(struct store *s)
         return e;
     }
     s->in_write = s->in_read = false;
-    if (wrote)
+    if (wrote) {
         claims_commit(s);
-    if (wrote)
+        defer_commit(s);
         pin_after_commit(s);
+    }
     return ERR_OK;
 }
 
@@ -465,6 +469,7 @@ void store_rollback(struct store *s)
         s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
     claims_forget(s);
+    defer_forget(s);
     s->schema_cookie = -1;
     units_changed(s);
 }

@@ -127,7 +127,9 @@ struct apply_report {
     uint32_t released;
     uint32_t conflicts; /* records made */
     uint32_t orphans;   /* changes whose identity is not here */
-    uint32_t refused;   /* rows of registry tables not from the hub; unknown tables or columns */
+    uint32_t refused;   /* rows of registry tables not from the hub; cells of columns that the charter
+                           does not publish any more */
+    uint32_t deferred;  /* rows that wait for their table */
 };
 /* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same
  * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error
@@ -339,28 +341,6 @@ enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
                             struct conflict_record *out, struct conflict_side *before,
                             bool *has_before) MUST_CHECK;
 
-struct decision_record { /* what a person decided */
-    const char *id;
-    const char *conflict; /* id of the conflict or held row */
-    const char *choice;   /* in words */
-    const char *by;
-    const char *office;
-    const char *reason;
-    uint64_t at_ms;
-};
-/* ---- the history of one row (store_history.c) */
-struct history_seen { /* a version of the row that a write was based on */
-    const char *office;
-    struct dot dot;
-    uint64_t hlc;
-};
-struct history_met {  /* another write to the same cell: neither office had seen the other's */
-    const char *cell; /* column, group, "exists" or "birth" */
-    const char *office;
-    struct dot dot;
-    const char *policy; /* the rule between the two, as the charter says now: in words */
-    bool won;           /* this write's value goes before the other's */
-};
 struct history_entry {
     const char *office;
     const char *unit;
@@ -368,31 +348,13 @@ struct history_entry {
     uint64_t hlc;
     enum change_kind kind;
     struct dot birth;
-    bool beside; /* BORN: another record under a key that an earlier one has */
-    bool again;  /* BORN: after the row, or an earlier one, was deleted */
     uint32_t n_cells;
     const char **columns;
-    const char **groups;  /* of each column the group it changes with, or NULL */
-    struct value *values; /* of a sum: the delta, a WIDE */
-    size_t n_seen;        /* the newest ones; they had seen the others that it had seen */
-    struct history_seen *seen;
-    size_t n_met;
-    struct history_met *met;
-    size_t n_decisions; /* that travelled with this write */
-    struct decision_record *decisions;
-};
-struct history {
-    size_t n;
-    struct history_entry *entry; /* in the order of time */
-    bool older;         /* the row was there before the first of these: what wrote it is not here */
-    size_t n_decisions; /* all that are known of this row */
-    struct decision_record *decisions;
-    uint64_t changesets; /* of the journal here */
-    uint64_t read;       /* of them, because they may hold a write to the row */
+    struct value *values;
 };
 /* key: JSON scalar, or array for composite keys. ERR_USAGE when it does not fit the table's key. */
 enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json,
-                       struct history *out) MUST_CHECK;
+                       struct history_entry **out, size_t *n) MUST_CHECK;
 
 /* Freshness per office: data as of when. */
 struct freshness {

@@ -1,4 +1,4 @@
-#include "node/store_work.h"
+#include "node/store_apply.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,18 +8,6 @@
  * Our own rows stand in the table already; everything else is the same code, because a local write
  * may free a unique value, take a claimed one, or lack a parent, just as a remote one may.
  */
-
-struct column_map { /* changeset column -> our column; UINT32_MAX: not known here */
-    uint32_t *to;
-};
-
-struct apply {
-    struct work w;
-    const struct apply_input *in;
-    bool own;
-    bool charter;  /* it carries a row of tonle_charter */
-    bool registry; /* it carries rows that only the hub writes */
-};
 
 /* ---- may it be applied at all? ---- */
 
@@ -98,200 +86,7 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
     return check_chain(s, in);
 }
 
-/* ---- the rows ---- */
-
-/* While the first load catches up: a chunk's clock tells what its rows already hold (DESIGN 8). */
-static bool chunk_has(struct apply *ap, struct row_key k)
-{
-    return ap->w.s->state.loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->in->cs->dot);
-}
-
-static struct change to_change(struct apply *ap, const struct row_change *rc,
-                               const struct column_map *map, const struct table_schema *t)
-{
-    const struct changeset *cs = ap->in->cs;
-    struct change ch = {.dot = cs->dot,
-                        .hlc = cs->hlc,
-                        .context = &cs->context,
-                        .kind = rc->kind,
-                        .birth = rc->birth};
-    bool born = rc->kind == CHANGE_BORN;
-    uint32_t room = born ? t->n_columns : rc->n_cells;
-    uint32_t *column = arena_alloc(ap->w.a, (room + 1) * sizeof *column);
-    struct value *value = arena_alloc(ap->w.a, (room + 1) * sizeof *value);
-    if (born) { /* every column of ours; what the changeset does not know is NULL */
-        for (uint32_t i = 0; i < t->n_columns; i++)
-            column[i] = i;
-        ch.n_cells = t->n_columns;
-    }
-    for (uint32_t i = 0; i < rc->n_cells; i++) {
-        uint32_t to = map->to[rc->column[i]];
-        if (to == UINT32_MAX) {
-            ap->w.report->refused++;
-        } else if (born) {
-            value[to] = rc->value[i];
-        } else {
-            uint32_t at = ch.n_cells++;
-            while (at > 0 && column[at - 1] > to) { /* ascending in our order, too */
-                column[at] = column[at - 1];
-                value[at] = value[at - 1];
-                at--;
-            }
-            column[at] = to;
-            value[at] = rc->value[i];
-        }
-    }
-    ch.column = column;
-    ch.value = value;
-    return ch;
-}
-
-/* What stands in the table after our own write. */
-static enum err load_own(struct apply *ap, struct work_row *r, const struct change *ch, uint32_t ti,
-                         uint32_t ri)
-{
-    if (r->loaded)
-        return ERR_OK;
-    struct value *now = NULL;
-    enum err e = ERR_OK;
-    if (ch->kind == CHANGE_BORN)
-        now = arena_copy(ap->w.a, ch->value, ch->n_cells * sizeof *now);
-    else if (ch->kind == CHANGE_UPDATE)
-        e = row_read(ap->w.s, ap->w.a, r->k, &now);
-    if (e != ERR_OK)
-        return e;
-    if (ch->kind == CHANGE_BORN) {
-        e = work_load_with(&ap->w, r, NULL);
-        r->now = now;
-        r->in_table = ch->dot;
-        return e;
-    }
-    const struct value *old =
-        ch->kind == CHANGE_DELETE ? collect_old_values(ap->w.s, ti, ri) : NULL;
-    e = work_load_with(&ap->w, r, old ? (struct value *)old : now);
-    if (ch->kind == CHANGE_DELETE)
-        r->now = NULL;
-    return e;
-}
-
-/* A birth of a row without record needs no read: the INSERT tells whether a row stands there. */
-static enum err load_remote(struct apply *ap, struct work_row *r, const struct change *ch)
-{
-    if (r->loaded || ch->kind != CHANGE_BORN)
-        return work_load(&ap->w, r);
-    enum err e = work_load_with(&ap->w, r, NULL);
-    if (e != ERR_OK || r->row.n_births == 0) {
-        r->unread = true;
-        return e;
-    }
-    r->loaded = false; /* there is a record: read the row, too */
-    return work_load(&ap->w, r);
-}
-
-static enum err record_closed(struct apply *ap, struct work_row *r,
-                              const struct conflict_list *list)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
-        if (list->c[i].open)
-            continue;
-        e = conflict_save(&ap->w, r, &list->c[i], "auto");
-        ap->w.report->conflicts++;
-    }
-    return e;
-}
-
-/* Our own log says which columns were written, not what a row's referenced columns were before:
- * then the children are found by what they lack. */
-static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
-{
-    for (uint32_t f = 0; f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
-        if (&w->s->tables[fk->parent] != t)
-            continue;
-        for (uint32_t i = 0; i < fk->n; i++) {
-            for (uint32_t c = 0; c < ch->n_cells; c++)
-                w->seek_orphans[f] = w->seek_orphans[f] || ch->column[c] == fk->parent_column[i];
-        }
-    }
-}
-
-static enum err apply_row(struct apply *ap, const struct table_schema *t,
-                          const struct column_map *map, const struct table_changes *tc, uint32_t ti,
-                          uint32_t ri)
-{
-    struct work *w = &ap->w;
-    const struct row_change *rc = &tc->rows[ri];
-    struct buf *key = &w->s->scratch;
-    buf_reset(key);
-    key_encode(key, rc->key, tc->n_key);
-    struct work_row *r = work_get(w, t, key->data, key->len);
-    if (chunk_has(ap, r->k))
-        return ERR_OK;
-    struct change ch = to_change(ap, rc, map, t);
-    enum err e = ap->own ? load_own(ap, r, &ch, ti, ri) : load_remote(ap, r, &ch);
-    if (e != ERR_OK)
-        return e;
-    struct forget f;
-    struct conflict_list list = {0};
-    e = row_forgetting(w->s, w->a, r->k, &f);
-    if (e != ERR_OK)
-        return e;
-    struct merge_result m = merge_change(w->a, &r->row, &t->rules, &ch, &f, &list);
-    r->siblings = r->siblings || m.siblings;
-    w->report->rows++;
-    if (m.orphan)
-        w->report->orphans++;
-    if (!m.applied)
-        return ERR_OK;
-    r->touched = true;
-    if (ap->own) {
-        r->sealed = true;
-        work_note(w, r);
-        if (ch.kind != CHANGE_BORN)
-            seek_orphans(w, t, &ch);
-        if (ch.kind != CHANGE_BORN && work_contended(w, t))
-            e = work_release_blocked(w, r);
-    }
-    return e == ERR_OK ? record_closed(ap, r, &list) : e;
-}
-
-/* NULL where the table cannot be applied here: its rows stay in the journal. */
-static const struct table_schema *resolve(struct apply *ap, const struct table_changes *tc,
-                                          struct column_map *map)
-{
-    struct store *s = ap->w.s;
-    struct table_schema *t = schema_table(s, tc->table);
-    bool fits = t && t->exists && t->n_key == tc->n_key;
-    if (fits && t->hub_only && ap->in->cs->dot.site != s->identity.hub_site)
-        fits = false; /* the registry and the charter are the hub's alone */
-    map->to = arena_alloc(ap->w.a, (tc->n_columns + 1) * sizeof *map->to);
-    for (uint32_t i = 0; fits && i < tc->n_columns; i++)
-        map->to[i] = schema_column(t, tc->columns[i]);
-    for (uint32_t i = 0; fits && i < tc->n_key; i++)
-        fits = map->to[tc->key[i]] == t->key[i];
-    if (!fits)
-        ap->w.report->refused += tc->n_rows;
-    return fits ? t : NULL;
-}
-
-static enum err apply_rows(struct apply *ap)
-{
-    enum err e = ERR_OK;
-    const struct changeset *cs = ap->in->cs;
-    for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
-        for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
-            const struct table_changes *tc = &cs->segments[g].tables[i];
-            struct column_map map;
-            const struct table_schema *t = resolve(ap, tc, &map);
-            ap->charter = ap->charter || (t && strcmp(t->name, "tonle_charter") == 0);
-            ap->registry = ap->registry || (t && t->hub_only);
-            for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++)
-                e = apply_row(ap, t, &map, tc, i, j);
-        }
-    }
-    return e;
-}
+/* ---- the clock, the journal ---- */
 
 /* The newest charter here is in force from the changeset that brought it. */
 static enum err charter_passed(struct store *s)
@@ -311,9 +106,7 @@ static enum err charter_passed(struct store *s)
     return e == ERR_OK ? store_meta_set_u64(s, "schema_version", s->state.schema_version) : e;
 }
 
-/* ---- the clock, the journal ---- */
-
-static enum err advance(struct store *s, const struct apply_input *in)
+static enum err advance(struct store *s, const struct apply_input *in, uint64_t *at)
 {
     const struct changeset *cs = in->cs;
     sqlite3_stmt *q = store_stmt(
@@ -326,11 +119,10 @@ static enum err advance(struct store *s, const struct apply_input *in)
     store_bind_blob(q, 4, in->hash, HASH_BYTES);
     enum err e = store_run(s, q);
     clock_raise(&s->state.clock, cs->dot.site, cs->dot.seq);
-    uint64_t pos;
     if (e == ERR_OK)
-        e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, &pos);
+        e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, at);
     if (e == ERR_OK)
-        e = touch_note(s, cs, pos);
+        e = touch_note(s, cs, *at);
     if (e == ERR_OK)
         e = store_set_hlc(s, cs->hlc);
     if (e == ERR_OK && in->source[0] == '\0') {
@@ -343,31 +135,43 @@ static enum err advance(struct store *s, const struct apply_input *in)
     return e;
 }
 
+static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report)
+{
+    struct apply ap = {.cs = in->cs, .own = in->source[0] == '\0'};
+    uint64_t pos;
+    work_init(&ap.w, s, a);
+    ap.w.dot = in->cs->dot;
+    ap.w.part = ap.own && in->cs->cut;
+    ap.w.hlc = in->cs->hlc;
+    ap.w.now_ms = in->now_ms;
+    ap.w.report = report;
+    enum err e = apply_rows(&ap, NULL);
+    if (e == ERR_OK)
+        e = work_finish(&ap.w);
+    if (ap.registry)
+        units_changed(s);
+    if (e == ERR_OK && ap.charter)
+        e = charter_passed(s);
+    if (e == ERR_OK)
+        e = advance(s, in, &pos);
+    for (size_t i = 0; e == ERR_OK && i < ap.n_later; i++)
+        e = defer_note(&ap, ap.later[i], pos);
+    return e;
+}
+
 enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
+    bool more;
     *report = (struct apply_report){0};
     enum err e = capture_temp_triggers(s); /* reads the schema too */
     if (e == ERR_OK)
         e = check(s, in, report);
-    if (e == ERR_OK && !report->already) {
-        struct apply ap = {.in = in, .own = in->source[0] == '\0'};
-        work_init(&ap.w, s, a);
-        ap.w.dot = in->cs->dot;
-        ap.w.part = ap.own && in->cs->cut;
-        ap.w.hlc = in->cs->hlc;
-        ap.w.now_ms = in->now_ms;
-        ap.w.report = report;
-        e = apply_rows(&ap);
-        if (e == ERR_OK)
-            e = work_finish(&ap.w);
-        if (ap.registry)
-            units_changed(s);
-        if (e == ERR_OK && ap.charter)
-            e = charter_passed(s);
-        if (e == ERR_OK)
-            e = advance(s, in);
-    }
+    if (e == ERR_OK && !report->already && in->source[0] != '\0')
+        e = defer_replay(s, a, DEFER_SLICE, &more);
+    if (e == ERR_OK && !report->already)
+        e = take(s, a, in, report);
     if (e == ERR_OK && in->source[0] != '\0')
         e = store_peer_received(s, in->source, in->link_pos);
     if (e == ERR_OK && s->state.loading && strcmp(in->source, s->identity.parent) == 0)

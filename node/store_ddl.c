@@ -19,7 +19,8 @@
  * and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers to),
  *   blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
  *   here); bt, bk: the same row by number and key (passes 2 and 3)
- * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet)
+ * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet),
+ *   and the stable clock when each came (store_defer.c)
  * - tonle_local: values of columns that only this office has, of rows that were taken out of their
  *   table
  * - tonle_journal: every item in the order it was sealed or applied here; source '' is our own,
@@ -63,8 +64,8 @@ const char store_ddl[] =
     " blocked_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
-    "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, PRIMARY KEY(name, pos))"
-    " WITHOUT ROWID;"
+    "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, stable BLOB NOT NULL,"
+    " PRIMARY KEY(name, pos)) WITHOUT ROWID;"
     "CREATE TABLE tonle_local(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, c TEXT NOT NULL, v, PRIMARY KEY(t, k, site, seq, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,"

@@ -93,6 +93,9 @@ struct store {
     bool counts_stale;             /* held and conflicts_open are counted when asked for */
     bool keep_known, keep_any;     /* the same of tonle_keep */
     struct claim_filter claims;    /* store_claim.c */
+    struct deferral *deferred;     /* store_defer.c: the tables that changesets wait for */
+    bool deferred_known;
+    int64_t deferred_rev; /* tonle_meta `rev` that it fits */
     int changes_before;            /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
@@ -261,6 +264,19 @@ void claims_forget(struct store *s); /* rolled back, or written in another way *
  * ERR_REFUSED for a BORN row with a total beyond 64 bits. */
 enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
                   uint32_t n_cells, const uint32_t *column, const struct value *value) MUST_CHECK;
+
+/* ---- store_defer.c */
+/* Whether changesets wait for this table to fit here. */
+bool defer_waits(struct store *s, const char *table);
+/* The stable clock through which rows of this table are looked at. */
+const struct clock *defer_stable(struct store *s, const char *table);
+/* Merges what waits for tables that fit now, about max_rows rows; *more when there are others. Does
+ * nothing while local writes are captured and not sealed. */
+enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more) MUST_CHECK;
+#define DEFER_SLICE 500
+void defer_begin(struct store *s);  /* state_version is known */
+void defer_commit(struct store *s); /* state_version is that of our own commit */
+void defer_forget(struct store *s); /* rolled back */
 
 /* ---- store_local.c */
 enum err local_drop(struct store *s,

@@ -124,7 +124,7 @@ static enum err keep_names(struct store *s, struct arena *a, struct row_key k, s
 
 enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
-    *f = (struct forget){.stable = &s->state.stable,
+    *f = (struct forget){.stable = defer_stable(s, k.t->name),
                          .unique_columns = k.t->unique_columns,
                          .n_unique_columns = k.t->n_unique_columns,
                          .keep_rank = k.t->n_unique > 0 && (s->state.loading || row_any_claims(s))};

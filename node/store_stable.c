@@ -169,10 +169,10 @@ static enum err sweep_row(struct store *s, struct arena *a, const struct slice *
 
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more)
 {
-    *more = false;
-    if (store_meta_u64(s, "sweep_due", 0) == 0)
-        return ERR_OK;
-    enum err e = schema_load(s);
+    enum err e = defer_replay(s, a, max_rows, more);
+    if (e != ERR_OK || *more || store_meta_u64(s, "sweep_due", 0) == 0)
+        return e;
+    e = schema_load(s);
     struct slice *slice = arena_alloc(a, (max_rows + 1) * sizeof *slice);
     uint32_t n = 0;
     if (e == ERR_OK)

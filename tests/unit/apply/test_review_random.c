@@ -463,10 +463,16 @@ static bool is_known_scan(const char *sql, const char *detail)
 {
     static const char *const growing[] = {"main.",       "tonle_row",      "tonle_held",
                                           "tonle_claim", "tonle_conflict", "tonle_journal"};
-    static const char *const known[] = {
-        " LIMIT ",    "EXISTS(",       "count(*)",
-        "births > 1", "?1 COLLATE \"", "SELECT t, k FROM tonle_held", /* held retry --all */
-        "tonle_log_", "sqlite_schema"};
+    static const char *const known[] = {" LIMIT ",
+                                        "EXISTS(",
+                                        "count(*)",
+                                        "births > 1",
+                                        "?1 COLLATE \"",
+                                        "SELECT t, k FROM tonle_held", /* held retry --all */
+                                        "SELECT t, idx, v, k FROM tonle_claim",
+                                        "SELECT bt, bk FROM tonle_held", /* read once */
+                                        "tonle_log_",
+                                        "sqlite_schema"};
     bool grows = false;
     for (size_t i = 0; i < sizeof growing / sizeof *growing; i++)
         grows = grows || strstr(detail, growing[i]);

@@ -1,0 +1,248 @@
+/* Rows of a table that does not fit at one office: they wait there, and the outcome is the same as
+ * where they never waited. */
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, village TEXT);"
+    "CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), note TEXT,"
+    " points INTEGER, ticket TEXT UNIQUE);";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+    "{\"name\":\"house\",\"columns\":[]},"
+    "{\"name\":\"visit\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]}]}";
+static const char tables[] = "house visit";
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, false);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+#define HUB (&f->office[0])
+#define A (&f->office[1])
+#define B (&f->office[2])
+
+/* The office's node notices that its schema is another. */
+static void notice(struct office *o, const char *ddl)
+{
+    office_sql(o, ddl);
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_capture_install(o->store), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+}
+
+static void sweep(struct office *o)
+{
+    bool more = true;
+    while (more) {
+        assert_int_equal(store_begin(o->store), ERR_OK);
+        assert_int_equal(store_sweep(o->store, &o->arena, 500, &more), ERR_OK);
+        assert_int_equal(store_commit(o->store), ERR_OK);
+    }
+}
+
+static void rest_equal(struct federation *f)
+{
+    sweep(B);
+    federation_sync(f);
+    federation_assert_equal(f, tables);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_deferred"), "0");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held WHERE reason = 'schema'"),
+                        "0");
+}
+
+/* Everything is stable: no change to come is concurrent with what the hub has. */
+static void all_stable(struct federation *f)
+{
+    struct stable st = {.hlc = store_state(HUB->store)->hlc};
+    clock_copy(&st.clock, &store_state(HUB->store)->clock);
+    for (int i = 0; i < f->n; i++) {
+        struct office *o = &f->office[i];
+        assert_int_equal(store_begin(o->store), ERR_OK);
+        assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
+        assert_int_equal(store_commit(o->store), ERR_OK);
+        sweep(o);
+    }
+    clock_fini(&st.clock);
+}
+
+/* Rows of a table that is not made yet are shown as held, one each, the rest of their changesets
+ * stands; when the table is made they are there as their last change left them. */
+static void a_table_made_later_gets_its_rows(void **state)
+{
+    struct federation *f = *state;
+    notice(B, "DROP TABLE visit");
+    office_sql(A,
+               "INSERT INTO house VALUES('h1','Prek Leap');"
+               "INSERT INTO visit(id,house,note) VALUES('v1','h1','first'),('v2','h1','second')");
+    federation_sync(f);
+    office_sql(HUB, "UPDATE visit SET note = 'changed' WHERE id = 'v1'");
+    federation_sync(f);
+    office_sql(A, "DELETE FROM visit WHERE id = 'v2'; INSERT INTO visit(id) VALUES('v3')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT village FROM house"), "Prek Leap");
+    assert_string_equal(
+        office_one(B, "SELECT group_concat(table_name || key || reason || office) FROM"
+                      " (SELECT * FROM tonle_held ORDER BY key)"),
+        "visit\"v1\"schemaoffice1,visit\"v2\"schemaoffice1,visit\"v3\"schemaoffice1");
+    assert_non_null(strstr(office_one(B, "SELECT message FROM tonle_held"),
+                           "table visit is not in this database"));
+    notice(B, "CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id),"
+              " note TEXT, points INTEGER, ticket TEXT UNIQUE)");
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT group_concat(id || coalesce(note,'')) FROM"
+                                      " (SELECT * FROM visit ORDER BY id)"),
+                        "v1changed,v3");
+}
+
+/* A published column that is not there yet makes its table wait as a whole, and nothing of it is
+ * lost. */
+static void a_column_made_later_has_its_values(void **state)
+{
+    struct federation *f = *state;
+    notice(B, "DROP TABLE visit; CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, house TEXT,"
+              " points INTEGER, ticket TEXT UNIQUE)");
+    office_sql(A, "INSERT INTO visit(id,note,points) VALUES('v1','kept',1)");
+    federation_sync(f);
+    office_sql(HUB, "UPDATE visit SET points = 5 WHERE id = 'v1'");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "0");
+    notice(B, "ALTER TABLE visit ADD COLUMN note TEXT");
+    sweep(B);
+    assert_string_equal(office_one(B, "SELECT note || points FROM visit"), "kept5");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+}
+
+/* What was concurrent stays concurrent while it waits, also when everything has become stable
+ * meanwhile: the later write wins, whoever heard of it later. */
+static void what_waits_is_not_forgotten_early(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO visit(id,note) VALUES('v1','old')");
+    federation_sync(f);
+    office_sql(A, "UPDATE visit SET note = 'of A' WHERE id = 'v1'");
+    office_seal(A);
+    B->now_ms += 60000;
+    office_sql(B, "UPDATE visit SET note = 'of B' WHERE id = 'v1'");
+    office_seal(B);
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    federation_sync(f);
+    all_stable(f);
+    assert_string_equal(office_one(HUB, "SELECT note FROM visit"), "of B");
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT note FROM visit"), "of B");
+}
+
+/* What an office writes before it has merged what waits was sealed with that in its clock: it wins
+ * here as it does everywhere else, and no conflict is open. */
+static void own_writes_meanwhile_have_seen_what_waits(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO visit(id,points,note) VALUES('v1',1,'a'),('v2',1,'b'),('v3',1,'c')");
+    federation_sync(f);
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    office_sql(A, "UPDATE visit SET points = 9, note = 'of A' WHERE id = 'v1';"
+                  "DELETE FROM visit WHERE id = 'v2'; UPDATE visit SET points = 9 WHERE id = 'v3'");
+    federation_sync(f);
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    office_sql(B, "UPDATE visit SET points = 3 WHERE id = 'v1';"
+                  "UPDATE visit SET points = 4 WHERE id = 'v2'; DELETE FROM visit WHERE id = 'v3'");
+    office_seal(B);
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT group_concat(id || points || note) FROM"
+                                      " (SELECT * FROM visit ORDER BY id)"),
+                        "v13of A,v24b");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
+                        "0");
+}
+
+/* Concurrent writes of others that waited are the conflict they are elsewhere. */
+static void conflicts_that_waited_are_shown(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO visit(id,points) VALUES('v1',1)");
+    federation_sync(f);
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    office_sql(A, "UPDATE visit SET points = 7 WHERE id = 'v1'");
+    office_sql(HUB, "UPDATE visit SET points = 6 WHERE id = 'v1'");
+    federation_sync(f);
+    office_sql(A, "INSERT INTO visit(id,ticket) VALUES('v2','T')");
+    HUB->now_ms += 9000;
+    office_sql(HUB, "INSERT INTO visit(id,ticket) VALUES('v3','T')");
+    federation_sync(f);
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    rest_equal(f);
+    assert_string_equal(
+        office_one(B, "SELECT cell || policy FROM tonle_conflict WHERE state='open'"), "pointsmax");
+    assert_string_equal(office_one(B, "SELECT key || reason || blocked_by FROM tonle_held"),
+                        "\"v3\"unique\"v2\"");
+}
+
+/* What comes while others of its table still wait is merged behind them, not before. */
+static void later_changes_wait_behind(void **state)
+{
+    struct federation *f = *state;
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    for (int i = 0; i < 3; i++) {
+        office_sql(A, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                      " WHERE i < 400) INSERT INTO visit(id,note) SELECT"
+                      " 'v' || i || '.' || (SELECT count(*) FROM visit), 'born' FROM n");
+        federation_sync(f);
+    }
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    office_sql(A, "UPDATE visit SET note = 'last'");
+    office_seal(A);
+    office_pull(B, A);
+    assert_string_not_equal(office_one(B, "SELECT count(*) FROM tonle_deferred"), "0");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit WHERE note = 'last'"), "0");
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit WHERE note = 'last'"), "1200");
+}
+
+/* While the parent's table is not there, its children stand; once it is, those without a parent are
+ * held as everywhere. */
+static void references_are_looked_at_again(void **state)
+{
+    struct federation *f = *state;
+    notice(B, "ALTER TABLE house RENAME TO away");
+    office_sql(A, "INSERT INTO visit(id,house) VALUES('v1','none'),('v2','h2');"
+                  "INSERT INTO house VALUES('h2','x')");
+    federation_sync(f);
+    assert_string_equal(office_one(HUB, "SELECT id FROM visit"), "v2");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
+    notice(B, "ALTER TABLE away RENAME TO house");
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_table_made_later_gets_its_rows, start, stop),
+        cmocka_unit_test_setup_teardown(a_column_made_later_has_its_values, start, stop),
+        cmocka_unit_test_setup_teardown(what_waits_is_not_forgotten_early, start, stop),
+        cmocka_unit_test_setup_teardown(own_writes_meanwhile_have_seen_what_waits, start, stop),
+        cmocka_unit_test_setup_teardown(conflicts_that_waited_are_shown, start, stop),
+        cmocka_unit_test_setup_teardown(later_changes_wait_behind, start, stop),
+        cmocka_unit_test_setup_teardown(references_are_looked_at_again, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
