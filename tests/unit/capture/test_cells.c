@@ -379,6 +379,29 @@ static void the_completed_form_says_where_policies_come_from(void **state)
     office_close(&x.o);
 }
 
+/* A group keeps to the columns that are here and can change; where fewer than two are left there is
+ * no group. */
+static void a_group_keeps_to_what_can_change(void **state)
+{
+    (void)state;
+    struct office o;
+    office_open(&o, "CREATE TABLE t(" ID ", a, b); CREATE TABLE u(" ID ", a, b);", "");
+    office_publish(&o, "0000000002",
+                   "{\"tables\":[{\"name\":\"t\",\"groups\":[{\"name\":\"g\","
+                   "\"columns\":[\"b\",\"id\",\"a\",\"gone\"]}]},"
+                   "{\"name\":\"u\",\"groups\":[{\"name\":\"g\",\"columns\":[\"id\",\"a\"]}]}]}");
+    office_install(&o);
+    const struct table_schema *t = schema_table(o.s, "t"), *u = schema_table(o.s, "u");
+    const struct cell_group *g = t->rules.group[1];
+    assert_int_equal(g->n, 2);
+    assert_int_equal(g->column[0], 2);
+    assert_int_equal(g->column[1], 1);
+    assert_null(t->rules.group[0]);
+    for (uint32_t i = 0; i < u->n_columns; i++)
+        assert_null(u->rules.group[i]);
+    office_close(&o);
+}
+
 /* Under a charter in force, a CHECK that only this database has is warned of. */
 static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
 {
@@ -449,6 +472,7 @@ int main(void)
         cmocka_unit_test(inherited_owners_follow_the_scope_column),
         cmocka_unit_test(a_charter_becomes_the_rules_of_its_tables),
         cmocka_unit_test(the_completed_form_says_where_policies_come_from),
+        cmocka_unit_test(a_group_keeps_to_what_can_change),
         cmocka_unit_test(a_check_that_the_charter_did_not_foresee_is_a_warning),
         cmocka_unit_test(a_damaged_charter_is_refused),
     };
