@@ -94,7 +94,7 @@ static void digests_alike(struct world *w)
 
 /* ---- every write is found again */
 
-static const char *cell_name(const struct table_schema *t, uint32_t column)
+const char *oracle_cell(const struct table_schema *t, uint32_t column)
 {
     if (column == COLUMN_EXISTS)
         return "exists";
@@ -159,7 +159,7 @@ static bool sibling(const struct model_birth *b, const struct table_rules *rules
 }
 
 /* In the conflict record of some office: the side this dot wrote; its value was compared when it
- * was made (check_sides). */
+ * was made (conflicts.c). */
 static bool recorded(struct world *w, const struct model_row *r, const char *cell, struct dot dot)
 {
     for (int i = 0; i < w->n; i++) {
@@ -203,11 +203,11 @@ static void find_cell(struct world *w, struct arena *a, const struct model_row *
         return; /* written and thrown away */
     if (overwritten(m, r, ch, column) || shown(b, &t->rules, column, value) ||
         sibling(b, &t->rules, column, value) || lost_to_delete(b, &t->rules) ||
-        recorded(w, r, cell_name(t, column), ch->dot))
+        recorded(w, r, oracle_cell(t, column), ch->dot))
         return;
     world_break(w, "2", "changeset %016llx:%llu wrote %s of %s %s: found nowhere",
                 (unsigned long long)ch->dot.site, (unsigned long long)ch->dot.seq,
-                cell_name(t, column), t->name, schema_key_json(a, t, r->key, r->len));
+                oracle_cell(t, column), t->name, schema_key_json(a, t, r->key, r->len));
 }
 
 static void find_writes(struct world *w, struct arena *a)
@@ -224,115 +224,6 @@ static void find_writes(struct world *w, struct arena *a)
                 find_cell(w, a, r, ch, COLUMN_EXISTS, &dead);
         }
     }
-}
-
-/* ---- conflicts */
-
-/* One side's writer had applied the other side's write: no conflict. */
-static void check_pairs(struct world *w, struct machine *m)
-{
-    const char *sql =
-        "SELECT c.table_name, c.key, c.cell, x.site, x.seq, y.site, y.seq FROM tonle_conflict c"
-        " JOIN tonle_conflict_side x ON x.conflict = c.id JOIN tonle_conflict_side y ON y.conflict "
-        "= c.id"
-        " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, "
-        "y.seq)";
-    sqlite3_stmt *q = store_stmt(m->watch, sql);
-    bool row = true;
-    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
-        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)},
-                   y = {store_column_u64(q, 5), store_column_u64(q, 6)};
-        const struct model_changeset *cs = model_changeset(&m->model, x);
-        if (!cs || clock_covers(&cs->context, y))
-            world_break(
-                w, "6",
-                "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
-                m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1),
-                sqlite3_column_text(q, 2), (unsigned long long)x.site, (unsigned long long)x.seq,
-                (unsigned long long)y.site, (unsigned long long)y.seq);
-    }
-    sqlite3_reset(q);
-}
-
-/* One record that is open, of this cell, with exactly these sides; of births some may have lost
- * their names. */
-static bool is_open(struct store *s, const struct model_conflict *c)
-{
-    const struct table_schema *t = &s->tables[c->row->table];
-    bool row = false, named = true;
-    const char *id = NULL;
-    struct arena a = {0};
-    sqlite3_stmt *q = store_stmt(
-        s,
-        "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
-        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4"
-        " AND (?5 = 0 OR EXISTS (SELECT 1 FROM tonle_conflict_side v WHERE v.conflict = c.id"
-        " AND v.site = ?5 AND v.seq = ?6))");
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, c->row->key, c->row->len);
-    store_bind_text(q, 3, cell_name(t, c->column));
-    sqlite3_bind_int64(q, 4, c->n);
-    store_bind_u64(q, 5, c->birth ? c->side[0].site : 0);
-    store_bind_u64(q, 6, c->birth ? c->side[0].seq : 0);
-    if (store_step(s, q, &row) == ERR_OK && row)
-        id = store_column_text(&a, q, 0);
-    sqlite3_reset(q);
-    q = store_stmt(s,
-                   "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq ="
-                   " ?3 AND (shown <> 0) = ?4");
-    for (uint32_t i = 0; id && c->birth && i < c->n && named; i++) {
-        store_bind_text(q, 1, id);
-        store_bind_u64(q, 2, c->side[i].site);
-        store_bind_u64(q, 3, c->side[i].seq);
-        sqlite3_bind_int(q, 4, dot_equal(c->side[i], c->shown));
-        named = store_step(s, q, &row) == ERR_OK && row;
-        sqlite3_reset(q);
-    }
-    arena_fini(&a);
-    return id && named;
-}
-
-/* How much there was to see. */
-static void count_open(struct world *w, const struct model_conflict *c, const struct store *s)
-{
-    const struct table_rules *rules = &s->tables[c->row->table].rules;
-    if (c->column == COLUMN_EXISTS)
-        w->exists++;
-    else if (c->column == COLUMN_BIRTH)
-        w->births++;
-    else
-        w->open[rules->policy[c->column]]++;
-}
-
-static void count_held(struct world *w, struct arena *a)
-{
-    size_t n;
-    struct model_birth **b = model_decide(&w->m[0].model, w->m[0].watch, a, &n);
-    for (size_t i = 0; i < n; i++)
-        w->held[b[i]->held]++;
-}
-
-/* What is open is what the merged state says. */
-static void check_open(struct world *w, struct arena *a)
-{
-    struct machine *hub = &w->m[0];
-    size_t n = 0;
-    const struct model_conflict *c = model_open(&hub->model, hub->watch, a, &n);
-    count_held(w, a);
-    for (size_t i = 0; i < n; i++) {
-        const struct table_schema *t = &hub->watch->tables[c[i].row->table];
-        count_open(w, &c[i], hub->watch);
-        if (!is_open(hub->watch, &c[i]))
-            world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
-                        schema_key_json(a, t, c[i].row->key, c[i].row->len),
-                        cell_name(t, c[i].column));
-    }
-    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
-        (int64_t)n)
-        world_break(w, "6", "%lld conflicts are open, %zu should be",
-                    (long long)store_pragma(
-                        hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
-                    n);
 }
 
 /* ---- what is stable is forgotten */
@@ -395,11 +286,11 @@ void oracle_healed(struct world *w)
             print_open(&w->m[i]);
         digests_alike(w);
         find_writes(w, &a);
-        check_open(w, &a);
+        oracle_open(w, &a);
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
     for (int i = 0; i < w->n && w->broken[0] == '\0'; i++) {
-        check_pairs(w, &w->m[i]);
+        oracle_sides(w, &w->m[i]);
         check_forgotten(w, &w->m[i], &a);
     }
     for (int i = 0; i < w->n; i++)

@@ -1,12 +1,16 @@
 #!/bin/sh
-# soak.sh COUNT [FROM]: many seeds, longer histories, until one fails. SIM is the program.
+# soak.sh PROGRAM: SEEDS histories from FROM on, of every kind in turn, until one fails.
 set -eu
-count=${1:?usage: soak.sh COUNT [FROM]}
-from=${2:-1000}
-sim=${SIM:-build/tests/sim/sim}
-while [ "$count" -gt 0 ]; do
-    part=$((count < 20 ? count : 20))
-    "$sim" --seeds "$from" "$part" --ms 30000
-    from=$((from + part))
-    count=$((count - part))
+sim=${1:?usage: soak.sh PROGRAM}
+left=${SEEDS:-100000}
+from=${FROM:-1000}
+while [ "$left" -gt 0 ]; do
+    for kind in "--drawn" "--drawn --join --write-while-loading" "--join --write-while-loading" ""; do
+        part=$((left < 10 ? left : 10))
+        [ "$part" -gt 0 ] || break
+        # shellcheck disable=SC2086 # several options
+        "$sim" --seeds "$from" "$part" --ms 20000 $kind
+        from=$((from + part))
+        left=$((left - part))
+    done
 done

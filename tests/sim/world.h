@@ -171,6 +171,11 @@ void oracle_tables(struct world *w, struct machine *m);
 
 /* healed.c: after the last fault, when everything came to rest */
 void oracle_healed(struct world *w);
+/* The name of a cell in the conflict record. */
+const char *oracle_cell(const struct table_schema *t, uint32_t column);
+/* conflicts.c */
+void oracle_open(struct world *w, struct arena *a);
+void oracle_sides(struct world *w, struct machine *m);
 
 /* again.c: what was applied before comes again; and the negative controls */
 void again_apply(struct world *w, struct machine *m);

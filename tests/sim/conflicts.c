@@ -1,0 +1,225 @@
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* When everything has come to rest: what is recorded as a conflict is one (promise 6), with what
+ * was written (2), and what is open is what the merged state says. */
+
+struct recorded { /* one side of a record, as it stands in the database */
+    const struct table_schema *t;
+    const struct model_row *r;
+    const char *cell;
+    struct dot dot;
+    struct value value;
+    int form;
+};
+
+static bool column_is(const struct recorded *s, const struct value *v, uint32_t column)
+{
+    const struct cell_group *g = s->t->rules.group ? s->t->rules.group[column] : NULL;
+    struct value member[DRAWN_COLUMNS];
+    if ((g != NULL) != (s->form == VALUE_TUPLE))
+        return false;
+    if (!g)
+        return value_equal(&s->value, v);
+    struct value tuple = value_bytes(VALUE_TUPLE, s->value.u.p, s->value.len);
+    if (g->n > DRAWN_COLUMNS || value_tuple_split(&tuple, member, g->n) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < g->n; i++) {
+        if (g->column[i] == column)
+            return value_equal(&member[i], v);
+    }
+    return false;
+}
+
+/* Whether this change wrote that. */
+static bool is_of(const struct recorded *s, const struct change *ch)
+{
+    if (strcmp(s->cell, "exists") == 0)
+        return s->value.u.i == (ch->kind != CHANGE_DELETE);
+    bool any = false;
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        if (strcmp(oracle_cell(s->t, ch->column[i]), s->cell) != 0)
+            continue;
+        if (!column_is(s, &ch->value[i], ch->column[i]))
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+/* What a record says an office wrote, it wrote. */
+static void check_side(struct world *w, struct machine *m, const struct recorded *s)
+{
+    for (size_t i = 0; s->r && i < s->r->n; i++) {
+        const struct change *ch = &s->r->change[i].ch;
+        if (dot_equal(ch->dot, s->dot) && is_of(s, ch))
+            return;
+    }
+    world_break(w, "2", "%s: a conflict of %s in %s has a side of %016llx:%llu that it never wrote",
+                m->o.name, s->t->name, s->cell, (unsigned long long)s->dot.site,
+                (unsigned long long)s->dot.seq);
+}
+
+static void check_values(struct world *w, struct machine *m)
+{
+    struct arena a = {0};
+    bool row = true;
+    sqlite3_stmt *q = store_stmt(
+        m->watch, "SELECT c.t, c.k, c.cell, v.site, v.seq, v.value, v.form FROM tonle_conflict c"
+                  " JOIN tonle_conflict_side v ON v.conflict = c.id WHERE c.cell <> 'birth' AND"
+                  " v.seq > 0");
+    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
+        struct bytes k = store_column_bytes(&a, q, 1);
+        struct recorded s = {.t = schema_by_number(m->watch, (uint32_t)sqlite3_column_int(q, 0)),
+                             .cell = store_column_text(&a, q, 2),
+                             .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
+                             .value = store_column(&a, q, 5),
+                             .form = sqlite3_column_int(q, 6)};
+        s.r = model_find(&m->model, (uint32_t)(s.t - m->watch->tables), k.p, k.len);
+        check_side(w, m, &s);
+    }
+    sqlite3_reset(q);
+    arena_fini(&a);
+}
+
+/* One side's writer had applied the other side's write: no conflict. */
+static void check_pairs(struct world *w, struct machine *m)
+{
+    const char *sql =
+        "SELECT c.table_name, c.key, c.cell, x.site, x.seq, y.site, y.seq FROM tonle_conflict c"
+        " JOIN tonle_conflict_side x ON x.conflict = c.id JOIN tonle_conflict_side y ON y.conflict "
+        "= c.id"
+        " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, "
+        "y.seq)";
+    sqlite3_stmt *q = store_stmt(m->watch, sql);
+    bool row = true;
+    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
+        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)},
+                   y = {store_column_u64(q, 5), store_column_u64(q, 6)};
+        const struct model_changeset *cs = model_changeset(&m->model, x);
+        if (!cs || clock_covers(&cs->context, y))
+            world_break(
+                w, "6",
+                "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
+                m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1),
+                sqlite3_column_text(q, 2), (unsigned long long)x.site, (unsigned long long)x.seq,
+                (unsigned long long)y.site, (unsigned long long)y.seq);
+    }
+    sqlite3_reset(q);
+}
+
+void oracle_sides(struct world *w, struct machine *m)
+{
+    check_values(w, m);
+    check_pairs(w, m);
+}
+
+/* One record that is open, of this cell, with exactly these sides; of births some may have lost
+ * their names. */
+static bool is_open(struct store *s, const struct model_conflict *c)
+{
+    const struct table_schema *t = &s->tables[c->row->table];
+    bool row = false, named = true;
+    const char *id = NULL;
+    struct arena a = {0};
+    sqlite3_stmt *q = store_stmt(
+        s,
+        "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
+        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4"
+        " AND (?5 = 0 OR EXISTS (SELECT 1 FROM tonle_conflict_side v WHERE v.conflict = c.id"
+        " AND v.site = ?5 AND v.seq = ?6))");
+    sqlite3_bind_int64(q, 1, t->t);
+    store_bind_blob(q, 2, c->row->key, c->row->len);
+    store_bind_text(q, 3, oracle_cell(t, c->column));
+    sqlite3_bind_int64(q, 4, c->n);
+    store_bind_u64(q, 5, c->birth ? c->side[0].site : 0);
+    store_bind_u64(q, 6, c->birth ? c->side[0].seq : 0);
+    if (store_step(s, q, &row) == ERR_OK && row)
+        id = store_column_text(&a, q, 0);
+    sqlite3_reset(q);
+    q = store_stmt(s,
+                   "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq ="
+                   " ?3 AND (shown <> 0) = ?4");
+    for (uint32_t i = 0; id && c->birth && i < c->n && named; i++) {
+        store_bind_text(q, 1, id);
+        store_bind_u64(q, 2, c->side[i].site);
+        store_bind_u64(q, 3, c->side[i].seq);
+        sqlite3_bind_int(q, 4, dot_equal(c->side[i], c->shown));
+        named = store_step(s, q, &row) == ERR_OK && row;
+        sqlite3_reset(q);
+    }
+    arena_fini(&a);
+    return id && named;
+}
+
+/* The whole row beside a delete, as it would stand. */
+static void check_detail(struct world *w, struct machine *m, struct arena *a,
+                         const struct model_conflict *c)
+{
+    const struct table_schema *t = &m->watch->tables[c->row->table];
+    bool row = true;
+    if (c->column != COLUMN_EXISTS)
+        return;
+    const char *want = schema_row_json(a, t, c->birth->values);
+    sqlite3_stmt *q = store_stmt(
+        m->watch, "SELECT v.detail FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict ="
+                  " c.id WHERE c.t = ?1 AND c.k = ?2 AND c.state = 'open' AND c.cell = 'exists'"
+                  " AND v.site = ?3 AND v.seq = ?4 AND v.value = 1");
+    for (uint32_t i = 0; i < c->n; i++) {
+        sqlite3_bind_int64(q, 1, t->t);
+        store_bind_blob(q, 2, c->row->key, c->row->len);
+        store_bind_u64(q, 3, c->side[i].site);
+        store_bind_u64(q, 4, c->side[i].seq);
+        if (store_step(m->watch, q, &row) == ERR_OK && row &&
+            strcmp(store_column_text(a, q, 0), want) != 0)
+            world_break(w, "2", "%s: beside the delete of %s stands %s, should %s", m->o.name,
+                        t->name, store_column_text(a, q, 0), want);
+        sqlite3_reset(q);
+    }
+}
+
+/* How much there was to see. */
+static void count_open(struct world *w, const struct model_conflict *c, const struct store *s)
+{
+    const struct table_rules *rules = &s->tables[c->row->table].rules;
+    if (c->column == COLUMN_EXISTS)
+        w->exists++;
+    else if (c->column == COLUMN_BIRTH)
+        w->births++;
+    else
+        w->open[rules->policy[c->column]]++;
+}
+
+static void count_held(struct world *w, struct arena *a)
+{
+    size_t n;
+    struct model_birth **b = model_decide(&w->m[0].model, w->m[0].watch, a, &n);
+    for (size_t i = 0; i < n; i++)
+        w->held[b[i]->held]++;
+}
+
+/* What is open is what the merged state says. */
+void oracle_open(struct world *w, struct arena *a)
+{
+    struct machine *hub = &w->m[0];
+    size_t n = 0;
+    const struct model_conflict *c = model_open(&hub->model, hub->watch, a, &n);
+    count_held(w, a);
+    for (size_t i = 0; i < n; i++) {
+        const struct table_schema *t = &hub->watch->tables[c[i].row->table];
+        count_open(w, &c[i], hub->watch);
+        check_detail(w, hub, a, &c[i]);
+        if (!is_open(hub->watch, &c[i]))
+            world_break(w, "6", "an open conflict of %s %s in %s is not recorded", t->name,
+                        schema_key_json(a, t, c[i].row->key, c[i].row->len),
+                        oracle_cell(t, c[i].column));
+    }
+    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
+        (int64_t)n)
+        world_break(w, "6", "%lld conflicts are open, %zu should be",
+                    (long long)store_pragma(
+                        hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
+                    n);
+}
