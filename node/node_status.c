@@ -145,9 +145,10 @@ static void own_reasons(struct look *l)
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
     if (store_limit_rows(l->s) > 0)
-        reason(l, n->name,
-               "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
-               "tonle held list names them (reason limit): make them smaller, that write is sent");
+        reason(
+            l, n->name,
+            "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
+            "tonle held list names them (reason limit): make them smaller, that write is sent");
     if (n->rows_refused)
         reason(l, n->name,
                "rows came that have no place here: a table or a column is not in this database "
@@ -165,6 +166,23 @@ static void own_reasons(struct look *l)
     }
 }
 
+/* Held rows that were written here: their number, and the first few by name. */
+static void held_own(struct look *l, json_t *o)
+{
+    struct arena a = {0};
+    struct held_record few[HELD_FEW];
+    uint64_t total = 0;
+    json_t *list = json_array();
+    enum err e = store_held_own(l->s, &a, few, &total);
+    for (uint64_t i = 0; e == ERR_OK && i < total && i < HELD_FEW; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", few[i].id, "table",
+                                              few[i].table, "key", few[i].key_json, "kind",
+                                              few[i].reason));
+    json_object_set_new(o, "held_own", json_integer((json_int_t)total));
+    json_object_set_new(o, "held_own_rows", list);
+    arena_fini(&a);
+}
+
 static json_t *status_json(struct look *l)
 {
     const struct store_state *st = store_state(l->s);
@@ -180,6 +198,8 @@ static json_t *status_json(struct look *l)
                   (json_int_t)st->held, "conflicts_open", (json_int_t)st->conflicts_open, "clock",
                   clock_json(&st->clock), "sealed_seq", (json_int_t)st->seq, "synced", l->synced,
                   "reasons", l->reasons, "loading", st->loading, "running", l->n != NULL);
+    if (st->held > 0)
+        held_own(l, o);
     if (l->n && l->n->reconcile)
         json_object_set_new(o, "reconcile", json_loads(l->n->reconcile, 0, NULL));
     return o;

@@ -1,11 +1,13 @@
-#include "node/store_part.h"
+#include "node/store_review.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Held rows and conflicts as an operator reads them. Ids may be shortened to any unique beginning.
- */
+/* Held rows as an operator reads them. Ids may be shortened to any unique beginning.
+ *
+ * A list of a hundred thousand is read in the order of its table and sorted here: SQLite's sorter
+ * would take longer than the answer may. */
 
 #define PREFIX_MIN 4
 #define ID_MAX 64
@@ -16,10 +18,8 @@ static enum err usage_id(struct store *s, const char *what, const char *id)
                       what, PREFIX_MIN);
 }
 
-/* The one id that begins so; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive), two at most.
- */
-static enum err full_id(struct store *s, struct arena *a, const char *what, const char *sql,
-                        const char *prefix, const char **id)
+enum err list_full_id(struct store *s, struct arena *a, const char *what, const char *sql,
+                      const char *prefix, const char **id)
 {
     char low[ID_MAX + 2], high[ID_MAX + 2];
     size_t n = strlen(prefix);
@@ -53,10 +53,9 @@ static enum err full_id(struct store *s, struct arena *a, const char *what, cons
                 : e;
 }
 
-/* ---- held rows */
-
 #define HELD_SQL                                                                                   \
-    "SELECT id, table_name, key, reason, message, office, since_ms, blocked_by FROM tonle_held"
+    "SELECT id, table_name, key, reason, message, office, since_ms, blocked_by, blocked_table,"    \
+    " blocked_office, blocked_ms, k, site, seq FROM tonle_held"
 
 static struct held_record held_from(struct arena *a, sqlite3_stmt *q)
 {
@@ -67,36 +66,42 @@ static struct held_record held_from(struct arena *a, sqlite3_stmt *q)
                                 .message = store_column_text(a, q, 4),
                                 .office = store_column_text(a, q, 5),
                                 .since_ms = store_column_u64(q, 6),
-                                .blocked_by = store_column_text(a, q, 7)};
+                                .blocked_by = store_column_text(a, q, 7),
+                                .blocked_table = store_column_text(a, q, 8),
+                                .blocked_office = store_column_text(a, q, 9),
+                                .blocked_ms = store_column_u64(q, 10)};
 }
 
-enum err store_held_list(struct store *s, struct arena *a, struct held_record **out, size_t *n)
+/* Equal times: in the order of their ids, which is that of reading. */
+static int by_since(const void *x, const void *y)
 {
-    sqlite3_stmt *q = store_stmt(s, HELD_SQL " ORDER BY since_ms, id");
+    const struct held_record *p = x, *q = y;
+    if (p->since_ms != q->since_ms)
+        return p->since_ms < q->since_ms ? -1 : 1;
+    return strcmp(p->id, q->id);
+}
+
+enum err store_held_each(struct store *s, uint64_t limit, held_fn *fn, void *user)
+{
+    sqlite3_stmt *q = store_stmt(s, HELD_SQL);
     if (q == NULL)
         return part_stmt_error(s);
+    struct arena a = {0};
     struct held_record *list = NULL;
-    size_t cap = 0;
+    size_t n = 0, cap = 0;
     enum err e;
     bool row;
-    *n = 0;
     while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        list = mem_grow(list, *n, &cap, sizeof *list);
-        list[(*n)++] = held_from(a, q);
+        list = mem_grow(list, n, &cap, sizeof *list);
+        list[n++] = held_from(&a, q);
     }
-    *out = arena_copy(a, list, *n * sizeof *list);
+    if (e == ERR_OK && n > 0)
+        qsort(list, n, sizeof *list, by_since);
+    for (size_t i = 0; e == ERR_OK && i < n && (limit == 0 || i < limit); i++)
+        fn(&list[i], user);
     mem_free(list);
+    arena_fini(&a);
     return e;
-}
-
-/* A birth's name may have been forgotten since the entry was written: then it is the unnamed one.
- */
-static const struct birth *held_birth(const struct row *r, struct dot name)
-{
-    const struct birth *b = row_find_birth(r, name);
-    if (b == NULL)
-        b = row_find_birth(r, (struct dot){0, 0});
-    return b != NULL && b->held != HOLD_NONE ? b : NULL;
 }
 
 static enum err held_values(struct store *s, struct arena *a, struct held_record *out,
@@ -104,15 +109,16 @@ static enum err held_values(struct store *s, struct arena *a, struct held_record
 {
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, out->table) : NULL;
-    if (t == NULL)
+    if (t == NULL || !t->exists || key.len == 0)
         return e;
-    struct row r;
+    struct reviewed r = {.s = s, .a = a, .k = {t, key.p, key.len}};
     bool recorded;
-    e = row_load(s, a, (struct row_key){t, key.p, key.len}, &r, &recorded);
-    const struct birth *b = e == ERR_OK ? held_birth(&r, name) : NULL;
-    if (b == NULL) /* a row set aside by an adoption: the message says where it is */
+    e = row_load(s, a, r.k, &r.row, &recorded); /* tells all of what is held */
+    const struct birth *b = e == ERR_OK ? review_birth(&r, name) : NULL;
+    /* a row set aside by an adoption: the message says where it is */
+    if (b == NULL || b->held == HOLD_NONE)
         return e;
-    out->values = part_birth_values(a, t, b);
+    out->values = review_values(&r, b);
     out->n_columns = t->n_columns;
     out->columns = arena_alloc(a, t->n_columns * sizeof *out->columns);
     for (uint32_t c = 0; c < t->n_columns; c++)
@@ -123,14 +129,10 @@ static enum err held_values(struct store *s, struct arena *a, struct held_record
 enum err store_held_get(struct store *s, struct arena *a, const char *id, struct held_record *out)
 {
     const char *full;
-    enum err e = full_id(s, a, "held row",
-                         "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2",
-                         id, &full);
+    enum err e = list_full_id(s, a, "held row", HELD_IDS, id, &full);
     if (e != ERR_OK)
         return e;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT id, table_name, key, reason, message, office, since_ms, blocked_by,"
-                      " k, site, seq FROM tonle_held WHERE id = ?1");
+    sqlite3_stmt *q = store_stmt(s, HELD_SQL " WHERE id = ?1");
     if (q == NULL)
         return part_stmt_error(s);
     store_bind_text(q, 1, full);
@@ -139,114 +141,26 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
     if (e != ERR_OK || !row)
         return e != ERR_OK ? e : ERR_NOT_FOUND;
     *out = held_from(a, q);
-    struct bytes key = store_column_bytes(a, q, 8);
-    struct dot name = {store_column_u64(q, 9), store_column_u64(q, 10)};
+    struct bytes key = store_column_bytes(a, q, 11);
+    struct dot name = {store_column_u64(q, 12), store_column_u64(q, 13)};
     sqlite3_reset(q);
     return held_values(s, a, out, key, name);
 }
 
-/* ---- conflicts */
-
-#define CONFLICT_SQL                                                                               \
-    "SELECT id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor FROM "       \
-    "tonle_conflict"
-
-static int by_dot(const void *x, const void *y)
+enum err store_held_own(struct store *s, struct arena *a, struct held_record few[HELD_FEW],
+                        uint64_t *total)
 {
-    return dot_compare(((const struct conflict_side *)x)->dot,
-                       ((const struct conflict_side *)y)->dot);
-}
-
-static enum err read_sides(struct store *s, struct arena *a, struct conflict_record *c)
-{
-    sqlite3_stmt *q = store_stmt(s, "SELECT office, unit, hlc, site, seq, value, shown"
-                                    " FROM tonle_conflict_side WHERE conflict = ?1");
-    if (q == NULL)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, c->id);
-    struct conflict_side *list = NULL;
-    size_t cap = 0;
+    sqlite3_stmt *q = store_stmt(s, HELD_SQL " WHERE office = ?1");
+    bool row;
     enum err e;
-    bool row;
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        list = mem_grow(list, c->n_sides, &cap, sizeof *list);
-        list[c->n_sides++] =
-            (struct conflict_side){.office = store_column_text(a, q, 0),
-                                   .unit = store_column_text(a, q, 1),
-                                   .at_hlc = store_column_u64(q, 2),
-                                   .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
-                                   .value = store_column(a, q, 5),
-                                   .shown = sqlite3_column_int(q, 6) != 0};
-    }
-    if (c->n_sides > 0) /* SQLite's order of sites is that of signed numbers */
-        qsort(list, c->n_sides, sizeof *list, by_dot);
-    c->sides = arena_copy(a, list, c->n_sides * sizeof *list);
-    mem_free(list);
-    return e;
-}
-
-static struct conflict_record conflict_from(struct arena *a, sqlite3_stmt *q)
-{
-    return (struct conflict_record){.id = store_column_text(a, q, 0),
-                                    .table = store_column_text(a, q, 1),
-                                    .key_json = store_column_text(a, q, 2),
-                                    .cell = store_column_text(a, q, 3),
-                                    .policy = store_column_text(a, q, 4),
-                                    .state = store_column_text(a, q, 5),
-                                    .opened_ms = store_column_u64(q, 6),
-                                    .closed_ms = store_column_u64(q, 7),
-                                    .successor = store_column_text(a, q, 8)};
-}
-
-enum err store_conflict_list(struct store *s, struct arena *a, bool only_open,
-                             struct conflict_record **out, size_t *n)
-{
-    sqlite3_stmt *q = store_stmt(
-        s, only_open ? CONFLICT_SQL " WHERE state = 'open' ORDER BY opened_ms, id"
-                     : CONFLICT_SQL " WHERE state <> 'superseded' ORDER BY opened_ms, id");
+    *total = 0;
     if (q == NULL)
         return part_stmt_error(s);
-    struct conflict_record *list = NULL;
-    size_t cap = 0;
-    enum err e;
-    bool row;
-    *n = 0;
+    store_bind_text(q, 1, s->identity.node);
     while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        list = mem_grow(list, *n, &cap, sizeof *list);
-        list[(*n)++] = conflict_from(a, q);
+        if (*total < HELD_FEW)
+            few[*total] = held_from(a, q);
+        ++*total;
     }
-    *out = arena_copy(a, list, *n * sizeof *list);
-    mem_free(list);
-    for (size_t i = 0; e == ERR_OK && i < *n; i++)
-        e = read_sides(s, a, &(*out)[i]);
     return e;
-}
-
-enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
-                            struct conflict_record *out, struct conflict_side *before,
-                            bool *has_before)
-{
-    const char *full;
-    *has_before = false;
-    enum err e = full_id(
-        s, a, "conflict",
-        "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2", id, &full);
-    if (e != ERR_OK)
-        return e;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT id, table_name, key, cell, policy, state, opened_ms, closed_ms,"
-                      " successor, k, bsite, bseq FROM tonle_conflict WHERE id = ?1");
-    if (q == NULL)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, full);
-    bool row;
-    e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    *out = conflict_from(a, q);
-    struct bytes key = store_column_bytes(a, q, 9);
-    struct dot birth = {store_column_u64(q, 10), store_column_u64(q, 11)};
-    sqlite3_reset(q);
-    e = read_sides(s, a, out);
-    return e == ERR_OK ? part_before(s, a, out, key, birth, before, has_before) : e;
 }

@@ -130,10 +130,14 @@ const char *cli_colour(struct cli *c, enum cli_colour colour, const char *text);
 
 /* A table for people: columns as wide as their widest cell, control characters shown escaped. */
 #define TABLE_COLUMNS 10
+struct text_cell {
+    const char *text;
+    uint32_t len, width;
+};
 struct text_table {
     unsigned columns;
     size_t n, cap;
-    const char **cell; /* n rows of `columns` */
+    struct text_cell *cell; /* n rows of `columns` */
 };
 void table_head(struct cli *c, struct text_table *t, unsigned columns, const char *const *heads);
 void table_add(struct cli *c, struct text_table *t, const char *const *cells);
@@ -165,9 +169,14 @@ int command_run(struct cli *c, int argc, char **argv);
 int command_status(struct cli *c, int argc, char **argv);
 int command_conflict_list(struct cli *c, int argc, char **argv);
 int command_conflict_show(struct cli *c, int argc, char **argv);
+int command_conflict_resolve(struct cli *c, int argc, char **argv);
+int command_conflict_export(struct cli *c, int argc, char **argv);
 int command_held_list(struct cli *c, int argc, char **argv);
 int command_held_show(struct cli *c, int argc, char **argv);
 int command_held_retry(struct cli *c, int argc, char **argv);
+int command_held_set(struct cli *c, int argc, char **argv);
+int command_held_merge(struct cli *c, int argc, char **argv);
+int command_held_drop(struct cli *c, int argc, char **argv);
 int command_history(struct cli *c, int argc, char **argv);
 int command_verify(struct cli *c, int argc, char **argv);
 int command_charter_check(struct cli *c, int argc, char **argv);

@@ -29,6 +29,17 @@ static json_t *hex_json(const char *name, const void *p, size_t len)
     return j;
 }
 
+/* The members, where nobody knows their names any more. */
+static json_t *tuple_json(const struct value *v)
+{
+    json_t *list = json_array();
+    struct cursor c = cursor_of(v->u.p, v->len);
+    struct value member;
+    while (c.left > 0 && value_decode(&c, &member) == ERR_OK)
+        json_array_append_new(list, cli_value_json(&member));
+    return list;
+}
+
 json_t *cli_value_json(const struct value *v)
 {
     json_t *j;
@@ -43,8 +54,13 @@ json_t *cli_value_json(const struct value *v)
         return j != NULL ? j : hex_json("text_hex", v->u.p, v->len);
     case VALUE_BLOB:
         return hex_json("hex", v->u.p, v->len);
+    case VALUE_WIDE: {
+        char digits[WIDE_TEXT];
+        value_wide_text(digits, value_count(v));
+        return json_pack("{s:s}", "wide", digits);
+    }
     default:
-        return json_null();
+        return v->type == VALUE_TUPLE ? tuple_json(v) : json_null();
     }
 }
 
@@ -149,26 +165,31 @@ const char *cli_colour(struct cli *c, enum cli_colour colour, const char *text)
 
 /* ---- tables for people */
 
+/* What is only printable ASCII stands as it is, one column a byte: nearly everything. */
+static bool is_plain(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)s[i] < 0x20 || (unsigned char)s[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 /* Data of other offices is shown on this terminal: control characters must not reach it. Our own
  * colours (ESC [ n m) pass. */
-static const char *printable(struct cli *c, const char *s)
+static void put_printable(struct buf *b, const char *s)
 {
-    struct buf b = {0};
     for (; *s != '\0'; s++) {
         size_t own = 0;
         if (s[0] == '\033' && s[1] == '[' && (own = strspn(s + 2, "0123456789")) <= 2 &&
             s[2 + own] == 'm') {
-            buf_put(&b, s, own + 3);
+            buf_put(b, s, own + 3);
             s += own + 2;
         } else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
-            buf_printf(&b, "\\x%02x", (unsigned char)*s);
+            buf_printf(b, "\\x%02x", (unsigned char)*s);
         } else {
-            buf_put(&b, s, 1);
+            buf_put(b, s, 1);
         }
     }
-    const char *kept = arena_strdup(&c->arena, buf_str(&b));
-    buf_fini(&b);
-    return kept;
 }
 
 static size_t shown_width(const char *s)
@@ -191,6 +212,20 @@ static size_t shown_width(const char *s)
     return width;
 }
 
+static struct text_cell cell_of_text(struct cli *c, const char *text)
+{
+    size_t len = strlen(text);
+    if (is_plain(text, len))
+        return (struct text_cell){arena_copy(&c->arena, text, len + 1), (uint32_t)len,
+                                  (uint32_t)len};
+    struct buf b = {0};
+    put_printable(&b, text);
+    struct text_cell cell = {arena_strdup(&c->arena, buf_str(&b)), (uint32_t)b.len, 0};
+    cell.width = (uint32_t)shown_width(cell.text);
+    buf_fini(&b);
+    return cell;
+}
+
 void table_head(struct cli *c, struct text_table *t, unsigned columns, const char *const *heads)
 {
     t->columns = columns;
@@ -204,20 +239,25 @@ void table_add(struct cli *c, struct text_table *t, const char *const *cells)
 {
     for (unsigned i = 0; i < t->columns; i++) {
         t->cell = mem_grow(t->cell, t->n, &t->cap, sizeof *t->cell);
-        t->cell[t->n++] = printable(c, cells[i]);
+        t->cell[t->n++] = cell_of_text(c, cells[i]);
     }
 }
 
 void table_print(struct text_table *t)
 {
+    static const char blanks[] = "                                                                ";
     size_t width[TABLE_COLUMNS] = {0};
     for (size_t i = 0; i < t->n; i++)
-        if (shown_width(t->cell[i]) > width[i % t->columns])
-            width[i % t->columns] = shown_width(t->cell[i]);
+        if (t->cell[i].width > width[i % t->columns])
+            width[i % t->columns] = t->cell[i].width;
     for (size_t i = 0; i < t->n; i++) {
         bool last = i % t->columns == t->columns - 1;
-        size_t pad = last ? 0 : width[i % t->columns] - shown_width(t->cell[i]) + 2;
-        printf("%s%*s%s", t->cell[i], (int)pad, "", last ? "\n" : "");
+        size_t pad = last ? 0 : width[i % t->columns] - t->cell[i].width + 2;
+        fwrite(t->cell[i].text, 1, t->cell[i].len, stdout);
+        for (; pad > 0; pad -= pad < sizeof blanks - 1 ? pad : sizeof blanks - 1)
+            fwrite(blanks, 1, pad < sizeof blanks - 1 ? pad : sizeof blanks - 1, stdout);
+        if (last)
+            putchar('\n');
     }
     mem_free(t->cell);
     *t = (struct text_table){0};

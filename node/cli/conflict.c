@@ -1,149 +1,294 @@
-/* conflict.c - concurrent writes that met: every value, with its office and time. */
-#include "node/cli/cli.h"
+/* conflict.c - concurrent writes that met, as a list; and the list for a supervisor. */
+#include "node/cli/conflict.h"
 
 #include "conflict/hlc.h"
 
-#include <stdio.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
-static json_t *side_json(const struct conflict_side *s)
+int conflict_words(struct cli *c, struct conflict_words *w)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b}", "office", cli_text_json(s->office), "unit",
-                     cli_text_json(s->unit), "at", cli_time_json(hlc_ms(s->at_hlc)), "dot",
-                     cli_dot_json(s->dot), "value", cli_value_json(&s->value), "shown",
-                     (int)s->shown);
+    static const char *const states[] = {"open", "auto", "resolved", "superseded"};
+    bool known = w->filter.state == NULL;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        known = known || strcmp(w->filter.state, states[i]) == 0;
+    if (!known)
+        return cli_usage(c, "--state is open, auto, resolved or superseded, not \"%s\"",
+                         w->filter.state);
+    if (w->open && w->filter.state != NULL && strcmp(w->filter.state, "open") != 0)
+        return cli_usage(c, "--open and --state %s exclude each other", w->filter.state);
+    if (w->open)
+        w->filter.state = "open";
+    return CLI_OK;
 }
 
-static json_t *conflict_json(const struct conflict_record *r)
+/* ---- JSON */
+
+static void put(struct buf *b, const char *text)
 {
-    json_t *sides = json_array();
-    for (size_t i = 0; i < r->n_sides; i++)
-        json_array_append_new(sides, side_json(&r->sides[i]));
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", cli_text_json(r->id), "table",
-        cli_text_json(r->table), "key", cli_key_json(r->key_json), "cell", cli_text_json(r->cell),
-        "policy", cli_text_json(r->policy), "state", cli_text_json(r->state), "opened_at",
-        cli_time_json(r->opened_ms), "closed_at", cli_time_json(r->closed_ms), "successor",
-        r->successor[0] != '\0' ? cli_text_json(r->successor) : json_null(), "sides", sides);
+    buf_put(b, text, strlen(text));
 }
 
-static const char *state_text(struct cli *c, const char *state)
+void conflict_stream_side(struct buf *b, const struct conflict_record *r,
+                          const struct conflict_side *s)
 {
-    return cli_colour(c, strcmp(state, "open") == 0 ? COLOUR_WARN : COLOUR_GOOD, state);
+    put(b, "{\"office\":");
+    stream_text(b, s->office);
+    put(b, ",\"unit\":");
+    stream_text(b, s->unit);
+    put(b, ",\"at\":");
+    stream_time(b, hlc_ms(s->at_hlc));
+    put(b, ",\"dot\":");
+    stream_dot(b, s->dot);
+    put(b, ",\"value\":");
+    stream_members(b, &s->value, r->n_members, r->members);
+    put(b, s->shown ? ",\"shown\":true" : ",\"shown\":false");
+    if (s->detail != NULL) {
+        put(b, ",\"row\":");
+        put(b, s->detail);
+    }
+    buf_put_u8(b, '}');
 }
 
-static int list(struct cli *c, struct office *o, bool only_open)
+void conflict_stream(struct buf *b, const struct conflict_record *r, bool open_end)
+{
+    put(b, "{\"id\":");
+    stream_text(b, r->id);
+    put(b, ",\"table\":");
+    stream_text(b, r->table);
+    put(b, ",\"key\":");
+    put(b, r->key_json);
+    put(b, ",\"cell\":");
+    stream_text(b, r->cell);
+    put(b, ",\"policy\":");
+    stream_text(b, r->policy);
+    put(b, ",\"state\":");
+    stream_text(b, r->state);
+    put(b, ",\"opened_at\":");
+    stream_time(b, r->opened_ms);
+    put(b, ",\"closed_at\":");
+    stream_time(b, r->closed_ms);
+    put(b, ",\"successor\":");
+    if (r->successor[0] != '\0')
+        stream_text(b, r->successor);
+    else
+        put(b, "null");
+    put(b, ",\"sides\":[");
+    for (size_t i = 0; i < r->n_sides; i++) {
+        if (i > 0)
+            buf_put_u8(b, ',');
+        conflict_stream_side(b, r, &r->sides[i]);
+    }
+    put(b, open_end ? "]" : "]}");
+}
+
+struct lister {
+    struct cli *c;
+    FILE *file;
+    struct buf b, offices;
+    struct text_table t;
+    size_t n;
+    bool bad; /* the output cannot be written */
+};
+
+static void list_json(const struct conflict_record *r, void *user)
+{
+    struct lister *l = user;
+    if (l->n++ > 0)
+        buf_put_u8(&l->b, ',');
+    conflict_stream(&l->b, r, false);
+    l->bad = !stream_flush(&l->b, l->file, false) || l->bad;
+}
+
+static int listed(struct office *o, struct lister *l, enum err e)
+{
+    l->bad = !stream_flush(&l->b, l->file, true) || l->bad;
+    buf_fini(&l->b);
+    if (e != ERR_OK)
+        return office_fail(o, e, "reading the conflicts");
+    return l->bad ? cli_fail(CLI_ERROR, "the output could not be written: %s", strerror(errno))
+                  : CLI_OK;
+}
+
+int conflict_stream_all(struct cli *c, struct office *o, const struct conflict_filter *f,
+                        FILE *file)
+{
+    struct lister l = {.c = c, .file = file};
+    buf_printf(&l.b, "{\"schema\":%d,\"conflicts\":[", CLI_SCHEMA);
+    enum err e = store_conflict_each(o->store, f, list_json, &l);
+    buf_printf(&l.b, "]}\n");
+    return listed(o, &l, e);
+}
+
+/* ---- text */
+
+static void list_text(const struct conflict_record *r, void *user)
+{
+    struct lister *l = user;
+    char since[STREAM_TIME];
+    bool open = strcmp(r->state, "open") == 0;
+    buf_reset(&l->offices);
+    for (size_t i = 0; i < r->n_sides; i++) {
+        if (i > 0)
+            put(&l->offices, ", ");
+        put(&l->offices, r->sides[i].office[0] != '\0' ? r->sides[i].office : "-");
+    }
+    stream_clock(since, r->opened_ms);
+    const char *cells[] = {
+        r->id,       r->table,
+        r->key_json, r->cell,
+        r->policy,   cli_colour(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
+        since,       buf_str(&l->offices)};
+    table_add(l->c, &l->t, cells);
+    l->n++;
+}
+
+static int list(struct cli *c, struct office *o, const struct conflict_filter *f)
 {
     static const char *const heads[] = {"ID",     "TABLE", "KEY",   "CELL",
                                         "POLICY", "STATE", "SINCE", "OFFICES"};
-    struct conflict_record *r = NULL;
-    struct text_table t = {0};
-    size_t n = 0;
-    enum err e = store_conflict_list(o->store, &c->arena, only_open, &r, &n);
-    if (e != ERR_OK)
+    struct lister l = {.c = c, .file = stdout};
+    if (c->json)
+        return conflict_stream_all(c, o, f, stdout);
+    table_head(c, &l.t, 8, heads);
+    enum err e = store_conflict_each(o->store, f, list_text, &l);
+    buf_fini(&l.offices);
+    if (e != ERR_OK) {
+        mem_free(l.t.cell);
         return office_fail(o, e, "reading the conflicts");
-    if (c->json) {
-        json_t *all = json_array();
-        for (size_t i = 0; i < n; i++)
-            json_array_append_new(all, conflict_json(&r[i]));
-        cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "conflicts", all));
-        return CLI_OK;
     }
-    table_head(c, &t, 8, heads);
-    for (size_t i = 0; i < n; i++) {
-        const char *offices = "";
-        for (size_t k = 0; k < r[i].n_sides; k++)
-            offices = cli_printf(c, "%s%s%s", offices, k > 0 ? ", " : "",
-                                 r[i].sides[k].office[0] != '\0' ? r[i].sides[k].office : "-");
-        const char *cells[] = {r[i].id,
-                               r[i].table,
-                               r[i].key_json,
-                               r[i].cell,
-                               r[i].policy,
-                               state_text(c, r[i].state),
-                               cli_time(c, r[i].opened_ms),
-                               offices};
-        table_add(c, &t, cells);
+    if (l.n == 0) {
+        mem_free(l.t.cell);
+        cli_note(f->state != NULL && strcmp(f->state, "open") == 0 ? "No conflict is open%s."
+                                                                   : "No conflict is on record%s.",
+                 f->table || f->office || f->unit || f->policy || f->cell ? " that you asked for"
+                                                                          : "");
+    } else {
+        table_print(&l.t);
     }
-    if (n == 0)
-        cli_note(only_open ? "No conflict is open." : "No conflict is on record.");
-    else
-        table_print(&t);
-    mem_free(t.cell);
     return CLI_OK;
 }
 
 int command_conflict_list(struct cli *c, int argc, char **argv)
 {
     struct office o = {0};
-    bool only_open = false;
-    const struct option options[] = {{"--open", OPTION_FLAG, &only_open},
-                                     {NULL, OPTION_FLAG, NULL}};
+    struct conflict_words w = {0};
+    const struct option options[] = {CONFLICT_OPTIONS(w), {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 0);
+    if (code == CLI_OK)
+        code = conflict_words(c, &w);
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
-    code = list(c, &o, only_open);
+    code = list(c, &o, &w.filter);
     office_close(&o);
     return code;
 }
 
-static void add_side(struct cli *c, struct text_table *t, const struct conflict_side *s,
-                     const char *mark)
+/* ---- export: one line a side (RFC 4180, UTF-8) */
+
+/* A table program wants the text itself, not its JSON; NULL is an empty field. */
+static void csv_value(struct buf *b, const struct conflict_record *r, const struct conflict_side *s)
 {
-    const char *cells[] = {mark,
-                           s->office[0] != '\0' ? s->office : "-",
-                           s->unit[0] != '\0' ? s->unit : "nation",
-                           cli_time(c, hlc_ms(s->at_hlc)),
-                           cli_dot(c, s->dot),
-                           cli_value(c, &s->value)};
-    table_add(c, t, cells);
+    struct buf json = {0};
+    if (s->detail != NULL)
+        put(&json, s->detail);
+    else if (s->value.type != VALUE_NULL)
+        stream_members(&json, &s->value, r->n_members, r->members);
+    if (s->value.type == VALUE_TEXT && json.len > 0 && json.data[0] == '"')
+        stream_csv(b, s->value.len > 0 ? s->value.u.p : "", s->value.len);
+    else
+        stream_csv(b, buf_str(&json), json.len);
+    buf_fini(&json);
 }
 
-static void print_conflict(struct cli *c, const struct conflict_record *r,
-                           const struct conflict_side *before)
+static void csv_text(struct buf *b, const char *text)
 {
-    static const char *const heads[] = {"", "OFFICE", "UNIT", "AT", "DOT", "VALUE"};
-    struct text_table t = {0};
-    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, r->key_json);
-    printf("%s since %s, policy %s%s%s\n\n", state_text(c, r->state), cli_time(c, r->opened_ms),
-           r->policy, r->successor[0] != '\0' ? ", followed by " : "", r->successor);
-    table_head(c, &t, 6, heads);
-    for (size_t i = 0; i < r->n_sides; i++)
-        add_side(c, &t, &r->sides[i], r->sides[i].shown ? "shown" : "");
-    if (before != NULL)
-        add_side(c, &t, before, "before");
-    table_print(&t);
-    if (strcmp(r->state, "open") == 0)
-        cli_note("\nTo settle it, write the right value into the row with any application: that "
-                 "write has seen all of these.");
+    stream_csv(b, text, strlen(text));
+    buf_put_u8(b, ',');
 }
 
-int command_conflict_show(struct cli *c, int argc, char **argv)
+static void csv_time(struct buf *b, uint64_t ms)
+{
+    char text[STREAM_TIME] = "";
+    if (ms != 0)
+        stream_clock(text, ms);
+    csv_text(b, text);
+}
+
+static void export_csv(const struct conflict_record *r, void *user)
+{
+    struct lister *l = user;
+    for (size_t i = 0; i < r->n_sides; i++) {
+        const struct conflict_side *s = &r->sides[i];
+        struct buf *b = &l->b;
+        csv_text(b, r->id);
+        csv_text(b, r->table);
+        csv_text(b, r->key_json);
+        csv_text(b, r->cell);
+        csv_text(b, r->policy);
+        csv_text(b, r->state);
+        csv_time(b, r->opened_ms);
+        csv_time(b, r->closed_ms);
+        csv_text(b, s->office);
+        csv_text(b, s->unit);
+        csv_time(b, hlc_ms(s->at_hlc));
+        buf_printf(b, "%016llx:%llu,%s,", (unsigned long long)s->dot.site,
+                   (unsigned long long)s->dot.seq, s->shown ? "yes" : "no");
+        csv_value(b, r, s);
+        put(b, "\r\n");
+    }
+    l->bad = !stream_flush(&l->b, l->file, false) || l->bad;
+}
+
+static int export_to(struct cli *c, struct office *o, const struct conflict_filter *f, FILE *file)
+{
+    struct lister l = {.c = c, .file = file};
+    if (c->json)
+        return conflict_stream_all(c, o, f, file);
+    put(&l.b, "id,table,key,cell,policy,state,opened_at,closed_at,office,unit,at,dot,shown,value"
+              "\r\n");
+    return listed(o, &l, store_conflict_each(o->store, f, export_csv, &l));
+}
+
+static int export_file(struct cli *c, struct office *o, const struct conflict_filter *f,
+                       const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file == NULL)
+        return cli_fail(CLI_ERROR, "%s cannot be made: %s%s", path, strerror(errno),
+                        errno == EEXIST ? "; name another file, or move that one away" : "");
+    int code = export_to(c, o, f, file);
+    if (fclose(file) != 0 && code == CLI_OK)
+        code = cli_fail(CLI_ERROR, "%s could not be written: %s", path, strerror(errno));
+    if (code != CLI_OK)
+        unlink(path);
+    return code;
+}
+
+int command_conflict_export(struct cli *c, int argc, char **argv)
 {
     struct office o = {0};
-    struct conflict_record r;
-    struct conflict_side before = {0};
-    bool has_before = false;
-    int code = cli_arguments(c, argc, argv, NULL, 1, 1);
+    struct conflict_words w = {0};
+    bool csv = false;
+    const struct option options[] = {
+        CONFLICT_OPTIONS(w), {"--csv", OPTION_FLAG, &csv}, {NULL, OPTION_FLAG, NULL}};
+    int code = cli_arguments(c, argc, argv, options, 0, 1);
+    if (code == CLI_OK)
+        code = conflict_words(c, &w);
+    if (code == CLI_OK && csv == c->json)
+        code = cli_usage(c, csv ? "--csv and --json exclude each other" : "give --csv or --json");
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
-    enum err e = store_conflict_get(o.store, &c->arena, c->words[0], &r, &before, &has_before);
-    if (e == ERR_NOT_FOUND) {
-        code = cli_fail(CLI_ERROR, "there is no conflict %s: `tonle conflict list` shows them",
-                        c->words[0]);
-    } else if (e != ERR_OK) {
-        code = office_fail(&o, e, "reading the conflict");
-    } else if (c->json) {
-        json_t *j = conflict_json(&r);
-        json_object_set_new(j, "before", has_before ? side_json(&before) : json_null());
-        cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "conflict", j));
-    } else {
-        print_conflict(c, &r, has_before ? &before : NULL);
-    }
+    bool to_stdout = c->n_words == 0 || strcmp(c->words[0], "-") == 0;
+    code = to_stdout ? export_to(c, &o, &w.filter, stdout)
+                     : export_file(c, &o, &w.filter, c->words[0]);
     office_close(&o);
     return code;
 }

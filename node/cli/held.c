@@ -1,84 +1,201 @@
 /* held.c - rows that are known and safe but cannot stand in their table now. */
-#include "node/cli/cli.h"
+#include "node/cli/stream.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
-static json_t *held_json(const struct held_record *r)
+static void put(struct buf *b, const char *text)
 {
-    const char *reason = r->reason;
-    json_t *o =
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", cli_text_json(r->id), "table",
-                  cli_text_json(r->table), "key", cli_key_json(r->key_json), "reason",
-                  cli_text_json(r->message[0] != '\0' ? r->message : reason), "since",
-                  cli_time_json(r->since_ms), "office", cli_text_json(r->office), "blocked_by",
-                  r->blocked_by[0] != '\0' ? cli_key_json(r->blocked_by) : json_null());
-    json_object_set_new(o, "kind", cli_text_json(reason));
-    return o;
+    buf_put(b, text, strlen(text));
 }
 
-static int list(struct cli *c, struct office *o)
+static void put_pair(struct buf *b, const char *name, const char *text)
+{
+    buf_printf(b, ",\"%s\":", name);
+    stream_text(b, text);
+}
+
+/* The closing brace is left out. */
+static void held_stream(struct buf *b, const struct held_record *r)
+{
+    put(b, "{\"id\":");
+    stream_text(b, r->id);
+    put_pair(b, "table", r->table);
+    put(b, ",\"key\":");
+    put(b, r->key_json[0] != '\0' ? r->key_json : "null");
+    put_pair(b, "reason", r->message[0] != '\0' ? r->message : r->reason);
+    put_pair(b, "kind", r->reason);
+    put(b, ",\"since\":");
+    stream_time(b, r->since_ms);
+    put_pair(b, "office", r->office);
+    put(b, ",\"blocked_by\":");
+    put(b, r->blocked_by[0] != '\0' ? r->blocked_by : "null");
+    put_pair(b, "blocked_table", r->blocked_table);
+    put_pair(b, "blocked_office", r->blocked_office);
+    put(b, ",\"blocked_since\":");
+    stream_time(b, r->blocked_ms);
+}
+
+struct lister {
+    struct cli *c;
+    struct buf b;
+    struct text_table t;
+    size_t n;
+    bool bad; /* the output cannot be written */
+};
+
+static void list_json(const struct held_record *r, void *user)
+{
+    struct lister *l = user;
+    if (l->n++ > 0)
+        buf_put_u8(&l->b, ',');
+    held_stream(&l->b, r);
+    buf_put_u8(&l->b, '}');
+    l->bad = !stream_flush(&l->b, stdout, false) || l->bad;
+}
+
+static void list_text(const struct held_record *r, void *user)
+{
+    struct lister *l = user;
+    char since[STREAM_TIME];
+    stream_clock(since, r->since_ms);
+    const char *cells[] = {r->id,
+                           r->table,
+                           r->key_json,
+                           since,
+                           r->office[0] != '\0' ? r->office : "-",
+                           r->blocked_by[0] != '\0' ? r->blocked_by : "-",
+                           r->message[0] != '\0' ? r->message : r->reason};
+    table_add(l->c, &l->t, cells);
+    l->n++;
+}
+
+static int list(struct cli *c, struct office *o, uint64_t limit)
 {
     static const char *const heads[] = {"ID",     "TABLE",      "KEY",   "SINCE",
                                         "OFFICE", "BLOCKED BY", "REASON"};
-    struct held_record *r = NULL;
-    struct text_table t = {0};
-    size_t n = 0;
-    enum err e = store_held_list(o->store, &c->arena, &r, &n);
+    struct lister l = {.c = c};
+    if (c->json)
+        buf_printf(&l.b, "{\"schema\":%d,\"held\":[", CLI_SCHEMA);
+    else
+        table_head(c, &l.t, 7, heads);
+    enum err e = store_held_each(o->store, limit, c->json ? list_json : list_text, &l);
+    if (c->json) {
+        put(&l.b, "]}\n");
+        l.bad = !stream_flush(&l.b, stdout, true) || l.bad;
+    } else if (e == ERR_OK && l.n > 0) {
+        table_print(&l.t);
+    } else if (e == ERR_OK) {
+        cli_note("No row is held.");
+    }
+    mem_free(l.t.cell);
+    buf_fini(&l.b);
     if (e != ERR_OK)
         return office_fail(o, e, "reading the held rows");
-    if (c->json) {
-        json_t *all = json_array();
-        for (size_t i = 0; i < n; i++)
-            json_array_append_new(all, held_json(&r[i]));
-        cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "held", all));
-        return CLI_OK;
-    }
-    table_head(c, &t, 7, heads);
-    for (size_t i = 0; i < n; i++) {
-        const char *cells[] = {r[i].id,       r[i].table,
-                               r[i].key_json, cli_time(c, r[i].since_ms),
-                               r[i].office,   r[i].blocked_by[0] != '\0' ? r[i].blocked_by : "-",
-                               r[i].message};
-        table_add(c, &t, cells);
-    }
-    if (n == 0)
-        cli_note("No row is held.");
-    else
-        table_print(&t);
-    mem_free(t.cell);
-    return CLI_OK;
+    return l.bad ? cli_fail(CLI_ERROR, "the output could not be written: %s", strerror(errno))
+                 : CLI_OK;
 }
 
 int command_held_list(struct cli *c, int argc, char **argv)
 {
     struct office o = {0};
-    int code = cli_arguments(c, argc, argv, NULL, 0, 0);
+    uint64_t limit = 0;
+    const struct option options[] = {{"--limit", OPTION_NUMBER, &limit}, {NULL, OPTION_FLAG, NULL}};
+    int code = cli_arguments(c, argc, argv, options, 0, 0);
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
-    code = list(c, &o);
+    code = list(c, &o, limit);
     office_close(&o);
     return code;
+}
+
+/* ---- one */
+
+static bool is(const struct held_record *r, const char *reason)
+{
+    return strcmp(r->reason, reason) == 0;
+}
+
+/* What the reason means, beside the words of the database. */
+static const char *meaning(const struct held_record *r)
+{
+    return is(r, "check")    ? "a rule of the table (CHECK, NOT NULL, a type) forbids these values"
+           : is(r, "birth")  ? "another record stands under the same key"
+           : is(r, "unique") ? "another row has a claim to a value that only one may have"
+           : is(r, "parent") ? "the row it refers to does not stand"
+           : is(r, "local")  ? "only this office's own trigger or schema refuses it"
+           : is(r, "schema") ? "this database lacks its table or a column"
+           : is(r, "limit")  ? "it is too large to be sent"
+                             : "it cannot stand";
+}
+
+static void print_commands(const struct held_record *r)
+{
+    if (is(r, "schema"))
+        cli_note("\nTo settle it: `tonle doctor` names what is missing; make it, then\n"
+                 "  tonle held retry %s",
+                 r->id);
+    else if (is(r, "limit"))
+        cli_note("\nTo settle it: make the row smaller with any application; that write is sent.");
+    else if (is(r, "local"))
+        cli_note("\nTo settle it: change the trigger or the schema of this database, then\n"
+                 "  tonle held retry %s",
+                 r->id);
+    else {
+        cli_note("\nIt comes in by itself when nothing is in its way any more. To settle it:");
+        cli_note("  tonle held set %s COL=VALUE --reason TEXT    # right values; a new key renames "
+                 "it",
+                 r->id);
+        if (is(r, "birth") || is(r, "unique"))
+            cli_note(
+                "  tonle held merge %s --reason TEXT            # into %s, which keeps what it "
+                "has",
+                r->id, r->blocked_by[0] != '\0' ? r->blocked_by : "the row in its way");
+        cli_note("  tonle held drop %s --reason TEXT             # its values stay in the history",
+                 r->id);
+    }
 }
 
 static void print_held(struct cli *c, const struct held_record *r)
 {
     struct text_table t = {0};
     static const char *const heads[] = {"COLUMN", "VALUE"};
-    printf("%s: %s, key %s, written at %s, held since %s\n%s\n", r->id, r->table, r->key_json,
-           r->office, cli_time(c, r->since_ms), r->message);
+    printf("%s: %s, key %s, written at %s, held since %s\n%s: %s\n%s\n", r->id, r->table,
+           r->key_json, r->office[0] != '\0' ? r->office : "an office", cli_time(c, r->since_ms),
+           r->reason, meaning(r), r->message);
     if (r->blocked_by[0] != '\0')
-        printf("in its way: %s\n", r->blocked_by);
+        printf("in its way: %s %s%s%s%s%s\n", r->blocked_table, r->blocked_by,
+               r->blocked_office[0] != '\0' ? ", of " : "", r->blocked_office,
+               r->blocked_ms != 0 ? ", " : "",
+               r->blocked_ms != 0 ? cli_time(c, r->blocked_ms) : "");
     printf("\n");
     table_head(c, &t, 2, heads);
     for (uint32_t i = 0; i < r->n_columns; i++) {
         const char *cells[] = {r->columns[i], cli_value(c, &r->values[i])};
         table_add(c, &t, cells);
     }
-    table_print(&t);
-    cli_note("\nIt comes in by itself when nothing is in its way any more.");
+    if (r->n_columns > 0)
+        table_print(&t);
+    mem_free(t.cell);
+    print_commands(r);
+}
+
+static void print_json(const struct held_record *r)
+{
+    struct buf b = {0};
+    held_stream(&b, r);
+    put(&b, ",\"values\":{");
+    for (uint32_t i = 0; i < r->n_columns; i++) {
+        if (i > 0)
+            buf_put_u8(&b, ',');
+        stream_text(&b, r->columns[i]);
+        buf_put_u8(&b, ':');
+        stream_value(&b, &r->values[i]);
+    }
+    printf("{\"schema\":%d,\"held\":%s}}}\n", CLI_SCHEMA, buf_str(&b));
+    buf_fini(&b);
 }
 
 int command_held_show(struct cli *c, int argc, char **argv)
@@ -91,64 +208,15 @@ int command_held_show(struct cli *c, int argc, char **argv)
     if (code != CLI_OK)
         return code;
     enum err e = store_held_get(o.store, &c->arena, c->words[0], &r);
-    if (e == ERR_NOT_FOUND) {
-        code = cli_fail(CLI_ERROR, "there is no held row %s: `tonle held list` shows them",
-                        c->words[0]);
-    } else if (e != ERR_OK) {
-        code = office_fail(&o, e, "reading the held row");
-    } else if (c->json) {
-        json_t *j = held_json(&r), *values = json_object();
-        for (uint32_t i = 0; i < r.n_columns; i++)
-            json_object_set_new(values, r.columns[i], cli_value_json(&r.values[i]));
-        json_object_set_new(j, "values", values);
-        cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "held", j));
-    } else {
-        print_held(c, &r);
-    }
-    office_close(&o);
-    return code;
-}
-
-/* In its own short transaction, beside a node that may be running: it reads the state anew at each
- * step. */
-static enum err retry(struct cli *c, struct office *o, const char *id, uint32_t *released)
-{
-    enum err e = store_begin(o->store);
-    if (e == ERR_OK)
-        e = store_held_retry(o->store, &c->arena, id, cli_now_ms(), released);
-    if (e == ERR_OK)
-        e = store_commit(o->store);
-    if (e != ERR_OK)
-        store_rollback(o->store);
-    return e;
-}
-
-int command_held_retry(struct cli *c, int argc, char **argv)
-{
-    struct office o = {0};
-    bool all = false;
-    uint32_t released = 0;
-    const struct option options[] = {{"--all", OPTION_FLAG, &all}, {NULL, OPTION_FLAG, NULL}};
-    int code = cli_arguments(c, argc, argv, options, 0, 1);
-    if (code != CLI_OK)
-        return code;
-    if (all == (c->n_words == 1))
-        return cli_usage(c, all ? "--all and an ID exclude each other"
-                                : "give the ID of a held row, or --all");
-    code = office_open(c, OFFICE_WRITE, &o);
-    if (code != CLI_OK)
-        return code;
-    enum err e = retry(c, &o, all ? NULL : c->words[0], &released);
     if (e == ERR_NOT_FOUND)
         code = cli_fail(CLI_ERROR, "there is no held row %s: `tonle held list` shows them",
                         c->words[0]);
     else if (e != ERR_OK)
-        code = office_fail(&o, e, "deciding the held rows again");
+        code = office_fail(&o, e, "reading the held row");
     else if (c->json)
-        cli_print_json(json_pack("{s:i, s:i}", "schema", CLI_SCHEMA, "released", (int)released));
+        print_json(&r);
     else
-        printf("%u rows stand now%s\n", released,
-               released == 0 ? "; what is in their way is still there (`tonle held list`)" : "");
+        print_held(c, &r);
     office_close(&o);
     return code;
 }

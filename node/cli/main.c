@@ -46,16 +46,57 @@ const struct command cli_commands[] = {
      "look;\n"
      "5: what --wait waits for did not come in time (30 seconds unless --timeout says otherwise).",
      command_status},
-    {"conflict list", "[--open] [--json]", "concurrent writes that met, with every value", NULL,
+    {"conflict list",
+     "[--open] [--table T] [--cell C] [--office N] [--unit CODE] [--policy P] [--state S] "
+     "[--limit N] [--json]",
+     "concurrent writes that met, with every value",
+     "Oldest first. --cell is a column, a group of columns, \"exists\" (a delete beside an update) "
+     "or\n\"birth\" (two records under one key); --unit also finds the offices below it.",
      command_conflict_list},
-    {"conflict show", "ID [--json]", "one conflict, and what stood before", NULL,
-     command_conflict_show},
-    {"held list", "[--json]", "rows that are known and safe but cannot stand in their table now",
-     NULL, command_held_list},
-    {"held show", "ID [--json]", "one held row with its values", NULL, command_held_show},
+    {"conflict show", "ID [--json]", "one conflict: before, each side, in force, decided",
+     "Any beginning of the ID that no other has is enough.", command_conflict_show},
+    {"conflict resolve",
+     "ID --take DOT | --set COL=VALUE... | --keep-both [--set KEYCOL=VALUE]... --reason TEXT [--by "
+     "NAME]\n"
+     "       tonle conflict resolve --all --policy P --table T [--column C] --reason TEXT [--yes]",
+     "decide a conflict, for every office",
+     "The decision is a write that has seen every side: it closes the conflict wherever it comes,\n"
+     "stays in the history, and may be taken again. DOT is that of a side (`tonle conflict "
+     "show`).\n"
+     "COL=VALUE is stored as SQLite would store that text in that column; COL:=JSON is exactly "
+     "that\n"
+     "value (null, 12, \"text\", {\"hex\":\"00ff\"}). --keep-both gives the second record of a key "
+     "a "
+     "key of\n"
+     "its own. --all takes for each open conflict what is in force now, after asking. Who decides "
+     "is\n"
+     "--by, else $SUDO_USER, $LOGNAME or $USER. Exit code 6: the charter (review_by) leaves it to\n"
+     "another office.",
+     command_conflict_resolve},
+    {"conflict export", "--csv | --json [FILTER]... [FILE]", "conflicts for a supervisor",
+     "The filters are those of `tonle conflict list`. CSV has one line for each side, with its "
+     "office,\n"
+     "time and value. FILE must not exist yet; without it the answer goes to stdout.",
+     command_conflict_export},
+    {"held list", "[--limit N] [--json]",
+     "rows that are known and safe but cannot stand in their table now", NULL, command_held_list},
+    {"held show", "ID [--json]", "one held row: why, what is in its way, its values", NULL,
+     command_held_show},
     {"held retry", "ID | --all", "decide again whether held rows can stand", NULL,
      command_held_retry},
-    {"history", "TABLE KEY [--json]", "every known write to a row: office, time, columns, values",
+    {"held set", "ID COL=VALUE... --reason TEXT [--by NAME]",
+     "give a held row right values, or another key",
+     "COL=VALUE as in `tonle help conflict resolve`.", command_held_set},
+    {"held merge", "ID [--set COL=VALUE]... --reason TEXT [--by NAME]",
+     "merge a held row into the row in its way",
+     "The row that stands takes what --set says, and the held row's values where it has NULL; then "
+     "the\n"
+     "held row is dropped. Nothing is lost: its values stay in the history.",
+     command_held_merge},
+    {"held drop", "ID --reason TEXT [--by NAME]", "give a held row up",
+     "Its values stay in the history.", command_held_drop},
+    {"history", "TABLE KEY [--json]",
+     "every known write to a row: values, what it had seen, what it met",
      "KEY is a JSON value (12, \"P-7\"), or an array for a key of several columns ([\"12\", 3]).\n"
      "A word that is not JSON is taken as text. A BLOB is {\"hex\":\"0A0B\"}.",
      command_history},
@@ -82,7 +123,7 @@ static int print_overview(FILE *f)
 {
     fprintf(f, "usage: tonle COMMAND [OPTION]...\n\n");
     for (const struct command *k = cli_commands; k->name != NULL; k++)
-        fprintf(f, "  %-15s %s\n", k->name, k->summary);
+        fprintf(f, "  %-16s %s\n", k->name, k->summary);
     fprintf(
         f,
         "\nEvery command takes --dir DIR, the node's state directory (otherwise $TONLE_DIR, then\n"

@@ -142,6 +142,11 @@ static void print_reasons(const json_t *status)
     if (number_of(status, "held") > 0)
         print_reason("held rows", "rows are here that cannot stand in their tables now",
                      "`tonle held list` shows them and what is in their way");
+    json_array_foreach(json_object_get(status, "held_own_rows"), i, o)
+    {
+        printf("  of this office: %s %s (%s), `tonle held show %s`\n", text_of(o, "table"),
+               text_of(o, "key"), text_of(o, "kind"), text_of(o, "id"));
+    }
     if (number_of(status, "conflicts_open") > 0)
         print_reason("conflicts", "concurrent writes need a decision",
                      "`tonle conflict list --open`");
@@ -155,12 +160,14 @@ static void print_status(struct cli *c, const json_t *status, bool running)
     json_t *child, *parent = json_object_get(status, "parent");
     const char *unit = text_of(status, "unit");
     bool synced = json_is_true(json_object_get(status, "synced"));
+    json_int_t own = number_of(status, "held_own");
     printf("%s (%s%s): %s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ",
            unit,
            cli_colour(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
            cli_colour(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"));
-    printf("sealed here: %lld changesets; held rows: %lld; open conflicts: %lld\n\n",
+    printf("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld\n\n",
            (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
+           own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "",
            (long long)number_of(status, "conflicts_open"));
     table_head(c, &t, 5, heads);
     if (json_is_object(parent))

@@ -1,5 +1,6 @@
 /* The first load between two real databases: what it carries, what moves meanwhile, what it adopts.
  */
+#include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
 #include "node/store_int.h"
@@ -443,7 +444,7 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     load_must(f, LOAD_ADOPT, 10, &report);
     assert_int_equal(report.adopted_new, 0);
     assert_string_equal(office_one(NEW, "SELECT group_concat(id) FROM person"), "p1");
-    assert_int_equal(store_held_list(NEW->store, &a, &held, &n), ERR_OK);
+    held = lists_held(NEW->store, &a, &n);
     assert_int_equal(n, 1);
     assert_string_equal(held[0].reason, "local");
     assert_non_null(strstr(held[0].message, "UNIQUE"));

@@ -1,4 +1,5 @@
 /* What operators and verification read: digests, held rows, conflicts, copies. */
+#include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
 #include "node/store_part.h"
@@ -174,7 +175,7 @@ static void held_rows_are_listed_and_shown(void **state)
     struct held_record *list, one;
     size_t n;
     quarrel(*state);
-    assert_int_equal(store_held_list(HUB->store, &a, &list, &n), ERR_OK);
+    list = lists_held(HUB->store, &a, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].table, "person");
     assert_string_equal(list[0].reason, "unique");
@@ -199,10 +200,12 @@ static void ids_are_unique_beginnings(void **state)
 {
     struct arena a = {0};
     struct held_record one;
-    office_sql(A, "INSERT INTO tonle_held VALUES"
-                  "('abcd0001','person','\"x\"','check','m','o',1,'',0,x'01',1,1,0,x''),"
-                  "('abcd0002','person','\"x\"','check','m','o',1,'',0,x'02',1,1,0,x''),"
-                  "('abcd00021','person','\"x\"','check','m','o',1,'',0,x'03',1,1,0,x'')");
+    office_sql(
+        A, "INSERT INTO tonle_held(id,table_name,key,reason,message,office,since_ms,blocked_by,t,k,"
+           "site,seq,bt,bk) VALUES"
+           "('abcd0001','person','\"x\"','check','m','o',1,'',0,x'01',1,1,0,x''),"
+           "('abcd0002','person','\"x\"','check','m','o',1,'',0,x'02',1,1,0,x''),"
+           "('abcd00021','person','\"x\"','check','m','o',1,'',0,x'03',1,1,0,x'')");
     assert_int_equal(store_held_get(A->store, &a, "abcd", &one), ERR_USAGE);
     assert_non_null(strstr(store_message(A->store), "more digits"));
     assert_int_equal(store_held_get(A->store, &a, "abcd0001", &one), ERR_OK);
@@ -224,7 +227,7 @@ static void conflicts_carry_every_side(void **state)
     struct conflict_record *list;
     size_t n;
     quarrel(*state);
-    assert_int_equal(store_conflict_list(HUB->store, &a, true, &list, &n), ERR_OK);
+    list = lists_conflicts(HUB->store, &a, true, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].cell, "points");
     assert_string_equal(list[0].policy, "max");
@@ -240,10 +243,10 @@ static void conflicts_carry_every_side(void **state)
         assert_int_equal(side->shown, of_a);
         assert_true(side->at_hlc > 0);
     }
-    assert_int_equal(store_conflict_list(HUB->store, &a, false, &list, &n), ERR_OK);
+    list = lists_conflicts(HUB->store, &a, false, &n);
     assert_true(n >= 2);
     office_sql(HUB, "UPDATE tonle_conflict SET state = 'superseded' WHERE cell = 'points'");
-    assert_int_equal(store_conflict_list(HUB->store, &a, false, &list, &n), ERR_OK);
+    list = lists_conflicts(HUB->store, &a, false, &n);
     for (size_t i = 0; i < n; i++)
         assert_string_not_equal(list[i].cell, "points");
     arena_fini(&a);
@@ -255,8 +258,7 @@ static void what_stood_before_is_what_both_had_seen(void **state)
 {
     struct arena a = {0};
     struct conflict_record *list, one;
-    struct conflict_side before;
-    bool has;
+    struct conflict_more more;
     size_t n;
     office_sql(HUB, "INSERT INTO person VALUES('p1','i1','Sok',0)");
     federation_sync(*state);
@@ -271,18 +273,17 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     office_sql(A, "UPDATE person SET points = 5 WHERE id='p1'");
     office_sql(B, "UPDATE person SET points = 4 WHERE id='p1'");
     federation_sync(*state);
-    assert_int_equal(store_conflict_list(HUB->store, &a, true, &list, &n), ERR_OK);
+    list = lists_conflicts(HUB->store, &a, true, &n);
     assert_int_equal(n, 1);
-    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &before, &has), ERR_OK);
+    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &more), ERR_OK);
     assert_int_equal(one.n_sides, 2);
-    assert_true(has);
-    assert_string_equal(before.office, "office1");
-    assert_int_equal(before.value.u.i, 2);
-    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &before, &has),
-                     ERR_NOT_FOUND);
+    assert_true(more.has_before);
+    assert_string_equal(more.before.office, "office1");
+    assert_int_equal(more.before.value.u.i, 2);
+    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &more), ERR_NOT_FOUND);
     office_sql(HUB, "DELETE FROM tonle_journal");
-    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &before, &has), ERR_OK);
-    assert_false(has);
+    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &more), ERR_OK);
+    assert_false(more.has_before);
     arena_fini(&a);
 }
 

@@ -1,0 +1,250 @@
+/* conflict_show.c - one conflict: what stood before, each side, what is in force and by which rule,
+ * what people decided, and the commands that settle it.
+ *
+ * Of a group, or of a whole row, only the members are shown that are not the same on every side. */
+#include "node/cli/conflict.h"
+
+#include "conflict/hlc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORT_ID 12
+
+/* ---- what differs */
+
+/* A value as an object of its members: a group's columns, or the whole row. NULL: it is one value.
+ */
+static json_t *members_json(const struct conflict_record *r, const struct value *v, const char *row)
+{
+    struct buf b = {0};
+    json_t *o = NULL;
+    if (row != NULL) {
+        o = json_loads(row, 0, NULL);
+    } else if (r->n_members > 0 && v->type == VALUE_TUPLE) {
+        stream_members(&b, v, r->n_members, r->members);
+        o = json_loadb(buf_str(&b), b.len, JSON_ALLOW_NUL, NULL);
+    }
+    buf_fini(&b);
+    return o;
+}
+
+/* Names of the members that have more than one value among the sides; of a single row all. */
+static json_t *differing(const struct conflict_record *r)
+{
+    json_t *first = NULL, *names = json_object();
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_sides; i++) {
+        json_t *o = members_json(r, &r->sides[i].value, r->sides[i].detail);
+        const char *name;
+        json_t *value;
+        if (o == NULL)
+            continue;
+        n++;
+        if (first == NULL)
+            first = json_incref(o);
+        json_object_foreach(o, name, value)
+        {
+            if (!json_equal(value, json_object_get(first, name)))
+                json_object_set_new(names, name, json_true());
+        }
+        json_decref(o);
+    }
+    if (n == 1)
+        json_object_update(names, first);
+    json_decref(first);
+    return names;
+}
+
+static const char *shown_text(struct cli *c, const struct conflict_record *r, const struct value *v,
+                              const char *row, const json_t *names)
+{
+    json_t *o = members_json(r, v, row), *member;
+    const char *text = "", *name;
+    if (o == NULL)
+        return strcmp(r->cell, "exists") != 0            ? cli_value(c, v)
+               : v->type == VALUE_INTEGER && v->u.i != 0 ? "the row stays"
+                                                         : "deleted";
+    json_object_foreach(o, name, member)
+    {
+        if (json_object_size(names) > 0 && json_object_get(names, name) == NULL)
+            continue;
+        char *value = json_dumps(member, JSON_ENCODE_ANY | JSON_COMPACT);
+        text = cli_printf(c, "%s%s%s=%s", text, text[0] != '\0' ? ", " : "", name, value);
+        free(value);
+    }
+    json_decref(o);
+    return text;
+}
+
+/* ---- text */
+
+static void add_side(struct cli *c, struct text_table *t, const struct conflict_record *r,
+                     const struct conflict_side *s, const char *mark, const json_t *names)
+{
+    const char *value = shown_text(c, r, &s->value, s->detail, names);
+    if (s->decision != NULL)
+        value =
+            cli_printf(c, "%s  [decided by %s: %s]", value, s->decision->by, s->decision->reason);
+    const char *cells[] = {mark,
+                           s->office[0] != '\0' ? s->office : "-",
+                           s->unit[0] != '\0' ? s->unit : "nation",
+                           cli_time(c, hlc_ms(s->at_hlc)),
+                           cli_dot(c, s->dot),
+                           value};
+    table_add(c, t, cells);
+}
+
+static void print_sides(struct cli *c, const struct conflict_record *r,
+                        const struct conflict_more *m, const json_t *names)
+{
+    static const char *const heads[] = {"", "OFFICE", "UNIT", "AT", "DOT", "VALUE"};
+    struct text_table t = {0};
+    table_head(c, &t, 6, heads);
+    if (m->has_before)
+        add_side(c, &t, r, &m->before, "before", names);
+    for (size_t i = 0; i < r->n_sides; i++)
+        add_side(c, &t, r, &r->sides[i], r->sides[i].shown ? "in force" : "", names);
+    table_print(&t);
+}
+
+static void print_now(struct cli *c, const struct conflict_record *r, const struct conflict_more *m,
+                      const json_t *names)
+{
+    bool row = strcmp(r->cell, "exists") == 0 || strcmp(r->cell, "birth") == 0;
+    bool open = strcmp(r->state, "open") == 0;
+    bool gone = strcmp(m->standing, "gone") == 0;
+    const char *value = gone ? "" : shown_text(c, r, &m->now, row ? m->now_row : NULL, names);
+    printf("\nnow: the row %s%s%s",
+           gone                                  ? "is not here any more"
+           : strcmp(m->standing, "held") == 0    ? "is held"
+           : strcmp(m->standing, "deleted") == 0 ? "is deleted"
+                                                 : "stands",
+           value[0] != '\0' ? " with " : "", value);
+    if (open)
+        printf("\nrule: %s%s", r->policy,
+               strcmp(r->policy, "review") == 0 ? ", its fallback until a person decides" : "");
+    printf("\n");
+}
+
+static void print_closed(struct cli *c, const struct conflict_record *r,
+                         const struct conflict_more *m)
+{
+    for (size_t i = 0; i < m->n_decisions; i++) {
+        const struct decision_record *d = &m->decisions[i];
+        printf("decided %s by %s at %s: %s\n  reason: %s\n", cli_time(c, d->at_ms), d->by,
+               d->office, d->choice, d->reason);
+    }
+    if (strcmp(r->state, "auto") == 0)
+        printf("closed by its rule: %s\n", r->policy);
+    else if (strcmp(r->state, "open") != 0 && r->successor[0] != '\0')
+        printf("closed %s by %s%s\n", cli_time(c, r->closed_ms),
+               strcmp(r->state, "superseded") == 0 ? "the conflict " : "the write ", r->successor);
+}
+
+static void print_commands(const struct conflict_record *r)
+{
+    bool open = strcmp(r->state, "open") == 0, birth = strcmp(r->cell, "birth") == 0;
+    if (strcmp(r->state, "superseded") == 0) {
+        cli_note("\nTo settle it: `tonle conflict show %s`", r->successor);
+        return;
+    }
+    cli_note("\nTo %s:", open ? "settle it" : "decide it again");
+    for (size_t i = 0; i < r->n_sides; i++)
+        cli_note("  tonle conflict resolve %.*s --take %016llx:%llu --reason TEXT   # %s", SHORT_ID,
+                 r->id, (unsigned long long)r->sides[i].dot.site,
+                 (unsigned long long)r->sides[i].dot.seq,
+                 r->sides[i].office[0] != '\0' ? r->sides[i].office : "-");
+    if (birth)
+        cli_note("  tonle conflict resolve %.*s --keep-both --reason TEXT", SHORT_ID, r->id);
+    else if (strcmp(r->cell, "exists") != 0)
+        cli_note("  tonle conflict resolve %.*s --set %s=VALUE --reason TEXT", SHORT_ID, r->id,
+                 r->n_members > 0 ? r->members[0] : r->cell);
+}
+
+static void print_conflict(struct cli *c, const struct conflict_record *r,
+                           const struct conflict_more *m)
+{
+    json_t *names = differing(r);
+    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, r->key_json);
+    printf("%s since %s, policy %s\n\n",
+           cli_colour(c, strcmp(r->state, "open") == 0 ? COLOUR_WARN : COLOUR_GOOD, r->state),
+           cli_time(c, r->opened_ms), r->policy);
+    print_sides(c, r, m, names);
+    print_now(c, r, m, names);
+    print_closed(c, r, m);
+    print_commands(r);
+    json_decref(names);
+}
+
+/* ---- JSON */
+
+static json_t *decision_json(const struct decision_record *d)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "id", cli_text_json(d->id), "operator",
+                     cli_text_json(d->by), "office", cli_text_json(d->office), "at",
+                     cli_time_json(d->at_ms), "choice", cli_text_json(d->choice), "reason",
+                     cli_text_json(d->reason));
+}
+
+static json_t *parsed(const struct buf *b)
+{
+    json_t *j = json_loadb((const char *)b->data, b->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    return j != NULL ? j : json_null();
+}
+
+static json_t *now_json(const struct conflict_record *r, const struct conflict_more *m)
+{
+    struct buf b = {0};
+    stream_members(&b, &m->now, r->n_members, r->members);
+    json_t *row = m->now_row != NULL ? json_loads(m->now_row, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *o = json_pack("{s:s, s:o, s:o}", "row_is", m->standing, "value", parsed(&b), "row",
+                          row != NULL ? row : json_null());
+    buf_fini(&b);
+    return o;
+}
+
+static void print_json(const struct conflict_record *r, const struct conflict_more *m)
+{
+    struct buf b = {0};
+    conflict_stream(&b, r, false);
+    json_t *o = parsed(&b), *sides = json_object_get(o, "sides"), *list = json_array();
+    buf_reset(&b);
+    for (size_t i = 0; i < r->n_sides; i++)
+        if (r->sides[i].decision != NULL)
+            json_object_set_new(json_array_get(sides, i), "decision",
+                                decision_json(r->sides[i].decision));
+    if (m->has_before)
+        conflict_stream_side(&b, r, &m->before);
+    json_object_set_new(o, "before", m->has_before ? parsed(&b) : json_null());
+    json_object_set_new(o, "now", now_json(r, m));
+    for (size_t i = 0; i < m->n_decisions; i++)
+        json_array_append_new(list, decision_json(&m->decisions[i]));
+    json_object_set_new(o, "decisions", list);
+    buf_fini(&b);
+    cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "conflict", o));
+}
+
+int command_conflict_show(struct cli *c, int argc, char **argv)
+{
+    struct office o = {0};
+    struct conflict_record r;
+    struct conflict_more more;
+    int code = cli_arguments(c, argc, argv, NULL, 1, 1);
+    if (code == CLI_OK)
+        code = office_open(c, OFFICE_READ, &o);
+    if (code != CLI_OK)
+        return code;
+    enum err e = store_conflict_get(o.store, &c->arena, c->words[0], &r, &more);
+    if (e == ERR_NOT_FOUND)
+        code = cli_fail(CLI_ERROR, "there is no conflict %s: `tonle conflict list` shows them",
+                        c->words[0]);
+    else if (e != ERR_OK)
+        code = office_fail(&o, e, "reading the conflict");
+    else if (c->json)
+        print_json(&r, &more);
+    else
+        print_conflict(c, &r, &more);
+    office_close(&o);
+    return code;
+}

@@ -1,0 +1,198 @@
+#include "node/cli/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PIECE_BYTES 65536
+
+/* Length of the well-formed UTF-8 character at p (RFC 3629: no surrogates, nothing overlong); 0. */
+static size_t utf8_len(const uint8_t *p, size_t left)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
+    if (n < 2)
+        return n;
+    if (n > left || p[0] > 0xf4)
+        return 0;
+    uint32_t c = p[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+}
+
+static bool is_utf8(const char *text, size_t len)
+{
+    const uint8_t *p = (const uint8_t *)text;
+    for (size_t i = 0; i < len;) {
+        size_t n = utf8_len(p + i, len - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+static void put_hex(struct buf *b, const char *name, const void *p, size_t len)
+{
+    static const char digit[] = "0123456789abcdef";
+    const uint8_t *at = p;
+    buf_printf(b, "{\"%s\":\"", name);
+    for (size_t i = 0; i < len; i++) {
+        buf_put_u8(b, (uint8_t)digit[at[i] >> 4]);
+        buf_put_u8(b, (uint8_t)digit[at[i] & 15]);
+    }
+    buf_put(b, "\"}", 2);
+}
+
+static void put_escaped(struct buf *b, unsigned char c)
+{
+    static const char named[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+    for (size_t i = 0; i + 1 < sizeof named; i += 2) {
+        if ((unsigned char)named[i] == c) {
+            buf_put_u8(b, '\\');
+            buf_put_u8(b, (uint8_t)named[i + 1]);
+            return;
+        }
+    }
+    buf_printf(b, "\\u%04X", c);
+}
+
+void stream_string(struct buf *b, const char *text, size_t len)
+{
+    size_t from = 0;
+    if (!is_utf8(text, len)) {
+        put_hex(b, "text_hex", text, len);
+        return;
+    }
+    buf_put_u8(b, '"');
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_put(b, text + from, i - from);
+        put_escaped(b, c);
+        from = i + 1;
+    }
+    buf_put(b, text + from, len - from);
+    buf_put_u8(b, '"');
+}
+
+void stream_text(struct buf *b, const char *text)
+{
+    stream_string(b, text, strlen(text));
+}
+
+void stream_value(struct buf *b, const struct value *v)
+{
+    if (v->type == VALUE_TEXT) {
+        stream_string(b, v->len > 0 ? v->u.p : "", v->len);
+    } else if (v->type == VALUE_INTEGER) {
+        buf_printf(b, "%lld", (long long)v->u.i);
+    } else if (v->type == VALUE_BLOB) {
+        put_hex(b, "hex", v->u.p, v->len);
+    } else {
+        json_t *j = cli_value_json(v);
+        char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+        buf_put(b, text, strlen(text));
+        free(text);
+        json_decref(j);
+    }
+}
+
+void stream_members(struct buf *b, const struct value *v, uint32_t n, const char *const *names)
+{
+    struct value *member = mem_alloc((n + 1) * sizeof *member);
+    if (v->type != VALUE_TUPLE || n == 0 || value_tuple_split(v, member, n) != ERR_OK) {
+        stream_value(b, v);
+        mem_free(member);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        buf_put_u8(b, i == 0 ? '{' : ',');
+        stream_text(b, names[i]);
+        buf_put_u8(b, ':');
+        stream_value(b, &member[i]);
+    }
+    buf_put_u8(b, '}');
+    mem_free(member);
+}
+
+static void digits(char *out, unsigned n, unsigned width)
+{
+    while (width-- > 0) {
+        out[width] = (char)('0' + n % 10);
+        n /= 10;
+    }
+}
+
+/* Days to a date (Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days).
+ */
+void stream_clock(char out[STREAM_TIME], uint64_t ms)
+{
+    uint64_t days = ms / 86400000 + 719468, in_day = ms % 86400000;
+    uint64_t era = days / 146097, doe = days - era * 146097;
+    uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned month = (unsigned)(mp < 10 ? mp + 3 : mp - 9);
+    uint64_t year = yoe + era * 400 + (month <= 2);
+    memcpy(out, "0000-00-00T00:00:00.000Z", STREAM_TIME);
+    digits(out, (unsigned)(year % 10000), 4);
+    digits(out + 5, month, 2);
+    digits(out + 8, (unsigned)(doy - (153 * mp + 2) / 5 + 1), 2);
+    digits(out + 11, (unsigned)(in_day / 3600000), 2);
+    digits(out + 14, (unsigned)(in_day / 60000 % 60), 2);
+    digits(out + 17, (unsigned)(in_day / 1000 % 60), 2);
+    digits(out + 20, (unsigned)(in_day % 1000), 3);
+}
+
+void stream_time(struct buf *b, uint64_t ms)
+{
+    char text[STREAM_TIME];
+    if (ms == 0) {
+        buf_put(b, "null", 4);
+        return;
+    }
+    stream_clock(text, ms);
+    buf_put_u8(b, '"');
+    buf_put(b, text, STREAM_TIME - 1);
+    buf_put_u8(b, '"');
+}
+
+void stream_dot(struct buf *b, struct dot d)
+{
+    if (dot_is_none(d))
+        buf_put(b, "null", 4);
+    else
+        buf_printf(b, "\"%016llx:%llu\"", (unsigned long long)d.site, (unsigned long long)d.seq);
+}
+
+void stream_csv(struct buf *b, const char *text, size_t len)
+{
+    bool quote = false;
+    for (size_t i = 0; i < len && !quote; i++)
+        quote = text[i] == '"' || text[i] == ',' || text[i] == '\n' || text[i] == '\r';
+    if (!quote) {
+        buf_put(b, text, len);
+        return;
+    }
+    buf_put_u8(b, '"');
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] == '"')
+            buf_put_u8(b, '"');
+        buf_put_u8(b, (uint8_t)text[i]);
+    }
+    buf_put_u8(b, '"');
+}
+
+bool stream_flush(struct buf *b, FILE *f, bool all)
+{
+    bool ok = true;
+    if (b->len >= PIECE_BYTES || all) {
+        ok = fwrite(b->data, 1, b->len, f) == b->len;
+        buf_reset(b);
+    }
+    return ok;
+}

@@ -1,0 +1,320 @@
+#include "node/store_review.h"
+
+#include "conflict/hlc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Conflicts as an operator reads them.
+ *
+ * A list has two ways to find the sides. Of a few conflicts they are looked up one by one. Of many,
+ * both tables are read once in the order of their keys, which is the conflict's id, and joined
+ * here; the sort by time is ours as well. A hundred thousand conflicts come in a fifth of a second
+ * that way, which neither SQLite's sorter nor a seek for each of them allows. */
+
+#define FEW 2000
+
+#define CONFLICT_COLUMNS "id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor"
+#define SIDE_COLUMNS "conflict, site, seq, hlc, office, unit, value, shown, form, detail"
+
+/* ---- rows */
+
+struct words { /* texts that come again and again: the last one of each column */
+    const char *last[8];
+    size_t len[8];
+};
+
+static const char *repeated(struct arena *a, struct words *w, unsigned slot, sqlite3_stmt *q, int i)
+{
+    const char *p = (const char *)sqlite3_column_text(q, i);
+    size_t n = (size_t)sqlite3_column_bytes(q, i);
+    if (p == NULL)
+        return "";
+    if (w->last[slot] == NULL || w->len[slot] != n || memcmp(w->last[slot], p, n) != 0) {
+        w->last[slot] = arena_strdup(a, p);
+        w->len[slot] = n;
+    }
+    return w->last[slot];
+}
+
+static const char *text(struct arena *a, sqlite3_stmt *q, int i)
+{
+    return sqlite3_column_type(q, i) == SQLITE_NULL ? "" : store_column_text(a, q, i);
+}
+
+static struct conflict_record conflict_from(struct arena *a, struct words *w, sqlite3_stmt *q)
+{
+    return (struct conflict_record){.id = text(a, q, 0),
+                                    .table = repeated(a, w, 0, q, 1),
+                                    .key_json = text(a, q, 2),
+                                    .cell = repeated(a, w, 1, q, 3),
+                                    .policy = repeated(a, w, 2, q, 4),
+                                    .state = repeated(a, w, 3, q, 5),
+                                    .opened_ms = store_column_u64(q, 6),
+                                    .closed_ms = store_column_u64(q, 7),
+                                    .successor = text(a, q, 8)};
+}
+
+static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_stmt *q)
+{
+    struct conflict_side side = {.dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
+                                 .at_hlc = store_column_u64(q, 3),
+                                 .office = repeated(a, w, 4, q, 4),
+                                 .unit = repeated(a, w, 5, q, 5),
+                                 .value = store_column(a, q, 6),
+                                 .shown = sqlite3_column_int(q, 7) != 0};
+    if (sqlite3_column_int(q, 8) == VALUE_TUPLE)
+        side.value.type = VALUE_TUPLE;
+    if (sqlite3_column_type(q, 9) != SQLITE_NULL)
+        side.detail = store_column_text(a, q, 9);
+    return side;
+}
+
+/* SQLite's order of sites is that of signed numbers. */
+static int by_dot(const void *x, const void *y)
+{
+    return dot_compare(((const struct conflict_side *)x)->dot,
+                       ((const struct conflict_side *)y)->dot);
+}
+
+uint32_t list_cell(const struct table_schema *t, const char *name)
+{
+    if (strcmp(name, "exists") == 0)
+        return COLUMN_EXISTS;
+    if (strcmp(name, "birth") == 0)
+        return COLUMN_BIRTH;
+    for (uint32_t c = 0; t->rules.group != NULL && c < t->n_columns; c++)
+        if (t->rules.group[c] != NULL && strcmp(t->rules.group[c]->name, name) == 0)
+            return cell_of(&t->rules, c);
+    uint32_t c = schema_column(t, name);
+    return c != UINT32_MAX ? c : CELL_UNKNOWN;
+}
+
+/* The columns of a group, in its order. */
+static void name_members(struct store *s, struct arena *a, struct conflict_record *c)
+{
+    const struct table_schema *t = schema_table(s, c->table);
+    uint32_t cell = t != NULL ? list_cell(t, c->cell) : CELL_UNKNOWN;
+    bool column = t != NULL && cell < t->n_columns;
+    const struct cell_group *g = column ? cell_group(&t->rules, cell) : NULL;
+    if (g == NULL)
+        return;
+    const char **names = arena_alloc(a, g->n * sizeof *names);
+    for (uint32_t i = 0; i < g->n; i++)
+        names[i] = arena_strdup(a, t->column[g->column[i]]);
+    c->members = names;
+    c->n_members = g->n;
+}
+
+/* ---- the sides */
+
+struct gather {
+    struct store *s;
+    struct arena *a;
+    struct words words;
+    struct conflict_record *list;
+    size_t n, cap;
+    struct conflict_side *side;
+    size_t n_sides, cap_sides;
+};
+
+static void take_sides(struct gather *g, struct conflict_record *c)
+{
+    if (g->n_sides > 1)
+        qsort(g->side, g->n_sides, sizeof *g->side, by_dot);
+    c->n_sides = g->n_sides;
+    c->sides = arena_copy(g->a, g->side, g->n_sides * sizeof *g->side);
+    for (size_t i = 0; i < c->n_sides && c->n_members == 0; i++)
+        if (c->sides[i].value.type == VALUE_TUPLE)
+            name_members(g->s, g->a, c);
+    g->n_sides = 0;
+}
+
+static void add_side(struct gather *g, sqlite3_stmt *q)
+{
+    g->side = mem_grow(g->side, g->n_sides, &g->cap_sides, sizeof *g->side);
+    g->side[g->n_sides++] = side_from(g->a, &g->words, q);
+}
+
+static enum err sides_of_each(struct gather *g)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < g->n; i++) {
+        bool row;
+        sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS
+                                           " FROM tonle_conflict_side WHERE conflict = ?1");
+        if (q == NULL)
+            return part_stmt_error(g->s);
+        store_bind_text(q, 1, g->list[i].id);
+        while ((e = store_step(g->s, q, &row)) == ERR_OK && row)
+            add_side(g, q);
+        take_sides(g, &g->list[i]);
+    }
+    return e;
+}
+
+static enum err sides_of_all(struct gather *g)
+{
+    bool row = true;
+    size_t i = 0;
+    enum err e = ERR_OK;
+    sqlite3_stmt *q =
+        store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_conflict_side ORDER BY conflict");
+    if (q == NULL)
+        return part_stmt_error(g->s);
+    while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
+        const char *id = (const char *)sqlite3_column_text(q, 0);
+        int order;
+        while ((order = strcmp(g->list[i].id, id)) < 0) {
+            take_sides(g, &g->list[i]);
+            if (++i == g->n)
+                break;
+        }
+        if (i < g->n && order == 0)
+            add_side(g, q);
+    }
+    for (; e == ERR_OK && i < g->n; i++)
+        take_sides(g, &g->list[i]);
+    sqlite3_reset(q);
+    return e;
+}
+
+/* ---- the list */
+
+static int by_id(const void *x, const void *y)
+{
+    return strcmp(((const struct conflict_record *)x)->id, ((const struct conflict_record *)y)->id);
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const struct conflict_record *p = x, *q = y;
+    if (p->opened_ms != q->opened_ms)
+        return p->opened_ms < q->opened_ms ? -1 : 1;
+    return strcmp(p->id, q->id);
+}
+
+/* *few: the index of the open ones is the shorter way. */
+static enum err few_open(struct store *s, bool *few)
+{
+    int64_t n = store_pragma(s, "SELECT count(*) FROM (SELECT 1 FROM tonle_conflict INDEXED BY"
+                                " tonle_conflict_open WHERE state = 'open' LIMIT 2001)");
+    *few = n >= 0 && n <= FEW;
+    return n >= 0 ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_stmt **q)
+{
+    const char *const given[] = {f->table, f->policy, f->state, f->cell};
+    static const char *const column[] = {"table_name", "policy", "state", "cell"};
+    struct buf sql = {0};
+    bool few = false;
+    enum err e = ERR_OK;
+    bool open = f->state != NULL && strcmp(f->state, "open") == 0;
+    if (open)
+        e = few_open(s, &few);
+    buf_printf(&sql, "SELECT " CONFLICT_COLUMNS " FROM tonle_conflict%s WHERE %s",
+               few ? " INDEXED BY tonle_conflict_open" : "",
+               few                ? "state = 'open'"
+               : f->state == NULL ? "+state <> 'superseded'"
+                                  : "1");
+    for (int i = 0; i < 4; i++) /* the plus: by the key, never by the index of the open ones */
+        if (given[i] != NULL)
+            buf_printf(&sql, " AND +%s = ?%d", column[i], i + 1);
+    buf_printf(&sql, few ? "" : " ORDER BY id");
+    *q = e == ERR_OK ? store_stmt(s, buf_str(&sql)) : NULL;
+    buf_fini(&sql);
+    if (*q == NULL)
+        return e == ERR_OK ? part_stmt_error(s) : e;
+    for (int i = 0; i < 4; i++)
+        if (given[i] != NULL)
+            store_bind_text(*q, i + 1, given[i]);
+    return ERR_OK;
+}
+
+static bool side_wanted(const struct conflict_filter *f, const struct conflict_record *c)
+{
+    bool wanted = f->office == NULL && f->unit == NULL;
+    for (size_t i = 0; i < c->n_sides && !wanted; i++)
+        wanted = (f->office == NULL || strcmp(c->sides[i].office, f->office) == 0) &&
+                 (f->unit == NULL || strncmp(c->sides[i].unit, f->unit, strlen(f->unit)) == 0);
+    return wanted;
+}
+
+static enum err gather(struct gather *g, const struct conflict_filter *f)
+{
+    sqlite3_stmt *q;
+    bool row;
+    enum err e = schema_load(g->s);
+    if (e == ERR_OK)
+        e = start(g->s, f, &q);
+    while (e == ERR_OK && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
+        g->list = mem_grow(g->list, g->n, &g->cap, sizeof *g->list);
+        g->list[g->n++] = conflict_from(g->a, &g->words, q);
+    }
+    if (e != ERR_OK || g->n == 0)
+        return e;
+    bool cut = f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit;
+    if (cut) {
+        qsort(g->list, g->n, sizeof *g->list, by_time);
+        g->n = (size_t)f->limit;
+    }
+    if (g->n <= FEW)
+        return sides_of_each(g);
+    if (cut)
+        qsort(g->list, g->n, sizeof *g->list, by_id);
+    return sides_of_all(g);
+}
+
+enum err store_conflict_each(struct store *s, const struct conflict_filter *f, conflict_fn *fn,
+                             void *user)
+{
+    struct arena a = {0};
+    struct gather g = {.s = s, .a = &a};
+    uint64_t done = 0;
+    enum err e = gather(&g, f);
+    if (e == ERR_OK && g.n > 0)
+        qsort(g.list, g.n, sizeof *g.list, by_time);
+    for (size_t i = 0; e == ERR_OK && i < g.n && (f->limit == 0 || done < f->limit); i++) {
+        if (!side_wanted(f, &g.list[i]))
+            continue;
+        fn(&g.list[i], user);
+        done++;
+    }
+    mem_free(g.list);
+    mem_free(g.side);
+    arena_fini(&a);
+    return e;
+}
+
+/* ---- one */
+
+enum err list_conflict(struct store *s, struct arena *a, const char *id,
+                       struct conflict_record *out, struct conflict_place *place)
+{
+    const char *full;
+    bool row;
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = list_full_id(s, a, "conflict", CONFLICT_IDS, id, &full);
+    if (e != ERR_OK)
+        return e;
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT " CONFLICT_COLUMNS ", t, k, bsite, bseq FROM tonle_conflict"
+                      " WHERE id = ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, full);
+    e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e != ERR_OK ? e : ERR_NOT_FOUND;
+    struct gather g = {.s = s, .a = a, .list = out, .n = 1};
+    *out = conflict_from(a, &g.words, q);
+    place->t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 9));
+    place->key = store_column_bytes(a, q, 10);
+    place->birth = (struct dot){store_column_u64(q, 11), store_column_u64(q, 12)};
+    sqlite3_reset(q);
+    e = sides_of_each(&g);
+    mem_free(g.side);
+    return e;
+}

@@ -1,0 +1,13 @@
+/* lists.h - for tests: what store_held_each and store_conflict_each give, kept in an arena. */
+#ifndef TESTS_LIB_LISTS_H
+#define TESTS_LIB_LISTS_H
+
+#include "node/store.h"
+
+struct held_record *lists_held(struct store *s, struct arena *a, size_t *n);
+/* `open`: only open ones; otherwise every state but superseded. */
+struct conflict_record *lists_conflicts(struct store *s, struct arena *a, bool open, size_t *n);
+struct conflict_record *lists_filtered(struct store *s, struct arena *a,
+                                       const struct conflict_filter *f, size_t *n);
+
+#endif
