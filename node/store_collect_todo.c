@@ -112,16 +112,7 @@ static void complete(struct output *o, const struct birth *b, struct wish *w)
     }
 }
 
-static bool changes(const struct row_change *r, const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t i = 0; i < r->n_cells; i++) {
-        if (cell_of(&t->rules, r->column[i]) == cell_of(&t->rules, column))
-            return true;
-    }
-    return false;
-}
-
-/* Adds the wish's cells that r has not. */
+/* Adds the wish's cells that r has not; both have groups whole. */
 static void add_cells(struct output *o, const struct wish *w, struct row_change *r)
 {
     uint32_t n = o->t->n_columns, at = 0, k = 0;
@@ -129,7 +120,7 @@ static void add_cells(struct output *o, const struct wish *w, struct row_change 
     struct value *value = arena_alloc(o->a, n * sizeof *value);
     for (uint32_t i = 0; i < n; i++) {
         bool has = at < r->n_cells && r->column[at] == i;
-        if (!has && (!w->in[i] || changes(r, o->t, i)))
+        if (!has && !w->in[i])
             continue;
         column[k] = i;
         value[k++] = has ? r->value[at++] : w->value[i];

@@ -22,7 +22,7 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
     sqlite3_stmt *q =
         store_stmt(w->s, "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
                          " blocked_by, blocked_office, blocked_ms, bt, bk FROM tonle_held"
-                         " WHERE t = ?1 AND k = ?2 ORDER BY id");
+                         " WHERE t = ?1 AND k = ?2 AND reason <> 'limit' ORDER BY id");
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, r->k.t->t);

@@ -165,6 +165,13 @@ void office_close(struct office *o)
 
 void value_print(struct buf *b, const struct value *v)
 {
+    if (v->type == VALUE_WIDE) {
+        char text[WIDE_TEXT];
+        __int128 n = value_count(v);
+        value_wide_text(text, n);
+        buf_printf(b, "%s%s", n >= 0 ? "+" : "", text);
+        return;
+    }
     const uint8_t *p = v->type >= VALUE_TEXT ? v->u.p : NULL;
     bool plain = v->type == VALUE_TEXT;
     for (uint32_t i = 0; plain && i < v->len; i++)
@@ -200,6 +207,9 @@ static void print_changes(struct buf *b, const struct changeset *cs)
                 buf_printf(b, " %s=", t->columns[t->rows[r].column[c]]);
                 value_print(b, &t->rows[r].value[c]);
             }
+            if (t->rows[r].kind != CHANGE_BORN && !dot_is_none(t->rows[r].birth))
+                buf_printf(b, " @%llu:%llu", (unsigned long long)t->rows[r].birth.site,
+                           (unsigned long long)t->rows[r].birth.seq);
             buf_printf(b, "\n");
         }
     }
@@ -237,6 +247,20 @@ const char *office_collect(struct office *o)
 int64_t office_number(struct office *o, const char *sql)
 {
     return store_pragma(o->s, sql);
+}
+
+void check_rules_capture(const char *schema, const char *rules, const char *setup, const char *act,
+                         const char *expected)
+{
+    struct office o;
+    office_open(&o, schema, "t");
+    office_publish(&o, "0000000002", rules);
+    office_install(&o);
+    office_app(&o, setup);
+    office_collect(&o);
+    office_app(&o, act);
+    assert_string_equal(office_collect(&o), expected);
+    office_close(&o);
 }
 
 void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,

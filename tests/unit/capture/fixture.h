@@ -24,8 +24,8 @@ void office_install(struct office *o);
 void office_app(struct office *o, const char *sql);
 /* The same, the shell may report errors; what it printed. Free the text. */
 char *office_app_output(struct office *o, const char *sql, int *status);
-/* Collects, consumes, commits: one line a row, "table kind key column=value...". Lives until the
- * next. */
+/* Collects, consumes, commits: one line a row, "table kind key column=value...", deltas with their
+ * sign, "@site:seq" behind what names its birth. Lives until the next. */
 const char *office_collect(struct office *o);
 const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes,
                                    bool *cut);
@@ -35,6 +35,9 @@ void value_print(struct buf *b, const struct value *v);
 
 /* schema; setup (collected and thrown away); what the application does; what is collected then */
 void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
+                         const char *expected);
+/* One table t, under this compiled charter. */
+void check_rules_capture(const char *schema, const char *rules, const char *setup, const char *act,
                          const char *expected);
 /* the same with one table t */
 void check_capture(const char *schema, const char *setup, const char *act, const char *expected);
