@@ -63,15 +63,15 @@ static const char *check_words(struct arena *a, const struct check_sql *k)
     return arena_strdup(a, text);
 }
 
-static const char *unique_words(struct arena *a, const struct index_info *u)
+static const char *unique_words(const struct cells *x, const struct index_info *u)
 {
     struct buf b = {0};
-    bool automatic = sqlite3_strnicmp(u->name, "sqlite_", 7) == 0;
+    bool automatic = sqlite3_strnicmp(u->name, "sqlite_", 7) == 0; /* of columns only */
     buf_printf(&b, automatic ? "UNIQUE (" : "UNIQUE index %.100s", u->name);
     for (uint32_t i = 0; automatic && i < u->n; i++)
-        buf_printf(&b, "%s%.60s", i ? ", " : "", u->part[i].sql);
+        buf_printf(&b, "%s%.60s", i ? ", " : "", name_of(x, (uint32_t)u->part[i].cid));
     buf_printf(&b, automatic ? ")" : "");
-    return sql_take(a, &b);
+    return sql_take(x->c->a, &b);
 }
 
 static enum err read_sources(struct cells *x)
@@ -90,7 +90,7 @@ static enum err read_sources(struct cells *x)
     for (uint32_t i = 0; i < x->info->n_unique; i++) {
         const struct index_info *u = &x->info->unique[i];
         if (!u->primary)
-            add_source(x, &cap, (struct source){unique_words(a, u), u->reads, u->keyed});
+            add_source(x, &cap, (struct source){unique_words(x, u), u->reads, u->keyed});
     }
     return e;
 }

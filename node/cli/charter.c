@@ -31,15 +31,14 @@ static int check_database(struct cli *c, const char *path, const char *compiled,
     return CLI_OK;
 }
 
-/* What has no effect in this version: "note: ..." lines. */
-static void add_notes(struct cli *c, struct findings *l, const char *notes)
+/* A finding of each line: mistakes of the file, or the "note: ..." lines of what has no effect. */
+static void add_lines(struct cli *c, struct findings *l, const char *level, const char *text)
 {
-    while (notes[0] != '\0') {
-        size_t len = strcspn(notes, "\n");
-        size_t skip = strncmp(notes, "note: ", 6) == 0 ? 6 : 0;
-        findings_add(c, l, "warn", "charter",
-                     cli_printf(c, "%.*s", (int)(len - skip), notes + skip));
-        notes += len + (notes[len] == '\n');
+    while (text[0] != '\0') {
+        size_t len = strcspn(text, "\n");
+        size_t skip = strncmp(text, "note: ", 6) == 0 ? 6 : 0;
+        findings_add(c, l, level, "charter", cli_printf(c, "%.*s", (int)(len - skip), text + skip));
+        text += len + (text[len] == '\n');
     }
 }
 
@@ -59,13 +58,13 @@ int command_charter_check(struct cli *c, int argc, char **argv)
     if (e == ERR_OK)
         e = charter_compile(&c->arena, &charter, &compiled, msg);
     if (e != ERR_OK)
-        findings_add(c, &l, "fail", "charter", arena_strdup(&c->arena, msg));
+        add_lines(c, &l, "fail", msg);
     else
         findings_add(c, &l, "ok", "charter",
                      cli_printf(c, "%s, schema version %llu, %u tables", charter.federation,
                                 (unsigned long long)charter.schema_version, charter.n_tables));
     if (e == ERR_OK)
-        add_notes(c, &l, charter_notes(&c->arena, &charter));
+        add_lines(c, &l, "warn", charter_notes(&c->arena, &charter));
     if (e == ERR_OK && db != NULL)
         code = check_database(c, db, compiled, &l);
     if (code != CLI_OK)

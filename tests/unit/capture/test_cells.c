@@ -104,7 +104,7 @@ static void sums_stand_alone(void **state)
     expect_fail("CREATE TABLE t(" ID ", n INTEGER CHECK (n >= 0));", sum, "CHECK (n >= 0)");
     expect_fail("CREATE TABLE t(" ID ", n INTEGER, m, CONSTRAINT enough CHECK (m > \"N\"));", sum,
                 "and CHECK enough could refuse");
-    expect_fail("CREATE TABLE t(" ID ", n INTEGER UNIQUE);", sum, "UNIQUE (\"n\")");
+    expect_fail("CREATE TABLE t(" ID ", n INTEGER UNIQUE);", sum, "UNIQUE (n)");
     expect_fail("CREATE TABLE t(" ID ", n INTEGER, m); CREATE UNIQUE INDEX i ON t(m) WHERE n > 0;",
                 sum, "UNIQUE index i");
     expect_fail("CREATE TABLE t(" ID ", n INTEGER, m AS (abs(n)), CHECK (m < 5));", sum, check);
@@ -243,7 +243,7 @@ static void constraints_need_one_rule(void **state)
         "names a (group g) and b (group h)");
     expect_fail("CREATE TABLE t(" ID ", a, b, UNIQUE(a, b));",
                 "  - { name: t, columns: [{name: b, policy: earliest}] }\n",
-                "UNIQUE (\"a\", \"b\") of t names a (policy latest) and b (policy earliest)");
+                "UNIQUE (a, b) of t names a (policy latest) and b (policy earliest)");
     expect_fail(table,
                 "  - { name: t, columns: [{name: a, policy: rank, rank: [x, y]}, {name: b, policy: "
                 "rank, rank: [y, x]}] }\n",
