@@ -162,10 +162,8 @@ static struct birth *insert_birth(struct arena *a, struct row *r, const struct b
 
 /* What can stand in a column that is no sum. Deltas, and tuples as they come from a changeset, get
  * here only from an office whose charter says otherwise. */
-static struct value storable(struct arena *a, const struct value *v)
+static struct value made_storable(struct arena *a, const struct value *v)
 {
-    if (v->type <= VALUE_BLOB)
-        return *v;
     if (v->type != VALUE_WIDE)
         return value_bytes(VALUE_BLOB, v->u.p, v->len);
     char text[WIDE_TEXT];
@@ -174,6 +172,11 @@ static struct value storable(struct arena *a, const struct value *v)
         return total;
     value_wide_text(text, value_count(v));
     return value_text(arena_strdup(a, text));
+}
+
+static struct value storable(struct arena *a, const struct value *v)
+{
+    return v->type <= VALUE_BLOB ? *v : made_storable(a, v);
 }
 
 /* Whatever stood there before the column was a sum, and is no number, counts 0. */
@@ -202,15 +205,9 @@ static struct version written(const struct change *ch, struct value value)
 
 static void merge_sum(struct merging *m, uint32_t column, const struct value *value)
 {
-    uint32_t n = 0;
-    const struct version *old = NULL;
-    for (uint32_t i = 0; i < m->b->n_cells; i++) {
-        if (m->b->cells[i].column == column) {
-            old = m->b->cells[i].v;
-            n = m->b->cells[i].n;
-        }
-    }
-    struct version *v = rest_of(m, old, &n);
+    const struct cell *c = birth_find_cell(m->b, column);
+    uint32_t n = c ? c->n : 0;
+    struct version *v = rest_of(m, c ? c->v : NULL, &n);
     if (!m->b->values) /* a dead birth whose values nobody knew */
         m->b->values = birth_shown(m->a, m->b, m->rules);
     if (value_is_count(value))
@@ -220,24 +217,45 @@ static void merge_sum(struct merging *m, uint32_t column, const struct value *va
     birth_set_cell(m->a, m->b, column, v, n);
 }
 
-static void merge_cell(struct merging *m, uint32_t column, struct value value)
+static void set_cell(struct merging *m, uint32_t cell, const struct version *v, uint32_t n)
 {
+    size_t shown = n == 1 ? 0 : birth_choose(m->a, m->b, m->rules, cell, v, n);
+    if (m->b->values && cell != COLUMN_EXISTS)
+        cell_spread(m->a, m->rules, cell, &v[shown].value, m->b->values);
+    if (n > 1 && policy_of(m->rules, cell) == POLICY_LATEST)
+        birth_set_cell(m->a, m->b, cell, &v[shown], 1);
+    else
+        birth_set_cell(m->a, m->b, cell, v, n);
+}
+
+static bool has_seen_all(const struct merging *m, uint32_t cell)
+{
+    const struct cell *c = birth_find_cell(m->b, cell);
+    if (!c)
+        return clock_covers(m->ch->context, m->b->base);
+    for (uint32_t i = 0; i < c->n; i++)
+        if (!clock_covers(m->ch->context, c->v[i].dot))
+            return false;
+    return true;
+}
+
+static void merge_cell(struct merging *m, uint32_t cell, struct value value)
+{
+    const struct version mine = written(m->ch, value);
+    if (has_seen_all(m, cell)) { /* by far the commonest */
+        set_cell(m, cell, &mine, 1);
+        return;
+    }
     uint32_t n;
     bool differs = false;
-    const struct version *old = birth_cell(m->a, m->b, m->rules, column, &n);
+    const struct version *old = birth_cell(m->a, m->b, m->rules, cell, &n);
     struct version *v = rest_of(m, old, &n);
     for (uint32_t i = 0; i < n; i++)
         differs |= !value_alike(&v[i].value, &value);
-    v[n++] = written(m->ch, value);
+    v[n++] = mine;
     if (differs)
-        report_cell(m->a, m->out, m->b, m->rules, column, v, n);
-    size_t shown = birth_choose(m->a, m->b, m->rules, column, v, n);
-    if (m->b->values && column != COLUMN_EXISTS)
-        cell_spread(m->a, m->rules, column, &v[shown].value, m->b->values);
-    if (policy_of(m->rules, column) == POLICY_LATEST)
-        birth_set_cell(m->a, m->b, column, &v[shown], 1);
-    else
-        birth_set_cell(m->a, m->b, column, v, n);
+        report_cell(m->a, m->out, m->b, m->rules, cell, v, n);
+    set_cell(m, cell, v, n);
 }
 
 static void bear_sum(struct merging *m, struct birth *b, uint32_t column, const struct value *value)
@@ -260,7 +278,7 @@ static void merge_born(struct merging *m)
         uint32_t column = ch->column[i];
         if (column >= m->rules->n_columns)
             continue;
-        if (policy_of(m->rules, column) == POLICY_SUM)
+        if (cell_is_sum(m->rules, column))
             bear_sum(m, &b, column, &ch->value[i]);
         else
             b.values[column] = storable(m->a, &ch->value[i]);
@@ -299,14 +317,15 @@ static void merge_column(struct merging *m, uint32_t i)
 {
     uint32_t column = m->ch->column[i];
     const struct value *value = &m->ch->value[i];
-    const struct cell_group *g = cell_group(m->rules, column);
-    uint32_t cell = g ? cell_of(m->rules, column) : column;
-    if (policy_of(m->rules, cell) == POLICY_SUM)
-        merge_sum(m, cell, value);
-    else if (!g)
-        merge_cell(m, cell, storable(m->a, value));
-    else if (leads_group(m, i, cell))
-        merge_cell(m, cell, group_written(m, g));
+    if (cell_is_sum(m->rules, column)) {
+        merge_sum(m, column, value);
+    } else if (!cell_is_group(m->rules, column)) {
+        merge_cell(m, column, storable(m->a, value));
+    } else {
+        uint32_t cell = cell_of(m->rules, column);
+        if (leads_group(m, i, cell))
+            merge_cell(m, cell, group_written(m, m->rules->group[cell]));
+    }
 }
 
 /* Under `owner` the scope says who wins, and the change may have moved the row. */

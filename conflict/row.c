@@ -13,10 +13,10 @@ const char *hold_reason_name(enum hold_reason r)
     return (unsigned)r < HOLD_COUNT ? reason_name[r] : "";
 }
 
-static const struct cell *find_cell(const struct birth *b, uint32_t column)
+const struct cell *birth_find_cell(const struct birth *b, uint32_t cell)
 {
     for (uint32_t i = 0; i < b->n_cells; i++)
-        if (b->cells[i].column == column)
+        if (b->cells[i].column == cell)
             return &b->cells[i];
     return NULL;
 }
@@ -46,7 +46,7 @@ struct birth *row_standing(const struct row *r, const struct table_rules *rules)
 
 bool birth_alive(const struct birth *b, const struct table_rules *rules)
 {
-    const struct cell *c = find_cell(b, COLUMN_EXISTS);
+    const struct cell *c = birth_find_cell(b, COLUMN_EXISTS);
     if (!c)
         return true;
     struct chooser choose = {.policy = policy_shown(rules, COLUMN_EXISTS)};
@@ -56,9 +56,9 @@ bool birth_alive(const struct birth *b, const struct table_rules *rules)
 struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
                          const struct value *values)
 {
-    const struct cell_group *g = cell_group(rules, cell);
-    if (!g)
+    if (!cell_is_group(rules, cell))
         return values ? values[cell] : value_null();
+    const struct cell_group *g = rules->group[cell];
     struct value *v = arena_alloc(a, g->n * sizeof *v);
     for (uint32_t i = 0; values && i < g->n; i++)
         v[i] = values[g->column[i]];
@@ -77,11 +77,11 @@ static struct value *split(struct arena *a, const struct cell_group *g, const st
 void cell_spread(struct arena *a, const struct table_rules *rules, uint32_t cell,
                  const struct value *value, struct value *values)
 {
-    const struct cell_group *g = cell_group(rules, cell);
-    if (!g) {
+    if (!cell_is_group(rules, cell)) {
         values[cell] = *value;
         return;
     }
+    const struct cell_group *g = rules->group[cell];
     const struct value *v = split(a, g, value);
     for (uint32_t i = 0; i < g->n; i++)
         values[g->column[i]] = v[i];
@@ -90,7 +90,7 @@ void cell_spread(struct arena *a, const struct table_rules *rules, uint32_t cell
 const struct version *birth_cell(struct arena *a, const struct birth *b,
                                  const struct table_rules *rules, uint32_t cell, uint32_t *n)
 {
-    const struct cell *c = find_cell(b, cell);
+    const struct cell *c = birth_find_cell(b, cell);
     if (c) {
         *n = c->n;
         return c->v;
@@ -170,14 +170,9 @@ size_t birth_choose(struct arena *a, const struct birth *b, const struct table_r
     return policy_choose(&c, v, n);
 }
 
-static bool is_sum(const struct table_rules *rules, uint32_t cell)
-{
-    return policy_of(rules, cell) == POLICY_SUM;
-}
-
 static struct version show_sum(const struct birth *b, uint32_t column)
 {
-    const struct cell *c = find_cell(b, column);
+    const struct cell *c = birth_find_cell(b, column);
     struct version shown = {.dot = b->base, .hlc = b->base_hlc};
     if (c)
         shown = c->v[c->n - 1];
@@ -190,7 +185,7 @@ struct version birth_show(struct arena *a, const struct birth *b, uint32_t colum
 {
     uint32_t n;
     uint32_t cell = cell_of(rules, column);
-    if (is_sum(rules, cell))
+    if (cell_is_sum(rules, cell))
         return show_sum(b, column);
     const struct version *v = birth_cell(a, b, rules, cell, &n);
     struct version shown = v[birth_choose(a, b, rules, cell, v, n)];
@@ -209,7 +204,7 @@ struct value *birth_shown(struct arena *a, const struct birth *b, const struct t
         v[i] = b->values[i];
     for (uint32_t i = 0; i < b->n_cells; i++) {
         const struct cell *c = &b->cells[i];
-        if (c->column == COLUMN_EXISTS || is_sum(rules, c->column))
+        if (c->column == COLUMN_EXISTS || cell_is_sum(rules, c->column))
             continue;
         size_t shown = birth_choose(a, b, rules, c->column, c->v, c->n);
         cell_spread(a, rules, c->column, &c->v[shown].value, v);
@@ -221,9 +216,9 @@ bool birth_sums_stand(const struct birth *b, const struct table_rules *rules, ui
                       struct value *bad)
 {
     for (uint32_t i = 0; i < rules->n_columns; i++) {
-        if (!is_sum(rules, i))
+        if (!cell_is_sum(rules, i))
             continue;
-        const struct cell *c = find_cell(b, i);
+        const struct cell *c = birth_find_cell(b, i);
         *bad = c ? c->v[c->n - 1].value : b->values ? b->values[i] : value_null();
         *column = i;
         if (c || (bad->type != VALUE_NULL && bad->type != VALUE_INTEGER))
@@ -238,7 +233,7 @@ void birth_set_values(struct arena *a, struct birth *b, const struct table_rules
     b->values = arena_copy(a, values, rules->n_columns * sizeof *values);
     for (uint32_t i = 0; i < b->n_cells; i++) {
         struct cell *c = &b->cells[i];
-        if (c->n == 1 && c->column != COLUMN_EXISTS && !is_sum(rules, c->column))
+        if (c->n == 1 && c->column != COLUMN_EXISTS && !cell_is_sum(rules, c->column))
             c->v[0].value = cell_gather(a, rules, c->column, values);
     }
 }
@@ -249,7 +244,7 @@ struct version birth_rank(const struct birth *b, const struct table_rules *rules
     struct version rank = {0};
     struct version base = {.dot = b->base, .hlc = b->base_hlc};
     for (size_t i = 0; i < n; i++) {
-        const struct cell *c = find_cell(b, cell_of(rules, columns[i]));
+        const struct cell *c = birth_find_cell(b, cell_of(rules, columns[i]));
         const struct version *v = c ? c->v : &base;
         uint32_t count = c ? c->n : 1;
         for (uint32_t j = 0; j < count; j++)
@@ -289,7 +284,7 @@ static bool chosen_by_unit(const struct table_rules *rules, uint32_t cell)
 static bool is_settled(const struct cell *c, const struct table_rules *rules,
                        const struct clock *stable)
 {
-    if (is_sum(rules, c->column))
+    if (cell_is_sum(rules, c->column))
         return false;
     for (uint32_t i = 0; i < c->n; i++)
         if (!clock_covers(stable, c->v[i].dot) || !value_alike(&c->v[i].value, &c->v[0].value))
@@ -303,7 +298,7 @@ static bool is_settled(const struct cell *c, const struct table_rules *rules,
 
 static bool is_gone(const struct birth *b, const struct table_rules *rules, const struct forget *f)
 {
-    const struct cell *c = find_cell(b, COLUMN_EXISTS);
+    const struct cell *c = birth_find_cell(b, COLUMN_EXISTS);
     return c && !birth_alive(b, rules) && is_settled(c, rules, f->stable);
 }
 

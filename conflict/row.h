@@ -71,6 +71,8 @@ struct birth *row_find_birth(const struct row *r, struct dot name);
 /* The birth that stands in the table: alive and not held; NULL when none. */
 struct birth *row_standing(const struct row *r, const struct table_rules *rules);
 
+/* The entry of a cell; NULL when it has none. */
+const struct cell *birth_find_cell(const struct birth *b, uint32_t cell);
 /* The versions of a cell: *n and a pointer. A cell without an entry gives one version made in the
  * arena from the base and the shown values (VALUE_NULL where values are not filled in; alive for
  * COLUMN_EXISTS). Not for sums. */
@@ -94,6 +96,15 @@ struct value *birth_shown(struct arena *a, const struct birth *b, const struct t
  * the first that is not, *bad its text, total, or value. */
 bool birth_sums_stand(const struct birth *b, const struct table_rules *rules, uint32_t *column,
                       struct value *bad);
+/* Inline, because every column of every change asks. */
+static inline bool cell_is_sum(const struct table_rules *rules, uint32_t cell)
+{
+    return cell < rules->n_columns && rules->policy[cell] == POLICY_SUM;
+}
+static inline bool cell_is_group(const struct table_rules *rules, uint32_t cell)
+{
+    return rules->group && cell < rules->n_columns && rules->group[cell];
+}
 /* The value of a cell from the values of all columns (NULL: not known), and back. */
 struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
                          const struct value *values);

@@ -52,15 +52,10 @@ static bool stands(uint8_t head)
     return !(head & (HEAD_DEAD | HEAD_HELD_MASK));
 }
 
-static bool is_sum(const struct table_rules *rules, uint32_t cell)
-{
-    return policy_of(rules, cell) == POLICY_SUM;
-}
-
 static bool value_in_cell(const struct table_rules *rules, uint8_t head, uint32_t cell,
                           uint64_t versions)
 {
-    if (cell == COLUMN_EXISTS || versions > 1 || is_sum(rules, cell))
+    if (cell == COLUMN_EXISTS || versions > 1 || cell_is_sum(rules, cell))
         return true;
     return !stands(head) && !(head & HEAD_VALUES);
 }
@@ -68,11 +63,9 @@ static bool value_in_cell(const struct table_rules *rules, uint8_t head, uint32_
 /* Whether the value of a column stands behind the cells, where the head says that values do. */
 static bool value_behind(const struct table_rules *rules, const struct birth *b, uint32_t column)
 {
-    uint32_t cell = cell_of(rules, column);
-    for (uint32_t i = 0; i < b->n_cells; i++)
-        if (b->cells[i].column == cell)
-            return b->cells[i].n == 1 || is_sum(rules, cell);
-    return true;
+    uint32_t cell = cell_is_group(rules, column) ? cell_of(rules, column) : column;
+    const struct cell *c = birth_find_cell(b, cell);
+    return !c || c->n == 1 || cell_is_sum(rules, cell);
 }
 
 static uint8_t head_of(const struct birth *b, const struct table_rules *rules)
@@ -184,7 +177,7 @@ static enum err check_version(struct decoder *d, uint32_t cell, const struct val
         return is_existence(v) ? ERR_OK : ERR_MALFORMED;
     if (g)
         return value_tuple_split(v, arena_alloc(d->a, g->n * sizeof *v), g->n);
-    if (v->type > VALUE_BLOB || (is_sum(d->rules, cell) && value_is_count(v)))
+    if (v->type > VALUE_BLOB || (cell_is_sum(d->rules, cell) && value_is_count(v)))
         return ERR_MALFORMED;
     return ERR_OK;
 }
@@ -225,7 +218,7 @@ static enum err get_cells(struct decoder *d, struct birth *b, uint8_t head)
         if (d->in.failed || column > d->rules->n_columns)
             return ERR_MALFORMED;
         c->column = (uint32_t)column - 1;
-        if (cell_of(d->rules, c->column) != c->column)
+        if (cell_is_group(d->rules, c->column) && cell_of(d->rules, c->column) != c->column)
             return ERR_MALFORMED;
         if (b->n_cells && c->column <= c[-1].column)
             return ERR_MALFORMED;
@@ -241,7 +234,7 @@ static enum err check_value(const struct table_rules *rules, uint32_t column, co
 {
     if (v->type <= VALUE_BLOB)
         return ERR_OK;
-    if (v->type != VALUE_WIDE || !is_sum(rules, column))
+    if (v->type != VALUE_WIDE || !cell_is_sum(rules, column))
         return ERR_MALFORMED;
     __int128 n = value_count(v);
     return n >= INT64_MIN && n <= INT64_MAX ? ERR_MALFORMED : ERR_OK;
@@ -254,7 +247,7 @@ static void join_values(struct decoder *d, struct birth *b)
 {
     for (uint32_t i = 0; i < b->n_cells; i++) {
         struct cell *c = &b->cells[i];
-        if (c->n == 1 && c->column != COLUMN_EXISTS && !is_sum(d->rules, c->column))
+        if (c->n == 1 && c->column != COLUMN_EXISTS && !cell_is_sum(d->rules, c->column))
             c->v[0].value = cell_gather(d->a, d->rules, c->column, b->values);
     }
     b->values = birth_shown(d->a, b, d->rules);
