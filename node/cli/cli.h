@@ -177,6 +177,7 @@ int command_held_retry(struct cli *c, int argc, char **argv);
 int command_held_set(struct cli *c, int argc, char **argv);
 int command_held_merge(struct cli *c, int argc, char **argv);
 int command_held_drop(struct cli *c, int argc, char **argv);
+int command_explain(struct cli *c, int argc, char **argv);
 int command_history(struct cli *c, int argc, char **argv);
 int command_verify(struct cli *c, int argc, char **argv);
 int command_charter_check(struct cli *c, int argc, char **argv);

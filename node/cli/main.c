@@ -100,6 +100,16 @@ const struct command cli_commands[] = {
      "KEY is a JSON value (12, \"P-7\"), or an array for a key of several columns ([\"12\", 3]).\n"
      "A word that is not JSON is taken as text. A BLOB is {\"hex\":\"0A0B\"}.",
      command_history},
+    {"explain",
+     "TABLE KEY [--charter FILE] [--json]\n"
+     "       tonle explain --charter FILE [--table T] [--since DATE] [--until DATE] [--json]",
+     "which rules meet a row, and what another charter would decide",
+     "KEY as in `tonle help history`. With --charter nothing is changed: it is a dry run, for one "
+     "row,\n"
+     "or as counts over the recorded conflicts opened from --since on and before --until (a date, "
+     "or\n"
+     "2026-11-22T10:30:00Z). Exit code 6: that charter could not be published over this database.",
+     command_explain},
     {"verify", "[--local [--accept|--take-parent]] [--json]",
      "compare this office's data with its parent's",
      "Without --local the running node compares digests with its parent: exit code 7 when they "
