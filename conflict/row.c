@@ -1,3 +1,14 @@
+/* What forgetting does with a cell, once the stable clock covers the birth's base:
+ *
+ *   its versions                                           afterwards
+ *   some not covered                                       as it was
+ *   covered, one value or all alike                        no entry, what it showed stands
+ *   covered, alike but not identical, a unit chooses       as it was
+ *   covered, different values                              as it was
+ *   of a sum: what is no integer                           as it was
+ *   of a unique column whose rank is kept                  as it was
+ *   existence: covered, and all say dead                   the whole birth goes
+ */
 #include "conflict/row.h"
 
 #include <assert.h>
