@@ -75,11 +75,14 @@ static void charter_keeps_every_key_of_the_contract(void **state)
     assert_int_equal(t->columns[2].n_rank, 3);
     assert_string_equal(t->columns[2].rank[2], "revoked");
     assert_string_equal(t->columns[3].fallback, "latest");
-    assert_int_equal(t->n_groups, 1);
+    assert_int_equal(t->n_groups, 2);
     assert_string_equal(t->groups[0].name, "full_name");
     assert_int_equal(t->groups[0].n_columns, 2);
     assert_string_equal(t->groups[0].columns[1], "given_name");
     assert_string_equal(t->groups[0].policy, "latest");
+    assert_string_equal(t->groups[1].fallback, "rank");
+    assert_int_equal(t->groups[1].n_rank, 2);
+    assert_string_equal(t->groups[1].rank[1], "2");
     assert_string_equal(c.tables[1].scope.follow, "resident_id");
     assert_string_equal(c.tables[2].name, "resident");
     assert_string_equal(c.tables[3].write, "");

@@ -197,9 +197,9 @@ static void compile_refuses_what_is_beyond_this_version(void **state)
     char msg[1024];
     assert_int_equal(charter_load(&arena, FIXTURES "/full.yaml", &c, msg), ERR_OK);
     assert_int_equal(charter_compile(&arena, &c, &json, msg), ERR_REFUSED);
-    assert_string_equal(msg, "full.yaml:24: table 'resident': 'from' (an entry that replaces "
+    assert_string_equal(msg, "full.yaml:25: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet\n"
-                             "full.yaml:29: table 'resident': 'from' (an entry that replaces "
+                             "full.yaml:30: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet");
 }
 
