@@ -14,7 +14,8 @@
 #include <string.h>
 
 /* A random application writes to a table; the collected net effect, applied to a copy of the old
- * state, gives exactly the new state. */
+ * state, gives exactly the new state. Of a sum column the deltas add up to it; where the
+ * application wrote no number, or NULL, the table is put to the total, as applying a seal does. */
 
 static uint64_t seed;
 
@@ -80,6 +81,28 @@ static void statement(struct buf *b, const char *key)
         buf_printf(b, "INSERT %sINTO t(a,b,c,d) SELECT b,a,d,c FROM t;\n", clause);
 }
 
+static void counting(struct buf *b)
+{
+    uint32_t n = draw(9);
+    switch (draw(4)) {
+    case 0:
+        buf_printf(b, "UPDATE t SET c=c+%u WHERE a IS %s;\n", n, any_value());
+        break;
+    case 1:
+        buf_printf(b, "UPDATE t SET c=coalesce(c,0)-%u;\n", n);
+        break;
+    case 2:
+        buf_printf(b,
+                   "INSERT INTO t(a,b,c,d) VALUES(%s,%s,%u,1) ON CONFLICT DO UPDATE SET "
+                   "c=c+excluded.c;\n",
+                   any_value(), any_value(), n);
+        break;
+    default:
+        buf_printf(b, "UPDATE t SET c=%s, d=%s WHERE a IS %s;\n", any_value(), any_value(),
+                   any_value());
+    }
+}
+
 /* The rows of a table that have an identity, sorted, with types. */
 static char *dump(struct office *o, const char *table, const char *known)
 {
@@ -112,6 +135,57 @@ static void key_where(struct buf *b, const struct table_changes *t, uint32_t fir
                    first + i);
 }
 
+#define SUM 2 /* column c, where the schema has rules */
+
+static struct value total_of(struct office *o, const struct table_changes *t,
+                             const struct value *key)
+{
+    struct buf b = {0};
+    bool row = false;
+    buf_printf(&b, "SELECT c FROM copy");
+    key_where(&b, t, 1);
+    sqlite3_stmt *q = store_stmt(o->s, buf_str(&b));
+    for (uint32_t i = 0; i < t->n_key; i++)
+        store_bind(q, (int)i + 1, &key[i]);
+    assert_int_equal(store_step(o->s, q, &row), ERR_OK);
+    assert_true(row);
+    struct value v = store_column(&o->a, q, 0);
+    sqlite3_reset(q);
+    buf_fini(&b);
+    return v;
+}
+
+static void set_sum(struct office *o, const char *table, const struct table_changes *t,
+                    const struct value *key, struct value total)
+{
+    struct buf b = {0};
+    struct value v[16] = {total};
+    buf_printf(&b, "UPDATE %s SET c = ?1", table);
+    key_where(&b, t, 2);
+    memcpy(v + 1, key, t->n_key * sizeof *key);
+    run(o, NULL, buf_str(&b), v, 1 + t->n_key);
+    buf_fini(&b);
+}
+
+/* After a change of row r: the total is the copy's, the delta added to it, and the table shows it.
+ */
+static void settle_sum(struct office *o, const struct table_changes *t, const struct row_change *r,
+                       struct value before)
+{
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        struct value v = r->value[i];
+        if (r->column[i] != SUM || r->kind == CHANGE_DELETE)
+            continue;
+        if (v.type == VALUE_WIDE)
+            v = value_total(&o->a, value_count(&before) + value_count(&v));
+        else if (r->kind == CHANGE_UPDATE || !value_is_count(&v))
+            v = before;
+        assert_true(v.type == VALUE_NULL || v.type == VALUE_INTEGER);
+        set_sum(o, "copy", t, r->key, v);
+        set_sum(o, "t", t, r->key, v);
+    }
+}
+
 /* Checks each change against the copy, too: a birth must find nothing, an update and a delete one
  * row. */
 static void apply(struct office *o, const struct table_changes *t, const struct row_change *r)
@@ -128,7 +202,7 @@ static void apply(struct office *o, const struct table_changes *t, const struct 
     buf_printf(&b, r->kind == CHANGE_DELETE ? "DELETE FROM copy" : "UPDATE copy SET");
     for (uint32_t i = 0; r->kind == CHANGE_UPDATE && i < r->n_cells; i++) {
         buf_printf(&b, "%s %s = ?%u", i ? "," : "", t->columns[r->column[i]], n + 1);
-        v[n++] = r->value[i];
+        v[n++] = r->value[i].type == VALUE_WIDE ? value_null() : r->value[i];
     }
     key_where(&b, t, n + 1);
     for (uint32_t i = 0; i < t->n_key; i++)
@@ -138,7 +212,7 @@ static void apply(struct office *o, const struct table_changes *t, const struct 
     buf_fini(&b);
 }
 
-static void collect_into_copy(struct office *o, uint32_t max_rows)
+static void collect_into_copy(struct office *o, uint32_t max_rows, bool sums)
 {
     bool cut = true;
     while (cut) {
@@ -151,8 +225,18 @@ static void collect_into_copy(struct office *o, uint32_t max_rows)
         for (uint32_t i = 0; e == ERR_OK && i < cs.segments[0].n_tables; i++) {
             const struct table_changes *t = &cs.segments[0].tables[i];
             assert_true(t->n_rows <= max_rows);
-            for (uint32_t r = 0; r < t->n_rows; r++)
+            for (uint32_t r = 0; r < t->n_rows; r++) {
+                struct value before = value_null();
+                const struct value *old = collect_old_sums(o->s, i, r);
+                assert_int_equal(old != NULL, sums && t->rows[r].kind != CHANGE_BORN);
+                if (old) {
+                    before = total_of(o, t, t->rows[r].key);
+                    assert_true(value_equal(&old[SUM], &before));
+                }
                 apply(o, t, &t->rows[r]);
+                if (sums)
+                    settle_sum(o, t, &t->rows[r], before);
+            }
         }
         assert_int_equal(store_collect_done(o->s, 1), ERR_OK);
         assert_int_equal(store_commit(o->s), ERR_OK);
@@ -162,6 +246,7 @@ static void collect_into_copy(struct office *o, uint32_t max_rows)
 
 struct schema {
     const char *sql, *key, *known;
+    const char *later; /* c is a sum; and this is made after the capture triggers */
 };
 static const struct schema schemas[] = {
     {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1"},
@@ -181,21 +266,40 @@ static const struct schema schemas[] = {
      "a=NEW.a; END;"
      "CREATE TRIGGER tb BEFORE INSERT ON t WHEN NEW.d=2 BEGIN DELETE FROM t WHERE b IS NEW.b; END;",
      "a", "1"},
+    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1",
+     "CREATE TRIGGER z AFTER UPDATE ON t WHEN NEW.c BETWEEN -9 AND 9 BEGIN"
+     " UPDATE t SET d=NEW.a, c=c+20 WHERE a IS NEW.a COLLATE BINARY; END;"
+     "CREATE TRIGGER y AFTER INSERT ON t BEGIN"
+     " UPDATE t SET d=NEW.a WHERE a IS NEW.a COLLATE BINARY; END;"},
+    {"CREATE TABLE t(a TEXT, b NUMERIC, c INTEGER, d UNIQUE, PRIMARY KEY(b, a)) WITHOUT ROWID;",
+     "b", "1", ""},
 };
+static const char rules[] =
+    "{\"tables\":[{\"name\":\"t\",\"columns\":[{\"name\":\"a\"},{\"name\":\"b\"},"
+    "{\"name\":\"c\",\"policy\":\"sum\"},{\"name\":\"d\"}]}]}";
 
 static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows)
 {
     struct office o;
     office_open(&o, schema->sql, "t");
     office_app(&o, "CREATE TABLE copy(a, b, c, d);");
+    if (schema->later) {
+        office_publish(&o, "0000000002", rules);
+        office_install(&o);
+        office_app(&o, schema->later);
+    }
     for (uint32_t i = 0; i < rounds; i++) {
         struct buf b = {0};
         int status;
         uint64_t at = seed;
-        for (uint32_t n = 1 + draw(25); n > 0; n--)
-            statement(&b, schema->key);
+        for (uint32_t n = 1 + draw(25); n > 0; n--) {
+            if (schema->later && draw(3) == 0)
+                counting(&b);
+            else
+                statement(&b, schema->key);
+        }
         free(office_app_output(&o, buf_str(&b), &status));
-        collect_into_copy(&o, max_rows);
+        collect_into_copy(&o, max_rows, schema->later != NULL);
         char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", schema->known);
         if (strcmp(is, should) != 0) {
             fprintf(stderr, "%s\n%s\nis\n%s\nshould be\n%s\n", schema->sql, buf_str(&b), is,
@@ -251,7 +355,7 @@ static void a_big_log_carries_the_table_over(void **state)
     assert_true(cut);
     assert_int_equal(office_number(&o, count), 1);
     assert_true(store_capture_check(o.s));
-    collect_into_copy(&o, 4000);
+    collect_into_copy(&o, 4000, false);
     assert_int_equal(office_number(&o, count), 0);
     char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", "1");
     assert_true(strcmp(is, should) == 0);
