@@ -245,20 +245,28 @@ void table_add(struct cli *c, struct text_table *t, const char *const *cells)
 
 void table_print(struct text_table *t)
 {
-    static const char blanks[] = "                                                                ";
+    static const char blanks[] = "                                ";
     size_t width[TABLE_COLUMNS] = {0};
+    struct buf b = {0};
     for (size_t i = 0; i < t->n; i++)
         if (t->cell[i].width > width[i % t->columns])
             width[i % t->columns] = t->cell[i].width;
     for (size_t i = 0; i < t->n; i++) {
         bool last = i % t->columns == t->columns - 1;
         size_t pad = last ? 0 : width[i % t->columns] - t->cell[i].width + 2;
-        fwrite(t->cell[i].text, 1, t->cell[i].len, stdout);
-        for (; pad > 0; pad -= pad < sizeof blanks - 1 ? pad : sizeof blanks - 1)
-            fwrite(blanks, 1, pad < sizeof blanks - 1 ? pad : sizeof blanks - 1, stdout);
+        buf_put(&b, t->cell[i].text, t->cell[i].len);
+        for (size_t n; pad > 0; pad -= n) {
+            n = pad < sizeof blanks - 1 ? pad : sizeof blanks - 1;
+            buf_put(&b, blanks, n);
+        }
         if (last)
-            putchar('\n');
+            buf_put_u8(&b, '\n');
+        if (b.len > 65536 || i + 1 == t->n) {
+            fwrite(b.data, 1, b.len, stdout);
+            buf_reset(&b);
+        }
     }
+    buf_fini(&b);
     mem_free(t->cell);
     *t = (struct text_table){0};
 }

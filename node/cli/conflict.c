@@ -90,7 +90,8 @@ struct lister {
     struct buf b, offices;
     struct text_table t;
     size_t n;
-    bool bad; /* the output cannot be written */
+    bool colours; /* looked up once: it asks the terminal */
+    bool bad;     /* the output cannot be written */
 };
 
 static void list_json(const struct conflict_record *r, void *user)
@@ -137,10 +138,14 @@ static void list_text(const struct conflict_record *r, void *user)
     }
     stream_clock(since, r->opened_ms);
     const char *cells[] = {
-        r->id,       r->table,
-        r->key_json, r->cell,
-        r->policy,   cli_colour(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
-        since,       buf_str(&l->offices)};
+        r->id,
+        r->table,
+        r->key_json,
+        r->cell,
+        r->policy,
+        l->colours ? cli_colour(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state) : r->state,
+        since,
+        buf_str(&l->offices)};
     table_add(l->c, &l->t, cells);
     l->n++;
 }
@@ -152,6 +157,7 @@ static int list(struct cli *c, struct office *o, const struct conflict_filter *f
     struct lister l = {.c = c, .file = stdout};
     if (c->json)
         return conflict_stream_all(c, o, f, stdout);
+    l.colours = cli_colour(c, COLOUR_GOOD, heads[0]) != heads[0];
     table_head(c, &l.t, 8, heads);
     enum err e = store_conflict_each(o->store, f, list_text, &l);
     buf_fini(&l.offices);
@@ -236,8 +242,9 @@ static void export_csv(const struct conflict_record *r, void *user)
         csv_text(b, s->office);
         csv_text(b, s->unit);
         csv_time(b, hlc_ms(s->at_hlc));
-        buf_printf(b, "%016llx:%llu,%s,", (unsigned long long)s->dot.site,
-                   (unsigned long long)s->dot.seq, s->shown ? "yes" : "no");
+        char dot[STREAM_DOT];
+        buf_put(b, dot, stream_dot_text(dot, s->dot));
+        put(b, s->shown ? ",yes," : ",no,");
         csv_value(b, r, s);
         put(b, "\r\n");
     }

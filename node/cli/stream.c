@@ -60,9 +60,26 @@ static void put_escaped(struct buf *b, unsigned char c)
     buf_printf(b, "\\u%04X", c);
 }
 
+/* Nothing to escape and nothing to check. */
+static bool is_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
 void stream_string(struct buf *b, const char *text, size_t len)
 {
     size_t from = 0;
+    if (is_plain(text, len)) {
+        buf_put_u8(b, '"');
+        buf_put(b, text, len);
+        buf_put_u8(b, '"');
+        return;
+    }
     if (!is_utf8(text, len)) {
         put_hex(b, "text_hex", text, len);
         return;
@@ -161,12 +178,31 @@ void stream_time(struct buf *b, uint64_t ms)
     buf_put_u8(b, '"');
 }
 
+size_t stream_dot_text(char out[STREAM_DOT], struct dot d)
+{
+    static const char hex[] = "0123456789abcdef";
+    char seq[20];
+    size_t n = sizeof seq;
+    for (unsigned i = 0; i < 16; i++)
+        out[i] = hex[d.site >> (60 - 4 * i) & 15];
+    do
+        seq[--n] = (char)('0' + d.seq % 10);
+    while ((d.seq /= 10) > 0);
+    out[16] = ':';
+    memcpy(out + 17, seq + n, sizeof seq - n);
+    return 17 + sizeof seq - n;
+}
+
 void stream_dot(struct buf *b, struct dot d)
 {
-    if (dot_is_none(d))
+    char text[STREAM_DOT + 2] = "\"";
+    if (dot_is_none(d)) {
         buf_put(b, "null", 4);
-    else
-        buf_printf(b, "\"%016llx:%llu\"", (unsigned long long)d.site, (unsigned long long)d.seq);
+        return;
+    }
+    size_t n = stream_dot_text(text + 1, d);
+    text[n + 1] = '"';
+    buf_put(b, text, n + 2);
 }
 
 void stream_csv(struct buf *b, const char *text, size_t len)

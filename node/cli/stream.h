@@ -17,6 +17,8 @@ void stream_value(struct buf *b, const struct value *v);
 void stream_members(struct buf *b, const struct value *v, uint32_t n, const char *const *names);
 void stream_time(struct buf *b, uint64_t ms); /* quoted; null for 0 */
 void stream_dot(struct buf *b, struct dot d); /* quoted; null for none */
+#define STREAM_DOT 40
+size_t stream_dot_text(char out[STREAM_DOT], struct dot d); /* its length; no NUL */
 /* ISO 8601 UTC with milliseconds and a NUL: what cli_time gives, for lists of a hundred thousand.
  */
 #define STREAM_TIME 25
