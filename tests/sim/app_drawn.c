@@ -139,7 +139,8 @@ static void count(struct writing *x, int c)
     const char *name = x->t->column[c].name;
     uint32_t how = below(x, 40);
     buf_printf(x->sql, "UPDATE %s SET %s = ", x->t->name, name);
-    if (how == 0 && !x->t->strict)
+    if (how == 0 && !x->t->strict &&
+        !x->t->counted) /* the net effect would hide what was counted */
         buf_printf(x->sql, "'abc'");
     else if (how == 1)
         buf_printf(x->sql, "4611686018427387904");
@@ -148,7 +149,8 @@ static void count(struct writing *x, int c)
     else if (how < 12)
         buf_printf(x->sql, "%u", below(x, 100));
     else
-        buf_printf(x->sql, "coalesce(%s, 0) + %d", name, (int)below(x, 30) - 8);
+        buf_printf(x->sql, "min(coalesce(%s, 0), 9000000000000000000) + %d", name,
+                   (int)below(x, 30) - 8);
     if (how > 1 && below(x, 4) == 0)
         return;
     where_key(x);

@@ -150,9 +150,10 @@ static __int128 added(struct world *w, const char *table, const char *column,
     return n;
 }
 
-static void check_row(struct world *w, const struct drawn_table *t, const struct table_schema *ts,
+static void check_row(struct world *w, struct arena *a, const struct drawn_table *t,
                       const struct model_row *r)
 {
+    const struct table_schema *ts = schema_table(w->m[0].watch, t->name);
     struct value key[2];
     if (key_decode(r->key, r->len, key, ts->n_key) != ERR_OK)
         return;
@@ -167,20 +168,21 @@ static void check_row(struct world *w, const struct drawn_table *t, const struct
         value_wide_text(should, want);
         value_wide_text(is, have);
         if (have != want)
-            world_break(w, "2", "%s %.*s: %s counts %s, applications added %s", t->name,
-                        (int)r->len, "", t->column[c].name, is, should);
+            world_break(w, "2", "%s %s: %s counts %s, applications added %s", t->name,
+                        schema_key_json(a, ts, r->key, r->len), t->column[c].name, is, should);
     }
 }
 
 void ledger_totals(struct world *w, struct model *m, struct store *s)
 {
+    struct arena a = {0};
     for (size_t i = 0; !w->schema.fixed && i < m->n_rows; i++) {
-        struct model_row *r = &m->row[i];
-        const struct table_schema *ts = &s->tables[r->table];
+        const struct model_row *r = &m->row[i];
         for (int j = 0; j < w->schema.n; j++) {
             const struct drawn_table *t = &w->schema.table[j];
-            if (t->counted && strcmp(t->name, ts->name) == 0)
-                check_row(w, t, ts, r);
+            if (t->counted && strcmp(t->name, s->tables[r->table].name) == 0)
+                check_row(w, &a, t, r);
         }
     }
+    arena_fini(&a);
 }

@@ -24,7 +24,6 @@ bool draw_chance(struct generator *g, uint32_t per_mille)
 
 /* ---- tables */
 
-/* `whole`: also of a group; else also sum may come. */
 static enum policy draw_policy(struct generator *g, bool owner)
 {
     static const enum policy all[] = {POLICY_LATEST,   POLICY_LATEST, POLICY_EARLIEST,
@@ -58,29 +57,51 @@ static struct drawn_column *add_column(struct drawn_table *t, enum domain domain
     return c;
 }
 
+static bool is_unique(const struct drawn_column *c)
+{
+    return c->unique && c->domain != DOMAIN_PARENT;
+}
+
+/* A reference to a key, to both columns of one, or to what is unique in a table drawn before. */
+static void draw_reference(struct drawn *d, struct generator *g, struct drawn_table *t)
+{
+    int parent = (int)draw_below(g, (uint32_t)d->n), at = 0;
+    const struct drawn_table *p = &d->table[parent];
+    bool unique = draw_chance(g, 350);
+    for (int i = p->n_key; unique && p < t && i < p->n_columns; i++)
+        at = is_unique(&p->column[i]) ? i : at;
+    if (at == 0 && p->n_key == 2 && t->n_columns + 2 > DRAWN_COLUMNS) {
+        add_column(t, DOMAIN_TOKEN, "TEXT");
+        return;
+    }
+    for (int k = 0; k < (at == 0 ? p->n_key : 1); k++) {
+        struct drawn_column *c = add_column(t, DOMAIN_PARENT, p->column[at + k].type);
+        c->parent = parent;
+        c->parent_column = at + k;
+    }
+}
+
 static void draw_column(struct drawn *d, struct generator *g, struct drawn_table *t)
 {
     switch (draw_below(g, 9)) {
     case 0:
-    case 1:
         add_column(t, DOMAIN_TOKEN, draw_chance(g, 150) ? "BLOB" : "TEXT");
         break;
+    case 1:
     case 2:
-        add_column(t, DOMAIN_SMALL, "INTEGER");
+        add_column(t, DOMAIN_SMALL, "INTEGER")->unique = draw_chance(g, 400);
         break;
     case 3:
-        add_column(t, DOMAIN_WORD, "TEXT");
-        break;
     case 4:
-        add_column(t, DOMAIN_STATE, "TEXT");
+        add_column(t, DOMAIN_WORD, "TEXT")->unique = draw_chance(g, 400);
         break;
     case 5:
-    case 6: {
-        int parent = (int)draw_below(g, (uint32_t)d->n);
-        struct drawn_column *c = add_column(t, DOMAIN_PARENT, d->table[parent].column[0].type);
-        c->parent = parent;
+        add_column(t, DOMAIN_STATE, "TEXT");
         break;
-    }
+    case 6:
+    case 7:
+        draw_reference(d, g, t);
+        break;
     default:
         add_column(t, DOMAIN_COUNT, "INTEGER");
     }
@@ -137,6 +158,8 @@ static void draw_table(struct drawn *d, struct generator *g, struct drawn_table 
     for (int c = t->n_key; c < t->n_columns; c++)
         draw_policies(g, t, &t->column[c]);
     draw_bundle(g, t);
+    t->policy = draw_chance(g, 400) ? draw_policy(g, t->scope >= 0) : POLICY_LATEST;
+    t->policy = t->policy == POLICY_REVIEW ? POLICY_LATEST : t->policy; /* it needs a fallback */
     t->delete_policy = (enum delete_policy)draw_below(g, DELETE_COUNT);
     t->birth_policy = (enum birth_policy)draw_below(g, BIRTH_COUNT);
 }
@@ -146,6 +169,13 @@ static void draw_table(struct drawn *d, struct generator *g, struct drawn_table 
 static bool in_bundle(const struct drawn_table *t, int c)
 {
     return c >= t->bundle && c < t->bundle + t->n_bundle;
+}
+
+/* One of the two columns that refer to a key of two. */
+static bool is_pair(const struct drawn *d, const struct drawn_column *c)
+{
+    const struct drawn_table *p = &d->table[c->parent];
+    return c->domain == DOMAIN_PARENT && p->n_key == 2 && c->parent_column < 2;
 }
 
 static void print_column(struct generator *g, const struct drawn *d, const struct drawn_table *t,
@@ -160,28 +190,28 @@ static void print_column(struct generator *g, const struct drawn *d, const struc
                c->notnull ? " NOT NULL" : "");
     if (c->domain == DOMAIN_WORD && draw_chance(g, 250))
         buf_printf(b, " COLLATE NOCASE");
-    if ((c->domain == DOMAIN_WORD || c->domain == DOMAIN_SMALL) && draw_chance(g, 350))
-        buf_printf(b, " UNIQUE");
+    if (c->unique)
+        buf_printf(b, " UNIQUE%s",
+                   !t->counted && draw_chance(g, 100) ? " ON CONFLICT REPLACE" : "");
     if (c->domain == DOMAIN_SMALL && draw_chance(g, 300))
         buf_printf(b, " CHECK(%s < 8)", c->name);
-    if (c->domain == DOMAIN_PARENT && d->table[c->parent].n_key == 1)
+    if (c->domain == DOMAIN_PARENT && !is_pair(d, c))
         buf_printf(b, " REFERENCES %s(%s)%s", d->table[c->parent].name,
-                   d->table[c->parent].column[0].name,
+                   d->table[c->parent].column[c->parent_column].name,
                    t->counted || draw_chance(g, 600) ? ""
                    : draw_chance(g, 500)             ? " ON DELETE CASCADE"
                                                      : " ON DELETE SET NULL");
 }
 
-/* A reference with two columns, to a table with two keys. */
-static void print_pair(const struct drawn *d, const struct drawn_table *t, struct buf *b)
+/* References with two columns, to tables with two keys. */
+static void print_pairs(const struct drawn *d, const struct drawn_table *t, struct buf *b)
 {
     for (int i = 0; i + 1 < t->n_columns; i++) {
-        const struct drawn_column *x = &t->column[i], *y = &t->column[i + 1];
-        if (x->domain == DOMAIN_PARENT && y->domain == DOMAIN_SMALL &&
-            d->table[x->parent].n_key == 2)
-            buf_printf(b, ", FOREIGN KEY(%s, %s) REFERENCES %s(%s, %s)", x->name, y->name,
-                       d->table[x->parent].name, d->table[x->parent].column[0].name,
-                       d->table[x->parent].column[1].name);
+        const struct drawn_column *x = &t->column[i];
+        if (is_pair(d, x) && x->parent_column == 0)
+            buf_printf(b, ", FOREIGN KEY(%s, %s) REFERENCES %s(%s, %s)", x->name,
+                       t->column[i + 1].name, d->table[x->parent].name,
+                       d->table[x->parent].column[0].name, d->table[x->parent].column[1].name);
     }
 }
 
@@ -204,7 +234,7 @@ static void print_table(struct generator *g, const struct drawn *d, const struct
         print_column(g, d, t, i, b);
     if (t->n_key == 2)
         buf_printf(b, ", PRIMARY KEY(%s, %s)", t->column[0].name, t->column[1].name);
-    print_pair(d, t, b);
+    print_pairs(d, t, b);
     print_bundle(g, t, b);
     buf_printf(b, ")%s%s%s;", t->without_rowid ? " WITHOUT ROWID" : "",
                t->without_rowid && t->strict ? "," : "", t->strict ? " STRICT" : "");
@@ -242,11 +272,12 @@ static void print_charter(const struct drawn *d, struct buf *b)
         const struct drawn_table *t = &d->table[i];
         buf_printf(b, "  - name: %s\n    delete: %s\n    birth: %s\n", t->name,
                    delete_policy_name(t->delete_policy), birth_policy_name(t->birth_policy));
+        buf_printf(b, "    policy: %s\n", policy_name(t->policy));
         if (t->scope >= 0)
             buf_printf(b, "    scope: { column: %s }\n", t->column[t->scope].name);
         buf_printf(b, "    columns:\n");
         for (int c = 0; c < t->n_columns; c++) {
-            if (t->named && in_bundle(t, c))
+            if ((t->named && in_bundle(t, c)) || (t->column[c].policy == t->policy && c > 0))
                 continue;
             buf_printf(b, "      - { name: %s, ", t->column[c].name);
             print_policy(&t->column[c], b);
@@ -360,6 +391,15 @@ static void token_literal(const struct drawn_column *c, const struct literals *l
         buf_printf(out, "'%llu'", token);
 }
 
+/* Anybody's. */
+static void parent_literal(const struct drawn *d, const struct drawn_column *c, struct generator *g,
+                           const struct literals *l, struct buf *out)
+{
+    struct literals all = *l;
+    all.office = (int)draw_below(g, (uint32_t)l->n_units);
+    schema_literal(d, &d->table[c->parent], c->parent_column, g, &all, out);
+}
+
 void schema_literal(const struct drawn *d, const struct drawn_table *t, int column,
                     struct generator *g, const struct literals *l, struct buf *out)
 {
@@ -387,9 +427,7 @@ void schema_literal(const struct drawn *d, const struct drawn_table *t, int colu
         buf_printf(out, "'%s'", draw_chance(g, 150) ? "lost" : states[draw_below(g, 3)]);
         break;
     case DOMAIN_PARENT:
-        if (d->table[c->parent].counted)
-            id = 100 + draw_below(g, (uint32_t)l->n_units) * 4 + id % 2;
-        key_literal(&d->table[c->parent].column[0], id, out);
+        parent_literal(d, c, g, l, out);
         break;
     case DOMAIN_SCOPE:
         buf_printf(out, "'%s'",

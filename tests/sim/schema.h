@@ -19,7 +19,7 @@ enum domain {
     DOMAIN_SMALL,  /* 0-8 */
     DOMAIN_WORD,   /* a few words; some differ in case, or in what nobody sees */
     DOMAIN_STATE,  /* of a rank list, or not */
-    DOMAIN_PARENT, /* a key of another table, or one nobody has */
+    DOMAIN_PARENT, /* a key or unique value of another table, or one nobody has */
     DOMAIN_SCOPE,  /* a unit */
     DOMAIN_COUNT   /* of policy sum */
 };
@@ -29,7 +29,8 @@ struct drawn_column {
     const char *type;
     bool notnull;
     enum policy policy, fallback;
-    int parent, parent_column; /* of DOMAIN_PARENT */
+    bool unique;
+    int parent, parent_column; /* of DOMAIN_PARENT; the second of a pair has column 1 */
 };
 struct drawn_table {
     char name[8];
@@ -40,6 +41,7 @@ struct drawn_table {
     int scope;    /* column, or -1 */
     int bundle, n_bundle; /* first column and number of those that change together */
     bool named;           /* ... by a group of the charter */
+    enum policy policy;   /* of the columns that the charter does not list */
     enum delete_policy delete_policy;
     enum birth_policy birth_policy;
 };
