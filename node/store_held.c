@@ -11,7 +11,7 @@
 struct entry {
     const char *id;
     struct dot birth;
-    const char *reason, *message;
+    const char *reason, *message, *office;
     struct held_by by;
     uint64_t since_ms;
     bool used;
@@ -21,7 +21,7 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
-                         " blocked_by, blocked_office, blocked_ms, bt, bk FROM tonle_held"
+                         " blocked_by, blocked_office, blocked_ms, bt, bk, office FROM tonle_held"
                          " WHERE t = ?1 AND k = ?2 AND reason <> 'limit' ORDER BY id");
     if (!q)
         return ERR_SCHEMA;
@@ -42,6 +42,7 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
                                         .birth = {store_column_u64(q, 1), store_column_u64(q, 2)},
                                         .reason = store_column_text(w->a, q, 3),
                                         .message = store_column_text(w->a, q, 4),
+                                        .office = store_column_text(w->a, q, 12),
                                         .since_ms = store_column_u64(q, 5),
                                         .by = {.table = store_column_text(w->a, q, 6),
                                                .key_json = store_column_text(w->a, q, 7),
@@ -202,13 +203,37 @@ enum err held_for_parent(struct work *w, struct work_row *r, const struct foreig
 
 /* ---- the entries ---- */
 
-static const char *writer(struct work *w, const struct work_row *r, const struct birth *b)
+/* Who wrote last in an identity whose birth is settled. */
+static uint64_t last_writer(const struct birth *b)
 {
+    struct version last = {.dot = b->base, .hlc = b->base_hlc};
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        const struct cell *c = &b->cells[i];
+        if (version_order(&c->v[c->n - 1], &last) > 0)
+            last = c->v[c->n - 1];
+    }
+    return last.dot.site;
+}
+
+/* Whose write is held: who entered the row; where that is settled, who wrote what a sum cannot
+ * hold, gave the row its rank, or wrote last. Once all of that is settled, as it was. */
+static const char *writer(struct work *w, const struct work_row *r, const struct birth *b,
+                          const struct entry *old)
+{
+    const struct table_schema *t = r->k.t;
     uint64_t site = b->name.site;
+    uint32_t column;
+    struct value bad;
+    if (site == 0 && !birth_sums_stand(b, &t->rules, &column, &bad)) {
+        const struct cell *c = birth_find_cell(b, column);
+        site = c ? c->v[c->n - 1].dot.site : 0;
+    }
     if (site == 0)
-        site = birth_rank(b, &r->k.t->rules, r->k.t->unique_columns, r->k.t->n_unique_columns)
-                   .dot.site;
-    return work_site(w, site)->node;
+        site = birth_rank(b, &t->rules, t->unique_columns, t->n_unique_columns).dot.site;
+    if (site == 0)
+        site = last_writer(b);
+    const char *node = work_site(w, site)->node;
+    return old && node[0] == '\0' ? old->office : node;
 }
 
 static enum err put_entry(struct work *w, struct work_row *r, const struct birth *b,
@@ -232,7 +257,7 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
     store_bind_text(q, 3, schema_key_json(w->a, r->k.t, r->k.key, r->k.len));
     store_bind_text(q, 4, reason);
     store_bind_text(q, 5, words(w, r, b, old));
-    store_bind_text(q, 6, writer(w, r, b));
+    store_bind_text(q, 6, writer(w, r, b, old));
     store_bind_u64(q, 7, old ? old->since_ms : w->now_ms);
     store_bind_text(q, 8, by.key_json);
     sqlite3_bind_int64(q, 9, r->k.t->t);
