@@ -297,6 +297,21 @@ static void delivery_is_idempotent_and_ordered(void **state)
     equal(f);
 }
 
+/* Nothing remote is applied while a local write waits for its seal: its context would say that the
+ * writer had seen what it had not. */
+static void nothing_remote_goes_ahead_of_local_writes(void **state)
+{
+    struct federation *f = *state;
+    struct apply_report report;
+    office_sql(A, "INSERT INTO receipt VALUES('S',1,'from A')");
+    office_seal(A);
+    office_sql(B, "INSERT INTO receipt VALUES('S',2,'from B')");
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_STATE);
+    office_seal(B);
+    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    equal(f);
+}
+
 /* The application's local triggers run on applied rows; those that write replicated tables do not.
  */
 static void only_local_triggers_run_on_applied_rows(void **state)
@@ -407,6 +422,7 @@ int main(void)
         TEST(a_cycle_of_references_stands),
         TEST(a_failed_check_stops_nothing),
         TEST(delivery_is_idempotent_and_ordered),
+        TEST(nothing_remote_goes_ahead_of_local_writes),
         TEST(only_local_triggers_run_on_applied_rows),
         TEST(a_local_refusal_is_held_locally),
         TEST(a_trigger_that_rolls_back_stops_nothing),

@@ -131,6 +131,8 @@ static void a_rank_is_the_latest_write_of_the_unique_columns(void **state)
     r.births->base = unnamed;
     r.births->base_hlc = 0;
     assert_true(dot_is_none(birth_rank(r.births, &rules, unique, 1).dot));
+    set(&a, r.births, UNIQUE, version(6, 8)); /* not the first of them */
+    assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 6);
     arena_fini(&a);
 }
 
