@@ -1,9 +1,11 @@
 #include "node/cli/review.h"
 
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ASK_MS 2000
 #define SEAL_MS 5000 /* how long a running node is waited for */
@@ -16,7 +18,8 @@ static const char *operator_name(const char *by)
         const char *name = getenv(names[i]);
         by = name != NULL && name[0] != '\0' ? name : NULL;
     }
-    return by;
+    const struct passwd *user = by == NULL ? getpwuid(getuid()) : NULL;
+    return user != NULL ? user->pw_name : by;
 }
 
 /* COL=TEXT or COL:=JSON. */
