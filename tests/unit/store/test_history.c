@@ -396,6 +396,39 @@ static void filters_miss_nothing_and_say_maybe_seldom(void **state)
     buf_fini(&key);
 }
 
+/* What stood before a conflict: of a group all its members as both sides had seen them; and no
+ * changeset is opened that did not touch the row (here all others are damaged). */
+static void what_stood_before_reads_the_rows_changesets(void **state)
+{
+    struct conflict_record c;
+    struct conflict_more more;
+    office_sql(HUB, "INSERT INTO person(id, first, last) VALUES('p', 'f', 'l')");
+    assert_true(office_seal(HUB));
+    many_changesets(*state, 200);
+    office_sql(HUB, "UPDATE person SET last = 'l2' WHERE id = 'p'");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET phone = 'a' WHERE id = 'p'");
+    B->now_ms += 60000;
+    office_sql(B, "UPDATE person SET phone = 'b', first = 'fb' WHERE id = 'p'");
+    office_sql(A, "UPDATE person SET last = 'la' WHERE id = 'p'");
+    federation_sync(*state);
+    office_sql(HUB, "UPDATE tonle_journal SET bytes = x'00' WHERE kind = 1 AND site = (SELECT site"
+                    " FROM tonle_journal LIMIT 1) AND seq BETWEEN 2 AND 201");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_journal WHERE bytes = x'00'"),
+                        "200");
+    char *id = arena_strdup(&arena, office_one(HUB, "SELECT id FROM tonle_conflict"
+                                                    " WHERE cell = 'spelling'"));
+    assert_int_equal(store_conflict_get(HUB->store, &arena, id, &c, &more), ERR_OK);
+    assert_true(more.has_before);
+    struct value member[2];
+    assert_int_equal(more.before.value.type, VALUE_TUPLE);
+    assert_int_equal(value_tuple_split(&more.before.value, member, 2), ERR_OK);
+    assert_true(is_text(&member[0], "f"));
+    assert_true(is_text(&member[1], "l2"));
+    assert_string_equal(more.before.office, "hub");
+    assert_int_equal(history(HUB, "person", "p").n, 4);
+}
+
 /* Changesets from before the filters are read as ever, beside those that have one. */
 static void changesets_without_a_filter_are_read(void **state)
 {
@@ -429,6 +462,7 @@ int main(void)
         T(decisions_stand_at_their_writes),
         T(only_a_handful_of_changesets_is_read),
         T(filters_miss_nothing_and_say_maybe_seldom),
+        T(what_stood_before_reads_the_rows_changesets),
         T(changesets_without_a_filter_are_read),
     };
     return cmocka_run_group_tests_name("history", tests, NULL, NULL);
