@@ -3,7 +3,7 @@
  * A key may have had several births (DESIGN 4, "Births"); each is an identity of its own. A cell
  * without an entry has one version: the birth's `base` (for a fresh birth its own dot; once stable:
  * none). The values of the one birth that stands in the table are read from the table and filled in
- * (row_set_values); for every other birth they are kept here.
+ * (birth_set_values); for every other birth they are kept here.
  *
  * A cell is a column or a group (policy.h); versions of a group hold tuples, `values` always single
  * columns.

@@ -71,6 +71,8 @@ static void random_cells(struct arena *a, struct gen *g, const struct table_rule
         uint32_t n = 1 + gen_below(g, 3);
         for (uint32_t i = 0; i < n; i++) {
             v[i] = (struct version){.dot = {gen_u64(g), 1 + gen_below(g, 200)}, .hlc = gen_u64(g)};
+            if (i == 0 && gen_percent(g, 10)) /* stable */
+                v[i] = (struct version){0};
             v[i].value = random_version(a, g, rr, cell);
         }
         birth_set_cell(a, b, cell, v, n);
