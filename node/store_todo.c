@@ -135,7 +135,8 @@ enum err todo_read(struct store *s, struct arena *a, uint32_t max, struct todo_l
         out->entry = arena_grow(a, out->entry, out->n, &cap, sizeof *out->entry);
         e = read_entry(s, a, q, &out->entry[out->n++]);
     }
-    qsort(out->entry, out->n, sizeof *out->entry, by_table_and_key);
+    if (out->n)
+        qsort(out->entry, out->n, sizeof *out->entry, by_table_and_key);
     return e;
 }
 
