@@ -125,6 +125,24 @@ void ledger_check(struct world *w, struct machine *m, const struct table_changes
     buf_fini(&sql);
 }
 
+void ledger_note(struct machine *m, const struct table_schema *t, const struct value *key,
+                 bool made)
+{
+    struct store *s = m->o.store;
+    struct buf sql = {0};
+    buf_printf(&sql, "INSERT OR IGNORE INTO app_%s VALUES(?1, quote(?2)%s)", made ? "made" : "gone",
+               t->n_key == 2 ? " || ',' || quote(?3)" : "");
+    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    buf_fini(&sql);
+    if (!q)
+        return;
+    store_bind_text(q, 1, t->name);
+    for (uint32_t k = 0; k < t->n_key; k++)
+        store_bind(q, (int)k + 2, &key[k]);
+    if (store_run(s, q) != ERR_OK)
+        return; /* the machine is dying: the commit fails, too */
+}
+
 /* ---- the totals */
 
 static __int128 added(struct world *w, const char *table, const char *column,

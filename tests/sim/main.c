@@ -15,7 +15,7 @@ struct options {
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
-        joins;
+        joins, decisions;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births;
 };
 static const char *const breach_name[BREACH_COUNT] = {"none",  "acks",   "context", "forget",
@@ -44,6 +44,7 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     t->repeats += w.repeats;
     t->parts += w.parts;
     t->joins += w.joins;
+    t->decisions += w.decisions;
     t->exists += w.exists;
     t->births += w.births;
     for (int i = 0; i < HOLD_COUNT; i++)
@@ -146,7 +147,8 @@ static bool play_file(const struct options *o, struct totals *t)
 /* What the hubs had in the end. */
 static void print_left(const struct totals *t)
 {
-    printf("rows %llu; held:", (unsigned long long)t->held[HOLD_NONE]);
+    printf("decisions %llu; rows %llu; held:", (unsigned long long)t->decisions,
+           (unsigned long long)t->held[HOLD_NONE]);
     for (int i = 1; i < HOLD_COUNT; i++)
         printf(" %s %llu", hold_reason_name((enum hold_reason)i), (unsigned long long)t->held[i]);
     printf("; open: exists %llu birth %llu", (unsigned long long)t->exists,

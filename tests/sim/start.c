@@ -123,6 +123,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     for (int i = 0; i < w->n; i++) {
         world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
         world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
+        if (kind->drawn)
+            world_later(w, WHAT_DESK, i, 1000 + world_below(w, 3000), 0);
         if (w->m[i].o.late) {
             world_later(w, WHAT_JOIN, i, world_below(w, 6000), 0);
             continue;

@@ -414,6 +414,14 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_JOIN:
         join_step(w, m);
         break;
+    case WHAT_DESK:
+        if (!w->healing)
+            desk_decide(w, m);
+        if (!w->healing)
+            world_later(w, WHAT_DESK, h->node, 300 + world_below(w, 6000), 0);
+        if (disk_failed(w->disk))
+            world_power_off(w, m, true);
+        break;
     case WHAT_LINE:
         if (!m->line) {
             m->line = true;

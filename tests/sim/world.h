@@ -27,7 +27,8 @@ enum what {
     WHAT_UNREACHABLE,
     WHAT_AGAIN,
     WHAT_LINE,
-    WHAT_JOIN
+    WHAT_JOIN,
+    WHAT_DESK
 };
 struct happening {
     uint64_t at, order, number;
@@ -108,7 +109,7 @@ struct world {
     size_t n_queue, cap_queue;
     uint64_t trace;
     uint64_t token; /* of the application's writes */
-    uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins;
+    uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
@@ -154,7 +155,13 @@ bool ledger_before(struct world *w, struct machine *m); /* false: the machine is
 bool ledger_after(struct world *w, struct machine *m);
 void ledger_check(struct world *w, struct machine *m, const struct table_changes *tc,
                   const struct row_change *rc);
+/* A decision lets a row appear or vanish; in the store's transaction. */
+void ledger_note(struct machine *m, const struct table_schema *t, const struct value *key,
+                 bool made);
 void ledger_totals(struct world *w, struct model *m, struct store *s); /* when all is healed */
+
+/* desk.c: somebody decides something at this office */
+void desk_decide(struct world *w, struct machine *m);
 
 /* join.c */
 void join_step(struct world *w, struct machine *m);
