@@ -5,6 +5,7 @@
 #
 #   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
 #   clang     -Werror                                  builds
+#   mutants   one wrong line at a time, three a day    the tests that must find each
 #   coverage  branches of conflict/ by its own tests   at least 95 %; what is uncovered is listed
 #   sanitize  address and undefined behaviour (their   unit, property, integration
 #             checks make gcc warn where nothing is)
@@ -91,6 +92,15 @@ if ! sh deploy/deps.sh; then
 fi
 
 build gcc gcc -Dwerror=true && run_tests gcc --no-suite integration --no-suite bench
+
+say "mutants: three in rotation"
+if step "$out/mutants.log" env OUT="$out/mutants" tests/mutants/run.sh --some 3; then
+    passed=$((passed + 1))
+    cat "$out/mutants.log"
+else
+    failed=$((failed + 1))
+fi
+
 build sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
     run_tests sanitize --suite unit --suite property --suite integration
 build release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
