@@ -179,7 +179,7 @@ static bool may_be_named(const struct office *o, const struct birth *b)
     bool differ = false;
     for (uint32_t i = 1; i < n; i++)
         differ |= v[i].value.u.i != v[0].value.u.i;
-    return !dot_is_none(b->name) && (differ || birth_alive(b, o->rules));
+    return !dot_is_none(b->name) && (differ || o->revives || birth_alive(b, o->rules));
 }
 
 /* The birth that an edit is about; NULL: it makes one. */

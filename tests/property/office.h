@@ -37,6 +37,7 @@ struct office {
     uint64_t site;
     uint64_t hlc;
     int skew;
+    bool revives; /* changes births whose delete is agreed on, which others may have forgotten */
     struct clock clock;
     struct clock stable;
     struct names keep[KEYS];
