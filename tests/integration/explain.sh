@@ -105,6 +105,23 @@ same "$(contents hub)" "$before" "a dry run changes nothing"
 expect 0 t hub charter show --json
 same "$(json '$.version')" 1
 
+# a person's decision stands at the write that it is, at every office
+expect 0 t hub conflict list --open --json
+id=$(sqlite3 :memory: "SELECT json_extract(value, '$.id') FROM json_each(CAST(readfile('$ROOT/out') AS TEXT), '$.conflicts')
+  WHERE json_extract(value, '$.cell') = 'weight'")
+expect 0 t hub history card r1 --json
+dot=$(entry hub '$.dot')
+expect 0 t hub conflict resolve "$id" --take "$dot" --reason "seen the scales" --by Sok
+settle hub province
+for office in hub province; do
+    expect 0 t "$office" history card r1 --json
+    same "$(entry hub '$.decision.operator') $(entry hub '$.decision.reason')" "Sok seen the scales" "the decision at $office"
+    same "$(entry hub '$.values.weight') $(json '$.decisions[0].conflict')" "50.5 $id"
+    same "$(entry province '$.decision')" ""
+done
+expect 0 t hub explain card r1 --json
+same "$(cell weight '$.sides')" "[]" "what was decided is no conflict any more"
+
 # a held row says why
 cut_power province
 app hub "INSERT INTO household VALUES('h3', 'B-9', 'hub')"
