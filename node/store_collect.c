@@ -169,16 +169,15 @@ static void put_cells(struct output *o, struct row_change *r, const struct entry
     uint32_t n = o->t->n_columns;
     uint32_t *column = arena_alloc(o->a, n * sizeof *column);
     struct value *value = arena_alloc(o->a, n * sizeof *value);
-    bool born = r->kind == CHANGE_BORN;
     bool changed[LIMIT_COLUMNS];
     for (uint32_t i = 0; i < n; i++)
-        changed[i] = then && (born || has_changed(o, e, p, then, i));
+        changed[i] = then && has_changed(o, e, p, then, i);
     add_groups(o->t, changed);
     for (uint32_t i = 0; i < n; i++) {
         if (!changed[i])
             continue;
         column[r->n_cells] = i;
-        value[r->n_cells++] = !born && o->sums && o->t->policy[i] == POLICY_SUM
+        value[r->n_cells++] = o->sums && o->t->policy[i] == POLICY_SUM
                                   ? collect_delta(o->a, &p->total[i], &then[i])
                                   : then[i];
     }
@@ -268,7 +267,13 @@ static enum err decide(struct output *o, struct entry *e)
                                    : p.now    ? CHANGE_UPDATE
                                               : CHANGE_DELETE,
                            .key = key};
-    put_cells(o, &r, e, &p);
+    if (r.kind == CHANGE_BORN) {
+        r.n_cells = o->t->n_columns;
+        r.column = o->all;
+        r.value = p.now;
+    } else {
+        put_cells(o, &r, e, &p);
+    }
     if (r.kind == CHANGE_UPDATE && r.n_cells == 0)
         return ERR_OK;
     struct collected_row beside = {.old = p.last, .sums = p.total};
@@ -319,6 +324,9 @@ static enum err emit_table(struct output *o, struct table_work *w, bool *stopped
     enum err e = ERR_OK;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);
+    o->all = arena_alloc(o->a, o->t->n_columns * sizeof *o->all);
+    for (uint32_t i = 0; i < o->t->n_columns; i++)
+        o->all[i] = i;
     o->row = NULL;
     o->beside = NULL;
     o->rows_cap = o->beside_cap = 0;

@@ -108,6 +108,7 @@ struct output {
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
     bool sums;          /* t has a sum column */
+    uint32_t *all;      /* the numbers of t's columns */
     struct todo *todos; /* those of t */
     size_t n_todos;
     struct table_changes *table;
