@@ -9,21 +9,23 @@
  * tonle_touch(pos, filter): `pos` is the changeset's place in the journal. The filter holds the
  * (table, key) of each of its rows:
  *
- *   size    TOUCH_BITS_A_ROW bits a row, in whole bytes, at least TOUCH_BYTES_MIN
- *   hash    h = FNV-1a of the table's name, then of the key's canonical bytes (value.h), mixed by
- *           the last steps of splitmix64 (Steele et al. 2014), because FNV's upper bits are weak
- *   bits    TOUCH_HASHES of them, number i at (low(h) + i * (high(h) | 1)) scaled to the size by
- *           multiplication (double hashing: Kirsch and Mitzenmacher 2006); bit b is bit b & 7 of
- *           byte b >> 3
+ *   size    TOUCH_BITS_A_ROW bits a row, and TOUCH_BYTES_MORE bytes: the smaller the changesets,
+ *           the more of them there are to be wrong about
+ *   hash    h = FNV-1a of the table's name, then of the key's canonical bytes (value.h)
+ *   bits    TOUCH_HASHES of them: each half of a splitmix64 step from h (Steele et al. 2014),
+ * scaled to the size by multiplication; bit b is bit b & 7 of byte b >> 3. (One step each, not one
+ * difference for all: six bits at equal distances lie close together for one key in a hundred, and
+ * then nearly every filter says maybe.)
  *
- * With these numbers a changeset of many rows is read in vain once in about 120, one of a single
- * row once in about 1,500,000. A filter never misses a row, so whoever reads only the changesets
+ * With these numbers a changeset of thousands of rows is read in vain once in about 120, one of
+ * ten rows once in 6,000, one of a single row hardly ever: of a million rows, in whatever
+ * changesets, some sixty at most. A filter never misses a row, so whoever reads only the changesets
  * whose filter says "maybe" sees all that reading every changeset would show. A changeset without a
  * filter (written by a version before this table) is always a "maybe".
  */
 
 #define TOUCH_BITS_A_ROW 10
-#define TOUCH_BYTES_MIN 8
+#define TOUCH_BYTES_MORE 16
 #define TOUCH_HASHES 6
 #define SLICE_FILTERS 2000 /* read at a time: each slice is a short read (DESIGN 10) */
 #define SLICE_BYTES (4u << 20)
@@ -40,28 +42,34 @@ static uint64_t table_seed(const char *table)
     return bytes_hash(VALUE_HASH_SEED, table, strlen(table) + 1);
 }
 
-static uint32_t bit_at(uint64_t hash, uint32_t i, uint64_t n_bits)
+/* The bits of a hash in a filter of this size. */
+static void bits_of(uint64_t hash, size_t len, uint32_t bit[TOUCH_HASHES])
 {
-    uint32_t step = (uint32_t)(hash >> 32) | 1;
-    uint32_t x = (uint32_t)hash + i * step;
-    return (uint32_t)(x * n_bits >> 32);
+    uint64_t n = len * 8;
+    for (int i = 0; i < TOUCH_HASHES; i += 2) {
+        uint64_t x = mix(hash += 0x9e3779b97f4a7c15ULL);
+        bit[i] = (uint32_t)((uint32_t)x * n >> 32);
+        bit[i + 1] = (uint32_t)((x >> 32) * n >> 32);
+    }
 }
 
 static void set_bits(uint8_t *filter, size_t len, uint64_t hash)
 {
-    for (uint32_t i = 0; i < TOUCH_HASHES; i++) {
-        uint32_t b = bit_at(hash, i, len * 8);
-        filter[b >> 3] |= (uint8_t)(1u << (b & 7));
-    }
+    uint32_t bit[TOUCH_HASHES];
+    bits_of(hash, len, bit);
+    for (int i = 0; i < TOUCH_HASHES; i++)
+        filter[bit[i] >> 3] |= (uint8_t)(1u << (bit[i] & 7));
 }
 
 static bool may_hold(const uint8_t *filter, size_t len, uint64_t hash)
 {
-    for (uint32_t i = 0; i < TOUCH_HASHES; i++) {
-        uint32_t b = bit_at(hash, i, len * 8);
-        if (len == 0 || (filter[b >> 3] >> (b & 7) & 1) == 0)
+    uint32_t bit[TOUCH_HASHES];
+    if (len == 0)
+        return false;
+    bits_of(hash, len, bit);
+    for (int i = 0; i < TOUCH_HASHES; i++)
+        if ((filter[bit[i] >> 3] >> (bit[i] & 7) & 1) == 0)
             return false;
-    }
     return true;
 }
 
@@ -74,7 +82,7 @@ static void fill(struct buf *key, uint8_t *filter, size_t len, const struct chan
             for (uint32_t j = 0; j < t->n_rows; j++) {
                 buf_reset(key);
                 key_encode(key, t->rows[j].key, t->n_key);
-                set_bits(filter, len, mix(bytes_hash(seed, key->data, key->len)));
+                set_bits(filter, len, bytes_hash(seed, key->data, key->len));
             }
         }
 }
@@ -88,8 +96,7 @@ enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
     for (uint32_t g = 0; g < cs->n_segments; g++)
         for (uint32_t i = 0; i < cs->segments[g].n_tables; i++)
             rows += cs->segments[g].tables[i].n_rows;
-    size_t len = (rows * TOUCH_BITS_A_ROW + 7) / 8;
-    len = len < TOUCH_BYTES_MIN ? TOUCH_BYTES_MIN : len;
+    size_t len = (rows * TOUCH_BITS_A_ROW + 7) / 8 + TOUCH_BYTES_MORE;
     uint8_t *filter = mem_alloc(len);
     fill(&s->scratch, filter, len, cs);
     store_bind_u64(q, 1, pos);
@@ -174,7 +181,7 @@ enum err touch_find(struct store *s, struct arena *a, const char *table, struct 
                     uint64_t **pos, size_t *n)
 {
     struct found f = {.a = a};
-    uint64_t hash = mix(bytes_hash(table_seed(table), key.p, key.len)), after = 0;
+    uint64_t hash = bytes_hash(table_seed(table), key.p, key.len), after = 0;
     bool end = false;
     enum err e = ERR_OK;
     while (e == ERR_OK && !end)
