@@ -199,6 +199,47 @@ static void two_decisions_apart_are_a_conflict(void **state)
     federation_assert_equal(*state, tables);
 }
 
+static void settle_all(struct office *o)
+{
+    struct stable st = {.mark_id = 1,
+                        .site = o->site,
+                        .clock = store_state(o->store)->clock,
+                        .hlc = store_state(o->store)->hlc};
+    struct clock clock = {0};
+    clock_copy(&clock, &st.clock);
+    st.clock = clock;
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    clock_fini(&clock);
+}
+
+/* The decisions are still told from other writes when their changesets are settled and their dots
+ * forgotten: by office and time, and never a decision about the conflict shown. */
+static void decisions_are_known_when_they_are_settled(void **state)
+{
+    quarrel(state);
+    struct conflict_record c = open_one(A, "points");
+    struct review sok = by("sok", NULL, 0), som = by("som", NULL, 0);
+    sok.now_ms = A->now_ms;
+    som.now_ms = B->now_ms;
+    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), sok);
+    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, B), som);
+    federation_sync(*state);
+    settle_all(HUB);
+    struct conflict_record again = open_one(HUB, "points");
+    struct conflict_more more;
+    assert_int_equal(store_conflict_get(HUB->store, &kept, again.id, &again, &more), ERR_OK);
+    for (size_t i = 0; i < 2; i++) {
+        bool of_a = again.sides[i].dot.site == A->site;
+        assert_non_null(again.sides[i].decision);
+        assert_string_equal(again.sides[i].decision->by, of_a ? "sok" : "som");
+    }
+    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_null(c.sides[0].decision);
+    assert_null(c.sides[1].decision);
+}
+
 /* A delete beside a change: the living side brings the row back with all its columns, the dead one
  * ends it. */
 static void a_row_lost_to_a_delete_comes_back_whole(void **state)
@@ -238,6 +279,10 @@ static void one_of_two_births_is_taken(void **state)
     assert_string_equal(office_one(HUB, "SELECT given FROM person WHERE id = 'p2'"), "B");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
     assert_int_equal(open_count(HUB) + open_count(A) + open_count(B), 0);
+    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, A), by("hub", NULL, 0)); /* again */
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
     federation_assert_equal(*state, tables);
 }
 
@@ -305,6 +350,12 @@ static void typed_values_follow_the_column(void **state)
         assert_string_equal(office_one(B, sql), table[i].stored);
         assert_int_equal(open_count(B), 0);
     }
+    /* what is sealed is what is stored: no office has a value that its table would turn */
+    assert_string_equal(
+        office_one(B,
+                   "SELECT count(*) FROM tonle_decision WHERE choice IN ('what = \"12\"', 'weight "
+                   "= 2.0', 'what = null', 'weight = \"abc\"')"),
+        "4");
 }
 
 /* What cannot be decided is refused, and queues nothing: a dot that is no side, a row that is gone,
@@ -418,6 +469,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_group_is_taken_whole, start, stop),
         cmocka_unit_test_setup_teardown(a_decision_can_be_taken_again, start, stop),
         cmocka_unit_test_setup_teardown(two_decisions_apart_are_a_conflict, start, stop),
+        cmocka_unit_test_setup_teardown(decisions_are_known_when_they_are_settled, start, stop),
         cmocka_unit_test_setup_teardown(a_row_lost_to_a_delete_comes_back_whole, start, stop),
         cmocka_unit_test_setup_teardown(one_of_two_births_is_taken, start, stop),
         cmocka_unit_test_setup_teardown(both_births_are_kept_under_their_own_keys, start, stop),

@@ -143,6 +143,7 @@ static void a_held_birth_is_renamed(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_todo"), "0");
     set[0].text = "p3";
     settle_must(HUB, id, HELD_SET, set, 2);
+    assert_int_equal(settle(HUB, id, HELD_SET, set, 2), ERR_EXISTS); /* it is queued already */
     federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT name || phone || age FROM person WHERE id = 'p3'"),
                         "Som the second01230");
