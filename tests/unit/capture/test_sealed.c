@@ -1,0 +1,176 @@
+/* clang-format off: cmocka.h needs the four before it */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+/* clang-format on */
+
+#include "node/store_int.h"
+#include "tests/lib/office.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What was collected, sealed and carried to three offices: sums, queued changes, values too large.
+ */
+
+static const char schema[] = "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, s INTEGER, a, b, r);";
+static const char charter[] =
+    "{\"federation\":\"x\",\"schema_version\":1,\"tables\":[{\"name\":\"t\",\"columns\":["
+    "{\"name\":\"s\",\"policy\":\"sum\"},{\"name\":\"r\",\"policy\":\"review\"}],"
+    "\"groups\":[{\"name\":\"g\",\"columns\":[\"a\",\"b\"],\"policy\":\"latest\"}]}]}";
+#define ROW "SELECT s||'|'||a||'|'||b||'|'||r FROM t WHERE id='x'"
+
+static struct federation f;
+static struct office *const A = &f.office[1], *const B = &f.office[2];
+
+static int start(void **state)
+{
+    (void)state;
+    federation_start(&f, 3, schema, charter, false);
+    federation_sync(&f);
+    office_sql(A, "INSERT INTO t VALUES('x',10,1,2,'r')");
+    federation_sync(&f);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    federation_stop(&f);
+    return 0;
+}
+
+static void everywhere(const char *sql, const char *expected)
+{
+    federation_sync(&f);
+    federation_assert_equal(&f, "t");
+    for (int i = 0; i < f.n; i++)
+        assert_string_equal(office_one(&f.office[i], sql), expected);
+}
+
+/* A change as `resolve` or `held` queues it; the values by column names, in the table's order. */
+static void queue(struct office *o, const char *id, struct dot birth, enum change_kind kind,
+                  uint32_t n, const char *const *name, const struct value *value)
+{
+    struct buf key = {0};
+    struct value id_value = value_text(id);
+    uint32_t column[8];
+    key_encode(&key, &id_value, 1);
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(schema_load(o->store), ERR_OK);
+    struct row_key k = {schema_table(o->store, "t"), key.data, key.len};
+    for (uint32_t i = 0; i < n; i++)
+        column[i] = schema_column(k.t, name[i]);
+    assert_int_equal(todo_put(o->store, k, birth, kind, n, column, value), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    buf_fini(&key);
+}
+
+static struct dot held_birth(struct office *o)
+{
+    const char *text = office_one(o, "SELECT site||' '||seq FROM tonle_held");
+    char *end;
+    long long site = strtoll(text, &end, 10);
+    return (struct dot){(uint64_t)site, strtoull(end, NULL, 10)};
+}
+
+/* Deltas of all offices add up, whoever sets the total meanwhile, and NULL becomes 0. */
+static void deltas_add_up_everywhere(void **state)
+{
+    (void)state;
+    const char *sum = "SELECT s FROM t";
+    office_sql(A, "UPDATE t SET s=s+5");
+    office_sql(B, "INSERT INTO t VALUES('x',7,1,2,'r') ON CONFLICT DO UPDATE SET s=s+excluded.s");
+    everywhere(sum, "22");
+    office_sql(A, "REPLACE INTO t VALUES('x',100,1,2,'r')");
+    office_sql(B, "UPDATE t SET s=s+1");
+    office_sql(&f.office[0], "UPDATE t SET s=s-3");
+    everywhere(sum, "98");
+    office_sql(A, "UPDATE t SET s=NULL");
+    everywhere(sum, "0");
+}
+
+/* A decision joins what the application wrote to the row meanwhile: both stand, the sum is counted
+ * once, the conflict is closed. */
+static void a_decision_and_a_write_are_one_change(void **state)
+{
+    (void)state;
+    const char *r[] = {"r"};
+    struct value decided = value_text("decided");
+    office_sql(A, "UPDATE t SET r='one', s=s+1");
+    office_sql(B, "UPDATE t SET r='two', s=s+2");
+    everywhere("SELECT count(*) FROM tonle_conflict WHERE state='open'", "1");
+    queue(A, "x", (struct dot){A->site, 1}, CHANGE_UPDATE, 1, r, &decided);
+    office_sql(A, "UPDATE t SET s=s+10, a='app'");
+    everywhere(ROW, "23|app|2|decided");
+    everywhere("SELECT count(*) FROM tonle_conflict WHERE state='open'", "0");
+}
+
+/* A held birth is given another total by name, and stands again with what others added. */
+static void a_held_sum_is_set(void **state)
+{
+    (void)state;
+    const char *s[] = {"s"};
+    struct value total = value_integer(500);
+    office_sql(A, "UPDATE t SET s='abc'");
+    office_sql(B, "UPDATE t SET s=s+100");
+    everywhere("SELECT count(*) FROM t", "0");
+    queue(B, "x", held_birth(B), CHANGE_UPDATE, 1, s, &total);
+    everywhere("SELECT s FROM t", "500");
+}
+
+/* A held birth is moved to another key in one changeset: nothing of either is lost. */
+static void a_held_birth_is_renamed(void **state)
+{
+    (void)state;
+    const char *all[] = {"id", "s", "a", "b", "r"};
+    office_sql(A, "INSERT INTO t VALUES('y',1,1,1,'of A')");
+    office_sql(B, "INSERT INTO t VALUES('y',2,2,2,'of B')");
+    everywhere("SELECT count(*) FROM tonle_held", "1");
+    const char *loser =
+        strcmp(office_one(A, "SELECT r FROM t WHERE id='y'"), "of A") ? "of A" : "of B";
+    int64_t v = loser[3] == 'A' ? 1 : 2;
+    struct value values[] = {value_text("z"), value_integer(v), value_integer(v), value_integer(v),
+                             value_text(loser)};
+    uint64_t seq = store_state(f.office[0].store)->seq;
+    queue(&f.office[0], "y", held_birth(A), CHANGE_DELETE, 0, NULL, NULL);
+    queue(&f.office[0], "z", (struct dot){0, 0}, CHANGE_BORN, 5, all, values);
+    everywhere("SELECT r FROM t WHERE id='z'", loser);
+    everywhere("SELECT count(*) FROM tonle_held", "0");
+    everywhere("SELECT count(DISTINCT r) FROM t WHERE id<>'x'", "2");
+    assert_int_equal(store_state(f.office[0].store)->seq, seq + 1);
+}
+
+/* While a value of ours is too large, the row's other changes go on in both directions, and it is
+ * shown as held until it fits. */
+static void a_value_too_large_delays_nothing_else(void **state)
+{
+    (void)state;
+    office_sql(A, "UPDATE t SET a=zeroblob(9000000), s=s+1");
+    federation_sync(&f);
+    assert_string_equal(office_one(B, "SELECT s||a FROM t"), "111");
+    office_sql(B, "UPDATE t SET s=s+1, r='of B'");
+    federation_sync(&f);
+    assert_string_equal(office_one(A, "SELECT s||r||length(a) FROM t"), "12of B9000000");
+    assert_string_equal(office_one(A, "SELECT reason||key FROM tonle_held"), "limit\"x\"");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+    office_sql(A, "UPDATE t SET a=3");
+    everywhere(ROW, "12|3|2|of B");
+    everywhere("SELECT count(*) FROM tonle_held", "0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(deltas_add_up_everywhere, start, stop),
+        cmocka_unit_test_setup_teardown(a_decision_and_a_write_are_one_change, start, stop),
+        cmocka_unit_test_setup_teardown(a_held_sum_is_set, start, stop),
+        cmocka_unit_test_setup_teardown(a_held_birth_is_renamed, start, stop),
+        cmocka_unit_test_setup_teardown(a_value_too_large_delays_nothing_else, start, stop),
+    };
+    return cmocka_run_group_tests_name("capture_sealed", tests, NULL, NULL);
+}
