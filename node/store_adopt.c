@@ -122,6 +122,7 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
         sqlite3_bind_int64(q, 8, d->t->t);
         store_bind_blob(q, 9, k.key, k.len);
         store_bind_u64(q, 10, s->identity.site);
+        s->counts_stale = true;
         e = store_run(s, q);
     }
     buf_fini(&text);

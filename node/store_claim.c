@@ -58,6 +58,7 @@ static void filter_add(struct claim_filter *f, uint64_t h)
 void claims_forget(struct store *s)
 {
     mem_free(s->claims.slot);
+    buf_fini(&s->claims.key);
     s->claims = (struct claim_filter){0};
 }
 
@@ -260,6 +261,27 @@ bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
     *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
     buf_fini(&b);
     return true;
+}
+
+bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
+                     const struct value *columns)
+{
+    struct buf *b = &s->claims.key;
+    for (uint32_t i = 0; i < t->n_unique; i++) {
+        const struct unique_index *u = &t->unique[i];
+        bool whole = true;
+        if (!u->part_column)
+            return row_any_claims(s);
+        buf_reset(b);
+        for (uint32_t c = 0; whole && c < u->n; c++) {
+            struct value v = fold(a, &columns[u->part_column[c]], u->collation[c]);
+            whole = v.type != VALUE_NULL;
+            key_encode(b, &v, 1);
+        }
+        if (whole && claims_may(s, t, i, (struct bytes){b->data, b->len}))
+            return true;
+    }
+    return false;
 }
 
 /* ---- claims on record ---- */

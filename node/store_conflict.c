@@ -112,6 +112,8 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
     store_bind_u64(q, 7, opened_ms(c));
     if (strcmp(state, "open") != 0)
         store_bind_u64(q, 8, hlc_ms(w->hlc));
+    else
+        w->s->counts_stale = true;
     sqlite3_bind_int64(q, 9, t->t);
     store_bind_blob(q, 10, r->k.key, r->k.len);
     store_bind_u64(q, 11, c->birth.site);
@@ -171,6 +173,7 @@ static enum err close_record(struct work *w, const struct open_record *old,
     if (!q)
         return ERR_SCHEMA;
     struct buf dot = {0};
+    w->s->counts_stale = true;
     buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site,
                (unsigned long long)w->dot.seq);
     store_bind_text(q, 1, old->id);

@@ -147,6 +147,7 @@ static enum err show_held(struct apply *ap, const struct table_changes *tc,
     store_bind_blob(q, 7, arena_copy(w->a, key.data, key.len), key.len);
     buf_fini(&key);
     enum err e = store_run(w->s, q);
+    w->s->counts_stale = true;
     w->report->held += e == ERR_OK && sqlite3_changes(w->s->db) > 0;
     return e;
 }
@@ -248,6 +249,7 @@ static enum err all_done(struct store *s, struct arena *a, const char *table)
         return part_stmt_error(s);
     store_bind_text(q, 1, table);
     enum err e = store_run(s, q);
+    s->counts_stale = true;
     defer_forget(s);
     return e == ERR_OK && !s->state.loading ? load_parents(s, a) : e;
 }

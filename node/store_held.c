@@ -271,6 +271,7 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
     store_bind_u64(q, 17, by.ms);
     if (by.t)
         claims_note_blocker(w->s, by.t, by.key);
+    w->s->counts_stale = w->s->counts_stale || !old;
     if (!old && w->report)
         w->report->held++;
     return store_run(w->s, q);
@@ -282,6 +283,7 @@ static enum err drop_entry(struct work *w, const char *id)
     if (!q)
         return ERR_SCHEMA;
     store_bind_text(q, 1, id);
+    w->s->counts_stale = true;
     if (w->report)
         w->report->released++;
     return store_run(w->s, q);

@@ -75,6 +75,7 @@ struct claim_filter { /* {0}: not read */
     size_t n, cap;
     bool known, full; /* full: too many, ask the database */
     int64_t rev;      /* tonle_meta `rev` that it fits */
+    struct buf key;   /* of the value that is looked for */
 };
 
 struct store {
@@ -90,7 +91,8 @@ struct store {
     uint64_t rev_seen;     /* the newest one ever read: a smaller one means an older file */
     bool went_back;        /* that was seen */
     struct arena state_arena;
-    bool counts_stale;             /* held and conflicts_open are counted when asked for */
+    bool counts_stale;             /* held and conflicts_open are counted when asked for; set by
+                                      whoever changes one of those tables */
     bool keep_known, keep_any;     /* the same of tonle_keep */
     struct claim_filter claims;    /* store_claim.c */
     struct deferral *deferred;     /* store_defer.c: the tables that changesets wait for */
@@ -243,6 +245,9 @@ bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
 bool row_any_claims(struct store *s);
 /* Whether this value may be claimed: false is certain. */
 bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v);
+/* Whether one of these columns' unique values may be claimed: false is certain, and cheap. */
+bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
+                     const struct value *columns);
 /* Whether held rows may wait for this one; one does from now on. */
 bool claims_may_block(struct store *s, struct row_key k);
 void claims_note_blocker(struct store *s, uint32_t t, struct bytes key);

@@ -98,6 +98,7 @@ static enum err put_held(struct store *s, const struct limit *l, uint64_t now_ms
     store_bind_text(q, 7, s->identity.node);
     store_bind_u64(q, 8, now_ms);
     store_bind_u64(q, 9, s->identity.site); /* with seq 0: the name of no birth */
+    s->counts_stale = true;
     enum err e = store_run(s, q);
     arena_fini(&a);
     return e;
@@ -124,6 +125,7 @@ enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes 
     enum err e = q ? store_run(s, q) : ERR_SCHEMA;
     if (e != ERR_OK || sqlite3_changes(s->db) == 0)
         return e;
+    s->counts_stale = true;
     q = of_row(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'", t->t, key);
     return q ? store_run(s, q) : ERR_SCHEMA;
 }

@@ -83,6 +83,7 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
              t->t, t->t, t->t, t->t, t->t);
     claims_forget(s);
     s->keep_known = false;
+    s->counts_stale = true;
     return store_exec(s, sql);
 }
 

@@ -58,6 +58,8 @@ static enum err birth_shares(struct store *s, struct arena *a, struct row_key k,
 {
     bool dead = !birth_alive(b, &k.t->rules);
     enum err e = ERR_OK;
+    if (!dead && b->values && !claims_may_meet(s, a, k.t, b->values))
+        return ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && !*shared && b->values && i < k.t->n_unique; i++) {
         bool claims = false;
         struct value *v;

@@ -204,7 +204,6 @@ enum err state_commit(struct store *s)
     enum err e = store_meta_set_u64(s, "rev", rev);
     if (e == ERR_OK && s->state_version >= 0)
         s->state_version = (int64_t)rev;
-    s->counts_stale = true;
     return e;
 }
 

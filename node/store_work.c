@@ -180,6 +180,8 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
     const struct table_schema *t = r->k.t;
     *yes = false;
     enum err e = ERR_OK;
+    if (!claims_may_meet(w->s, w->a, t, values))
+        return ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && !*yes && i < t->n_unique; i++) {
         bool claims;
         struct value *v;
