@@ -39,7 +39,8 @@ static const char *repeated(struct arena *a, struct words *w, unsigned slot, sql
 
 static const char *text(struct arena *a, sqlite3_stmt *q, int i)
 {
-    return sqlite3_column_type(q, i) == SQLITE_NULL ? "" : store_column_text(a, q, i);
+    const char *p = (const char *)sqlite3_column_text(q, i);
+    return p == NULL ? "" : arena_copy(a, p, (size_t)sqlite3_column_bytes(q, i) + 1);
 }
 
 static struct conflict_record conflict_from(struct arena *a, struct words *w, sqlite3_stmt *q)
@@ -186,12 +187,42 @@ static int by_id(const void *x, const void *y)
     return strcmp(((const struct conflict_record *)x)->id, ((const struct conflict_record *)y)->id);
 }
 
+struct place_in_time { /* small, because it is sorted by the hundred thousand */
+    uint64_t ms;
+    uint32_t at; /* in the order of ids */
+};
+
 static int by_time(const void *x, const void *y)
 {
-    const struct conflict_record *p = x, *q = y;
-    if (p->opened_ms != q->opened_ms)
-        return p->opened_ms < q->opened_ms ? -1 : 1;
-    return strcmp(p->id, q->id);
+    const struct place_in_time *p = x, *q = y;
+    if (p->ms != q->ms)
+        return p->ms < q->ms ? -1 : 1;
+    return p->at < q->at ? -1 : p->at > q->at;
+}
+
+/* Where each conflict of the list comes when the oldest is first; freed by the caller. The list is
+ * in the order of ids. */
+static struct place_in_time *in_time(const struct conflict_record *list, size_t n)
+{
+    struct place_in_time *order = mem_alloc((n + 1) * sizeof *order);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (struct place_in_time){list[i].opened_ms, (uint32_t)i};
+    qsort(order, n, sizeof *order, by_time);
+    return order;
+}
+
+/* Only the oldest, still in the order of ids. */
+static void keep_oldest(struct gather *g, size_t limit)
+{
+    struct place_in_time *order = in_time(g->list, g->n);
+    struct conflict_record *kept = mem_alloc(limit * sizeof *kept);
+    for (size_t i = 0; i < limit; i++)
+        kept[i] = g->list[order[i].at];
+    qsort(kept, limit, sizeof *kept, by_id);
+    mem_free(order);
+    mem_free(g->list);
+    g->list = kept;
+    g->n = g->cap = limit;
 }
 
 /* *few: the index of the open ones is the shorter way. */
@@ -254,15 +285,12 @@ static enum err gather(struct gather *g, const struct conflict_filter *f)
     }
     if (e != ERR_OK || g->n == 0)
         return e;
-    bool cut = f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit;
-    if (cut) {
-        qsort(g->list, g->n, sizeof *g->list, by_time);
-        g->n = (size_t)f->limit;
-    }
+    if (g->n <= FEW) /* perhaps by the index of the open ones; otherwise in that order already */
+        qsort(g->list, g->n, sizeof *g->list, by_id);
+    if (f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit)
+        keep_oldest(g, (size_t)f->limit);
     if (g->n <= FEW)
         return sides_of_each(g);
-    if (cut)
-        qsort(g->list, g->n, sizeof *g->list, by_id);
     return sides_of_all(g);
 }
 
@@ -273,14 +301,15 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
     struct gather g = {.s = s, .a = &a};
     uint64_t done = 0;
     enum err e = gather(&g, f);
-    if (e == ERR_OK && g.n > 0)
-        qsort(g.list, g.n, sizeof *g.list, by_time);
+    struct place_in_time *order = in_time(g.list, e == ERR_OK ? g.n : 0);
     for (size_t i = 0; e == ERR_OK && i < g.n && (f->limit == 0 || done < f->limit); i++) {
-        if (!side_wanted(f, &g.list[i]))
+        const struct conflict_record *c = &g.list[order[i].at];
+        if (!side_wanted(f, c))
             continue;
-        fn(&g.list[i], user);
+        fn(c, user);
         done++;
     }
+    mem_free(order);
     mem_free(g.list);
     mem_free(g.side);
     arena_fini(&a);

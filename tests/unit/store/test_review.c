@@ -172,6 +172,24 @@ static void a_decision_can_be_taken_again(void **state)
     federation_assert_equal(*state, tables);
 }
 
+/* While the node is stopped a person may think again: the last word before the seal counts, and an
+ * application's write to the same row goes with it. */
+static void the_last_decision_before_a_seal_counts(void **state)
+{
+    quarrel(state);
+    struct conflict_record c = open_one(A, "points"), name = open_one(A, "full_name");
+    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), by("sok", NULL, 0));
+    decide_must(A, name.id, RESOLVE_TAKE, side_of(&name, A), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    office_sql(A, "UPDATE person SET note = 'besides'");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT points || family || given || note FROM person"),
+                        "4SokDarābesides");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "3");
+    assert_int_equal(open_count(HUB) + open_count(A) + open_count(B), 0);
+    federation_assert_equal(*state, tables);
+}
+
 /* Two people who decide one conflict while cut off make a new conflict, and each side names its
  * decision. */
 static void two_decisions_apart_are_a_conflict(void **state)
@@ -468,6 +486,7 @@ int main(void)
                                         stop),
         cmocka_unit_test_setup_teardown(a_group_is_taken_whole, start, stop),
         cmocka_unit_test_setup_teardown(a_decision_can_be_taken_again, start, stop),
+        cmocka_unit_test_setup_teardown(the_last_decision_before_a_seal_counts, start, stop),
         cmocka_unit_test_setup_teardown(two_decisions_apart_are_a_conflict, start, stop),
         cmocka_unit_test_setup_teardown(decisions_are_known_when_they_are_settled, start, stop),
         cmocka_unit_test_setup_teardown(a_row_lost_to_a_delete_comes_back_whole, start, stop),
