@@ -163,6 +163,20 @@ static void a_value_too_large_delays_nothing_else(void **state)
     everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
+/* A row that only we have, and another office's under its key: both holds are shown side by side.
+ */
+static void holds_of_one_key_do_not_mix(void **state)
+{
+    (void)state;
+    office_sql(A, "INSERT INTO t VALUES('w',1,zeroblob(9000000),1,'of A')");
+    federation_sync(&f);
+    office_sql(B, "INSERT INTO t VALUES('w',2,2,2,'of B')");
+    federation_sync(&f);
+    assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM (SELECT reason FROM "
+                                      "tonle_held WHERE key='\"w\"' ORDER BY 1)"),
+                        "birth,limit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +184,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_decision_and_a_write_are_one_change, start, stop),
         cmocka_unit_test_setup_teardown(a_held_sum_is_set, start, stop),
         cmocka_unit_test_setup_teardown(a_held_birth_is_renamed, start, stop),
+        cmocka_unit_test_setup_teardown(holds_of_one_key_do_not_mix, start, stop),
         cmocka_unit_test_setup_teardown(a_value_too_large_delays_nothing_else, start, stop),
     };
     return cmocka_run_group_tests_name("capture_sealed", tests, NULL, NULL);
