@@ -137,7 +137,8 @@ static enum err take_columns(struct resolve *r, const struct conflict_side *side
         return store_fail(r->s, ERR_STATE,
                           "the charter groups the columns of this conflict in another way now: "
                           "give the values with --set");
-    buf_printf(&r->choice, "%s", review_words(r->a, r->place.t, &columns));
+    buf_printf(&r->choice, "%s, as written at %s", review_words(r->a, r->place.t, &columns),
+               side->office[0] != '\0' ? side->office : "an office");
     return review_update(&r->row, b, &columns);
 }
 

@@ -100,11 +100,16 @@ static void print_sides(struct cli *c, const struct conflict_record *r,
 {
     static const char *const heads[] = {"", "OFFICE", "UNIT", "AT", "DOT", "VALUE"};
     struct text_table t = {0};
+    bool open = strcmp(r->state, "open") == 0;
     table_head(c, &t, 6, heads);
     if (m->has_before)
         add_side(c, &t, r, &m->before, "before", names);
     for (size_t i = 0; i < r->n_sides; i++)
-        add_side(c, &t, r, &r->sides[i], r->sides[i].shown ? "in force" : "", names);
+        add_side(c, &t, r, &r->sides[i],
+                 !r->sides[i].shown ? ""
+                 : open             ? "in force"
+                                    : "was shown",
+                 names);
     table_print(&t);
 }
 
@@ -166,10 +171,10 @@ static void print_conflict(struct cli *c, const struct conflict_record *r,
                            const struct conflict_more *m)
 {
     json_t *names = differing(r);
+    bool open = strcmp(r->state, "open") == 0;
     printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, r->key_json);
-    printf("%s since %s, policy %s\n\n",
-           cli_colour(c, strcmp(r->state, "open") == 0 ? COLOUR_WARN : COLOUR_GOOD, r->state),
-           cli_time(c, r->opened_ms), r->policy);
+    printf("%s since %s, policy %s\n\n", cli_colour(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
+           cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
     print_sides(c, r, m, names);
     print_now(c, r, m, names);
     print_closed(c, r, m);
