@@ -149,6 +149,26 @@ static void a_chain_of_claims_comes_in_at_once(void **state)
     ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
 }
 
+/* A row that waits for its parent keeps its claim: who comes later with the same number waits for
+ * it, though it does not stand. */
+static void who_waits_keeps_its_claim(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO member(id,house,one) VALUES('m1','none','X')");
+    equal(f);
+    ALL_EQUAL("SELECT message || blocked_table || blocked_by || blocked_office || blocked_ms FROM"
+              " tonle_held",
+              "the row of house it refers to does not stand herehouse\"none\"0");
+    B->now_ms += 5000;
+    office_sql(B, "INSERT INTO member(id,one) VALUES('m2','X')");
+    equal(f);
+    ALL_EQUAL("SELECT count(*) FROM member", "0");
+    ALL_EQUAL("SELECT reason || blocked_by FROM tonle_held WHERE key = '\"m2\"'", "unique\"m1\"");
+    office_sql(A, "INSERT INTO house VALUES('none',NULL)");
+    equal(f);
+    ALL_EQUAL("SELECT id FROM member", "m1");
+}
+
 /* A parent deleted at one office while another adds a child: the child is held, never deleted, says
  * who deleted the parent and when, and comes back with it; three tables deep. */
 static void a_deleted_parent_is_shown(void **state)
@@ -251,6 +271,7 @@ int main(void)
         TEST(a_partial_expression_is_held),
         TEST(a_row_outside_the_predicate_does_not_clash),
         TEST(a_chain_of_claims_comes_in_at_once),
+        TEST(who_waits_keeps_its_claim),
         TEST(a_deleted_parent_is_shown),
         TEST(cycles_stand_and_fall_together),
         TEST(a_trigger_that_raises_is_told_in_its_words),
