@@ -122,6 +122,8 @@ const char *cli_time(struct cli *c, uint64_t ms); /* the same as text; "-" for 0
 const char *cli_value(struct cli *c, const struct value *v);
 const char *cli_dot(struct cli *c, struct dot d);
 const char *cli_printf(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What another office wrote, for this terminal: control characters shown escaped. */
+const char *cli_safe(struct cli *c, const char *text);
 /* "3 s", "14 min", "5 h", "12 days". */
 const char *cli_age(struct cli *c, uint64_t ms);
 /* Green, yellow, red, on a terminal without NO_COLOR; otherwise the text itself. */

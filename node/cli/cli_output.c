@@ -192,6 +192,15 @@ static void put_printable(struct buf *b, const char *s)
     }
 }
 
+const char *cli_safe(struct cli *c, const char *text)
+{
+    struct buf b = {0};
+    put_printable(&b, text);
+    const char *safe = arena_strdup(&c->arena, buf_str(&b));
+    buf_fini(&b);
+    return safe;
+}
+
 static size_t shown_width(const char *s)
 {
     size_t width = 0;

@@ -137,8 +137,9 @@ static void print_closed(struct cli *c, const struct conflict_record *r,
 {
     for (size_t i = 0; i < m->n_decisions; i++) {
         const struct decision_record *d = &m->decisions[i];
-        printf("decided %s by %s at %s: %s\n  reason: %s\n", cli_time(c, d->at_ms), d->by,
-               d->office, d->choice, d->reason);
+        printf("decided %s by %s at %s: %s\n  reason: %s\n", cli_time(c, d->at_ms),
+               cli_safe(c, d->by), cli_safe(c, d->office), cli_safe(c, d->choice),
+               cli_safe(c, d->reason));
     }
     if (strcmp(r->state, "auto") == 0)
         printf("closed by its rule: %s\n", r->policy);

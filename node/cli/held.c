@@ -164,7 +164,7 @@ static void print_held(struct cli *c, const struct held_record *r)
     static const char *const heads[] = {"COLUMN", "VALUE"};
     printf("%s: %s, key %s, written at %s, held since %s\n%s: %s\n%s\n", r->id, r->table,
            r->key_json, r->office[0] != '\0' ? r->office : "an office", cli_time(c, r->since_ms),
-           r->reason, meaning(r), r->message);
+           r->reason, meaning(r), cli_safe(c, r->message));
     if (r->blocked_by[0] != '\0')
         printf("in its way: %s %s%s%s%s%s\n", r->blocked_table, r->blocked_by,
                r->blocked_office[0] != '\0' ? ", of " : "", r->blocked_office,
