@@ -307,6 +307,19 @@ static void remove_journal(struct store *s)
         sqlite3_exec(s->db, "PRAGMA main.journal_mode=DELETE", NULL, NULL, NULL);
 }
 
+/* Nothing changes the node's own tables of a database that another version made. */
+static enum err check_version(struct store *s, char msg[256])
+{
+    int64_t made = store_pragma(s, "SELECT v FROM tonle_meta WHERE k = 'ddl'");
+    if (made == DDL_VERSION)
+        return ERR_OK;
+    snprintf(msg, 256,
+             "%.120s: its tonle_* tables are version %lld, this program keeps version %d: run the"
+             " version of Tonle that it was made with",
+             s->options.path, (long long)made, DDL_VERSION);
+    return ERR_SCHEMA;
+}
+
 enum err store_open(struct store **out, const struct store_options *o, char msg[256])
 {
     *out = NULL;
@@ -340,6 +353,11 @@ enum err store_open(struct store **out, const struct store_options *o, char msg[
         return e;
     }
     s->ready = row;
+    e = s->ready ? check_version(s, msg) : ERR_OK;
+    if (e != ERR_OK) {
+        store_close(s);
+        return e;
+    }
     if (s->ready && !o->read_only && o->wal_guard) {
         e = pin_open(s);
         if (e != ERR_OK) {

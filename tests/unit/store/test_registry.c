@@ -198,13 +198,31 @@ static void freshness_follows_the_changesets(void **state)
     arena_fini(&a);
 }
 
+/* Property: a database whose tonle_* tables another version made is not opened, and the message
+ * names both versions. */
+static void tables_of_another_version_are_not_opened(void **state)
+{
+    struct store *again = NULL;
+    char msg[256] = "";
+    struct store_options options = {.path = A->path, .busy_ms = 1000, .read_only = true};
+    assert_int_equal(store_open(&again, &options, msg), ERR_OK);
+    store_close(again);
+    office_sql(A, "UPDATE tonle_meta SET v = 1 WHERE k = 'ddl'");
+    assert_int_equal(store_open(&again, &options, msg), ERR_SCHEMA);
+    assert_non_null(strstr(msg, "version 1, this program keeps version 2"));
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_nodes_row_travels),       T(only_what_changed_travels),
-        T(only_the_hub_writes),       T(nodes_are_listed_and_checked),
-        T(the_newest_charter_counts), T(freshness_follows_the_changesets),
+        T(a_nodes_row_travels),
+        T(only_what_changed_travels),
+        T(only_the_hub_writes),
+        T(nodes_are_listed_and_checked),
+        T(the_newest_charter_counts),
+        T(freshness_follows_the_changesets),
+        T(tables_of_another_version_are_not_opened),
     };
     return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
 }
