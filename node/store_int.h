@@ -317,7 +317,7 @@ void pin_after_commit(
     struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
 bool pin_library_affected(int version_number);
 
-#define DDL_VERSION 1
+#define DDL_VERSION 2
 extern const char
     store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
 
