@@ -268,12 +268,14 @@ static enum err fast_row(struct work *w, struct work_row *r, enum phase phase)
 {
     struct birth *b;
     uint32_t n = living(r, &b);
-    if (r->slow || !r->touched)
+    if (!r->touched)
         return ERR_OK;
-    if (n == 0 && phase == PHASE_DELETE && r->now) {
+    if (n == 0 && phase == PHASE_DELETE && r->now) { /* also where it waited for its own key */
         enum err e = work_take(w, r);
         return e == ERR_OK && work_contended(w, r->k.t) ? work_release_blocked(w, r) : e;
     }
+    if (r->slow)
+        return ERR_OK;
     if (n == 1 && phase == (r->now ? PHASE_UPDATE : PHASE_INSERT))
         return fast_put(w, r, b);
     return ERR_OK;

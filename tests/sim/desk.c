@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Now and then somebody sits down at the review desk of an office and decides what is open there,
+/* What is resolved is taken again, too, but for births and deletions: a change that brings back a
+ * dead identity may have to name none, and only who forgets names knows which one that means.
+ *
+ * Now and then somebody sits down at the review desk of an office and decides what is open there,
  * or settles a held row, in every way there is; also what is refused is tried. Counted tables are
  * left as they are where a decision would write a counter: their totals are told from outside. */
 
@@ -152,10 +155,11 @@ void desk_decide(struct world *w, struct machine *m)
     d.review =
         (struct review){.by = "clerk", .reason = "seen", .now_ms = 1700000000000ULL + w->now};
     enum err e = schema_load(s);
-    bool found =
-        e == ERR_OK && pick(&d, held ? "SELECT id, table_name, reason FROM tonle_held ORDER BY id"
-                                     : "SELECT id, table_name, cell FROM tonle_conflict"
-                                       " WHERE state IN ('open', 'resolved') ORDER BY id");
+    bool found = e == ERR_OK &&
+                 pick(&d, held ? "SELECT id, table_name, reason FROM tonle_held ORDER BY id"
+                               : "SELECT id, table_name, cell FROM tonle_conflict"
+                                 " WHERE state = 'open' OR (state = 'resolved' AND cell NOT IN"
+                                 " ('birth', 'exists')) ORDER BY id");
     if (found)
         e = held ? settle(&d) : resolve(&d);
     if (w->verbose && found)

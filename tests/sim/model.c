@@ -184,8 +184,11 @@ const struct model_cell *model_cell(const struct model_birth *b, const struct ta
 
 /* ---- births */
 
-static bool alive_at(const struct model *m, const struct model_row *r, struct arena *a,
-                     const struct table_rules *rules, struct dot birth, const struct clock *seen)
+enum life { LIFE_DEAD, LIFE_CONTESTED /* dead, beside a change that lost */, LIFE_ALIVE };
+
+static enum life life_at(const struct model *m, const struct model_row *r, struct arena *a,
+                         const struct table_rules *rules, struct dot birth,
+                         const struct clock *seen)
 {
     uint32_t exists = COLUMN_EXISTS;
     struct shape s = shape_of(rules, &exists);
@@ -193,28 +196,31 @@ static bool alive_at(const struct model *m, const struct model_row *r, struct ar
     uint32_t living = 0;
     for (uint32_t i = 0; i < c.n; i++)
         living += c.v[i].value[0].u.i != 0;
-    return rules->delete_policy == DELETE_DELETE_WINS ? living == c.n : living > 0;
+    if (living == 0)
+        return LIFE_DEAD;
+    bool dead = rules->delete_policy == DELETE_DELETE_WINS && living < c.n;
+    return dead ? LIFE_CONTESTED : LIFE_ALIVE;
 }
 
 /* The identity that a writer means who names none: the one it had that may have lost its name, the
- * earliest of the living; of a dead row, the latest. */
+ * earliest that was not over; if all were, the latest. */
 static struct dot meant_by(const struct model *m, const struct model_row *r,
                            const struct table_schema *t, const struct clock *context)
 {
     struct arena a = {0};
-    const struct change *living = NULL, *dead = NULL;
+    const struct change *there = NULL, *over = NULL;
     for (size_t i = 0; i < r->n; i++) {
         const struct change *ch = &r->change[i].ch;
         if (ch->kind != CHANGE_BORN || !clock_covers(context, ch->dot))
             continue;
-        bool alive = alive_at(m, r, &a, &t->rules, ch->dot, context);
-        if (alive && (!living || model_order(ch->hlc, ch->dot, living->hlc, living->dot) < 0))
-            living = ch;
-        if (!alive && (!dead || model_order(ch->hlc, ch->dot, dead->hlc, dead->dot) > 0))
-            dead = ch;
+        bool gone = life_at(m, r, &a, &t->rules, ch->dot, context) == LIFE_DEAD;
+        if (!gone && (!there || model_order(ch->hlc, ch->dot, there->hlc, there->dot) < 0))
+            there = ch;
+        if (gone && (!over || model_order(ch->hlc, ch->dot, over->hlc, over->dot) > 0))
+            over = ch;
     }
     arena_fini(&a);
-    return living ? living->dot : dead ? dead->dot : (struct dot){0};
+    return there ? there->dot : over ? over->dot : (struct dot){0};
 }
 
 static void derive_cells(const struct model *m, const struct table_schema *t, struct model_row *r,
@@ -318,7 +324,7 @@ void model_derive(const struct model *m, struct store *s, struct model_row *r)
         derive_cells(m, t, r, b);
         derive_shown(m, t, b);
         derive_rank(t, b);
-        b->alive = alive_at(m, r, &r->arena, &t->rules, b->name, NULL);
+        b->alive = life_at(m, r, &r->arena, &t->rules, b->name, NULL) == LIFE_ALIVE;
         if (b->alive)
             model_claims(m, s, &r->arena, b);
     }
