@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #define LIST "tonle conflict list"
-#define BATCH 100 /* decisions in one transaction: the lock is left to applications between */
+#define BATCH 20 /* decisions in one transaction: the lock is left to applications between */
 
 struct resolve {
     const char *take, *column;
