@@ -154,18 +154,30 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
 
 /* ---- a row that the federation has */
 
-static enum err record_cell(struct work *w, struct work_row *r, uint32_t column,
-                            const struct value *ours, bool *take_ours)
+/* One cell of a row: a column, or the members of a group together. */
+static struct value cell_value(struct adopt *d, uint32_t cell, const struct value *columns)
+{
+    const struct cell_group *g = cell_group(&d->t->rules, cell);
+    if (!g)
+        return columns[cell];
+    struct value *member = arena_alloc(d->a, g->n * sizeof *member);
+    for (uint32_t i = 0; i < g->n; i++)
+        member[i] = columns[g->column[i]];
+    return value_tuple(d->a, member, g->n);
+}
+
+/* side[0] is the federation's, side[1] ours. */
+static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
+                            const struct value side[2], bool *take_ours)
 {
     struct store *s = w->s;
-    struct version v[2] = {{{0, 0}, 0, r->now[column]},
-                           {{s->identity.site, 0}, s->state.hlc, *ours}};
-    enum policy p = policy_of(&r->k.t->rules, column);
+    struct version v[2] = {{{0, 0}, 0, side[0]}, {{s->identity.site, 0}, s->state.hlc, side[1]}};
+    struct chooser chooser = {.policy = policy_of(&r->k.t->rules, cell)};
     /* By time we would always win: but our value was never compared with anybody's. */
     struct version by_value[2] = {{{0, 0}, 0, v[0].value}, {{0, 0}, 0, v[1].value}};
-    bool ordered = p == POLICY_MAX || p == POLICY_MIN;
-    *take_ours = ordered && policy_choose(&(struct chooser){.policy = p}, by_value, 2) == 1;
-    struct conflict c = {.column = column, .n = 2, .v = v, .shown = *take_ours ? 1 : 0};
+    bool ordered = chooser.policy == POLICY_MAX || chooser.policy == POLICY_MIN;
+    *take_ours = ordered && policy_choose(&chooser, by_value, 2) == 1;
+    struct conflict c = {.column = cell, .n = 2, .v = v, .shown = *take_ours ? 1 : 0};
     return conflict_save(w, r, &c, "auto");
 }
 
@@ -178,6 +190,14 @@ static enum err take_ours(struct adopt *d, const struct value *now, struct value
     if (e == ERR_CONSTRAINT) /* recorded all the same: the federation's value stands */
         return ERR_OK;
     return e == ERR_OK ? capture_note(d->s, d->t, CHANGE_UPDATE, mask, wanted) : e;
+}
+
+static bool is_key(const struct table_schema *t, uint32_t column)
+{
+    for (uint32_t i = 0; i < t->n_key; i++)
+        if (t->key[i] == column)
+            return true; /* 1 and 1.0: one key */
+    return false;
 }
 
 static enum err compare_cells(struct adopt *d, struct row_key k, const struct value *ours)
@@ -193,14 +213,13 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
     uint64_t differing = 0;
     for (uint32_t c = 0; e == ERR_OK && c < d->t->n_columns; c++) {
         bool mine = false;
-        bool key = false;
-        for (uint32_t i = 0; i < d->t->n_key; i++)
-            key = key || d->t->key[i] == c; /* 1 and 1.0: one key */
-        if (key || value_equal(&r->now[c], &ours[c]))
+        struct value side[2] = {cell_value(d, c, r->now), cell_value(d, c, ours)};
+        if (is_key(d->t, c) || cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
             continue;
-        e = record_cell(&w, r, c, &ours[c], &mine);
-        if (mine)
-            wanted[c] = ours[c];
+        e = record_cell(&w, r, c, side, &mine);
+        for (uint32_t i = c; mine && i < d->t->n_columns; i++)
+            if (cell_of(&d->t->rules, i) == c)
+                wanted[i] = ours[i];
         differing++;
     }
     if (e == ERR_OK)
