@@ -62,7 +62,7 @@ static void load_table(struct federation *f, const char *table, bool write)
     arena_fini(&a);
 }
 
-static void load(struct federation *f, enum load_mode mode, bool write)
+static struct load_report load(struct federation *f, enum load_mode mode, bool write)
 {
     struct load_report report;
     uint64_t pos = store_state(HUB->store)->journal_pos;
@@ -73,6 +73,7 @@ static void load(struct federation *f, enum load_mode mode, bool write)
     assert_int_equal(store_load_end(NEW->store, &NEW->arena, &report), ERR_OK);
     assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
     assert_int_equal(store_commit(NEW->store), ERR_OK);
+    return report;
 }
 
 static void rest_equal(struct federation *f)
@@ -123,7 +124,7 @@ static void a_group_is_adopted_whole(void **state)
     office_sql(A, "INSERT INTO account VALUES('a',1,1,9),('b',1,1,9)");
     sync_two(f);
     office_sql(NEW, "INSERT INTO account VALUES('a',1,2,3),('b',1,8,12)");
-    load(f, LOAD_ADOPT, false);
+    assert_int_equal(load(f, LOAD_ADOPT, false).adopted_conflicts, 2);
     rest_equal(f);
     assert_string_equal(office_one(HUB, "SELECT group_concat(id || lo || ' ' || hi) FROM account"),
                         "a1 9,b8 12");
