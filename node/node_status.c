@@ -150,10 +150,11 @@ static void own_reasons(struct look *l)
             "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
             "tonle held list names them (reason limit): make them smaller, that write is sent");
     if (n->rows_refused)
-        reason(l, n->name,
-               "rows came that have no place here: a table or a column is not in this database "
-               "(the journal has them)",
-               "tonle doctor names it; make it again, then tonle verify --local --take-parent");
+        reason(
+            l, n->name,
+            "changes came that the charter has no place for: rows that only the hub may write, or"
+            " columns that are not published any more (the journal has them)",
+            "tonle charter show names what is published; tonle history shows a row's writes");
     if (store_state(l->s)->loading)
         reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
     if (n->reconcile) {
