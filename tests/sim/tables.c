@@ -281,19 +281,20 @@ static void dump_birth(const struct birth *b, const struct table_schema *t)
     printf("\n");
 }
 
-static void dump_model(const struct model_birth *b, const struct table_schema *t)
+static void dump_model(struct comparing *c, const struct model_birth *b)
 {
+    const struct table_schema *t = &c->m->watch->tables[b->row->table];
     printf("        birth %04llx:%llu %s%s", (unsigned long long)b->name.site >> 48,
            (unsigned long long)b->name.seq, b->alive ? "alive " : "dead",
            b->alive ? hold_reason_name(b->held) : "");
     for (uint32_t i = 0; i < b->n_cells; i++) {
-        const struct model_cell *c = &b->cell[i];
-        printf(" %s", c->column < t->n_columns ? t->column[c->column] : "existence");
-        for (uint32_t j = 0; j < c->n; j++)
-            printf(" %04llx:%llu", (unsigned long long)c->v[j].dot.site >> 48,
-                   (unsigned long long)c->v[j].dot.seq);
+        const struct model_cell *cell = &b->cell[i];
+        printf(" %s", cell->column < t->n_columns ? t->column[cell->column] : "existence");
+        for (uint32_t j = 0; j < cell->n; j++)
+            printf(" %04llx:%llu", (unsigned long long)cell->v[j].dot.site >> 48,
+                   (unsigned long long)cell->v[j].dot.seq);
     }
-    printf("\n");
+    printf("\n            (%s)\n", values_text(c, t, b->values));
 }
 
 /* Every change of one row, and both merged states. */
@@ -319,13 +320,17 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     }
     printf("    model\n");
     for (uint32_t i = 0; i < r->n_births; i++)
-        dump_model(&r->birth[i], t);
+        dump_model(c, &r->birth[i]);
     printf("    on record\n");
     if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, &recorded) !=
         ERR_OK)
         return;
-    for (uint32_t i = 0; i < rec.n_births; i++)
+    for (uint32_t i = 0; i < rec.n_births; i++) {
         dump_birth(&rec.births[i], t);
+        if (rec.births[i].values)
+            printf("            (%s)\n",
+                   values_text(c, t, birth_shown(&c->a, &rec.births[i], &t->rules)));
+    }
 }
 
 /* What the model says, and what is there. */
@@ -352,6 +357,14 @@ static void dump(struct comparing *c)
     printf("\n");
     if (c->bad)
         dump_row(c, c->bad);
+}
+
+void oracle_dump(struct world *w, struct machine *m, const struct model_row *r)
+{
+    struct comparing c = {.w = w, .m = m};
+    if (w->verbose)
+        dump_row(&c, r);
+    arena_fini(&c.a);
 }
 
 void oracle_tables(struct world *w, struct machine *m)

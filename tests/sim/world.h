@@ -175,6 +175,8 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to,
 void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
 /* tables.c: the database against the model */
 void oracle_tables(struct world *w, struct machine *m);
+/* Every change of one row, and both merged states; when verbose. */
+void oracle_dump(struct world *w, struct machine *m, const struct model_row *r);
 
 /* healed.c: after the last fault, when everything came to rest */
 void oracle_healed(struct world *w);
