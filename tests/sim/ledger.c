@@ -162,7 +162,7 @@ static __int128 added(struct world *w, const char *table, const char *column,
         for (uint32_t k = 0; k < n_key; k++)
             store_bind(q, (int)k + 3, &key[k]);
         if (store_step(s, q, &row) == ERR_OK && row)
-            n += ((__int128)sqlite3_column_int64(q, 0) << 32) + sqlite3_column_int64(q, 1);
+            n += (__int128)sqlite3_column_int64(q, 0) * (1LL << 32) + sqlite3_column_int64(q, 1);
         sqlite3_reset(q);
     }
     return n;
