@@ -64,6 +64,15 @@ bool birth_alive(const struct birth *b, const struct table_rules *rules)
     return c->v[policy_choose(&choose, c->v, c->n)].value.u.i != 0;
 }
 
+bool birth_gone(const struct birth *b)
+{
+    const struct cell *c = birth_find_cell(b, COLUMN_EXISTS);
+    for (uint32_t i = 0; c && i < c->n; i++)
+        if (c->v[i].value.u.i != 0)
+            return false;
+    return c != NULL;
+}
+
 struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
                          const struct value *values)
 {
@@ -76,10 +85,13 @@ struct value cell_gather(struct arena *a, const struct table_rules *rules, uint3
     return value_tuple(a, v, g->n);
 }
 
-/* Tuples are made here or checked by row_decode: one that does not fit is our own mistake. */
+/* NULL stands for a tuple that is in the table and was not filled in. Others are made here or
+ * checked by row_decode: one that does not fit is our own mistake. */
 static struct value *split(struct arena *a, const struct cell_group *g, const struct value *tuple)
 {
     struct value *v = arena_alloc(a, g->n * sizeof *v);
+    if (tuple->type == VALUE_NULL)
+        return v;
     enum err e = value_tuple_split(tuple, v, g->n);
     assert(e == ERR_OK);
     return v;

@@ -82,6 +82,10 @@ const struct version *birth_cell(struct arena *a, const struct birth *b,
 void birth_set_cell(struct arena *a, struct birth *b, uint32_t column, const struct version *v,
                     uint32_t n);
 bool birth_alive(const struct birth *b, const struct table_rules *rules);
+/* Whether all say that it is dead. No change may name it any more: whoever has heard that all know
+ * has forgotten it, and a change that saw the delete is concurrent with nothing, so nobody waits
+ * for it. To have such a row again is a new birth. */
+bool birth_gone(const struct birth *b);
 /* Index of the version that the cell's policy shows (its fallback, under review), with the birth's
  * shown scope where the policy asks for it. */
 size_t birth_choose(struct arena *a, const struct birth *b, const struct table_rules *rules,

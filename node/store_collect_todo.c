@@ -208,8 +208,8 @@ static enum err put_key(struct output *o, struct queued *q, bool *waits)
             continue;
         }
         const struct birth *b = birth_of(&row, x->birth);
-        x->taken = !b; /* it has gone meanwhile */
-        if (!b || !take(o, &row, b, q->x, q->n, &w))
+        x->taken = !b || birth_gone(b); /* meanwhile, in a seal that was cut */
+        if (x->taken || !take(o, &row, b, q->x, q->n, &w))
             continue;
         if (w.kind == CHANGE_UPDATE)
             complete(o, b, &w);

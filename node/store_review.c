@@ -10,7 +10,7 @@
  * column    UPDATE of it with that value      UPDATE            -
  * group     UPDATE of all its columns         UPDATE            -
  * exists    alive: UPDATE without columns     UPDATE            -
- *           (a dead birth comes back whole)
+ *           (a dead birth comes back whole)       (one that all agree is dead: as a new birth)
  *           dead: DELETE
  * birth     that one lives, the others go     -                 each held one is born again under a
  *           (DELETE of each)                                    key of its own
@@ -49,6 +49,50 @@ static const struct value *right_values(const struct resolve *r)
     return b != NULL ? review_values(&r->row, b) : NULL;
 }
 
+/* Whether another was entered under this key behind the conflict; *yes is only set. */
+static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest, bool *yes)
+{
+    struct arena scratch = {0};
+    struct opener opener = {0};
+    struct item item;
+    struct changeset cs = {0};
+    enum err e = part_item_at(r->s, &scratch, pos, &item);
+    bool behind = e == ERR_OK && item.hlc > newest && !row_find_birth(&r->row.row, item.dot);
+    if (behind)
+        e = part_open(r->s, &opener, &scratch, &item, &cs);
+    struct change_place at = {0};
+    const struct table_changes *tc;
+    const struct row_change *rc;
+    while (behind && e == ERR_OK &&
+           (rc = part_next_change(&cs, r->c.table, r->place.key, &at, &tc)) != NULL)
+        *yes = *yes || rc->kind == CHANGE_BORN;
+    part_opener_fini(&opener);
+    arena_fini(&scratch);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* A closed conflict outlives its row, and a birth that has lost its name does not tell whose it is:
+ * where another was entered since, it may be that one's. */
+static enum err same_identity(struct resolve *r)
+{
+    const struct row *row = &r->row.row;
+    uint64_t *pos, newest = 0;
+    size_t n = 0;
+    bool other = false;
+    if (strcmp(r->c.state, "open") == 0 || row_find_birth(row, (struct dot){0, 0}) == NULL ||
+        (!dot_is_none(r->place.birth) && row_find_birth(row, r->place.birth) != NULL))
+        return ERR_OK;
+    for (size_t i = 0; i < r->c.n_sides; i++)
+        newest = r->c.sides[i].at_hlc > newest ? r->c.sides[i].at_hlc : newest;
+    enum err e = touch_find(r->s, r->a, r->c.table, r->place.key, &pos, &n);
+    for (size_t i = 0; e == ERR_OK && i < n && !other; i++)
+        e = entered_behind(r, pos[i], newest, &other);
+    return e == ERR_OK && other
+               ? gone(r, "was deleted and entered again since: this conflict is about the one "
+                         "before; the new one can be changed with any application")
+               : e;
+}
+
 static enum err find(struct resolve *r, const char *id)
 {
     enum err e = list_conflict(r->s, r->a, id, &r->c, &r->place);
@@ -62,6 +106,8 @@ static enum err find(struct resolve *r, const char *id)
                           "decide",
                           r->c.cell, r->c.table);
     e = review_row(r->s, r->a, (struct row_key){t, r->place.key.p, r->place.key.len}, &r->row);
+    if (e == ERR_OK)
+        e = same_identity(r);
     return e == ERR_OK ? review_allowed(r->s, r->a, t, right_values(r)) : e;
 }
 

@@ -61,7 +61,8 @@ struct subject {      /* what is decided about */
 /* Writes the decision's record; *id lives in the arena. */
 enum err review_record(struct store *s, struct arena *a, const struct subject *about,
                        const char *choice, const struct review *r, const char **id) MUST_CHECK;
-/* Queued changes of one birth. `columns` of review_update: those given. */
+/* Queued changes of one birth. `columns` of review_update: those given. A birth that is gone is
+ * born again, with its old values in the columns not given. */
 enum err review_update(const struct reviewed *r, const struct birth *b,
                        const struct typed *columns) MUST_CHECK;
 enum err review_delete(const struct reviewed *r, const struct birth *b) MUST_CHECK;

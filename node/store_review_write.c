@@ -40,9 +40,30 @@ struct value *review_values(const struct reviewed *r, const struct birth *b)
 
 /* ---- changes */
 
+/* A row that all agree is dead may be forgotten elsewhere: it comes back as a new birth. */
+static enum err bear_again(const struct reviewed *r, const struct birth *b,
+                           const struct typed *columns)
+{
+    const struct table_schema *t = r->k.t;
+    if (b->values == NULL)
+        return store_fail(r->s, ERR_STATE,
+                          "the values of this row are not known here any more: to have it again, "
+                          "insert it with an application");
+    struct value *values = review_values(r, b);
+    uint32_t *column = arena_alloc(r->a, (t->n_columns + 1) * sizeof *column);
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        column[c] = c;
+        if (columns->given[c])
+            values[c] = columns->value[c];
+    }
+    return todo_put(r->s, r->k, (struct dot){0, 0}, CHANGE_BORN, t->n_columns, column, values);
+}
+
 enum err review_update(const struct reviewed *r, const struct birth *b, const struct typed *columns)
 {
     const struct table_schema *t = r->k.t;
+    if (birth_gone(b))
+        return bear_again(r, b, columns);
     uint32_t *column = arena_alloc(r->a, (t->n_columns + 1) * sizeof *column), n = 0;
     struct value *value = arena_alloc(r->a, (t->n_columns + 1) * sizeof *value);
     for (uint32_t c = 0; c < t->n_columns; c++) {

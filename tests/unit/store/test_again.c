@@ -1,0 +1,214 @@
+/* Decisions that are taken again, when offices have forgotten what they were about. */
+#include "tests/lib/lists.h"
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, family TEXT, given "
+                             "TEXT, points INTEGER, paid INTEGER, note TEXT) WITHOUT ROWID;";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"review_by\":\"any\",\"tables\":["
+    "{\"name\":\"person\",\"delete\":\"delete-wins\",\"columns\":[{\"name\":\"points\",\"policy\":"
+    "\"max\"},{\"name\":\"paid\",\"policy\":\"sum\"}],\"groups\":[{\"name\":\"full_name\","
+    "\"columns\":[\"family\",\"given\"],\"policy\":\"review\"}]}]}";
+static const char tables[] = "person tonle_decision";
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+#define B (&((struct federation *)*state)->office[2])
+
+static struct arena kept; /* what a test looks at; the offices' own are reset by every seal */
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, false);
+    office_sql(&f.office[0], "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n')");
+    federation_sync(&f);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    arena_fini(&kept);
+    return 0;
+}
+
+static struct conflict_record first(struct office *o, const char *state, const char *cell)
+{
+    struct conflict_filter f = {.state = state, .cell = cell};
+    size_t n;
+    struct conflict_record *list = lists_filtered(o->store, &kept, &f, &n);
+    assert_true(n >= 1);
+    return list[0];
+}
+
+static struct dot side_of(const struct conflict_record *c, const struct office *o)
+{
+    for (size_t i = 0; i < c->n_sides; i++)
+        if (c->sides[i].dot.site == o->site)
+            return c->sides[i].dot;
+    fail_msg("%s has no side", o->name);
+    return (struct dot){0, 0};
+}
+
+static enum err take(struct office *o, const char *id, struct dot dot)
+{
+    const char *decision;
+    struct review r = {.by = "sok", .reason = "as the paper says", .now_ms = 1700000000000};
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    enum err e = store_conflict_resolve(o->store, &kept, id, RESOLVE_TAKE, dot, &r, &decision);
+    if (e == ERR_OK)
+        assert_int_equal(store_commit(o->store), ERR_OK);
+    else
+        store_rollback(o->store);
+    return e;
+}
+
+/* The office passes stable(mark), the mark being what the hub has. */
+static void forget(struct office *o, const struct clock *c)
+{
+    struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
+    bool more = true;
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
+    while (more)
+        assert_int_equal(store_sweep(o->store, &kept, 10, &more), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+}
+
+static struct clock settled(void **state)
+{
+    struct clock c = {0};
+    clock_copy(&c, &store_state(HUB->store)->clock);
+    return c;
+}
+
+/* A delete that everybody agreed on is undone by a new birth with the old values: who has forgotten
+ * the row by then, and who has not, show the same. */
+static void a_delete_undone_is_a_new_birth(void **state)
+{
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET note = 'changed', paid = 130 WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(HUB, "open", "exists");
+    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    federation_sync(*state);
+    struct clock all = settled(state);
+    forget(A, &all);
+    assert_int_equal(take(B, c.id, side_of(&c, B)), ERR_OK);
+    federation_sync(*state);
+    forget(HUB, &all);
+    forget(B, &all);
+    federation_sync(*state);
+    const char *row = "SELECT id || family || given || points || paid || note FROM person";
+    assert_string_equal(office_one(HUB, row), "p1SokDara1130changed");
+    federation_assert_equal(*state, tables);
+    clock_fini(&all);
+}
+
+/* The same for the birth that was dropped. */
+static void a_dropped_birth_taken_again_is_a_new_one(void **state)
+{
+    office_sql(A, "INSERT INTO person VALUES('p2','Chan','A',1,10,NULL)");
+    B->now_ms += 1000;
+    office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "birth");
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    federation_sync(*state);
+    struct clock all = settled(state);
+    forget(A, &all);
+    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    federation_sync(*state);
+    forget(HUB, &all);
+    forget(B, &all);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
+    federation_assert_equal(*state, tables);
+    clock_fini(&all);
+}
+
+/* An old conflict is about the person it was recorded for, not about another who was entered under
+ * the same key later. */
+static void an_old_conflict_never_changes_another_birth(void **state)
+{
+    office_sql(A, "UPDATE person SET points = 9 WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "points");
+    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    federation_sync(*state);
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    federation_sync(*state);
+    office_sql(A, "INSERT INTO person VALUES('p1','Som','Other',1,1,NULL)");
+    federation_sync(*state);
+    struct clock all = settled(state);
+    for (int i = 0; i < 3; i++)
+        forget(&((struct federation *)*state)->office[i], &all);
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
+    clock_fini(&all);
+}
+
+/* A row that an application has just deleted, and that no seal has taken yet, is looked at without
+ * its values. */
+static void a_row_deleted_meanwhile_is_no_accident(void **state)
+{
+    office_sql(A, "UPDATE person SET points = 9, family = 'Sak' WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "points");
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
+    federation_assert_equal(*state, tables);
+}
+
+/* Nor does a decision call it back that waited behind a cut, while the delete went ahead. */
+static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
+{
+    office_sql(A, "INSERT INTO person SELECT 'p0', family, given, points, paid, note FROM person");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET points = 9");
+    office_sql(B, "UPDATE person SET points = 4");
+    federation_sync(*state);
+    struct conflict_filter f = {.state = "open", .cell = "points"};
+    size_t n;
+    struct conflict_record *c = lists_filtered(A->store, &kept, &f, &n);
+    assert_int_equal(n, 2);
+    size_t last = strstr(c[0].key_json, "p1") ? 0 : 1; /* p1 is queued last */
+    assert_int_equal(take(A, c[1 - last].id, side_of(&c[1 - last], B)), ERR_OK);
+    assert_int_equal(take(A, c[last].id, side_of(&c[last], B)), ERR_OK);
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    for (int i = 0; i < 3; i++) /* two records of decisions, then the delete */
+        assert_true(office_seal_part(A, 1));
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM person"), "p0");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_todo"), "0");
+    federation_assert_equal(*state, tables);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_delete_undone_is_a_new_birth, start, stop),
+        cmocka_unit_test_setup_teardown(a_dropped_birth_taken_again_is_a_new_one, start, stop),
+        cmocka_unit_test_setup_teardown(an_old_conflict_never_changes_another_birth, start, stop),
+        cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
+        cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
+                                        stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
