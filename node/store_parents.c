@@ -66,6 +66,10 @@ static enum err given(struct work *w, const struct foreign_key *fk, const struct
 
 static enum err let_in(struct work *w, struct work_row *r)
 {
+    bool unsealed = false; /* its key was written here since: decided when that is sealed */
+    enum err seen = work_unsealed(w, r, &unsealed);
+    if (seen != ERR_OK || unsealed)
+        return seen;
     for (uint32_t i = 0; i < r->row.n_births; i++) {
         struct birth *b = &r->row.births[i];
         if (b->held != HOLD_PARENT || r->now)
