@@ -146,15 +146,17 @@ static struct cell *make_cell(struct arena *a, struct birth *b, uint32_t column)
         at++;
     if (at < b->n_cells && b->cells[at].column == column)
         return &b->cells[at];
-    struct cell *cells = arena_alloc(a, (b->n_cells + 1) * sizeof *cells);
-    if (at)
-        memcpy(cells, b->cells, at * sizeof *cells);
-    if (at < b->n_cells)
-        memcpy(cells + at + 1, b->cells + at, (b->n_cells - at) * sizeof *cells);
-    cells[at].column = column;
-    b->cells = cells;
+    if (b->n_cells >= b->cells_room) { /* doubled: a change may touch every column of many rows */
+        b->cells_room = b->n_cells < 2 ? 2 : 2 * b->n_cells;
+        struct cell *cells = arena_alloc(a, b->cells_room * sizeof *cells);
+        if (b->n_cells)
+            memcpy(cells, b->cells, b->n_cells * sizeof *cells);
+        b->cells = cells;
+    }
+    memmove(b->cells + at + 1, b->cells + at, (b->n_cells - at) * sizeof *b->cells);
+    b->cells[at] = (struct cell){.column = column};
     b->n_cells++;
-    return &cells[at];
+    return &b->cells[at];
 }
 
 static void drop_cell(struct birth *b, uint32_t column)

@@ -52,6 +52,7 @@ struct birth {
     struct dot base; /* version of every cell without an entry; none: stable */
     uint64_t base_hlc;
     uint32_t n_cells;
+    uint32_t cells_room; /* how many fit where they are; 0: as many as there are */
     struct cell *cells;
     struct value *values;  /* shown value of each replicated column, or NULL: not filled in */
     enum hold_reason held; /* HOLD_NONE for the one that stands, and for dead ones */
@@ -129,8 +130,7 @@ struct version birth_rank(const struct birth *b, const struct table_rules *rules
  * held are left out where the cell has one version: they stand in the table. */
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);
 /* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does
- * not write, ERR_LIMIT over 100,000 births or 10,000 versions of a cell. Values left out are
- * VALUE_NULL until birth_set_values. */
+ * not write. Values left out are VALUE_NULL until birth_set_values. */
 enum err row_decode(struct arena *a, struct row *r, const struct table_rules *rules, const void *p,
                     size_t len) MUST_CHECK;
 

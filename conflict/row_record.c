@@ -35,8 +35,13 @@
 #include "conflict/row.h"
 
 #define FORMAT 1
-#define BIRTHS_MAX 100000
-#define VERSIONS_MAX 10000
+
+/* Bytes of the smallest birth that has a name, and of the smallest version that has a dot; one in a
+ * list may have none. What is counted is so never much larger in memory than its bytes, and no
+ * number is too large for itself: an office that deletes and inserts one key for months while
+ * another is away has every one of those births on record. */
+#define BIRTH_BYTES 19
+#define VERSION_BYTES 17
 
 #define HEAD_NAMED 0x01
 #define HEAD_BASE_OWN 0x02
@@ -143,6 +148,11 @@ struct decoder {
     const struct table_rules *rules;
 };
 
+static bool count_fits(const struct cursor *in, uint64_t n, size_t each)
+{
+    return !in->failed && (n == 0 || (n <= in->left && n - 1 <= in->left / each));
+}
+
 static enum err get_version(struct cursor *in, struct version *v)
 {
     v->dot.seq = cursor_varint(in);
@@ -185,9 +195,7 @@ static enum err check_version(struct decoder *d, uint32_t cell, const struct val
 static enum err get_versions(struct decoder *d, struct cell *c, uint8_t head)
 {
     uint64_t n = cursor_varint(&d->in);
-    if (n > VERSIONS_MAX)
-        return ERR_LIMIT;
-    if (n == 0 || n > d->in.left)
+    if (n == 0 || n > UINT32_MAX || !count_fits(&d->in, n, VERSION_BYTES))
         return ERR_MALFORMED;
     c->n = (uint32_t)n;
     c->v = arena_alloc(d->a, n * sizeof *c->v);
@@ -349,9 +357,7 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
     if (cursor_u8(&d.in) != FORMAT)
         return ERR_MALFORMED;
     uint64_t n = cursor_varint(&d.in);
-    if (n > BIRTHS_MAX)
-        return ERR_LIMIT;
-    if (d.in.failed || n > d.in.left)
+    if (n > UINT32_MAX || !count_fits(&d.in, n, BIRTH_BYTES))
         return ERR_MALFORMED;
     struct birth *births = n ? arena_alloc(a, n * sizeof *births) : NULL;
     for (uint64_t i = 0; i < n; i++) {

@@ -324,6 +324,24 @@ static void a_rank_stays_while_it_is_needed(void **state)
     end(&t);
 }
 
+/* What a change of many columns costs grows with their number, not with its square: thousands of
+ * such rows are merged in one step. */
+static void many_cells_cost_what_they_hold(void **state)
+{
+    enum { COLUMNS = 256 };
+    struct arena a = {0};
+    struct birth b = {0};
+    struct version v = {.dot = {1, 1}, .hlc = 1, .value = value_integer(7)};
+    (void)state;
+    for (uint32_t i = COLUMNS; i > 0; i--)
+        birth_set_cell(&a, &b, i - 1, &v, 1);
+    assert_int_equal(b.n_cells, COLUMNS);
+    for (uint32_t i = 0; i < COLUMNS; i++)
+        assert_int_equal(b.cells[i].column, i);
+    assert_true(a.used_bytes < COLUMNS * (4 * sizeof *b.cells + sizeof v + 16));
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +358,7 @@ int main(void)
         cmocka_unit_test(there_is_one_unnamed_birth),
         cmocka_unit_test(the_unnamed_birth_comes_first),
         cmocka_unit_test(a_rank_stays_while_it_is_needed),
+        cmocka_unit_test(many_cells_cost_what_they_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
