@@ -272,7 +272,9 @@ static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
     net_run(t, 120000);
     assert_string_equal(office_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
     assert_non_null(strstr(PROVINCE->log, "event=refuse peer=hub"));
-    assert_non_null(strstr(PROVINCE->log, "that it was based on are missing"));
+    /* a mark may stand between the changesets: then it is what fails first */
+    assert_true(strstr(PROVINCE->log, "5 is the next (gap)") ||
+                strstr(PROVINCE->log, "that it was based on are missing"));
     assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
     assert_false(PROVINCE->fatal);
     office_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
