@@ -328,17 +328,17 @@ static void a_rank_stays_while_it_is_needed(void **state)
  * such rows are merged in one step. */
 static void many_cells_cost_what_they_hold(void **state)
 {
-    enum { COLUMNS = 256 };
+    enum { MANY = 256 };
     struct arena a = {0};
     struct birth b = {0};
     struct version v = {.dot = {1, 1}, .hlc = 1, .value = value_integer(7)};
     (void)state;
-    for (uint32_t i = COLUMNS; i > 0; i--)
+    for (uint32_t i = MANY; i > 0; i--)
         birth_set_cell(&a, &b, i - 1, &v, 1);
-    assert_int_equal(b.n_cells, COLUMNS);
-    for (uint32_t i = 0; i < COLUMNS; i++)
+    assert_int_equal(b.n_cells, MANY);
+    for (uint32_t i = 0; i < MANY; i++)
         assert_int_equal(b.cells[i].column, i);
-    assert_true(a.used_bytes < COLUMNS * (4 * sizeof *b.cells + sizeof v + 16));
+    assert_true(a.used_bytes < MANY * (4 * sizeof *b.cells + sizeof v + 16));
     arena_fini(&a);
 }
 
