@@ -174,28 +174,40 @@ static bool is_plain(const char *s, size_t len)
     return true;
 }
 
-/* Data of other offices is shown on this terminal: control characters must not reach it. Our own
- * colours (ESC [ n m) pass. */
-static void put_printable(struct buf *b, const char *s)
+/* Data of other offices is shown on this terminal: no control character may reach it, neither those
+ * of ASCII nor those that UTF-8 writes as C2 80 to C2 9F (some terminals obey them). */
+static void put_printable(struct buf *b, const char *s, size_t len)
 {
-    for (; *s != '\0'; s++) {
-        size_t own = 0;
-        if (s[0] == '\033' && s[1] == '[' && (own = strspn(s + 2, "0123456789")) <= 2 &&
-            s[2 + own] == 'm') {
-            buf_put(b, s, own + 3);
-            s += own + 2;
-        } else if ((unsigned char)*s < 0x20 || *s == 0x7f) {
-            buf_printf(b, "\\x%02x", (unsigned char)*s);
-        } else {
-            buf_put(b, s, 1);
-        }
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool c1 = c == 0xc2 && i + 1 < len && ((unsigned char)s[i + 1] & 0xe0) == 0x80;
+        if (c < 0x20 || c == 0x7f || c1)
+            buf_printf(b, "\\x%02x", c1 ? (unsigned char)s[++i] : c);
+        else
+            buf_put_u8(b, c);
     }
+}
+
+/* Length of the colour that cli_colour put in front of the whole text; 0 without one. Whoever
+ * writes the same into a value gets no more than that. */
+static size_t colour_len(const char *s, size_t len)
+{
+    static const enum cli_colour known[] = {COLOUR_GOOD, COLOUR_WARN, COLOUR_BAD, COLOUR_BOLD};
+    if (len < 4 || memcmp(s + len - 4, "\033[0m", 4) != 0)
+        return 0;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        char head[16];
+        size_t n = (size_t)snprintf(head, sizeof head, "\033[%dm", (int)known[i]);
+        if (len >= n + 4 && memcmp(s, head, n) == 0)
+            return n;
+    }
+    return 0;
 }
 
 const char *cli_safe(struct cli *c, const char *text)
 {
     struct buf b = {0};
-    put_printable(&b, text);
+    put_printable(&b, text, strlen(text));
     const char *safe = arena_strdup(&c->arena, buf_str(&b));
     buf_fini(&b);
     return safe;
@@ -228,7 +240,10 @@ static struct text_cell cell_of_text(struct cli *c, const char *text)
         return (struct text_cell){arena_copy(&c->arena, text, len + 1), (uint32_t)len,
                                   (uint32_t)len};
     struct buf b = {0};
-    put_printable(&b, text);
+    size_t head = colour_len(text, len), tail = head > 0 ? 4 : 0;
+    buf_put(&b, text, head);
+    put_printable(&b, text + head, len - head - tail);
+    buf_put(&b, text + len - tail, tail);
     struct text_cell cell = {arena_strdup(&c->arena, buf_str(&b)), (uint32_t)b.len, 0};
     cell.width = (uint32_t)shown_width(cell.text);
     buf_fini(&b);

@@ -196,16 +196,21 @@ int command_conflict_list(struct cli *c, int argc, char **argv)
 
 /* ---- export: one line a side (RFC 4180, UTF-8) */
 
-/* A table program wants the text itself, not its JSON; NULL is an empty field. */
+/* A table program wants the text itself, not its JSON; NULL is an empty field, and the empty text
+ * an empty one in quotes. */
 static void csv_value(struct buf *b, const struct conflict_record *r, const struct conflict_side *s)
 {
     struct buf json = {0};
     if (s->detail != NULL)
         put(&json, s->detail);
+    else if (strcmp(r->cell, "exists") == 0)
+        put(&json, s->value.u.i != 0 ? "the row stays" : "deleted");
     else if (s->value.type != VALUE_NULL)
         stream_members(&json, &s->value, r->n_members, r->members);
-    if (s->value.type == VALUE_TEXT && json.len > 0 && json.data[0] == '"')
-        stream_csv(b, s->value.len > 0 ? s->value.u.p : "", s->value.len);
+    if (s->value.type == VALUE_TEXT && s->value.len == 0)
+        put(b, "\"\"");
+    else if (s->value.type == VALUE_TEXT && json.data[0] == '"')
+        stream_csv(b, s->value.u.p, s->value.len);
     else
         stream_csv(b, buf_str(&json), json.len);
     buf_fini(&json);

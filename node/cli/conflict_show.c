@@ -119,13 +119,17 @@ static void print_now(struct cli *c, const struct conflict_record *r, const stru
     bool row = strcmp(r->cell, "exists") == 0 || strcmp(r->cell, "birth") == 0;
     bool open = strcmp(r->state, "open") == 0;
     bool gone = strcmp(m->standing, "gone") == 0;
+    bool deleted = strcmp(m->standing, "deleted") == 0;
     const char *value = gone ? "" : shown_text(c, r, &m->now, row ? m->now_row : NULL, names);
     printf("\nnow: the row %s%s%s",
-           gone                                  ? "is not here any more"
-           : strcmp(m->standing, "held") == 0    ? "is held"
-           : strcmp(m->standing, "deleted") == 0 ? "is deleted"
-                                                 : "stands",
-           value[0] != '\0' ? " with " : "", value);
+           gone                               ? "is not here any more"
+           : strcmp(m->standing, "held") == 0 ? "is held"
+           : deleted                          ? "is deleted"
+                                              : "stands",
+           value[0] == '\0' ? ""
+           : deleted        ? "; it had "
+                            : " with ",
+           cli_safe(c, value));
     if (open)
         printf("\nrule: %s%s", r->policy,
                strcmp(r->policy, "review") == 0 ? ", its fallback until a person decides" : "");
@@ -168,15 +172,31 @@ static void print_commands(const struct conflict_record *r)
                  r->n_members > 0 ? r->members[0] : r->cell);
 }
 
+/* Two births have nothing before them. */
+static void print_no_before(const struct conflict_record *r, const struct conflict_more *m,
+                            bool at_hub)
+{
+    if (m->has_before || strcmp(r->cell, "birth") == 0)
+        return;
+    if (at_hub)
+        cli_note("What stood before is not on record: it is older than the federation, or its "
+                 "changeset is gone.");
+    else
+        cli_note("What stood before was written before this office's first load: `tonle conflict "
+                 "show %.*s` at the hub tells it.",
+                 SHORT_ID, r->id);
+}
+
 static void print_conflict(struct cli *c, const struct conflict_record *r,
-                           const struct conflict_more *m)
+                           const struct conflict_more *m, bool at_hub)
 {
     json_t *names = differing(r);
     bool open = strcmp(r->state, "open") == 0;
-    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, r->key_json);
+    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, cli_safe(c, r->key_json));
     printf("%s since %s, policy %s\n\n", cli_colour(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
            cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
     print_sides(c, r, m, names);
+    print_no_before(r, m, at_hub);
     print_now(c, r, m, names);
     print_closed(c, r, m);
     print_commands(r);
@@ -250,7 +270,7 @@ int command_conflict_show(struct cli *c, int argc, char **argv)
     else if (c->json)
         print_json(&r, &more);
     else
-        print_conflict(c, &r, &more);
+        print_conflict(c, &r, &more, store_identity(o.store)->parent[0] == '\0');
     office_close(&o);
     return code;
 }

@@ -149,7 +149,7 @@ static void add_relations(struct cli *c, struct text_table *t, const struct hist
         add_line(c, t, "  conflict",
                  cli_printf(c, "%s: concurrent with %s of %s: %s, by %s", h->met[i].cell,
                             cli_dot(c, h->met[i].dot), h->met[i].office,
-                            h->met[i].won ? "it stands" : "it lost", h->met[i].policy));
+                            h->met[i].won ? "it won" : "it lost", h->met[i].policy));
     for (size_t i = 0; i < h->n_decisions; i++)
         add_line(c, t, "  decision",
                  cli_printf(c, "%s at %s: %s (%s)", h->decisions[i].by, h->decisions[i].office,

@@ -165,7 +165,7 @@ says "--reason"
 expect 0 t hub held set "$(held a2)" number=x2 --reason "misread"
 expect 0 t province held merge "$(OFFICE=province held b2)" --reason "the same person"
 everywhere
-expect 0 t hub held drop "$(held c2)" --reason "a test entry"
+expect 0 t hub held drop "$(held c2)" --reason "a test entry" --by $'\033[8mhidden'
 expect 1 t hub held drop 0123456789abcdef --reason x
 says "tonle held list"
 everywhere
@@ -173,6 +173,11 @@ same "$(app province "SELECT group_concat(id || number || coalesce(phone, ''), '
      "a1x a2x21 b1y2 c1z"
 expect 0 t province status --json
 same "$(json '$.held') $(json '$.conflicts_open')" "0 0"
+
+# ---- who writes control characters steers nobody's terminal
+expect 0 t hub history person c2
+grep -qF '\x1b[8mhidden' "$ROOT/out" || fail "the operator's name is not shown: $(cat "$ROOT/out")"
+! grep -q $'\033' "$ROOT/out" || fail "an escape sequence reaches the terminal: $(cat -v "$ROOT/out")"
 
 # ---- for a supervisor
 expect 2 t hub conflict export
@@ -182,6 +187,9 @@ expect 0 t hub conflict export --json --table person
 same "$(sqlite3 :memory: ".mode csv" ".import $ROOT/export.csv e" "SELECT count(*) FROM e")" \
      "$(sqlite3 :memory: "SELECT sum(json_array_length(value, '$.sides')) FROM json_each(CAST(readfile('$ROOT/out') AS TEXT), '$.conflicts')")" "one line a side"
 same "$(sqlite3 :memory: ".mode csv" ".import $ROOT/export.csv e" ".mode list" "SELECT group_concat(DISTINCT value) FROM e WHERE cell = 'phone' AND office = 'hub' AND shown = 'no'")" 021
+apart "UPDATE person SET phone = NULL WHERE id = 'b1'" "UPDATE person SET phone = '' WHERE id = 'b1'"
+expect 0 t hub conflict export --csv --cell phone --open
+same "$(cut -d, -f9,14 "$ROOT/out" | tr -d '\r' | sort | tr '\n' ' ')" 'hub, office,value province,"" ' "NULL and the empty text"
 
 # ---- who may decide is in the charter
 for office in province hub; do stop "$office"; done
