@@ -91,6 +91,8 @@ static int run(struct cli *c, int argc, char **argv, enum held_action action)
     for (size_t i = 0; i < w.set.n; i++)
         words.item[words.n++] = w.set.item[i];
     w.set = words;
+    if (action != HELD_DROP && w.reason == NULL)
+        w.reason = action == HELD_SET ? "corrected" : "merged into the row in its way";
     if (action == HELD_SET && words.n == 0)
         return cli_usage(c, "say what it should be: COL=VALUE");
     code = review_read(c, &w, &review);

@@ -84,10 +84,10 @@ const struct command cli_commands[] = {
      command_held_show},
     {"held retry", "ID | --all", "decide again whether held rows can stand", NULL,
      command_held_retry},
-    {"held set", "ID COL=VALUE... --reason TEXT [--by NAME]",
+    {"held set", "ID COL=VALUE... [--reason TEXT] [--by NAME]",
      "give a held row right values, or another key",
      "COL=VALUE as in `tonle help conflict resolve`.", command_held_set},
-    {"held merge", "ID [--set COL=VALUE]... --reason TEXT [--by NAME]",
+    {"held merge", "ID [--set COL=VALUE]... [--reason TEXT] [--by NAME]",
      "merge a held row into the row in its way",
      "The row that stands takes what --set says, and the held row's values where it has NULL; then "
      "the\n"

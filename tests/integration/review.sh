@@ -162,7 +162,7 @@ grep -qF 'in its way: person "a1"' "$ROOT/out" || fail "the row in its way is no
 grep -qF "tonle held merge" "$ROOT/err" || fail "no command that settles it"
 expect 2 t hub held drop "$(held a2)"
 says "--reason"
-expect 0 t hub held set "$(held a2)" number=x2 --reason "misread"
+expect 0 t hub held set "$(held a2)" number=x2
 expect 0 t province held merge "$(OFFICE=province held b2)" --reason "the same person"
 everywhere
 expect 0 t hub held drop "$(held c2)" --reason "a test entry" --by $'\033[8mhidden'
