@@ -2,6 +2,7 @@
 
 #include "conflict/hlc.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* A person decides a conflict.
@@ -10,7 +11,8 @@
  * column    UPDATE of it with that value      UPDATE            -
  * group     UPDATE of all its columns         UPDATE            -
  * exists    alive: UPDATE without columns     UPDATE            -
- *           (a dead birth comes back whole)       (one that all agree is dead: as a new birth)
+ *           (a dead birth comes back whole)       (one that all agree is dead, or have forgotten:
+ *                                                  as a new birth)
  *           dead: DELETE
  * birth     that one lives, the others go     -                 each held one is born again under a
  *           (DELETE of each)                                    key of its own
@@ -18,6 +20,11 @@
  * Each is queued under the birth's name and sealed in a context that has seen every side, so the
  * conflict closes wherever it arrives. The same write is possible again later: the sides keep their
  * values. */
+
+struct dots {
+    struct dot *d;
+    size_t n, cap;
+};
 
 struct resolve {
     struct store *s;
@@ -29,6 +36,9 @@ struct resolve {
     const struct review *review;
     struct typed typed; /* --set */
     struct buf choice;  /* in words */
+    struct dots left;   /* births of the conflict, oldest first, that nobody has deleted since */
+    struct dots again;  /* births by decisions about this conflict */
+    struct dots later;  /* others that were entered under its key behind it */
 };
 
 static enum err gone(const struct resolve *r, const char *why)
@@ -39,55 +49,165 @@ static enum err gone(const struct resolve *r, const char *why)
 
 /* ---- finding everything */
 
+/* The row as it was at a side, where the record keeps it: of a birth, and of what was alive beside
+ * a delete. */
+static struct value *recorded(const struct resolve *r, const struct conflict_side *side)
+{
+    return side->detail != NULL ? review_row_values(r->a, r->place.t, side->detail) : NULL;
+}
+
 static const struct value *right_values(const struct resolve *r)
 {
     const struct birth *b = review_birth(&r->row, r->place.birth);
+    const struct value *values = NULL;
     if (r->row.stand != NULL)
         return r->row.stand;
     if (b == NULL && r->row.row.n_births > 0)
         b = &r->row.row.births[0];
-    return b != NULL ? review_values(&r->row, b) : NULL;
+    if (b != NULL)
+        return review_values(&r->row, b);
+    for (size_t i = 0; i < r->c.n_sides && values == NULL; i++)
+        values = recorded(r, &r->c.sides[i]);
+    return values;
 }
 
-/* Whether another was entered under this key behind the conflict; *yes is only set. */
-static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest, bool *yes)
+/* ---- whose row it is now */
+
+static bool has_dot(const struct dots *list, struct dot d)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (dot_equal(list->d[i], d))
+            return true;
+    return false;
+}
+
+static void add_dot(struct resolve *r, struct dots *list, struct dot d)
+{
+    list->d = arena_grow(r->a, list->d, list->n, &list->cap, sizeof *list->d);
+    list->d[list->n++] = d;
+}
+
+/* The unnamed one is the oldest of all. */
+static void take_dot(struct dots *list, struct dot d)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (!dot_is_none(d) && !dot_equal(list->d[i], d))
+            continue;
+        memmove(&list->d[i], &list->d[i + 1], (list->n - i - 1) * sizeof d);
+        list->n--;
+        return;
+    }
+}
+
+/* The first of these that is not on record by its name: no more than one has none. */
+static struct dot first_unnamed(const struct resolve *r, const struct dots *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (row_find_birth(&r->row.row, list->d[i]) == NULL)
+            return list->d[i];
+    return (struct dot){0, 0};
+}
+
+static int by_hlc(const void *x, const void *y)
+{
+    const struct conflict_side *a = x, *b = y;
+    if (a->at_hlc != b->at_hlc)
+        return a->at_hlc < b->at_hlc ? -1 : 1;
+    return dot_compare(a->dot, b->dot);
+}
+
+static void list_sides(struct resolve *r)
+{
+    struct conflict_side *side = arena_copy(r->a, r->c.sides, r->c.n_sides * sizeof *side);
+    qsort(side, r->c.n_sides, sizeof *side, by_hlc);
+    for (size_t i = 0; i < r->c.n_sides; i++)
+        add_dot(r, &r->left, side[i].dot);
+}
+
+static bool is_decision_about(const struct resolve *r, const struct table_changes *tc)
+{
+    for (uint32_t i = 0; strcmp(tc->table, "tonle_decision") == 0 && i < tc->n_rows; i++) {
+        const struct row_change *rc = &tc->rows[i];
+        for (uint32_t c = 0; c < rc->n_cells; c++) {
+            const struct value *v = &rc->value[c];
+            if (strcmp(tc->columns[rc->column[c]], "conflict") == 0 && v->type == VALUE_TEXT &&
+                v->len == strlen(r->c.id) && memcmp(v->u.p, r->c.id, v->len) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool decides(const struct resolve *r, const struct changeset *cs)
+{
+    for (uint32_t i = 0; i < cs->n_segments; i++)
+        for (uint32_t j = 0; j < cs->segments[i].n_tables; j++)
+            if (is_decision_about(r, &cs->segments[i].tables[j]))
+                return true;
+    return false;
+}
+
+static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest)
 {
     struct arena scratch = {0};
     struct opener opener = {0};
     struct item item;
     struct changeset cs = {0};
     enum err e = part_item_at(r->s, &scratch, pos, &item);
-    bool behind = e == ERR_OK && item.hlc > newest && !row_find_birth(&r->row.row, item.dot);
+    bool behind = e == ERR_OK && item.hlc > newest, born = false;
     if (behind)
         e = part_open(r->s, &opener, &scratch, &item, &cs);
     struct change_place at = {0};
     const struct table_changes *tc;
     const struct row_change *rc;
     while (behind && e == ERR_OK &&
-           (rc = part_next_change(&cs, r->c.table, r->place.key, &at, &tc)) != NULL)
-        *yes = *yes || rc->kind == CHANGE_BORN;
+           (rc = part_next_change(&cs, r->c.table, r->place.key, &at, &tc)) != NULL) {
+        if (rc->kind == CHANGE_DELETE)
+            take_dot(&r->left, rc->birth);
+        born = born || rc->kind == CHANGE_BORN;
+    }
+    if (born && decides(r, &cs)) {
+        add_dot(r, &r->again, item.dot);
+        add_dot(r, &r->left, item.dot);
+    } else if (born) {
+        add_dot(r, &r->later, item.dot);
+    }
     part_opener_fini(&opener);
     arena_fini(&scratch);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* A row that a decision entered again is the one that the conflict is about now. */
+static void follow(struct resolve *r)
+{
+    for (size_t i = r->again.n; i > 0; i--) {
+        if (row_find_birth(&r->row.row, r->again.d[i - 1]) != NULL) {
+            r->place.birth = r->again.d[i - 1];
+            return;
+        }
+    }
 }
 
 /* A closed conflict outlives its row, and a birth that has lost its name does not tell whose it is:
  * where another was entered since, it may be that one's. */
 static enum err same_identity(struct resolve *r)
 {
-    const struct row *row = &r->row.row;
     uint64_t *pos, newest = 0;
     size_t n = 0;
-    bool other = false;
-    if (strcmp(r->c.state, "open") == 0 || row_find_birth(row, (struct dot){0, 0}) == NULL ||
-        (!dot_is_none(r->place.birth) && row_find_birth(row, r->place.birth) != NULL))
+    list_sides(r);
+    if (strcmp(r->c.state, "open") == 0)
         return ERR_OK;
     for (size_t i = 0; i < r->c.n_sides; i++)
         newest = r->c.sides[i].at_hlc > newest ? r->c.sides[i].at_hlc : newest;
     enum err e = touch_find(r->s, r->a, r->c.table, r->place.key, &pos, &n);
-    for (size_t i = 0; e == ERR_OK && i < n && !other; i++)
-        e = entered_behind(r, pos[i], newest, &other);
-    return e == ERR_OK && other
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        e = entered_behind(r, pos[i], newest);
+    bool named =
+        !dot_is_none(r->place.birth) && row_find_birth(&r->row.row, r->place.birth) != NULL;
+    bool unnamed = row_find_birth(&r->row.row, (struct dot){0, 0}) != NULL;
+    if (e == ERR_OK && !named)
+        follow(r);
+    return e == ERR_OK && unnamed && !named && !dot_is_none(first_unnamed(r, &r->later))
                ? gone(r, "was deleted and entered again since: this conflict is about the one "
                          "before; the new one can be changed with any application")
                : e;
@@ -215,35 +335,65 @@ static enum err set_columns(struct resolve *r)
 
 /* ---- existence */
 
-static enum err take_existence(struct resolve *r, const struct conflict_side *side)
-{
-    const struct table_schema *t = r->place.t;
-    struct birth *b = review_birth(&r->row, r->place.birth);
-    bool alive = side->value.type == VALUE_INTEGER && side->value.u.i != 0;
-    if (b == NULL)
-        return gone(r, alive ? "is not here any more: to have it again, insert it with an "
-                               "application"
-                             : "is not here any more: it is deleted already");
-    struct typed none = {.given = arena_alloc(r->a, t->n_columns + 1)};
-    buf_printf(&r->choice, alive ? "the row stays" : "the row is deleted");
-    return alive ? review_update(&r->row, b, &none) : review_delete(&r->row, b);
-}
-
-/* ---- births */
-
 static bool is_alive(const struct resolve *r, const struct birth *b)
 {
     return birth_alive(b, &r->place.t->rules);
 }
 
-/* Only the earliest birth of a key may lose its name. */
+static bool is_side(const struct resolve *r, struct dot d)
+{
+    for (size_t i = 0; i < r->c.n_sides; i++)
+        if (dot_equal(r->c.sides[i].dot, d))
+            return true;
+    return false;
+}
+
+/* No decision about this conflict may touch somebody who was entered under the key since. */
+static enum err no_stranger(const struct resolve *r)
+{
+    bool open = strcmp(r->c.state, "open") == 0;
+    for (uint32_t i = 0; !open && i < r->row.row.n_births; i++) {
+        const struct birth *b = &r->row.row.births[i];
+        if (!dot_is_none(b->name) && is_alive(r, b) && !is_side(r, b->name) &&
+            !dot_equal(b->name, r->place.birth) && !has_dot(&r->again, b->name))
+            return gone(r, "is not the one that this conflict is about: another was entered under "
+                           "its key since; give the old one a key of its own with an application");
+    }
+    return ERR_OK;
+}
+
+/* What everybody has forgotten comes back with the values on record, as a new birth. */
+static enum err enter_again(struct resolve *r, const struct conflict_side *side)
+{
+    struct value *values = recorded(r, side);
+    enum err e = no_stranger(r);
+    if (e == ERR_OK && values == NULL)
+        e = gone(r, "is not here any more: to have it again, insert it with an application");
+    return e == ERR_OK ? review_enter(&r->row, values) : e;
+}
+
+static enum err take_existence(struct resolve *r, const struct conflict_side *side)
+{
+    const struct table_schema *t = r->place.t;
+    struct birth *b = review_birth(&r->row, r->place.birth);
+    bool alive = side->value.type == VALUE_INTEGER && side->value.u.i != 0;
+    if (b == NULL && !alive)
+        return gone(r, "is not here any more: it is deleted already");
+    struct typed none = {.given = arena_alloc(r->a, t->n_columns + 1)};
+    buf_printf(&r->choice, alive ? "the row stays" : "the row is deleted");
+    if (b == NULL)
+        return enter_again(r, side);
+    return alive ? review_update(&r->row, b, &none) : review_delete(&r->row, b);
+}
+
+/* ---- births */
+
 static struct birth *entered(const struct resolve *r, const struct conflict_side *side)
 {
     struct birth *b = row_find_birth(&r->row.row, side->dot);
-    bool earliest = true;
-    for (size_t i = 0; i < r->c.n_sides; i++)
-        earliest = earliest && r->c.sides[i].at_hlc >= side->at_hlc;
-    return b != NULL || !earliest ? b : row_find_birth(&r->row.row, (struct dot){0, 0});
+    return b != NULL || !dot_equal(first_unnamed(r, &r->left), side->dot)
+               ? b
+               : row_find_birth(&r->row.row, (struct dot){0, 0});
 }
 
 static enum err take_birth(struct resolve *r, const struct conflict_side *side)
@@ -252,11 +402,8 @@ static enum err take_birth(struct resolve *r, const struct conflict_side *side)
     struct birth *chosen = entered(r, side);
     struct typed none = {.given = arena_alloc(r->a, r->place.t->n_columns + 1)};
     uint32_t others = 0;
-    enum err e = ERR_OK;
-    if (chosen == NULL)
-        return gone(r, "as it was entered there is not here any more: to have it again, insert it "
-                       "with an application");
-    bool dead = !is_alive(r, chosen);
+    enum err e = no_stranger(r);
+    bool dead = chosen == NULL || !is_alive(r, chosen);
     for (uint32_t i = 0; e == ERR_OK && i < row->n_births; i++) {
         if (&row->births[i] == chosen || !is_alive(r, &row->births[i]))
             continue;
@@ -264,7 +411,7 @@ static enum err take_birth(struct resolve *r, const struct conflict_side *side)
         others++;
     }
     if (e == ERR_OK && dead)
-        e = review_update(&r->row, chosen, &none);
+        e = chosen != NULL ? review_update(&r->row, chosen, &none) : enter_again(r, side);
     if (e == ERR_OK && !dead && others == 0)
         return gone(r, "is the only one of its key already: there is nothing left to decide");
     buf_printf(&r->choice, "the record entered at %s stands; %u dropped",
@@ -312,7 +459,7 @@ static enum err keep_both(struct resolve *r)
     struct row *row = &r->row.row;
     const struct birth *keep = keeper(r);
     uint32_t others = 0;
-    enum err e = ERR_OK;
+    enum err e = no_stranger(r);
     if (r->cell != COLUMN_BIRTH)
         return store_fail(r->s, ERR_USAGE,
                           "--keep-both is for two records under one key; this conflict is about "
@@ -320,9 +467,10 @@ static enum err keep_both(struct resolve *r)
                           r->c.cell);
     for (uint32_t i = 0; i < row->n_births; i++)
         others += &row->births[i] != keep && is_alive(r, &row->births[i]);
-    if (others == 0)
-        return gone(r, "is the only one of its key already: there is nothing left to decide");
-    if (others > 1 && r->review->n_set > 0)
+    if (e == ERR_OK && others == 0)
+        e = gone(r, "is the only one of its key already: there is nothing left to decide; a record "
+                    "that was dropped comes back with --take");
+    if (e == ERR_OK && others > 1 && r->review->n_set > 0)
         return store_fail(r->s, ERR_USAGE,
                           "%u records wait for a key of their own: name each with `tonle held set`",
                           others);

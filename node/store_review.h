@@ -34,6 +34,8 @@ struct typed {
 };
 enum err review_typed(struct store *s, struct arena *a, const struct table_schema *t,
                       const struct review *r, struct typed *out) MUST_CHECK;
+/* All columns of a row that schema_row_json wrote; NULL where that is none. */
+struct value *review_row_values(struct arena *a, const struct table_schema *t, const char *json);
 bool review_key_changes(const struct table_schema *t, const struct typed *typed,
                         const struct value *values);
 /* "a=1, b='x'" for the record of the decision. */
@@ -66,6 +68,8 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
 enum err review_update(const struct reviewed *r, const struct birth *b,
                        const struct typed *columns) MUST_CHECK;
 enum err review_delete(const struct reviewed *r, const struct birth *b) MUST_CHECK;
+/* A new birth at the row's own key. ERR_STATE when one is queued already. */
+enum err review_enter(const struct reviewed *r, const struct value *values) MUST_CHECK;
 /* The birth goes from its key and is born again, with these values, at theirs. ERR_EXISTS when that
  * key is taken. */
 enum err review_rename(const struct reviewed *r, const struct birth *b,

@@ -92,6 +92,20 @@ enum err review_typed(struct store *s, struct arena *a, const struct table_schem
     return e;
 }
 
+struct value *review_row_values(struct arena *a, const struct table_schema *t, const char *json)
+{
+    json_t *row = json_loads(json, JSON_ALLOW_NUL, NULL);
+    struct value *values = arena_alloc(a, (t->n_columns + 1) * sizeof *values);
+    bool ok = row != NULL;
+    for (uint32_t c = 0; ok && c < t->n_columns; c++) {
+        const json_t *j = json_object_get(row, t->column[c]);
+        values[c] = value_null();
+        ok = j == NULL || json_is_null(j) || schema_value_parse(a, j, &values[c]);
+    }
+    json_decref(row);
+    return ok ? values : NULL;
+}
+
 bool review_key_changes(const struct table_schema *t, const struct typed *typed,
                         const struct value *values)
 {

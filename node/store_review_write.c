@@ -40,6 +40,43 @@ struct value *review_values(const struct reviewed *r, const struct birth *b)
 
 /* ---- changes */
 
+static enum err queued_birth(struct store *s, struct row_key k, bool *queued)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3");
+    if (q == NULL)
+        return part_stmt_error(s);
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    sqlite3_bind_int(q, 3, CHANGE_BORN);
+    enum err e = store_step(s, q, queued);
+    sqlite3_reset(q);
+    return e;
+}
+
+/* All columns of a birth that is to come. */
+static enum err queue_birth(const struct reviewed *r, struct row_key k, const struct value *values)
+{
+    bool queued;
+    enum err e = queued_birth(r->s, k, &queued);
+    if (e == ERR_OK && queued)
+        e = store_fail(r->s, ERR_STATE,
+                       "a decision that enters %.100s in %.64s waits to be sealed: run the node, "
+                       "and decide again when that is done",
+                       schema_key_json(r->a, k.t, k.key, k.len), k.t->name);
+    uint32_t *column = arena_alloc(r->a, (k.t->n_columns + 1) * sizeof *column);
+    for (uint32_t c = 0; c < k.t->n_columns; c++)
+        column[c] = c;
+    return e == ERR_OK
+               ? todo_put(r->s, k, (struct dot){0, 0}, CHANGE_BORN, k.t->n_columns, column, values)
+               : e;
+}
+
+enum err review_enter(const struct reviewed *r, const struct value *values)
+{
+    return queue_birth(r, r->k, values);
+}
+
 /* A row that all agree is dead may be forgotten elsewhere: it comes back as a new birth. */
 static enum err bear_again(const struct reviewed *r, const struct birth *b,
                            const struct typed *columns)
@@ -50,13 +87,10 @@ static enum err bear_again(const struct reviewed *r, const struct birth *b,
                           "the values of this row are not known here any more: to have it again, "
                           "insert it with an application");
     struct value *values = review_values(r, b);
-    uint32_t *column = arena_alloc(r->a, (t->n_columns + 1) * sizeof *column);
-    for (uint32_t c = 0; c < t->n_columns; c++) {
-        column[c] = c;
+    for (uint32_t c = 0; c < t->n_columns; c++)
         if (columns->given[c])
             values[c] = columns->value[c];
-    }
-    return todo_put(r->s, r->k, (struct dot){0, 0}, CHANGE_BORN, t->n_columns, column, values);
+    return review_enter(r, values);
 }
 
 enum err review_update(const struct reviewed *r, const struct birth *b, const struct typed *columns)
@@ -78,20 +112,6 @@ enum err review_update(const struct reviewed *r, const struct birth *b, const st
 enum err review_delete(const struct reviewed *r, const struct birth *b)
 {
     return todo_put(r->s, r->k, b->name, CHANGE_DELETE, 0, NULL, NULL);
-}
-
-static enum err queued_birth(struct store *s, struct row_key k, bool *queued)
-{
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3");
-    if (q == NULL)
-        return part_stmt_error(s);
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    sqlite3_bind_int(q, 3, CHANGE_BORN);
-    enum err e = store_step(s, q, queued);
-    sqlite3_reset(q);
-    return e;
 }
 
 /* Whether a row stands, is held, or is about to be born at this key. */
@@ -129,14 +149,9 @@ enum err review_rename(const struct reviewed *r, const struct birth *b, const st
         e = store_fail(r->s, ERR_EXISTS,
                        "the key %.100s is taken in %.64s already: give another with --set",
                        schema_key_json(r->a, t, to.key, to.len), t->name);
-    uint32_t *column = arena_alloc(r->a, (t->n_columns + 1) * sizeof *column);
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        column[c] = c;
     if (e == ERR_OK)
         e = review_delete(r, b);
-    return e == ERR_OK
-               ? todo_put(r->s, to, (struct dot){0, 0}, CHANGE_BORN, t->n_columns, column, values)
-               : e;
+    return e == ERR_OK ? queue_birth(r, to, values) : e;
 }
 
 static const char *writer_unit(const struct reviewed *r, const struct birth *b)

@@ -200,12 +200,93 @@ static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
     federation_assert_equal(*state, tables);
 }
 
+/* Also when nobody has the row on record any more: the conflict has. */
+static void a_forgotten_row_is_entered_again(void **state)
+{
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    office_sql(B,
+               "UPDATE person SET note = 'changed', paid = 130, family = X'00ff' WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(HUB, "open", "exists");
+    const char *count = "SELECT count(*) FROM person";
+    const struct dot side[] = {side_of(&c, A), side_of(&c, B)};
+    const char *rows[] = {"0", "1"};
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(take(i % 2 ? B : HUB, c.id, side[i % 2]), ERR_OK);
+        federation_sync(*state);
+        assert_string_equal(office_one(A, count), rows[i % 2]);
+        federation_assert_equal(*state, tables);
+        if (i % 2)
+            assert_string_equal(
+                office_one(A, "SELECT hex(family) || given || paid || note FROM person"),
+                "00FFDara130changed");
+        struct clock all = settled(state);
+        for (int o = 0; o < 3 && i < 3; o++)
+            forget(&((struct federation *)*state)->office[o], &all);
+        clock_fini(&all);
+    }
+    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_OK);
+    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_STATE); /* not a second time unsealed */
+}
+
+/* The same for a birth that was dropped: they take turns as often as people change their minds. */
+static void a_forgotten_birth_is_entered_again(void **state)
+{
+    office_sql(A, "INSERT INTO person VALUES('p2','Chan','A',1,10,NULL)");
+    B->now_ms += 1000;
+    office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "birth");
+    const struct dot side[] = {side_of(&c, B), side_of(&c, A)};
+    const char *rows[] = {"B20", "A10"};
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(take(HUB, c.id, side[i % 2]), ERR_OK);
+        federation_sync(*state);
+        assert_string_equal(
+            office_one(B, "SELECT group_concat(given || paid) FROM person WHERE id = 'p2'"),
+            rows[i % 2]);
+        federation_assert_equal(*state, tables);
+        struct clock all = settled(state);
+        for (int o = 0; o < 3 && i != 2; o++)
+            forget(&((struct federation *)*state)->office[o], &all);
+        clock_fini(&all);
+    }
+}
+
+/* Nobody who was entered under the key later is dropped by deciding about those before. */
+static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
+{
+    office_sql(A, "INSERT INTO person VALUES('p2','Chan','A',1,10,NULL)");
+    office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "birth");
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    federation_sync(*state);
+    office_sql(HUB, "DELETE FROM person WHERE id = 'p2'");
+    federation_sync(*state);
+    office_sql(HUB, "INSERT INTO person VALUES('p2','Som','C',3,30,'c')");
+    federation_sync(*state);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_STATE);
+        assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+        federation_sync(*state);
+        assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
+        struct clock all = settled(state);
+        forget(A, &all);
+        clock_fini(&all);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_delete_undone_is_a_new_birth, start, stop),
         cmocka_unit_test_setup_teardown(a_dropped_birth_taken_again_is_a_new_one, start, stop),
         cmocka_unit_test_setup_teardown(an_old_conflict_never_changes_another_birth, start, stop),
+        cmocka_unit_test_setup_teardown(a_forgotten_row_is_entered_again, start, stop),
+        cmocka_unit_test_setup_teardown(a_forgotten_birth_is_entered_again, start, stop),
+        cmocka_unit_test_setup_teardown(an_old_birth_conflict_drops_nobody_entered_since, start,
+                                        stop),
         cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
         cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
                                         stop),
