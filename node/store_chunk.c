@@ -40,6 +40,7 @@ struct chunk_read {
     const struct table_schema *t;
     const struct load_request *request;
     uint32_t max_rows;
+    bool limits; /* some rows here are nobody else's */
     struct load_chunk *out;
     uint32_t cap;
     struct kept_birth *keep;
@@ -92,6 +93,13 @@ static enum err add_state(struct chunk_read *c, struct bytes key, struct bytes r
     return record.len > 0 ? read_keep(c, key) : ERR_OK;
 }
 
+/* Too large to be sent: nobody else has the row, and what others have under its key is in the
+ * record. */
+static enum err is_alone(struct chunk_read *c, struct bytes key, bool *yes)
+{
+    return c->limits ? limit_alone(c->s, (struct row_key){c->t, key.p, key.len}, yes) : ERR_OK;
+}
+
 static enum err read_rows(struct chunk_read *c, bool *end)
 {
     struct slice want = {c->t, c->request->after, c->request->upto, c->max_rows, CHUNK_BYTES};
@@ -99,12 +107,15 @@ static enum err read_rows(struct chunk_read *c, bool *end)
     enum err e = part_slice(c->s, c->a, &want, &rows);
     for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
         struct bytes record = {0};
+        bool alone = false;
         digest_add(c->out->digest, c->t, DIGEST_STANDS, rows.row[i]);
         if (c->request->digest_only)
             continue;
-        e = read_record(c, rows.key[i], &record);
+        e = is_alone(c, rows.key[i], &alone);
         if (e == ERR_OK)
-            e = add_state(c, rows.key[i], record, rows.row[i]);
+            e = read_record(c, rows.key[i], &record);
+        if (e == ERR_OK && (!alone || record.len > 0))
+            e = add_state(c, rows.key[i], record, alone ? NULL : rows.row[i]);
     }
     c->sorted = arena_copy(c->a, rows.key, rows.n * sizeof *rows.key);
     c->n_sorted = rows.n;
@@ -186,7 +197,12 @@ static enum err read_records(struct chunk_read *c, bool *end)
             }
             struct value *values = NULL;
             at = found[i].key;
+            bool alone = false;
             e = row_read(c->s, c->a, (struct row_key){c->t, at.p, at.len}, &values);
+            if (e == ERR_OK)
+                e = is_alone(c, at, &alone);
+            if (alone)
+                values = NULL;
             if (e == ERR_OK && !in_this_chunk(c, at))
                 e = add_state(c, at, found[i].record, values);
         }
@@ -246,7 +262,9 @@ enum err store_chunk_read(struct store *s, struct arena *a, const struct load_re
         out->columns = arena_alloc(a, t->n_columns * sizeof *out->columns);
         for (uint32_t i = 0; i < t->n_columns; i++)
             out->columns[i] = arena_strdup(a, t->column[i]);
-        e = read_all(&c, peer);
+        e = limit_any(s, &c.limits);
+        if (e == ERR_OK)
+            e = read_all(&c, peer);
         mem_free(c.keep);
     }
     if (!own || !s->in_read)

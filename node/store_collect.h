@@ -16,6 +16,7 @@ struct entry {
     bool taken;
     bool born;                     /* the changeset has it as born */
     bool limited;                  /* something of it stays here for its size */
+    bool freed;                    /* what stayed here goes, or goes out */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t first_sums;            /* the first event that tells the sums from before */
     uint64_t before[MASK_WORDS];   /* U */
@@ -70,12 +71,13 @@ struct limit {
     struct value *total; /* of a sum among them: the total the others have */
     const char *message;
 };
-enum err limit_any(struct store *s, bool *any) MUST_CHECK;
 /* *out {0} (born false, left NULL) when nothing of this row was left out. */
 enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
                     struct bytes key, struct limit *out) MUST_CHECK;
 enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms) MUST_CHECK;
-enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key) MUST_CHECK;
+/* *any: something of it was left out. */
+enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key,
+                    bool *any) MUST_CHECK;
 
 /* ---- store_collect.c */
 struct collected_row { /* beside a row_change */

@@ -53,13 +53,30 @@ static enum err save_limits(struct store *s, const struct collected *c, uint64_t
     for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
         const struct table_work *w = &c->work[i];
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
-            const struct entry *x = &w->entries[k];
+            struct entry *x = &w->entries[k];
             if (x->taken && !x->limited)
-                e = limit_drop(s, &s->tables[w->table], (struct bytes){x->key, x->key_len});
+                e = limit_drop(s, &s->tables[w->table], (struct bytes){x->key, x->key_len},
+                               &x->freed);
         }
     }
     for (size_t i = 0; e == ERR_OK && i < c->n_limits; i++)
         e = limit_put(s, &c->limits[i], now_ms);
+    return e;
+}
+
+/* A row that only we had is gone: what others have under its key comes in. */
+static enum err let_in(struct store *s, const struct collected *c, uint64_t now_ms)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
+        const struct table_work *w = &c->work[i];
+        for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
+            const struct entry *x = &w->entries[k];
+            if (x->freed && !x->born)
+                e = retry_row(s, (struct row_key){&s->tables[w->table], x->key, x->key_len},
+                              now_ms);
+        }
+    }
     return e;
 }
 
@@ -72,6 +89,8 @@ enum err store_collect_done(struct store *s, uint64_t now_ms)
         e = delete_consumed(s, &c->work[i]);
     if (c && e == ERR_OK)
         e = todo_done(s, &c->todo);
+    if (c && e == ERR_OK)
+        e = let_in(s, c, now_ms);
     collected_free(c);
     st->collected = NULL;
     return e;

@@ -297,6 +297,12 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
+/* store_retry.c: one row decided again. Leaves rows alone that are captured and not sealed. */
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms) MUST_CHECK;
+/* store_limit.c: whether anything of ours stays here for its size, and whether this row does as a
+ * whole: nobody else has it. */
+enum err limit_any(struct store *s, bool *any) MUST_CHECK;
+enum err limit_alone(struct store *s, struct row_key k, bool *yes) MUST_CHECK;
 /* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
  */
 enum err load_parents(struct store *s, struct arena *a) MUST_CHECK;

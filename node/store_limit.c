@@ -60,6 +60,17 @@ enum err limit_read(struct store *s, struct arena *a, const struct table_schema 
     return e;
 }
 
+enum err limit_alone(struct store *s, struct row_key k, bool *yes)
+{
+    sqlite3_stmt *q = of_row(s, "SELECT 1 FROM tonle_limit WHERE t = ?1 AND k = ?2 AND c = ''",
+                             k.t->t, (struct bytes){k.key, k.len});
+    *yes = false;
+    enum err e = q ? store_step(s, q, yes) : ERR_SCHEMA;
+    if (*yes)
+        sqlite3_reset(q);
+    return e;
+}
+
 static enum err put_column(struct store *s, const struct table_schema *t, struct bytes key,
                            const char *name, const struct value *total)
 {
@@ -119,11 +130,12 @@ enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms)
     return e == ERR_OK ? put_held(s, l, now_ms) : e;
 }
 
-enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key)
+enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key, bool *any)
 {
     sqlite3_stmt *q = of_row(s, "DELETE FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, key);
     enum err e = q ? store_run(s, q) : ERR_SCHEMA;
-    if (e != ERR_OK || sqlite3_changes(s->db) == 0)
+    *any = e == ERR_OK && sqlite3_changes(s->db) > 0;
+    if (!*any)
         return e;
     s->counts_stale = true;
     q = of_row(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'", t->t, key);

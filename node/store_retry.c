@@ -21,7 +21,10 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     if (e != ERR_OK)
         return e;
     if (store_capture_pending(s))
-        return store_fail(s, ERR_BUSY, "local changes are being sealed; try again");
+        return store_fail(
+            s, ERR_BUSY,
+            "changes of this office are not sealed yet: try again in a moment; if the "
+            "node does not run, start it first (`tonle run`)");
     work_init(&w, s, a);
     w.now_ms = now_ms;
     w.hlc = s->state.hlc;
@@ -49,6 +52,26 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     if (e == ERR_OK && id && !any)
         return store_fail(s, ERR_NOT_FOUND, "no held row has the id %s; see: tonle held list", id);
     return e == ERR_OK ? finish(&w, released) : e;
+}
+
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
+{
+    struct arena a = {0};
+    struct work w;
+    uint32_t released;
+    enum err e = capture_temp_triggers(s);
+    work_init(&w, s, &a);
+    w.now_ms = now_ms;
+    w.hlc = s->state.hlc;
+    w.part = true; /* what is captured and not sealed yet is left alone */
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
+    if (e == ERR_OK)
+        e = work_load(&w, r);
+    r->retry = r->slow = r->touched = r->row.n_births > 0;
+    if (e == ERR_OK)
+        e = finish(&w, &released);
+    arena_fini(&a);
+    return e;
 }
 
 enum err load_parents(struct store *s, struct arena *a)

@@ -15,6 +15,7 @@
 void work_init(struct work *w, struct store *s, struct arena *a)
 {
     *w = (struct work){.s = s, .a = a, .check_parents = !s->state.loading};
+    w->limits = limit_any(s, &w->limits) != ERR_OK || w->limits; /* when in doubt, looked for */
     w->insert_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->insert_sql);
     w->delete_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->delete_sql);
     w->seek_orphans = arena_alloc(a, s->n_fks + 1);
@@ -75,12 +76,25 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
     return ERR_OK;
 }
 
+/* The row in the table; not one that only we have, because it was too large to be sent: that is
+ * nobody's birth yet, and what others have under its key waits until it is made smaller or goes. */
+static enum err read_row(struct work *w, const struct work_row *r, struct value **now)
+{
+    bool alone = false;
+    enum err e = row_read(w->s, w->a, r->k, now);
+    if (e == ERR_OK && *now && w->limits)
+        e = limit_alone(w->s, r->k, &alone);
+    if (alone)
+        *now = NULL;
+    return e;
+}
+
 enum err work_load(struct work *w, struct work_row *r)
 {
     if (r->loaded)
         return ERR_OK;
     struct value *now = NULL;
-    enum err e = row_read(w->s, w->a, r->k, &now);
+    enum err e = read_row(w, r, &now);
     return e == ERR_OK ? work_load_with(w, r, now) : e;
 }
 
@@ -197,7 +211,7 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
 static enum err meet_settled(struct work *w, struct work_row *r)
 {
     struct value *now = NULL;
-    enum err e = row_read(w->s, w->a, r->k, &now);
+    enum err e = read_row(w, r, &now);
     r->unread = false;
     if (e != ERR_OK || !now)
         return e;

@@ -60,6 +60,7 @@ struct work {
     struct dot dot; /* of the change that caused this; none for a retry */
     uint64_t hlc;
     uint64_t now_ms;
+    bool limits;        /* rows of ours stand here that nobody else has (store_limit.c) */
     bool part;          /* our own log was cut: the rest of it is captured and not sealed yet */
     bool check_parents; /* pass 4 is decided now (false while the first load catches up) */
     struct apply_report *report;

@@ -163,8 +163,9 @@ static void a_value_too_large_delays_nothing_else(void **state)
     everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
-/* A row that only we have, and another office's under its key: both holds are shown side by side.
- */
+/* A row that only we have is no birth to anybody: another office's under its key is not the later
+ * one of two, but waits here, with its changes, and both holds are shown side by side. Made
+ * smaller, ours is a birth like others, everywhere; gone, it leaves its place. */
 static void holds_of_one_key_do_not_mix(void **state)
 {
     (void)state;
@@ -174,7 +175,20 @@ static void holds_of_one_key_do_not_mix(void **state)
     federation_sync(&f);
     assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM (SELECT reason FROM "
                                       "tonle_held WHERE key='\"w\"' ORDER BY 1)"),
-                        "birth,limit");
+                        "limit,local");
+    office_sql(B, "UPDATE t SET a=3 WHERE id='w'");
+    federation_sync(&f);
+    assert_string_equal(office_one(A, "SELECT length(a) FROM t WHERE id='w'"), "9000000");
+    office_sql(A, "UPDATE t SET a='small' WHERE id='w'");
+    everywhere("SELECT s||a||b||r FROM t WHERE id='w'", "232of B");
+    assert_string_equal(office_one(A, "SELECT reason FROM tonle_held WHERE key='\"w\"'"), "birth");
+    office_sql(A, "INSERT INTO t VALUES('v',1,zeroblob(9000000),1,'of A')");
+    federation_sync(&f);
+    office_sql(B, "INSERT INTO t VALUES('v',2,2,2,'of B')");
+    federation_sync(&f);
+    office_sql(A, "DELETE FROM t WHERE id='v'");
+    everywhere("SELECT s||a||b||r FROM t WHERE id='v'", "222of B");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held WHERE key='\"v\"'"), "0");
 }
 
 int main(void)

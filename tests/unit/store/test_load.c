@@ -385,6 +385,25 @@ static void replace_leaves_the_federations_rows(void **state)
     assert_false(office_seal(NEW));
 }
 
+/* A row that is too large to be sent is the sender's alone: the load leaves it out and brings what
+ * others have under its key, so that it is born once, everywhere, when it is made smaller. */
+static void a_row_too_large_is_not_loaded(void **state)
+{
+    struct federation *f = *state;
+    struct load_report report;
+    office_sql(HUB,
+               "INSERT INTO receipt VALUES('Z',1,zeroblob(9000000)),('Z',2,zeroblob(9000000))");
+    sync_two(f);
+    office_sql(A, "INSERT INTO receipt VALUES('Z',1,'of A')");
+    sync_two(f);
+    load_must(f, LOAD_EMPTY, 3, &report);
+    assert_string_equal(office_one(NEW, "SELECT group_concat(number||note) FROM receipt"), "1of A");
+    office_sql(HUB, "UPDATE receipt SET note='small'");
+    federation_sync(f);
+    assert_string_equal(office_one(NEW, "SELECT note FROM receipt WHERE number=2"), "small");
+    federation_assert_equal(f, published);
+}
+
 /* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the
  * federation's value stands but for max, where the larger one wins everywhere; columns of this
  * office alone stay. */
@@ -553,6 +572,7 @@ int main(void)
         T(a_chunks_clock_covers_its_own_keys),
         T(a_plain_load_refuses_a_table_with_rows),
         T(replace_leaves_the_federations_rows),
+        T(a_row_too_large_is_not_loaded),
         T(adopt_compares_row_by_row),
         T(what_cannot_be_adopted_stays_aside),
         T(a_forged_chunk_leaves_nothing),
