@@ -296,7 +296,7 @@ void office_close(struct office *o)
 int office_fail(const struct office *o, enum err e, const char *doing)
 {
     const char *text = store_message(o->store);
-    if (e == ERR_BUSY)
+    if (e == ERR_BUSY && (text[0] == '\0' || strstr(text, "is locked") != NULL))
         return cli_fail(CLI_TEMPORARY,
                         "%s: the database is locked by another program; try again in a moment",
                         doing);

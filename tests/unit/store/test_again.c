@@ -161,8 +161,25 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     clock_fini(&all);
 }
 
-/* A row that an application has just deleted, and that no seal has taken yet, is looked at without
- * its values. */
+/* A row that an application has just changed, and that no seal has taken yet, is not decided about:
+ * the application's write would stand over what a person said behind it. */
+static void what_is_not_sealed_is_not_decided(void **state)
+{
+    office_sql(A, "UPDATE person SET points = 9 WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "points");
+    office_sql(A, "UPDATE person SET points = 7 WHERE id = 'p1'");
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "7");
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "4");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "1");
+}
+
+/* Nor about one that it has just deleted, which is looked at without its values. */
 static void a_row_deleted_meanwhile_is_no_accident(void **state)
 {
     office_sql(A, "UPDATE person SET points = 9, family = 'Sak' WHERE id = 'p1'");
@@ -170,7 +187,7 @@ static void a_row_deleted_meanwhile_is_no_accident(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -287,6 +304,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_forgotten_birth_is_entered_again, start, stop),
         cmocka_unit_test_setup_teardown(an_old_birth_conflict_drops_nobody_entered_since, start,
                                         stop),
+        cmocka_unit_test_setup_teardown(what_is_not_sealed_is_not_decided, start, stop),
         cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
         cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
                                         stop),
