@@ -482,21 +482,6 @@ static enum err keep_both(struct resolve *r)
 
 /* ---- the whole */
 
-/* Within one changeset an application's columns stand over a decision's: one that is made behind
- * them would be lost beside them. */
-static enum err all_sealed(const struct resolve *r)
-{
-    bool waits;
-    enum err e = capture_has(r->s, r->place.t, r->place.key.p, r->place.key.len, &waits);
-    return e == ERR_OK && waits
-               ? store_fail(r->s, ERR_BUSY,
-                            "an application has just changed the row %.100s of %.64s, and that is "
-                            "not sealed yet: look at it and decide in a moment; if the node does "
-                            "not run, start it first (`tonle run`)",
-                            r->c.key_json, r->c.table)
-               : e;
-}
-
 static enum err take(struct resolve *r, enum resolution how, struct dot dot)
 {
     const struct conflict_side *side = how == RESOLVE_SHOWN ? side_shown(r) : side_of(r, dot);
@@ -538,7 +523,7 @@ enum err store_conflict_resolve(struct store *s, struct arena *a, const char *id
     struct resolve r = {.s = s, .a = a, .review = review};
     enum err e = find(&r, id);
     if (e == ERR_OK)
-        e = all_sealed(&r);
+        e = review_sealed(&r.row);
     if (e == ERR_OK)
         e = review_typed(s, a, r.place.t, review, &r.typed);
     if (e == ERR_OK)

@@ -22,6 +22,9 @@ enum err review_row(struct store *s, struct arena *a, struct row_key k,
                     struct reviewed *out) MUST_CHECK;
 /* The birth of that name; where the name is forgotten, the one that lost its name. NULL: gone. */
 struct birth *review_birth(const struct reviewed *r, struct dot name);
+/* ERR_BUSY when an application's change to the row waits for a seal: within one changeset its
+ * columns stand over a decision's, so that one made behind them would be lost. */
+enum err review_sealed(const struct reviewed *r) MUST_CHECK;
 /* All columns as shown of a birth. */
 struct value *review_values(const struct reviewed *r, const struct birth *b);
 

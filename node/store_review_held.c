@@ -158,6 +158,8 @@ static enum err merge(struct settle *x, const struct place *at)
     struct birth *b = NULL;
     uint32_t n = 0;
     enum err e = standing_row(x, at, &into, &b);
+    if (e == ERR_OK)
+        e = review_sealed(&into);
     if (e == ERR_OK && review_key_changes(t, &x->typed, into.stand))
         e = store_fail(x->s, ERR_USAGE,
                        "a merge leaves the key as it is; to give this row another key: `tonle held "

@@ -38,6 +38,19 @@ struct value *review_values(const struct reviewed *r, const struct birth *b)
     return birth_shown(r->a, b, &r->k.t->rules);
 }
 
+enum err review_sealed(const struct reviewed *r)
+{
+    bool waits;
+    enum err e = capture_has(r->s, r->k.t, r->k.key, r->k.len, &waits);
+    return e == ERR_OK && waits
+               ? store_fail(r->s, ERR_BUSY,
+                            "an application has just changed the row %.100s of %.64s, and that is "
+                            "not sealed yet: look at it and decide in a moment; if the node does "
+                            "not run, start it first (`tonle run`)",
+                            schema_key_json(r->a, r->k.t, r->k.key, r->k.len), r->k.t->name)
+               : e;
+}
+
 /* ---- changes */
 
 static enum err queued_birth(struct store *s, struct row_key k, bool *queued)

@@ -157,6 +157,9 @@ static void a_held_row_is_merged_into_the_one_in_its_way(void **state)
 {
     struct assignment set = {"name", "Sok Som", false};
     clash(state);
+    office_sql(B, "UPDATE person SET name = 'an application' WHERE id = 'p1'"); /* would stand */
+    assert_int_equal(settle(B, held_one(B, "unique"), HELD_MERGE, &set, 1), ERR_BUSY);
+    federation_sync(*state);
     settle_must(B, held_one(B, "unique"), HELD_MERGE, &set, 1);
     federation_sync(*state);
     assert_string_equal(
