@@ -231,7 +231,7 @@ static void put_row(struct output *o, struct entry *e, struct row_change *r,
     bool fits = collect_fit(o, r, &bytes, &left, &why);
     if (!fits || (left && r->kind == CHANGE_UPDATE))
         note_limit(o, e, fits ? left : NULL, p->total, why);
-    if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0))
+    if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0 && !beside.decision))
         return;
     e->born = r->kind == CHANGE_BORN;
     collect_row(o, r, beside, bytes);

@@ -163,6 +163,17 @@ static void a_value_too_large_delays_nothing_else(void **state)
     everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
+/* A decision that only says that the row lives goes out although all that the application wrote
+ * beside it is too large. */
+static void a_decision_is_not_left_out(void **state)
+{
+    (void)state;
+    office_sql(A, "UPDATE t SET r=zeroblob(9000000) WHERE id='x'");
+    queue(A, "x", (struct dot){A->site, 1}, CHANGE_UPDATE, 0, NULL, NULL);
+    assert_true(office_seal(A));
+    assert_false(store_capture_pending(A->store));
+}
+
 /* A row that only we have is no birth to anybody: another office's under its key is not the later
  * one of two, but waits here, with its changes, and both holds are shown side by side. Made
  * smaller, ours is a birth like others, everywhere; gone, it leaves its place. */
@@ -198,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_decision_and_a_write_are_one_change, start, stop),
         cmocka_unit_test_setup_teardown(a_held_sum_is_set, start, stop),
         cmocka_unit_test_setup_teardown(a_held_birth_is_renamed, start, stop),
+        cmocka_unit_test_setup_teardown(a_decision_is_not_left_out, start, stop),
         cmocka_unit_test_setup_teardown(holds_of_one_key_do_not_mix, start, stop),
         cmocka_unit_test_setup_teardown(a_value_too_large_delays_nothing_else, start, stop),
     };
