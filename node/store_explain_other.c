@@ -209,7 +209,8 @@ static struct explain_count *count_of(struct counting *c, const struct conflict_
         if (strcmp(c->list[i].table, r->table) == 0 && strcmp(c->list[i].cell, r->cell) == 0)
             return &c->list[i];
     struct table_rules rules;
-    bool known = t != NULL && cell != UINT32_MAX && explain_rules(c->s, c->a, c->other, t, &rules);
+    bool known =
+        t != NULL && cell != CELL_UNKNOWN && explain_rules(c->s, c->a, c->other, t, &rules);
     struct explain_rule rule = {.policy = ""};
     if (known)
         rule = explain_rule_of(c->a, c->other->root, t, &rules, cell);
@@ -246,12 +247,12 @@ static void count_conflict(const struct conflict_record *r, void *user)
         (p->until_ms != 0 && r->opened_ms >= p->until_ms))
         return;
     const struct table_schema *t = schema_table(c->s, r->table);
-    uint32_t cell = t != NULL ? list_cell(t, r->cell) : UINT32_MAX;
+    uint32_t cell = t != NULL ? list_cell(t, r->cell) : CELL_UNKNOWN;
     struct explain_count *count = count_of(c, r, t, cell);
     struct table_rules rules;
     struct trial_answer answer = {.verdict = EXPLAIN_UNKNOWN};
     arena_reset(&c->scratch);
-    if (t != NULL && t->exists && cell != UINT32_MAX &&
+    if (t != NULL && t->exists && cell != CELL_UNKNOWN &&
         explain_rules(c->s, &c->scratch, c->other, t, &rules)) {
         struct trial y = {.a = &c->scratch,
                           .t = t,

@@ -203,6 +203,18 @@ static void deletes_and_births_are_tried_too(void **state)
     assert_int_equal(x.n_held, 1);
     assert_string_equal(x.held[0].reason, "birth");
     assert_string_equal(x.held[0].office, "office2");
+    struct explain_period p = {0};
+    struct explain_count *list;
+    size_t n;
+    office_sql(HUB, "UPDATE tonle_conflict SET cell = 'no longer here' WHERE cell = 'birth'");
+    assert_int_equal(store_explain_conflicts(HUB->store, &arena, other, &p, &list, &n), ERR_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(list[0].cell, "exists");
+    assert_string_equal(list[0].other, "delete-wins");
+    assert_int_equal(list[0].otherwise, 1);
+    assert_int_equal(list[0].unknown, 0);
+    assert_string_equal(list[1].other, "");
+    assert_int_equal(list[1].unknown, 1);
 }
 
 /* Columns that are one cell now and several under the other charter are decided one by one; columns
