@@ -255,6 +255,8 @@ static void merge_cell(struct merging *m, uint32_t cell, struct value value)
     v[n++] = mine;
     if (differs)
         report_cell(m->a, m->out, m->b, m->rules, cell, v, n);
+    if (differs && m->r->n_births > 1 && !m->out->c[m->out->n - 1].open)
+        m->out->c[m->out->n - 1].apart = m->b->name;
     set_cell(m, cell, v, n);
 }
 
@@ -424,9 +426,33 @@ static bool is_open(const struct birth *b, const struct table_rules *rules, cons
     return values_differ(c);
 }
 
+static bool is_twin(const struct conflict *x, const struct conflict *y)
+{
+    bool same = x->column == y->column && x->n == y->n;
+    for (uint32_t i = 0; same && i < x->n; i++)
+        same = dot_equal(x->v[i].dot, y->v[i].dot);
+    return same;
+}
+
+/* How many there are, and which this is: the same at every office, whatever names it has forgotten.
+ */
+static void tell_twins_apart(struct conflict *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t twins = 0, before = 0;
+        for (size_t j = 0; j < n; j++) {
+            twins += is_twin(&c[i], &c[j]);
+            before += j <= i && is_twin(&c[i], &c[j]);
+        }
+        if (twins > 1)
+            c[i].apart = (struct dot){twins, before};
+    }
+}
+
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,
                         struct conflict_list *out)
 {
+    size_t first = out->n;
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
         for (uint32_t j = 0; j < b->n_cells; j++) {
@@ -435,6 +461,8 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
                 report_cell(a, out, b, rules, c->column, c->v, c->n);
         }
     }
+    if (r->n_births > 1)
+        tell_twins_apart(out->c + first, out->n - first);
     report_births(a, r, rules, out);
 }
 
@@ -476,6 +504,8 @@ void conflict_id(char out[33], const char *table, const void *key, size_t key_le
     for (uint32_t i = 0; i < c->n; i++)
         if (c->column != COLUMN_BIRTH || i != earliest)
             h = feed_u64(feed_u64(h, c->v[i].dot.site), c->v[i].dot.seq);
+    if (!dot_is_none(c->apart))
+        h = feed_u64(feed_u64(h, c->apart.site), c->apart.seq);
     for (int i = 0; i < 32; i++)
         out[i] = "0123456789abcdef"[(unsigned)(h >> (124 - 4 * i)) & 15];
     out[32] = 0;

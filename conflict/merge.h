@@ -25,8 +25,8 @@ struct change {
     uint32_t n_cells; /* BORN: every replicated column. DELETE: columns changed before the delete */
     const uint32_t *column; /* ascending; of a group all columns or none (one that is missing counts
                                as shown here) */
-    const struct value *value; /* of a sum, but for BORN: the delta, a WIDE; or what was written there
-                                  and is no integer. BORN: the first total, or likewise */
+    const struct value *value; /* of a sum, but for BORN: the delta, a WIDE; or what was written
+                                  there and is no integer. BORN: the first total, or likewise */
 };
 
 struct conflict {      /* two or more siblings that met */
@@ -36,6 +36,8 @@ struct conflict {      /* two or more siblings that met */
     struct version *v; /* sorted by dot; for COLUMN_BIRTH: name and hlc of each birth, value NULL */
     uint32_t shown;    /* index of the side in force */
     bool open;         /* false: decided by `latest`, recorded closed */
+    struct dot apart;  /* one changeset may change several births of a key: tells this one from the
+                          conflict of the same sides in the same cell of another; else none */
 };
 struct conflict_list { /* {0} is empty; lives in the arena */
     struct conflict *c;
@@ -66,10 +68,10 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
                         struct conflict_list *out);
 
 /* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, column name
- * ("exists", "birth" for the two special ones) and the sorted dots. Offices meet a conflict before
- * or after they forget the name of the birth it is about, so no name that may be forgotten goes
- * into it: the dots of a cell belong to one birth anyhow, and only the earliest birth of a key may
- * lose its name. For a group `column` is the group's name. */
+ * ("exists", "birth" for the two special ones), the sorted dots and what tells twins apart. Offices
+ * meet a conflict before or after they forget the name of the birth it is about, so no name that
+ * may be forgotten goes into an open one: twins are counted in the order of their births. Only the
+ * earliest birth of a key may lose its name. For a group `column` is the group's name. */
 void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
                  const char *column, const struct conflict *c);
 

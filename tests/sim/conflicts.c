@@ -116,42 +116,44 @@ void oracle_sides(struct world *w, struct machine *m)
     check_pairs(w, m);
 }
 
-/* One record that is open, of this cell, with exactly these sides; of births some may have lost
- * their names. */
-static bool is_open(struct store *s, const struct model_conflict *c)
+/* Not asked of births: some may have lost their names. */
+static bool has_sides(struct store *s, const char *id, const struct model_conflict *c)
 {
-    const struct table_schema *t = &s->tables[c->row->table];
-    bool row = false, named = true;
-    const char *id = NULL;
-    struct arena a = {0};
+    bool all = true;
     sqlite3_stmt *q = store_stmt(
-        s,
-        "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
-        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4"
-        " AND (?5 = 0 OR EXISTS (SELECT 1 FROM tonle_conflict_side v WHERE v.conflict = c.id"
-        " AND v.site = ?5 AND v.seq = ?6))");
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, c->row->key, c->row->len);
-    store_bind_text(q, 3, oracle_cell(t, c->column));
-    sqlite3_bind_int64(q, 4, c->n);
-    store_bind_u64(q, 5, c->birth ? c->side[0].site : 0);
-    store_bind_u64(q, 6, c->birth ? c->side[0].seq : 0);
-    if (store_step(s, q, &row) == ERR_OK && row)
-        id = store_column_text(&a, q, 0);
-    sqlite3_reset(q);
-    q = store_stmt(s,
-                   "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq ="
-                   " ?3 AND (shown <> 0) = ?4");
-    for (uint32_t i = 0; id && c->birth && i < c->n && named; i++) {
+        s, "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq = ?3"
+           " AND (shown <> 0) = ?4");
+    for (uint32_t i = 0; c->birth && i < c->n && all; i++) {
+        bool row = false;
         store_bind_text(q, 1, id);
         store_bind_u64(q, 2, c->side[i].site);
         store_bind_u64(q, 3, c->side[i].seq);
         sqlite3_bind_int(q, 4, dot_equal(c->side[i], c->shown));
-        named = store_step(s, q, &row) == ERR_OK && row;
+        all = store_step(s, q, &row) == ERR_OK && row;
         sqlite3_reset(q);
     }
+    return all;
+}
+
+/* One record that is open, of this cell, with exactly these sides. */
+static bool is_open(struct store *s, const struct model_conflict *c)
+{
+    const struct table_schema *t = &s->tables[c->row->table];
+    bool row = true, found = false;
+    struct arena a = {0};
+    sqlite3_stmt *q = store_stmt(
+        s,
+        "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
+        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4");
+    sqlite3_bind_int64(q, 1, t->t);
+    store_bind_blob(q, 2, c->row->key, c->row->len);
+    store_bind_text(q, 3, oracle_cell(t, c->column));
+    sqlite3_bind_int64(q, 4, c->n);
+    while (!found && store_step(s, q, &row) == ERR_OK && row)
+        found = has_sides(s, store_column_text(&a, q, 0), c);
+    sqlite3_reset(q);
     arena_fini(&a);
-    return id && named;
+    return found;
 }
 
 /* The whole row beside a delete, as it would stand. */
@@ -166,7 +168,9 @@ static void check_detail(struct world *w, struct machine *m, struct arena *a,
     sqlite3_stmt *q = store_stmt(
         m->watch, "SELECT v.detail FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict ="
                   " c.id WHERE c.t = ?1 AND c.k = ?2 AND c.state = 'open' AND c.cell = 'exists'"
-                  " AND v.site = ?3 AND v.seq = ?4 AND v.value = 1");
+                  " AND v.site = ?3 AND v.seq = ?4 AND v.value = 1 AND (SELECT count(*) FROM"
+                  " tonle_conflict_side n WHERE n.conflict = c.id) = ?5"
+                  " ORDER BY v.detail = ?6 DESC LIMIT 1"); /* of two births it may be */
     const struct model_cell *exists = model_cell(c->birth, &t->rules, COLUMN_EXISTS);
     for (uint32_t i = 0; i < c->n; i++) {
         if (exists->v[i].value[0].u.i == 0)
@@ -175,6 +179,8 @@ static void check_detail(struct world *w, struct machine *m, struct arena *a,
         store_bind_blob(q, 2, c->row->key, c->row->len);
         store_bind_u64(q, 3, c->side[i].site);
         store_bind_u64(q, 4, c->side[i].seq);
+        sqlite3_bind_int64(q, 5, c->n);
+        store_bind_text(q, 6, want);
         bool found = store_step(m->watch, q, &row) == ERR_OK && row;
         const char *have = found ? store_column_text(a, q, 0) : want;
         sqlite3_reset(q);

@@ -452,6 +452,54 @@ static void birth_policies_choose_and_keep_the_identity(void **state)
     }
 }
 
+/* One changeset changes two births of a key, another one too: two conflicts of the same sides, open
+ * or closed, that each have an identity of their own. */
+static void one_changeset_may_meet_another_in_two_births(void **state)
+{
+    struct desk *d = *state;
+    const struct say first = {.site = 3, .kind = CHANGE_BORN};
+    const struct say second = {.site = 4, .kind = CHANGE_BORN};
+    d->row = (struct row){0};
+    merge(d, &first);
+    merge(d, &second);
+    for (uint64_t site = 5; site <= 6; site++) {
+        for (uint64_t birth = 3; birth <= 4; birth++) {
+            const struct say s = {site,
+                                  CHANGE_UPDATE,
+                                  1 << 3 | 1 << 4,
+                                  2,
+                                  {STATE, PLAIN},
+                                  {value_integer((int64_t)site), value_integer((int64_t)site)},
+                                  {birth, 1},
+                                  0};
+            d->met.n = site == 5 ? 0 : d->met.n;
+            merge(d, &s);
+        }
+    }
+    struct conflict_list open = {0};
+    row_open_conflicts(&d->arena, &d->row, &d->rules, &open);
+    char id[2][33];
+    size_t closed = 0;
+    assert_int_equal(open.n, 3); /* and the two births */
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(open.c[i].column, STATE);
+        conflict_id(id[i], "t", "k", 1, "state", &open.c[i]);
+    }
+    assert_string_not_equal(id[0], id[1]);
+    d->row.births[0].name = unnamed;
+    d->row.births[0].hlc = 0;
+    open.n = 0;
+    row_open_conflicts(&d->arena, &d->row, &d->rules, &open);
+    char again[33];
+    conflict_id(again, "t", "k", 1, "state", &open.c[0]);
+    assert_string_equal(again, id[0]);
+    for (size_t i = 0; i < d->met.n; i++)
+        if (d->met.c[i].column == PLAIN && !d->met.c[i].open)
+            conflict_id(id[closed++ & 1], "t", "k", 1, "plain", &d->met.c[i]);
+    assert_int_equal(closed, 2);
+    assert_string_not_equal(id[0], id[1]);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -468,6 +516,7 @@ int main(void)
         TEST(a_row_that_moves_has_another_owner),
         TEST(delete_policies_decide_and_stay_open),
         TEST(the_dead_have_no_other_conflict),
+        TEST(one_changeset_may_meet_another_in_two_births),
         TEST(birth_policies_choose_and_keep_the_identity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
