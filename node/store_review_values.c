@@ -117,6 +117,20 @@ bool review_key_changes(const struct table_schema *t, const struct typed *typed,
     return changes;
 }
 
+#define WORDS_BYTES 200
+
+/* A long value is told by its beginning: the write itself carries all of it, and the record has to
+ * be small enough to be sent. Cut between two characters. */
+static void put_short(struct buf *b, const char *text)
+{
+    size_t len = strlen(text), n = len > WORDS_BYTES ? WORDS_BYTES : len;
+    while (n < len && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    buf_put(b, text, n);
+    if (n < len)
+        buf_printf(b, "... (%zu bytes)", len);
+}
+
 const char *review_words(struct arena *a, const struct table_schema *t, const struct typed *typed)
 {
     struct buf b = {0};
@@ -124,7 +138,8 @@ const char *review_words(struct arena *a, const struct table_schema *t, const st
         if (!typed->given[c])
             continue;
         char *text = schema_values_json(a, &typed->value[c], 1);
-        buf_printf(&b, "%s%s = %s", b.len > 0 ? ", " : "", t->column[c], text);
+        buf_printf(&b, "%s%s = ", b.len > 0 ? ", " : "", t->column[c]);
+        put_short(&b, text);
     }
     const char *kept = arena_strdup(a, buf_str(&b));
     buf_fini(&b);

@@ -119,7 +119,9 @@ json_t *cli_dot_json(struct dot d);               /* "site:seq" */
 json_t *cli_time_json(uint64_t ms);               /* ISO 8601 UTC with milliseconds; null for 0 */
 json_t *cli_text_json(const char *s);             /* a string whatever the bytes */
 const char *cli_time(struct cli *c, uint64_t ms); /* the same as text; "-" for 0 */
-const char *cli_value(struct cli *c, const struct value *v);
+const char *cli_value(struct cli *c, const struct value *v); /* a long one is cut */
+/* A long text is cut, for people. */
+const char *cli_short(struct cli *c, const char *text);
 const char *cli_dot(struct cli *c, struct dot d);
 const char *cli_printf(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* What another office wrote, for this terminal: control characters shown escaped. */
@@ -145,7 +147,8 @@ void table_head(struct cli *c, struct text_table *t, unsigned columns, const cha
 void table_add(struct cli *c, struct text_table *t, const char *const *cells);
 void table_print(struct text_table *t); /* and frees it */
 
-/* history.c: the JSON of a key typed on the command line; a word that is not JSON is text (*quoted).
+/* history.c: the JSON of a key typed on the command line; a word that is not JSON is text
+ * (*quoted).
  */
 const char *cli_key_text(struct cli *c, const char *word, bool *quoted);
 

@@ -131,13 +131,25 @@ const char *cli_dot(struct cli *c, struct dot d)
                                        (unsigned long long)d.seq);
 }
 
+#define SHORT_BYTES 1000
+
+const char *cli_short(struct cli *c, const char *text)
+{
+    size_t len = strlen(text), n = SHORT_BYTES;
+    if (len <= n)
+        return text;
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    return cli_printf(c, "%.*s... (%zu bytes; --json has them)", (int)n, text, len);
+}
+
 const char *cli_value(struct cli *c, const struct value *v)
 {
     if (v->type == VALUE_NULL)
         return "NULL";
     json_t *j = cli_value_json(v);
     char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    const char *kept = arena_strdup(&c->arena, text);
+    const char *kept = cli_short(c, arena_strdup(&c->arena, text));
     free(text);
     json_decref(j);
     return kept;

@@ -164,7 +164,7 @@ static int tell(struct many *m, enum err e)
     if (m->done == 0)
         return cli_fail(CLI_ERROR, "nothing was decided");
     if (!m->c->json)
-        printf("%zu conflicts: ", m->done);
+        printf("%zu conflict%s: ", m->done, m->done == 1 ? "" : "s");
     return review_done(m->c, &m->o, m->last);
 }
 

@@ -70,7 +70,8 @@ static const char *shown_text(struct cli *c, const struct conflict_record *r, co
         if (json_object_size(names) > 0 && json_object_get(names, name) == NULL)
             continue;
         char *value = json_dumps(member, JSON_ENCODE_ANY | JSON_COMPACT);
-        text = cli_printf(c, "%s%s%s=%s", text, text[0] != '\0' ? ", " : "", name, value);
+        text = cli_printf(c, "%s%s%s=%s", text, text[0] != '\0' ? ", " : "", name,
+                          cli_short(c, value));
         free(value);
     }
     json_decref(o);

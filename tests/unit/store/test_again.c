@@ -294,6 +294,19 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
     }
 }
 
+/* The record of a decision about a large value is small, or it could not be sent. */
+static void a_decision_about_a_large_value_travels(void **state)
+{
+    office_sql(A, "UPDATE person SET points = zeroblob(5000000) WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = first(A, "open", "points");
+    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT length(choice) < 400 FROM tonle_decision"), "1");
+    federation_assert_equal(*state, tables);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -305,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_old_birth_conflict_drops_nobody_entered_since, start,
                                         stop),
         cmocka_unit_test_setup_teardown(what_is_not_sealed_is_not_decided, start, stop),
+        cmocka_unit_test_setup_teardown(a_decision_about_a_large_value_travels, start, stop),
         cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
         cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
                                         stop),
