@@ -416,6 +416,9 @@ enum err store_conflict_may(struct store *s, struct arena *a, const char *id) MU
 /* *dot: the changeset the decision was sealed in; none: it is not sealed yet. */
 enum err store_decision_dot(struct store *s, struct arena *a, const char *decision,
                             struct dot *dot) MUST_CHECK;
+/* A row that is held at the decision's key now, and why in words; *id NULL when there is none. */
+enum err store_decision_held(struct store *s, struct arena *a, const char *decision,
+                             const char **id, const char **why) MUST_CHECK;
 
 /* ---- the history of one row (store_history.c) */
 struct history_seen { /* a version of the row that a write was based on */

@@ -281,3 +281,23 @@ enum err store_decision_dot(struct store *s, struct arena *a, const char *decisi
     buf_fini(&key);
     return e;
 }
+
+enum err store_decision_held(struct store *s, struct arena *a, const char *decision,
+                             const char **id, const char **why)
+{
+    bool row;
+    sqlite3_stmt *q = store_stmt(s, "SELECT h.id, h.message FROM tonle_decision d JOIN tonle_held h"
+                                    " ON h.table_name = d.table_name AND h.key = d.key"
+                                    " WHERE d.id = ?1 LIMIT 1");
+    *id = NULL;
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, decision);
+    enum err e = store_step(s, q, &row);
+    if (e == ERR_OK && row) {
+        *id = store_column_text(a, q, 0);
+        *why = store_column_text(a, q, 1);
+        sqlite3_reset(q);
+    }
+    return e;
+}

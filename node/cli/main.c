@@ -58,7 +58,8 @@ const struct command cli_commands[] = {
     {"conflict resolve",
      "ID --take DOT | --set COL=VALUE... | --keep-both [--set KEYCOL=VALUE]... --reason TEXT [--by "
      "NAME]\n"
-     "       tonle conflict resolve --all --policy P --table T [--column C] --reason TEXT [--yes]",
+     "       tonle conflict resolve --all --policy P --table T [--column C] --reason TEXT [--by "
+     "NAME] [--yes]",
      "decide a conflict, for every office",
      "The decision is a write that has seen every side: it closes the conflict wherever it comes,\n"
      "stays in the history, and may be taken again. DOT is that of a side (`tonle conflict "
@@ -288,7 +289,7 @@ int main(int argc, char **argv)
     }
     struct cli c = {.command = k};
     int code = k->run(&c, argc - n_words, argv + n_words);
-    if (fflush(stdout) != 0 && code == CLI_OK)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK)
         code = cli_fail(CLI_ERROR, "the output could not be written completely: free the disk or "
                                    "the pipe, and run it again");
     arena_fini(&c.arena);

@@ -97,18 +97,25 @@ static enum err wait_sealed(struct cli *c, struct office *o, const char *decisio
 int review_done(struct cli *c, struct office *o, const char *decision)
 {
     struct dot dot = {0, 0};
+    const char *held = NULL, *why = "";
     bool runs = node_runs(c);
     enum err e = runs ? wait_sealed(c, o, decision, &dot) : ERR_OK;
+    if (e == ERR_OK && !dot_is_none(dot))
+        e = store_decision_held(o->store, &c->arena, decision, &held, &why);
     if (e != ERR_OK)
         return office_fail(o, e, "the decision is queued; looking whether it is sealed");
     if (c->json)
-        cli_print_json(json_pack("{s:i, s:s, s:o, s:b}", "schema", CLI_SCHEMA, "decision", decision,
-                                 "sealed", cli_dot_json(dot), "running", runs));
+        cli_print_json(json_pack("{s:i, s:s, s:o, s:b, s:o}", "schema", CLI_SCHEMA, "decision",
+                                 decision, "sealed", cli_dot_json(dot), "running", (int)runs,
+                                 "held", held != NULL ? cli_text_json(held) : json_null()));
     else if (!dot_is_none(dot))
         printf("decided, and sealed as %s\n", cli_dot(c, dot));
     else
         printf("decided; it takes effect %s\n",
                runs ? "as soon as the node has sealed what was written before (`tonle status`)"
                     : "when the node runs: start it with `tonle run` or its service");
+    if (held != NULL)
+        cli_note("A row of that key is held (%s): `tonle held show %s` says what settles it.",
+                 cli_safe(c, why), held);
     return CLI_OK;
 }

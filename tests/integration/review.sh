@@ -174,9 +174,24 @@ same "$(app province "SELECT group_concat(id || number || coalesce(phone, ''), '
 expect 0 t province status --json
 same "$(json '$.held') $(json '$.conflicts_open')" "0 0"
 
+# ---- a decision that makes a row unable to stand says so
+apart "UPDATE person SET points = 5 WHERE id = 'c1'" "UPDATE person SET points = 6 WHERE id = 'c1'"
+OFFICE=hub
+expect 0 t hub conflict resolve "$(conflict points)" --set points=3 --reason x --json
+same "$(json_type '$.held')" null "a row that stands"
+app hub "INSERT INTO person(id, number) VALUES('d1', 'd')"
+everywhere
+apart "INSERT INTO person(id, given) VALUES('e1', 'Hub')" "INSERT INTO person(id, number, given) VALUES('e1', 'e', 'Province')"
+expect 0 t hub held set "$(held e1)" number=d --reason x
+grep -qF "is held (another record" "$ROOT/err" || fail "no word that it is held still: $(cat "$ROOT/err")"
+expect 0 t hub held drop "$(held e1)" --reason x
+everywhere
+
 # ---- who writes control characters steers nobody's terminal
 expect 0 t hub history person c2
 grep -qF '\x1b[8mhidden' "$ROOT/out" || fail "the operator's name is not shown: $(cat "$ROOT/out")"
+"$TONLE" history person p1 --dir "$ROOT/hub/node" >/dev/full 2>"$ROOT/err"
+same $? 1 "history into a full disk"
 ! grep -q $'\033' "$ROOT/out" || fail "an escape sequence reaches the terminal: $(cat -v "$ROOT/out")"
 
 # ---- for a supervisor
