@@ -48,37 +48,52 @@ static const char *side_detail(struct work *w, const struct work_row *r, const s
     return schema_row_json(w->a, r->k.t, work_shown(w, r, b));
 }
 
-struct side {
-    const char *id;
+struct sides { /* of one conflict; n: its number in tonle_conflict */
     const struct conflict *c;
-    uint32_t at;
+    int64_t n;
 };
 
-static enum err save_side(struct work *w, const struct work_row *r, const struct side *side)
+#define SIDE_PARAMETERS 10
+#define SIDE "(?,?,?,?,?,?,?,?,?,?)"
+#define INSERT_SIDE                                                                                \
+    "INSERT OR REPLACE INTO tonle_side(n, site, seq, hlc, office, unit, value, shown, form, detail) VALUES"
+
+static void bind_side(struct work *w, const struct work_row *r, sqlite3_stmt *q,
+                      const struct sides *sides, uint32_t at, int first)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "INSERT OR REPLACE INTO tonle_conflict_side(conflict, site, seq, hlc,"
-                         " office, unit, value, shown, form, detail)"
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
-    if (!q)
-        return ERR_SCHEMA;
-    const struct version *v = &side->c->v[side->at];
+    const struct version *v = &sides->c->v[at];
     struct site_name *site = work_site(w, v->dot.site);
-    const char *detail = side_detail(w, r, side->c, v);
+    const char *detail = side_detail(w, r, sides->c, v);
     int form;
     struct value value = stored_form(&v->value, &form);
-    store_bind_text(q, 1, side->id);
-    store_bind_u64(q, 2, v->dot.site);
-    store_bind_u64(q, 3, v->dot.seq);
-    store_bind_u64(q, 4, v->hlc);
-    store_bind_text(q, 5, site->node);
-    store_bind_text(q, 6, site->unit);
-    store_bind(q, 7, &value);
-    sqlite3_bind_int(q, 8, side->at == side->c->shown);
-    sqlite3_bind_int(q, 9, form);
+    sqlite3_bind_int64(q, first, sides->n);
+    store_bind_u64(q, first + 1, v->dot.site);
+    store_bind_u64(q, first + 2, v->dot.seq);
+    store_bind_u64(q, first + 3, v->hlc);
+    store_bind_text(q, first + 4, site->node);
+    store_bind_text(q, first + 5, site->unit);
+    store_bind(q, first + 6, &value);
+    sqlite3_bind_int(q, first + 7, at == sides->c->shown);
+    sqlite3_bind_int(q, first + 8, form);
     if (detail)
-        store_bind_text(q, 10, detail);
-    return store_run(w->s, q);
+        store_bind_text(q, first + 9, detail);
+}
+
+/* Two at a time, because nearly every conflict has two. */
+static enum err save_sides(struct work *w, const struct work_row *r, const struct sides *sides)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < sides->c->n;) {
+        bool two = i + 1 < sides->c->n;
+        sqlite3_stmt *q = store_stmt(w->s, two ? INSERT_SIDE SIDE "," SIDE : INSERT_SIDE SIDE);
+        if (!q)
+            return ERR_SCHEMA;
+        bind_side(w, r, q, sides, i++, 1);
+        if (two)
+            bind_side(w, r, q, sides, i++, 1 + SIDE_PARAMETERS);
+        e = store_run(w->s, q);
+    }
+    return e;
 }
 
 /* The time of the youngest side: the same at every office. */
@@ -90,17 +105,16 @@ static uint64_t opened_ms(const struct conflict *c)
     return hlc_ms(hlc);
 }
 
-enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
-                       const char *state)
+/* ERR_OK with *fresh false when one of this id is on record. */
+static enum err insert_record(struct work *w, struct work_row *r, const struct conflict *c,
+                              const char *id, const char *state, bool *fresh)
 {
     const struct table_schema *t = r->k.t;
-    char id[33];
-    conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
     sqlite3_stmt *q = store_stmt(
         w->s,
         "INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, closed_ms,"
         " successor, t, k, bsite, bseq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,NULL,?9,?10,?11,?12)"
-        " ON CONFLICT(id) DO UPDATE SET state = excluded.state, closed_ms = excluded.closed_ms");
+        " ON CONFLICT(id) DO NOTHING");
     if (!q)
         return ERR_SCHEMA;
     store_bind_text(q, 1, id);
@@ -112,23 +126,72 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
     store_bind_u64(q, 7, opened_ms(c));
     if (strcmp(state, "open") != 0)
         store_bind_u64(q, 8, hlc_ms(w->hlc));
-    else
-        w->s->counts_stale = true;
     sqlite3_bind_int64(q, 9, t->t);
     store_bind_blob(q, 10, r->k.key, r->k.len);
     store_bind_u64(q, 11, c->birth.site);
     store_bind_u64(q, 12, c->birth.seq);
     enum err e = store_run(w->s, q);
-    q = store_stmt(w->s, "DELETE FROM tonle_conflict_side WHERE conflict = ?1");
+    *fresh = sqlite3_changes(w->s->db) > 0;
+    return e;
+}
+
+/* The sides are written anew: the first birth of a key is not part of the identity, and may be
+ * another now. */
+static enum err update_record(struct work *w, const char *id, const char *state, int64_t *n)
+{
+    sqlite3_stmt *q =
+        store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3 WHERE id = ?1");
     if (!q)
         return ERR_SCHEMA;
     store_bind_text(q, 1, id);
-    if (e ==
-        ERR_OK) /* the first birth of a key is not part of the identity: it may be another now */
-        e = store_run(w->s, q);
-    for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
-        e = save_side(w, r, &(struct side){id, c, i});
-    return e;
+    store_bind_text(q, 2, state);
+    if (strcmp(state, "open") != 0)
+        store_bind_u64(q, 3, hlc_ms(w->hlc));
+    enum err e = store_run(w->s, q);
+    bool row = false;
+    q = store_stmt(w->s, "SELECT n FROM tonle_conflict WHERE id = ?1");
+    if (e != ERR_OK || !q)
+        return e != ERR_OK ? e : ERR_SCHEMA;
+    store_bind_text(q, 1, id);
+    e = store_step(w->s, q, &row);
+    if (e != ERR_OK || !row)
+        return e != ERR_OK ? e : ERR_CORRUPT;
+    *n = sqlite3_column_int64(q, 0);
+    sqlite3_reset(q);
+    q = store_stmt(w->s, "DELETE FROM tonle_side WHERE n = ?1");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, *n);
+    return store_run(w->s, q);
+}
+
+static enum err save_record(struct work *w, struct work_row *r, const struct conflict *c,
+                            const char *id, const char *state)
+{
+    struct sides sides = {.c = c};
+    bool fresh = false;
+    enum err e = insert_record(w, r, c, id, state, &fresh);
+    if (e == ERR_OK && fresh)
+        sides.n = sqlite3_last_insert_rowid(w->s->db);
+    else if (e == ERR_OK)
+        e = update_record(w, id, state, &sides.n);
+    if (strcmp(state, "open") == 0)
+        w->s->counts_stale = true;
+    return e == ERR_OK ? save_sides(w, r, &sides) : e;
+}
+
+static void name_conflict(char id[33], const struct work_row *r, const struct conflict *c)
+{
+    const struct table_schema *t = r->k.t;
+    conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
+}
+
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
+                       const char *state)
+{
+    char id[33];
+    name_conflict(id, r, c);
+    return save_record(w, r, c, id, state);
 }
 
 struct open_record {
@@ -208,7 +271,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
     enum err e = open_records(w, r, &old, &n);
     char(*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
     for (size_t i = 0; i < now.n; i++)
-        conflict_id(id[i], t->name, r->k.key, r->k.len, cell_name(t, now.c[i].column), &now.c[i]);
+        name_conflict(id[i], r, &now.c[i]);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         const char *successor = NULL;
         bool still = false;
@@ -226,7 +289,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
         for (size_t i = 0; i < n; i++)
             known = known || strcmp(id[j], old[i].id) == 0;
         if (!known || may_show_another(t, now.c[j].column))
-            e = conflict_save(w, r, &now.c[j], "open");
+            e = save_record(w, r, &now.c[j], id[j], "open");
         if (!known && w->report)
             w->report->conflicts++;
     }

@@ -27,7 +27,9 @@
  *   otherwise the neighbour's node name; kind: enum item_kind
  * - tonle_touch: of each changeset of the journal, which rows it may have touched (store_touch.c)
  * - tonle_peer: what is durable of each neighbour
- * - tonle_conflict, tonle_conflict_side: the conflict record, every value, office and time. cell:
+ * - tonle_conflict, tonle_side: the conflict record, every value, office and time; the view
+ *   tonle_conflict_side has the sides by the conflict's id. n: its number in this database, so that
+ *   new ones, whose ids are scattered, come in at the end. cell:
  *   column, group, `exists` or `birth`; policy: the rule that decides it, by its name in the
  *   charter. form: 0 when `value` is the value itself, else its enum value_type, `value` then being
  *   the bytes (of a group: its members, value_encode each, in the group's order). detail: for a
@@ -38,6 +40,8 @@
  *   held row (subject `conflict`, `held`; conflict: its id), and why
  * - tonle_todo: changes that no application statement can express, for the next seal (store_todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (store_limit.c)
+ * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed
+ *   (store_retry.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
  * - tonle_log_<t>: capture log of table number t (store_capture.c)
  */
@@ -76,16 +80,18 @@ const char store_ddl[] =
     "CREATE TABLE tonle_touch(pos INTEGER PRIMARY KEY, filter BLOB NOT NULL);"
     "CREATE TABLE tonle_peer(node TEXT PRIMARY KEY, received_pos INTEGER NOT NULL DEFAULT 0,"
     " acked_pos INTEGER NOT NULL DEFAULT 0, contact_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
-    "CREATE TABLE tonle_conflict(id TEXT PRIMARY KEY, table_name TEXT NOT NULL, key TEXT NOT NULL,"
-    " cell TEXT NOT NULL, policy TEXT NOT NULL, state TEXT NOT NULL, opened_ms INTEGER NOT NULL,"
-    " closed_ms INTEGER, successor TEXT, t INTEGER NOT NULL, k BLOB NOT NULL, bsite INTEGER NOT "
-    "NULL,"
-    " bseq INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE tonle_conflict(n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
+    " table_name TEXT NOT NULL, key TEXT NOT NULL, cell TEXT NOT NULL, policy TEXT NOT NULL,"
+    " state TEXT NOT NULL, opened_ms INTEGER NOT NULL, closed_ms INTEGER, successor TEXT,"
+    " t INTEGER NOT NULL, k BLOB NOT NULL, bsite INTEGER NOT NULL, bseq INTEGER NOT NULL);"
     "CREATE INDEX tonle_conflict_open ON tonle_conflict(t, k) WHERE state = 'open';"
-    "CREATE TABLE tonle_conflict_side(conflict TEXT NOT NULL, site INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL,"
-    " value, shown INTEGER NOT NULL, form INTEGER NOT NULL DEFAULT 0, detail TEXT,"
-    " PRIMARY KEY(conflict, site, seq)) WITHOUT ROWID;"
+    "CREATE TABLE tonle_side(n INTEGER NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL, value,"
+    " shown INTEGER NOT NULL, form INTEGER NOT NULL DEFAULT 0, detail TEXT,"
+    " PRIMARY KEY(n, site, seq)) WITHOUT ROWID;"
+    "CREATE VIEW tonle_conflict_side AS SELECT c.id AS conflict, s.site AS site, s.seq AS seq,"
+    " s.hlc AS hlc, s.office AS office, s.unit AS unit, s.value AS value, s.shown AS shown,"
+    " s.form AS form, s.detail AS detail FROM tonle_conflict c JOIN tonle_side s ON s.n = c.n;"
     "CREATE TABLE tonle_node(name TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, parent TEXT NOT "
     "NULL,"
     " listen TEXT NOT NULL, state TEXT NOT NULL, site TEXT NOT NULL, curve_key TEXT NOT NULL,"
@@ -104,6 +110,8 @@ const char store_ddl[] =
     " site INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, cells BLOB NOT NULL);"
     "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
+    "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, PRIMARY KEY(t, k)) WITHOUT "
+    "ROWID;"
     "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
     "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"

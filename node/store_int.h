@@ -299,6 +299,9 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
 /* store_retry.c: one row decided again. Leaves rows alone that are captured and not sealed. */
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms) MUST_CHECK;
+/* The same file: a row that is left alone for that; decided when the log is empty. */
+enum err again_note(struct store *s, struct row_key k) MUST_CHECK;
+enum err again_decide(struct store *s, uint64_t now_ms) MUST_CHECK;
 /* store_limit.c: whether anything of ours stays here for its size, and whether this row does as a
  * whole: nobody else has it. */
 enum err limit_any(struct store *s, bool *any) MUST_CHECK;
@@ -323,7 +326,7 @@ void pin_after_commit(
     struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
 bool pin_library_affected(int version_number);
 
-#define DDL_VERSION 2
+#define DDL_VERSION 3
 extern const char
     store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
 

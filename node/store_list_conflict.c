@@ -8,14 +8,15 @@
 /* Conflicts as an operator reads them.
  *
  * A list has two ways to find the sides. Of a few conflicts they are looked up one by one. Of many,
- * both tables are read once in the order of their keys, which is the conflict's id, and joined
+ * both tables are read once in the order of their keys, which is the conflict's number, and joined
  * here; the sort by time is ours as well. A hundred thousand conflicts come in a fifth of a second
  * that way, which neither SQLite's sorter nor a seek for each of them allows. */
 
 #define FEW 2000
 
-#define CONFLICT_COLUMNS "id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor"
-#define SIDE_COLUMNS "conflict, site, seq, hlc, office, unit, value, shown, form, detail"
+#define CONFLICT_COLUMNS                                                                           \
+    "id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor, n"
+#define SIDE_COLUMNS "n, site, seq, hlc, office, unit, value, shown, form, detail"
 
 /* ---- rows */
 
@@ -113,8 +114,9 @@ struct gather {
     struct store *s;
     struct arena *a;
     struct words words;
-    struct conflict_record *list;
-    size_t n, cap;
+    struct conflict_record *list; /* of many: in the order of their numbers */
+    int64_t *number;              /* of each */
+    size_t n, cap, cap_numbers;
     struct conflict_side *side;
     size_t n_sides, cap_sides;
 };
@@ -142,11 +144,10 @@ static enum err sides_of_each(struct gather *g)
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < g->n; i++) {
         bool row;
-        sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS
-                                           " FROM tonle_conflict_side WHERE conflict = ?1");
+        sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
         if (q == NULL)
             return part_stmt_error(g->s);
-        store_bind_text(q, 1, g->list[i].id);
+        sqlite3_bind_int64(q, 1, g->number[i]);
         while ((e = store_step(g->s, q, &row)) == ERR_OK && row)
             add_side(g, q);
         take_sides(g, &g->list[i]);
@@ -159,19 +160,14 @@ static enum err sides_of_all(struct gather *g)
     bool row = true;
     size_t i = 0;
     enum err e = ERR_OK;
-    sqlite3_stmt *q =
-        store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_conflict_side ORDER BY conflict");
+    sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
     if (q == NULL)
         return part_stmt_error(g->s);
     while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
-        const char *id = (const char *)sqlite3_column_text(q, 0);
-        int order;
-        while ((order = strcmp(g->list[i].id, id)) < 0) {
-            take_sides(g, &g->list[i]);
-            if (++i == g->n)
-                break;
-        }
-        if (i < g->n && order == 0)
+        int64_t number = sqlite3_column_int64(q, 0);
+        while (i < g->n && g->number[i] < number)
+            take_sides(g, &g->list[i++]);
+        if (i < g->n && g->number[i] == number)
             add_side(g, q);
     }
     for (; e == ERR_OK && i < g->n; i++)
@@ -182,14 +178,10 @@ static enum err sides_of_all(struct gather *g)
 
 /* ---- the list */
 
-static int by_id(const void *x, const void *y)
-{
-    return strcmp(((const struct conflict_record *)x)->id, ((const struct conflict_record *)y)->id);
-}
-
 struct place_in_time { /* small, because it is sorted by the hundred thousand */
     uint64_t ms;
-    uint32_t at; /* in the order of ids */
+    uint64_t head; /* of the id */
+    const struct conflict_record *c;
 };
 
 static int by_time(const void *x, const void *y)
@@ -197,32 +189,45 @@ static int by_time(const void *x, const void *y)
     const struct place_in_time *p = x, *q = y;
     if (p->ms != q->ms)
         return p->ms < q->ms ? -1 : 1;
-    return p->at < q->at ? -1 : p->at > q->at;
+    if (p->head != q->head)
+        return p->head < q->head ? -1 : 1;
+    return strcmp(p->c->id, q->c->id);
 }
 
-/* Where each conflict of the list comes when the oldest is first; freed by the caller. The list is
- * in the order of ids. */
+static uint64_t head_of(const char *id)
+{
+    uint64_t head = 0;
+    for (unsigned i = 0; i < 8 && id[i] != '\0'; i++)
+        head |= (uint64_t)(uint8_t)id[i] << (56 - 8 * i);
+    return head;
+}
+
+/* The conflicts, the oldest first, by their ids where they are as old; freed by the caller. */
 static struct place_in_time *in_time(const struct conflict_record *list, size_t n)
 {
     struct place_in_time *order = mem_alloc((n + 1) * sizeof *order);
     for (size_t i = 0; i < n; i++)
-        order[i] = (struct place_in_time){list[i].opened_ms, (uint32_t)i};
+        order[i] = (struct place_in_time){list[i].opened_ms, head_of(list[i].id), &list[i]};
     qsort(order, n, sizeof *order, by_time);
     return order;
 }
 
-/* Only the oldest, still in the order of ids. */
+/* Only the oldest, in the order they had. */
 static void keep_oldest(struct gather *g, size_t limit)
 {
     struct place_in_time *order = in_time(g->list, g->n);
-    struct conflict_record *kept = mem_alloc(limit * sizeof *kept);
+    bool *kept = mem_alloc(g->n * sizeof *kept);
+    size_t n = 0;
     for (size_t i = 0; i < limit; i++)
-        kept[i] = g->list[order[i].at];
-    qsort(kept, limit, sizeof *kept, by_id);
+        kept[order[i].c - g->list] = true;
+    for (size_t i = 0; i < g->n; i++) {
+        g->list[n] = g->list[i];
+        g->number[n] = g->number[i];
+        n += kept[i];
+    }
+    g->n = n;
+    mem_free(kept);
     mem_free(order);
-    mem_free(g->list);
-    g->list = kept;
-    g->n = g->cap = limit;
 }
 
 /* *few: the index of the open ones is the shorter way. */
@@ -252,7 +257,7 @@ static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_
     for (int i = 0; i < 4; i++) /* the plus: by the key, never by the index of the open ones */
         if (given[i] != NULL)
             buf_printf(&sql, " AND +%s = ?%d", column[i], i + 1);
-    buf_printf(&sql, few ? "" : " ORDER BY id");
+    buf_printf(&sql, few ? "" : " ORDER BY n");
     *q = e == ERR_OK ? store_stmt(s, buf_str(&sql)) : NULL;
     buf_fini(&sql);
     if (*q == NULL)
@@ -281,12 +286,12 @@ static enum err gather(struct gather *g, const struct conflict_filter *f)
         e = start(g->s, f, &q);
     while (e == ERR_OK && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
         g->list = mem_grow(g->list, g->n, &g->cap, sizeof *g->list);
+        g->number = mem_grow(g->number, g->n, &g->cap_numbers, sizeof *g->number);
+        g->number[g->n] = sqlite3_column_int64(q, 9);
         g->list[g->n++] = conflict_from(g->a, &g->words, q);
     }
     if (e != ERR_OK || g->n == 0)
         return e;
-    if (g->n <= FEW) /* perhaps by the index of the open ones; otherwise in that order already */
-        qsort(g->list, g->n, sizeof *g->list, by_id);
     if (f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit)
         keep_oldest(g, (size_t)f->limit);
     if (g->n <= FEW)
@@ -303,7 +308,7 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
     enum err e = gather(&g, f);
     struct place_in_time *order = in_time(g.list, e == ERR_OK ? g.n : 0);
     for (size_t i = 0; e == ERR_OK && i < g.n && (f->limit == 0 || done < f->limit); i++) {
-        const struct conflict_record *c = &g.list[order[i].at];
+        const struct conflict_record *c = order[i].c;
         if (!side_wanted(f, c))
             continue;
         fn(c, user);
@@ -311,6 +316,7 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
     }
     mem_free(order);
     mem_free(g.list);
+    mem_free(g.number);
     mem_free(g.side);
     arena_fini(&a);
     return e;
@@ -337,11 +343,12 @@ enum err list_conflict(struct store *s, struct arena *a, const char *id,
     e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
         return e != ERR_OK ? e : ERR_NOT_FOUND;
-    struct gather g = {.s = s, .a = a, .list = out, .n = 1};
+    int64_t number = sqlite3_column_int64(q, 9);
+    struct gather g = {.s = s, .a = a, .list = out, .number = &number, .n = 1};
     *out = conflict_from(a, &g.words, q);
-    place->t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 9));
-    place->key = store_column_bytes(a, q, 10);
-    place->birth = (struct dot){store_column_u64(q, 11), store_column_u64(q, 12)};
+    place->t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 10));
+    place->key = store_column_bytes(a, q, 11);
+    place->birth = (struct dot){store_column_u64(q, 12), store_column_u64(q, 13)};
     sqlite3_reset(q);
     e = sides_of_each(&g);
     mem_free(g.side);

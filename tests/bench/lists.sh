@@ -24,9 +24,9 @@ WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $count)
 INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, t, k, bsite, bseq)
 SELECT printf('%032x', i * 7919), 'person', '\"p' || i || '\"', 'phone', 'max', 'open', 1700000000000 + i % 1000, $t,
   CAST('p' || i AS BLOB), 0, 0 FROM c;
-INSERT INTO tonle_conflict_side(conflict, site, seq, hlc, office, unit, value, shown)
-SELECT id, s, rowid_seq, opened_ms << 16, 'office' || s, '120' || s, 'phone number ' || s, s = 1
-FROM (SELECT id, opened_ms, row_number() OVER () AS rowid_seq FROM tonle_conflict), (SELECT 1 AS s UNION SELECT 2);
+INSERT INTO tonle_side(n, site, seq, hlc, office, unit, value, shown)
+SELECT n, s, n, opened_ms << 16, 'office' || s, '120' || s, 'phone number ' || s, s = 1
+FROM tonle_conflict, (SELECT 1 AS s UNION SELECT 2);
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $count)
 INSERT INTO tonle_held(id, table_name, key, reason, message, office, since_ms, blocked_by, t, k, site, seq, bt, bk)
 SELECT printf('%016x', i * 7919), 'person', '\"h' || i || '\"', 'unique', 'an earlier row of person has the same unique value',

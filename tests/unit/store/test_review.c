@@ -454,16 +454,16 @@ static void lists_are_filtered_and_oldest_first(void **state)
 /* Many conflicts are joined with their sides in one pass; the answer is that of looking each up. */
 static void a_long_list_is_the_short_one_many_times(void **state)
 {
-    office_sql(
-        HUB, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 5000)"
-             "INSERT INTO tonle_conflict SELECT printf('%032x', i * 7919 % 5003), 'person', "
-             "'\"p' || i || '\"', 'note', 'max', 'open', 9000 - i % 100, NULL, NULL, 5, "
-             "CAST(i AS BLOB), 0, 0 FROM n;"
-             "INSERT INTO tonle_conflict_side(conflict, site, seq, hlc, office, unit, value, shown)"
-             " SELECT id, s, 1, 1, 'o' || s, '12', key, s = 1 FROM tonle_conflict, (SELECT 1 AS s "
-             "UNION SELECT 2) WHERE length(key) % 2 OR s = 1;"
-             "INSERT INTO tonle_conflict_side(conflict, site, seq, hlc, office, unit, value, shown)"
-             " VALUES('0', 1, 1, 1, 'nobody', '', 1, 1), ('ff', 1, 1, 1, 'nobody', '', 1, 1)");
+    office_sql(HUB,
+               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 5000)"
+               "INSERT INTO tonle_conflict SELECT i, printf('%032x', i * 7919 % 5003), 'person', "
+               "'\"p' || i || '\"', 'note', 'max', 'open', 9000 - i % 100, NULL, NULL, 5, "
+               "CAST(i AS BLOB), 0, 0 FROM n;"
+               "INSERT INTO tonle_side(n, site, seq, hlc, office, unit, value, shown)"
+               " SELECT n, s, 1, 1, 'o' || s, '12', key, s = 1 FROM tonle_conflict, (SELECT 1 AS s "
+               "UNION SELECT 2) WHERE length(key) % 2 OR s = 1;"
+               "INSERT INTO tonle_side(n, site, seq, hlc, office, unit, value, shown)"
+               " VALUES(0, 1, 1, 1, 'nobody', '', 1, 1), (9999, 1, 1, 1, 'nobody', '', 1, 1)");
     size_t n;
     struct conflict_record *list = lists_conflicts(HUB->store, &kept, true, &n);
     assert_int_equal(n, 5000);
