@@ -93,5 +93,5 @@ enum err store_collect_done(struct store *s, uint64_t now_ms)
         e = let_in(s, c, now_ms);
     collected_free(c);
     st->collected = NULL;
-    return e;
+    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
 }

@@ -1,7 +1,7 @@
 #include "node/store_work.h"
 
-/* Deciding again what was decided before: one held row, all of them, or, when the first load has
- * ended, every row that refers to another. */
+/* Deciding again what was decided before: one held row, all of them, what a cut log left alone, or,
+ * when the first load has ended, every row that refers to another. */
 
 static enum err finish(struct work *w, uint32_t *released)
 {
@@ -69,6 +69,62 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
         e = work_load(&w, r);
     r->retry = r->slow = r->touched = r->row.n_births > 0;
     if (e == ERR_OK)
+        e = finish(&w, &released);
+    arena_fini(&a);
+    return e;
+}
+
+/* ---- left alone, because it was captured and not sealed yet */
+
+enum err again_note(struct store *s, struct row_key k)
+{
+    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_again(t, k) VALUES(?1, ?2)");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    return store_run(s, q);
+}
+
+/* Loads each row; one that stands is looked at by pass 4, too. */
+static enum err find_noted(struct store *s, struct work *w, bool *any)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_again");
+    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    for (bool row = true; e == ERR_OK && row;) {
+        e = store_step(s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 0));
+        struct bytes key = store_column_bytes(w->a, q, 1);
+        *any = true;
+        if (t && t->exists)
+            (void)work_get(w, t, key.p, key.len);
+    }
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+        struct work_row *r = w->row[i];
+        e = work_load(w, r);
+        r->retry = r->slow = r->touched = r->row.n_births > 0;
+        r->fk_new = r->now != NULL;
+    }
+    return e;
+}
+
+enum err again_decide(struct store *s, uint64_t now_ms)
+{
+    struct arena a = {0};
+    struct work w;
+    uint32_t released;
+    bool any = false;
+    work_init(&w, s, &a);
+    w.now_ms = now_ms;
+    w.hlc = s->state.hlc;
+    enum err e = find_noted(s, &w, &any);
+    if (e == ERR_OK && any)
+        e = store_exec(s, "DELETE FROM tonle_again");
+    if (e == ERR_OK && any)
+        e = capture_temp_triggers(s);
+    if (e == ERR_OK && any)
         e = finish(&w, &released);
     arena_fini(&a);
     return e;

@@ -134,7 +134,10 @@ void work_note(struct work *w, struct work_row *r)
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes)
 {
     *yes = false;
-    return w->part && !r->sealed ? capture_has(w->s, r->k.t, r->k.key, r->k.len, yes) : ERR_OK;
+    if (!w->part || r->sealed)
+        return ERR_OK;
+    enum err e = capture_has(w->s, r->k.t, r->k.key, r->k.len, yes);
+    return e == ERR_OK && *yes ? again_note(w->s, r->k) : e;
 }
 
 struct site_name *work_site(struct work *w, uint64_t site)

@@ -129,7 +129,8 @@ enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK;
 enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
                          const struct value *v) MUST_CHECK;
 
-/* The row stands as the application left it and is not sealed yet: it is decided when it is. */
+/* The row stands as the application left it and is not sealed yet: it is decided when all is, also
+ * where nothing comes of what the application did (again_decide). */
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes) MUST_CHECK;
 bool work_contended(struct work *w,
                     const struct table_schema *t); /* the table has held rows or claims */
