@@ -94,7 +94,8 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
 /* ---- a row that the federation lacks */
 
 /* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the
- * database said (the message tells): no other office knows of this row. */
+ * database said (the message tells): no other office knows of this row. It is no birth at its key:
+ * table number 0, and in place of the key where it is. */
 static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
 {
     struct store *s = d->s;
@@ -109,7 +110,9 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
         s,
         "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
         " blocked_by, t, k, site, seq, bt, bk)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', ?8, ?9, ?10, 0, 0, x'')");
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')");
+    struct buf place = {0};
+    buf_printf(&place, "%s %lld", d->aside, (long long)rowid);
     enum err e = q == NULL ? part_stmt_error(s) : ERR_OK;
     if (e == ERR_OK) {
         store_bind_text(q, 1, id);
@@ -119,12 +122,11 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
         store_bind_text(q, 5, buf_str(&text));
         store_bind_text(q, 6, s->identity.node);
         store_bind_u64(q, 7, s->state.hlc >> 16);
-        sqlite3_bind_int64(q, 8, d->t->t);
-        store_bind_blob(q, 9, k.key, k.len);
-        store_bind_u64(q, 10, s->identity.site);
+        store_bind_blob(q, 8, place.data, place.len);
         s->counts_stale = true;
         e = store_run(s, q);
     }
+    buf_fini(&place);
     buf_fini(&text);
     return e;
 }

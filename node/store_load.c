@@ -84,7 +84,13 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
     claims_forget(s);
     s->keep_known = false;
     s->counts_stale = true;
-    return store_exec(s, sql);
+    enum err e = store_exec(s, sql);
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
+                                    " AND reason = 'local'"); /* of an adoption (store_adopt.c) */
+    if (e != ERR_OK || !q)
+        return e != ERR_OK ? e : ERR_SCHEMA;
+    store_bind_text(q, 1, t->name);
+    return store_run(s, q);
 }
 
 /* What was captured before the load is either compared (adopt) or gone. */

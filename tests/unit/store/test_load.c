@@ -477,6 +477,18 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
     federation_sync(f);
     federation_assert_equal(f, "house receipt");
+    /* its key is free: what else is held there is an entry of its own */
+    office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p5','i9',hex(zeroblob(4500000)))");
+    office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p5','i7','Kim')");
+    federation_sync(f);
+    assert_string_equal(office_one(NEW, "SELECT group_concat(reason) FROM (SELECT reason FROM"
+                                        " tonle_held ORDER BY reason)"),
+                        "limit,local,local");
+    office_sql(NEW, "UPDATE person SET name='Som' WHERE id='p5'");
+    federation_sync(f);
+    assert_string_equal(office_one(NEW, "SELECT group_concat(reason) FROM (SELECT reason FROM"
+                                        " tonle_held ORDER BY reason)"),
+                        "birth,local");
     arena_fini(&a);
 }
 
