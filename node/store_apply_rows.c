@@ -1,5 +1,6 @@
 #include "node/store_apply.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
@@ -224,14 +225,44 @@ struct place { /* of a table in the changeset */
     uint32_t index;
 };
 
-static enum err apply_row(struct apply *ap, const struct place *p, uint32_t ri, bool decision)
+struct keyed { /* a row of a changeset */
+    struct bytes key;
+    uint32_t row;
+};
+
+static int by_key(const void *x, const void *y)
+{
+    const struct keyed *p = x, *q = y;
+    size_t n = p->key.len < q->key.len ? p->key.len : q->key.len;
+    int order = memcmp(p->key.p, q->key.p, n);
+    if (order == 0)
+        order = (p->key.len > q->key.len) - (p->key.len < q->key.len);
+    return order != 0 ? order : (p->row > q->row) - (p->row < q->row);
+}
+
+/* Rows are met, read and written in the order of their keys: neighbours are then on the same pages
+ * of every table, and most seeks end where the last one did. What is decided does not depend on the
+ * order; changes of one key keep theirs. */
+static const struct keyed *in_key_order(struct apply *ap, const struct table_changes *tc)
+{
+    struct keyed *rows = arena_alloc(ap->w.a, (tc->n_rows + 1) * sizeof *rows);
+    struct buf *key = &ap->w.s->scratch;
+    for (uint32_t i = 0; i < tc->n_rows; i++) {
+        buf_reset(key);
+        key_encode(key, tc->rows[i].key, tc->n_key);
+        rows[i] = (struct keyed){{arena_copy(ap->w.a, key->data, key->len), key->len}, i};
+    }
+    qsort(rows, tc->n_rows, sizeof *rows, by_key);
+    return rows;
+}
+
+static enum err apply_row(struct apply *ap, const struct place *p, const struct keyed *at,
+                          bool decision)
 {
     struct work *w = &ap->w;
+    const uint32_t ri = at->row;
     const struct row_change *rc = &p->tc->rows[ri];
-    struct buf *key = &w->s->scratch;
-    buf_reset(key);
-    key_encode(key, rc->key, p->tc->n_key);
-    struct work_row *r = work_get(w, p->t, key->data, key->len);
+    struct work_row *r = work_get(w, p->t, at->key.p, at->key.len);
     if (chunk_has(ap, r->k))
         return ERR_OK;
     struct change ch = to_change(ap, rc, &p->map, p->t);
@@ -275,11 +306,12 @@ bool apply_fits(struct store *s, const struct table_changes *tc)
 static enum err apply_table(struct apply *ap, const struct place *p)
 {
     enum err e = ERR_OK;
+    const struct keyed *rows = in_key_order(ap, p->tc);
     for (int pass = 0; pass < (ap->own ? 2 : 1); pass++) {
         for (uint32_t j = 0; e == ERR_OK && j < p->tc->n_rows; j++) {
-            bool decision = ap->own && collect_is_decision(ap->w.s, p->index, j);
+            bool decision = ap->own && collect_is_decision(ap->w.s, p->index, rows[j].row);
             if (decision == (pass == 1))
-                e = apply_row(ap, p, j, decision);
+                e = apply_row(ap, p, &rows[j], decision);
         }
     }
     return e;
