@@ -233,6 +233,23 @@ static void references_are_looked_at_again(void **state)
     assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
 }
 
+/* The same where the child's table still names the one that is missing: nothing stops. */
+static void a_reference_to_a_missing_table_stops_nothing(void **state)
+{
+    struct federation *f = *state;
+    notice(B, "PRAGMA legacy_alter_table = ON; ALTER TABLE house RENAME TO away");
+    office_sql(A, "INSERT INTO visit(id,house) VALUES('v1','none'),('v2','h2');"
+                  "INSERT INTO house VALUES('h2','x')");
+    federation_sync(f);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
+    office_sql(B, "UPDATE visit SET note = 'seen' WHERE id = 'v2'");
+    federation_sync(f);
+    assert_string_equal(office_one(HUB, "SELECT note FROM visit"), "seen");
+    notice(B, "ALTER TABLE away RENAME TO house");
+    rest_equal(f);
+    assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(conflicts_that_waited_are_shown, start, stop),
         cmocka_unit_test_setup_teardown(later_changes_wait_behind, start, stop),
         cmocka_unit_test_setup_teardown(references_are_looked_at_again, start, stop),
+        cmocka_unit_test_setup_teardown(a_reference_to_a_missing_table_stops_nothing, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
