@@ -115,9 +115,11 @@ static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r,
 }
 
 /* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction
- * is done again (ERR_BUSY), and this time the row is held without being tried. */
+ * is done again (ERR_BUSY), and this time the row is held without being tried, until the schema is
+ * another. */
 struct raised {
     struct raised *next;
+    int64_t schema; /* PRAGMA schema_version: of another, the trigger may be gone */
     uint32_t t;
     size_t len;
     char message[256];
@@ -127,6 +129,7 @@ struct raised {
 static enum err remember_raised(struct work *w, const struct work_row *r)
 {
     struct raised *x = mem_alloc(sizeof *x + r->k.len);
+    x->schema = w->s->schema_cookie;
     x->t = r->k.t->t;
     x->len = r->k.len;
     memcpy(x->key, r->k.key, r->k.len);
@@ -138,8 +141,9 @@ static enum err remember_raised(struct work *w, const struct work_row *r)
 
 static const struct raised *find_raised(const struct work *w, const struct work_row *r)
 {
-    for (const struct raised *x = w->s->raised; x && !r->retry; x = x->next) {
-        if (x->t == r->k.t->t && x->len == r->k.len && memcmp(x->key, r->k.key, x->len) == 0)
+    for (const struct raised *x = w->s->raised; x; x = x->next) {
+        if (x->schema == w->s->schema_cookie && x->t == r->k.t->t && x->len == r->k.len &&
+            memcmp(x->key, r->k.key, x->len) == 0)
             return x;
     }
     return NULL;
