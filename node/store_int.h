@@ -23,7 +23,7 @@ struct unique_index {
                           predicate */
     char **collation;  /* of each expression; folds a claim's text to canonical bytes */
     uint32_t n_columns;
-    uint32_t *columns; /* replicated columns it depends on, ascending */
+    uint32_t *columns;     /* replicated columns it depends on, ascending */
     uint32_t *part_column; /* of columns alone, without a predicate: the replicated column of each
                               part; else NULL */
 };
@@ -49,7 +49,7 @@ struct table_schema { /* one published table */
     bool hub_only; /* the first three of these: only the hub writes them */
     bool exists;   /* here, with all published columns */
     uint32_t n_columns;
-    char **column;   /* published columns, charter order */
+    char **column;         /* published columns, charter order */
     const uint8_t *policy; /* rules.policy */
     uint32_t n_key;
     uint32_t *key; /* indices of the key columns, in key order */
@@ -91,14 +91,14 @@ struct store {
     uint64_t rev_seen;     /* the newest one ever read: a smaller one means an older file */
     bool went_back;        /* that was seen */
     struct arena state_arena;
-    bool counts_stale;             /* held and conflicts_open are counted when asked for; set by
-                                      whoever changes one of those tables */
-    bool keep_known, keep_any;     /* the same of tonle_keep */
-    struct claim_filter claims;    /* store_claim.c */
-    struct deferral *deferred;     /* store_defer.c: the tables that changesets wait for */
+    bool counts_stale;          /* held and conflicts_open are counted when asked for; set by
+                                   whoever changes one of those tables */
+    bool keep_known, keep_any;  /* the same of tonle_keep */
+    struct claim_filter claims; /* store_claim.c */
+    struct deferral *deferred;  /* store_defer.c: the tables that changesets wait for */
     bool deferred_known;
     int64_t deferred_rev; /* tonle_meta `rev` that it fits */
-    int changes_before;            /* sqlite3_total_changes at begin */
+    int changes_before;   /* sqlite3_total_changes at begin */
     uint32_t n_tables;
     struct table_schema *tables;
     uint32_t n_fks;
@@ -108,10 +108,10 @@ struct store {
     struct unit_list units;    /* rules.units of every table (store_units.c) */
     struct arena units_arena;
     bool units_known;
-    int64_t units_version; /* PRAGMA data_version at which they were read */
-    struct stmt_cache *stmts;  /* SQL text -> prepared statement */
-    void *collected;           /* what the last store_collect consumed (store_collect.c) */
-    struct raised *raised;     /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
+    int64_t units_version;    /* PRAGMA data_version at which they were read */
+    struct stmt_cache *stmts; /* SQL text -> prepared statement */
+    void *collected;          /* what the last store_collect consumed (store_collect.c) */
+    struct raised *raised;    /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
     bool truncates; /* the rollback journal, at a commit; the database itself unlinks it */
     bool temp_triggers_stale; /* some were dropped to take a row out: made anew before the commit */
     void *pin;                /* WAL guard (store_pin.c) */
@@ -178,7 +178,8 @@ enum err schema_key_parse(struct store *s, struct arena *a, const struct table_s
  * schema_load calls it, so every public entry has them fresh; call it again where the registry may
  * have changed in the middle of one. Strings from before the call are void. */
 enum err units_refresh(struct store *s) MUST_CHECK;
-void units_changed(struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
+void units_changed(
+    struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
 
 /* ---- store_capture.c */
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
@@ -297,7 +298,8 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
-/* store_retry.c: one row decided again. Leaves rows alone that are captured and not sealed. */
+/* store_retry.c: one row decided again, and what this office alone refuses in its table. Leaves
+ * rows alone that are captured and not sealed. */
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms) MUST_CHECK;
 /* The same file: a row that is left alone for that; decided when the log is empty. */
 enum err again_note(struct store *s, struct row_key k) MUST_CHECK;

@@ -54,6 +54,24 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
+/* What only this office refuses may have waited for one of the row's unique values. */
+static enum err add_local(struct work *w, const struct table_schema *t)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT k FROM tonle_held WHERE t = ?1 AND reason ="
+                                       " 'local'");
+    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    if (q)
+        sqlite3_bind_int64(q, 1, t->t);
+    for (bool row = true; e == ERR_OK && row;) {
+        e = store_step(w->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        struct bytes key = store_column_bytes(w->a, q, 0);
+        (void)work_get(w, t, key.p, key.len);
+    }
+    return e;
+}
+
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
 {
     struct arena a = {0};
@@ -64,10 +82,14 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     w.now_ms = now_ms;
     w.hlc = s->state.hlc;
     w.part = true; /* what is captured and not sealed yet is left alone */
-    struct work_row *r = work_get(&w, k.t, k.key, k.len);
+    (void)work_get(&w, k.t, k.key, k.len);
     if (e == ERR_OK)
+        e = add_local(&w, k.t);
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++) {
+        struct work_row *r = w.row[i];
         e = work_load(&w, r);
-    r->retry = r->slow = r->touched = r->row.n_births > 0;
+        r->retry = r->slow = r->touched = r->row.n_births > 0;
+    }
     if (e == ERR_OK)
         e = finish(&w, &released);
     arena_fini(&a);

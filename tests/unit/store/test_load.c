@@ -489,6 +489,15 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     assert_string_equal(office_one(NEW, "SELECT group_concat(reason) FROM (SELECT reason FROM"
                                         " tonle_held ORDER BY reason)"),
                         "birth,local");
+    /* what waited for a unique value of a row too large comes in when that row goes */
+    office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p8','i8',hex(zeroblob(4500000)))");
+    federation_sync(f);
+    office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p9','i8','Kim')");
+    federation_sync(f);
+    assert_string_equal(office_one(NEW, "SELECT count(*) FROM person WHERE id='p9'"), "0");
+    office_sql(NEW, "DELETE FROM person WHERE id='p8'");
+    federation_sync(f);
+    assert_string_equal(office_one(NEW, "SELECT name FROM person WHERE id='p9'"), "Kim");
     arena_fini(&a);
 }
 
