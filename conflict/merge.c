@@ -110,15 +110,6 @@ static uint32_t count_alive(const struct row *r, const struct table_rules *rules
     return n;
 }
 
-static bool has_siblings(const struct row *r)
-{
-    for (uint32_t i = 0; i < r->n_births; i++)
-        for (uint32_t j = 0; j < r->births[i].n_cells; j++)
-            if (r->births[i].cells[j].n > 1)
-                return true;
-    return r->n_births > 1;
-}
-
 static bool is_kept(const struct forget *f, struct dot name)
 {
     for (size_t i = 0; i < f->n_keep; i++)
@@ -390,7 +381,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
                                  struct conflict_list *out)
 {
     struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch, .out = out};
-    struct merge_result res = {.siblings = has_siblings(r)};
+    struct merge_result res = {.siblings = row_has_siblings(r)};
     bool born = ch->kind == CHANGE_BORN;
     m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
     res.orphan = !born && !m.b;
@@ -402,7 +393,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
         else
             merge_written(&m);
         settle_held(&m, was_alive);
-        res.siblings |= has_siblings(r);
+        res.siblings |= row_has_siblings(r);
     }
     res.birth = m.b;
     return res;

@@ -377,6 +377,15 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
     forget_name(r, f);
 }
 
+bool row_has_siblings(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        for (uint32_t j = 0; j < r->births[i].n_cells; j++)
+            if (r->births[i].cells[j].n > 1)
+                return true;
+    return r->n_births > 1;
+}
+
 bool row_is_settled(const struct row *r)
 {
     if (r->n_births == 0)

@@ -152,6 +152,9 @@ struct forget {
 void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
                 const struct forget *f);
 
+/* Several births, or a cell of several versions: without either no conflict of the row is open. */
+bool row_has_siblings(const struct row *r);
+
 /* True when nothing needs to be kept: no births at all, or the settled one standing. */
 bool row_is_settled(const struct row *r);
 

@@ -56,7 +56,8 @@ struct sides { /* of one conflict; n: its number in tonle_conflict */
 #define SIDE_PARAMETERS 10
 #define SIDE "(?,?,?,?,?,?,?,?,?,?)"
 #define INSERT_SIDE                                                                                \
-    "INSERT OR REPLACE INTO tonle_side(n, site, seq, hlc, office, unit, value, shown, form, detail) VALUES"
+    "INSERT OR IGNORE INTO tonle_side(n, site, seq, hlc, office, unit, value, shown, form, "       \
+    "detail) VALUES"
 
 static void bind_side(struct work *w, const struct work_row *r, sqlite3_stmt *q,
                       const struct sides *sides, uint32_t at, int first)
@@ -268,7 +269,7 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
     struct open_record *old = NULL;
     size_t n = 0;
     row_open_conflicts(w->a, &r->row, &t->rules, &now);
-    enum err e = open_records(w, r, &old, &n);
+    enum err e = r->no_siblings ? ERR_OK : open_records(w, r, &old, &n);
     char(*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
     for (size_t i = 0; i < now.n; i++)
         name_conflict(id[i], r, &now.c[i]);

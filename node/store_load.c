@@ -213,17 +213,6 @@ static enum err take_keep(struct store *s, const struct table_schema *t,
 
 /* ---- rows */
 
-static bool has_siblings(const struct row *r)
-{
-    if (r->n_births > 1)
-        return true;
-    for (uint32_t i = 0; i < r->n_births; i++)
-        for (uint32_t c = 0; c < r->births[i].n_cells; c++)
-            if (r->births[i].cells[c].n > 1)
-                return true;
-    return false;
-}
-
 static enum err malformed(struct store *s, const struct table_schema *t, const char *what)
 {
     return store_fail(s, ERR_MALFORMED, "a row state of %s %s", t->name, what);
@@ -271,7 +260,7 @@ static enum err take_state(struct work *w, const struct table_schema *t, const s
     e = work_load(w, r); /* an earlier chunk may have brought this key */
     if (e != ERR_OK)
         return e;
-    r->siblings = has_siblings(&r->row) || has_siblings(&row);
+    r->siblings = row_has_siblings(&r->row) || row_has_siblings(&row);
     for (uint32_t i = 0; i < row.n_births; i++)
         r->was_held = r->was_held || row.births[i].held != HOLD_NONE;
     r->row = row;

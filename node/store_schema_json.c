@@ -273,8 +273,25 @@ static char *take_json(struct arena *a, json_t *j)
     return out;
 }
 
+/* A text of plain ASCII without quote and backslash, as most keys are: in quotes it is its JSON. */
+static char *plain_json(struct arena *a, const struct value *v)
+{
+    const char *p = v->u.p;
+    for (uint32_t i = 0; i < v->len; i++)
+        if (p[i] < 0x20 || p[i] > 0x7e || p[i] == '"' || p[i] == '\\')
+            return NULL;
+    char *out = arena_alloc(a, v->len + 3);
+    out[0] = out[v->len + 1] = '"';
+    if (v->len > 0)
+        memcpy(out + 1, p, v->len);
+    return out;
+}
+
 char *schema_values_json(struct arena *a, const struct value *v, uint32_t n)
 {
+    char *plain = n == 1 && v->type == VALUE_TEXT ? plain_json(a, v) : NULL;
+    if (plain)
+        return plain;
     json_t *j = n == 1 ? value_json(&v[0]) : json_array();
     for (uint32_t i = 0; n != 1 && i < n; i++)
         json_array_append_new(j, value_json(&v[i]));

@@ -63,6 +63,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
     if (e != ERR_OK)
         return e;
     r->loaded = true;
+    r->no_siblings = !row_has_siblings(&r->row);
     r->before = r->now = now;
     struct birth *standing = row_standing(&r->row, &r->k.t->rules);
     if (standing && now) {

@@ -26,6 +26,7 @@ struct work_row {
     bool loaded;
     bool touched;  /* by a change or a decision: to be saved */
     bool siblings; /* has or had siblings, or several births: open conflicts may have changed */
+    bool no_siblings; /* it was loaded, and had none: no conflict of it is open on record */
     bool was_held; /* some birth was held when it was loaded */
     bool retry;    /* try again also what failed a CHECK */
     bool decided;  /* its births are among the contenders */
