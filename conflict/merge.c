@@ -110,24 +110,6 @@ static uint32_t count_alive(const struct row *r, const struct table_rules *rules
     return n;
 }
 
-static bool is_kept(const struct forget *f, struct dot name)
-{
-    for (size_t i = 0; i < f->n_keep; i++)
-        if (dot_equal(f->keep[i], name))
-            return true;
-    return false;
-}
-
-static struct birth *find_identity(const struct row *r, struct dot name, const struct forget *f)
-{
-    struct birth *b = row_find_birth(r, name);
-    if (b || dot_is_none(name))
-        return b;
-    if (!clock_covers(f->stable, name) || is_kept(f, name))
-        return NULL;
-    return row_find_birth(r, (struct dot){0});
-}
-
 static bool comes_before(const struct birth *a, const struct birth *b)
 {
     struct version va = {.dot = a->name, .hlc = a->hlc};
@@ -262,6 +244,18 @@ static void bear_sum(struct merging *m, struct birth *b, uint32_t column, const 
         birth_set_cell(m->a, b, column, &v, 1);
 }
 
+/* Those of versions that are left, and the change's own where it is among them. */
+static void merge_references(struct merging *m)
+{
+    birth_prune_references(m->b, m->rules);
+    for (uint32_t i = 0; i < m->ch->n_references; i++) {
+        struct reference ref = m->ch->references[i];
+        ref.version = m->ch->dot;
+        if (ref.column < m->rules->n_columns && !cell_is_sum(m->rules, ref.column))
+            birth_refer(m->a, m->b, m->rules, &ref);
+    }
+}
+
 static void merge_born(struct merging *m)
 {
     const struct change *ch = m->ch;
@@ -383,7 +377,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch, .out = out};
     struct merge_result res = {.siblings = row_has_siblings(r)};
     bool born = ch->kind == CHANGE_BORN;
-    m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
+    m.b = born ? row_find_birth(r, ch->dot) : row_find_identity(r, ch->birth, forget);
     res.orphan = !born && !m.b;
     res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
     if (res.applied) {
@@ -392,6 +386,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
             merge_born(&m);
         else
             merge_written(&m);
+        merge_references(&m);
         settle_held(&m, was_alive);
         res.siblings |= row_has_siblings(r);
     }

@@ -27,6 +27,8 @@ struct change {
                                as shown here) */
     const struct value *value; /* of a sum, but for BORN: the delta, a WIDE; or what was written
                                   there and is no integer. BORN: the first total, or likewise */
+    uint32_t n_references; /* what was written into foreign keys: by column, at most one of each */
+    const struct reference *references; /* `version` is not looked at: it is this change's */
 };
 
 struct conflict {      /* two or more siblings that met */

@@ -7,7 +7,11 @@
  *   covered, different values                              as it was
  *   of a sum: what is no integer                           as it was
  *   of a unique column whose rank is kept                  as it was
+ *   several versions, one of them with a reference         as it was
  *   existence: covered, and all say dead                   the whole birth goes
+ *
+ * A reference goes before that when the parent's birth is covered and keeps no name: from then on
+ * the unnamed birth of the parent's key is meant, as by one that never had a name.
  */
 #include "conflict/row.h"
 
@@ -45,6 +49,24 @@ struct birth *row_find_birth(const struct row *r, struct dot name)
         if (dot_equal(r->births[i].name, name))
             return &r->births[i];
     return NULL;
+}
+
+static bool is_among(const struct dot *list, size_t n, struct dot name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (dot_equal(list[i], name))
+            return true;
+    return false;
+}
+
+struct birth *row_find_identity(const struct row *r, struct dot name, const struct forget *f)
+{
+    struct birth *b = row_find_birth(r, name);
+    if (b || dot_is_none(name))
+        return b;
+    if (!clock_covers(f->stable, name) || is_among(f->keep, f->n_keep, name))
+        return NULL;
+    return row_find_birth(r, (struct dot){0});
 }
 
 struct birth *row_standing(const struct row *r, const struct table_rules *rules)
@@ -222,6 +244,67 @@ struct version birth_show(struct arena *a, const struct birth *b, uint32_t colum
     return shown;
 }
 
+struct dot birth_reference(struct arena *a, const struct birth *b, uint32_t column,
+                           const struct table_rules *rules)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < b->n_references; i++)
+        any |= b->references[i].column == column;
+    if (!any)
+        return (struct dot){0};
+    struct dot shown = birth_show(a, b, column, rules).dot;
+    for (uint32_t i = 0; i < b->n_references; i++)
+        if (b->references[i].column == column && dot_equal(b->references[i].version, shown))
+            return b->references[i].birth;
+    return (struct dot){0};
+}
+
+int reference_order(const struct reference *a, const struct reference *b)
+{
+    if (a->column != b->column)
+        return a->column < b->column ? -1 : 1;
+    return dot_compare(a->version, b->version);
+}
+
+bool birth_has_version(const struct birth *b, const struct table_rules *rules, uint32_t column,
+                       struct dot version)
+{
+    const struct cell *c = birth_find_cell(b, cell_of(rules, column));
+    if (!c)
+        return dot_equal(b->base, version);
+    for (uint32_t i = 0; i < c->n; i++)
+        if (dot_equal(c->v[i].dot, version))
+            return true;
+    return false;
+}
+
+void birth_refer(struct arena *a, struct birth *b, const struct table_rules *rules,
+                 const struct reference *ref)
+{
+    uint32_t at = 0;
+    if (!birth_has_version(b, rules, ref->column, ref->version))
+        return;
+    struct reference *all = arena_alloc(a, (b->n_references + 1) * sizeof *all);
+    while (at < b->n_references && reference_order(&b->references[at], ref) < 0)
+        at++;
+    if (at)
+        memcpy(all, b->references, at * sizeof *all);
+    all[at] = *ref;
+    if (at < b->n_references)
+        memcpy(all + at + 1, b->references + at, (b->n_references - at) * sizeof *all);
+    b->references = all;
+    b->n_references++;
+}
+
+void birth_prune_references(struct birth *b, const struct table_rules *rules)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->n_references; i++)
+        if (birth_has_version(b, rules, b->references[i].column, b->references[i].version))
+            b->references[kept++] = b->references[i];
+    b->n_references = kept;
+}
+
 struct value *birth_shown(struct arena *a, const struct birth *b, const struct table_rules *rules)
 {
     struct value *v = arena_alloc(a, rules->n_columns * sizeof *v);
@@ -280,14 +363,6 @@ struct version birth_rank(const struct birth *b, const struct table_rules *rules
     return rank;
 }
 
-static bool is_listed(const struct forget *f, struct dot name)
-{
-    for (size_t i = 0; i < f->n_keep; i++)
-        if (dot_equal(f->keep[i], name))
-            return true;
-    return false;
-}
-
 static bool keeps_rank_of(const struct forget *f, const struct table_rules *rules, uint32_t cell)
 {
     for (size_t i = 0; f->keep_rank && i < f->n_unique_columns; i++)
@@ -327,20 +402,50 @@ static bool is_gone(const struct birth *b, const struct table_rules *rules, cons
     return c && !birth_alive(b, rules) && is_settled(c, rules, f->stable);
 }
 
+static void forget_references(struct birth *b, const struct forget *f)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < b->n_references; i++) {
+        struct dot parent = b->references[i].birth;
+        if (f->keep_references || !clock_covers(f->stable, parent) ||
+            is_among(f->parents, f->n_parents, parent))
+            b->references[kept++] = b->references[i];
+    }
+    b->n_references = kept;
+}
+
+static bool has_references(const struct birth *b, const struct table_rules *rules, uint32_t cell)
+{
+    for (uint32_t i = 0; i < b->n_references; i++)
+        if (cell_of(rules, b->references[i].column) == cell)
+            return true;
+    return false;
+}
+
+static bool may_go(const struct birth *b, const struct cell *c, const struct table_rules *rules,
+                   const struct forget *f)
+{
+    if (keeps_rank_of(f, rules, c->column) || !is_settled(c, rules, f->stable))
+        return false;
+    return c->n == 1 || !has_references(b, rules, c->column);
+}
+
 static void forget_cells(struct birth *b, const struct table_rules *rules, const struct forget *f)
 {
     if (!clock_covers(f->stable, b->base))
         return; /* an entry dropped now would show the base's dot instead */
     uint32_t kept = 0;
     for (uint32_t i = 0; i < b->n_cells; i++)
-        if (keeps_rank_of(f, rules, b->cells[i].column) ||
-            !is_settled(&b->cells[i], rules, f->stable))
+        if (!may_go(b, &b->cells[i], rules, f))
             b->cells[kept++] = b->cells[i];
     b->n_cells = kept;
     if (!f->keep_rank) {
         b->base = (struct dot){0};
         b->base_hlc = 0;
     }
+    for (uint32_t i = 0; i < b->n_references; i++) /* what the entry showed stands */
+        if (!birth_find_cell(b, cell_of(rules, b->references[i].column)))
+            b->references[i].version = b->base;
 }
 
 /* The first birth that may lose its name becomes the unnamed one. The hub lists the names of every
@@ -352,7 +457,7 @@ static void forget_name(struct row *r, const struct forget *f)
         struct birth b = r->births[i];
         if (dot_is_none(b.name))
             return;
-        if (!clock_covers(f->stable, b.name) || is_listed(f, b.name))
+        if (!clock_covers(f->stable, b.name) || is_among(f->keep, f->n_keep, b.name))
             continue;
         b.name = (struct dot){0};
         b.hlc = 0;
@@ -371,6 +476,7 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
         if (is_gone(&r->births[i], rules, f))
             continue;
         r->births[kept] = r->births[i];
+        forget_references(&r->births[kept], f);
         forget_cells(&r->births[kept++], rules, f);
     }
     r->n_births = kept;
@@ -392,5 +498,5 @@ bool row_is_settled(const struct row *r)
         return true;
     const struct birth *b = r->births;
     return r->n_births == 1 && dot_is_none(b->name) && dot_is_none(b->base) && b->n_cells == 0 &&
-           b->held == HOLD_NONE;
+           b->n_references == 0 && b->held == HOLD_NONE;
 }

@@ -13,10 +13,15 @@
  * merged, and it has no versions. Only what was written there and is no integer is kept as
  * versions, until a later write has seen it; meanwhile the birth cannot stand (birth_sums_stand).
  *
+ * A version that was written into a foreign key remembers which birth of the parent's key was meant
+ * (struct reference), as long as that birth has a name: a parent that is held takes its children
+ * with it. A reference lives as long as its version.
+ *
  * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first;
  * cells are sorted by column; a cell has at least one version, sorted by version_order; a cell of
- * policy `latest` has exactly one. A row with no birth, or with one unnamed living birth, no base
- * and no cells, needs no record at all (row_is_settled).
+ * policy `latest` has exactly one. References are sorted by column and version, and each has its
+ * version among those of the column's cell. A row with no birth, or with one unnamed living birth,
+ * no base, no cells and no references, needs no record at all (row_is_settled).
  *
  * Everything lives in the caller's arena; nothing here is freed on its own.
  */
@@ -46,6 +51,13 @@ struct cell {
     struct version *v;
 };
 
+struct reference {
+    uint32_t column; /* of the foreign key: the one that refers to the last column of the parent's
+                        key */
+    struct dot version; /* that refers, among the versions of the column's cell; none: stable */
+    struct dot birth;   /* of the parent: never none */
+};
+
 struct birth {
     struct dot name; /* the dot it was born with; none: the identity whose birth is stable */
     uint64_t hlc;    /* of its birth; 0 when unnamed (earlier than every named one) */
@@ -54,6 +66,8 @@ struct birth {
     uint32_t n_cells;
     uint32_t cells_room; /* how many fit where they are; 0: as many as there are */
     struct cell *cells;
+    uint32_t n_references;
+    struct reference *references;
     struct value *values;  /* shown value of each replicated column, or NULL: not filled in */
     enum hold_reason held; /* HOLD_NONE for the one that stands, and for dead ones */
 };
@@ -67,8 +81,12 @@ struct row { /* {0}: nothing on record */
  * (n_columns of them, borrowed). */
 void row_from_settled(struct arena *a, struct row *r, const struct value *values);
 
+struct forget;
 /* NULL when there is none. */
 struct birth *row_find_birth(const struct row *r, struct dot name);
+/* The identity that a name means: the birth of that name; where it is not on record, and `stable`
+ * covers it and it is not among `keep`, the unnamed one; for no name the unnamed one. */
+struct birth *row_find_identity(const struct row *r, struct dot name, const struct forget *f);
 /* The birth that stands in the table: alive and not held; NULL when none. */
 struct birth *row_standing(const struct row *r, const struct table_rules *rules);
 
@@ -95,6 +113,20 @@ size_t birth_choose(struct arena *a, const struct birth *b, const struct table_r
  * sum: the total, with the latest time of what was written there and is no integer. */
 struct version birth_show(struct arena *a, const struct birth *b, uint32_t column,
                           const struct table_rules *rules);
+/* The parent's birth that the shown version of a column refers to; none where it names none. */
+struct dot birth_reference(struct arena *a, const struct birth *b, uint32_t column,
+                           const struct table_rules *rules);
+/* By column and version. */
+int reference_order(const struct reference *a, const struct reference *b);
+/* Adds a reference of the version `version`, in its place; the birth has none of that version and
+ * column. Dropped when no such version is there. */
+void birth_refer(struct arena *a, struct birth *b, const struct table_rules *rules,
+                 const struct reference *ref);
+/* Whether the column's cell has this version. */
+bool birth_has_version(const struct birth *b, const struct table_rules *rules, uint32_t column,
+                       struct dot version);
+/* Drops the references whose versions have gone. */
+void birth_prune_references(struct birth *b, const struct table_rules *rules);
 /* Every column as shown: n_columns values. */
 struct value *birth_shown(struct arena *a, const struct birth *b, const struct table_rules *rules);
 /* Whether every sum is an integer of 64 bits (or NULL) and nothing else was written there; *column
@@ -138,13 +170,17 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
  * one; a covered base becomes none; a covered cell of one value, or of several that are alike,
  * loses its entry, and what it showed stands. A cell of two or more different values stays until a
- * later write has seen them, and so does what was written to a sum and is no integer. With
- * `keep_rank`, the base and the cells of `unique_columns` stay (another row on record shares one of
- * its unique values). Idempotent. */
+ * later write has seen them, and so does what was written to a sum and is no integer. A reference
+ * to a covered birth that is not in `parents` goes; a cell of several versions stays while one of
+ * them has a reference. With `keep_rank`, the base and the cells of `unique_columns` stay (another
+ * row on record shares one of its unique values). Idempotent. */
 struct forget {
     const struct clock *stable;
     const struct dot *keep; /* the births of this key that keep their names */
     size_t n_keep;
+    const struct dot *parents; /* births of other keys that keep their names */
+    size_t n_parents;
+    bool keep_references; /* all: `parents` is not known */
     bool keep_rank;
     const uint32_t *unique_columns;
     size_t n_unique_columns;

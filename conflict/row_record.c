@@ -1,8 +1,10 @@
 /* The record of a row that is not settled, one form for one state:
  *
- *   record   u8 1 (the format), varint births, then each birth in order (hlc, name)
+ *   record   u8 format, varint births, then each birth in order (hlc, name)
+ *   format   1; 2 when a birth has references
  *   birth    u8 head, [version name], [version base], varint cells, cells by column,
- *            [varint columns, then the value of each column whose cell has not several versions]
+ *            [varint columns, then the value of each column whose cell has not several versions],
+ *            format 2: varint references, references by column and version
  *   head     bit 0     named: its name and the time of its birth follow
  *            bits 1-2  base: 0 none (stable), 1 the birth's own name and time, 2 another, next
  *            bit 3     the values follow behind the cells
@@ -11,6 +13,9 @@
  *   cell     varint number + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
  *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc;
  *            then in cells its value, unless that stands elsewhere
+ *   reference varint 4 * column + bit 0: of another version than the base, whose dot follows
+ *                              + bit 1: to a birth of another name than this one's, which follows
+ *   dot      varint seq; 0 is "stable", and nothing follows; else 8 bytes site
  *
  * Where the one value of a single-version cell stands:
  *
@@ -35,6 +40,7 @@
 #include "conflict/row.h"
 
 #define FORMAT 1
+#define FORMAT_REFERENCES 2
 
 /* Bytes of the smallest birth that has a name, and of the smallest version that has a dot; one in a
  * list may have none. What is counted is so never much larger in memory than its bytes, and no
@@ -124,9 +130,39 @@ static void put_values(struct buf *out, const struct birth *b, const struct tabl
             value_encode(out, &b->values[column]);
 }
 
+static void put_dot(struct buf *out, struct dot dot)
+{
+    buf_put_varint(out, dot.seq);
+    if (dot.seq)
+        buf_put_u64(out, dot.site);
+}
+
+static void put_references(struct buf *out, const struct birth *b)
+{
+    buf_put_varint(out, b->n_references);
+    for (uint32_t i = 0; i < b->n_references; i++) {
+        const struct reference *ref = &b->references[i];
+        bool version = !dot_equal(ref->version, b->base), birth = !dot_equal(ref->birth, b->name);
+        buf_put_varint(out, (uint64_t)ref->column * 4 + version + 2 * birth);
+        if (version)
+            put_dot(out, ref->version);
+        if (birth)
+            put_dot(out, ref->birth);
+    }
+}
+
+static uint8_t format_of(const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (r->births[i].n_references)
+            return FORMAT_REFERENCES;
+    return FORMAT;
+}
+
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules)
 {
-    buf_put_u8(out, FORMAT);
+    uint8_t format = format_of(r);
+    buf_put_u8(out, format);
     buf_put_varint(out, r->n_births);
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
@@ -139,6 +175,8 @@ void row_encode(struct buf *out, const struct row *r, const struct table_rules *
         put_cells(out, b, rules, head);
         if (head & HEAD_VALUES)
             put_values(out, b, rules);
+        if (format == FORMAT_REFERENCES)
+            put_references(out, b);
     }
 }
 
@@ -146,6 +184,7 @@ struct decoder {
     struct arena *a;
     struct cursor in;
     const struct table_rules *rules;
+    uint8_t format;
 };
 
 static bool count_fits(const struct cursor *in, uint64_t n, size_t each)
@@ -329,6 +368,48 @@ static enum err check_alive(struct decoder *d, struct birth *b, uint8_t head)
     return both ? ERR_OK : ERR_MALFORMED;
 }
 
+static struct dot get_name(struct cursor *in)
+{
+    struct dot dot = {.seq = cursor_varint(in)};
+    if (dot.seq)
+        dot.site = cursor_u64(in);
+    return dot;
+}
+
+static enum err get_reference(struct decoder *d, const struct birth *b, struct reference *ref)
+{
+    uint64_t head = cursor_varint(&d->in);
+    if (d->in.failed || head / 4 >= d->rules->n_columns)
+        return ERR_MALFORMED;
+    ref->column = (uint32_t)(head / 4);
+    ref->version = head & 1 ? get_name(&d->in) : b->base;
+    ref->birth = head & 2 ? get_name(&d->in) : b->name;
+    bool same = (head & 1 && dot_equal(ref->version, b->base)) ||
+                (head & 2 && dot_equal(ref->birth, b->name));
+    if (d->in.failed || same || dot_is_none(ref->birth) || cell_is_sum(d->rules, ref->column))
+        return ERR_MALFORMED;
+    return birth_has_version(b, d->rules, ref->column, ref->version) ? ERR_OK : ERR_MALFORMED;
+}
+
+static enum err get_references(struct decoder *d, struct birth *b)
+{
+    uint64_t n = cursor_varint(&d->in);
+    if (d->in.failed || n > d->in.left)
+        return ERR_MALFORMED;
+    size_t cap = 0;
+    for (; b->n_references < n; b->n_references++) {
+        b->references =
+            arena_grow(d->a, b->references, b->n_references, &cap, sizeof(struct reference));
+        struct reference *ref = &b->references[b->n_references];
+        enum err e = get_reference(d, b, ref);
+        if (e)
+            return e;
+        if (b->n_references && reference_order(ref - 1, ref) >= 0)
+            return ERR_MALFORMED;
+    }
+    return ERR_OK;
+}
+
 static enum err get_birth(struct decoder *d, struct birth *b)
 {
     uint8_t head;
@@ -339,6 +420,8 @@ static enum err get_birth(struct decoder *d, struct birth *b)
         e = check_alive(d, b, head);
     if (!e && (head & HEAD_VALUES))
         e = get_values(d, b);
+    if (!e && d->format == FORMAT_REFERENCES)
+        e = get_references(d, b);
     return e;
 }
 
@@ -354,7 +437,8 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
 {
     struct decoder d = {.a = a, .in = cursor_of(p, len), .rules = rules};
     *r = (struct row){0};
-    if (cursor_u8(&d.in) != FORMAT)
+    d.format = cursor_u8(&d.in);
+    if (d.format != FORMAT && d.format != FORMAT_REFERENCES)
         return ERR_MALFORMED;
     uint64_t n = cursor_varint(&d.in);
     if (n > UINT32_MAX || !count_fits(&d.in, n, BIRTH_BYTES))
@@ -367,8 +451,9 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
         if (i && !in_order(&births[i - 1], &births[i]))
             return ERR_MALFORMED;
     }
-    if (d.in.left)
+    const struct row read = {.n_births = (uint32_t)n, .births = births};
+    if (d.in.left || format_of(&read) != d.format)
         return ERR_MALFORMED;
-    *r = (struct row){.n_births = (uint32_t)n, .births = births};
+    *r = read;
     return ERR_OK;
 }
