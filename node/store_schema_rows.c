@@ -4,14 +4,14 @@
 
 /* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
 
-struct reference { /* one foreign key of a table, as far as it leads to a replicated table */
+struct outward { /* one foreign key of a table, as far as it leads to a replicated table */
     const char *parent;
     struct buf on;    /* p.c = t.c AND ... */
     struct buf given; /* t.c IS NOT NULL AND ... : a reference with a NULL refers to nothing */
 };
 
 /* The number of rows without a parent, and the key of the first. */
-static enum err count_orphans(struct check *c, const struct table_info *t, struct reference *r)
+static enum err count_orphans(struct check *c, const struct table_info *t, struct outward *r)
 {
     struct buf sql = {0}, key = {0};
     for (uint32_t i = 0; i < t->n_key; i++)
@@ -51,20 +51,20 @@ static const char *parent_column(struct check *c, const char *parent, int place)
     return info.column[info.key[place]].name;
 }
 
-static enum err check_reference(struct check *c, const struct table_info *t, struct reference *r)
+static enum err check_reference(struct check *c, const struct table_info *t, struct outward *r)
 {
     bool fit = r->parent != NULL && r->on.len > 0 && check_replicated(c, r->parent);
     enum err e = fit ? count_orphans(c, t, r) : ERR_OK;
     buf_fini(&r->on);
     buf_fini(&r->given);
-    *r = (struct reference){0};
+    *r = (struct outward){0};
     return e;
 }
 
 enum err check_orphans(struct check *c, const struct table_info *t)
 {
     sqlite3_stmt *q = NULL;
-    struct reference r = {0};
+    struct outward r = {0};
     int64_t id = -1;
     /* not from the cache: reading a parent's columns or counting may run the same text meanwhile */
     int rc = sqlite3_prepare_v2(

@@ -24,6 +24,9 @@ struct row_change {
     uint32_t n_cells;        /* columns with a value; BORN: all columns, key included */
     const uint32_t *column;  /* ascending indices into table_changes.columns */
     const struct value *value;
+    uint32_t n_references; /* the parents' births that what is written into foreign keys means; by
+                              column, at most one of each, and only of columns above */
+    const struct reference *references; /* `version` is not set: it is the changeset's dot */
 };
 
 struct table_changes {

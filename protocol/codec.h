@@ -20,7 +20,8 @@ void codec_encode(const struct message *m, const uint8_t *secret, struct buf *ou
  *
  * However the bytes are made, a message takes at most 160 MB of the arena: 64 MB (codec_check's
  * budget) for the envelope, as much for a signed body or the row states, and the values of
- * LIMIT_CHUNK_ROWS rows. A segment takes at most 160 MB and 110 MB for LIMIT_ROWS rows. Row states
+ * LIMIT_CHUNK_ROWS rows. A segment takes at most 160 MB and 110 MB for LIMIT_ROWS rows, and
+ * 64 MB where those name the parents they refer to. Row states
  * are at most LIMIT_MESSAGE_BYTES before compression: who makes a chunk keeps it below. */
 enum err codec_decode(struct arena *a, const void *p, size_t len, struct message *m,
                       struct bytes *body, struct bytes *signature) MUST_CHECK;
@@ -42,7 +43,7 @@ enum err codec_item_site(struct bytes b, enum item_kind kind, uint64_t *site) MU
 
 /* The one segment's bytes before compression: columns of a table stored together (format on top of
  * codec_changeset.c). */
-enum err codec_segment_encode(const struct segment *s, struct buf *out) MUST_CHECK;
+enum err codec_segment_encode(const struct segment *s, struct dot dot, struct buf *out) MUST_CHECK;
 enum err codec_segment_decode(struct arena *a, const void *p, size_t len, struct dot dot,
                               struct segment *s) MUST_CHECK;
 

@@ -13,6 +13,10 @@
  *                             ascending; a born row's is the changeset's dot and is not here
  *     key_value               a Column for each key column: the keys of the rows that are not
  *                             born; none when there are no such rows
+ *     ref_column, _row,       which birth of its parent a foreign key's column means: from that row
+ *     _rows, _site, _seq      on so many rows the same one; 0, 0 is the changeset's own dot.
+ *                             Ascending by column and row, joined where they can be, and only rows
+ *                             that have the column
  *     value                   a Column for each column: the values of the rows whose form has it
  *
  * A WIDE is the delta of a `sum` column: only in rows that are not born, and never in a key. One
@@ -109,6 +113,60 @@ static void put_births(struct arena *a, const struct table_changes *t, Tonle__Ta
     m->n_birth_row = m->n_birth_site = m->n_birth_seq = n;
 }
 
+static size_t count_references(const struct table_changes *t, bool used[LIMIT_COLUMNS])
+{
+    size_t n = 0;
+    memset(used, 0, LIMIT_COLUMNS * sizeof *used);
+    for (uint32_t i = 0; i < t->n_rows; i++) {
+        n += t->rows[i].n_references;
+        for (uint32_t k = 0; k < t->rows[i].n_references; k++)
+            used[t->rows[i].references[k].column] = true;
+    }
+    return n;
+}
+
+static void put_reference(Tonle__TableChanges *m, uint32_t column, uint32_t row, struct dot birth)
+{
+    size_t n = m->n_ref_row;
+    bool joins = n && m->ref_column[n - 1] == column &&
+                 m->ref_row[n - 1] + m->ref_rows[n - 1] == row &&
+                 m->ref_site[n - 1] == birth.site && m->ref_seq[n - 1] == birth.seq;
+    if (joins) {
+        m->ref_rows[n - 1]++;
+        return;
+    }
+    m->ref_column[n] = column;
+    m->ref_row[n] = row;
+    m->ref_rows[n] = 1;
+    m->ref_site[n] = birth.site;
+    m->ref_seq[n] = birth.seq;
+    m->n_ref_column = m->n_ref_row = m->n_ref_rows = m->n_ref_site = m->n_ref_seq = n + 1;
+}
+
+static void put_references(struct arena *a, const struct table_changes *t, struct dot dot,
+                           Tonle__TableChanges *m)
+{
+    bool used[LIMIT_COLUMNS];
+    size_t n = count_references(t, used);
+    if (n == 0)
+        return;
+    uint32_t *next = arena_alloc(a, t->n_rows * sizeof *next); /* reference of each row */
+    m->ref_column = arena_alloc(a, n * sizeof *m->ref_column);
+    m->ref_row = arena_alloc(a, n * sizeof *m->ref_row);
+    m->ref_rows = arena_alloc(a, n * sizeof *m->ref_rows);
+    m->ref_site = arena_alloc(a, n * sizeof *m->ref_site);
+    m->ref_seq = arena_alloc(a, n * sizeof *m->ref_seq);
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        for (uint32_t i = 0; used[c] && i < t->n_rows; i++) {
+            const struct row_change *r = &t->rows[i];
+            if (next[i] == r->n_references || r->references[next[i]].column != c)
+                continue;
+            struct dot birth = r->references[next[i]++].birth;
+            put_reference(m, c, i, dot_equal(birth, dot) ? (struct dot){0} : birth);
+        }
+    }
+}
+
 static Tonle__Column **columns_new(struct arena *a, size_t n)
 {
     Tonle__Column **c = arena_alloc(a, n * sizeof *c);
@@ -154,7 +212,8 @@ static void put_values(struct arena *a, const struct table_changes *t, const str
     }
 }
 
-static void put_table(struct arena *a, const struct table_changes *t, Tonle__TableChanges *m)
+static void put_table(struct arena *a, const struct table_changes *t, struct dot dot,
+                      Tonle__TableChanges *m)
 {
     const struct value **scratch = arena_alloc(a, t->n_rows * sizeof *scratch);
     tonle__table_changes__init(m);
@@ -168,6 +227,7 @@ static void put_table(struct arena *a, const struct table_changes *t, Tonle__Tab
     put_births(a, t, m);
     put_keys(a, t, scratch, m);
     put_values(a, t, scratch, m);
+    put_references(a, t, dot, m);
 }
 
 /* Limits that hold for what is written as for what was read. */
@@ -293,6 +353,23 @@ static void assert_row(const struct table_changes *t, const struct row_change *r
     assert(r->kind != CHANGE_BORN || r->n_cells == t->n_columns);
     for (uint32_t i = 0; i < r->n_cells; i++)
         assert(r->column[i] < t->n_columns && (i == 0 || r->column[i] > r->column[i - 1]));
+    for (uint32_t i = 0, at = 0; i < r->n_references; i++, at++) {
+        while (at < r->n_cells && r->column[at] != r->references[i].column)
+            at++;
+        assert(at < r->n_cells && !dot_is_none(r->references[i].birth));
+    }
+}
+
+/* The columns of foreign keys whose parents are named. */
+static enum err references_fit(const struct table_changes *t)
+{
+    bool used[LIMIT_COLUMNS];
+    uint32_t n = 0;
+    if (count_references(t, used) == 0)
+        return ERR_OK;
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        n += used[c];
+    return n > LIMIT_REFERENCES ? ERR_LIMIT : ERR_OK;
 }
 
 static enum err segment_fits(const struct segment *s)
@@ -310,11 +387,13 @@ static enum err segment_fits(const struct segment *s)
             return e;
         for (uint32_t k = 0; k < t->n_rows; k++)
             assert_row(t, &t->rows[k]);
+        if ((e = references_fit(t)))
+            return e;
     }
     return ERR_OK;
 }
 
-enum err codec_segment_encode(const struct segment *s, struct buf *out)
+enum err codec_segment_encode(const struct segment *s, struct dot dot, struct buf *out)
 {
     enum err e = segment_fits(s);
     if (e)
@@ -327,7 +406,7 @@ enum err codec_segment_encode(const struct segment *s, struct buf *out)
     m.table = arena_alloc(&a, s->n_tables * sizeof *m.table);
     for (uint32_t i = 0; i < s->n_tables; i++) {
         m.table[i] = &t[i];
-        put_table(&a, &s->tables[i], &t[i]);
+        put_table(&a, &s->tables[i], dot, &t[i]);
     }
     size_t before = out->len;
     codec_pack(&m.base, out);

@@ -162,6 +162,105 @@ static enum err get_keys(const struct reading *r)
     return ERR_OK;
 }
 
+/* Before memory is taken for them: in order, each of some birth, in rows that are there. */
+static enum err references_fit(const struct reading *r, struct dot dot)
+{
+    const Tonle__TableChanges *m = r->m;
+    size_t n = m->n_ref_column;
+    uint32_t columns = 0;
+    if (m->n_ref_row != n || m->n_ref_rows != n || m->n_ref_site != n || m->n_ref_seq != n)
+        return ERR_MALFORMED;
+    for (size_t i = 0; i < n; i++) {
+        struct dot birth = {m->ref_site[i], m->ref_seq[i]};
+        uint64_t end = (uint64_t)m->ref_row[i] + m->ref_rows[i];
+        bool same = i && m->ref_column[i] == m->ref_column[i - 1];
+        uint64_t before = same ? (uint64_t)m->ref_row[i - 1] + m->ref_rows[i - 1] : 0;
+        bool joins = same && before == m->ref_row[i] && m->ref_site[i - 1] == birth.site &&
+                     m->ref_seq[i - 1] == birth.seq;
+        if (m->ref_column[i] >= r->t->n_columns || m->ref_rows[i] == 0 || end > r->t->n_rows)
+            return ERR_MALFORMED;
+        if ((i && m->ref_column[i] < m->ref_column[i - 1]) || m->ref_row[i] < before || joins)
+            return ERR_MALFORMED;
+        if ((birth.site == 0) != (birth.seq == 0) || dot_equal(birth, dot))
+            return ERR_MALFORMED;
+        columns += !same;
+    }
+    return columns > LIMIT_REFERENCES ? ERR_LIMIT : ERR_OK;
+}
+
+struct reference_run { /* of one column: the one that is at or before the row */
+    size_t at, end;
+};
+
+/* Whether the references of row i are others than those of the row before it. */
+static bool moves(const struct reading *r, struct reference_run *run, uint32_t n, uint32_t i)
+{
+    bool any = false;
+    for (uint32_t c = 0; c < n; c++) {
+        while (run[c].at < run[c].end &&
+               r->m->ref_row[run[c].at] + r->m->ref_rows[run[c].at] <= i) {
+            any = true;
+            run[c].at++;
+        }
+        any = any || (run[c].at < run[c].end && r->m->ref_row[run[c].at] == i);
+    }
+    return any;
+}
+
+static struct reference *references_at(const struct reading *r, const struct reference_run *run,
+                                       uint32_t n, uint32_t i, struct dot dot, uint32_t *count)
+{
+    struct reference *list = arena_alloc(r->a, n * sizeof *list);
+    *count = 0;
+    for (uint32_t c = 0; c < n; c++) {
+        size_t at = run[c].at;
+        if (at == run[c].end || r->m->ref_row[at] > i)
+            continue;
+        struct dot birth = {r->m->ref_site[at], r->m->ref_seq[at]};
+        list[(*count)++] = (struct reference){.column = r->m->ref_column[at],
+                                              .birth = dot_is_none(birth) ? dot : birth};
+    }
+    return list;
+}
+
+static bool in_columns(const struct row_change *row)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < row->n_references; i++) {
+        while (at < row->n_cells && row->column[at] < row->references[i].column)
+            at++;
+        if (at == row->n_cells || row->column[at] != row->references[i].column)
+            return false;
+    }
+    return true;
+}
+
+/* Rows that follow one another and mean the same births share the list. */
+static enum err get_references(const struct reading *r, struct dot dot)
+{
+    struct reference_run run[LIMIT_REFERENCES];
+    struct row_change *row = r->t->rows;
+    uint32_t n = 0;
+    enum err e = references_fit(r, dot);
+    for (size_t i = 0; !e && i < r->m->n_ref_column; i++) {
+        if (i == 0 || r->m->ref_column[i] != r->m->ref_column[i - 1])
+            run[n++].at = i;
+        run[n - 1].end = i + 1;
+    }
+    for (uint32_t i = 0; !e && n && i < r->t->n_rows; i++) {
+        bool other = moves(r, run, n, i);
+        if (!other && i) {
+            row[i].references = row[i - 1].references;
+            row[i].n_references = row[i - 1].n_references;
+        } else if (other) {
+            row[i].references = references_at(r, run, n, i, dot, &row[i].n_references);
+        }
+        if ((other || (i && row[i].column != row[i - 1].column)) && !in_columns(&row[i]))
+            e = ERR_MALFORMED;
+    }
+    return e;
+}
+
 static enum err get_table(struct arena *a, const Tonle__TableChanges *m, struct dot dot,
                           struct table_changes *t)
 {
@@ -185,6 +284,8 @@ static enum err get_table(struct arena *a, const Tonle__TableChanges *m, struct 
         e = get_values(&r, c);
     if (!e)
         e = get_keys(&r);
+    if (!e)
+        e = get_references(&r, dot);
     return e ? e : table_rows_fit(t);
 }
 

@@ -108,10 +108,11 @@ enum err seal_decompress(const void *p, size_t len, size_t raw_len, struct buf *
     return ERR_OK;
 }
 
-static enum err pack_segment(const struct segment *s, struct buf *packed, struct segment_info *info)
+static enum err pack_segment(const struct segment *s, struct dot dot, struct buf *packed,
+                             struct segment_info *info)
 {
     struct buf raw = {0};
-    enum err e = codec_segment_encode(s, &raw);
+    enum err e = codec_segment_encode(s, dot, &raw);
     if (!e) {
         seal_compress(raw.data, raw.len, packed);
         info->scope = s->scope;
@@ -131,7 +132,7 @@ static enum err pack_segments(const struct changeset *cs, struct buf *packed,
     uint64_t raw = 0;
     enum err e = ERR_OK;
     for (uint32_t i = 0; !e && i < cs->n_segments; i++) {
-        e = pack_segment(&cs->segments[i], &packed[i], &info[i]);
+        e = pack_segment(&cs->segments[i], cs->dot, &packed[i], &info[i]);
         rows += info[i].rows;
         raw += info[i].raw_len;
         if (rows > LIMIT_ROWS || raw > LIMIT_CHANGESET_RAW_BYTES)

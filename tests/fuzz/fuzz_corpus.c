@@ -50,11 +50,14 @@ static bool seed_changeset(struct seeds *s, const struct keys *k)
     fixed_changeset(&cs);
     codec_header_encode(&cs, info, seed_new(s, 2));
     for (uint32_t i = 0; i < cs.n_segments; i++)
-        if (codec_segment_encode(&cs.segments[i], seed_new(s, 3)))
+        if (codec_segment_encode(&cs.segments[i], cs.dot, seed_new(s, 3)))
             return false;
-    struct segment deltas;
+    struct segment deltas, references;
     fixed_deltas(&deltas);
-    if (codec_segment_encode(&deltas, seed_new(s, 3)))
+    if (codec_segment_encode(&deltas, fixed_dot, seed_new(s, 3)))
+        return false;
+    fixed_references(&references);
+    if (codec_segment_encode(&references, fixed_dot, seed_new(s, 3)))
         return false;
     return seal_changeset(&cs, k->secret, seed_new(s, 1), hash) == ERR_OK;
 }

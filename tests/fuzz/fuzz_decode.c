@@ -73,7 +73,7 @@ static void fuzz_segment(struct arena *a, const uint8_t *p, size_t len)
     struct buf b = {0}, first = {0}, second = {0};
     if (codec_segment_decode(a, p, len, dot, &s))
         return;
-    require(codec_segment_encode(&s, &b) == ERR_OK);
+    require(codec_segment_encode(&s, dot, &b) == ERR_OK);
     require(codec_segment_decode(a, b.data, b.len, dot, &again) == ERR_OK);
     require(strcmp(image_segment(&first, &s), image_segment(&second, &again)) == 0);
     buf_fini(&b);

@@ -32,6 +32,8 @@ static void ascending(uint8_t *p, size_t n, uint8_t from)
         .type = VALUE_BLOB, .len = sizeof(s) - 1, .u.p = (s)                                       \
     }
 
+const struct dot fixed_dot = {0x1111111111111111, 8};
+
 static const char *resident_columns[] = {"book", "no", "name", "fees", "weight", "photo"};
 static const uint32_t resident_key[] = {0, 1};
 static const uint32_t all[] = {0, 1, 2, 3, 4, 5};
@@ -52,19 +54,19 @@ static const struct value key_5[] = {TEXT("B"), INTEGER(5)};
 static const struct value key_6[] = {{.type = VALUE_NULL}, INTEGER(120104)};
 
 static struct row_change resident_rows[] = {
-    {CHANGE_BORN, {0x1111111111111111, 8}, born_1, 6, all, born_1},
-    {CHANGE_BORN, {0x1111111111111111, 8}, born_2, 6, all, born_2},
-    {CHANGE_UPDATE, {0, 0}, key_3, 2, name_and_weight, update_1},
-    {CHANGE_UPDATE, {0x8000000000000001, 299}, key_4, 2, name_and_weight, update_2},
-    {CHANGE_UPDATE, {0, 0}, key_5, 2, name_and_weight, update_3},
-    {CHANGE_DELETE, {0x1111111111111111, 5}, key_6, 2, name_and_weight, delete_1},
+    {CHANGE_BORN, {0x1111111111111111, 8}, born_1, 6, all, born_1, 0, NULL},
+    {CHANGE_BORN, {0x1111111111111111, 8}, born_2, 6, all, born_2, 0, NULL},
+    {CHANGE_UPDATE, {0, 0}, key_3, 2, name_and_weight, update_1, 0, NULL},
+    {CHANGE_UPDATE, {0x8000000000000001, 299}, key_4, 2, name_and_weight, update_2, 0, NULL},
+    {CHANGE_UPDATE, {0, 0}, key_5, 2, name_and_weight, update_3, 0, NULL},
+    {CHANGE_DELETE, {0x1111111111111111, 5}, key_6, 2, name_and_weight, delete_1, 0, NULL},
 };
 
 static const char *unit_columns[] = {"code"};
 static const uint32_t unit_key[] = {0};
 static const struct value unit_code[] = {TEXT("12")};
 static struct row_change unit_rows[] = {
-    {CHANGE_DELETE, {0, 0}, unit_code, 0, all, unit_code},
+    {CHANGE_DELETE, {0, 0}, unit_code, 0, all, unit_code, 0, NULL},
 };
 
 static struct table_changes national[] = {{"unit", 1, unit_columns, 1, unit_key, 1, unit_rows}};
@@ -75,7 +77,7 @@ static struct segment segments[] = {{"", 1, national}, {"120104", 1, local}, {"1
 void fixed_changeset(struct changeset *cs)
 {
     *cs = (struct changeset){.federation = federation,
-                             .dot = {0x1111111111111111, 8},
+                             .dot = fixed_dot,
                              .context = CLOCK(two),
                              .hlc = 0x0190000000000001,
                              .charter_version = 3,
@@ -100,17 +102,45 @@ static const struct value least[] = {WIDE("\xff\xff\xff\xf0\0\0\0\0\0\0\0\0\0\0\
 static const struct value no_number[] = {TEXT("abc")};
 static const struct value nothing[] = {WIDE("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0")};
 static struct row_change cash_rows[] = {
-    {CHANGE_BORN, {0x1111111111111111, 8}, cash_born, 2, all, cash_born},
-    {CHANGE_UPDATE, {0, 0}, cash_key_2, 1, all + 1, plus_7},
-    {CHANGE_UPDATE, {0x8000000000000001, 299}, cash_key_2, 1, all + 1, least},
-    {CHANGE_UPDATE, {0x8000000000000001, 298}, cash_key_2, 1, all + 1, no_number},
-    {CHANGE_DELETE, {0, 0}, cash_key_3, 1, all + 1, nothing},
+    {CHANGE_BORN, {0x1111111111111111, 8}, cash_born, 2, all, cash_born, 0, NULL},
+    {CHANGE_UPDATE, {0, 0}, cash_key_2, 1, all + 1, plus_7, 0, NULL},
+    {CHANGE_UPDATE, {0x8000000000000001, 299}, cash_key_2, 1, all + 1, least, 0, NULL},
+    {CHANGE_UPDATE, {0x8000000000000001, 298}, cash_key_2, 1, all + 1, no_number, 0, NULL},
+    {CHANGE_DELETE, {0, 0}, cash_key_3, 1, all + 1, nothing, 0, NULL},
 };
 static struct table_changes cash[] = {{"cash", 2, cash_columns, 1, cash_key, 5, cash_rows}};
 
 void fixed_deltas(struct segment *s)
 {
     *s = (struct segment){"1201", 1, cash};
+}
+
+/* children: three born with the parents of the changeset, one of them with another's; one moved to
+ * a parent of the changeset, one to somebody's, one whose parent has no name; two columns refer */
+static const char *visit_columns[] = {"id", "person", "room"};
+static const struct value visit[][3] = {
+    {INTEGER(1), TEXT("K"), INTEGER(7)},           {INTEGER(2), TEXT("K"), INTEGER(7)},
+    {INTEGER(3), TEXT("L"), INTEGER(7)},           {INTEGER(4), TEXT("L"), INTEGER(7)},
+    {INTEGER(5), TEXT("M"), {.type = VALUE_NULL}}, {INTEGER(6), TEXT("K"), {.type = VALUE_NULL}}};
+#define OWN                                                                                        \
+    {                                                                                              \
+        0x1111111111111111, 8                                                                      \
+    }
+static const struct reference own_both[] = {{1, {0, 0}, OWN}, {2, {0, 0}, OWN}};
+static const struct reference other[] = {{1, {0, 0}, {0x8000000000000001, 299}}, {2, {0, 0}, OWN}};
+static struct row_change visit_rows[] = {
+    {CHANGE_BORN, OWN, visit[0], 3, all, visit[0], 2, own_both},
+    {CHANGE_BORN, OWN, visit[1], 3, all, visit[1], 2, own_both},
+    {CHANGE_BORN, OWN, visit[2], 3, all, visit[2], 2, other},
+    {CHANGE_UPDATE, {0, 0}, visit[3], 1, all + 1, visit[3] + 1, 1, other},
+    {CHANGE_UPDATE, {0, 0}, visit[4], 1, all + 1, visit[4] + 1, 0, NULL},
+    {CHANGE_UPDATE, {0, 0}, visit[5], 1, all + 1, visit[5] + 1, 1, own_both},
+};
+static struct table_changes visits[] = {{"visit", 3, visit_columns, 1, cash_key, 6, visit_rows}};
+
+void fixed_references(struct segment *s)
+{
+    *s = (struct segment){"1201", 1, visits};
 }
 
 static struct kept_birth keep[] = {

@@ -46,6 +46,10 @@ static void put_row(struct buf *b, const struct table_changes *t, const struct r
         put_number(b, r->column[i]);
         put_value(b, &r->value[i]);
     }
+    for (uint32_t i = 0; i < r->n_references; i++) {
+        buf_printf(b, "refers %u ", r->references[i].column);
+        put_dot(b, r->references[i].birth);
+    }
 }
 
 static void put_segment(struct buf *b, const struct segment *s)

@@ -1,5 +1,6 @@
 #include "sample.h"
 
+#include "protocol/limits.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>
@@ -134,6 +135,20 @@ static bool known_row(const struct table_changes *t, uint32_t n)
     return false;
 }
 
+/* Often those of the row before, as a bulk insert has them; columns beyond the limit never. */
+static void any_references(struct arena *a, uint64_t *seed, struct dot dot, struct row_change *r)
+{
+    struct reference *list = arena_alloc(a, LIMIT_REFERENCES * sizeof *list);
+    bool own = sample_below(seed, 2);
+    for (uint32_t i = 0; i < r->n_cells && r->column[i] < LIMIT_REFERENCES; i++) {
+        if (sample_below(seed, 4) == 0)
+            continue;
+        struct dot birth = own || sample_below(seed, 2) ? dot : any_dot(seed);
+        list[r->n_references++] = (struct reference){.column = r->column[i], .birth = birth};
+    }
+    r->references = list;
+}
+
 static void any_row(struct arena *a, uint64_t *seed, const struct table_changes *t, struct dot dot,
                     struct row_change *r)
 {
@@ -158,6 +173,8 @@ static void any_row(struct arena *a, uint64_t *seed, const struct table_changes 
         r->birth = dot;
     else if (sample_below(seed, 4) == 0)
         r->birth = any_dot(seed);
+    if (sample_below(seed, 2))
+        any_references(a, seed, dot, r);
 }
 
 static void any_table(struct arena *a, uint64_t *seed, struct dot dot, struct table_changes *t)

@@ -28,6 +28,8 @@ void sample_stable(struct arena *a, uint64_t seed, struct stable *m);
 void fixed_changeset(struct changeset *cs);
 /* Deltas of a `sum` column, the least one of all among them, and one key under two births. */
 void fixed_deltas(struct segment *s);
+void fixed_references(struct segment *s); /* of a changeset with fixed_dot */
+extern const struct dot fixed_dot;
 void fixed_message(enum message_type type, struct message *m);
 void fixed_mark(struct mark *m);
 void fixed_answer(struct answer *m);

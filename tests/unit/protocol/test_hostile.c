@@ -236,14 +236,19 @@ static void broken_changesets_are_refused_or_harmless(void **state)
     attempt_all(decode_header, (struct bytes){b.data, b.len}, MESSAGE_BOUND, 1);
     for (uint32_t i = 0; i < cs.n_segments; i++) {
         buf_reset(&b);
-        assert_int_equal(codec_segment_encode(&cs.segments[i], &b), ERR_OK);
+        assert_int_equal(codec_segment_encode(&cs.segments[i], cs.dot, &b), ERR_OK);
         attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, i);
     }
     struct segment deltas;
     fixed_deltas(&deltas);
     buf_reset(&b);
-    assert_int_equal(codec_segment_encode(&deltas, &b), ERR_OK);
+    assert_int_equal(codec_segment_encode(&deltas, fixed_dot, &b), ERR_OK);
     attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, 7);
+    struct segment references;
+    fixed_references(&references);
+    buf_reset(&b);
+    assert_int_equal(codec_segment_encode(&references, fixed_dot, &b), ERR_OK);
+    attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, 8);
     buf_reset(&b);
     assert_int_equal(seal_changeset(&cs, k.secret, &b, hash), ERR_OK);
     attempt_all(decode_sealed, (struct bytes){b.data, b.len}, MESSAGE_BOUND, 2);

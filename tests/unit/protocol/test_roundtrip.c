@@ -147,12 +147,13 @@ static void a_bulk_insert_costs_only_its_values(void **state)
     for (uint32_t i = 0; i < ROWS; i++) {
         values[i][0] = value_integer(1000000000000 + i);
         values[i][1] = value_text("abcdef");
-        rows[i] = (struct row_change){CHANGE_BORN, {1, 1}, &values[i][0], 2, column, values[i]};
+        rows[i] =
+            (struct row_change){CHANGE_BORN, {1, 1}, &values[i][0], 2, column, values[i], 0, NULL};
     }
     struct table_changes t = {"t", 2, names, 1, &key, ROWS, rows};
     struct segment s = {"", 1, &t};
     struct buf out = {0};
-    assert_int_equal(codec_segment_encode(&s, &out), ERR_OK);
+    assert_int_equal(codec_segment_encode(&s, (struct dot){1, 1}, &out), ERR_OK);
     assert_in_range(out.len, ROWS * 8,
                     ROWS * 8 + 100); /* a difference, a length and six letters each */
     buf_fini(&out);
@@ -169,7 +170,7 @@ static void encoding_stops_at_the_limits(void **state)
     const char *names[] = {"id", "a", "b"};
     uint32_t key = 0;
     struct value v[3] = {value_integer(1), value_null(), value_null()};
-    struct row_change row = {CHANGE_BORN, {1, 1}, v, 3, column, v};
+    struct row_change row = {CHANGE_BORN, {1, 1}, v, 3, column, v, 0, NULL};
     struct table_changes t = {"t", 3, names, 1, &key, 1, &row};
     struct segment s[2] = {{"", 1, &t}, {"12", 1, &t}};
     struct changeset cs = {.federation = "f", .dot = {1, 1}, .n_segments = 1, .segments = s};
@@ -202,7 +203,8 @@ static void encoding_stops_at_the_limits(void **state)
     cs.n_segments = 2;
     assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     t.n_rows = LIMIT_ROWS / 2;
-    assert_int_equal(codec_segment_encode(&s[0], &some), ERR_OK); /* the rows themselves are fine */
+    assert_int_equal(codec_segment_encode(&s[0], cs.dot, &some),
+                     ERR_OK); /* the rows themselves are fine */
     mem_free(many);
     mem_free(ids);
     buf_fini(&some);

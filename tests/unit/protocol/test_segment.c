@@ -33,6 +33,11 @@ struct table { /* contents of the packed and repeated fields of TableChanges, an
     struct bytes birth_seq;
     struct bytes key_value[3]; /* until one without p */
     struct bytes value[3];
+    struct bytes ref_column;
+    struct bytes ref_row;
+    struct bytes ref_rows;
+    struct bytes ref_site;
+    struct bytes ref_seq;
 };
 
 static const struct table right = {
@@ -49,6 +54,11 @@ static const struct table right = {
     .key_value = {B("\x08\x01\x1a\x02\x06\x02")},                    /* integers 3, 4 */
     .value = {B("\x08\x01\x1a\x02\x02\x02"),                         /* integers 1, 2 */
               B("\x12\x03\x03\x00\x03\x2a\x02\x02\x01\x32\x03xyz")}, /* "xy", NULL, "z" */
+    .ref_column = B("\x01\x01"),                                     /* of the first two this */
+    .ref_row = B("\x00\x02"), /* changeset's, of the third another's */
+    .ref_rows = B("\x02\x01"),
+    .ref_site = B("\0\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0"),
+    .ref_seq = B("\x00\x07"),
 };
 
 static void put_packed(struct buf *b, unsigned id, struct bytes content)
@@ -75,6 +85,9 @@ static enum err decode(const struct table *t, struct buf *image)
         wire_bytes(&table, 12, t->key_value[i].p, t->key_value[i].len);
     for (size_t i = 0; i < 3 && t->value[i].p; i++)
         wire_bytes(&table, 13, t->value[i].p, t->value[i].len);
+    const struct bytes refs[] = {t->ref_column, t->ref_row, t->ref_rows, t->ref_site, t->ref_seq};
+    for (unsigned i = 0; i < 5; i++)
+        put_packed(&table, 14 + i, refs[i]);
     wire_string(&segment, 1, "12");
     wire_bytes(&segment, 2, table.data, table.len);
     enum err e = codec_segment_decode(&a, segment.data, segment.len, (struct dot){5, 6}, &s);
@@ -97,11 +110,12 @@ static void the_format_is_as_described(void **state)
     const struct value v[][2] = {{value_integer(1), value_text("xy")},
                                  {value_integer(2), value_null()}};
     const struct value keys[] = {value_integer(3), value_integer(4)}, z = value_text("z");
+    const struct reference own = {1, {0, 0}, {5, 6}}, other = {1, {0, 0}, {9, 7}};
     struct row_change rows[] = {
-        {CHANGE_BORN, {5, 6}, &v[0][0], 2, column, v[0]},
-        {CHANGE_BORN, {5, 6}, &v[1][0], 2, column, v[1]},
-        {CHANGE_UPDATE, {0, 0}, &keys[0], 1, column + 1, &z},
-        {CHANGE_DELETE, {9, 7}, &keys[1], 0, column, NULL},
+        {CHANGE_BORN, {5, 6}, &v[0][0], 2, column, v[0], 1, &own},
+        {CHANGE_BORN, {5, 6}, &v[1][0], 2, column, v[1], 1, &own},
+        {CHANGE_UPDATE, {0, 0}, &keys[0], 1, column + 1, &z, 1, &other},
+        {CHANGE_DELETE, {9, 7}, &keys[1], 0, column, NULL, 0, NULL},
     };
     struct table_changes t = {"t", 2, names, 1, &key, 4, rows};
     struct segment s = {"12", 1, &t};
@@ -195,6 +209,37 @@ static void births_are_sound(void **state)
     assert_refused(&t, "births that descend");
     t.birth_row = (struct bytes)B("\x03\x03");
     assert_refused(&t, "a row with two births");
+}
+
+/* References: of a column or row that is not there, or of a row without that column; out of order,
+ * of half a name, of this changeset by its name, of no rows, or in two pieces. */
+static void references_are_sound(void **state)
+{
+    (void)state;
+    struct table t = right;
+    t.ref_column = t.ref_row = t.ref_rows = t.ref_site = t.ref_seq = (struct bytes){0};
+    assert_int_equal(decode(&t, NULL), ERR_OK);
+    REFUSE(ref_column, B("\x01\x02"));
+    REFUSE(ref_column, B("\x01\x00")); /* descends */
+    REFUSE(ref_column, B("\x00\x00")); /* the third row has no such column */
+    REFUSE(ref_column, B("\x01"));
+    REFUSE(ref_row, B("\x00\x03")); /* the fourth neither */
+    REFUSE(ref_row, B("\x00\x04"));
+    REFUSE(ref_row, B("\x00\x01")); /* a row twice */
+    REFUSE(ref_rows, B("\x02\x00"));
+    REFUSE(ref_rows, B("\x02\x02"));
+    REFUSE(ref_rows, B("\x02\xff\xff\xff\xff\x0f"));
+    REFUSE(ref_seq, B("\x00\x00"));
+    REFUSE(ref_seq, B("\x00\x07\x07"));
+    REFUSE(ref_site, B("\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0"));
+    t = right;
+    t.ref_site = (struct bytes)B("\x05\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
+    t.ref_seq = (struct bytes)B("\x06\x07");
+    assert_refused(&t, "its own name in full");
+    t = right;
+    t.ref_site = (struct bytes)B("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    t.ref_seq = (struct bytes)B("\x00\x00");
+    assert_refused(&t, "a run in two pieces");
 }
 
 /* Columns: types unknown, too few, given twice or not at all; streams that are longer or shorter
@@ -301,6 +346,8 @@ static void keys_fit_their_rows(void **state)
     born.run_form = (struct bytes)B("\x00");
     born.run_rows = (struct bytes)B("\x02");
     born.birth_row = born.birth_site = born.birth_seq = (struct bytes){NULL, 0};
+    born.ref_column = born.ref_row = born.ref_rows = born.birth_row;
+    born.ref_site = born.ref_seq = born.birth_row;
     born.value[1] = (struct bytes)B("\x08\x00");
     assert_refused(&born, "keys, but all rows are born");
     born.key_value[0].p = NULL;
@@ -334,6 +381,7 @@ int main(void)
         cmocka_unit_test(forms_are_sound),
         cmocka_unit_test(runs_add_up),
         cmocka_unit_test(births_are_sound),
+        cmocka_unit_test(references_are_sound),
         cmocka_unit_test(values_fit_their_rows),
         cmocka_unit_test(deltas_are_sound),
         cmocka_unit_test(an_identity_comes_once),

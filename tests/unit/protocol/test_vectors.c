@@ -106,7 +106,7 @@ static void changesets_keep_their_bytes(void **state)
     for (uint32_t i = 0; i < cs.n_segments; i++) {
         char name[32];
         buf_reset(&bytes);
-        assert_int_equal(codec_segment_encode(&cs.segments[i], &bytes), ERR_OK);
+        assert_int_equal(codec_segment_encode(&cs.segments[i], cs.dot, &bytes), ERR_OK);
         snprintf(name, sizeof name, "segment %u", i);
         assert_vector(name, &bytes);
     }
@@ -123,8 +123,20 @@ static void deltas_keep_their_bytes(void **state)
     struct segment s;
     struct buf bytes = {0};
     fixed_deltas(&s);
-    assert_int_equal(codec_segment_encode(&s, &bytes), ERR_OK);
+    assert_int_equal(codec_segment_encode(&s, fixed_dot, &bytes), ERR_OK);
     assert_vector("deltas", &bytes);
+    buf_fini(&bytes);
+}
+
+/* And one whose rows name the births they refer to. */
+static void references_keep_their_bytes(void **state)
+{
+    (void)state;
+    struct segment s;
+    struct buf bytes = {0};
+    fixed_references(&s);
+    assert_int_equal(codec_segment_encode(&s, fixed_dot, &bytes), ERR_OK);
+    assert_vector("references", &bytes);
     buf_fini(&bytes);
 }
 
@@ -182,6 +194,7 @@ int main(void)
         cmocka_unit_test(items_keep_their_bytes),
         cmocka_unit_test(changesets_keep_their_bytes),
         cmocka_unit_test(deltas_keep_their_bytes),
+        cmocka_unit_test(references_keep_their_bytes),
         cmocka_unit_test(a_sealed_changeset_opens_for_ever),
         cmocka_unit_test(a_load_chunk_opens_for_ever),
         cmocka_unit_test(identities_keep_their_bytes),
