@@ -203,5 +203,5 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
             }
         }
     }
-    return e;
+    return e == ERR_OK ? refer_name(s, a, cs) : e;
 }

@@ -17,6 +17,21 @@ static bool chunk_has(struct apply *ap, struct row_key k)
     return ap->w.s->state.loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->cs->dot);
 }
 
+static void to_references(struct apply *ap, const struct row_change *rc,
+                          const struct column_map *map, struct change *ch)
+{
+    struct reference *ref = NULL;
+    if (rc->n_references)
+        ref = arena_alloc(ap->w.a, rc->n_references * sizeof *ref);
+    for (uint32_t i = 0; i < rc->n_references; i++) {
+        uint32_t to = map->to[rc->references[i].column];
+        if (to != UINT32_MAX)
+            ref[ch->n_references++] =
+                (struct reference){.column = to, .birth = rc->references[i].birth};
+    }
+    ch->references = ref;
+}
+
 static struct change to_change(struct apply *ap, const struct row_change *rc,
                                const struct column_map *map, const struct table_schema *t)
 {
@@ -54,6 +69,7 @@ static struct change to_change(struct apply *ap, const struct row_change *rc,
     }
     ch.column = column;
     ch.value = value;
+    to_references(ap, rc, map, &ch);
     return ch;
 }
 

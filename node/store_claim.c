@@ -7,15 +7,16 @@
  *
  * Every row that is written asks whether somebody claims what it has; nearly always nobody does. So
  * a set of hashes in memory answers first: of claims (table, index, value), of rows with claims,
- * and of rows that are waited for. What is not in the set is not in the database; what is, may be.
- * Nothing is taken out of it, so it is right after everything but a commit of another connection
- * (its revision tells) or a rollback: then it is read again. Over FILTER_MAX entries the database
- * is asked for every row.
+ * of rows that are waited for, and of rows that have held births. What is not in the set is not in
+ * the database; what is, may be. Nothing is taken out of it, so it is right after everything but a
+ * commit of another connection (its revision tells) or a rollback: then it is read again. Over
+ * FILTER_MAX entries the database is asked for every row.
  */
 
 #define FILTER_MAX 200000
 #define CLAIM_OF_ROW 1
 #define WAITED_FOR 2
+#define HELD_AT 3
 
 static uint64_t claim_hash(uint32_t t, int64_t idx, struct bytes v)
 {
@@ -95,14 +96,18 @@ static enum err read_claims(struct store *s, struct arena *a)
 static enum err read_waiting(struct store *s, struct arena *a)
 {
     struct claim_filter *f = &s->claims;
-    sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk FROM tonle_held WHERE bt > 0");
+    sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk, t, k FROM tonle_held"
+                                    " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
     enum err e = ERR_OK;
     for (bool row = true; e == ERR_OK && row && !f->full; arena_reset(a)) {
         e = store_step(s, q, &row);
         if (e != ERR_OK || !row)
             break;
-        struct bytes k = store_column_bytes(a, q, 1);
-        filter_add(f, row_hash(WAITED_FOR, (uint32_t)sqlite3_column_int64(q, 0), k.p, k.len));
+        struct bytes k = store_column_bytes(a, q, 1), at = store_column_bytes(a, q, 3);
+        uint32_t t = (uint32_t)sqlite3_column_int64(q, 0);
+        if (t)
+            filter_add(f, row_hash(WAITED_FOR, t, k.p, k.len));
+        filter_add(f, row_hash(HELD_AT, (uint32_t)sqlite3_column_int64(q, 2), at.p, at.len));
     }
     if (q)
         sqlite3_reset(q);
@@ -148,6 +153,16 @@ bool claims_may_block(struct store *s, struct row_key k)
 void claims_note_blocker(struct store *s, uint32_t t, struct bytes key)
 {
     filter_add(&s->claims, row_hash(WAITED_FOR, t, key.p, key.len));
+}
+
+bool claims_may_hold(struct store *s, struct row_key k)
+{
+    return filter_has(s, row_hash(HELD_AT, k.t->t, k.key, k.len));
+}
+
+void claims_note_held(struct store *s, struct row_key k)
+{
+    filter_add(&s->claims, row_hash(HELD_AT, k.t->t, k.key, k.len));
 }
 
 /* ---- what a row claims ---- */

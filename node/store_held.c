@@ -201,6 +201,35 @@ enum err held_for_parent(struct work *w, struct work_row *r, const struct foreig
     return e;
 }
 
+/* What was said of this held birth before, or NULL. */
+static enum err said(struct work *w, struct work_row *r, const struct birth *b, struct entry **out)
+{
+    struct entry *x;
+    size_t n;
+    enum err e = entries(w, r, &x, &n);
+    *out = e == ERR_OK ? match(r, b, x, n) : NULL;
+    return e;
+}
+
+enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *parent,
+                        const struct birth *b)
+{
+    struct held_by *by = r->parent = arena_alloc(w->a, sizeof *by);
+    struct entry *old;
+    struct buf m = {0};
+    enum err e = said(w, parent, b, &old);
+    *by = by_row(w, &parent->k);
+    by->t = 0; /* as above */
+    by->key = (struct bytes){0};
+    claimed_by(w, by, b->name, b->hlc);
+    if (e == ERR_OK)
+        buf_printf(&m, "the record of %s it belongs to is held itself: %s", parent->k.t->name,
+                   words(w, parent, b, old));
+    r->message[1] = arena_strdup(w->a, buf_str(&m));
+    buf_fini(&m);
+    return e;
+}
+
 /* ---- the entries ---- */
 
 /* Who wrote last in an identity whose birth is settled. */
@@ -271,6 +300,7 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
     store_bind_u64(q, 17, by.ms);
     if (by.t)
         claims_note_blocker(w->s, by.t, by.key);
+    claims_note_held(w->s, r->k);
     w->s->counts_stale = w->s->counts_stale || !old;
     if (!old && w->report)
         w->report->held++;

@@ -34,6 +34,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
     uint32_t n;
     uint32_t *child_column; /* replicated column indices */
     uint32_t *parent_column;
+    uint32_t *key_column; /* of the parent's whole key: the child's columns in the order of that
+                             key, the last one carries the reference (row.h); else NULL */
     const char **collation; /* of each parent column: what compares a reference */
     char *parent_sql;       /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the
                                parent) */
@@ -252,6 +254,9 @@ bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema
 /* Whether held rows may wait for this one; one does from now on. */
 bool claims_may_block(struct store *s, struct row_key k);
 void claims_note_blocker(struct store *s, uint32_t t, struct bytes key);
+/* Whether this key may have a held birth: false is certain; it has one from now on. */
+bool claims_may_hold(struct store *s, struct row_key k);
+void claims_note_held(struct store *s, struct row_key k);
 /* Whether another row than k claims this value. */
 enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct bytes v,
                           bool *other) MUST_CHECK;
@@ -262,6 +267,21 @@ void claims_begin(struct store *s);  /* state_version is known */
 void claims_commit(struct store *s); /* state_version is that of our own commit */
 void claims_forget(struct store *s); /* rolled back, or written in another way */
 #define CLAIM_REFERENCE 1000
+
+/* ---- store_refer.c: which birth of its parent a child means */
+/* Before the seal: what the rows write into foreign keys names the parent's birth that stands here,
+ * where it has a name. */
+enum err refer_name(struct store *s, struct arena *a, struct changeset *cs) MUST_CHECK;
+/* The parent's key that the child's values (all columns) refer to; false with a NULL. */
+bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table_schema *parent,
+               const struct value *values, struct row_key *out);
+/* The birth of the parent that this birth of the child means; NULL: whoever stands. */
+enum err refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
+                    const struct birth *child, struct row_key parent, const struct row *row,
+                    const struct birth **out) MUST_CHECK;
+/* Fills in f->parents: which of the births that r's references name keep their names. */
+enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                    struct forget *f) MUST_CHECK;
 
 /* ---- store_todo.c */
 /* Queues a change for the next seal that no statement of an application can express: it names a

@@ -8,6 +8,14 @@
  * put in first, with its own children in turn, and then what lacks a parent goes out, with its
  * children in turn. A row held here keeps its claims to unique values (pass 3 does not look at
  * parents).
+ *
+ * A child that means a birth which is held does not stand either, though another birth of the
+ * parent's key does (store_refer.c):
+ *
+ *   the birth it means            the child
+ *   stands                        stands
+ *   lives and is held             is held
+ *   is dead, or not on record     belongs to whoever stands
  */
 
 static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
@@ -128,7 +136,7 @@ static enum err come_in(struct work *w)
         more = false;
         for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
             struct work_row *r = w->row[i];
-            if (!r->now || !r->fk_new || r->let_done)
+            if (!r->now || !(r->fk_new || r->others_moved) || r->let_done)
                 continue;
             r->let_done = more = true;
             e = let_children_in(w, r);
@@ -139,7 +147,14 @@ static enum err come_in(struct work *w)
 
 /* ---- going out ---- */
 
-static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk)
+struct meant { /* the held birth that a child means */
+    struct work_row *row;
+    const struct birth *birth;
+};
+
+/* `meant`: of another birth that is held; NULL: nobody stands. */
+static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
+                                const struct meant *meant)
 {
     struct birth *b = row_standing(&r->row, &r->k.t->rules);
     bool unsealed = false;
@@ -148,13 +163,38 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
         return e;
     struct value *v;
     struct bytes folded;
-    if (row_reference(w->a, fk, true, r->now, &v, &folded))
+    if (meant)
+        e = held_for_birth(w, r, meant->row, meant->birth);
+    else if (row_reference(w->a, fk, true, r->now, &v, &folded))
         e = held_for_parent(w, r, fk, v);
     if (e != ERR_OK)
         return e;
     b->values = r->taken = r->now;
     b->held = HOLD_PARENT;
     return work_take(w, r);
+}
+
+/* Somebody stands at the parent's key: whether the child means another birth, which is held. Hardly
+ * any key has one. */
+static enum err find_meant(struct work *w, struct work_row *r, const struct foreign_key *fk,
+                           struct meant *out)
+{
+    struct row_key k;
+    const struct birth *b = row_standing(&r->row, &r->k.t->rules);
+    *out = (struct meant){0};
+    if (!b || !fk->key_column || !refer_key(w->a, fk, &w->s->tables[fk->parent], r->now, &k))
+        return ERR_OK;
+    struct work_row *parent = work_find(w, k.t, k.key, k.len);
+    if (!parent && claims_may_hold(w->s, k))
+        parent = work_get(w, k.t, k.key, k.len);
+    enum err e = parent ? work_load(w, parent) : ERR_OK;
+    if (e != ERR_OK || !parent || work_others(parent) == 0)
+        return e;
+    e = refer_find(w->s, w->a, fk, b, k, &parent->row, &out->birth);
+    out->row = parent;
+    if (out->birth && (!birth_alive(out->birth, &k.t->rules) || out->birth->held == HOLD_NONE))
+        out->birth = NULL;
+    return e;
 }
 
 static enum err check_parents(struct work *w, struct work_row *r)
@@ -167,9 +207,12 @@ static enum err check_parents(struct work *w, struct work_row *r)
         bool yes = false;
         if (!is_child(w, fk, r) || !row_reference(w->a, fk, true, r->now, &v, &folded))
             continue;
+        struct meant meant = {0};
         e = given(w, fk, v, &yes);
-        if (e == ERR_OK && !yes)
-            e = hold_for_parent(w, r, fk);
+        if (e == ERR_OK && yes)
+            e = find_meant(w, r, fk, &meant);
+        if (e == ERR_OK && (!yes || meant.birth))
+            e = hold_for_parent(w, r, fk, yes ? &meant : NULL);
     }
     return e;
 }
@@ -200,7 +243,7 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
             struct work_row *c = work_get(w, child, key[i].p, key[i].len);
             e = work_load(w, c);
             if (e == ERR_OK)
-                e = hold_for_parent(w, c, fk);
+                e = hold_for_parent(w, c, fk, NULL);
         }
     }
     return e;
@@ -223,11 +266,41 @@ enum err work_orphans(struct work *w, const struct foreign_key *fk)
     return e;
 }
 
+/* Other births of r's key are held than before: its children are looked at again. */
+static enum err look_again(struct work *w, struct work_row *r)
+{
+    enum err e = ERR_OK;
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        const struct table_schema *child = &w->s->tables[fk->child];
+        struct value *v;
+        struct bytes folded, *key;
+        size_t n;
+        if (!fk->key_column || !is_parent(w, fk, r) ||
+            !row_reference(w->a, fk, false, r->now, &v, &folded))
+            continue;
+        sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
+        if (!q)
+            return ERR_SCHEMA;
+        for (uint32_t i = 0; i < fk->n; i++)
+            store_bind(q, (int)i + 1, &v[i]);
+        e = collect_keys(w, q, child, false, &key, &n);
+        for (size_t i = 0; e == ERR_OK && i < n; i++) {
+            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
+            e = work_load(w, c);
+            c->fk_new = true;
+        }
+    }
+    return e;
+}
+
 enum err work_parents(struct work *w)
 {
     if (w->s->n_fks == 0)
         return ERR_OK;
     enum err e = ERR_OK;
+    for (size_t i = 0; i < w->n; i++)
+        w->row[i]->others_moved |= w->row[i]->loaded && work_others(w->row[i]) != w->row[i]->others;
     for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
         if (w->row[i]->retry)
             e = let_in(w, w->row[i]);
@@ -237,6 +310,10 @@ enum err work_parents(struct work *w)
     for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
         if (w->seek_orphans[f])
             e = work_orphans(w, &w->s->fks[f]);
+    }
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+        if (w->row[i]->others_moved && w->row[i]->now)
+            e = look_again(w, w->row[i]);
     }
     bool more = true;
     while (e == ERR_OK && more) {

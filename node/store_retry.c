@@ -152,6 +152,25 @@ enum err again_decide(struct store *s, uint64_t now_ms)
     return e;
 }
 
+/* Keys at which a birth is held: who means it is held, too, whoever stands there. */
+static enum err held_parents(struct work *w)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT DISTINCT t, k FROM tonle_held WHERE t > 0");
+    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    for (bool row = true; e == ERR_OK && row;) {
+        e = store_step(w->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        const struct table_schema *t = schema_by_number(w->s, (uint32_t)sqlite3_column_int(q, 0));
+        struct bytes key = store_column_bytes(w->a, q, 1);
+        if (t && t->exists)
+            work_get(w, t, key.p, key.len)->others_moved = true;
+    }
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++)
+        e = work_load(w, w->row[i]);
+    return e;
+}
+
 enum err load_parents(struct store *s, struct arena *a)
 {
     struct work w;
@@ -166,5 +185,7 @@ enum err load_parents(struct store *s, struct arena *a)
         if (s->tables[s->fks[i].child].exists && s->tables[s->fks[i].parent].exists)
             e = work_orphans(&w, &s->fks[i]);
     }
+    if (e == ERR_OK)
+        e = held_parents(&w);
     return e == ERR_OK ? finish(&w, &released) : e;
 }

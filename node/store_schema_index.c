@@ -1,5 +1,7 @@
 #include "node/store_schema.h"
 
+#include "protocol/limits.h"
+
 #include <string.h>
 
 /* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys),
@@ -309,6 +311,33 @@ static void fill_depths(struct store *s)
     }
 }
 
+/* The child's columns in the order of the parent's key, where all of it is referred to. */
+static void fill_key_columns(struct store *s, struct arena *a, struct foreign_key *fk)
+{
+    const struct table_schema *parent = &s->tables[fk->parent];
+    uint32_t *column = arena_alloc(a, fk->n * sizeof *column), found = 0;
+    for (uint32_t k = 0; k < parent->n_key; k++) {
+        for (uint32_t i = 0; i < fk->n; i++) {
+            if (fk->parent_column[i] == parent->key[k] && found == k)
+                column[found++] = fk->child_column[i];
+        }
+    }
+    if (found == parent->n_key && found == fk->n)
+        fk->key_column = column;
+}
+
+/* A changeset has so many of one table; others are as if they named nobody. */
+static void limit_key_columns(struct store *s)
+{
+    for (uint32_t t = 0; t < s->n_tables; t++) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < s->n_fks; i++) {
+            if (s->fks[i].child == t && s->fks[i].key_column && ++n > LIMIT_REFERENCES)
+                s->fks[i].key_column = NULL;
+        }
+    }
+}
+
 enum err schema_fill_references(struct store *s, struct arena *a)
 {
     struct reference_list l = {0};
@@ -322,6 +351,9 @@ enum err schema_fill_references(struct store *s, struct arena *a)
     mem_free(l.fk);
     for (uint32_t i = 0; e == ERR_OK && i < s->n_fks; i++)
         reference_sql(s, a, &s->fks[i]);
+    for (uint32_t i = 0; i < s->n_fks; i++)
+        fill_key_columns(s, a, &s->fks[i]);
+    limit_key_columns(s);
     fill_depths(s);
     return e;
 }

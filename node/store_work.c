@@ -35,17 +35,36 @@ static void map_grow(struct work *w)
     }
 }
 
+/* Where the row is, or would be. */
+static size_t map_place(const struct work *w, const struct table_schema *t, const void *key,
+                        size_t len, uint64_t h)
+{
+    size_t at = h & (w->map_cap - 1);
+    for (; w->map[at]; at = (at + 1) & (w->map_cap - 1)) {
+        const struct work_row *r = w->row[w->map[at] - 1];
+        if (r->hash == h && r->k.t == t && r->k.len == len && memcmp(r->k.key, key, len) == 0)
+            break;
+    }
+    return at;
+}
+
+struct work_row *work_find(const struct work *w, const struct table_schema *t, const void *key,
+                           size_t len)
+{
+    if (w->n == 0)
+        return NULL;
+    size_t at = map_place(w, t, key, len, bytes_hash(VALUE_HASH_SEED + t->t, key, len));
+    return w->map[at] ? w->row[w->map[at] - 1] : NULL;
+}
+
 struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key, size_t len)
 {
     if (w->n * 2 >= w->map_cap)
         map_grow(w);
     uint64_t h = bytes_hash(VALUE_HASH_SEED + t->t, key, len);
-    size_t at = h & (w->map_cap - 1);
-    for (; w->map[at]; at = (at + 1) & (w->map_cap - 1)) {
-        struct work_row *r = w->row[w->map[at] - 1];
-        if (r->hash == h && r->k.t == t && r->k.len == len && memcmp(r->k.key, key, len) == 0)
-            return r;
-    }
+    size_t at = map_place(w, t, key, len, h);
+    if (w->map[at])
+        return w->row[w->map[at] - 1];
     w->row = arena_grow(w->a, w->row, w->n, &w->cap, sizeof *w->row);
     struct work_row *r = arena_alloc(w->a, sizeof *r);
     r->k = (struct row_key){t, arena_copy(w->a, key, len), len};
@@ -53,6 +72,20 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
     w->row[w->n++] = r;
     w->map[at] = (uint32_t)w->n;
     return r;
+}
+
+/* Who is held for its own parent is left out: then nobody stands, and what that means for the
+ * children is for pass 4 to say. */
+uint64_t work_others(const struct work_row *r)
+{
+    uint64_t h = 0;
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        const struct birth *b = &r->row.births[i];
+        bool held = b->held != HOLD_NONE && b->held != HOLD_PARENT;
+        if (held && birth_alive(b, &r->k.t->rules))
+            h = bytes_hash(h + 1, &b->name, sizeof b->name);
+    }
+    return h;
 }
 
 enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
@@ -74,6 +107,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
         row_from_settled(w->a, &r->row, now);
     for (uint32_t i = 0; i < r->row.n_births; i++)
         r->was_held = r->was_held || r->row.births[i].held != HOLD_NONE;
+    r->others = work_others(r);
     return ERR_OK;
 }
 

@@ -34,6 +34,8 @@ struct work_row {
     struct dot in_table;  /* name of the birth that `now` belongs to */
     bool slow;            /* takes part in the decision of the contending rows */
     bool fk_new, fk_gone; /* queued for pass 4 */
+    bool others_moved;    /* other births than when it was loaded are held beside who stands */
+    uint64_t others;      /* those then: work_others */
     bool sealed;          /* by the changeset of our own that is being applied */
     bool unread; /* a birth without record: whether a row stands in the table is not known */
     struct value *before; /* the row in the table when it was met (NULL: none) */
@@ -74,10 +76,15 @@ struct work {
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
 
+/* The births that are held beside the one that stands, if one does, as a number; 0: none. */
+uint64_t work_others(const struct work_row *r);
 void work_init(struct work *w, struct store *s, struct arena *a);
 /* The row, made when it is not there yet; the key bytes are copied. Not loaded. */
 struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key,
                           size_t len);
+/* The row if it is here, or NULL. */
+struct work_row *work_find(const struct work *w, const struct table_schema *t, const void *key,
+                           size_t len);
 /* Reads record and table row and fills in the values of the birth that stands. */
 enum err work_load(struct work *w, struct work_row *r) MUST_CHECK;
 /* The same with what is known to stand in the table (NULL: nothing). */
@@ -129,6 +136,9 @@ enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK;
  * values v. */
 enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
                          const struct value *v) MUST_CHECK;
+/* The same for a row whose parent is this held birth of another row, which stands. */
+enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *parent,
+                        const struct birth *b) MUST_CHECK;
 
 /* The row stands as the application left it and is not sealed yet: it is decided when all is, also
  * where nothing comes of what the application did (again_decide). */
