@@ -158,6 +158,8 @@ void birth_set_values(struct arena *a, struct birth *b, const struct table_rules
 struct version birth_rank(const struct birth *b, const struct table_rules *rules,
                           const uint32_t *columns, size_t n);
 
+/* The first byte of a record that has references. */
+#define ROW_HAS_REFERENCES 2
 /* Canonical record bytes (format on top of row_record.c). Values of a birth that is alive and not
  * held are left out where the cell has one version: they stand in the table. */
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);

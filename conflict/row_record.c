@@ -40,7 +40,6 @@
 #include "conflict/row.h"
 
 #define FORMAT 1
-#define FORMAT_REFERENCES 2
 
 /* Bytes of the smallest birth that has a name, and of the smallest version that has a dot; one in a
  * list may have none. What is counted is so never much larger in memory than its bytes, and no
@@ -155,7 +154,7 @@ static uint8_t format_of(const struct row *r)
 {
     for (uint32_t i = 0; i < r->n_births; i++)
         if (r->births[i].n_references)
-            return FORMAT_REFERENCES;
+            return ROW_HAS_REFERENCES;
     return FORMAT;
 }
 
@@ -175,7 +174,7 @@ void row_encode(struct buf *out, const struct row *r, const struct table_rules *
         put_cells(out, b, rules, head);
         if (head & HEAD_VALUES)
             put_values(out, b, rules);
-        if (format == FORMAT_REFERENCES)
+        if (format == ROW_HAS_REFERENCES)
             put_references(out, b);
     }
 }
@@ -420,7 +419,7 @@ static enum err get_birth(struct decoder *d, struct birth *b)
         e = check_alive(d, b, head);
     if (!e && (head & HEAD_VALUES))
         e = get_values(d, b);
-    if (!e && d->format == FORMAT_REFERENCES)
+    if (!e && d->format == ROW_HAS_REFERENCES)
         e = get_references(d, b);
     return e;
 }
@@ -438,7 +437,7 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
     struct decoder d = {.a = a, .in = cursor_of(p, len), .rules = rules};
     *r = (struct row){0};
     d.format = cursor_u8(&d.in);
-    if (d.format != FORMAT && d.format != FORMAT_REFERENCES)
+    if (d.format != FORMAT && d.format != ROW_HAS_REFERENCES)
         return ERR_MALFORMED;
     uint64_t n = cursor_varint(&d.in);
     if (n > UINT32_MAX || !count_fits(&d.in, n, BIRTH_BYTES))

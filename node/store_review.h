@@ -73,13 +73,19 @@ enum err review_update(const struct reviewed *r, const struct birth *b,
 enum err review_delete(const struct reviewed *r, const struct birth *b) MUST_CHECK;
 /* A new birth at the row's own key. ERR_STATE when one is queued already. */
 enum err review_enter(const struct reviewed *r, const struct value *values) MUST_CHECK;
-/* The birth goes from its key and is born again, with these values, at theirs. ERR_EXISTS when that
- * key is taken. */
+/* The birth goes from its key and is born again, with these values, at theirs; its children follow.
+ * ERR_EXISTS when that key is taken. */
 enum err review_rename(const struct reviewed *r, const struct birth *b,
                        const struct value *values) MUST_CHECK;
 /* Gives the last TEXT column of the key an ending that makes the key free. ERR_USAGE when the key
  * has none. */
 enum err review_free_key(const struct reviewed *r, const struct birth *b,
+                         struct value *values) MUST_CHECK;
+
+/* ---- store_review_children.c */
+/* Queues the changes that take the children of a held birth along to the key in `values`, where
+ * its own reference to itself is put right too. */
+enum err review_children(const struct reviewed *r, const struct birth *b,
                          struct value *values) MUST_CHECK;
 
 /* ---- store_list.c */

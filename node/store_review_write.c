@@ -162,9 +162,12 @@ enum err review_rename(const struct reviewed *r, const struct birth *b, const st
         e = store_fail(r->s, ERR_EXISTS,
                        "the key %.100s is taken in %.64s already: give another with --set",
                        schema_key_json(r->a, t, to.key, to.len), t->name);
+    struct value *born = arena_copy(r->a, values, t->n_columns * sizeof *born);
     if (e == ERR_OK)
         e = review_delete(r, b);
-    return e == ERR_OK ? queue_birth(r, to, values) : e;
+    if (e == ERR_OK)
+        e = review_children(r, b, born);
+    return e == ERR_OK ? queue_birth(r, to, born) : e;
 }
 
 static const char *writer_unit(const struct reviewed *r, const struct birth *b)

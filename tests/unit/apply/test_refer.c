@@ -1,0 +1,290 @@
+/* A reference means the parent that was there when it was written, not whoever has its key. */
+#include "node/store_int.h"
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] =
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, name TEXT, boss TEXT REFERENCES person(id),"
+    " age INTEGER CHECK(age >= 0));"
+    "CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, person TEXT REFERENCES person(id), note "
+    "TEXT);"
+    "CREATE TABLE finding(id TEXT PRIMARY KEY NOT NULL, visit TEXT REFERENCES visit(id));"
+    "CREATE TABLE stay(person TEXT NOT NULL REFERENCES person(id), no INTEGER NOT NULL,"
+    " room TEXT, PRIMARY KEY(person, no)) WITHOUT ROWID;"
+    "CREATE TABLE bill(id TEXT PRIMARY KEY NOT NULL, p TEXT, n INTEGER,"
+    " FOREIGN KEY(n, p) REFERENCES stay(no, person));";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"review_by\":\"any\",\"tables\":["
+    "{\"name\":\"person\",\"columns\":[]},"
+    "{\"name\":\"visit\",\"columns\":[{\"name\":\"note\",\"policy\":\"max\"}]},"
+    "{\"name\":\"finding\",\"columns\":[]},{\"name\":\"stay\",\"columns\":[]},"
+    "{\"name\":\"bill\",\"columns\":[]}]}";
+static const char tables[] = "person visit finding stay bill";
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+#define B (&((struct federation *)*state)->office[2])
+#define C (&((struct federation *)*state)->office[3])
+
+/* Sok is entered at A as K; five seconds later, before she was heard of, Dara as K at B, with all
+ * that belongs to her. */
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 4, schema, charter, false);
+    *state = &f;
+    A->now_ms = B->now_ms - 5000;
+    office_sql(A, "INSERT INTO person(id,name) VALUES('K','Sok')");
+    office_seal(A);
+    office_sql(B, "INSERT INTO person(id,name,boss) VALUES('K','Dara','K');"
+                  "INSERT INTO visit VALUES('v1','K','1'); INSERT INTO finding VALUES('f1','v1');"
+                  "INSERT INTO stay VALUES('K',1,'r'); INSERT INTO bill VALUES('b1','K',1)");
+    office_seal(B);
+    office_sql(B, "INSERT INTO visit VALUES('v2','K','2')"); /* in another changeset */
+    office_seal(B);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+static void equal(void **state)
+{
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
+}
+
+static const char standing[] =
+    "SELECT (SELECT group_concat(id || name || ifnull(boss, '-')) FROM (SELECT * FROM person ORDER "
+    "BY id)) || ' ' || (SELECT ifnull(group_concat(id || person), '') FROM (SELECT * FROM visit "
+    "ORDER BY id)) || ' ' || (SELECT ifnull(group_concat(id), '') FROM finding) || ' ' ||"
+    " (SELECT ifnull(group_concat(person || no), '') FROM stay) || ' ' ||"
+    " (SELECT ifnull(group_concat(id || p || n), '') FROM bill)";
+static const char held[] =
+    "SELECT group_concat(table_name || reason, ' ') FROM (SELECT * FROM tonle_held ORDER BY "
+    "table_name, reason, key)";
+static const char with_dara[] = "billparent findingparent personbirth stayparent visitparent "
+                                "visitparent";
+
+/* Settles the held birth of this key. */
+static void settle(struct office *o, const char *table, enum held_action action, const char *column,
+                   const char *json)
+{
+    static const char id_of[] =
+        "SELECT id FROM tonle_held WHERE table_name = '%s' AND reason = 'birth'";
+    struct arena a = {0};
+    const char *decision;
+    char sql[128];
+    snprintf(sql, sizeof sql, id_of, table);
+    char *id = arena_strdup(&a, office_one(o, sql));
+    struct assignment set = {column, json};
+    struct review review = {.by = "sok",
+                            .reason = "two people",
+                            .now_ms = 1700000000000,
+                            .set = &set,
+                            .n_set = column ? 1 : 0};
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    enum err e = store_held_settle(o->store, &a, id, action, &review, &decision);
+    if (e != ERR_OK)
+        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_fini(&a);
+}
+
+/* What is quiet everywhere becomes stable, and the records are swept. */
+static void stable(void **state)
+{
+    struct federation *f = *state;
+    struct arena a = {0};
+    struct stable st = {.mark_id = 1, .hlc = 1};
+    federation_sync(f);
+    clock_copy(&st.clock, &store_state(HUB->store)->clock);
+    for (int i = 0; i < f->n; i++) {
+        struct store *s = f->office[i].store;
+        bool more = true;
+        assert_int_equal(store_begin(s), ERR_OK);
+        if (i == 0)
+            assert_int_equal(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep), ERR_OK);
+        assert_int_equal(store_set_stable(s, &a, &st), ERR_OK);
+        while (more)
+            assert_int_equal(store_sweep(s, &a, 100, &more), ERR_OK);
+        assert_int_equal(store_commit(s), ERR_OK);
+    }
+    clock_fini(&st.clock);
+    arena_fini(&a);
+}
+
+/* The children of the held one are held with her, and theirs in turn, at every office, whoever of
+ * the two was heard of first; each says why. */
+static void a_child_goes_with_its_held_parent(void **state)
+{
+    office_pull(HUB, B); /* for a while Dara stands there */
+    assert_string_equal(office_one(HUB, standing), "KDaraK v1K,v2K f1 K1 b1K1");
+    office_pull(HUB, A);
+    office_pull(C, A);
+    assert_string_equal(office_one(HUB, standing), "KSok-    ");
+    equal(state);
+    for (int i = 0; i < 4; i++) {
+        struct office *o = &((struct federation *)*state)->office[i];
+        assert_string_equal(office_one(o, standing), "KSok-    ");
+        assert_string_equal(office_one(o, held), with_dara);
+        assert_string_equal(office_one(o, "SELECT message || blocked_by || blocked_office FROM"
+                                          " tonle_held WHERE key = '\"v1\"'"),
+                            "the record of person it belongs to is held itself: another record was"
+                            " entered earlier under the same key and stands\"K\"office2");
+    }
+    office_sql(B, "INSERT INTO visit VALUES('v3','K','3')"); /* B sees Sok now */
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSok- v3K   ");
+}
+
+/* When the one in the way goes, she stands and they with her; what belonged to the other belongs to
+ * who stands then. */
+static void children_come_back_with_their_parent(void **state)
+{
+    office_sql(A, "INSERT INTO visit VALUES('v9','K','9')");
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSok- v9K   ");
+    office_sql(C, "DELETE FROM visit; DELETE FROM person WHERE id = 'K'");
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KDaraK v1K,v2K f1 K1 b1K1");
+    assert_string_equal(office_one(HUB, held), "NULL");
+}
+
+/* With another key they are hers at once: in tables of one column, with the key as part of their
+ * own, and where she refers to herself. */
+static void children_follow_to_a_new_key(void **state)
+{
+    equal(state);
+    settle(C, "person", HELD_SET, "id", "L");
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSok-,LDaraL v1L,v2L f1 L1 b1L1");
+    assert_string_equal(office_one(B, held), "NULL");
+    assert_string_equal(office_one(B, "SELECT group_concat(DISTINCT note || room) FROM visit, stay"
+                                      " WHERE visit.id = 'v1'"),
+                        "1r");
+    stable(state);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_row r JOIN tonle_table t"
+                                        " USING(t) WHERE t.name NOT LIKE 'tonle%'"),
+                        "0");
+    equal(state);
+}
+
+/* Merged into the other, or dropped, she is no more: what was hers is the standing one's. */
+static void children_of_a_merged_birth_belong_to_who_stands(void **state)
+{
+    equal(state);
+    settle(B, "person", HELD_MERGE, NULL, NULL);
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSokK v1K,v2K f1 K1 b1K1");
+    assert_string_equal(office_one(A, held), "NULL");
+}
+
+/* Written anew, a reference means who stands there where it is written, and the old one is gone;
+ * what else changes in a child changes nothing in whom it means. */
+static void a_reference_is_replaced_by_a_later_one(void **state)
+{
+    office_sql(B, "UPDATE visit SET person = NULL WHERE id = 'v1';"
+                  "UPDATE visit SET note = 'x' WHERE id = 'v2'");
+    office_seal(B);
+    equal(state);
+    assert_string_equal(office_one(HUB, "SELECT id || ifnull(person, '-') FROM visit"), "v1-");
+    office_sql(B, "UPDATE visit SET person = 'K' WHERE id = 'v1'");
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSok- v1K f1  ");
+    office_sql(A, "DELETE FROM finding; DELETE FROM visit; DELETE FROM person");
+    equal(state);
+    assert_string_equal(office_one(C, "SELECT group_concat(id || note) FROM visit"), "v2x");
+}
+
+/* As long as two have the key, the names and whom they mean are kept, however stable everything is;
+ * once it is settled nothing is. */
+static void references_are_kept_as_long_as_the_names(void **state)
+{
+    equal(state);
+    stable(state);
+    equal(state);
+    assert_string_equal(office_one(B, held), with_dara);
+    office_sql(A, "UPDATE visit SET note = 'y'; INSERT INTO visit VALUES('v4','K','4')");
+    equal(state);
+    stable(state);
+    office_sql(C, "DELETE FROM visit; DELETE FROM person WHERE id = 'K'");
+    equal(state);
+    assert_string_equal(office_one(B, standing), "KDaraK v1K,v2K f1 K1 b1K1");
+    assert_string_equal(office_one(B, held), "NULL");
+    stable(state);
+    stable(state);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_row r JOIN tonle_table t"
+                                      " USING(t) WHERE t.name NOT LIKE 'tonle%'"),
+                        "0");
+    equal(state);
+}
+
+/* A name that is forgotten means what it meant: the offices that have passed stable(mark) and those
+ * that have not hold the same rows. */
+static void a_forgotten_name_means_the_same(void **state)
+{
+    office_sql(A, "INSERT INTO person(id,name,age) VALUES('M','Mao',1);"
+                  "INSERT INTO visit VALUES('m1','M','1')");
+    stable(state); /* M has no name, nor whom m1 means */
+    office_sql(A, "UPDATE person SET age = 2 WHERE id = 'M'");
+    office_sql(B, "DELETE FROM visit WHERE id = 'm1'; DELETE FROM person WHERE id = 'M'");
+    office_seal(A);
+    office_seal(B);
+    B->now_ms += 5000;
+    office_sql(B, "INSERT INTO person(id,name) VALUES('M','Mara');"
+                  "INSERT INTO visit VALUES('m2','M','1')");
+    equal(state); /* Mao lives by her change, and stands; Mara and what is hers are held */
+    assert_string_equal(office_one(HUB, "SELECT name FROM person WHERE id = 'M'"), "Mao");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM visit WHERE id LIKE 'm%'"), "0");
+    assert_string_equal(office_one(HUB, "SELECT reason FROM tonle_held WHERE key = '\"m2\"'"),
+                        "parent");
+    stable(state);
+    equal(state);
+    assert_string_equal(office_one(HUB, "SELECT reason FROM tonle_held WHERE key = '\"m2\"'"),
+                        "parent");
+}
+
+/* A changeset names its parents also when the log is sealed in pieces. */
+static void parents_of_an_earlier_piece_are_named(void **state)
+{
+    B->now_ms += 1000;
+    office_sql(A, "INSERT INTO person(id,name) VALUES('P','Pen')");
+    office_seal(A);
+    B->now_ms += 1000;
+    office_sql(B, "INSERT INTO person(id,name) VALUES('P','Phal');"
+                  "INSERT INTO visit VALUES('p1','P','1'); INSERT INTO visit VALUES('p2','P','2')");
+    while (office_seal_part(B, 1)) {
+    }
+    equal(state);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM visit WHERE person = 'P'"), "0");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held WHERE key LIKE '\"p_\"'"),
+                        "2");
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        T(a_child_goes_with_its_held_parent),
+        T(children_come_back_with_their_parent),
+        T(children_follow_to_a_new_key),
+        T(children_of_a_merged_birth_belong_to_who_stands),
+        T(a_reference_is_replaced_by_a_later_one),
+        T(references_are_kept_as_long_as_the_names),
+        T(a_forgotten_name_means_the_same),
+        T(parents_of_an_earlier_piece_are_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
