@@ -9,9 +9,10 @@
  *
  *   the parent                                  the reference names
  *   is born in the same changeset               the changeset's own dot
- *   has a record, and a named birth stands      that birth
+ *   has a record, and a named birth stands, or  that birth
+ *   would but for a unique value or its parent
  *   is settled, its birth has lost its name,    nobody: the unnamed birth is meant, as by a change
- *   or nobody stands                            that names none
+ *   or none lives                               that names none
  *
  * Who is meant is found as for a change (row_find_identity): names are forgotten at different
  * moments, and so it makes no difference when. */
@@ -102,6 +103,18 @@ static enum err begin(struct naming *n, struct parents *p, const struct table_sc
     return e;
 }
 
+/* Who stands, or would but for a unique value or a parent. */
+static const struct birth *who_is_there(const struct row *r, const struct table_rules *rules)
+{
+    const struct birth *b = row_standing(r, rules);
+    for (uint32_t i = 0; !b && i < r->n_births; i++) {
+        enum hold_reason held = r->births[i].held;
+        if (birth_alive(&r->births[i], rules) && held != HOLD_BIRTH && held != HOLD_CHECK)
+            b = &r->births[i];
+    }
+    return b;
+}
+
 static enum err birth_at(struct naming *n, struct parents *p, const struct table_schema *t,
                          struct bytes key, struct dot *birth)
 {
@@ -112,7 +125,7 @@ static enum err birth_at(struct naming *n, struct parents *p, const struct table
     if (known || !p->unsettled)
         return ERR_OK;
     enum err e = row_load(n->s, n->a, (struct row_key){t, key.p, key.len}, &row, &recorded);
-    const struct birth *b = e == ERR_OK ? row_standing(&row, &t->rules) : NULL;
+    const struct birth *b = e == ERR_OK ? who_is_there(&row, &t->rules) : NULL;
     if (b)
         *birth = b->name;
     add(n, p, key, *birth);

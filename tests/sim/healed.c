@@ -228,10 +228,24 @@ static void find_writes(struct world *w, struct arena *a)
 
 /* ---- what is stable is forgotten */
 
+static bool means_kept(struct store *s, const struct birth *b)
+{
+    bool kept = false;
+    for (uint32_t i = 0; !kept && i < b->n_references; i++) {
+        sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_keep WHERE site = ?1 AND seq = ?2");
+        store_bind_u64(q, 1, b->references[i].birth.site);
+        store_bind_u64(q, 2, b->references[i].birth.seq);
+        if (store_step(s, q, &kept) != ERR_OK)
+            return false;
+        sqlite3_reset(q);
+    }
+    return kept;
+}
+
 /* A rank is kept while another row on record has a claim; what is swept before that row's last
  * claim goes waits for the next sweep. So only tables without unique keys can be judged by what is
  * left. */
-static bool still_needed(const struct table_schema *t, const struct row *r)
+static bool still_needed(struct store *s, const struct table_schema *t, const struct row *r)
 {
     if (r->n_births > 1 || t->n_unique > 0)
         return true;
@@ -241,7 +255,7 @@ static bool still_needed(const struct table_schema *t, const struct row *r)
             if (b->cells[j].n > 1)
                 return true;
         }
-        if (b->held != HOLD_NONE)
+        if (b->held != HOLD_NONE || means_kept(s, b))
             return true;
     }
     return false;
@@ -261,7 +275,7 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
         struct row r;
         bool known;
         if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, &known) != ERR_OK ||
-            !still_needed(t, &r))
+            !still_needed(s, t, &r))
             world_break(w, "12", "%s: a record of %s %s is kept for nothing", m->o.name, t->name,
                         schema_key_json(a, t, k.p, k.len));
     }

@@ -223,6 +223,24 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
     return there ? there->dot : over ? over->dot : (struct dot){0};
 }
 
+struct dot model_meant(const struct model *m, struct store *s, const struct model_birth *b,
+                       const struct foreign_key *fk, const struct model_row *parent)
+{
+    uint32_t column = fk->key_column[fk->n - 1];
+    const struct model_cell *c = model_cell(b, &s->tables[fk->child].rules, column);
+    for (size_t i = 0; i < b->row->n; i++) {
+        const struct change *ch = &b->row->change[i].ch;
+        if (!dot_equal(ch->dot, c->v[c->shown].dot) || !dot_equal(ch->birth, b->name))
+            continue;
+        for (uint32_t k = 0; k < ch->n_references; k++) {
+            if (ch->references[k].column == column)
+                return ch->references[k].birth;
+        }
+        return meant_by(m, parent, &s->tables[fk->parent], context_of(m, &b->row->change[i]));
+    }
+    return (struct dot){0};
+}
+
 static void derive_cells(const struct model *m, const struct table_schema *t, struct model_row *r,
                          struct model_birth *b)
 {
@@ -357,6 +375,13 @@ static struct change copy_change(struct model *m, const struct changeset *cs,
     ch.value = value;
     if (ch.kind == CHANGE_BORN)
         ch.birth = ch.dot;
+    struct reference *ref = arena_alloc(&m->arena, (rc->n_references + 1) * sizeof *ref);
+    for (uint32_t i = 0; i < rc->n_references; i++) {
+        ref[i] = rc->references[i];
+        ref[i].column = schema_column(t, tc->columns[ref[i].column]);
+    }
+    ch.n_references = rc->n_references;
+    ch.references = ref;
     return ch;
 }
 

@@ -43,6 +43,8 @@ struct model_birth {
     struct model_version rank; /* no value */
     uint32_t n_unique, n_gives, n_needs;
     uint64_t *unique, *gives, *needs;
+    struct model_birth **bound; /* the parents it means: model_decide */
+    uint32_t n_bound;
     enum hold_reason held; /* model_decide */
 };
 struct model_row {
@@ -78,6 +80,9 @@ const struct model_changeset *model_changeset(const struct model *m, struct dot 
 /* Brings the births of a row up to date with its changes. */
 void model_derive(const struct model *m, struct store *s, struct model_row *r);
 const struct model_birth *model_birth(const struct model_row *r, struct dot name);
+/* The birth of the parent's row that what is shown of a foreign key means; none: no known one. */
+struct dot model_meant(const struct model *m, struct store *s, const struct model_birth *b,
+                       const struct foreign_key *fk, const struct model_row *parent);
 const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
                                     uint32_t column);
 bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);

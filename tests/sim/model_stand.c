@@ -152,10 +152,35 @@ static void choose_unique(struct model_birth **b, size_t n, struct store *s, str
     }
 }
 
-/* Pass 4: whoever misses a parent among those who stand is held, until nothing changes. */
-static void choose_children(struct model_birth **b, size_t n)
+/* The living births that the parents' keys mean in what this one shows. */
+static void bind(const struct model *m, struct store *s, struct arena *a, struct model_birth *b,
+                 struct model_birth **all, size_t n)
+{
+    b->bound = arena_alloc(a, (s->n_fks + 1) * sizeof *b->bound);
+    b->n_bound = 0;
+    for (uint32_t f = 0; f < s->n_fks; f++) {
+        const struct foreign_key *fk = &s->fks[f];
+        struct row_key k;
+        if (fk->child != b->row->table || !fk->key_column ||
+            !refer_key(a, fk, &s->tables[fk->parent], b->values, &k))
+            continue;
+        const struct model_row *parent = model_find(m, fk->parent, k.key, k.len);
+        struct dot name = parent ? model_meant(m, s, b, fk, parent) : (struct dot){0};
+        for (size_t i = 0; i < n && parent; i++) {
+            if (all[i]->row == parent && dot_equal(all[i]->name, name))
+                b->bound[b->n_bound++] = all[i];
+        }
+    }
+}
+
+/* Pass 4: whoever misses a parent among those who stand is held, and whoever means one that is,
+ * until nothing changes. */
+static void choose_children(const struct model *m, struct store *s, struct arena *a,
+                            struct model_birth **b, size_t n)
 {
     bool more = true;
+    for (size_t i = 0; i < n; i++)
+        bind(m, s, a, b[i], b, n);
     while (more) {
         more = false;
         for (size_t i = 0; i < n; i++) {
@@ -169,6 +194,12 @@ static void choose_children(struct model_birth **b, size_t n)
                 b[i]->held = HOLD_PARENT;
                 more = true;
             }
+            for (uint32_t k = 0; b[i]->held == HOLD_NONE && k < b[i]->n_bound; k++) {
+                if (b[i]->bound[k]->held != HOLD_NONE) {
+                    b[i]->held = HOLD_PARENT;
+                    more = true;
+                }
+            }
         }
     }
 }
@@ -179,7 +210,7 @@ struct model_birth **model_decide(const struct model *m, struct store *s, struct
     struct model_birth **out = living(m, s, a, n);
     choose_births(out, *n, s);
     choose_unique(out, *n, s, a);
-    choose_children(out, *n);
+    choose_children(m, s, a, out, *n);
     return out;
 }
 
