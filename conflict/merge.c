@@ -110,6 +110,24 @@ static uint32_t count_alive(const struct row *r, const struct table_rules *rules
     return n;
 }
 
+static bool is_kept(const struct forget *f, struct dot name)
+{
+    for (size_t i = 0; i < f->n_keep; i++)
+        if (dot_equal(f->keep[i], name))
+            return true;
+    return false;
+}
+
+static struct birth *find_identity(const struct row *r, struct dot name, const struct forget *f)
+{
+    struct birth *b = row_find_birth(r, name);
+    if (b || dot_is_none(name))
+        return b;
+    if (!clock_covers(f->stable, name) || is_kept(f, name))
+        return NULL;
+    return row_find_birth(r, (struct dot){0});
+}
+
 static bool comes_before(const struct birth *a, const struct birth *b)
 {
     struct version va = {.dot = a->name, .hlc = a->hlc};
@@ -377,7 +395,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch, .out = out};
     struct merge_result res = {.siblings = row_has_siblings(r)};
     bool born = ch->kind == CHANGE_BORN;
-    m.b = born ? row_find_birth(r, ch->dot) : row_find_identity(r, ch->birth, forget);
+    m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
     res.orphan = !born && !m.b;
     res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
     if (res.applied) {

@@ -10,8 +10,7 @@
  *   several versions, one of them with a reference         as it was
  *   existence: covered, and all say dead                   the whole birth goes
  *
- * A reference goes before that when the parent's birth is covered and keeps no name: from then on
- * the unnamed birth of the parent's key is meant, as by one that never had a name.
+ * A reference goes before that when the parent's birth is covered and keeps no name.
  */
 #include "conflict/row.h"
 
@@ -57,16 +56,6 @@ static bool is_among(const struct dot *list, size_t n, struct dot name)
         if (dot_equal(list[i], name))
             return true;
     return false;
-}
-
-struct birth *row_find_identity(const struct row *r, struct dot name, const struct forget *f)
-{
-    struct birth *b = row_find_birth(r, name);
-    if (b || dot_is_none(name))
-        return b;
-    if (!clock_covers(f->stable, name) || is_among(f->keep, f->n_keep, name))
-        return NULL;
-    return row_find_birth(r, (struct dot){0});
 }
 
 struct birth *row_standing(const struct row *r, const struct table_rules *rules)

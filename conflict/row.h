@@ -81,12 +81,8 @@ struct row { /* {0}: nothing on record */
  * (n_columns of them, borrowed). */
 void row_from_settled(struct arena *a, struct row *r, const struct value *values);
 
-struct forget;
 /* NULL when there is none. */
 struct birth *row_find_birth(const struct row *r, struct dot name);
-/* The identity that a name means: the birth of that name; where it is not on record, and `stable`
- * covers it and it is not among `keep`, the unnamed one; for no name the unnamed one. */
-struct birth *row_find_identity(const struct row *r, struct dot name, const struct forget *f);
 /* The birth that stands in the table: alive and not held; NULL when none. */
 struct birth *row_standing(const struct row *r, const struct table_rules *rules);
 

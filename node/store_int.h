@@ -34,8 +34,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
     uint32_t n;
     uint32_t *child_column; /* replicated column indices */
     uint32_t *parent_column;
-    uint32_t *key_column; /* of the parent's whole key: the child's columns in the order of that
-                             key, the last one carries the reference (row.h); else NULL */
+    uint32_t *key_column;   /* of the parent's whole key: the child's columns in the order of that
+                               key, the last one carries the reference (row.h); else NULL */
     const char **collation; /* of each parent column: what compares a reference */
     char *parent_sql;       /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the
                                parent) */
@@ -275,10 +275,9 @@ enum err refer_name(struct store *s, struct arena *a, struct changeset *cs) MUST
 /* The parent's key that the child's values (all columns) refer to; false with a NULL. */
 bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table_schema *parent,
                const struct value *values, struct row_key *out);
-/* The birth of the parent that this birth of the child means; NULL: whoever stands. */
-enum err refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
-                    const struct birth *child, struct row_key parent, const struct row *row,
-                    const struct birth **out) MUST_CHECK;
+/* The living birth of the parent's row that this birth of the child means; NULL: none lives. */
+const struct birth *refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
+                               const struct birth *child, const struct row *parent);
 /* Fills in f->parents: which of the births that r's references name keep their names. */
 enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
                     struct forget *f) MUST_CHECK;

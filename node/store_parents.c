@@ -14,8 +14,7 @@
  *
  *   the birth it means            the child
  *   stands                        stands
- *   lives and is held             is held
- *   is dead, or not on record     belongs to whoever stands
+ *   is held                       is held
  */
 
 static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
@@ -190,9 +189,9 @@ static enum err find_meant(struct work *w, struct work_row *r, const struct fore
     enum err e = parent ? work_load(w, parent) : ERR_OK;
     if (e != ERR_OK || !parent || work_others(parent) == 0)
         return e;
-    e = refer_find(w->s, w->a, fk, b, k, &parent->row, &out->birth);
+    out->birth = refer_find(w->s, w->a, fk, b, &parent->row);
     out->row = parent;
-    if (out->birth && (!birth_alive(out->birth, &k.t->rules) || out->birth->held == HOLD_NONE))
+    if (out->birth && out->birth->held == HOLD_NONE)
         out->birth = NULL;
     return e;
 }

@@ -11,11 +11,14 @@
  *   is born in the same changeset               the changeset's own dot
  *   has a record, and a named birth stands, or  that birth
  *   would but for a unique value or its parent
- *   is settled, its birth has lost its name,    nobody: the unnamed birth is meant, as by a change
- *   or none lives                               that names none
+ *   is settled, its birth has lost its name,    nobody
+ *   or none lives
  *
- * Who is meant is found as for a change (row_find_identity): names are forgotten at different
- * moments, and so it makes no difference when. */
+ * A reference means the living birth that it names; where it names none, or that one is dead or not
+ * on record, the earliest living birth of the key. So it makes no difference when an office forgets
+ * a name: only the earliest birth of a key loses it, and who is dead is passed over before it is
+ * forgotten as after. Under the birth policies `first` and `review` the earliest is the one that
+ * stands. */
 
 /* ---- naming, before the seal ---- */
 
@@ -249,16 +252,22 @@ bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table
     return whole;
 }
 
-enum err refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
-                    const struct birth *child, struct row_key parent, const struct row *row,
-                    const struct birth **out)
+const struct birth *refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
+                               const struct birth *child, const struct row *parent)
 {
-    struct forget f;
+    const struct table_rules *rules = &s->tables[fk->parent].rules;
     struct dot name =
         birth_reference(a, child, fk->key_column[fk->n - 1], &s->tables[fk->child].rules);
-    enum err e = row_forgetting(s, a, parent, &f);
-    *out = e == ERR_OK ? row_find_identity(row, name, &f) : NULL;
-    return e;
+    const struct birth *first = NULL;
+    for (uint32_t i = 0; i < parent->n_births; i++) {
+        const struct birth *b = &parent->births[i];
+        if (!birth_alive(b, rules))
+            continue;
+        if (!dot_is_none(name) && dot_equal(b->name, name))
+            return b;
+        first = first ? first : b;
+    }
+    return first;
 }
 
 /* ---- forgetting ---- */

@@ -6,37 +6,32 @@
  * same changeset, and so names the birth there. Only those that this office knows; one that is
  * still under way belongs to whoever stands at the old key when it comes.
  *
- *   the birth    its children are among
- *   named        the rows whose record has references
- *   unnamed      the rows held for this key: one that stands means who stands */
+ * They are among the rows whose record has references, and the rows held for this key: one that
+ * stands and names nobody means who stands. */
 
 struct keys {
     struct bytes *key;
     size_t n, cap;
 };
 
-static enum err candidates(const struct reviewed *r, uint32_t f, const struct birth *b,
-                           const struct value *old, struct keys *out)
+static enum err candidates(const struct reviewed *r, uint32_t f, const struct value *old,
+                           struct keys *out)
 {
     const struct foreign_key *fk = &r->s->fks[f];
-    bool named = !dot_is_none(b->name);
+    const uint8_t format = ROW_HAS_REFERENCES;
     struct value *v;
-    struct bytes folded = {0};
+    struct bytes folded;
     if (!row_reference(r->a, fk, false, old, &v, &folded))
         return ERR_OK;
     sqlite3_stmt *q =
-        store_stmt(r->s, named ? "SELECT k FROM tonle_row WHERE t = ?1 AND substr(rec, 1, 1) = ?2"
-                               : "SELECT k FROM tonle_claim WHERE t = ?1 AND v = ?2 AND idx = ?3");
+        store_stmt(r->s, "SELECT k FROM tonle_row WHERE t = ?1 AND substr(rec, 1, 1) = ?2"
+                         " UNION SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?3 AND v = ?4");
     if (q == NULL)
         return part_stmt_error(r->s);
-    const uint8_t format = ROW_HAS_REFERENCES;
     sqlite3_bind_int64(q, 1, r->s->tables[fk->child].t);
-    if (named) {
-        store_bind_blob(q, 2, &format, 1);
-    } else {
-        store_bind_blob(q, 2, folded.p, folded.len);
-        sqlite3_bind_int64(q, 3, CLAIM_REFERENCE + f);
-    }
+    store_bind_blob(q, 2, &format, 1);
+    sqlite3_bind_int64(q, 3, CLAIM_REFERENCE + f);
+    store_bind_blob(q, 4, folded.p, folded.len);
     enum err e = ERR_OK;
     for (bool row = true; e == ERR_OK && row;) {
         e = store_step(r->s, q, &row);
@@ -48,19 +43,14 @@ static enum err candidates(const struct reviewed *r, uint32_t f, const struct bi
     return e;
 }
 
-static enum err belongs(const struct reviewed *r, const struct birth *b,
-                        const struct foreign_key *fk, const struct birth *child,
-                        const struct value *values, bool *yes)
+static bool belongs(const struct reviewed *r, const struct birth *b, const struct foreign_key *fk,
+                    const struct birth *child, const struct value *values)
 {
     struct row_key k;
-    const struct birth *meant;
-    *yes = false;
     if (!refer_key(r->a, fk, r->k.t, values, &k) || k.len != r->k.len ||
         memcmp(k.key, r->k.key, k.len) != 0)
-        return ERR_OK;
-    enum err e = refer_find(r->s, r->a, fk, child, r->k, &r->row, &meant);
-    *yes = e == ERR_OK && meant == b;
-    return e;
+        return false;
+    return refer_find(r->s, r->a, fk, child, &r->row) == b;
 }
 
 /* Writes the new key into the child's columns; *own: some are of the child's own key. */
@@ -99,11 +89,9 @@ static enum err move_of_row(const struct reviewed *r, const struct birth *b,
     bool same = t == r->k.t && key.len == r->k.len && memcmp(key.p, r->k.key, key.len) == 0;
     for (uint32_t i = 0; e == ERR_OK && i < child.row.n_births; i++) {
         const struct birth *c = &child.row.births[i];
-        bool yes = false;
         if (!birth_alive(c, &t->rules) || (same && dot_equal(c->name, b->name)))
             continue;
-        e = belongs(r, b, fk, c, review_values(&child, c), &yes);
-        if (e == ERR_OK && yes)
+        if (belongs(r, b, fk, c, review_values(&child, c)))
             e = move(r, fk, values, &child, c);
     }
     return e;
@@ -116,15 +104,12 @@ enum err review_children(const struct reviewed *r, const struct birth *b, struct
     for (uint32_t f = 0; e == ERR_OK && f < r->s->n_fks; f++) {
         const struct foreign_key *fk = &r->s->fks[f];
         struct keys found = {0};
-        bool own = false;
         if (&r->s->tables[fk->parent] != r->k.t || fk->key_column == NULL)
             continue;
-        if (&r->s->tables[fk->child] == r->k.t) /* it may refer to itself */
-            e = belongs(r, b, fk, b, old, &own);
-        for (uint32_t i = 0; own && i < fk->n; i++)
+        bool own = &r->s->tables[fk->child] == r->k.t && belongs(r, b, fk, b, old);
+        for (uint32_t i = 0; own && i < fk->n; i++) /* it refers to itself */
             values[fk->key_column[i]] = values[r->k.t->key[i]];
-        if (e == ERR_OK)
-            e = candidates(r, f, b, old, &found);
+        e = candidates(r, f, old, &found);
         for (size_t i = 0; e == ERR_OK && i < found.n; i++)
             e = move_of_row(r, b, fk, values, found.key[i]);
     }

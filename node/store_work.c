@@ -74,18 +74,21 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
     return r;
 }
 
-/* Who is held for its own parent is left out: then nobody stands, and what that means for the
- * children is for pass 4 to say. */
+/* Who is held for its own parent counts as standing: what that means for the children is for pass 4
+ * to say. */
 uint64_t work_others(const struct work_row *r)
 {
     uint64_t h = 0;
+    bool any = false;
     for (uint32_t i = 0; i < r->row.n_births; i++) {
         const struct birth *b = &r->row.births[i];
-        bool held = b->held != HOLD_NONE && b->held != HOLD_PARENT;
-        if (held && birth_alive(b, &r->k.t->rules))
-            h = bytes_hash(h + 1, &b->name, sizeof b->name);
+        uint64_t held = b->held != HOLD_NONE && b->held != HOLD_PARENT;
+        if (!birth_alive(b, &r->k.t->rules))
+            continue;
+        any |= held;
+        h = bytes_hash(h + 1 + held, &b->name, sizeof b->name);
     }
-    return h;
+    return any ? h | 1 : 0;
 }
 
 enum err work_load_with(struct work *w, struct work_row *r, struct value *now)

@@ -34,10 +34,10 @@ struct work_row {
     struct dot in_table;  /* name of the birth that `now` belongs to */
     bool slow;            /* takes part in the decision of the contending rows */
     bool fk_new, fk_gone; /* queued for pass 4 */
-    bool others_moved;    /* other births than when it was loaded are held beside who stands */
-    uint64_t others;      /* those then: work_others */
-    bool sealed;          /* by the changeset of our own that is being applied */
-    bool unread; /* a birth without record: whether a row stands in the table is not known */
+    bool others_moved; /* the births that contend for the key are others than when it was loaded */
+    uint64_t others;   /* work_others then */
+    bool sealed;       /* by the changeset of our own that is being applied */
+    bool unread;       /* a birth without record: whether a row stands in the table is not known */
     struct value *before; /* the row in the table when it was met (NULL: none) */
     struct value *now;    /* the row in the table at this moment */
     struct value *taken;  /* as it was when pass 4 took it out (NULL: it did not) */
@@ -76,7 +76,7 @@ struct work {
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
 
-/* The births that are held beside the one that stands, if one does, as a number; 0: none. */
+/* The living births as a number; 0: none is held, but perhaps for its parent. */
 uint64_t work_others(const struct work_row *r);
 void work_init(struct work *w, struct store *s, struct arena *a);
 /* The row, made when it is not there yet; the key bytes are copied. Not loaded. */

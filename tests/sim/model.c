@@ -223,8 +223,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
     return there ? there->dot : over ? over->dot : (struct dot){0};
 }
 
-struct dot model_meant(const struct model *m, struct store *s, const struct model_birth *b,
-                       const struct foreign_key *fk, const struct model_row *parent)
+struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)
 {
     uint32_t column = fk->key_column[fk->n - 1];
     const struct model_cell *c = model_cell(b, &s->tables[fk->child].rules, column);
@@ -236,7 +235,7 @@ struct dot model_meant(const struct model *m, struct store *s, const struct mode
             if (ch->references[k].column == column)
                 return ch->references[k].birth;
         }
-        return meant_by(m, parent, &s->tables[fk->parent], context_of(m, &b->row->change[i]));
+        break;
     }
     return (struct dot){0};
 }

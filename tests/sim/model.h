@@ -80,9 +80,8 @@ const struct model_changeset *model_changeset(const struct model *m, struct dot 
 /* Brings the births of a row up to date with its changes. */
 void model_derive(const struct model *m, struct store *s, struct model_row *r);
 const struct model_birth *model_birth(const struct model_row *r, struct dot name);
-/* The birth of the parent's row that what is shown of a foreign key means; none: no known one. */
-struct dot model_meant(const struct model *m, struct store *s, const struct model_birth *b,
-                       const struct foreign_key *fk, const struct model_row *parent);
+/* The parent's birth that was named when what is shown of a foreign key was written, or none. */
+struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk);
 const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
                                     uint32_t column);
 bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);

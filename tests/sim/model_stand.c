@@ -165,11 +165,14 @@ static void bind(const struct model *m, struct store *s, struct arena *a, struct
             !refer_key(a, fk, &s->tables[fk->parent], b->values, &k))
             continue;
         const struct model_row *parent = model_find(m, fk->parent, k.key, k.len);
-        struct dot name = parent ? model_meant(m, s, b, fk, parent) : (struct dot){0};
+        struct dot name = model_named(s, b, fk);
+        struct model_birth *meant = NULL; /* the one named, if it lives, else the earliest */
         for (size_t i = 0; i < n && parent; i++) {
-            if (all[i]->row == parent && dot_equal(all[i]->name, name))
-                b->bound[b->n_bound++] = all[i];
+            if (all[i]->row == parent && (!meant || dot_equal(all[i]->name, name)))
+                meant = all[i];
         }
+        if (meant)
+            b->bound[b->n_bound++] = meant;
     }
 }
 
