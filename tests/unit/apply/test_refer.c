@@ -125,6 +125,16 @@ static void stable(void **state)
     arena_fini(&a);
 }
 
+/* Everything held is decided again. */
+static void retry(struct office *o)
+{
+    uint32_t released;
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_reset(&o->arena);
+}
+
 /* The children of the held one are held with her, and theirs in turn, at every office, whoever of
  * the two was heard of first; each says why. */
 static void a_child_goes_with_its_held_parent(void **state)
@@ -191,6 +201,16 @@ static void children_of_a_merged_birth_belong_to_who_stands(void **state)
     assert_string_equal(office_one(A, held), "NULL");
 }
 
+/* So it is when she is dropped and nothing else changes. */
+static void children_of_a_dropped_birth_belong_to_who_stands(void **state)
+{
+    equal(state);
+    settle(B, "person", HELD_DROP, NULL, NULL);
+    equal(state);
+    assert_string_equal(office_one(HUB, standing), "KSok- v1K,v2K f1 K1 b1K1");
+    assert_string_equal(office_one(C, held), "NULL");
+}
+
 /* Written anew, a reference means who stands there where it is written, and the old one is gone;
  * what else changes in a child changes nothing in whom it means. */
 static void a_reference_is_replaced_by_a_later_one(void **state)
@@ -215,7 +235,10 @@ static void references_are_kept_as_long_as_the_names(void **state)
     equal(state);
     stable(state);
     equal(state);
+    retry(HUB);
+    retry(B);
     assert_string_equal(office_one(B, held), with_dara);
+    equal(state);
     office_sql(A, "UPDATE visit SET note = 'y'; INSERT INTO visit VALUES('v4','K','4')");
     equal(state);
     stable(state);
@@ -281,6 +304,7 @@ int main(void)
         T(children_come_back_with_their_parent),
         T(children_follow_to_a_new_key),
         T(children_of_a_merged_birth_belong_to_who_stands),
+        T(children_of_a_dropped_birth_belong_to_who_stands),
         T(a_reference_is_replaced_by_a_later_one),
         T(references_are_kept_as_long_as_the_names),
         T(a_forgotten_name_means_the_same),
