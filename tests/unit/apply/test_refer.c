@@ -88,7 +88,7 @@ static void settle(struct office *o, const char *table, enum held_action action,
     char sql[128];
     snprintf(sql, sizeof sql, id_of, table);
     char *id = arena_strdup(&a, office_one(o, sql));
-    struct assignment set = {column, json};
+    struct assignment set = {.column = column, .text = json};
     struct review review = {.by = "sok",
                             .reason = "two people",
                             .now_ms = 1700000000000,

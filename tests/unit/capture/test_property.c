@@ -249,23 +249,23 @@ struct schema {
     const char *later; /* c is a sum; and this is made after the capture triggers */
 };
 static const struct schema schemas[] = {
-    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1"},
+    {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1", NULL},
     {"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c INTEGER, d REAL);", "a",
-     "1"},
+     "1", NULL},
     {"CREATE TABLE t(a TEXT, b NUMERIC, c UNIQUE ON CONFLICT REPLACE, d, PRIMARY KEY(b, a)) "
      "WITHOUT ROWID;",
-     "b", "1"},
+     "b", "1", NULL},
     {"CREATE TABLE t(a TEXT COLLATE NOCASE PRIMARY KEY, b, c, d); CREATE UNIQUE INDEX u ON "
      "t(lower(b)) WHERE c = 1;",
-     "a", "a IS NOT NULL"},
+     "a", "a IS NOT NULL", NULL},
     {"CREATE TABLE t(a, b NOT NULL DEFAULT 'a', c, d, g AS (b||c) UNIQUE, PRIMARY KEY(a, d));", "a",
-     "a IS NOT NULL AND d IS NOT NULL"},
+     "a IS NOT NULL AND d IS NOT NULL", NULL},
     {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b, c, d); CREATE UNIQUE INDEX u ON t(c = '1', b "
      "COLLATE NOCASE);"
      "CREATE TABLE l(x); CREATE TRIGGER ta AFTER UPDATE ON t BEGIN UPDATE t SET d=NEW.c WHERE "
      "a=NEW.a; END;"
      "CREATE TRIGGER tb BEFORE INSERT ON t WHEN NEW.d=2 BEGIN DELETE FROM t WHERE b IS NEW.b; END;",
-     "a", "1"},
+     "a", "1", NULL},
     {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1",
      "CREATE TRIGGER z AFTER UPDATE ON t WHEN NEW.c BETWEEN -9 AND 9 BEGIN"
      " UPDATE t SET d=NEW.a, c=c+20 WHERE a IS NEW.a COLLATE BINARY; END;"
