@@ -149,6 +149,12 @@ static void own_reasons(struct look *l)
             l, n->name,
             "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
             "tonle held list names them (reason limit): make them smaller, that write is sent");
+    if (store_deferred_any(l->s))
+        reason(l, n->name,
+               "rows wait for a table or a column that is not in this database (tonle held list,"
+               " reason schema)",
+               "tonle doctor names it; make it again and they come in; what it held before comes "
+               "back with tonle verify --local --take-parent");
     if (n->rows_refused)
         reason(
             l, n->name,

@@ -110,6 +110,7 @@ enum err store_seal_context(struct store *s, struct arena *a, const struct chang
  * large to be sent becomes held (reason `limit`) as of now_ms. */
 enum err store_collect_done(struct store *s, uint64_t now_ms) MUST_CHECK;
 uint64_t store_limit_rows(struct store *s); /* rows of which something is too large to be sent */
+bool store_deferred_any(struct store *s);   /* rows wait for a table that does not fit here */
 
 /* ---- apply: the one call that merges a changeset (DESIGN 13) */
 struct apply_input {

@@ -81,6 +81,11 @@ static enum err read(struct store *s)
     return e;
 }
 
+bool store_deferred_any(struct store *s)
+{
+    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)") == 1;
+}
+
 static struct deferral *find(struct store *s, const char *table)
 {
     struct deferral *d = read(s) == ERR_OK ? s->deferred : NULL;
