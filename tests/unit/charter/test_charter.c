@@ -377,8 +377,8 @@ static void charter_checks_owners(void **state)
         "  - { name: a, policy: owner, scope: { column: u } }\n",
         "  - { name: a, scope: { column: u }, columns: [{name: v, policy: owner}] }\n",
         "  - { name: a, scope: { follow: f }, policy: national }\n",
-        "  - { name: a, policy: owner, scope: { column: u }, groups: [{name: g, columns: [u, v], "
-        "policy: local}] }\n"};
+        ("  - { name: a, policy: owner, scope: { column: u }, groups: [{name: g, columns: [u, v], "
+         "policy: local}] }\n")};
     static const struct {
         const char *text, *message;
     } bad[] = {
