@@ -3,7 +3,8 @@
  * Invariant: what is shown is a pure function of the merged state (DESIGN 4); every function here
  * gives the same answer at every office, whatever the order of arrival.
  *
- * A cell is one column, or a group of columns that change together; its number is its lowest column.
+ * A cell is one column, or a group of columns that change together; its number is its lowest
+ * column.
  */
 #ifndef CONFLICT_POLICY_H
 #define CONFLICT_POLICY_H
@@ -29,9 +30,9 @@ enum birth_policy { BIRTH_FIRST = 0, BIRTH_LATEST, BIRTH_REVIEW, BIRTH_COUNT };
 
 #define COLUMN_EXISTS 0xffffffffu /* the existence cell: INTEGER 1 alive, 0 dead */
 
-struct version {    /* one sibling of a cell */
-    struct dot dot; /* none when stable */
-    uint64_t hlc;   /* 0 when stable: earlier than everything */
+struct version {        /* one sibling of a cell */
+    struct dot dot;     /* none when stable */
+    uint64_t hlc;       /* 0 when stable: earlier than everything */
     struct value value; /* of a group: a TUPLE */
 };
 
@@ -55,7 +56,8 @@ struct unit_list { /* the registry's units, by site, ascending */
 };
 
 /* The rules of one table. Arrays have n_columns entries; the columns of a group have equal entries.
- * Everything after `policy` may be absent ({0}): every column a cell of its own, fallback latest. */
+ * Everything after `policy` may be absent ({0}): every column a cell of its own, fallback latest.
+ */
 struct table_rules {
     uint32_t n_columns;    /* replicated columns, key columns included, in charter order */
     const uint8_t *policy; /* enum policy of each column */
@@ -63,11 +65,11 @@ struct table_rules {
     enum birth_policy birth_policy;
     const uint8_t *fallback; /* of `review`: the policy that shows until a person decides; neither
                                 review nor sum */
-    const struct rank_list *rank;           /* of columns whose policy or fallback is rank */
-    const struct cell_group *const *group;  /* the group each column is in, or NULL */
-    uint32_t scope;                         /* number + 1 of the column that holds the row's scope; 0:
-                                               the table is national. Its own policy is never owner */
-    const struct unit_list *units;          /* for owner, national, local; NULL: no site has a unit */
+    const struct rank_list *rank;          /* of columns whose policy or fallback is rank */
+    const struct cell_group *const *group; /* the group each column is in, or NULL */
+    uint32_t scope;                /* number + 1 of the column that holds the row's scope; 0:
+                                      the table is national. Its own policy is never owner */
+    const struct unit_list *units; /* for owner, national, local; NULL: no site has a unit */
 };
 
 /* How the winner of one cell is found. */

@@ -36,8 +36,8 @@ void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *chan
 /* ---- loop_zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
-#define LINK_QUEUE_BYTES ((size_t)32 << 20) /* per peer: any one message, and a credit's worth */
-#define LINK_QUEUE_MESSAGES 32768 /* credit may be many small changesets */
+#define LINK_QUEUE_BYTES ((size_t)32 << 20)   /* per peer: any one message, and a credit's worth */
+#define LINK_QUEUE_MESSAGES 32768             /* credit may be many small changesets */
 #define LINK_QUEUES_BYTES ((size_t)256 << 20) /* all children's together, however many */
 
 struct link_keys {

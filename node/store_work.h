@@ -24,13 +24,13 @@ struct work_row {
     struct row row; /* merged state; values filled in */
     bool recorded;  /* the database holds a record of it */
     bool loaded;
-    bool touched;  /* by a change or a decision: to be saved */
-    bool siblings; /* has or had siblings, or several births: open conflicts may have changed */
+    bool touched;     /* by a change or a decision: to be saved */
+    bool siblings;    /* has or had siblings, or several births: open conflicts may have changed */
     bool no_siblings; /* it was loaded, and had none: no conflict of it is open on record */
-    bool was_held; /* some birth was held when it was loaded */
-    bool retry;    /* try again also what failed a CHECK */
-    bool decided;  /* its births are among the contenders */
-    bool let_done; /* its held children were let in */
+    bool was_held;    /* some birth was held when it was loaded */
+    bool retry;       /* try again also what failed a CHECK */
+    bool decided;     /* its births are among the contenders */
+    bool let_done;    /* its held children were let in */
     struct dot in_table;  /* name of the birth that `now` belongs to */
     bool slow;            /* takes part in the decision of the contending rows */
     bool fk_new, fk_gone; /* queued for pass 4 */

@@ -15,7 +15,7 @@
 #define LIMIT_TABLES 512u  /* tables in a segment */
 #define LIMIT_COLUMNS 256u /* replicated columns of a table */
 #define LIMIT_KEY_COLUMNS 16u
-#define LIMIT_REFERENCES 16u /* foreign keys of a table whose parents are named */
+#define LIMIT_REFERENCES 16u         /* foreign keys of a table whose parents are named */
 #define LIMIT_KEY_BYTES 8192u        /* canonical bytes of a key */
 #define LIMIT_ROWS 20000u            /* rows in a changeset */
 #define LIMIT_VALUE_BYTES (8u << 20) /* one value */
