@@ -364,6 +364,7 @@ struct conflict_filter { /* NULL, 0: any */
     const char *table, *office, *policy, *state, *cell;
     const char *unit; /* a side of an office of this unit or below it */
     uint64_t limit;
+    bool offices_only; /* of each side only dot, office and unit are wanted, no value or time */
 };
 typedef void conflict_fn(const struct conflict_record *c, void *user);
 /* Oldest first; `superseded` ones only when the filter names that state. The record lives until

@@ -16,7 +16,8 @@
 
 #define CONFLICT_COLUMNS                                                                           \
     "id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor, n"
-#define SIDE_COLUMNS "n, site, seq, hlc, office, unit, value, shown, form, detail"
+#define SIDE_OFFICES "n, site, seq, office, unit"
+#define SIDE_COLUMNS SIDE_OFFICES ", hlc, shown, form, value, detail"
 
 /* ---- rows */
 
@@ -57,15 +58,18 @@ static struct conflict_record conflict_from(struct arena *a, struct words *w, sq
                                     .successor = text(a, q, 8)};
 }
 
-static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_stmt *q)
+static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_stmt *q,
+                                      bool offices_only)
 {
     struct conflict_side side = {.dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
-                                 .at_hlc = store_column_u64(q, 3),
-                                 .office = repeated(a, w, 4, q, 4),
-                                 .unit = repeated(a, w, 5, q, 5),
-                                 .value = store_column(a, q, 6),
-                                 .shown = sqlite3_column_int(q, 7) != 0};
-    if (sqlite3_column_int(q, 8) == VALUE_TUPLE)
+                                 .office = repeated(a, w, 4, q, 3),
+                                 .unit = repeated(a, w, 5, q, 4)};
+    if (offices_only)
+        return side;
+    side.at_hlc = store_column_u64(q, 5);
+    side.shown = sqlite3_column_int(q, 6) != 0;
+    side.value = store_column(a, q, 8);
+    if (sqlite3_column_int(q, 7) == VALUE_TUPLE)
         side.value.type = VALUE_TUPLE;
     if (sqlite3_column_type(q, 9) != SQLITE_NULL)
         side.detail = store_column_text(a, q, 9);
@@ -119,6 +123,7 @@ struct gather {
     size_t n, cap, cap_numbers;
     struct conflict_side *side;
     size_t n_sides, cap_sides;
+    bool offices_only;
 };
 
 static void take_sides(struct gather *g, struct conflict_record *c)
@@ -136,7 +141,7 @@ static void take_sides(struct gather *g, struct conflict_record *c)
 static void add_side(struct gather *g, sqlite3_stmt *q)
 {
     g->side = mem_grow(g->side, g->n_sides, &g->cap_sides, sizeof *g->side);
-    g->side[g->n_sides++] = side_from(g->a, &g->words, q);
+    g->side[g->n_sides++] = side_from(g->a, &g->words, q, g->offices_only);
 }
 
 static enum err sides_of_each(struct gather *g)
@@ -144,7 +149,9 @@ static enum err sides_of_each(struct gather *g)
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < g->n; i++) {
         bool row;
-        sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
+        sqlite3_stmt *q = store_stmt(
+            g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side WHERE n = ?1"
+                                  : "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
         if (q == NULL)
             return part_stmt_error(g->s);
         sqlite3_bind_int64(q, 1, g->number[i]);
@@ -160,7 +167,9 @@ static enum err sides_of_all(struct gather *g)
     bool row = true;
     size_t i = 0;
     enum err e = ERR_OK;
-    sqlite3_stmt *q = store_stmt(g->s, "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
+    sqlite3_stmt *q =
+        store_stmt(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
+                                         : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
     if (q == NULL)
         return part_stmt_error(g->s);
     while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
@@ -303,7 +312,7 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
                              void *user)
 {
     struct arena a = {0};
-    struct gather g = {.s = s, .a = &a};
+    struct gather g = {.s = s, .a = &a, .offices_only = f->offices_only};
     uint64_t done = 0;
     enum err e = gather(&g, f);
     struct place_in_time *order = in_time(g.list, e == ERR_OK ? g.n : 0);

@@ -159,7 +159,9 @@ static int list(struct cli *c, struct office *o, const struct conflict_filter *f
         return conflict_stream_all(c, o, f, stdout);
     l.colours = cli_colour(c, COLOUR_GOOD, heads[0]) != heads[0];
     table_head(c, &l.t, 8, heads);
-    enum err e = store_conflict_each(o->store, f, list_text, &l);
+    struct conflict_filter light = *f;
+    light.offices_only = true;
+    enum err e = store_conflict_each(o->store, &light, list_text, &l);
     buf_fini(&l.offices);
     if (e != ERR_OK) {
         mem_free(l.t.cell);

@@ -121,8 +121,9 @@ void stream_value(struct buf *b, const struct value *v)
 
 void stream_members(struct buf *b, const struct value *v, uint32_t n, const char *const *names)
 {
-    struct value *member = mem_alloc((n + 1) * sizeof *member);
-    if (v->type != VALUE_TUPLE || n == 0 || value_tuple_split(v, member, n) != ERR_OK) {
+    bool tuple = v->type == VALUE_TUPLE && n > 0;
+    struct value *member = tuple ? mem_alloc(n * sizeof *member) : NULL;
+    if (!tuple || value_tuple_split(v, member, n) != ERR_OK) {
         stream_value(b, v);
         mem_free(member);
         return;
