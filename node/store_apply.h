@@ -23,8 +23,6 @@ struct apply {
 
 /* Every table of the changeset, or only `table`. */
 enum err apply_rows(struct apply *ap, const char *table) MUST_CHECK;
-/* Whether the table is here, with all columns that are published and the same key. */
-bool apply_fits(struct store *s, const struct table_changes *tc);
 
 /* ---- store_defer.c */
 /* Notes that these rows of the changeset at `pos` wait, and shows them as held. */

@@ -296,6 +296,8 @@ static enum err apply_row(struct apply *ap, const struct place *p, const struct 
     return merge_row(ap, r, &ch);
 }
 
+/* Whether the table is here, with all columns that are published and the same key; where each
+ * column of the changeset is. */
 static bool map_columns(struct arena *a, const struct table_schema *t,
                         const struct table_changes *tc, struct column_map *map)
 {
@@ -305,15 +307,6 @@ static bool map_columns(struct arena *a, const struct table_schema *t,
         map->to[i] = schema_column(t, tc->columns[i]);
     for (uint32_t i = 0; fits && i < tc->n_key; i++)
         fits = map->to[tc->key[i]] == t->key[i];
-    return fits;
-}
-
-bool apply_fits(struct store *s, const struct table_changes *tc)
-{
-    struct arena a = {0};
-    struct column_map map;
-    bool fits = map_columns(&a, schema_table(s, tc->table), tc, &map);
-    arena_fini(&a);
     return fits;
 }
 

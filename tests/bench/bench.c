@@ -92,28 +92,6 @@ static double pull(struct office *to, struct office *from)
     return now() - t;
 }
 
-static void settle(struct federation *f)
-{
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
-        struct stable st = {.mark_id = 1, .hlc = 1};
-        bool more = true;
-        if (store_begin(o->store) != ERR_OK)
-            abort();
-        clock_copy(&st.clock, &store_state(o->store)->clock);
-        if (store_set_stable(o->store, &o->arena, &st) != ERR_OK)
-            abort();
-        while (more) {
-            if (store_sweep(o->store, &o->arena, 5000, &more) != ERR_OK)
-                abort();
-            arena_reset(&o->arena);
-        }
-        if (store_commit(o->store) != ERR_OK)
-            abort();
-        clock_fini(&st.clock);
-    }
-}
-
 int main(int argc, char **argv)
 {
     int n = argc > 1 ? atoi(argv[1]) : 50000;
@@ -154,7 +132,7 @@ int main(int argc, char **argv)
     row("seal: UPDATE", n, plain_update, seal_all(a));
     row("apply: UPDATE, rows unsettled", n, plain_update, pull(hub, a));
     t = now();
-    settle(&f);
+    federation_settle(&f);
     printf("%-44s %9.0f rows/s   left %s records\n", "forgetting (stable, swept)",
            2.0 * n / (now() - t), office_one(hub, "SELECT count(*) FROM tonle_row"));
     update(a, "person", n, 2);

@@ -76,28 +76,6 @@ static double pull(struct office *to, struct office *from)
     return now() - t;
 }
 
-static void settle(struct federation *f)
-{
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
-        struct stable st = {.mark_id = 1, .hlc = 1};
-        bool more = true;
-        if (store_begin(o->store) != ERR_OK)
-            abort();
-        clock_copy(&st.clock, &store_state(o->store)->clock);
-        if (store_set_stable(o->store, &o->arena, &st) != ERR_OK)
-            abort();
-        while (more) {
-            if (store_sweep(o->store, &o->arena, 5000, &more) != ERR_OK)
-                abort();
-            arena_reset(&o->arena);
-        }
-        if (store_commit(o->store) != ERR_OK)
-            abort();
-        clock_fini(&st.clock);
-    }
-}
-
 enum beside { NOTHING, QUIET, OPEN };
 
 static int count(struct office *o, const char *sql)
@@ -120,14 +98,14 @@ static void leave(struct federation *f, enum beside beside, int n)
     int held = beside == OPEN ? n : 0;
     insert(a, 1000000, n);
     federation_sync(f);
-    settle(f);
+    federation_settle(f);
     run(a, "UPDATE person SET status='a'||?4 WHERE id=?1", 1000000, n, "");
     if (beside == OPEN)
         run(b, "UPDATE person SET status='b'||?4 WHERE id=?1", 1000000, n, "");
     run(a, mine, 0, n, "");
     run(b, theirs, 0, n, "");
     federation_sync(f);
-    settle(f);
+    federation_settle(f);
     if (count(hub, "SELECT count(*) FROM tonle_held") != held ||
         count(hub, "SELECT count(*) FROM tonle_conflict WHERE state='open'") != held)
         abort();
@@ -176,7 +154,7 @@ static struct figures measure(const struct world *world, int n, int others, int 
         seal_all(a);
         better(&out.insert, pull(hub, a));
         federation_sync(&f);
-        settle(&f);
+        federation_settle(&f);
         update(a, round * n, n, "first");
         seal_all(a);
         update(b, round * n, n, "second");

@@ -284,6 +284,24 @@ void office_pull(struct office *to, struct office *from)
     }
 }
 
+void federation_settle(struct federation *f)
+{
+    for (int i = 0; i < f->n; i++) {
+        struct office *o = &f->office[i];
+        struct stable st = {.mark_id = 1, .hlc = 1};
+        bool more = true;
+        MUST(store_begin(o->store));
+        clock_copy(&st.clock, &store_state(o->store)->clock);
+        MUST(store_set_stable(o->store, &o->arena, &st));
+        while (more) {
+            MUST(store_sweep(o->store, &o->arena, 5000, &more));
+            arena_reset(&o->arena);
+        }
+        MUST(store_commit(o->store));
+        clock_fini(&st.clock);
+    }
+}
+
 void federation_sync(struct federation *f)
 {
     for (int i = 0; i < f->n; i++)

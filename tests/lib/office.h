@@ -59,6 +59,9 @@ enum err office_take(struct office *to, struct office *from, struct dot dot,
                      struct apply_report *report);
 void office_pull(struct office *to, struct office *from); /* everything `from` has and `to` lacks */
 void federation_sync(struct federation *f);               /* seals and pulls until nothing moves */
+/* Everything applied becomes stable at its office and is swept, as after a mark that all have
+ * passed. */
+void federation_settle(struct federation *f);
 /* All offices: same rows in these tables (space separated), same held rows, same open conflicts. */
 void federation_assert_equal(struct federation *f, const char *tables);
 
