@@ -314,3 +314,23 @@ uint64_t bytes_hash(uint64_t seed, const void *p, size_t n)
         seed = (seed ^ byte[i]) * 1099511628211ULL;
     return seed;
 }
+
+static uint64_t mix(uint64_t h, uint64_t word)
+{
+    h = (h ^ word) * 0x9e3779b97f4a7c15u; /* 2^64 / golden ratio: Knuth, TAOCP 3, 6.4 */
+    return h ^ h >> 32;
+}
+
+uint64_t hash_key(uint64_t seed, const void *p, size_t n)
+{
+    const uint8_t *byte = p;
+    uint64_t h = mix(seed, n), word;
+    for (; n >= sizeof word; byte += sizeof word, n -= sizeof word) {
+        memcpy(&word, byte, sizeof word);
+        h = mix(h, word);
+    }
+    word = 0;
+    if (n > 0)
+        memcpy(&word, byte, n);
+    return mix(h, word);
+}

@@ -97,5 +97,8 @@ enum err key_decode(const void *p, size_t len, struct value *v, size_t n) MUST_C
 /* FNV-1a; for indexes, never for decisions. */
 #define VALUE_HASH_SEED 1469598103934665603ULL
 uint64_t bytes_hash(uint64_t seed, const void *p, size_t n);
+/* Eight bytes at a time, and other numbers on another kind of machine: for tables in memory alone,
+ * never written or sent. */
+uint64_t hash_key(uint64_t seed, const void *p, size_t n);
 
 #endif

@@ -18,7 +18,7 @@ static void grow_slots(struct table_work *w)
     w->n_slots = n;
     for (uint32_t i = 0; i < w->n_entries; i++) {
         const struct entry *e = &w->entries[i];
-        uint64_t h = bytes_hash(VALUE_HASH_SEED, e->key, e->key_len);
+        uint64_t h = hash_key(VALUE_HASH_SEED, e->key, e->key_len);
         uint32_t at = (uint32_t)(h ^ h >> 32) & (n - 1);
         while (w->slots[at])
             at = (at + 1) & (n - 1);
@@ -29,7 +29,7 @@ static void grow_slots(struct table_work *w)
 /* Where the key is, or would be. */
 static uint32_t slot_of(const struct table_work *w, const uint8_t *key, size_t len)
 {
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, key, len);
+    uint64_t h = hash_key(VALUE_HASH_SEED, key, len);
     uint32_t at = (uint32_t)(h ^ h >> 32) & (w->n_slots - 1);
     for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
         const struct entry *e = &w->entries[w->slots[at] - 1];

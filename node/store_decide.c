@@ -35,7 +35,7 @@ struct contest {
 
 static uint64_t claim_hash(const struct claim *c)
 {
-    return bytes_hash(VALUE_HASH_SEED + c->t->t * 131u + c->index, c->folded.p, c->folded.len);
+    return hash_key(VALUE_HASH_SEED + c->t->t * 131u + c->index, c->folded.p, c->folded.len);
 }
 
 static bool claim_equal(const struct claim *x, const struct claim *y)
@@ -225,6 +225,13 @@ static enum err close_set(struct contest *k)
 
 /* ---- deciding and making the table fit ---- */
 
+/* The same number at every office, as neither the table's number nor hash_key need be. */
+static uint64_t tie_of(const struct row_key *k)
+{
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, k->t->name, strlen(k->t->name) + 1);
+    return bytes_hash(h, k->key, k->len);
+}
+
 /* Births of one table: what contends is of one table, and the birth policy is the table's. */
 static void decide_table(struct contest *k, const struct table_schema *t)
 {
@@ -243,7 +250,7 @@ static void decide_table(struct contest *k, const struct table_schema *t)
             .birth = c->b->name,
             .birth_hlc = c->b->hlc,
             .rank = birth_rank(c->b, &t->rules, t->unique_columns, t->n_unique_columns),
-            .tie = c->r->hash,
+            .tie = tie_of(&c->r->k),
             .valid = c->valid,
             .unique = c->unique,
             .n_unique = c->n_unique};

@@ -53,7 +53,7 @@ struct work_row *work_find(const struct work *w, const struct table_schema *t, c
 {
     if (w->n == 0)
         return NULL;
-    size_t at = map_place(w, t, key, len, bytes_hash(VALUE_HASH_SEED + t->t, key, len));
+    size_t at = map_place(w, t, key, len, hash_key(VALUE_HASH_SEED + t->t, key, len));
     return w->map[at] ? w->row[w->map[at] - 1] : NULL;
 }
 
@@ -61,7 +61,7 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
 {
     if (w->n * 2 >= w->map_cap)
         map_grow(w);
-    uint64_t h = bytes_hash(VALUE_HASH_SEED + t->t, key, len);
+    uint64_t h = hash_key(VALUE_HASH_SEED + t->t, key, len);
     size_t at = map_place(w, t, key, len, h);
     if (w->map[at])
         return w->row[w->map[at] - 1];

@@ -56,7 +56,7 @@ static struct forms forms_new(struct arena *a, size_t rows, size_t words)
 static uint32_t forms_find(struct forms *f, uint32_t kind, const uint64_t *mask)
 {
     size_t bytes = f->words * sizeof *mask;
-    size_t s = (size_t)bytes_hash(VALUE_HASH_SEED + kind, mask, bytes) & (f->slots - 1);
+    size_t s = (size_t)hash_key(VALUE_HASH_SEED + kind, mask, bytes) & (f->slots - 1);
     for (; f->slot[s]; s = (s + 1) & (f->slots - 1)) {
         uint32_t i = f->slot[s] - 1;
         if (f->kind[i] == kind && memcmp(f->mask + i * f->words, mask, bytes) == 0)
@@ -318,8 +318,8 @@ static bool identity_add(struct identities *ids, const struct table_changes *t, 
                          const struct buf *key)
 {
     const struct row_change *r = &t->rows[row];
-    uint64_t hash = bytes_hash(VALUE_HASH_SEED, key->data, key->len);
-    hash = bytes_hash(hash, &r->birth, sizeof r->birth);
+    uint64_t hash = hash_key(VALUE_HASH_SEED, key->data, key->len);
+    hash = hash_key(hash, &r->birth, sizeof r->birth);
     size_t at = (size_t)(hash ^ hash >> 32) & (ids->slots - 1);
     for (; ids->slot[at].row; at = (at + 1) & (ids->slots - 1))
         if (ids->slot[at].hash == hash && same_identity(t, r, &t->rows[ids->slot[at].row - 1]))

@@ -106,7 +106,9 @@ static void choose_births(struct model_birth **b, size_t n, struct store *s)
 
 static uint64_t tie(const struct model_birth *b, struct store *s)
 {
-    return bytes_hash(VALUE_HASH_SEED + s->tables[b->row->table].t, b->row->key, b->row->len);
+    const char *name = s->tables[b->row->table].name;
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, name, strlen(name) + 1);
+    return bytes_hash(h, b->row->key, b->row->len);
 }
 
 static bool ranks_before(const struct model_birth *a, const struct model_birth *b, struct store *s)

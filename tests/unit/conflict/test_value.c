@@ -290,6 +290,25 @@ static void the_hash_of_bytes_is_pinned(void **state)
     assert_true(bytes_hash(bytes_hash(7, "foo", 3), "bar", 3) == bytes_hash(7, "foobar", 6));
 }
 
+/* Where the bytes lie does not matter; their number, their order and the seed do, also in the last
+ * few of them. */
+static void the_hash_of_a_key_tells_keys_apart(void **state)
+{
+    (void)state;
+    char room[40] = "";
+    memcpy(room + 3, "province-11", 12);
+    assert_true(hash_key(5, room + 3, 11) == hash_key(5, "province-11", 11));
+    assert_true(hash_key(5, "province-11", 11) != hash_key(6, "province-11", 11));
+    assert_true(hash_key(5, "province-11", 11) != hash_key(5, "province-12", 11));
+    assert_true(hash_key(5, "province-11", 11) != hash_key(5, "province-11", 12));
+    assert_true(hash_key(5, "12345678abcdefgh", 16) != hash_key(5, "abcdefgh12345678", 16));
+    assert_true(hash_key(5, "", 0) != hash_key(5, "", 1));
+    uint64_t low = 0; /* tables take the low bits */
+    for (uint64_t i = 0; i < 64; i++)
+        low |= UINT64_C(1) << (hash_key(5, &i, sizeof i) & 63);
+    assert_true(__builtin_popcountll(low) > 30);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +323,7 @@ int main(void)
         cmocka_unit_test(a_copy_of_wide_and_tuple_owns_its_bytes),
         cmocka_unit_test(a_copy_owns_its_bytes),
         cmocka_unit_test(the_hash_of_bytes_is_pinned),
+        cmocka_unit_test(the_hash_of_a_key_tells_keys_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
