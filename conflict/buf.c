@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint8_t *room(struct buf *b, size_t n)
+uint8_t *buf_room(struct buf *b, size_t n)
 {
     if (n > SIZE_MAX - b->len - 1)
         abort();
@@ -26,23 +26,9 @@ void buf_reset(struct buf *b)
     b->len = 0;
 }
 
-void buf_put(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0)
-        return;
-    memcpy(room(b, n), p, n);
-    b->len += n;
-}
-
-void buf_put_u8(struct buf *b, uint8_t v)
-{
-    *room(b, 1) = v;
-    b->len++;
-}
-
 void buf_put_u64(struct buf *b, uint64_t v)
 {
-    uint8_t *p = room(b, 8);
+    uint8_t *p = buf_room(b, 8);
     for (int i = 0; i < 8; i++)
         p[i] = (uint8_t)(v >> (56 - 8 * i));
     b->len += 8;
@@ -50,7 +36,7 @@ void buf_put_u64(struct buf *b, uint64_t v)
 
 void buf_put_varint(struct buf *b, uint64_t v)
 {
-    uint8_t *p = room(b, 10);
+    uint8_t *p = buf_room(b, 10);
     size_t n = 0;
     for (; v >= 0x80; v >>= 7)
         p[n++] = (uint8_t)(v | 0x80);
@@ -67,14 +53,14 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     if (n < 0)
         abort();
     va_start(ap, fmt);
-    vsnprintf((char *)room(b, (size_t)n), (size_t)n + 1, fmt, ap);
+    vsnprintf((char *)buf_room(b, (size_t)n), (size_t)n + 1, fmt, ap);
     va_end(ap);
     b->len += (size_t)n;
 }
 
 const char *buf_str(struct buf *b)
 {
-    *room(b, 0) = 0;
+    *buf_room(b, 0) = 0;
     return (const char *)b->data;
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct buf { /* {0} is a valid empty buffer */
     uint8_t *data;
@@ -16,9 +17,22 @@ struct buf { /* {0} is a valid empty buffer */
     size_t cap;
 };
 void buf_fini(struct buf *b);
-void buf_reset(struct buf *b); /* len = 0, keeps the memory */
-void buf_put(struct buf *b, const void *p, size_t n);
-void buf_put_u8(struct buf *b, uint8_t v);
+void buf_reset(struct buf *b);              /* len = 0, keeps the memory */
+uint8_t *buf_room(struct buf *b, size_t n); /* n bytes behind what is there, to be written; len is
+                                               not changed */
+/* Inline, because records and lists are put together from very small pieces. */
+static inline void buf_put(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0)
+        return;
+    memcpy(b->len + n < b->cap ? b->data + b->len : buf_room(b, n), p, n);
+    b->len += n;
+}
+static inline void buf_put_u8(struct buf *b, uint8_t v)
+{
+    *(b->len + 1 < b->cap ? b->data + b->len : buf_room(b, 1)) = v;
+    b->len++;
+}
 void buf_put_u64(struct buf *b, uint64_t v);    /* 8 bytes, big-endian */
 void buf_put_varint(struct buf *b, uint64_t v); /* LEB128, 1-10 bytes */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -21,28 +21,33 @@
 
 /* ---- rows */
 
-struct words { /* texts that come again and again: the last one of each column */
-    const char *last[8];
-    size_t len[8];
+#define WORDS 4
+
+struct words { /* texts that come again and again: the last few of each column */
+    const char *of[6][WORDS];
+    unsigned next;
 };
 
 static const char *repeated(struct arena *a, struct words *w, unsigned slot, sqlite3_stmt *q, int i)
 {
+    const char **of = w->of[slot];
     const char *p = (const char *)sqlite3_column_text(q, i);
-    size_t n = (size_t)sqlite3_column_bytes(q, i);
-    if (p == NULL)
+    if (p == NULL || p[0] == '\0')
         return "";
-    if (w->last[slot] == NULL || w->len[slot] != n || memcmp(w->last[slot], p, n) != 0) {
-        w->last[slot] = arena_strdup(a, p);
-        w->len[slot] = n;
-    }
-    return w->last[slot];
+    unsigned k = 0;
+    for (; k < WORDS && of[k] != NULL; k++)
+        if (strcmp(of[k], p) == 0)
+            return of[k];
+    if (k == WORDS)
+        k = w->next++ % WORDS;
+    return of[k] = arena_strdup(a, p);
 }
 
 static const char *text(struct arena *a, sqlite3_stmt *q, int i)
 {
     const char *p = (const char *)sqlite3_column_text(q, i);
-    return p == NULL ? "" : arena_copy(a, p, (size_t)sqlite3_column_bytes(q, i) + 1);
+    size_t n = p != NULL ? (size_t)sqlite3_column_bytes(q, i) : 0;
+    return n == 0 ? "" : arena_copy(a, p, n + 1);
 }
 
 static struct conflict_record conflict_from(struct arena *a, struct words *w, sqlite3_stmt *q)
@@ -69,18 +74,24 @@ static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_
     side.at_hlc = store_column_u64(q, 5);
     side.shown = sqlite3_column_int(q, 6) != 0;
     side.value = store_column(a, q, 8);
-    if (sqlite3_column_int(q, 7) == VALUE_TUPLE)
+    if (side.value.type == VALUE_BLOB && sqlite3_column_int(q, 7) == VALUE_TUPLE)
         side.value.type = VALUE_TUPLE;
     if (sqlite3_column_type(q, 9) != SQLITE_NULL)
         side.detail = store_column_text(a, q, 9);
     return side;
 }
 
-/* SQLite's order of sites is that of signed numbers. */
-static int by_dot(const void *x, const void *y)
+/* SQLite's order of sites is that of signed numbers: nearly always the sides are in order already.
+ */
+static void sort_sides(struct conflict_side *side, size_t n)
 {
-    return dot_compare(((const struct conflict_side *)x)->dot,
-                       ((const struct conflict_side *)y)->dot);
+    for (size_t i = 1; i < n; i++) {
+        struct conflict_side moved = side[i];
+        size_t at = i;
+        for (; at > 0 && dot_compare(side[at - 1].dot, moved.dot) > 0; at--)
+            side[at] = side[at - 1];
+        side[at] = moved;
+    }
 }
 
 uint32_t list_cell(const struct table_schema *t, const char *name)
@@ -128,8 +139,7 @@ struct gather {
 
 static void take_sides(struct gather *g, struct conflict_record *c)
 {
-    if (g->n_sides > 1)
-        qsort(g->side, g->n_sides, sizeof *g->side, by_dot);
+    sort_sides(g->side, g->n_sides);
     c->n_sides = g->n_sides;
     c->sides = arena_copy(g->a, g->side, g->n_sides * sizeof *g->side);
     for (size_t i = 0; i < c->n_sides && c->n_members == 0; i++)

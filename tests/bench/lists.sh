@@ -22,7 +22,7 @@ t=$(sqlite3 "$dir/app.db" "SELECT t FROM tonle_table WHERE name = 'person'")
 sqlite3 "$dir/app.db" "
 WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $count)
 INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, t, k, bsite, bseq)
-SELECT printf('%032x', i * 7919), 'person', '\"p' || i || '\"', 'phone', 'max', 'open', 1700000000000 + i % 1000, $t,
+SELECT printf('%08x%024x', i * 2654435761 % 4294967296, i), 'person', '\"p' || i || '\"', 'phone', 'max', 'open', 1700000000000 + i % 1000, $t,
   CAST('p' || i AS BLOB), 0, 0 FROM c;
 INSERT INTO tonle_side(n, site, seq, hlc, office, unit, value, shown)
 SELECT n, s, n, opened_ms << 16, 'office' || s, '120' || s, 'phone number ' || s, s = 1
