@@ -1,10 +1,13 @@
 /* What conflicts and held rows cost: the apply of a bulk of changes under policies that keep
  * siblings, with UNIQUE and foreign keys, and beside thousands of open conflicts and held rows,
- * each as a ratio of the plain `latest` apply measured in the same run. CPU time of this process,
- * the best of several rounds: what else the machine does is not measured. Not a test: it prints
- * what it saw.
+ * each as a ratio of the plain `latest` apply measured in the same run. Not a test: it prints what
+ * it saw.
  *
- * usage: conflicts [ROWS] [OPEN] [ROUNDS]
+ * CPU time of this process. A history of several rounds (its tables grow from round to round) is
+ * run several times over; of each round the best is taken, and the figure is their sum, so that a
+ * round is only ever compared with the same round of another history.
+ *
+ * usage: conflicts [ROWS] [OPEN] [ROUNDS] [RUNS]
  */
 #include "tests/lib/office.h"
 
@@ -69,10 +72,13 @@ static void seal_all(struct office *o)
         ;
 }
 
+/* What was written comes to the database file within the measured time, nothing else does. */
 static double pull(struct office *to, struct office *from)
 {
+    office_sql(to, "PRAGMA wal_checkpoint(TRUNCATE)");
     double t = now();
     office_pull(to, from);
+    office_sql(to, "PRAGMA wal_checkpoint(TRUNCATE)");
     return now() - t;
 }
 
@@ -111,8 +117,11 @@ static void leave(struct federation *f, enum beside beside, int n)
         abort();
 }
 
-struct figures {
-    double insert, update, concurrent; /* seconds of the apply at the hub */
+#define MAX_ROUNDS 32
+enum what { INSERT, UPDATE, CONCURRENT, WHATS };
+
+struct figures { /* seconds of the apply at the hub */
+    double round[WHATS][MAX_ROUNDS], sum[WHATS];
 };
 
 static void better(double *best, double seconds)
@@ -127,10 +136,9 @@ struct world {
 };
 
 /* A hub and two offices; what applying costs at the hub. */
-static struct figures measure(const struct world *world, int n, int others, int rounds)
+static void measure(const struct world *world, int n, int others, int rounds, struct figures *out)
 {
     struct federation f;
-    struct figures out = {0};
     char schema[2048], person[1024], charter[1024];
     snprintf(person, sizeof person, PERSON, "person",
              world->foreign ? " REFERENCES household(id)" : "");
@@ -152,25 +160,31 @@ static struct figures measure(const struct world *world, int n, int others, int 
     for (int round = 0; round < rounds; round++) {
         insert(a, round * n, n);
         seal_all(a);
-        better(&out.insert, pull(hub, a));
+        better(&out->round[INSERT][round], pull(hub, a));
         federation_sync(&f);
         federation_settle(&f);
         update(a, round * n, n, "first");
         seal_all(a);
         update(b, round * n, n, "second");
         seal_all(b);
-        better(&out.update, pull(hub, a));
-        better(&out.concurrent, pull(hub, b));
+        better(&out->round[UPDATE][round], pull(hub, a));
+        better(&out->round[CONCURRENT][round], pull(hub, b));
     }
     federation_stop(&f);
-    return out;
 }
 
 static void line(const char *what, int n, const struct figures *base, const struct figures *x)
 {
     printf("%-36s INSERT %8.0f/s %5.2f   UPDATE %8.0f/s %5.2f   concurrent UPDATE %8.0f/s %5.2f\n",
-           what, n / x->insert, base->insert / x->insert, n / x->update, base->update / x->update,
-           n / x->concurrent, base->concurrent / x->concurrent);
+           what, n / x->sum[INSERT], base->sum[INSERT] / x->sum[INSERT], n / x->sum[UPDATE],
+           base->sum[UPDATE] / x->sum[UPDATE], n / x->sum[CONCURRENT],
+           base->sum[CONCURRENT] / x->sum[CONCURRENT]);
+}
+
+/* In per cent. */
+static double cost(const struct figures *x, const struct figures *base, enum what what)
+{
+    return 100 * (x->sum[what] / base->sum[what] - 1);
 }
 
 int main(int argc, char **argv)
@@ -186,18 +200,26 @@ int main(int argc, char **argv)
     enum { WORLDS = sizeof world / sizeof *world };
     int n = argc > 1 ? atoi(argv[1]) : 5000;
     int others = argc > 2 ? atoi(argv[2]) : 10000;
-    int rounds = argc > 3 ? atoi(argv[3]) : 8;
-    struct figures best[WORLDS];
+    int rounds = argc > 3 ? atoi(argv[3]) : 6;
+    int runs = argc > 4 ? atoi(argv[4]) : 3;
+    static struct figures best[WORLDS];
+    if (rounds < 1 || rounds > MAX_ROUNDS)
+        return 2;
+    for (int pass = 0; pass < runs; pass++)
+        for (int i = 0; i < WORLDS; i++)
+            measure(&world[i], n, others, rounds, &best[i]);
     for (int i = 0; i < WORLDS; i++)
-        best[i] = measure(&world[i], n, others, rounds);
-    printf("apply of %d rows at the hub; ratios to plain `latest` of the same run\n", n);
+        for (int what = 0; what < WHATS; what++)
+            for (int round = 0; round < rounds; round++)
+                best[i].sum[what] += best[i].round[what][round];
+    printf("apply of %d times %d rows at the hub; ratios to plain `latest` of the same run\n",
+           rounds, n);
     for (int i = 0; i < WORLDS; i++)
-        line(world[i].what, n, &best[0], &best[i]);
+        line(world[i].what, n * rounds, &best[0], &best[i]);
     const struct figures *quiet = &best[WORLDS - 2], *open = &best[WORLDS - 1];
     printf("%d open conflicts and %d held rows cost: INSERT %+.0f %%, UPDATE %+.0f %%, concurrent"
            " UPDATE %+.0f %%\n",
-           others, others, 100 * (open->insert / quiet->insert - 1),
-           100 * (open->update / quiet->update - 1),
-           100 * (open->concurrent / quiet->concurrent - 1));
+           others, others, cost(open, quiet, INSERT), cost(open, quiet, UPDATE),
+           cost(open, quiet, CONCURRENT));
     return 0;
 }
