@@ -481,6 +481,22 @@ bool row_has_siblings(const struct row *r)
     return r->n_births > 1;
 }
 
+bool row_covered(const struct row *r, const struct clock *stable)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (!clock_covers(stable, b->name) || !clock_covers(stable, b->base))
+            return false;
+        for (uint32_t j = 0; j < b->n_cells; j++) {
+            const struct cell *c = &b->cells[j];
+            for (uint32_t v = 0; v < c->n; v++)
+                if (!clock_covers(stable, c->v[v].dot))
+                    return false;
+        }
+    }
+    return true;
+}
+
 bool row_is_settled(const struct row *r)
 {
     if (r->n_births == 0)

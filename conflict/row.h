@@ -189,6 +189,10 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
 /* Several births, or a cell of several versions: without either no conflict of the row is open. */
 bool row_has_siblings(const struct row *r);
 
+/* Whether everything written to it is stable already: what is left of it after row_forget stays
+ * until somebody writes to the row, or to one that it shares a unique value with. */
+bool row_covered(const struct row *r, const struct clock *stable);
+
 /* True when nothing needs to be kept: no births at all, or the settled one standing. */
 bool row_is_settled(const struct row *r);
 

@@ -18,7 +18,7 @@ struct stmt_cache {
 
 static struct stmt_slot *stmt_find(struct stmt_cache *c, const char *sql)
 {
-    size_t i = (size_t)bytes_hash(VALUE_HASH_SEED, sql, strlen(sql)) & (c->cap - 1);
+    size_t i = (size_t)hash_key(VALUE_HASH_SEED, sql, strlen(sql)) & (c->cap - 1);
     while (c->slot[i].sql && strcmp(c->slot[i].sql, sql) != 0)
         i = (i + 1) & (c->cap - 1);
     return &c->slot[i];
@@ -260,9 +260,12 @@ static enum err configure(struct store *s)
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, (int *)NULL);
     sqlite3_wal_autocheckpoint(db, 0);
-    return store_exec(s, "PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=OFF;"
-                         "PRAGMA recursive_triggers=OFF; PRAGMA cell_size_check=ON;"
-                         "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-16384;");
+    enum err e = store_exec(s, "PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=OFF;"
+                               "PRAGMA recursive_triggers=OFF; PRAGMA cell_size_check=ON;"
+                               "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;");
+    if (e != ERR_OK || s->options.read_only) /* who only reads reads most pages once */
+        return e;
+    return store_exec(s, "PRAGMA cache_size=-16384");
 }
 
 /* With a rollback journal our commits truncate it instead of unlinking it: about half the time
@@ -382,7 +385,8 @@ void store_close(struct store *s)
     mem_free(s->stmts);
     collect_release(s);
     put_release(s);
-    claims_forget(s);
+    filters_forget(s);
+    buf_fini(&s->claim_key);
     defer_forget(s);
     remove_journal(s);
     sqlite3_close_v2(s->db);
@@ -435,7 +439,7 @@ enum err store_begin(struct store *s)
     s->changes_before = sqlite3_total_changes(s->db);
     s->keep_known = false;
     e = s->ready ? state_refresh(s) : ERR_OK;
-    claims_begin(s);
+    filters_begin(s);
     defer_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
@@ -449,7 +453,7 @@ enum err store_begin_read(struct store *s)
     s->keep_known = false;
     (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
     e = s->ready ? state_refresh(s) : ERR_OK;
-    claims_begin(s);
+    filters_begin(s);
     defer_begin(s);
     return e == ERR_OK ? e : not_begun(s, e);
 }
@@ -469,7 +473,7 @@ enum err store_commit(struct store *s)
     }
     s->in_write = s->in_read = false;
     if (wrote) {
-        claims_commit(s);
+        filters_commit(s);
         defer_commit(s);
         pin_after_commit(s);
     }
@@ -486,7 +490,7 @@ void store_rollback(struct store *s)
         store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
         s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
-    claims_forget(s);
+    filters_forget(s);
     defer_forget(s);
     s->schema_cookie = -1;
     units_changed(s);

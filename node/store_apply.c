@@ -192,12 +192,11 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
                 if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(s, i, j))
                     continue; /* a decision names its birth itself */
                 struct row row;
-                bool recorded;
                 buf_reset(&s->scratch);
                 key_encode(&s->scratch, tc->rows[j].key, tc->n_key);
                 struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len),
                                     s->scratch.len};
-                e = row_load(s, a, k, &row, &recorded);
+                e = row_load(s, a, k, &row, NULL);
                 struct birth *b = e == ERR_OK ? row_standing(&row, &t->rules) : NULL;
                 tc->rows[j].birth = b ? b->name : (struct dot){0, 0};
             }

@@ -51,7 +51,8 @@ struct chunk_read {
 
 static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes *record)
 {
-    sqlite3_stmt *q = store_stmt(c->s, "SELECT rec FROM tonle_row WHERE t = ?1 AND k = ?2");
+    sqlite3_stmt *q =
+        store_stmt(c->s, "SELECT rec FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND k = ?2");
     if (q == NULL)
         return part_stmt_error(c->s);
     sqlite3_bind_int64(q, 1, c->t->t);
@@ -145,7 +146,9 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
 {
     *n = 0;
     sqlite3_stmt *q = store_stmt(
-        c->s, "SELECT k, rec FROM tonle_row WHERE t = ?1 AND k > ?2 ORDER BY k LIMIT ?3");
+        c->s, "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
+              " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
+              " ORDER BY k LIMIT ?3");
     if (q == NULL)
         return part_stmt_error(c->s);
     sqlite3_bind_int64(q, 1, c->t->t);

@@ -6,80 +6,30 @@
  * rows that held ones wait for (tonle_held.bt, bk).
  *
  * Every row that is written asks whether somebody claims what it has; nearly always nobody does. So
- * a set of hashes in memory answers first: of claims (table, index, value), of rows with claims,
- * of rows that are waited for, and of rows that have held births. What is not in the set is not in
- * the database; what is, may be. Nothing is taken out of it, so it is right after everything but a
- * commit of another connection (its revision tells) or a rollback: then it is read again. Over
- * FILTER_MAX entries the database is asked for every row.
+ * a set of hashes answers first (store_filter.c): of claims (table, index, value), of rows with
+ * claims, of rows that are waited for, and of rows that have held births.
  */
 
-#define FILTER_MAX 200000
 #define CLAIM_OF_ROW 1
 #define WAITED_FOR 2
 #define HELD_AT 3
 
 static uint64_t claim_hash(uint32_t t, int64_t idx, struct bytes v)
 {
-    return bytes_hash(VALUE_HASH_SEED ^ ((uint64_t)t << 32) ^ (uint64_t)(idx + 3), v.p, v.len);
+    return hash_key(VALUE_HASH_SEED ^ ((uint64_t)t << 32) ^ (uint64_t)(idx + 3), v.p, v.len);
 }
 
 static uint64_t row_hash(unsigned what, uint32_t t, const void *key, size_t len)
 {
-    return bytes_hash(~VALUE_HASH_SEED ^ ((uint64_t)t << 8) ^ what, key, len);
-}
-
-static size_t filter_place(const struct claim_filter *f, uint64_t h)
-{
-    h += h == 0; /* 0 is an empty slot */
-    size_t at = (size_t)(h ^ h >> 29) & (f->cap - 1);
-    while (f->slot[at] && f->slot[at] != h)
-        at = (at + 1) & (f->cap - 1);
-    return at;
-}
-
-static void filter_add(struct claim_filter *f, uint64_t h)
-{
-    if (!f->known || f->full)
-        return;
-    if (2 * (f->n + 1) > f->cap) {
-        struct claim_filter old = *f;
-        f->cap = old.cap ? 2 * old.cap : 1024;
-        f->slot = mem_alloc(f->cap * sizeof *f->slot);
-        for (size_t i = 0; i < old.cap; i++)
-            if (old.slot[i])
-                f->slot[filter_place(f, old.slot[i])] = old.slot[i];
-        mem_free(old.slot);
-    }
-    size_t at = filter_place(f, h);
-    f->n += f->slot[at] == 0;
-    f->slot[at] = h + (h == 0);
-    f->full = f->n > FILTER_MAX;
-}
-
-void claims_forget(struct store *s)
-{
-    mem_free(s->claims.slot);
-    buf_fini(&s->claims.key);
-    s->claims = (struct claim_filter){0};
-}
-
-void claims_begin(struct store *s)
-{
-    if (s->claims.rev != s->state_version)
-        claims_forget(s);
-}
-
-void claims_commit(struct store *s)
-{
-    s->claims.rev = s->state_version;
+    return hash_key(~VALUE_HASH_SEED ^ ((uint64_t)t << 8) ^ what, key, len);
 }
 
 static enum err read_claims(struct store *s, struct arena *a)
 {
-    struct claim_filter *f = &s->claims;
+    struct hash_filter *f = &s->claims;
     sqlite3_stmt *q = store_stmt(s, "SELECT t, idx, v, k FROM tonle_claim");
     enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row && !f->full; arena_reset(a)) {
+    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
         e = store_step(s, q, &row);
         if (e != ERR_OK || !row)
             break;
@@ -95,11 +45,11 @@ static enum err read_claims(struct store *s, struct arena *a)
 
 static enum err read_waiting(struct store *s, struct arena *a)
 {
-    struct claim_filter *f = &s->claims;
+    struct hash_filter *f = &s->claims;
     sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk, t, k FROM tonle_held"
                                     " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
     enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row && !f->full; arena_reset(a)) {
+    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
         e = store_step(s, q, &row);
         if (e != ERR_OK || !row)
             break;
@@ -118,20 +68,16 @@ static enum err read_waiting(struct store *s, struct arena *a)
 static void filter_read(struct store *s)
 {
     struct arena a = {0};
-    if (s->claims.known)
-        return;
-    s->claims.known = true;
-    s->claims.rev = s->state_version;
-    if (read_claims(s, &a) != ERR_OK || read_waiting(s, &a) != ERR_OK)
-        s->claims.full = true;
+    while (filter_open(s, &s->claims))
+        if (read_claims(s, &a) != ERR_OK || read_waiting(s, &a) != ERR_OK)
+            s->claims.full = true;
     arena_fini(&a);
 }
 
-static bool filter_has(struct store *s, uint64_t h)
+static bool may(struct store *s, uint64_t h)
 {
     filter_read(s);
-    const struct claim_filter *f = &s->claims;
-    return f->full || (f->n && f->slot[filter_place(f, h)]);
+    return filter_has(&s->claims, h);
 }
 
 bool row_any_claims(struct store *s)
@@ -142,12 +88,12 @@ bool row_any_claims(struct store *s)
 
 bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v)
 {
-    return filter_has(s, claim_hash(t->t, idx, v));
+    return may(s, claim_hash(t->t, idx, v));
 }
 
 bool claims_may_block(struct store *s, struct row_key k)
 {
-    return filter_has(s, row_hash(WAITED_FOR, k.t->t, k.key, k.len));
+    return may(s, row_hash(WAITED_FOR, k.t->t, k.key, k.len));
 }
 
 void claims_note_blocker(struct store *s, uint32_t t, struct bytes key)
@@ -157,7 +103,7 @@ void claims_note_blocker(struct store *s, uint32_t t, struct bytes key)
 
 bool claims_may_hold(struct store *s, struct row_key k)
 {
-    return filter_has(s, row_hash(HELD_AT, k.t->t, k.key, k.len));
+    return may(s, row_hash(HELD_AT, k.t->t, k.key, k.len));
 }
 
 void claims_note_held(struct store *s, struct row_key k)
@@ -281,7 +227,7 @@ bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
 bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
                      const struct value *columns)
 {
-    struct buf *b = &s->claims.key;
+    struct buf *b = &s->claim_key;
     for (uint32_t i = 0; i < t->n_unique; i++) {
         const struct unique_index *u = &t->unique[i];
         bool whole = true;
@@ -346,7 +292,7 @@ static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key
 enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
 {
     enum err e = ERR_OK;
-    if (filter_has(s, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len))) {
+    if (may(s, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len))) {
         sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2");
         if (!q)
             return ERR_SCHEMA;

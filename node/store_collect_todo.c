@@ -51,8 +51,7 @@ static size_t entries_of(const struct output *o, struct bytes key, struct todo *
 static enum err load(struct output *o, struct bytes key, bool stands, const struct value *now,
                      struct row *row, struct birth **standing)
 {
-    bool recorded;
-    enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, row, &recorded);
+    enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, row, NULL);
     if (e == ERR_OK && stands && row->n_births == 0)
         row_from_settled(o->a, row, now);
     *standing = stands ? row_standing(row, &o->t->rules) : NULL;

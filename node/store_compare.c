@@ -87,8 +87,7 @@ static bool held_above(struct compare *c, struct arena *scratch, const struct ro
 static enum err held_here(struct compare *c, struct arena *scratch, struct bytes key, bool *held)
 {
     struct row r;
-    bool recorded;
-    enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, &recorded);
+    enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, NULL);
     *held = false;
     for (uint32_t i = 0; e == ERR_OK && i < r.n_births; i++)
         *held = *held || r.births[i].held != HOLD_NONE;

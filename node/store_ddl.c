@@ -11,7 +11,9 @@
  * - tonle_keep: stable births that keep their names (the list of the last stable message)
  * - tonle_table: number of each published table, fingerprint of what capture installed for it
  * - tonle_row: the record (conflict/row.h) of each row that is not settled; births > 1 is indexed
- *   for the hub's keep list; a settled row has none
+ *   for the hub's keep list; a settled row has none. swept: 1 where a sweep found that the record
+ *   stays until somebody writes to the row (open conflicts, held rows): such records lie apart, so
+ *   that the many that come and go with a bulk of changes lie close together. A row has one record
  * - tonle_claim: values of unique keys (idx = number of the unique index) and foreign references
  *   (idx = 1000 + number of the foreign key) of living births that do not stand, and unique values
  *   of dead ones on record; v: canonical bytes
@@ -53,8 +55,8 @@ const char store_ddl[] =
     "CREATE TABLE tonle_keep(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, PRIMARY KEY(t, k, site, seq)) WITHOUT ROWID;"
     "CREATE TABLE tonle_table(t INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fingerprint TEXT);"
-    "CREATE TABLE tonle_row(t INTEGER NOT NULL, k BLOB NOT NULL, births INTEGER NOT NULL,"
-    " rec BLOB NOT NULL, PRIMARY KEY(t, k)) WITHOUT ROWID;"
+    "CREATE TABLE tonle_row(swept INTEGER NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL,"
+    " births INTEGER NOT NULL, rec BLOB NOT NULL, PRIMARY KEY(swept, t, k)) WITHOUT ROWID;"
     "CREATE INDEX tonle_row_births ON tonle_row(t, k) WHERE births > 1;"
     "CREATE TABLE tonle_claim(t INTEGER NOT NULL, idx INTEGER NOT NULL, v BLOB NOT NULL,"
     " k BLOB NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL,"

@@ -100,7 +100,7 @@ static enum err digest_held(struct store *s, const struct table_schema *t, struc
     }
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         struct row r;
-        e = row_load(s, &a, (struct row_key){t, key[i].p, key[i].len}, &r, &found);
+        e = row_load(s, &a, (struct row_key){t, key[i].p, key[i].len}, &r, NULL);
         if (e == ERR_OK)
             digest_births(&a, t, &r, d);
     }

@@ -71,13 +71,11 @@ struct table_schema { /* one published table */
                      */
 };
 
-/* What is claimed, as hashes: store_claim.c. */
-struct claim_filter { /* {0}: not read */
-    uint64_t *slot;   /* open addressing; 0: empty */
-    size_t n, cap;
+struct hash_filter { /* store_filter.c; {0}: not read */
+    uint64_t *word;
+    size_t n, room;   /* entries */
     bool known, full; /* full: too many, ask the database */
     int64_t rev;      /* tonle_meta `rev` that it fits */
-    struct buf key;   /* of the value that is looked for */
 };
 
 struct store {
@@ -93,11 +91,13 @@ struct store {
     uint64_t rev_seen;     /* the newest one ever read: a smaller one means an older file */
     bool went_back;        /* that was seen */
     struct arena state_arena;
-    bool counts_stale;          /* held and conflicts_open are counted when asked for; set by
-                                   whoever changes one of those tables */
-    bool keep_known, keep_any;  /* the same of tonle_keep */
-    struct claim_filter claims; /* store_claim.c */
-    struct deferral *deferred;  /* store_defer.c: the tables that changesets wait for */
+    bool counts_stale;         /* held and conflicts_open are counted when asked for; set by
+                                  whoever changes one of those tables */
+    bool keep_known, keep_any; /* the same of tonle_keep */
+    struct hash_filter claims; /* what is claimed (store_claim.c) */
+    struct buf claim_key;      /* of the value that is looked for */
+    struct hash_filter swept;  /* rows whose record is in the swept part (store_row.c) */
+    struct deferral *deferred; /* store_defer.c: the tables that changesets wait for */
     bool deferred_known;
     int64_t deferred_rev; /* tonle_meta `rev` that it fits */
     int changes_before;   /* sqlite3_total_changes at begin */
@@ -216,14 +216,18 @@ struct row_key { /* one row of one published table */
     const uint8_t *key; /* canonical bytes */
     size_t len;
 };
-/* The record after forgetting; values of the standing birth not filled in. *recorded: there was
- * one. */
+/* Where the record of a row is: tonle_row.swept, if it has one. */
+enum record_at { RECORD_NONE, RECORD_FRESH, RECORD_SWEPT };
+/* The record after forgetting; values of the standing birth not filled in. *at: where it was; NULL
+ * when nobody wants to know. */
 enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
-                  bool *recorded) MUST_CHECK;
-/* Forgets, then writes, replaces or deletes the record and its claims. `recorded` as row_load told
- * it. */
+                  enum record_at *at) MUST_CHECK;
+/* Forgets, then writes, replaces or deletes the record and its claims. `at` as row_load told it. */
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
-                  bool recorded) MUST_CHECK;
+                  enum record_at at) MUST_CHECK;
+/* The same for a sweep: a record that has nothing left to become stable goes to the swept part. */
+enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                   enum record_at at) MUST_CHECK;
 /* The row in the table: *values (n_columns) or NULL. */
 enum err row_read(struct store *s, struct arena *a, struct row_key k,
                   struct value **values) MUST_CHECK;
@@ -263,10 +267,17 @@ enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct 
 /* Writes the claims of the births that do not stand. */
 enum err claims_save(struct store *s, struct arena *a, struct row_key k,
                      const struct row *r) MUST_CHECK;
-void claims_begin(struct store *s);  /* state_version is known */
-void claims_commit(struct store *s); /* state_version is that of our own commit */
-void claims_forget(struct store *s); /* rolled back, or written in another way */
 #define CLAIM_REFERENCE 1000
+
+/* ---- store_filter.c */
+void filter_add(struct hash_filter *f, uint64_t h);       /* not before it is known */
+bool filter_has(const struct hash_filter *f, uint64_t h); /* false is certain; when known */
+/* True: it is empty, and all that belongs in it is to be added now, as long as it is `known`; then
+ * it is asked again. False: it is known. */
+bool filter_open(struct store *s, struct hash_filter *f);
+void filters_begin(struct store *s);  /* state_version is known */
+void filters_commit(struct store *s); /* state_version is that of our own commit */
+void filters_forget(struct store *s); /* rolled back, or written in another way */
 
 /* ---- store_refer.c: which birth of its parent a child means */
 /* Before the seal: what the rows write into foreign keys names the parent's birth that stands here,
@@ -347,7 +358,7 @@ void pin_after_commit(
     struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
 bool pin_library_affected(int version_number);
 
-#define DDL_VERSION 3
+#define DDL_VERSION 4
 extern const char
     store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
 

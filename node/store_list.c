@@ -112,8 +112,7 @@ static enum err held_values(struct store *s, struct arena *a, struct held_record
     if (t == NULL || !t->exists || key.len == 0)
         return e;
     struct reviewed r = {.s = s, .a = a, .k = {t, key.p, key.len}};
-    bool recorded;
-    e = row_load(s, a, r.k, &r.row, &recorded); /* tells all of what is held */
+    e = row_load(s, a, r.k, &r.row, NULL); /* tells all of what is held */
     const struct birth *b = e == ERR_OK ? review_birth(&r, name) : NULL;
     /* a row set aside by an adoption: the message says where it is */
     if (b == NULL || b->held == HOLD_NONE)

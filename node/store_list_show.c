@@ -51,12 +51,11 @@ static enum err decision_dot(struct store *s, struct arena *a, const char *id, s
     struct value key = value_text(id);
     struct buf b = {0};
     struct row row;
-    bool recorded;
     *dot = (struct dot){0, 0};
     if (t == NULL)
         return ERR_OK;
     key_encode(&b, &key, 1);
-    enum err e = row_load(s, a, (struct row_key){t, b.data, b.len}, &row, &recorded);
+    enum err e = row_load(s, a, (struct row_key){t, b.data, b.len}, &row, NULL);
     if (e == ERR_OK && row.n_births > 0)
         *dot = row.births[0].name;
     buf_fini(&b);

@@ -76,12 +76,13 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
-             "DELETE FROM tonle_row WHERE t = %u; DELETE FROM tonle_claim WHERE t = %u;"
+             "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = %u; DELETE FROM tonle_claim "
+             "WHERE t = %u;"
              "DELETE FROM tonle_held WHERE t = %u; DELETE FROM tonle_keep WHERE t = %u;"
              "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
              " AND state = 'open'",
              t->t, t->t, t->t, t->t, t->t);
-    claims_forget(s);
+    filters_forget(s);
     s->keep_known = false;
     s->counts_stale = true;
     enum err e = store_exec(s, sql);

@@ -44,7 +44,7 @@ struct naming {
 
 static size_t place_of(const struct parents *p, struct bytes key)
 {
-    size_t at = (size_t)bytes_hash(VALUE_HASH_SEED, key.p, key.len) & (p->slots - 1);
+    size_t at = (size_t)hash_key(VALUE_HASH_SEED, key.p, key.len) & (p->slots - 1);
     for (; p->slot[at]; at = (at + 1) & (p->slots - 1)) {
         const struct bytes *k = &p->known[p->slot[at] - 1].key;
         if (k->len == key.len && memcmp(k->p, key.p, key.len) == 0)
@@ -96,7 +96,8 @@ static enum err begin(struct naming *n, struct parents *p, const struct table_sc
                 add_born(n, p, &n->cs->segments[g].tables[i]);
         }
     }
-    sqlite3_stmt *q = store_stmt(n->s, "SELECT 1 FROM tonle_row WHERE t = ?1 LIMIT 1");
+    sqlite3_stmt *q =
+        store_stmt(n->s, "SELECT 1 FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 LIMIT 1");
     if (!q)
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, t->t);
@@ -123,11 +124,10 @@ static enum err birth_at(struct naming *n, struct parents *p, const struct table
 {
     const struct known *known = find(p, key);
     struct row row;
-    bool recorded;
     *birth = known ? known->birth : (struct dot){0};
     if (known || !p->unsettled)
         return ERR_OK;
-    enum err e = row_load(n->s, n->a, (struct row_key){t, key.p, key.len}, &row, &recorded);
+    enum err e = row_load(n->s, n->a, (struct row_key){t, key.p, key.len}, &row, NULL);
     const struct birth *b = e == ERR_OK ? who_is_there(&row, &t->rules) : NULL;
     if (b)
         *birth = b->name;

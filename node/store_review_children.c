@@ -23,9 +23,9 @@ static enum err candidates(const struct reviewed *r, uint32_t f, const struct va
     struct bytes folded;
     if (!row_reference(r->a, fk, false, old, &v, &folded))
         return ERR_OK;
-    sqlite3_stmt *q =
-        store_stmt(r->s, "SELECT k FROM tonle_row WHERE t = ?1 AND substr(rec, 1, 1) = ?2"
-                         " UNION SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?3 AND v = ?4");
+    sqlite3_stmt *q = store_stmt(
+        r->s, "SELECT k FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND substr(rec, 1, 1) = ?2"
+              " UNION SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?3 AND v = ?4");
     if (q == NULL)
         return part_stmt_error(r->s);
     sqlite3_bind_int64(q, 1, r->s->tables[fk->child].t);

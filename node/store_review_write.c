@@ -9,12 +9,11 @@
 
 enum err review_row(struct store *s, struct arena *a, struct row_key k, struct reviewed *out)
 {
-    bool recorded;
     *out = (struct reviewed){.s = s, .a = a, .k = k};
     if (!k.t->exists)
         return store_fail(s, ERR_SCHEMA, "table %s is not in this database: see `tonle doctor`",
                           k.t->name);
-    enum err e = row_load(s, a, k, &out->row, &recorded);
+    enum err e = row_load(s, a, k, &out->row, NULL);
     if (e == ERR_OK)
         e = row_read(s, a, k, &out->stand);
     if (e != ERR_OK)

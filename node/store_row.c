@@ -133,21 +133,70 @@ enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, stru
     return keep_names(s, a, k, f);
 }
 
-enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
-                  bool *recorded)
+/* ---- the two parts of tonle_row */
+
+static uint64_t swept_hash(uint32_t t, const void *key, size_t len)
 {
-    *out = (struct row){0};
-    *recorded = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT rec FROM tonle_row WHERE t = ?1 AND k = ?2");
+    return hash_key(VALUE_HASH_SEED + t, key, len);
+}
+
+static enum err read_swept(struct store *s)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
+    bool row = q != NULL;
+    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    while (e == ERR_OK && row && s->swept.known) {
+        e = store_step(s, q, &row);
+        if (e == ERR_OK && row)
+            filter_add(&s->swept,
+                       swept_hash((uint32_t)sqlite3_column_int64(q, 0), sqlite3_column_blob(q, 1),
+                                  (size_t)sqlite3_column_bytes(q, 1)));
+    }
+    if (q)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* Whether the record may be in the swept part: false is certain. */
+static bool may_be_swept(struct store *s, struct row_key k)
+{
+    while (filter_open(s, &s->swept))
+        if (read_swept(s) != ERR_OK)
+            s->swept.full = true; /* in doubt the database is asked */
+    return filter_has(&s->swept, swept_hash(k.t->t, k.key, k.len));
+}
+
+static enum err record_read(struct store *s, struct arena *a, struct row_key k, enum record_at at,
+                            struct bytes *rec, bool *found)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT rec FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
     if (!q)
         return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    enum err e = store_step(s, q, recorded);
-    if (e != ERR_OK || !*recorded)
-        return e;
-    struct bytes rec = store_column_bytes(a, q, 0);
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
+    enum err e = store_step(s, q, found);
+    if (e == ERR_OK && *found)
+        *rec = store_column_bytes(a, q, 0);
     sqlite3_reset(q);
+    return e;
+}
+
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
+                  enum record_at *at)
+{
+    struct bytes rec = {0};
+    bool found = false;
+    enum record_at where = RECORD_FRESH;
+    *out = (struct row){0};
+    enum err e = record_read(s, a, k, where, &rec, &found);
+    if (e == ERR_OK && !found && may_be_swept(s, k))
+        e = record_read(s, a, k, where = RECORD_SWEPT, &rec, &found);
+    if (at)
+        *at = found ? where : RECORD_NONE;
+    if (e != ERR_OK || !found)
+        return e;
     e = row_decode(a, out, &k.t->rules, rec.p, rec.len);
     if (e != ERR_OK)
         return store_fail(s, ERR_CORRUPT, "record of a row of %s is damaged", k.t->name);
@@ -159,36 +208,43 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     return e;
 }
 
-static enum err record_delete(struct store *s, struct row_key k)
+static enum err record_delete(struct store *s, struct row_key k, enum record_at at)
 {
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_row WHERE t = ?1 AND k = ?2");
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
     if (!q)
         return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
     return store_run(s, q);
 }
 
-static enum err record_write(struct store *s, struct row_key k, const struct row *r, bool recorded)
+/* A record that is as it was is not written: a sweep meets the same open conflicts each time. */
+static enum err record_write(struct store *s, struct row_key k, const struct row *r,
+                             enum record_at at)
 {
-    sqlite3_stmt *q = store_stmt(s, recorded ? "UPDATE tonle_row SET births = ?3, rec = ?4"
-                                               " WHERE t = ?1 AND k = ?2"
-                                             : "INSERT OR REPLACE INTO tonle_row(t, k, births, rec)"
-                                               " VALUES(?1, ?2, ?3, ?4)");
+    sqlite3_stmt *q = store_stmt(
+        s, at != RECORD_NONE ? "UPDATE tonle_row SET births = ?4, rec = ?5"
+                               " WHERE swept = ?1 AND t = ?2 AND k = ?3 AND rec <> ?5"
+                             : "INSERT OR REPLACE INTO tonle_row(swept, t, k, births, rec)"
+                               " VALUES(?1, ?2, ?3, ?4, ?5)");
     if (!q)
         return ERR_SCHEMA;
     struct buf *b = &s->scratch;
     buf_reset(b);
     row_encode(b, r, &k.t->rules);
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    sqlite3_bind_int64(q, 3, r->n_births);
-    store_bind_blob(q, 4, b->data, b->len);
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
+    sqlite3_bind_int64(q, 4, r->n_births);
+    store_bind_blob(q, 5, b->data, b->len);
     return store_run(s, q);
 }
 
-enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r, bool recorded)
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                  enum record_at at)
 {
+    const bool recorded = at != RECORD_NONE;
     struct forget f;
     enum err e = row_forgetting(s, a, k, &f);
     /* while loading, the row that shares a value may not have come yet */
@@ -210,6 +266,22 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
     if (e != ERR_OK)
         return e;
     if (row_is_settled(r))
-        return recorded ? record_delete(s, k) : ERR_OK;
-    return record_write(s, k, r, recorded);
+        return recorded ? record_delete(s, k, at) : ERR_OK;
+    return record_write(s, k, r, at);
+}
+
+enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                   enum record_at at)
+{
+    enum err e = row_save(s, a, k, r, at);
+    if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) || !row_covered(r, &s->state.stable))
+        return e;
+    sqlite3_stmt *q = store_stmt(s, "UPDATE OR REPLACE tonle_row SET swept = 1"
+                                    " WHERE swept = 0 AND t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    filter_add(&s->swept, swept_hash(k.t->t, k.key, k.len));
+    return store_run(s, q);
 }

@@ -103,6 +103,11 @@ static enum err write_keep(struct store *s, const struct kept_birth *k)
     return store_run(s, q);
 }
 
+/* Where the sweep is: in the fresh records, or still in those that an earlier one left; its last
+ * row.
+ */
+#define SWEEP_CURSOR "('sweep_fresh', 'sweep_t', 'sweep_k')"
+
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st)
 {
     (void)a;
@@ -119,11 +124,12 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = store_meta_set_u64(s, "sweep_due", 1);
     if (e == ERR_OK) /* from the first record again */
-        e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN ('sweep_t', 'sweep_k')");
+        e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN " SWEEP_CURSOR);
     return e == ERR_OK ? store_set_hlc(s, st->hlc) : e;
 }
 
-/* ---- the sweep: a cursor over tonle_row, kept in tonle_meta ---- */
+/* ---- the sweep, in slices: first what an earlier one had to leave, then the fresh records, some
+ * of which go there ---- */
 
 struct slice {
     uint32_t number;
@@ -131,21 +137,22 @@ struct slice {
     struct bytes key;
 };
 
-static enum err next_slice(struct store *s, struct arena *a, uint32_t max_rows, struct slice *slice,
-                           uint32_t *n)
+static enum err next_slice(struct store *s, struct arena *a, bool fresh, uint32_t max_rows,
+                           struct slice *slice, uint32_t *n)
 {
     struct bytes after = {0};
     enum err e = store_meta_get(s, a, "sweep_k", &after);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     uint64_t t = store_meta_u64(s, "sweep_t", 0);
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT t, k FROM tonle_row WHERE (t, k) > (?1, ?2) ORDER BY t, k LIMIT ?3");
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = ?1"
+                                    " AND (t, k) > (?2, ?3) ORDER BY t, k LIMIT ?4");
     if (!q)
         return ERR_SCHEMA;
-    store_bind_u64(q, 1, t);
-    store_bind_blob(q, 2, after.p, after.len);
-    sqlite3_bind_int64(q, 3, max_rows);
+    sqlite3_bind_int64(q, 1, !fresh);
+    store_bind_u64(q, 2, t);
+    store_bind_blob(q, 3, after.p, after.len);
+    sqlite3_bind_int64(q, 4, max_rows);
     bool row = true;
     e = ERR_OK;
     *n = 0;
@@ -160,11 +167,26 @@ static enum err next_slice(struct store *s, struct arena *a, uint32_t max_rows, 
     return e;
 }
 
-static enum err sweep_row(struct store *s, struct arena *a, const struct slice *at)
+static enum err sweep_record(struct store *s, struct arena *a, const struct slice *at)
 {
     struct work_row r;
     enum err e = load_key(s, a, at->t, at->key, &r);
-    return e == ERR_OK ? row_save(s, a, r.k, &r.row, r.recorded) : e;
+    return e == ERR_OK ? row_sweep(s, a, r.k, &r.row, r.recorded) : e;
+}
+
+/* Where the next slice begins; `more`: whether there is one. */
+static enum err move_cursor(struct store *s, bool fresh, const struct slice *last, bool *more)
+{
+    enum err e = ERR_OK;
+    *more = last || !fresh;
+    if (last) {
+        e = store_meta_set_u64(s, "sweep_t", last->number);
+        return e == ERR_OK ? store_meta_set(s, "sweep_k", last->key.p, last->key.len) : e;
+    }
+    e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN " SWEEP_CURSOR);
+    if (e == ERR_OK && !fresh)
+        return store_meta_set_u64(s, "sweep_fresh", 1);
+    return e == ERR_OK ? store_exec(s, "DELETE FROM tonle_meta WHERE k = 'sweep_due'") : e;
 }
 
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more)
@@ -174,20 +196,19 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
         return e;
     e = schema_load(s);
     struct slice *slice = arena_alloc(a, (max_rows + 1) * sizeof *slice);
+    bool fresh = store_meta_u64(s, "sweep_fresh", 0) != 0;
     uint32_t n = 0;
     if (e == ERR_OK)
-        e = next_slice(s, a, max_rows, slice, &n);
+        e = next_slice(s, a, fresh, max_rows, slice, &n);
+    if (e == ERR_OK && n == 0 && !fresh) { /* the end costs no slice of its own */
+        e = move_cursor(s, fresh, NULL, more);
+        fresh = true;
+        if (e == ERR_OK)
+            e = next_slice(s, a, fresh, max_rows, slice, &n);
+    }
     for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
         if (slice[i].t)
-            e = sweep_row(s, a, &slice[i]);
+            e = sweep_record(s, a, &slice[i]);
     }
-    *more = n == max_rows;
-    if (e == ERR_OK && *more) {
-        e = store_meta_set_u64(s, "sweep_t", slice[n - 1].number);
-        if (e == ERR_OK)
-            e = store_meta_set(s, "sweep_k", slice[n - 1].key.p, slice[n - 1].key.len);
-    } else if (e == ERR_OK) {
-        e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN ('sweep_due', 'sweep_t', 'sweep_k')");
-    }
-    return e;
+    return e == ERR_OK ? move_cursor(s, fresh, n == max_rows ? &slice[n - 1] : NULL, more) : e;
 }

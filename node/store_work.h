@@ -21,8 +21,8 @@ struct held_by {
 
 struct work_row {
     struct row_key k;
-    struct row row; /* merged state; values filled in */
-    bool recorded;  /* the database holds a record of it */
+    struct row row;          /* merged state; values filled in */
+    enum record_at recorded; /* where the database holds a record of it */
     bool loaded;
     bool touched;     /* by a change or a decision: to be saved */
     bool siblings;    /* has or had siblings, or several births: open conflicts may have changed */
@@ -45,7 +45,7 @@ struct work_row {
                        */
     struct work_row *blocker; /* of a birth held by pass 3 */
     struct held_by *parent;   /* of one held by pass 4 */
-    uint64_t hash;
+    uint64_t hash;            /* of its place in work.map */
 };
 
 struct site_name {

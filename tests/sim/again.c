@@ -184,10 +184,11 @@ static bool forget_losers(struct store *s, struct arena *a)
 {
     struct row_key k;
     struct row r;
-    bool recorded, changed = false;
+    enum record_at at;
+    bool changed = false;
     struct value *now = NULL;
     if (!pick_row(s, a, "SELECT t, k FROM tonle_conflict WHERE state = 'open' ORDER BY id", &k) ||
-        row_load(s, a, k, &r, &recorded) != ERR_OK || row_read(s, a, k, &now) != ERR_OK)
+        row_load(s, a, k, &r, &at) != ERR_OK || row_read(s, a, k, &now) != ERR_OK)
         return false;
     for (uint32_t i = 0; i < r.n_births; i++) {
         struct birth *b = &r.births[i];
@@ -202,7 +203,7 @@ static bool forget_losers(struct store *s, struct arena *a)
             changed = true;
         }
     }
-    return changed && row_save(s, a, k, &r, recorded) == ERR_OK;
+    return changed && row_save(s, a, k, &r, at) == ERR_OK;
 }
 
 /* A row comes in although its parent is held. */
@@ -210,10 +211,9 @@ static bool let_child_in(struct store *s, struct arena *a)
 {
     struct row_key k;
     struct row r;
-    bool recorded;
     struct buf sql = {0};
     if (!pick_row(s, a, "SELECT t, k FROM tonle_held WHERE reason = 'parent' ORDER BY id", &k) ||
-        row_load(s, a, k, &r, &recorded) != ERR_OK)
+        row_load(s, a, k, &r, NULL) != ERR_OK)
         return false;
     const struct birth *held = NULL;
     for (uint32_t i = 0; i < r.n_births; i++) {

@@ -266,6 +266,8 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
     struct store *s = m->watch;
     if (clock_compare(&store_state(s)->stable, &store_state(s)->clock) != CLOCK_EQUAL)
         world_break(w, "12", "%s: not everything has become stable", m->o.name);
+    if (store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
+        world_break(w, "3", "%s: a row has two records", m->o.name);
     sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row");
     bool row = true;
     struct buf key = {0};
@@ -273,8 +275,7 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
         const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0));
         struct bytes k = store_column_bytes(a, q, 1);
         struct row r;
-        bool known;
-        if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, &known) != ERR_OK ||
+        if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, NULL) != ERR_OK ||
             !still_needed(s, t, &r))
             world_break(w, "12", "%s: a record of %s %s is kept for nothing", m->o.name, t->name,
                         schema_key_json(a, t, k.p, k.len));

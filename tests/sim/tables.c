@@ -241,9 +241,9 @@ static void check_record(struct comparing *c, const struct model_row *r)
     struct store *s = c->m->watch;
     const struct table_schema *t = &s->tables[r->table];
     struct row rec;
-    bool recorded;
+    enum record_at at;
     uint32_t standing = 0;
-    if (row_load(s, &c->a, (struct row_key){t, r->key, r->len}, &rec, &recorded) != ERR_OK) {
+    if (row_load(s, &c->a, (struct row_key){t, r->key, r->len}, &rec, &at) != ERR_OK) {
         world_break(c->w, "3", "%s: %s", c->m->o.name, store_message(s));
         return;
     }
@@ -254,7 +254,7 @@ static void check_record(struct comparing *c, const struct model_row *r)
     struct value *now = NULL;
     if (row_read(s, &c->a, (struct row_key){t, r->key, r->len}, &now) != ERR_OK)
         world_break(c->w, "1", "%s: %s", c->m->o.name, store_message(s));
-    if (recorded && rec.n_births > 0 && standing != (now != NULL))
+    if (at != RECORD_NONE && rec.n_births > 0 && standing != (now != NULL))
         world_break(c->w, "3", "%s: %s %s: %u births on record stand, %d row in the table",
                     c->m->o.name, t->name, key_text(c, r), standing, now != NULL);
     for (uint32_t i = 0; i < r->n_births; i++) {
@@ -303,7 +303,6 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     static const char *const kind[] = {"", "born", "update", "delete"};
     const struct table_schema *t = &c->m->watch->tables[r->table];
     struct row rec;
-    bool recorded;
     printf("%s %s\n", t->name, key_text(c, r));
     for (size_t i = 0; i < r->n; i++) {
         const struct change *ch = &r->change[i].ch;
@@ -322,8 +321,7 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     for (uint32_t i = 0; i < r->n_births; i++)
         dump_model(c, &r->birth[i]);
     printf("    on record\n");
-    if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, &recorded) !=
-        ERR_OK)
+    if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, NULL) != ERR_OK)
         return;
     for (uint32_t i = 0; i < rec.n_births; i++) {
         dump_birth(&rec.births[i], t);

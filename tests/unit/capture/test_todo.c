@@ -86,7 +86,7 @@ static void put_record(struct office *o)
         (struct birth){.name = dead, .hlc = 6, .base = dead, .base_hlc = 6, .values = own};
     birth_set_cell(&a, &row.births[2], COLUMN_EXISTS, &gone, 1);
     assert_int_equal(store_begin(o->s), ERR_OK);
-    assert_int_equal(row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, false), ERR_OK);
+    assert_int_equal(row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, RECORD_NONE), ERR_OK);
     assert_int_equal(store_commit(o->s), ERR_OK);
     buf_fini(&b);
     arena_fini(&a);

@@ -176,6 +176,29 @@ static void what_is_stable_leaves_nothing(void **state)
     end(&t);
 }
 
+/* Covered is what has nothing left that could become stable: name, base and every version count. */
+static void what_is_covered_has_nothing_to_wait_for(void **state)
+{
+    struct forgetting t;
+    (void)state;
+    start(&t, 4);
+    struct row r = one_birth(&t.a, (struct dot){3, 1});
+    struct version two[] = {version(2, 1), version(4, 1)};
+    birth_set_cell(&t.a, r.births, LATEST, two, 2);
+    assert_true(row_covered(&r, &t.stable));
+    r.births->name.seq = 5;
+    assert_false(row_covered(&r, &t.stable));
+    r.births->name = (struct dot){0};
+    r.births->base = (struct dot){3, 5};
+    assert_false(row_covered(&r, &t.stable));
+    r.births->base = (struct dot){0};
+    assert_true(row_covered(&r, &t.stable));
+    two[1].dot.seq = 5;
+    birth_set_cell(&t.a, r.births, LATEST, two, 2);
+    assert_false(row_covered(&r, &t.stable));
+    end(&t);
+}
+
 /* What it does not cover stays as it is: versions, and the name and base of a later birth. */
 static void what_is_not_stable_stays(void **state)
 {
@@ -351,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_standing_birth_is_alive_and_not_held),
         cmocka_unit_test(a_rank_is_the_latest_write_of_the_unique_columns),
         cmocka_unit_test(what_is_stable_leaves_nothing),
+        cmocka_unit_test(what_is_covered_has_nothing_to_wait_for),
         cmocka_unit_test(what_is_not_stable_stays),
         cmocka_unit_test(siblings_that_differ_stay),
         cmocka_unit_test(a_stable_death_goes),

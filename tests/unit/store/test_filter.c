@@ -1,0 +1,251 @@
+/* What keeps a bulk apply fast beside many open conflicts and held rows: the sets of hashes that
+ * answer before the database does, and the records that a sweep puts apart. */
+#include "node/store_int.h"
+#include "node/store_part.h"
+#include "tests/lib/office.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, phone TEXT, ident "
+                             "INTEGER UNIQUE) WITHOUT ROWID;";
+static const char charter[] =
+    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":[{\"name\":\"person\",\"columns\":"
+    "[{\"name\":\"phone\",\"policy\":\"review\",\"fallback\":\"latest\"}]}]}";
+
+#define HUB (&((struct federation *)*state)->office[0])
+#define A (&((struct federation *)*state)->office[1])
+#define B (&((struct federation *)*state)->office[2])
+
+#define PERSON "(SELECT t FROM tonle_table WHERE name = 'person')"
+#define FRESH "SELECT count(*) FROM tonle_row WHERE swept = 0 AND t = " PERSON
+#define SWEPT "SELECT count(*) FROM tonle_row WHERE swept = 1 AND t = " PERSON
+
+static int start(void **state)
+{
+    static struct federation f;
+    federation_start(&f, 3, schema, charter, true);
+    *state = &f;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    federation_stop(*state);
+    return 0;
+}
+
+static uint64_t hash_of(uint64_t i)
+{
+    return hash_key(VALUE_HASH_SEED, &i, sizeof i);
+}
+
+static void fill(struct hash_filter *f, uint64_t n)
+{
+    for (uint64_t i = 0; i < n && f->known; i++)
+        filter_add(f, hash_of(i));
+}
+
+/* Property: what was added is always there; of the rest at most two in a hundred seem to be. */
+static void a_filter_never_denies_what_it_has(void **state)
+{
+    const uint64_t n = 8000;
+    struct hash_filter f = {0};
+    unsigned wrong = 0;
+    assert_true(filter_open(HUB->store, &f));
+    assert_false(filter_has(&f, hash_of(0)));
+    fill(&f, n);
+    assert_true(f.known);
+    assert_false(filter_open(HUB->store, &f));
+    for (uint64_t i = 0; i < n; i++)
+        assert_true(filter_has(&f, hash_of(i)));
+    for (uint64_t i = n; i < 2 * n; i++)
+        wrong += filter_has(&f, hash_of(i));
+    assert_in_range(wrong, 0, n / 50);
+    mem_free(f.word);
+}
+
+/* Property: one that has become too small is read again with more room; one that would become too
+ * large denies nothing. */
+static void a_full_filter_is_read_again(void **state)
+{
+    const uint64_t n = 100000;
+    struct hash_filter f = {0};
+    unsigned times = 0;
+    for (; filter_open(HUB->store, &f); times++)
+        fill(&f, n);
+    assert_in_range(times, 2, 4);
+    assert_false(f.full);
+    for (uint64_t i = 0; i < n; i++)
+        assert_true(filter_has(&f, hash_of(i)));
+    for (uint64_t i = n; f.known; i++) /* it goes on growing */
+        filter_add(&f, hash_of(i));
+    while (filter_open(HUB->store, &f))
+        fill(&f, UINT64_MAX);
+    assert_true(f.full && f.known && f.word == NULL);
+    assert_true(filter_has(&f, hash_of(UINT64_MAX)));
+    mem_free(f.word);
+}
+
+/* `n` persons, each with two phone numbers that nobody has decided between. */
+static void leave_conflicts(struct federation *f, int n)
+{
+    char sql[256];
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM c WHERE i<%d)"
+             " INSERT INTO person SELECT 'p'||i, '012', i FROM c",
+             n - 1);
+    office_sql(&f->office[1], sql);
+    federation_sync(f);
+    federation_settle(f);
+    office_sql(&f->office[1], "UPDATE person SET phone = '1'");
+    office_sql(&f->office[2], "UPDATE person SET phone = '2'");
+    federation_sync(f);
+}
+
+/* Property: what may still become stable stays where it is; what stays for good goes apart; no row
+ * has two records, and what is decided is gone with the next sweep. */
+static void a_sweep_puts_lasting_records_apart(void **state)
+{
+    struct federation *f = *state;
+    struct arena a = {0};
+    bool more = true;
+    leave_conflicts(f, 5);
+    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_int_equal(store_meta_set_u64(HUB->store, "sweep_due", 1), ERR_OK);
+    while (more)
+        assert_int_equal(store_sweep(HUB->store, &a, 2, &more), ERR_OK);
+    assert_int_equal(store_commit(HUB->store), ERR_OK);
+    assert_string_equal(office_one(HUB, FRESH), "5"); /* nothing of them is stable */
+    assert_string_equal(office_one(HUB, SWEPT), "0");
+    federation_settle(f);
+    assert_string_equal(office_one(HUB, FRESH), "0");
+    assert_string_equal(office_one(HUB, SWEPT), "5");
+    office_sql(A, "UPDATE person SET phone = '3' WHERE id < 'p3'");
+    federation_sync(f);
+    assert_string_equal(office_one(HUB, FRESH), "0");
+    assert_string_equal(office_one(HUB, SWEPT), "5");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
+                        "2");
+    federation_settle(f);
+    assert_string_equal(office_one(HUB, SWEPT), "2");
+    office_sql(A, "DELETE FROM person WHERE id = 'p4'");
+    federation_sync(f);
+    federation_settle(f);
+    assert_string_equal(office_one(HUB, SWEPT), "1");
+    federation_assert_equal(f, "person");
+    arena_fini(&a);
+}
+
+/* Property: a sweep in slices of any size sees every record of both parts once. */
+static void a_sweep_in_slices_misses_nothing(void **state)
+{
+    struct federation *f = *state;
+    struct arena a = {0};
+    leave_conflicts(f, 6);
+    federation_settle(f);
+    office_sql(A, "UPDATE person SET phone = '3' WHERE id < 'p3'"); /* decided, lies apart */
+    office_sql(A, "INSERT INTO person VALUES('a1','1',101), ('a2','2',102), ('a3','3',103)");
+    federation_sync(f);
+    for (uint32_t slice = 1; slice < 8; slice++) {
+        struct stable st = {.mark_id = 1, .hlc = 1};
+        bool more = true;
+        unsigned calls = 0;
+        assert_int_equal(store_begin(B->store), ERR_OK);
+        clock_copy(&st.clock, &store_state(B->store)->clock);
+        assert_int_equal(store_set_stable(B->store, &a, &st), ERR_OK);
+        for (; more && calls < 30; calls++)
+            assert_int_equal(store_sweep(B->store, &a, slice, &more), ERR_OK);
+        assert_in_range(calls, 1, 2 + 9 / slice + 2);
+        assert_int_equal(store_pragma(B->store, SWEPT), 3);
+        assert_int_equal(store_pragma(B->store, FRESH), 0);
+        store_rollback(B->store);
+        arena_reset(&a);
+        clock_fini(&st.clock);
+    }
+    arena_fini(&a);
+}
+
+static enum record_at where(struct store *s, struct arena *a, const char *id)
+{
+    struct row r;
+    enum record_at at = RECORD_NONE;
+    struct value v = value_text(id);
+    struct buf key = {0};
+    key_encode(&key, &v, 1);
+    struct row_key k = {schema_table(s, "person"), key.data, key.len};
+    assert_int_equal(row_load(s, a, k, &r, &at), ERR_OK);
+    buf_fini(&key);
+    return at;
+}
+
+/* Property: another connection may sweep; who has asked before finds the records all the same. */
+static void another_connection_sweeps(void **state)
+{
+    struct federation *f = *state;
+    struct arena a = {0};
+    struct store *watch = NULL;
+    char msg[256];
+    struct store_options options = {.path = HUB->path, .busy_ms = 1000, .read_only = true};
+    leave_conflicts(f, 1);
+    assert_int_equal(store_open(&watch, &options, msg), ERR_OK);
+    for (int time = 0; time < 2; time++) {
+        assert_int_equal(store_begin_read(watch), ERR_OK);
+        assert_int_equal(schema_load(watch), ERR_OK);
+        assert_int_equal(where(watch, &a, "nobody"), RECORD_NONE);
+        assert_int_equal(where(watch, &a, "p0"), time == 0 ? RECORD_FRESH : RECORD_SWEPT);
+        assert_int_equal(store_commit(watch), ERR_OK);
+        federation_settle(f);
+    }
+    store_close(watch);
+    arena_fini(&a);
+}
+
+/* Property: a load brings the records that lie apart, among the others in the order of the keys. */
+static void a_load_brings_both_parts(void **state)
+{
+    struct federation *f = *state;
+    leave_conflicts(f, 3);
+    federation_settle(f);
+    office_sql(A, "INSERT INTO person VALUES('p00','1',101), ('p11','2',102), ('q3','3',103)");
+    federation_sync(f);
+    struct arena a = {0};
+    struct load_chunk chunk;
+    const uint8_t records = PART_RECORDS;
+    struct load_request request = {
+        .request = 1, .table = "person", .after = {&records, 1}, .max_rows = 2};
+    struct bytes last = {0};
+    unsigned n = 0;
+    do {
+        assert_int_equal(store_chunk_read(HUB->store, &a, &request, A->name, &chunk), ERR_OK);
+        for (uint32_t i = 0; i < chunk.n_states; i++, n++) {
+            struct bytes key = chunk.states[i].key;
+            assert_true(chunk.states[i].record.len > 0 && key.len > 1);
+            assert_true(last.len == 0 || memcmp(last.p, key.p, key.len) < 0 || last.len < key.len);
+            last = key;
+        }
+        request.after = chunk.last_key;
+    } while (!chunk.end);
+    assert_int_equal(n, 6);
+    arena_fini(&a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_filter_never_denies_what_it_has, start, stop),
+        cmocka_unit_test_setup_teardown(a_full_filter_is_read_again, start, stop),
+        cmocka_unit_test_setup_teardown(a_sweep_puts_lasting_records_apart, start, stop),
+        cmocka_unit_test_setup_teardown(a_sweep_in_slices_misses_nothing, start, stop),
+        cmocka_unit_test_setup_teardown(another_connection_sweeps, start, stop),
+        cmocka_unit_test_setup_teardown(a_load_brings_both_parts, start, stop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
