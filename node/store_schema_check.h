@@ -26,8 +26,13 @@ bool check_replicated(const struct check *c, const char *table);
 enum err check_cells(struct check *c, const struct table_charter *t, const struct table_info *info,
                      json_t *table) MUST_CHECK;
 /* store_schema_rows.c: rows here that refer to rows that do not exist, between replicated tables;
- * the library and the journal mode. */
+ * rows that are too large to be sent (`complete`: the charter is not in force yet); what is no
+ * integer in a sum; the library and the journal mode. */
 enum err check_orphans(struct check *c, const struct table_info *info) MUST_CHECK;
+enum err check_sizes(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     bool complete) MUST_CHECK;
+enum err check_sums(struct check *c, const struct table_charter *t,
+                    const struct table_info *info) MUST_CHECK;
 void check_library(struct check *c);
 /* ", did you mean x or y?" from the names that a query gives; "" when nothing is near. */
 const char *check_near(struct check *c, const char *name, const char *sql, const char *argument);

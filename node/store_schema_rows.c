@@ -1,5 +1,7 @@
 #include "node/store_schema_check.h"
 
+#include "protocol/limits.h"
+
 #include <string.h>
 
 /* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
@@ -10,34 +12,58 @@ struct outward { /* one foreign key of a table, as far as it leads to a replicat
     struct buf given; /* t.c IS NOT NULL AND ... : a reference with a NULL refers to nothing */
 };
 
-/* The number of rows without a parent, and the key of the first. */
-static enum err count_orphans(struct check *c, const struct table_info *t, struct outward *r)
+static const char *literal(struct arena *a, const char *text)
+{
+    char *quoted = sqlite3_mprintf("%Q", text);
+    const char *out = arena_strdup(a, quoted ? quoted : "''");
+    sqlite3_free(quoted);
+    return out;
+}
+
+struct counted {
+    long long n;
+    const char *first; /* the key of one of them */
+};
+
+/* The rows of the table (named t) where `condition` holds. */
+static enum err count_rows(struct check *c, const struct table_info *t, const char *condition,
+                           struct counted *out)
 {
     struct buf sql = {0}, key = {0};
     for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(&key, "%s'%s=' || quote(t.%s)", i > 0 ? " || ', ' || " : "",
-                   t->column[t->key[i]].name, schema_quote(c->a, t->column[t->key[i]].name));
-    buf_printf(
-        &sql,
-        "SELECT count(*), min(%s) FROM main.%s AS t WHERE %s AND NOT EXISTS (SELECT 1 FROM main.%s"
-        " AS p WHERE %s)",
-        t->n_key > 0 ? buf_str(&key) : "''", schema_quote(c->a, t->name), buf_str(&r->given),
-        schema_quote(c->a, r->parent), buf_str(&r->on));
+        buf_printf(&key, "%s%s || '=' || quote(t.%s)", i > 0 ? " || ', ' || " : "",
+                   literal(c->a, t->column[t->key[i]].name),
+                   schema_quote(c->a, t->column[t->key[i]].name));
+    buf_printf(&sql, "SELECT count(*), min(%s) FROM main.%s AS t WHERE %s",
+               t->n_key > 0 ? buf_str(&key) : "''", schema_quote(c->a, t->name), condition);
     sqlite3_stmt *q = store_stmt(c->s, buf_str(&sql));
     bool row = false;
     enum err e = store_step(c->s, q, &row);
-    if (e == ERR_OK && row && sqlite3_column_int64(q, 0) > 0)
+    *out = (struct counted){.first = ""};
+    if (e == ERR_OK && row) {
+        *out = (struct counted){sqlite3_column_int64(q, 0), store_column_text(c->a, q, 1)};
+        sqlite3_reset(q);
+    }
+    buf_fini(&sql);
+    buf_fini(&key);
+    return e;
+}
+
+static enum err count_orphans(struct check *c, const struct table_info *t, struct outward *r)
+{
+    struct buf where = {0};
+    struct counted x;
+    buf_printf(&where, "%s AND NOT EXISTS (SELECT 1 FROM main.%s AS p WHERE %s)",
+               buf_str(&r->given), schema_quote(c->a, r->parent), buf_str(&r->on));
+    enum err e = count_rows(c, t, buf_str(&where), &x);
+    if (e == ERR_OK && x.n > 0)
         check_say(
             c, "fail", t->name,
             "%lld rows of %s refer to rows of %s that do not exist, the first is %s: give them "
             "their"
             " parents or set the reference to NULL, because other offices would hold them back",
-            (long long)sqlite3_column_int64(q, 0), t->name, r->parent,
-            (const char *)sqlite3_column_text(q, 1));
-    if (e == ERR_OK && row)
-        sqlite3_reset(q);
-    buf_fini(&sql);
-    buf_fini(&key);
+            x.n, t->name, r->parent, x.first);
+    buf_fini(&where);
     return e;
 }
 
@@ -93,6 +119,70 @@ enum err check_orphans(struct check *c, const struct table_info *t)
     sqlite3_finalize(q);
     enum err last = check_reference(c, t, &r);
     return e != ERR_OK ? e : last;
+}
+
+/* Whether the charter (`complete`: all of the table's columns) replicates it. */
+static bool is_published(const struct table_charter *t, const struct column_info *column,
+                         bool complete)
+{
+    bool listed = complete;
+    for (uint32_t i = 0; i < t->n_columns && !listed; i++)
+        listed = sqlite3_stricmp(t->column[i], column->name) == 0;
+    return listed && !column->generated;
+}
+
+enum err check_sizes(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     bool complete)
+{
+    struct buf all = {0}, each = {0}, where = {0};
+    struct counted x;
+    for (uint32_t i = 0; i < info->n_columns; i++) {
+        if (!is_published(t, &info->column[i], complete))
+            continue;
+        const char *name = schema_quote(c->a, info->column[i].name);
+        struct buf bytes = {0};
+        buf_printf(&bytes,
+                   "CASE typeof(t.%s) WHEN 'blob' THEN length(t.%s) WHEN 'text'"
+                   " THEN length(CAST(t.%s AS BLOB)) ELSE 0 END",
+                   name, name, name);
+        buf_printf(&all, "%s%s", all.len > 0 ? " + " : "", buf_str(&bytes));
+        buf_printf(&each, " OR %s > %u", buf_str(&bytes), LIMIT_VALUE_BYTES);
+        buf_fini(&bytes);
+    }
+    buf_printf(&where, "%s > %u AND (%s > %u%s)", buf_str(&all), LIMIT_VALUE_BYTES, buf_str(&all),
+               LIMIT_ROW_BYTES, buf_str(&each));
+    enum err e = all.len > 0 ? count_rows(c, info, buf_str(&where), &x) : ERR_OK;
+    if (e == ERR_OK && all.len > 0 && x.n > 0)
+        check_say(c, complete ? "fail" : "warn", info->name,
+                  "%lld rows of %s are too large to be sent (a value can have %u bytes, a row %u),"
+                  " the first is %s: make them smaller, because %s",
+                  x.n, info->name, LIMIT_VALUE_BYTES, LIMIT_ROW_BYTES, x.first,
+                  complete ? "no office could join" : "until then no office can join from here");
+    buf_fini(&all);
+    buf_fini(&each);
+    buf_fini(&where);
+    return e;
+}
+
+enum err check_sums(struct check *c, const struct table_charter *t, const struct table_info *info)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < info->n_columns; i++) {
+        const char *name = info->column[i].name;
+        struct buf where = {0};
+        struct counted x;
+        if (charter_rule(t, name)->policy != POLICY_SUM)
+            continue;
+        buf_printf(&where, "typeof(t.%s) NOT IN ('integer', 'null')", schema_quote(c->a, name));
+        e = count_rows(c, info, buf_str(&where), &x);
+        if (e == ERR_OK && x.n > 0)
+            check_say(c, "fail", info->name,
+                      "%s is a sum, and %lld rows of %s have something else there than an integer,"
+                      " the first is %s: put them right, because nothing can be added to them",
+                      name, x.n, info->name, x.first);
+        buf_fini(&where);
+    }
+    return e;
 }
 
 void check_library(struct check *c)

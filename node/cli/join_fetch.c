@@ -254,6 +254,11 @@ static int fetch_fail(const struct join *j, enum err e, const char *table)
                         "disk, then run the "
                         "same command again",
                         e == ERR_FULL ? "disk full" : strerror(errno));
+    case ERR_LIMIT:
+        return cli_fail(CLI_ERROR,
+                        "%s has a row of %s that is too large to be sent: `tonle doctor` there "
+                        "names it; run the same command again when it has been made smaller",
+                        j->invitation.parent, table);
     default:
         return cli_fail(
             CLI_ERROR,

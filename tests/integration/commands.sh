@@ -41,7 +41,10 @@ says household
 app bad "$SCHEMA PRAGMA foreign_keys=OFF; INSERT INTO resident(id, name, household_id) VALUES('r9', 'x', 'gone')"
 expect 6 bad_init
 says r9
-app bad "DELETE FROM resident"
+app bad "DELETE FROM resident; INSERT INTO resident(id, name, photo) VALUES('r8', 'x', zeroblob(9000000))"
+expect 6 bad_init
+says "id='r8'"
+app bad "DELETE FROM resident; VACUUM"
 expect 2 bad_init --name "a name with spaces"
 expect 2 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/charter.yaml" --listen nonsense
 expect 2 t bad hub init --db "$ROOT/bad/app.db" --charter "$ROOT/charter.yaml"

@@ -46,6 +46,25 @@ says "tonle node add"
 expect 2 t thief join --invitation "$ROOT/empty.invitation"
 expect 2 t thief join --db x --mode sideways --invitation "$ROOT/empty.invitation"
 
+# --- a row that has become too large to be sent: who joins is told what to do, and nothing is changed
+invite waits 21 hub
+app hub "INSERT INTO resident(id, name) VALUES('r1', 'small')"
+settle hub empty
+app hub "UPDATE resident SET photo = zeroblob(9000000) WHERE id = 'r1'"
+settle hub
+mkdir "$ROOT/waits"
+expect 1 t waits join --db "$ROOT/waits/app.db" --invitation "$ROOT/waits.invitation"
+says "a row of resident that is too large"
+says "tonle doctor"
+t hub doctor >"$ROOT/out" 2>&1
+grep -q "warn  resident: 1 rows of resident are too large.*id='r1'" "$ROOT/out" || fail "doctor: $(cat "$ROOT/out")"
+app hub "UPDATE resident SET photo = NULL WHERE id = 'r1'"
+settle hub
+expect 0 t waits join --db "$ROOT/waits/app.db" --invitation "$ROOT/waits.invitation"
+same "$(app waits "SELECT id FROM resident")" r1
+app hub "DELETE FROM resident"
+settle hub empty
+
 # --- rows of its own: a mode is asked for, nothing is changed, and the same command with one goes on
 own() { # OFFICE
     mkdir "$ROOT/$1"
