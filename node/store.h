@@ -129,7 +129,7 @@ struct apply_report {
     uint32_t conflicts; /* records made */
     uint32_t orphans;   /* changes whose identity is not here */
     uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
-                         does not publish any more */
+                         does not publish any more, and of groups that did not come whole */
     uint32_t deferred; /* rows that wait for their table */
 };
 /* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same

@@ -32,6 +32,34 @@ static void to_references(struct apply *ap, const struct row_change *rc,
     ch->references = ref;
 }
 
+static bool has_all(const struct change *ch, const struct cell_group *g)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; g && k < g->n; k++)
+        for (uint32_t i = 0; i < ch->n_cells; i++)
+            n += ch->column[i] == g->column[k];
+    return !g || n == g->n;
+}
+
+/* Groups are sent whole (store_collect.c). Part of one would be completed with what each office
+ * shows at the time, which is not the same everywhere: it counts nowhere. */
+static void refuse_parts(struct apply *ap, const struct table_rules *rules, struct change *ch)
+{
+    uint32_t *column = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *column);
+    struct value *value = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *value);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        if (!has_all(ch, rules->group[ch->column[i]]))
+            continue;
+        column[n] = ch->column[i];
+        value[n++] = ch->value[i];
+    }
+    ap->w.report->refused += ch->n_cells - n;
+    ch->n_cells = n;
+    ch->column = column;
+    ch->value = value;
+}
+
 static struct change to_change(struct apply *ap, const struct row_change *rc,
                                const struct column_map *map, const struct table_schema *t)
 {
@@ -69,6 +97,8 @@ static struct change to_change(struct apply *ap, const struct row_change *rc,
     }
     ch.column = column;
     ch.value = value;
+    if (t->rules.group && !born)
+        refuse_parts(ap, &t->rules, &ch);
     to_references(ap, rc, map, &ch);
     return ch;
 }

@@ -1,5 +1,6 @@
 /* Every policy over real databases: what stands, what is held, and what the conflict record says.
  */
+#include "protocol/seal.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>
@@ -195,6 +196,45 @@ static void a_group_is_never_a_mixture(void **state)
               "SokhaChanresolved");
 }
 
+/* A's last changeset as a node that does not keep the rules would send it: of each change the first
+ * column alone. */
+static uint32_t take_first_columns(struct office *o, struct office *from)
+{
+    struct item item;
+    struct changeset cs;
+    uint8_t hash[HASH_BYTES];
+    struct apply_report report;
+    struct dot dot = {from->site, store_state(from->store)->seq};
+    assert_int_equal(store_journal_find(from->store, &o->arena, dot, &item), ERR_OK);
+    assert_int_equal(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash),
+                     ERR_OK);
+    for (uint32_t i = 0; i < cs.segments[0].tables[0].n_rows; i++)
+        cs.segments[0].tables[0].rows[i].n_cells = 1;
+    struct apply_input in = {&cs, item.bytes, hash, from->name, item.pos, o->now_ms};
+    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_int_equal(store_apply(o->store, &o->arena, &in, &report), ERR_OK);
+    assert_int_equal(store_commit(o->store), ERR_OK);
+    arena_reset(&o->arena);
+    return report.refused;
+}
+
+/* Part of a group counts nowhere: each office would complete it with what it shows just then. */
+static void a_part_of_a_group_is_refused(void **state)
+{
+    struct federation *f = *state;
+    office_sql(A, "INSERT INTO person(id,family,given) VALUES('p','Chan','Sok')");
+    equal(f);
+    office_sql(A, "UPDATE person SET given='Zoe', family='Zuo' WHERE id='p'");
+    assert_true(office_seal(A));
+    office_sql(B, "UPDATE person SET given='Bona', family='Bo' WHERE id='p'");
+    assert_true(office_seal(B));
+    assert_int_equal(take_first_columns(HUB, A), 1);
+    assert_int_equal(take_first_columns(B, A), 1);
+    office_pull(HUB, B);
+    assert_string_equal(office_one(HUB, "SELECT given || family FROM person"), "BonaBo");
+    assert_string_equal(office_one(B, "SELECT given || family FROM person"), "BonaBo");
+}
+
 /* review shows its fallback and stays open; rank shows what stands latest in the list. */
 static void review_and_rank_show_their_value(void **state)
 {
@@ -316,6 +356,7 @@ int main(void)
         TEST(a_sum_that_is_no_number_is_held),
         TEST(a_sum_that_is_no_number_gives_way),
         TEST(a_group_is_never_a_mixture),
+        TEST(a_part_of_a_group_is_refused),
         TEST(review_and_rank_show_their_value),
         TEST(units_decide),
         TEST(texts_that_look_alike_are_no_conflict),
