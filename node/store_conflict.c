@@ -196,14 +196,16 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
 }
 
 struct open_record {
+    int64_t n;
     const char *id, *cell;
     struct dot birth;
+    const char *successor; /* of what is open now; NULL: none, or it is open still */
 };
 
 static enum err open_records(struct work *w, struct work_row *r, struct open_record **out,
                              size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT id, cell, bsite, bseq FROM tonle_conflict"
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT n, id, cell, bsite, bseq FROM tonle_conflict"
                                        " WHERE t = ?1 AND k = ?2 AND state = 'open'");
     if (!q)
         return ERR_SCHEMA;
@@ -219,17 +221,18 @@ static enum err open_records(struct work *w, struct work_row *r, struct open_rec
         if (e != ERR_OK || !row)
             break;
         *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = (struct open_record){store_column_text(w->a, q, 0),
+        (*out)[(*n)++] = (struct open_record){sqlite3_column_int64(q, 0),
                                               store_column_text(w->a, q, 1),
-                                              {store_column_u64(q, 2), store_column_u64(q, 3)}};
+                                              store_column_text(w->a, q, 2),
+                                              {store_column_u64(q, 3), store_column_u64(q, 4)},
+                                              NULL};
     }
     return e;
 }
 
 /* Superseded by the conflict of the same cell that took its place, or resolved by the write that
  * settled it. */
-static enum err close_record(struct work *w, const struct open_record *old,
-                             const char *successor_id)
+static enum err close_record(struct work *w, const struct open_record *old)
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
@@ -241,12 +244,27 @@ static enum err close_record(struct work *w, const struct open_record *old,
     buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site,
                (unsigned long long)w->dot.seq);
     store_bind_text(q, 1, old->id);
-    store_bind_text(q, 2, successor_id ? "superseded" : "resolved");
+    store_bind_text(q, 2, old->successor ? "superseded" : "resolved");
     store_bind_u64(q, 3, hlc_ms(w->hlc));
-    store_bind_text(q, 4, successor_id ? successor_id : buf_str(&dot));
+    store_bind_text(q, 4, old->successor ? old->successor : buf_str(&dot));
     enum err e = store_run(w->s, q);
     buf_fini(&dot);
     return e;
+}
+
+/* A record keeps the sides that its successor has not: where many offices meet one after the other,
+ * each side is kept once, not once in every record on the way. */
+static enum err leave_to_successor(struct work *w, const struct open_record *old)
+{
+    sqlite3_stmt *q =
+        store_stmt(w->s, "DELETE FROM tonle_side WHERE n = ?1 AND EXISTS(SELECT 1 FROM tonle_side x"
+                         " WHERE x.n = (SELECT n FROM tonle_conflict WHERE id = ?2)"
+                         " AND x.site = tonle_side.site AND x.seq = tonle_side.seq)");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, old->n);
+    store_bind_text(q, 2, old->successor);
+    return store_run(w->s, q);
 }
 
 /* The birth of a conflict recorded before: the same name, or one that was forgotten since. */
@@ -274,16 +292,17 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
     for (size_t i = 0; i < now.n; i++)
         name_conflict(id[i], r, &now.c[i]);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        const char *successor = NULL;
         bool still = false;
         for (size_t j = 0; j < now.n; j++) {
             still = still || strcmp(id[j], old[i].id) == 0;
             if (strcmp(cell_name(t, now.c[j].column), old[i].cell) == 0 &&
                 same_birth(&r->row, now.c[j].birth, old[i].birth))
-                successor = id[j];
+                old[i].successor = id[j];
         }
         if (!still)
-            e = close_record(w, &old[i], successor);
+            e = close_record(w, &old[i]);
+        else
+            old[i].successor = NULL;
     }
     for (size_t j = 0; e == ERR_OK && j < now.n; j++) {
         bool known = false;
@@ -294,5 +313,8 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
         if (!known && w->report)
             w->report->conflicts++;
     }
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        if (old[i].successor)
+            e = leave_to_successor(w, &old[i]);
     return e;
 }

@@ -36,7 +36,7 @@
  *   charter. form: 0 when `value` is the value itself, else its enum value_type, `value` then being
  *   the bytes (of a group: its members, value_encode each, in the group's order). detail: for a
  *   birth, and for what is alive beside a delete, the whole row as it would stand: a JSON object of
- *   all its columns
+ *   all its columns. A superseded record keeps only the sides that its successor has not
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why

@@ -157,7 +157,10 @@ static void print_commands(const struct conflict_record *r)
 {
     bool open = strcmp(r->state, "open") == 0, birth = strcmp(r->cell, "birth") == 0;
     if (strcmp(r->state, "superseded") == 0) {
-        cli_note("\nTo settle it: `tonle conflict show %s`", r->successor);
+        if (r->successor[0] != '\0')
+            cli_note("\nThe sides that are not shown, and how to settle it:"
+                     " `tonle conflict show %s`",
+                     r->successor);
         return;
     }
     cli_note("\nTo %s:", open ? "settle it" : "decide it again");

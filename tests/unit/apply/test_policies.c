@@ -345,6 +345,37 @@ static void the_birth_policy_chooses(void **state)
     ALL_EQUAL("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
 }
 
+/* Where conflicts follow one another, each side is kept once: by the last that has it. */
+static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
+{
+    static const char sides[] = "SELECT group_concat(x) FROM (SELECT state || ':' || (SELECT"
+                                " count(*) FROM tonle_side s WHERE s.n = c.n) AS x"
+                                " FROM tonle_conflict c WHERE cell = 'birth' ORDER BY x)";
+    struct federation *f = *state;
+    for (int i = 0; i < f->n; i++)
+        office_sql(&f->office[i], "INSERT INTO person(id,born) VALUES('p','0')");
+    equal(f);
+    ALL_EQUAL(sides, "open:3,superseded:0");
+    federation_settle(f);
+    office_sql(A, "UPDATE account SET name='x'; INSERT INTO person(id,born) VALUES('q','0')");
+    equal(f);
+    office_sql(A, "UPDATE person SET born='A1' WHERE id='q'");
+    assert_true(office_seal(A));
+    office_sql(B, "UPDATE person SET born='B1' WHERE id='q'");
+    assert_true(office_seal(B));
+    office_pull(HUB, A);
+    office_pull(HUB, B);
+    office_sql(A, "UPDATE person SET born='A2' WHERE id='q'"); /* it has not heard of B1 */
+    assert_true(office_seal(A));
+    office_pull(HUB, A);
+    assert_string_equal(
+        office_one(HUB, "SELECT group_concat(x) FROM (SELECT state || value AS x FROM"
+                        " tonle_conflict c JOIN tonle_side s ON s.n = c.n WHERE cell = 'born'"
+                        " ORDER BY x)"),
+        "openA2,openB1,supersededA1");
+    equal(f);
+}
+
 #define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
@@ -363,6 +394,7 @@ int main(void)
         TEST(delete_wins_and_keeps_the_loser),
         TEST(a_delete_under_review_waits),
         TEST(the_birth_policy_chooses),
+        TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
