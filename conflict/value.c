@@ -332,5 +332,5 @@ uint64_t hash_key(uint64_t seed, const void *p, size_t n)
     word = 0;
     if (n > 0)
         memcpy(&word, byte, n);
-    return mix(h, word);
+    return mix(mix(h, word), 1); /* what the last word gave reaches the low bits, too */
 }

@@ -385,7 +385,7 @@ void store_close(struct store *s)
     mem_free(s->stmts);
     collect_release(s);
     put_release(s);
-    filters_forget(s);
+    filters_clear(s);
     buf_fini(&s->claim_key);
     defer_forget(s);
     remove_journal(s);
@@ -490,7 +490,7 @@ void store_rollback(struct store *s)
         store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
         s->ready = false;
     s->state_version = -1; /* what was changed in memory did not happen */
-    filters_forget(s);
+    filters_undo(s);
     defer_forget(s);
     s->schema_cookie = -1;
     units_changed(s);

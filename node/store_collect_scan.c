@@ -19,7 +19,7 @@ static void grow_slots(struct table_work *w)
     for (uint32_t i = 0; i < w->n_entries; i++) {
         const struct entry *e = &w->entries[i];
         uint64_t h = hash_key(VALUE_HASH_SEED, e->key, e->key_len);
-        uint32_t at = (uint32_t)(h ^ h >> 32) & (n - 1);
+        uint32_t at = (uint32_t)h & (n - 1);
         while (w->slots[at])
             at = (at + 1) & (n - 1);
         w->slots[at] = i + 1;
@@ -30,7 +30,7 @@ static void grow_slots(struct table_work *w)
 static uint32_t slot_of(const struct table_work *w, const uint8_t *key, size_t len)
 {
     uint64_t h = hash_key(VALUE_HASH_SEED, key, len);
-    uint32_t at = (uint32_t)(h ^ h >> 32) & (w->n_slots - 1);
+    uint32_t at = (uint32_t)h & (w->n_slots - 1);
     for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
         const struct entry *e = &w->entries[w->slots[at] - 1];
         if (e->key_len == len && memcmp(e->key, key, len) == 0)

@@ -12,8 +12,9 @@
  * - tonle_table: number of each published table, fingerprint of what capture installed for it
  * - tonle_row: the record (conflict/row.h) of each row that is not settled; births > 1 is indexed
  *   for the hub's keep list; a settled row has none. swept: 1 where a sweep found that the record
- *   stays until somebody writes to the row (open conflicts, held rows): such records lie apart, so
- *   that the many that come and go with a bulk of changes lie close together. A row has one record
+ *   has nothing left to become stable (open conflicts, held rows), until it is settled: such
+ * records lie apart, so that the many that come and go with a bulk of changes lie close together. A
+ * row has one record
  * - tonle_claim: values of unique keys (idx = number of the unique index) and foreign references
  *   (idx = 1000 + number of the foreign key) of living births that do not stand, and unique values
  *   of dead ones on record; v: canonical bytes

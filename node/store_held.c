@@ -298,13 +298,14 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
     store_bind_text(q, 15, by.table);
     store_bind_text(q, 16, by.office);
     store_bind_u64(q, 17, by.ms);
-    if (by.t)
-        claims_note_blocker(w->s, by.t, by.key);
-    claims_note_held(w->s, r->k);
     w->s->counts_stale = w->s->counts_stale || !old;
     if (!old && w->report)
         w->report->held++;
-    return store_run(w->s, q);
+    enum err e = store_run(w->s, q);
+    if (by.t)
+        claims_note_blocker(w->s, by.t, by.key);
+    claims_note_held(w->s, r->k);
+    return e;
 }
 
 static enum err drop_entry(struct work *w, const char *id)

@@ -75,6 +75,8 @@ struct hash_filter { /* store_filter.c; {0}: not read */
     uint64_t *word;
     size_t n, room;   /* entries */
     bool known, full; /* full: too many, ask the database */
+    bool in_write;    /* read in the write transaction that is open: wrong when that is undone */
+    uint32_t asked;   /* how often, before it was read */
     int64_t rev;      /* tonle_meta `rev` that it fits */
 };
 
@@ -270,14 +272,18 @@ enum err claims_save(struct store *s, struct arena *a, struct row_key k,
 #define CLAIM_REFERENCE 1000
 
 /* ---- store_filter.c */
-void filter_add(struct hash_filter *f, uint64_t h);       /* not before it is known */
+/* What is in the database now; without effect before the filter is known. */
+void filter_add(struct hash_filter *f, uint64_t h);
 bool filter_has(const struct hash_filter *f, uint64_t h); /* false is certain; when known */
 /* True: it is empty, and all that belongs in it is to be added now, as long as it is `known`; then
  * it is asked again. False: it is known. */
 bool filter_open(struct store *s, struct hash_filter *f);
+/* Whether filters may be asked: in a transaction. */
+bool filter_serves(const struct store *s);
 void filters_begin(struct store *s);  /* state_version is known */
 void filters_commit(struct store *s); /* state_version is that of our own commit */
-void filters_forget(struct store *s); /* rolled back, or written in another way */
+void filters_undo(struct store *s);   /* rolled back */
+void filters_clear(struct store *s);
 
 /* ---- store_refer.c: which birth of its parent a child means */
 /* Before the seal: what the rows write into foreign keys names the parent's birth that stands here,

@@ -82,7 +82,7 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
              "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
              " AND state = 'open'",
              t->t, t->t, t->t, t->t, t->t);
-    filters_forget(s);
+    filters_clear(s);
     s->keep_known = false;
     s->counts_stale = true;
     enum err e = store_exec(s, sql);

@@ -157,9 +157,13 @@ static enum err read_swept(struct store *s)
     return e;
 }
 
+#define ASKED_FIRST 64 /* times the database, before all keys of the swept part are read */
+
 /* Whether the record may be in the swept part: false is certain. */
 static bool may_be_swept(struct store *s, struct row_key k)
 {
+    if (!filter_serves(s) || (!s->swept.known && ++s->swept.asked < ASKED_FIRST))
+        return true;
     while (filter_open(s, &s->swept))
         if (read_swept(s) != ERR_OK)
             s->swept.full = true; /* in doubt the database is asked */
@@ -282,6 +286,7 @@ enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct ro
         return ERR_SCHEMA;
     sqlite3_bind_int64(q, 1, k.t->t);
     store_bind_blob(q, 2, k.key, k.len);
+    e = store_run(s, q);
     filter_add(&s->swept, swept_hash(k.t->t, k.key, k.len));
-    return store_run(s, q);
+    return e;
 }

@@ -320,7 +320,7 @@ static bool identity_add(struct identities *ids, const struct table_changes *t, 
     const struct row_change *r = &t->rows[row];
     uint64_t hash = hash_key(VALUE_HASH_SEED, key->data, key->len);
     hash = hash_key(hash, &r->birth, sizeof r->birth);
-    size_t at = (size_t)(hash ^ hash >> 32) & (ids->slots - 1);
+    size_t at = (size_t)hash & (ids->slots - 1);
     for (; ids->slot[at].row; at = (at + 1) & (ids->slots - 1))
         if (ids->slot[at].hash == hash && same_identity(t, r, &t->rows[ids->slot[at].row - 1]))
             return false;
