@@ -237,6 +237,21 @@ static bool wholly_seen(struct apply *ap, const struct work_row *r, const struct
     return seen_by_own(ap, v, n) && (ch->kind == CHANGE_DELETE || !birth_alive(b, rules));
 }
 
+/* Who is meant may be another though the value is the same, and then the table does not change. */
+static bool writes_reference(const struct store *s, const struct table_schema *t,
+                             const struct change *ch)
+{
+    for (uint32_t f = 0; f < s->n_fks; f++) {
+        const struct foreign_key *fk = &s->fks[f];
+        if (&s->tables[fk->child] != t || !fk->key_column)
+            continue;
+        for (uint32_t c = 0; c < ch->n_cells; c++)
+            if (ch->column[c] == fk->key_column[fk->n - 1])
+                return true;
+    }
+    return false;
+}
+
 static enum err merge_row(struct apply *ap, struct work_row *r, const struct change *ch)
 {
     struct work *w = &ap->w;
@@ -253,6 +268,8 @@ static enum err merge_row(struct apply *ap, struct work_row *r, const struct cha
     if (!m.applied)
         return ERR_OK;
     r->touched = true;
+    if (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch))
+        r->fk_new = true;
     if (ap->own) {
         r->sealed = true;
         work_note(w, r);

@@ -55,6 +55,7 @@ const char store_ddl[] =
     "CREATE TABLE tonle_stable(site INTEGER PRIMARY KEY, seq INTEGER NOT NULL);"
     "CREATE TABLE tonle_keep(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, PRIMARY KEY(t, k, site, seq)) WITHOUT ROWID;"
+    "CREATE INDEX tonle_keep_name ON tonle_keep(t, site, seq);"
     "CREATE TABLE tonle_table(t INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fingerprint TEXT);"
     "CREATE TABLE tonle_row(swept INTEGER NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL,"
     " births INTEGER NOT NULL, rec BLOB NOT NULL, PRIMARY KEY(swept, t, k)) WITHOUT ROWID;"
