@@ -121,7 +121,7 @@ int main(int argc, char **argv)
     printf(
         "%-44s %9s bytes/row\n", "records of unsettled rows",
         office_one(
-            hub, "SELECT printf('%.1f', sum(length(k)+length(rec)+6.0)/count(*)) FROM tonle_row"));
+            hub, "SELECT printf('%.1f', sum(length(k)+length(rec)+7.0)/count(*)) FROM tonle_row"));
 
     t = now();
     update(a, "plain", n, 1);
