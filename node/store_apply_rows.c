@@ -42,7 +42,8 @@ static bool has_all(const struct change *ch, const struct cell_group *g)
 }
 
 /* Groups are sent whole (store_collect.c). Part of one would be completed with what each office
- * shows at the time, which is not the same everywhere: it counts nowhere. */
+ * shows at the time, which is not the same everywhere: it counts nowhere. Groups are the same in
+ * every charter: they change by a migration alone. */
 static void refuse_parts(struct apply *ap, const struct table_rules *rules, struct change *ch)
 {
     uint32_t *column = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *column);

@@ -272,26 +272,57 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
 
 /* ---- forgetting ---- */
 
-/* Whether a birth of the parent's table keeps this name, whatever its key: a foreign key of several
- * columns may come to refer to it again by a write to another column than the one that carries the
- * reference, and offices sweep at different times. */
-static enum err keeps(struct store *s, struct row_key k, const struct reference *ref, bool *kept)
+static enum err is_kept(struct store *s, struct row_key k, struct dot name, bool *kept)
 {
+    sqlite3_stmt *q = store_stmt(
+        s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND k = ?2 AND site = ?3 AND seq = ?4");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    store_bind_u64(q, 3, name.site);
+    store_bind_u64(q, 4, name.seq);
+    enum err e = store_step(s, q, kept);
+    sqlite3_reset(q);
+    return e;
+}
+
+/* Whether any birth of the parent's table keeps the name, whatever its key. */
+static enum err is_kept_anywhere(struct store *s, uint32_t t, struct dot name, bool *kept)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND site = ?2 AND seq = ?3 LIMIT 1");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, t);
+    store_bind_u64(q, 2, name.site);
+    store_bind_u64(q, 3, name.seq);
+    enum err e = store_step(s, q, kept);
+    sqlite3_reset(q);
+    return e;
+}
+
+/* Whether the name is kept at the parent's key. A foreign key of several columns may lead away from
+ * it and back by a write to another column than the one that carries the reference, and offices
+ * sweep at different times: there the key does not matter. Of a cell with several values every name
+ * stays: which key each belongs to is not worth asking. */
+static enum err keeps(struct store *s, struct arena *a, struct row_key k, const struct birth *b,
+                      const struct reference *ref, bool *kept)
+{
+    const struct cell *c = birth_find_cell(b, cell_of(&k.t->rules, ref->column));
     enum err e = ERR_OK;
+    *kept = !b->values || (c && c->n > 1);
+    const struct value *values = *kept ? NULL : birth_shown(a, b, &k.t->rules);
     for (uint32_t f = 0; e == ERR_OK && !*kept && f < s->n_fks; f++) {
         const struct foreign_key *fk = &s->fks[f];
+        struct row_key parent;
         if (&s->tables[fk->child] != k.t || !fk->key_column ||
             fk->key_column[fk->n - 1] != ref->column)
             continue;
-        sqlite3_stmt *q = store_stmt(
-            s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND site = ?2 AND seq = ?3 LIMIT 1");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, s->tables[fk->parent].t);
-        store_bind_u64(q, 2, ref->birth.site);
-        store_bind_u64(q, 3, ref->birth.seq);
-        e = store_step(s, q, kept);
-        sqlite3_reset(q);
+        if (fk->n > 1)
+            e = is_kept_anywhere(s, s->tables[fk->parent].t, ref->birth, kept);
+        else if (refer_key(a, fk, &s->tables[fk->parent], values, &parent))
+            e = is_kept(s, parent, ref->birth, kept);
     }
     return e;
 }
@@ -307,7 +338,7 @@ enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const st
         for (uint32_t j = 0; e == ERR_OK && j < b->n_references; j++) {
             bool kept = false;
             if (clock_covers(f->stable, b->references[j].birth))
-                e = keeps(s, k, &b->references[j], &kept);
+                e = keeps(s, a, k, b, &b->references[j], &kept);
             if (!kept)
                 continue;
             parents = arena_grow(a, parents, n, &cap, sizeof *parents);

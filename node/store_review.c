@@ -218,6 +218,10 @@ static enum err find(struct resolve *r, const char *id)
     enum err e = list_conflict(r->s, r->a, id, &r->c, &r->place);
     if (e != ERR_OK)
         return e;
+    if (strcmp(r->c.state, "superseded") == 0 && r->c.successor[0] != '\0')
+        return store_fail(r->s, ERR_STATE,
+                          "another office has joined in: the conflict is %s now, decide that one",
+                          r->c.successor);
     const struct table_schema *t = r->place.t;
     r->cell = t != NULL ? list_cell(t, r->c.cell) : CELL_UNKNOWN;
     if (t == NULL || r->cell == CELL_UNKNOWN)

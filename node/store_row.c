@@ -206,7 +206,8 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
         return store_fail(s, ERR_CORRUPT, "record of a row of %s is damaged", k.t->name);
     struct forget f;
     e = row_forgetting(s, a, k, &f);
-    f.keep_references = any_kept(s); /* whose names those are, row_save finds out */
+    /* whose names those are, row_save finds out */
+    f.keep_references = s->state.loading || any_kept(s);
     if (e == ERR_OK)
         row_forget(a, out, &k.t->rules, &f);
     return e;
@@ -254,7 +255,8 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
     /* while loading, the row that shares a value may not have come yet */
     if (e == ERR_OK && f.keep_rank && !s->state.loading)
         e = shares_unique(s, a, k, r, &f.keep_rank);
-    if (e == ERR_OK && any_kept(s))
+    f.keep_references = s->state.loading; /* the names of a parent may come with a later chunk */
+    if (e == ERR_OK && !f.keep_references && any_kept(s))
         e = refer_keep(s, a, k, r, &f);
     if (e != ERR_OK)
         return e;

@@ -176,11 +176,12 @@ static void print_commands(const struct conflict_record *r)
                  r->n_members > 0 ? r->members[0] : r->cell);
 }
 
-/* Two births have nothing before them. */
+/* Two births have nothing before them; of a superseded record the sides, which would tell, are with
+ * its successor. */
 static void print_no_before(const struct conflict_record *r, const struct conflict_more *m,
                             bool at_hub)
 {
-    if (m->has_before || strcmp(r->cell, "birth") == 0)
+    if (m->has_before || strcmp(r->state, "superseded") == 0 || strcmp(r->cell, "birth") == 0)
         return;
     if (at_hub)
         cli_note("What stood before is not on record: it is older than the federation, or its "

@@ -356,6 +356,12 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
         office_sql(&f->office[i], "INSERT INTO person(id,born) VALUES('p','0')");
     equal(f);
     ALL_EQUAL(sides, "open:3,superseded:0");
+    char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"
+                                                          " state = 'superseded'"));
+    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_int_equal(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
+    assert_non_null(strstr(store_message(HUB->store), "decide that one"));
+    store_rollback(HUB->store);
     federation_settle(f);
     office_sql(A, "UPDATE account SET name='x'; INSERT INTO person(id,born) VALUES('q','0')");
     equal(f);
