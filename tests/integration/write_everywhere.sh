@@ -46,9 +46,9 @@ same "$(app district "SELECT village FROM household WHERE id = 'h1'")" changed
 same "$(app district "SELECT no FROM note WHERE unit = ''")" 2
 
 for office in hub province district commune; do
-    expect 0 t "$office" status --json
-    same "$(json '$.synced')" 1 "synced of $office"
-    same "$(json '$.conflicts_open')" 0
+    wait_for "$office" synced # the answer to a mark may be on its way at any moment
+    same "$(json '$.synced' "$ROOT/$office.status")" 1 "synced of $office"
+    same "$(json '$.conflicts_open' "$ROOT/$office.status")" 0
 done
 for office in province district commune; do expect 0 t "$office" verify --json; done
 
