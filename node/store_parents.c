@@ -216,6 +216,18 @@ static enum err check_parents(struct work *w, struct work_row *r)
     return e;
 }
 
+/* The keys of the rows in the table that refer to these values. */
+static enum err children_of(struct work *w, const struct foreign_key *fk, const struct value *v,
+                            struct bytes **key, size_t *n)
+{
+    sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t i = 0; i < fk->n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    return collect_keys(w, q, &w->s->tables[fk->child], false, key, n);
+}
+
 /* The rows that refer to these values of r, which may not stand any more. */
 static enum err check_children(struct work *w, struct work_row *r, const struct value *values)
 {
@@ -232,12 +244,7 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
         if (e != ERR_OK || yes)
             continue;
         const struct table_schema *child = &w->s->tables[fk->child];
-        sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
-        if (!q)
-            return ERR_SCHEMA;
-        for (uint32_t i = 0; i < fk->n; i++)
-            store_bind(q, (int)i + 1, &v[i]);
-        e = collect_keys(w, q, child, false, &key, &n);
+        e = children_of(w, fk, v, &key, &n);
         for (size_t i = 0; e == ERR_OK && i < n; i++) {
             struct work_row *c = work_get(w, child, key[i].p, key[i].len);
             e = work_load(w, c);
@@ -278,12 +285,7 @@ static enum err look_again(struct work *w, struct work_row *r)
         if (!fk->key_column || !is_parent(w, fk, r) ||
             !row_reference(w->a, fk, false, r->now, &v, &folded))
             continue;
-        sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
-        if (!q)
-            return ERR_SCHEMA;
-        for (uint32_t i = 0; i < fk->n; i++)
-            store_bind(q, (int)i + 1, &v[i]);
-        e = collect_keys(w, q, child, false, &key, &n);
+        e = children_of(w, fk, v, &key, &n);
         for (size_t i = 0; e == ERR_OK && i < n; i++) {
             struct work_row *c = work_get(w, child, key[i].p, key[i].len);
             e = work_load(w, c);
