@@ -8,9 +8,9 @@
 #ifndef NODE_CLI_CLI_H
 #define NODE_CLI_CLI_H
 
-#include "node/charter.h"
-#include "node/config.h"
-#include "node/store.h"
+#include "node/charter/charter.h"
+#include "node/config/config.h"
+#include "node/db/store.h"
 
 #include <jansson.h>
 

@@ -1,6 +1,6 @@
 #include "node/cli/cli.h"
 
-#include "node/loop_control.h"
+#include "node/loop/control.h"
 #include "protocol/seal.h"
 
 #include <arpa/inet.h>

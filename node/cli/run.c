@@ -1,7 +1,7 @@
 /* run.c - the node in the foreground. */
 #include "node/cli/cli.h"
 
-#include "node/loop.h"
+#include "node/loop/loop.h"
 #include "protocol/seal.h"
 
 #include <string.h>

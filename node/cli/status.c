@@ -3,7 +3,7 @@
  * (DESIGN 2.13). */
 #include "node/cli/cli.h"
 
-#include "node/node.h"
+#include "node/core/node.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -12,6 +12,8 @@ BEGIN {
     split("assert.h ctype.h errno.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h stddef.h " \
           "stdint.h stdio.h stdlib.h string.h", list, " ")
     for (i in list) pure["<" list[i] ">"] = 1
+    split("file db charter config schema record journal capture check apply load desk core loop cli", rooms, " ")
+    for (i in rooms) height[rooms[i]] = i + 0
 }
 function bad(text) {
     printf "%s:%d: %s: %s\n", FILENAME, FNR, text, inc
@@ -49,11 +51,15 @@ FNR == 1 {
     only("utf8proc", "^conflict/text\\.c$")
     only("sodium", "^protocol/seal[a-z_]*\\.[ch]$")
     only("zstd", "^protocol/seal[a-z_]*\\.[ch]$")
-    only("sqlite3|libpq", "^node/store[a-z_]*\\.[ch]$")
-    only("\"node/store_[a-z_]*\\.h", "^node/store[a-z_]*\\.[ch]$")
-    only("<(uv|zmq)\\.h", "^node/(loop[a-z_]*\\.[ch]|cli/main\\.c)$")
-    only("cyaml|<yaml\\.h", "^node/(charter|config)[a-z_]*\\.[ch]$")
-    only("\"node/charter_yaml\\.h", "^node/(charter|config)[a-z_]*\\.[ch]$")
+    only("sqlite3|libpq", "^node/(db|schema|record|journal|capture|check|apply|load|desk)/[a-z_]+\\.[ch]$")
+    only("\"node/db/store_int\\.h", "^node/(db|schema|record|journal|capture|check|apply|load|desk)/[a-z_]+\\.[ch]$")
+    if (inc ~ /^"node\// && split(FILENAME, here, "/") == 3) {
+        split(inc, there, "/")
+        if (height[there[2]] > height[here[2]]) bad("an include goes down, never up to node/" there[2] "/")
+    }
+    only("<(uv|zmq)\\.h", "^node/(loop/[a-z_]+\\.[ch]|cli/main\\.c)$")
+    only("cyaml|<yaml\\.h", "^node/(file|charter|config)/[a-z_]+\\.[ch]$")
+    only("\"node/file/yaml\\.h", "^node/(file|charter|config)/[a-z_]+\\.[ch]$")
     if (inc ~ /jansson/) {
         if (room != "node") bad("may be included in node/ only")
         if (!(FILENAME in json)) seen_json = seen_json " " FILENAME

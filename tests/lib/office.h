@@ -5,7 +5,7 @@
 #ifndef TESTS_LIB_OFFICE_H
 #define TESTS_LIB_OFFICE_H
 
-#include "node/store.h"
+#include "node/db/store.h"
 
 #include <sqlite3.h>
 

@@ -10,7 +10,7 @@
 #define TESTS_SIM_MODEL_H
 
 #include "conflict/merge.h"
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 
 struct model_changeset {
     struct dot dot;

@@ -1,6 +1,6 @@
 #include "tests/sim/schema.h"
 
-#include "node/charter.h"
+#include "node/charter/charter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #ifndef TESTS_SIM_SCHEMA_H
 #define TESTS_SIM_SCHEMA_H
 
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 
 #define DRAWN_TABLES 5
 #define DRAWN_COLUMNS 8

@@ -7,7 +7,7 @@
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
-#include "node/node.h"
+#include "node/core/node.h"
 #include "tests/lib/office.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model.h"

@@ -1,5 +1,5 @@
 /* A reference means the parent that was there when it was written, not whoever has its key. */
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

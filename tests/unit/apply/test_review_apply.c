@@ -1,5 +1,5 @@
 /* Orders of delivery and shapes of tables that the plain tests do not meet. */
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 #include "protocol/seal.h"
 #include "tests/lib/office.h"
 

@@ -1,7 +1,7 @@
 /* Random histories of three offices over a schema in which everything clashes with everything:
  * whatever the order of seals, pulls and stable messages, the offices end equal, and the store's
  * books fit its tables. */
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

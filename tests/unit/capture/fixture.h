@@ -3,7 +3,7 @@
 #ifndef TESTS_CAPTURE_FIXTURE_H
 #define TESTS_CAPTURE_FIXTURE_H
 
-#include "node/store_capture.h"
+#include "node/capture/capture.h"
 
 struct office {
     char dir[256];

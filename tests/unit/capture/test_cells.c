@@ -9,8 +9,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "node/charter.h"
-#include "node/store_schema.h"
+#include "node/charter/charter.h"
+#include "node/schema/schema.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 #include "tests/lib/office.h"
 
 #include <stdio.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/charter.h"
+#include "node/charter/charter.h"
 
 #include <stdio.h>
 #include <stdlib.h>

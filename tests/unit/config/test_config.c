@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "node/config.h"
+#include "node/config/config.h"
 
 #include <fcntl.h>
 #include <ftw.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "node/config.h"
+#include "node/config/config.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>

@@ -13,7 +13,7 @@
 #ifndef TESTS_UNIT_LOOP_FAKE_H
 #define TESTS_UNIT_LOOP_FAKE_H
 
-#include "node/loop_int.h"
+#include "node/loop/int.h"
 
 #define WAIT_MS 8000 /* a test that waits longer has failed */
 

@@ -1,6 +1,6 @@
 #include "tests/unit/loop/fake.h"
 
-#include "node/loop_join.h"
+#include "node/loop/join.h"
 #include "protocol/limits.h"
 
 #include <setjmp.h>

@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_NODE_NET_H
 #define TESTS_UNIT_NODE_NET_H
 
-#include "node/node.h"
+#include "node/core/node.h"
 #include "protocol/codec.h"
 
 #include <sqlite3.h>

@@ -1,7 +1,7 @@
 /* What keeps a bulk apply fast beside many open conflicts and held rows: the sets of hashes that
  * answer before the database does, and the records that a sweep puts apart. */
-#include "node/store_int.h"
-#include "node/store_part.h"
+#include "node/db/store_int.h"
+#include "node/record/table.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* The history of one row: every write, what it had seen, what it met; read from few changesets. */
 #include "tests/lib/office.h"
 
-#include "node/store_part.h"
+#include "node/record/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
-#include "node/store_int.h"
-#include "node/store_part.h"
+#include "node/db/store_int.h"
+#include "node/record/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The WAL guard against a real library: whether other connections can start the WAL anew. */
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
-#include "node/store_part.h"
+#include "node/record/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The unit of every site, as the rules of all tables see it. */
-#include "node/store_int.h"
+#include "node/db/store_int.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

@@ -1,0 +1,206 @@
+#include "node/apply/apply.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* store_apply: one changeset merged, decided and written, our own seals and remote ones alike.
+ *
+ * Our own rows stand in the table already; everything else is the same code, because a local write
+ * may free a unique value, take a claimed one, or lack a parent, just as a remote one may.
+ */
+
+/* ---- may it be applied at all? ---- */
+
+/* Whether the changeset on record as (site, seq) has this hash. Also where none is on record, or
+ * its hash is not known: after a first load the clock names changesets that were never seen here.
+ */
+static enum err has_hash(struct store *s, uint64_t site, uint64_t seq, const uint8_t *hash,
+                         bool *fits)
+{
+    static const uint8_t unknown[HASH_BYTES];
+    *fits = true;
+    sqlite3_stmt *q = store_stmt(s, "SELECT hash FROM tonle_clock WHERE site = ?1 AND seq = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    store_bind_u64(q, 1, site);
+    store_bind_u64(q, 2, seq);
+    bool row = false;
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    const void *known = sqlite3_column_blob(q, 0);
+    *fits = sqlite3_column_bytes(q, 0) == HASH_BYTES &&
+            (memcmp(known, hash, HASH_BYTES) == 0 || memcmp(known, unknown, HASH_BYTES) == 0);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static enum err check_same(struct store *s, const struct apply_input *in)
+{
+    const struct dot d = in->cs->dot;
+    bool fits;
+    enum err e = has_hash(s, d.site, d.seq, in->hash, &fits);
+    if (e == ERR_OK && !fits)
+        return store_fail(s, ERR_IDENTITY, "two different changesets are named %016llx:%llu",
+                          (unsigned long long)d.site, (unsigned long long)d.seq);
+    return e;
+}
+
+/* Two copies of one database write two histories under one site: the first that is not built on
+ * what is on record here shows it (DESIGN 2, promise 11). */
+static enum err check_chain(struct store *s, const struct apply_input *in)
+{
+    const struct dot d = in->cs->dot;
+    bool fits;
+    enum err e = has_hash(s, d.site, d.seq - 1, in->cs->previous, &fits);
+    if (e == ERR_OK && !fits)
+        return store_fail(
+            s, ERR_IDENTITY,
+            "changeset %016llx:%llu does not follow the one on record: two copies of one"
+            " database were used",
+            (unsigned long long)d.site, (unsigned long long)d.seq);
+    return e;
+}
+
+static enum err check(struct store *s, const struct apply_input *in, struct apply_report *report)
+{
+    const struct changeset *cs = in->cs;
+    uint64_t have = clock_get(&s->state.clock, cs->dot.site);
+    if (cs->dot.seq <= have) {
+        report->already = true;
+        return check_same(s, in);
+    }
+    if (cs->dot.seq != have + 1)
+        return store_fail(s, ERR_GAP, "changeset %016llx:%llu came, %llu is the next",
+                          (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
+                          (unsigned long long)have + 1);
+    bool own_of_load = in->source[0] == '\0' && s->state.loading; /* store_seal_context */
+    if (!own_of_load && !clock_includes(&s->state.clock, &cs->context))
+        return store_fail(s, ERR_CAUSAL,
+                          "changeset %016llx:%llu builds on changesets that are not here",
+                          (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq);
+    if (in->source[0] == '\0')
+        return ERR_OK;
+    if (store_capture_pending(s))
+        return store_fail(s, ERR_STATE, "local changes are not sealed yet");
+    return check_chain(s, in);
+}
+
+/* ---- the clock, the journal ---- */
+
+/* The newest charter here is in force from the changeset that brought it. */
+static enum err charter_passed(struct store *s)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT CAST(version AS INTEGER), schema_version FROM tonle_charter"
+                      " ORDER BY version DESC LIMIT 1");
+    bool row = false;
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    s->state.charter_version = store_column_u64(q, 0);
+    s->state.schema_version = store_column_u64(q, 1);
+    sqlite3_reset(q);
+    s->schema_cookie = -1;
+    e = store_meta_set_u64(s, "charter_version", s->state.charter_version);
+    return e == ERR_OK ? store_meta_set_u64(s, "schema_version", s->state.schema_version) : e;
+}
+
+static enum err advance(struct store *s, const struct apply_input *in, uint64_t *at)
+{
+    const struct changeset *cs = in->cs;
+    sqlite3_stmt *q = store_stmt(
+        s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)");
+    if (!q)
+        return ERR_SCHEMA;
+    store_bind_u64(q, 1, cs->dot.site);
+    store_bind_u64(q, 2, cs->dot.seq);
+    store_bind_u64(q, 3, cs->hlc);
+    store_bind_blob(q, 4, in->hash, HASH_BYTES);
+    enum err e = store_run(s, q);
+    clock_raise(&s->state.clock, cs->dot.site, cs->dot.seq);
+    if (e == ERR_OK)
+        e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, at);
+    if (e == ERR_OK)
+        e = touch_note(s, cs, *at);
+    if (e == ERR_OK)
+        e = store_set_hlc(s, cs->hlc);
+    if (e == ERR_OK && in->source[0] == '\0') {
+        s->state.seq = cs->dot.seq;
+        memcpy(s->state.chain, in->hash, HASH_BYTES);
+        e = store_meta_set_u64(s, "seq", cs->dot.seq);
+        if (e == ERR_OK)
+            e = store_meta_set(s, "chain", in->hash, HASH_BYTES);
+    }
+    return e;
+}
+
+static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report)
+{
+    struct apply ap = {.cs = in->cs, .own = in->source[0] == '\0'};
+    uint64_t pos;
+    work_init(&ap.w, s, a);
+    ap.w.dot = in->cs->dot;
+    ap.w.part = ap.own && in->cs->cut;
+    ap.w.hlc = in->cs->hlc;
+    ap.w.now_ms = in->now_ms;
+    ap.w.report = report;
+    enum err e = apply_rows(&ap, NULL);
+    if (e == ERR_OK)
+        e = work_finish(&ap.w);
+    if (ap.registry)
+        units_changed(s);
+    if (e == ERR_OK && ap.charter)
+        e = charter_passed(s);
+    if (e == ERR_OK)
+        e = advance(s, in, &pos);
+    for (size_t i = 0; e == ERR_OK && i < ap.n_later; i++)
+        e = defer_note(&ap, ap.later[i], pos);
+    return e;
+}
+
+enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report)
+{
+    bool more;
+    *report = (struct apply_report){0};
+    enum err e = capture_temp_triggers(s); /* reads the schema too */
+    if (e == ERR_OK)
+        e = check(s, in, report);
+    if (e == ERR_OK && !report->already && in->source[0] != '\0')
+        e = defer_replay(s, a, DEFER_SLICE, &more);
+    if (e == ERR_OK && !report->already)
+        e = take(s, a, in, report);
+    if (e == ERR_OK && in->source[0] != '\0')
+        e = store_peer_received(s, in->source, in->link_pos);
+    if (e == ERR_OK && s->state.loading && strcmp(in->source, s->identity.parent) == 0)
+        e = load_passed(s, a, in->link_pos);
+    return e;
+}
+
+/* ---- naming, before the seal ---- */
+
+enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs)
+{
+    enum err e = schema_load(s);
+    for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
+        for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
+            struct table_changes *tc = &cs->segments[g].tables[i];
+            const struct table_schema *t = schema_table(s, tc->table);
+            for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++) {
+                if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(s, i, j))
+                    continue; /* a decision names its birth itself */
+                struct row row;
+                buf_reset(&s->scratch);
+                key_encode(&s->scratch, tc->rows[j].key, tc->n_key);
+                struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len),
+                                    s->scratch.len};
+                e = row_load(s, a, k, &row, NULL);
+                struct birth *b = e == ERR_OK ? row_standing(&row, &t->rules) : NULL;
+                tc->rows[j].birth = b ? b->name : (struct dot){0, 0};
+            }
+        }
+    }
+    return e == ERR_OK ? refer_name(s, a, cs) : e;
+}

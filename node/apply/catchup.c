@@ -1,0 +1,137 @@
+#include "node/record/table.h"
+
+#include "protocol/limits.h"
+
+#include <string.h>
+
+/* Between the end of the first load and the position of its last chunk.
+ *
+ * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
+ * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
+ * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
+ * the page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
+
+static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
+{
+    struct cursor cur =
+        cursor_of(sqlite3_column_blob(q, column), (size_t)sqlite3_column_bytes(q, column));
+    return clock_decode(&cur, c, LIMIT_CLOCK_ENTRIES);
+}
+
+/* Whether the chunk at this end of the table's chunks covers d; false when there is none. */
+static bool edge_covers(struct store *s, const struct table_schema *t, bool first, struct dot d)
+{
+    sqlite3_stmt *q = store_stmt(
+        s, first ? "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord LIMIT 1"
+                 : "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord DESC LIMIT 1");
+    bool row = false;
+    if (q != NULL)
+        sqlite3_bind_int64(q, 1, t->t);
+    if (store_step(s, q, &row) != ERR_OK || !row)
+        return false;
+    struct clock c = {0};
+    bool covers = read_clock(q, 0, &c) == ERR_OK && clock_covers(&c, d);
+    sqlite3_reset(q);
+    clock_fini(&c);
+    return covers;
+}
+
+/* Whether this page of the records part reaches the key; NULL is the last one. */
+static bool reaches(sqlite3_stmt *q, struct row_key k)
+{
+    const uint8_t *last = sqlite3_column_blob(q, 0);
+    size_t len = (size_t)sqlite3_column_bytes(q, 0);
+    if (len == 0)
+        return true;
+    if (last[0] != PART_RECORDS)
+        return false; /* rows only: see the top of store_chunk.c */
+    int order = memcmp(k.key, last + 1, k.len < len - 1 ? k.len : len - 1);
+    return order < 0 || (order == 0 && k.len <= len - 1);
+}
+
+/* The clock of the page that tells what this key's state holds, as bytes in the arena; empty when
+ * the table has none. */
+static struct bytes page_clock(struct store *s, struct arena *a, struct row_key k)
+{
+    struct bytes found = {0};
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
+    if (q == NULL)
+        return found;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    bool row;
+    while (found.len == 0 && store_step(s, q, &row) == ERR_OK && row) {
+        if (reaches(q, k))
+            found = store_column_bytes(a, q, 1);
+    }
+    sqlite3_reset(q);
+    return found;
+}
+
+bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
+{
+    if (edge_covers(s, k.t, true, d))
+        return true; /* clocks only grow from chunk to chunk */
+    if (!edge_covers(s, k.t, false, d))
+        return false;
+    struct arena a = {0};
+    struct clock c = {0};
+    struct bytes b = page_clock(s, &a, k);
+    struct cursor cur = cursor_of(b.p, b.len);
+    bool covers =
+        b.len > 0 && clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES) == ERR_OK && clock_covers(&c, d);
+    clock_fini(&c);
+    arena_fini(&a);
+    return covers;
+}
+
+static enum err same_page(struct store *s, struct arena *a, struct row_key k, struct bytes *page)
+{
+    struct bytes b = page_clock(s, a, k);
+    if (page->p == NULL)
+        *page = b;
+    bool same = b.len == page->len && (b.len == 0 || memcmp(b.p, page->p, b.len) == 0);
+    return same ? ERR_OK : ERR_LIMIT;
+}
+
+enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
+                            struct clock *context)
+{
+    struct bytes page = {0};
+    struct buf key = {0};
+    enum err e = schema_load(s);
+    for (uint32_t i = 0; e == ERR_OK && i < cs->segments[0].n_tables; i++) {
+        const struct table_changes *tc = &cs->segments[0].tables[i];
+        const struct table_schema *t = schema_table(s, tc->table);
+        for (uint32_t j = 0; e == ERR_OK && t != NULL && j < tc->n_rows; j++) {
+            buf_reset(&key);
+            key_encode(&key, tc->rows[j].key, tc->n_key);
+            e = same_page(s, a, (struct row_key){t, key.data, key.len}, &page);
+        }
+    }
+    buf_fini(&key);
+    if (e != ERR_OK || page.len == 0)
+        return e;
+    struct clock c = {0};
+    struct cursor cur = cursor_of(page.p, page.len);
+    e = clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES);
+    if (e == ERR_OK)
+        clock_join(context, &c);
+    clock_fini(&c);
+    return e;
+}
+
+enum err load_passed(struct store *s, struct arena *a, uint64_t pos)
+{
+    if (pos < store_meta_u64(s, "load_pos", 0))
+        return ERR_OK;
+    enum err e = store_exec(s, "DELETE FROM tonle_chunk");
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, "load_pos", 0);
+    if (e == ERR_OK) /* ranks were kept meanwhile (row_save) */
+        e = store_meta_set_u64(s, "sweep_due", 1);
+    if (e != ERR_OK)
+        return e;
+    s->state.loading = false;
+    return load_parents(s, a);
+}

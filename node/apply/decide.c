@@ -1,0 +1,352 @@
+#include "node/apply/work.h"
+
+#include "conflict/hold.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Passes 1-3 for the rows that contend: births of one key, and rows that share a unique value,
+ * transitively. The set is closed first (who stands in the way, who waits with a claim), then
+ * decided as a whole by hold_decide, then the table is made to fit.
+ */
+
+struct claim { /* one birth's claim to one unique value, as a number for hold_decide */
+    struct bytes folded;
+    const struct table_schema *t;
+    uint32_t index;
+};
+struct contender {
+    struct work_row *r;
+    struct birth *b;
+    bool valid;
+    struct value *values;
+    uint64_t *unique;
+    size_t n_unique;
+};
+struct contest {
+    struct work *w;
+    struct contender *c;
+    size_t n, cap;
+    struct claim *claim; /* interned */
+    size_t n_claims, cap_claims;
+    uint32_t *map;
+    size_t map_cap;
+};
+
+static uint64_t claim_hash(const struct claim *c)
+{
+    return hash_key(VALUE_HASH_SEED + c->t->t * 131u + c->index, c->folded.p, c->folded.len);
+}
+
+static bool claim_equal(const struct claim *x, const struct claim *y)
+{
+    return x->t == y->t && x->index == y->index && x->folded.len == y->folded.len &&
+           memcmp(x->folded.p, y->folded.p, x->folded.len) == 0;
+}
+
+static void claim_rehash(struct contest *k)
+{
+    k->map_cap = k->map_cap ? k->map_cap * 2 : 256;
+    k->map = arena_alloc(k->w->a, k->map_cap * sizeof *k->map);
+    for (size_t i = 0; i < k->n_claims; i++) {
+        size_t at = claim_hash(&k->claim[i]) & (k->map_cap - 1);
+        while (k->map[at])
+            at = (at + 1) & (k->map_cap - 1);
+        k->map[at] = (uint32_t)i + 1;
+    }
+}
+
+/* The claim's number; *fresh when it was not known. */
+static uint64_t intern(struct contest *k, const struct claim *c, bool *fresh)
+{
+    if (k->n_claims * 2 >= k->map_cap)
+        claim_rehash(k);
+    size_t at = claim_hash(c) & (k->map_cap - 1);
+    for (; k->map[at]; at = (at + 1) & (k->map_cap - 1)) {
+        if (claim_equal(&k->claim[k->map[at] - 1], c)) {
+            *fresh = false;
+            return k->map[at];
+        }
+    }
+    k->claim = arena_grow(k->w->a, k->claim, k->n_claims, &k->cap_claims, sizeof *k->claim);
+    k->claim[k->n_claims++] = *c;
+    k->map[at] = (uint32_t)k->n_claims;
+    *fresh = true;
+    return k->n_claims;
+}
+
+/* ---- closing the set ---- */
+
+static enum err join(struct contest *k, const struct table_schema *t, const void *key, size_t len)
+{
+    struct work_row *r = work_get(k->w, t, key, len);
+    enum err e = work_load(k->w, r);
+    if (e == ERR_OK && !r->slow)
+        r->slow = true; /* picked up by close_set, which walks the rows to the end */
+    return e;
+}
+
+/* Whoever stands in the table with this value. */
+static enum err join_standing(struct contest *k, const struct table_schema *t, uint32_t index,
+                              const struct value *v)
+{
+    const struct unique_index *u = &t->unique[index];
+    sqlite3_stmt *q = store_stmt(k->w->s, u->blocker_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t i = 0; i < u->n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    bool row = false;
+    enum err e = store_step(k->w->s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    struct value *key = arena_alloc(k->w->a, t->n_key * sizeof *key);
+    for (uint32_t i = 0; i < t->n_key; i++)
+        key[i] = store_column(k->w->a, q, (int)i);
+    sqlite3_reset(q);
+    struct buf b = {0};
+    key_encode(&b, key, t->n_key);
+    e = join(k, t, b.data, b.len);
+    buf_fini(&b);
+    return e;
+}
+
+/* Whoever is held with a claim to it. */
+static enum err join_claimants(struct contest *k, const struct claim *c)
+{
+    sqlite3_stmt *q =
+        store_stmt(k->w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, c->t->t);
+    sqlite3_bind_int64(q, 2, c->index);
+    store_bind_blob(q, 3, c->folded.p, c->folded.len);
+    struct bytes *key = NULL;
+    size_t n = 0, cap = 0;
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(k->w->s, q, &row);
+        if (e == ERR_OK && row) {
+            key = arena_grow(k->w->a, key, n, &cap, sizeof *key);
+            key[n++] = store_column_bytes(k->w->a, q, 0);
+        }
+    }
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        e = join(k, c->t, key[i].p, key[i].len);
+    return e;
+}
+
+static enum err add_claims(struct contest *k, struct contender *c)
+{
+    const struct table_schema *t = c->r->k.t;
+    c->unique = arena_alloc(k->w->a, (t->n_unique + 1) * sizeof *c->unique);
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < t->n_unique; i++) {
+        struct claim claim = {.t = t, .index = i};
+        struct value *v = NULL;
+        bool claims = false, fresh = false;
+        e = row_claim(k->w->s, k->w->a, t, i, c->values, &claims, &v, &claim.folded);
+        if (e != ERR_OK || !claims)
+            continue;
+        c->unique[c->n_unique++] = intern(k, &claim, &fresh);
+        if (fresh)
+            e = join_standing(k, t, i, v);
+        if (e == ERR_OK && fresh && row_any_claims(k->w->s))
+            e = join_claimants(k, &claim);
+    }
+    return e;
+}
+
+/* Pass 1. What failed before and was not changed since still fails. */
+static enum err check(struct contest *k, struct contender *c)
+{
+    struct work_row *r = c->r;
+    char *message = NULL;
+    c->valid = work_sums_stand(k->w, r, c->b, &message);
+    if (!c->valid) {
+        r->message[0] = message;
+        return ERR_OK;
+    }
+    if (r->now && c->b == row_standing(&r->row, &r->k.t->rules) &&
+        work_same(r->k.t, r->now, c->values))
+        return ERR_OK;
+    if (c->b->held == HOLD_CHECK && !r->touched && !r->retry) {
+        c->valid = false;
+        return ERR_OK;
+    }
+    enum err e = work_probe(k->w, r, c->b, &c->valid, &message);
+    if (e == ERR_OK && !c->valid)
+        r->message[0] = message;
+    return e;
+}
+
+static enum err add_row(struct contest *k, struct work_row *r)
+{
+    /* Another birth, or none, may stand at this key now: who waits for it contends, too. */
+    enum err e = work_contended(k->w, r->k.t) ? work_release_blocked(k->w, r) : ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < r->row.n_births; i++) {
+        struct birth *b = &r->row.births[i];
+        if (!birth_alive(b, &r->k.t->rules))
+            continue;
+        k->c = arena_grow(k->w->a, k->c, k->n, &k->cap, sizeof *k->c);
+        struct contender *c = &k->c[k->n++];
+        *c = (struct contender){.r = r, .b = b, .values = work_shown(k->w, r, b)};
+        size_t at = k->n - 1;
+        e = check(k, c);
+        if (e == ERR_OK)
+            e = add_claims(k, &k->c[at]);
+    }
+    return e;
+}
+
+static enum err close_set(struct contest *k)
+{
+    enum err e = ERR_OK;
+    bool more = true;
+    while (e == ERR_OK &&
+           more) { /* rows that join stand anywhere in the list: go round until none */
+        more = false;
+        for (size_t i = 0; e == ERR_OK && i < k->w->n; i++) {
+            struct work_row *r = k->w->row[i];
+            bool unsealed = false;
+            if (!r->slow || r->decided)
+                continue;
+            r->decided = more = true;
+            e = work_load(k->w, r);
+            if (e == ERR_OK)
+                e = work_unsealed(k->w, r, &unsealed);
+            if (e == ERR_OK && !unsealed)
+                e = add_row(k, r);
+        }
+    }
+    return e;
+}
+
+/* ---- deciding and making the table fit ---- */
+
+/* The same number at every office, as neither the table's number nor hash_key need be. */
+static uint64_t tie_of(const struct row_key *k)
+{
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, k->t->name, strlen(k->t->name) + 1);
+    return bytes_hash(h, k->key, k->len);
+}
+
+/* Births of one table: what contends is of one table, and the birth policy is the table's. */
+static void decide_table(struct contest *k, const struct table_schema *t)
+{
+    struct hold_item *item = arena_alloc(k->w->a, (k->n + 1) * sizeof *item);
+    size_t *of = arena_alloc(k->w->a, (k->n + 1) * sizeof *of); /* item -> contender */
+    size_t n = 0;
+    uint32_t number = 0;
+    for (size_t i = 0; i < k->n; i++) {
+        struct contender *c = &k->c[i];
+        if (c->r->k.t != t)
+            continue;
+        if (n > 0 && k->c[of[n - 1]].r != c->r)
+            number++;
+        item[n] = (struct hold_item){
+            .key = number,
+            .birth = c->b->name,
+            .birth_hlc = c->b->hlc,
+            .rank = birth_rank(c->b, &t->rules, t->unique_columns, t->n_unique_columns),
+            .tie = tie_of(&c->r->k),
+            .valid = c->valid,
+            .unique = c->unique,
+            .n_unique = c->n_unique};
+        of[n++] = i;
+    }
+    if (n > 0)
+        hold_decide(item, n, t->rules.birth_policy);
+    for (size_t i = 0; i < n; i++) {
+        struct contender *c = &k->c[of[i]];
+        c->b->held = item[i].reason;
+        if (item[i].reason == HOLD_UNIQUE) /* one at most: pass 2 holds the others of the key */
+            c->r->blocker = k->c[of[item[i].blocked_by]].r;
+        c->r->touched = true;
+    }
+}
+
+static void decide(struct contest *k)
+{
+    for (uint32_t i = 0; i < k->w->s->n_tables; i++)
+        decide_table(k, &k->w->s->tables[i]);
+}
+
+static struct contender *chosen(struct contest *k, const struct work_row *r)
+{
+    for (size_t i = 0; i < k->n; i++) {
+        if (k->c[i].r == r && k->c[i].b->held == HOLD_NONE)
+            return &k->c[i];
+    }
+    return NULL;
+}
+
+static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
+{
+    enum put result = PUT_OK;
+    char *message = NULL;
+    enum err e = ERR_OK;
+    if (c->r->now && !dot_equal(c->r->in_table, c->b->name))
+        e = work_take(k->w, c->r); /* another identity stands at this key */
+    if (e == ERR_OK)
+        e = work_put(k->w, c->r, c->b, &result, &message);
+    if (e == ERR_OK && result == PUT_OK)
+        c->r->in_table = c->b->name;
+    *clash = e == ERR_OK && result == PUT_UNIQUE;
+    if (e == ERR_OK && (result == PUT_LOCAL || result == PUT_INVALID)) {
+        c->b->held = result == PUT_LOCAL ? HOLD_LOCAL : HOLD_CHECK;
+        c->r->message[0] = message;
+        e = work_take(k->w, c->r);
+    }
+    if (e == ERR_OK && *clash)
+        c->r->message[1] = message;
+    return e;
+}
+
+/* Rows go out first, then come in; values that change hands in a ring are freed by taking one row
+ * out. */
+static enum err fit(struct contest *k)
+{
+    enum err e = ERR_OK;
+    struct contender **todo = arena_alloc(k->w->a, (k->n + 1) * sizeof *todo);
+    size_t n = 0;
+    for (size_t i = 0; e == ERR_OK && i < k->n; i++) {
+        struct contender *c = &k->c[i];
+        if (c->b->held == HOLD_NONE)
+            todo[n++] = c;
+        else if (c->r->now && !chosen(k, c->r))
+            e = work_take(k->w, c->r);
+    }
+    while (e == ERR_OK && n > 0) {
+        size_t left = 0;
+        for (size_t i = 0; e == ERR_OK && i < n; i++) {
+            bool clash = false;
+            e = put_chosen(k, todo[i], &clash);
+            if (e == ERR_OK && clash)
+                todo[left++] = todo[i];
+        }
+        if (e == ERR_OK && left == n) {
+            size_t i = 0;
+            while (i < n && !todo[i]->r->now)
+                i++;
+            if (i == n) /* nothing of ours is in the way: only this office's schema refuses */
+                todo[--left]->b->held = HOLD_LOCAL,
+                todo[left]->r->message[0] = todo[left]->r->message[1];
+            else
+                e = work_take(k->w, todo[i]->r);
+        }
+        n = left;
+    }
+    return e;
+}
+
+enum err work_contend(struct work *w)
+{
+    struct contest k = {.w = w};
+    enum err e = close_set(&k);
+    if (e != ERR_OK || k.n == 0)
+        return e;
+    decide(&k);
+    return fit(&k);
+}

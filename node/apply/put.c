@@ -1,0 +1,385 @@
+#include "node/apply/work.h"
+
+#include "protocol/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One row of an application's table: written, taken out, tried.
+ *
+ * OR ABORT overrides an ON CONFLICT clause of the schema (UNIQUE ON CONFLICT REPLACE would evict).
+ * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed.
+ */
+
+static uint32_t table_index(const struct work *w, const struct table_schema *t)
+{
+    return (uint32_t)(t - w->s->tables);
+}
+
+static const char *insert_sql(struct work *w, const struct table_schema *t)
+{
+    const char **slot = &w->insert_sql[table_index(w, t)];
+    if (!*slot) {
+        struct buf b = {0};
+        buf_printf(&b, "INSERT OR ABORT INTO %s(%s) VALUES(", t->qname, t->column_list);
+        for (uint32_t i = 0; i < t->n_columns; i++)
+            buf_printf(&b, "%s?%u", i ? "," : "", i + 1);
+        buf_printf(&b, ")");
+        *slot = arena_strdup(w->a, buf_str(&b));
+        buf_fini(&b);
+    }
+    return *slot;
+}
+
+static const char *insert_local_sql(struct work *w, const struct table_schema *t,
+                                    const struct local_values *local)
+{
+    struct buf b = {0};
+    buf_printf(&b, "INSERT OR ABORT INTO %s(%s", t->qname, t->column_list);
+    for (uint32_t i = 0; i < local->n; i++)
+        buf_printf(&b, ",%s", schema_quote(w->a, local->column[i]));
+    for (uint32_t i = 0; i < t->n_columns + local->n; i++)
+        buf_printf(&b, "%s?%u", i ? "," : ") VALUES(", i + 1);
+    buf_printf(&b, ")");
+    char *text = arena_strdup(w->a, buf_str(&b));
+    buf_fini(&b);
+    return text;
+}
+
+static const char *delete_sql(struct work *w, const struct table_schema *t)
+{
+    const char **slot = &w->delete_sql[table_index(w, t)];
+    if (!*slot) {
+        struct buf b = {0};
+        buf_printf(&b, "DELETE FROM %s WHERE %s", t->qname, t->key_where);
+        *slot = arena_strdup(w->a, buf_str(&b));
+        buf_fini(&b);
+    }
+    return *slot;
+}
+
+/* The text depends on the table and on which columns differ; bulk changes repeat the same one. */
+struct update_text {
+    const struct table_schema *t;
+    uint64_t mask[(LIMIT_COLUMNS + 63) / 64];
+    const char *sql;
+};
+
+static void differing(const struct work_row *r, const struct value *values, struct update_text *key)
+{
+    memset(key, 0, sizeof *key);
+    key->t = r->k.t;
+    for (uint32_t i = 0; i < r->k.t->n_columns; i++) {
+        if (!value_equal(&r->now[i], &values[i]))
+            key->mask[i / 64] |= 1ULL << (i % 64);
+    }
+}
+
+static const char *update_sql(struct work *w, const struct update_text *key)
+{
+    struct update_text *last = w->last_update;
+    if (last && last->t == key->t && memcmp(last->mask, key->mask, sizeof key->mask) == 0)
+        return last->sql;
+    const struct table_schema *t = key->t;
+    struct buf b = {0};
+    buf_printf(&b, "UPDATE OR ABORT %s SET ", t->qname);
+    int n = 0;
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (key->mask[i / 64] >> (i % 64) & 1) {
+            buf_printf(&b, "%s%s=?%d", n ? "," : "", schema_quote(w->a, t->column[i]),
+                       (int)t->n_key + 1 + n);
+            n++;
+        }
+    }
+    buf_printf(&b, " WHERE %s", t->key_where);
+    last = arena_alloc(w->a, sizeof *last);
+    *last = *key;
+    last->sql = arena_strdup(w->a, buf_str(&b));
+    buf_fini(&b);
+    w->last_update = last;
+    return last->sql;
+}
+
+static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r,
+                                 const struct value *values)
+{
+    struct update_text key;
+    differing(r, values, &key);
+    sqlite3_stmt *q = store_stmt(w->s, update_sql(w, &key));
+    int n = (int)r->k.t->n_key + 1;
+    for (uint32_t i = 0; q && i < r->k.t->n_columns; i++) {
+        if (key.mask[i / 64] >> (i % 64) & 1)
+            store_bind(q, n++, &values[i]);
+    }
+    return q;
+}
+
+/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction
+ * is done again (ERR_BUSY), and this time the row is held without being tried, until the schema is
+ * another. */
+struct raised {
+    struct raised *next;
+    int64_t schema; /* PRAGMA schema_version: of another, the trigger may be gone */
+    uint32_t t;
+    size_t len;
+    char message[256];
+    uint8_t key[];
+};
+
+static enum err remember_raised(struct work *w, const struct work_row *r)
+{
+    struct raised *x = mem_alloc(sizeof *x + r->k.len);
+    x->schema = w->s->schema_cookie;
+    x->t = r->k.t->t;
+    x->len = r->k.len;
+    memcpy(x->key, r->k.key, r->k.len);
+    snprintf(x->message, sizeof x->message, "%s", sqlite3_errmsg(w->s->db));
+    x->next = w->s->raised;
+    w->s->raised = x;
+    return store_fail(w->s, ERR_BUSY, "a trigger rolled the transaction back: %s", x->message);
+}
+
+static const struct raised *find_raised(const struct work *w, const struct work_row *r)
+{
+    for (const struct raised *x = w->s->raised; x; x = x->next) {
+        if (x->schema == w->s->schema_cookie && x->t == r->k.t->t && x->len == r->k.len &&
+            memcmp(x->key, r->k.key, x->len) == 0)
+            return x;
+    }
+    return NULL;
+}
+
+void put_release(struct store *s)
+{
+    while (s->raised) {
+        struct raised *next = s->raised->next;
+        mem_free(s->raised);
+        s->raised = next;
+    }
+}
+
+/* "NOT NULL constraint failed: table.column": of a column that is only here, or of a table that one
+ * of this office's triggers writes, it is this office's refusal. */
+static bool refused_here(const struct table_schema *t, const char *message)
+{
+    const char *name = strstr(message, ": ");
+    size_t n = strlen(t->name);
+    if (!name || sqlite3_strnicmp(name + 2, t->name, (int)n) != 0 || name[2 + n] != '.')
+        return true;
+    for (uint32_t i = 0; i < t->n_local; i++) {
+        if (strcmp(t->local[i], name + 3 + n) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A statement's code: a refusal of the row is a result, anything else an error. */
+static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result,
+                      char **message)
+{
+    *result = PUT_OK;
+    if (rc == SQLITE_DONE)
+        return ERR_OK;
+    int primary = rc & 0xff;
+    if (primary == SQLITE_CONSTRAINT && sqlite3_get_autocommit(w->s->db))
+        return remember_raised(w, r);
+    *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
+    switch (rc) {
+    case SQLITE_CONSTRAINT_NOTNULL:
+        *result = refused_here(r->k.t, *message) ? PUT_LOCAL : PUT_INVALID;
+        return ERR_OK;
+    case SQLITE_CONSTRAINT_CHECK:
+    case SQLITE_CONSTRAINT_DATATYPE:
+        *result = PUT_INVALID;
+        return ERR_OK;
+    case SQLITE_CONSTRAINT_UNIQUE:
+    case SQLITE_CONSTRAINT_PRIMARYKEY:
+    case SQLITE_CONSTRAINT_ROWID:
+        *result = PUT_UNIQUE;
+        return ERR_OK;
+    default:
+        break;
+    }
+    if (primary == SQLITE_CONSTRAINT || primary == SQLITE_ERROR || primary == SQLITE_TOOBIG ||
+        primary == SQLITE_MISMATCH) {
+        *result = PUT_LOCAL;
+        return ERR_OK;
+    }
+    return store_error(w->s, rc);
+}
+
+static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result,
+                    char **message)
+{
+    if (!q && (sqlite3_errcode(w->s->db) & 0xff) != SQLITE_ERROR)
+        return store_error(w->s, sqlite3_errcode(w->s->db));
+    if (!q) { /* a function or a collation that only the application has */
+        *result = PUT_LOCAL;
+        *message = arena_strdup(w->a, w->s->message);
+        return ERR_OK;
+    }
+    enum err e = store_standing(w->s);
+    if (e == ERR_OK)
+        e = judge(w, r, sqlite3_step(q), result, message);
+    sqlite3_reset(q);
+    return e;
+}
+
+static struct value *copy_values(struct work *w, const struct table_schema *t,
+                                 const struct value *v)
+{
+    return arena_copy(w->a, v, t->n_columns * sizeof *v);
+}
+
+/* With the values of the columns that are only here, where the birth has stood before. */
+static enum err insert_stmt(struct work *w, const struct work_row *r, const struct birth *b,
+                            const struct value *values, sqlite3_stmt **q)
+{
+    const struct table_schema *t = r->k.t;
+    struct local_values local;
+    enum err e = local_find(w, r, b, &local);
+    if (e != ERR_OK)
+        return e;
+    *q = store_stmt(w->s, local.n ? insert_local_sql(w, t, &local) : insert_sql(w, t));
+    for (uint32_t i = 0; *q && i < t->n_columns; i++)
+        store_bind(*q, (int)i + 1, &values[i]);
+    for (uint32_t i = 0; *q && i < local.n; i++)
+        store_bind(*q, (int)(t->n_columns + i) + 1, &local.value[i]);
+    return ERR_OK;
+}
+
+static void put_text(struct buf *m, const struct value *v)
+{
+    if (v->type == VALUE_TEXT)
+        buf_printf(m, "'%.*s'", v->len < 80 ? (int)v->len : 80, (const char *)v->u.p);
+    else if (v->type == VALUE_REAL)
+        buf_printf(m, "%.15g", v->u.r);
+    else
+        buf_printf(m, "%u bytes", v->len);
+}
+
+bool work_sums_stand(struct work *w, const struct work_row *r, const struct birth *b,
+                     char **message)
+{
+    uint32_t column;
+    struct value bad;
+    if (birth_sums_stand(b, &r->k.t->rules, &column, &bad))
+        return true;
+    const char *name = r->k.t->column[column];
+    struct buf m = {0};
+    if (value_is_count(&bad)) {
+        char digits[WIDE_TEXT];
+        value_wide_text(digits, value_count(&bad));
+        buf_printf(&m, "the sum of %s is %s, beyond what a database integer holds", name, digits);
+    } else {
+        buf_printf(&m, "%s counts up and holds ", name);
+        put_text(&m, &bad);
+        buf_printf(&m, ", which is no whole number");
+    }
+    *message = arena_strdup(w->a, buf_str(&m));
+    buf_fini(&m);
+    return false;
+}
+
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
+                  char **message)
+{
+    const struct table_schema *t = r->k.t;
+    sqlite3_stmt *q = NULL;
+    enum err e;
+    *result = PUT_INVALID;
+    if (!work_sums_stand(w, r, b, message))
+        return ERR_OK;
+    const struct value *values = work_shown(w, r, b);
+    *result = PUT_OK;
+    if (r->now && work_same(t, r->now, values))
+        return ERR_OK;
+    const struct raised *raised = find_raised(w, r);
+    if (raised) {
+        *result = PUT_LOCAL;
+        *message = arena_strdup(w->a, raised->message);
+        return ERR_OK;
+    }
+    if (r->now) {
+        q = update_stmt(w, r, values);
+        e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
+    } else {
+        e = insert_stmt(w, r, b, values, &q);
+    }
+    if (e == ERR_OK)
+        e = run(w, r, q, result, message);
+    if (e == ERR_OK && *result == PUT_OK) {
+        r->now = copy_values(w, t, values);
+        work_note(w, r);
+    }
+    return e;
+}
+
+/* A BEFORE DELETE trigger that raises would keep a dead row alive here alone: the copies of the
+ * application's triggers stand back for this one statement. */
+static enum err drop_temp_triggers(struct work *w, const struct table_schema *t)
+{
+    sqlite3_stmt *q = store_stmt(w->s, "SELECT name FROM sqlite_temp_schema WHERE type = 'trigger'"
+                                       " AND tbl_name = ?1 COLLATE NOCASE");
+    if (!q)
+        return ERR_SCHEMA;
+    struct buf b = {0};
+    store_bind_text(q, 1, t->name);
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(w->s, q, &row);
+        if (e == ERR_OK && row)
+            buf_printf(&b, "DROP TRIGGER temp.%s;",
+                       schema_quote(w->a, store_column_text(w->a, q, 0)));
+    }
+    if (e == ERR_OK)
+        e = store_exec(w->s, buf_str(&b));
+    buf_fini(&b);
+    return e;
+}
+
+enum err work_take(struct work *w, struct work_row *r)
+{
+    if (!r->now)
+        return ERR_OK;
+    enum put result = PUT_OK;
+    char *message = NULL;
+    enum err e = local_keep(w, r);
+    for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
+        sqlite3_stmt *q = store_stmt(w->s, delete_sql(w, r->k.t));
+        if (!q)
+            return ERR_SCHEMA;
+        e = row_bind_key(w->a, q, r->k, 1);
+        if (e == ERR_OK)
+            e = run(w, r, q, &result, &message);
+        if (e != ERR_OK || result == PUT_OK)
+            break;
+        e = drop_temp_triggers(w, r->k.t);
+        if (e != ERR_OK)
+            return e;
+        w->s->temp_triggers_stale = true;
+    }
+    if (e == ERR_OK && result != PUT_OK)
+        return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
+                          message);
+    if (e == ERR_OK) {
+        r->now = NULL;
+        work_note(w, r);
+    }
+    return e;
+}
+
+enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
+                    char **message)
+{
+    struct work_row copy = *r;
+    enum put result = PUT_OK;
+    enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
+    if (e == ERR_OK)
+        e = work_put(w, &copy, b, &result, message);
+    if (e == ERR_OK)
+        e = store_exec(w->s, "ROLLBACK TO tonle_probe; RELEASE tonle_probe");
+    *valid = result != PUT_INVALID;
+    return e;
+}

@@ -1,0 +1,415 @@
+#include "node/apply/apply.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
+ * decided when all are (work_finish). */
+
+struct column_map { /* changeset column -> ours; UINT32_MAX: the charter does not publish it any
+                       more (it is never older here than where the change was made) */
+    uint32_t *to;
+};
+
+/* While the first load catches up: a chunk's clock tells what its rows already hold (DESIGN 8). */
+static bool chunk_has(struct apply *ap, struct row_key k)
+{
+    return ap->w.s->state.loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->cs->dot);
+}
+
+static void to_references(struct apply *ap, const struct row_change *rc,
+                          const struct column_map *map, struct change *ch)
+{
+    struct reference *ref = NULL;
+    if (rc->n_references)
+        ref = arena_alloc(ap->w.a, rc->n_references * sizeof *ref);
+    for (uint32_t i = 0; i < rc->n_references; i++) {
+        uint32_t to = map->to[rc->references[i].column];
+        if (to != UINT32_MAX)
+            ref[ch->n_references++] =
+                (struct reference){.column = to, .birth = rc->references[i].birth};
+    }
+    ch->references = ref;
+}
+
+static bool has_all(const struct change *ch, const struct cell_group *g)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; g && k < g->n; k++)
+        for (uint32_t i = 0; i < ch->n_cells; i++)
+            n += ch->column[i] == g->column[k];
+    return !g || n == g->n;
+}
+
+/* Groups are sent whole (store_collect.c). Part of one would be completed with what each office
+ * shows at the time, which is not the same everywhere: it counts nowhere. Groups are the same in
+ * every charter: they change by a migration alone. */
+static void refuse_parts(struct apply *ap, const struct table_rules *rules, struct change *ch)
+{
+    uint32_t *column = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *column);
+    struct value *value = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *value);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        if (!has_all(ch, rules->group[ch->column[i]]))
+            continue;
+        column[n] = ch->column[i];
+        value[n++] = ch->value[i];
+    }
+    ap->w.report->refused += ch->n_cells - n;
+    ch->n_cells = n;
+    ch->column = column;
+    ch->value = value;
+}
+
+static struct change to_change(struct apply *ap, const struct row_change *rc,
+                               const struct column_map *map, const struct table_schema *t)
+{
+    const struct changeset *cs = ap->cs;
+    struct change ch = {.dot = cs->dot,
+                        .hlc = cs->hlc,
+                        .context = &cs->context,
+                        .kind = rc->kind,
+                        .birth = rc->birth};
+    bool born = rc->kind == CHANGE_BORN;
+    uint32_t room = born ? t->n_columns : rc->n_cells;
+    uint32_t *column = arena_alloc(ap->w.a, (room + 1) * sizeof *column);
+    struct value *value = arena_alloc(ap->w.a, (room + 1) * sizeof *value);
+    if (born) { /* every column of ours; what the changeset does not know is NULL */
+        for (uint32_t i = 0; i < t->n_columns; i++)
+            column[i] = i;
+        ch.n_cells = t->n_columns;
+    }
+    for (uint32_t i = 0; i < rc->n_cells; i++) {
+        uint32_t to = map->to[rc->column[i]];
+        if (to == UINT32_MAX) {
+            ap->w.report->refused++;
+        } else if (born) {
+            value[to] = rc->value[i];
+        } else {
+            uint32_t at = ch.n_cells++;
+            while (at > 0 && column[at - 1] > to) { /* ascending in our order, too */
+                column[at] = column[at - 1];
+                value[at] = value[at - 1];
+                at--;
+            }
+            column[at] = to;
+            value[at] = rc->value[i];
+        }
+    }
+    ch.column = column;
+    ch.value = value;
+    if (t->rules.group && !born)
+        refuse_parts(ap, &t->rules, &ch);
+    to_references(ap, rc, map, &ch);
+    return ch;
+}
+
+struct row_at { /* in segments[0] of our own changeset */
+    uint32_t table, row;
+};
+
+/* What the sums were before the deltas that the table already shows: merging adds them. */
+static struct value *before_deltas(struct apply *ap, const struct table_schema *t,
+                                   const struct value *values, const struct row_at *at)
+{
+    const struct value *old = values ? collect_old_sums(ap->w.s, at->table, at->row) : NULL;
+    if (!old)
+        return (struct value *)values;
+    struct value *v = arena_copy(ap->w.a, values, t->n_columns * sizeof *v);
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        if (policy_of(&t->rules, i) == POLICY_SUM)
+            v[i] = old[i];
+    return v;
+}
+
+/* What stands in the table after our own write. `kind`: what the application did; of a decision
+ * only what it wrote beside it is in the table. */
+static enum err load_own(struct apply *ap, struct work_row *r, const struct change *ch,
+                         enum change_kind kind, const struct row_at *at)
+{
+    if (r->loaded)
+        return ERR_OK;
+    struct value *now = NULL;
+    enum err e = ERR_OK;
+    if (kind == CHANGE_BORN)
+        now = arena_copy(ap->w.a, ch->value, ch->n_cells * sizeof *now);
+    else if (kind == CHANGE_UPDATE)
+        e = row_read(ap->w.s, ap->w.a, r->k, &now);
+    if (e != ERR_OK)
+        return e;
+    const struct value *known = kind == CHANGE_BORN ? NULL : now;
+    if (kind == CHANGE_DELETE)
+        known = collect_old_values(ap->w.s, at->table, at->row);
+    e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
+    r->now = now;
+    if (kind == CHANGE_BORN)
+        r->in_table = ch->dot;
+    return e;
+}
+
+/* A birth of a row without record needs no read: the INSERT tells whether a row stands there. */
+static enum err load_remote(struct apply *ap, struct work_row *r, const struct change *ch)
+{
+    if (r->loaded || ch->kind != CHANGE_BORN)
+        return work_load(&ap->w, r);
+    enum err e = work_load_with(&ap->w, r, NULL);
+    if (e != ERR_OK || r->row.n_births == 0) {
+        r->unread = true;
+        return e;
+    }
+    r->loaded = false; /* there is a record: read the row, too */
+    return work_load(&ap->w, r);
+}
+
+static enum err record_closed(struct apply *ap, struct work_row *r,
+                              const struct conflict_list *list)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
+        if (list->c[i].open)
+            continue;
+        e = conflict_save(&ap->w, r, &list->c[i], "auto");
+        ap->w.report->conflicts++;
+    }
+    return e;
+}
+
+/* Our own log says which columns were written, not what a row's referenced columns were before:
+ * then the children are found by what they lack. */
+static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
+{
+    for (uint32_t f = 0; f < w->s->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->fks[f];
+        if (&w->s->tables[fk->parent] != t)
+            continue;
+        for (uint32_t i = 0; i < fk->n; i++) {
+            for (uint32_t c = 0; c < ch->n_cells; c++)
+                w->seek_orphans[f] = w->seek_orphans[f] || ch->column[c] == fk->parent_column[i];
+        }
+    }
+}
+
+/* Whether one of our own versions was sealed when this deferred change was here, and has seen it.
+ */
+static bool seen_by_own(const struct apply *ap, const struct version *v, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i].dot.site == ap->w.s->identity.site && v[i].dot.seq > ap->own_seq)
+            return true;
+    return false;
+}
+
+/* A deferred change meets what we have sealed meanwhile: everywhere else that was merged behind it,
+ * and what it wrote there is gone. Deltas are added all the same. */
+static void leave_out_seen(struct apply *ap, const struct work_row *r, struct change *ch)
+{
+    const struct table_rules *rules = &r->k.t->rules;
+    const struct birth *b = row_find_birth(&r->row, ch->birth);
+    if (!b)
+        b = row_find_birth(&r->row, (struct dot){0});
+    if (!b || ch->kind == CHANGE_BORN)
+        return;
+    uint32_t *column = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *column);
+    struct value *value = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *value);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < ch->n_cells; i++) {
+        uint32_t versions = 0, cell = cell_of(rules, ch->column[i]);
+        bool sum = policy_of(rules, cell) == POLICY_SUM;
+        const struct version *v = sum ? NULL : birth_cell(ap->w.a, b, rules, cell, &versions);
+        if (seen_by_own(ap, v, versions))
+            continue;
+        column[n] = ch->column[i];
+        value[n++] = ch->value[i];
+    }
+    ch->n_cells = n;
+    ch->column = column;
+    ch->value = value;
+}
+
+/* A delete, or a change of what we have deleted since: nothing of it is left. */
+static bool wholly_seen(struct apply *ap, const struct work_row *r, const struct change *ch)
+{
+    const struct table_rules *rules = &r->k.t->rules;
+    const struct birth *b = row_find_birth(&r->row, ch->birth);
+    uint32_t n = 0;
+    if (!ap->replay || ch->kind == CHANGE_BORN || !b)
+        return false;
+    const struct version *v = birth_cell(ap->w.a, b, rules, COLUMN_EXISTS, &n);
+    return seen_by_own(ap, v, n) && (ch->kind == CHANGE_DELETE || !birth_alive(b, rules));
+}
+
+/* Who is meant may be another though the value is the same, and then the table does not change. */
+static bool writes_reference(const struct store *s, const struct table_schema *t,
+                             const struct change *ch)
+{
+    for (uint32_t f = 0; f < s->n_fks; f++) {
+        const struct foreign_key *fk = &s->fks[f];
+        if (&s->tables[fk->child] != t || !fk->key_column)
+            continue;
+        for (uint32_t c = 0; c < ch->n_cells; c++)
+            if (ch->column[c] == fk->key_column[fk->n - 1])
+                return true;
+    }
+    return false;
+}
+
+static enum err merge_row(struct apply *ap, struct work_row *r, const struct change *ch)
+{
+    struct work *w = &ap->w;
+    struct forget f;
+    struct conflict_list list = {0};
+    enum err e = row_forgetting(w->s, w->a, r->k, &f);
+    if (e != ERR_OK)
+        return e;
+    struct merge_result m = merge_change(w->a, &r->row, &r->k.t->rules, ch, &f, &list);
+    r->siblings = r->siblings || m.siblings;
+    w->report->rows++;
+    if (m.orphan)
+        w->report->orphans++;
+    if (!m.applied)
+        return ERR_OK;
+    r->touched = true;
+    if (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch))
+        r->fk_new = true;
+    if (ap->own) {
+        r->sealed = true;
+        work_note(w, r);
+        if (ch->kind != CHANGE_BORN)
+            seek_orphans(w, r->k.t, ch);
+        if (ch->kind != CHANGE_BORN && work_contended(w, r->k.t))
+            e = work_release_blocked(w, r);
+    }
+    return e == ERR_OK ? record_closed(ap, r, &list) : e;
+}
+
+struct place { /* of a table in the changeset */
+    const struct table_schema *t;
+    const struct table_changes *tc;
+    struct column_map map;
+    uint32_t index;
+};
+
+struct keyed { /* a row of a changeset */
+    struct bytes key;
+    uint32_t row;
+};
+
+static int by_key(const void *x, const void *y)
+{
+    const struct keyed *p = x, *q = y;
+    size_t n = p->key.len < q->key.len ? p->key.len : q->key.len;
+    int order = memcmp(p->key.p, q->key.p, n);
+    if (order == 0)
+        order = (p->key.len > q->key.len) - (p->key.len < q->key.len);
+    return order != 0 ? order : (p->row > q->row) - (p->row < q->row);
+}
+
+/* Rows are met, read and written in the order of their keys: neighbours are then on the same pages
+ * of every table, and most seeks end where the last one did. What is decided does not depend on the
+ * order; changes of one key keep theirs. */
+static const struct keyed *in_key_order(struct apply *ap, const struct table_changes *tc)
+{
+    struct keyed *rows = arena_alloc(ap->w.a, (tc->n_rows + 1) * sizeof *rows);
+    struct buf *key = &ap->w.s->scratch;
+    for (uint32_t i = 0; i < tc->n_rows; i++) {
+        buf_reset(key);
+        key_encode(key, tc->rows[i].key, tc->n_key);
+        rows[i] = (struct keyed){{arena_copy(ap->w.a, key->data, key->len), key->len}, i};
+    }
+    qsort(rows, tc->n_rows, sizeof *rows, by_key);
+    return rows;
+}
+
+static enum err apply_row(struct apply *ap, const struct place *p, const struct keyed *at,
+                          bool decision)
+{
+    struct work *w = &ap->w;
+    const uint32_t ri = at->row;
+    const struct row_change *rc = &p->tc->rows[ri];
+    struct work_row *r = work_get(w, p->t, at->key.p, at->key.len);
+    if (chunk_has(ap, r->k))
+        return ERR_OK;
+    struct change ch = to_change(ap, rc, &p->map, p->t);
+    bool put = !ap->own || (decision && ch.kind == CHANGE_BORN);
+    enum err e = ERR_OK;
+    if (put)
+        e = load_remote(ap, r, &ch);
+    else
+        e = load_own(ap, r, &ch, decision ? CHANGE_UPDATE : ch.kind,
+                     &(struct row_at){p->index, ri});
+    if (e != ERR_OK || wholly_seen(ap, r, &ch))
+        return e;
+    if (ap->replay)
+        leave_out_seen(ap, r, &ch);
+    return merge_row(ap, r, &ch);
+}
+
+/* Whether the table is here, with all columns that are published and the same key; where each
+ * column of the changeset is. */
+static bool map_columns(struct arena *a, const struct table_schema *t,
+                        const struct table_changes *tc, struct column_map *map)
+{
+    bool fits = t && t->exists && t->n_key == tc->n_key;
+    map->to = arena_alloc(a, (tc->n_columns + 1) * sizeof *map->to);
+    for (uint32_t i = 0; fits && i < tc->n_columns; i++)
+        map->to[i] = schema_column(t, tc->columns[i]);
+    for (uint32_t i = 0; fits && i < tc->n_key; i++)
+        fits = map->to[tc->key[i]] == t->key[i];
+    return fits;
+}
+
+/* Our own writes first, then our decisions: a key that has both is loaded as the application left
+ * it. */
+static enum err apply_table(struct apply *ap, const struct place *p)
+{
+    enum err e = ERR_OK;
+    const struct keyed *rows = in_key_order(ap, p->tc);
+    for (int pass = 0; pass < (ap->own ? 2 : 1); pass++) {
+        for (uint32_t j = 0; e == ERR_OK && j < p->tc->n_rows; j++) {
+            bool decision = ap->own && collect_is_decision(ap->w.s, p->index, rows[j].row);
+            if (decision == (pass == 1))
+                e = apply_row(ap, p, &rows[j], decision);
+        }
+    }
+    return e;
+}
+
+static void put_later(struct apply *ap, const struct table_changes *tc)
+{
+    ap->later = arena_grow(ap->w.a, ap->later, ap->n_later, &ap->cap_later, sizeof *ap->later);
+    ap->later[ap->n_later++] = tc;
+}
+
+/* The registry and the charter are the hub's alone. A table that does not fit here waits until it
+ * does, and so does all that comes for it meanwhile. */
+static enum err take_table(struct apply *ap, const struct table_changes *tc, uint32_t index)
+{
+    struct store *s = ap->w.s;
+    struct place p = {.t = schema_table(s, tc->table), .tc = tc, .index = index};
+    if (p.t && p.t->hub_only && ap->cs->dot.site != s->identity.hub_site) {
+        ap->w.report->refused += tc->n_rows;
+        return ERR_OK;
+    }
+    bool waits = !ap->own && !ap->replay && defer_waits(s, tc->table);
+    if (waits || !map_columns(ap->w.a, p.t, tc, &p.map)) {
+        put_later(ap, tc);
+        return ERR_OK;
+    }
+    ap->charter = ap->charter || strcmp(p.t->name, "tonle_charter") == 0;
+    ap->registry = ap->registry || p.t->internal;
+    return apply_table(ap, &p);
+}
+
+enum err apply_rows(struct apply *ap, const char *table)
+{
+    enum err e = ERR_OK;
+    const struct changeset *cs = ap->cs;
+    for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
+        for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
+            const struct table_changes *tc = &cs->segments[g].tables[i];
+            if (!table || strcmp(tc->table, table) == 0)
+                e = take_table(ap, tc, i);
+        }
+    }
+    return e;
+}

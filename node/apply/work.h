@@ -1,0 +1,154 @@
+/* store_work.h - the rows touched by one transaction, from merging to what stands.
+ *
+ * A work lives as long as one apply, seal, load end or retry; everything is in its arena.
+ * Invariant: after work_finish every touched row of the application's tables equals what the merged
+ * state and the four passes (DESIGN 4, "Holds") say, and records, claims, held rows and open
+ * conflicts fit it.
+ */
+#ifndef NODE_APPLY_WORK_H
+#define NODE_APPLY_WORK_H
+
+#include "node/db/store_int.h"
+
+/* The row in the way of a held one. */
+struct held_by {
+    const char *table, *key_json;
+    const char *office; /* whose claim it is, and since when: "" and 0 when it is settled */
+    uint64_t ms;
+    uint32_t t; /* number and key: who is held contends again when that row moves; 0: does not */
+    struct bytes key;
+};
+
+struct work_row {
+    struct row_key k;
+    struct row row;          /* merged state; values filled in */
+    enum record_at recorded; /* where the database holds a record of it */
+    bool loaded;
+    bool touched;     /* by a change or a decision: to be saved */
+    bool siblings;    /* has or had siblings, or several births: open conflicts may have changed */
+    bool no_siblings; /* it was loaded, and had none: no conflict of it is open on record */
+    bool was_held;    /* some birth was held when it was loaded */
+    bool retry;       /* try again also what failed a CHECK */
+    bool decided;     /* its births are among the contenders */
+    bool let_done;    /* its held children were let in */
+    struct dot in_table;  /* name of the birth that `now` belongs to */
+    bool slow;            /* takes part in the decision of the contending rows */
+    bool fk_new, fk_gone; /* queued for pass 4 */
+    bool others_moved; /* the births that contend for the key are others than when it was loaded */
+    uint64_t others;   /* work_others then */
+    bool sealed;       /* by the changeset of our own that is being applied */
+    bool unread;       /* a birth without record: whether a row stands in the table is not known */
+    struct value *before; /* the row in the table when it was met (NULL: none) */
+    struct value *now;    /* the row in the table at this moment */
+    struct value *taken;  /* as it was when pass 4 took it out (NULL: it did not) */
+    char *message[2]; /* of the database, for a held birth: [0] check or local, [1] unique or parent
+                       */
+    struct work_row *blocker; /* of a birth held by pass 3 */
+    struct held_by *parent;   /* of one held by pass 4 */
+    uint64_t hash;            /* of its place in work.map */
+};
+
+struct site_name {
+    uint64_t site;
+    const char *node, *unit;
+};
+
+struct work {
+    struct store *s;
+    struct arena *a;
+    struct work_row **row;
+    size_t n, cap;
+    uint32_t *map; /* open addressing: index + 1 */
+    size_t map_cap;
+    struct dot dot; /* of the change that caused this; none for a retry */
+    uint64_t hlc;
+    uint64_t now_ms;
+    bool limits;        /* rows of ours stand here that nobody else has (store_limit.c) */
+    bool part;          /* our own log was cut: the rest of it is captured and not sealed yet */
+    bool check_parents; /* pass 4 is decided now (false while the first load catches up) */
+    struct apply_report *report;
+    struct site_name *site;
+    size_t n_sites, cap_sites;
+    bool *seek_orphans; /* per foreign key: values it refers to were changed, and what they were is
+                           not known */
+    int8_t *table_held; /* per table: any held row or claim; -1 not known */
+    struct update_text *last_update;       /* store_put.c: the UPDATE made last */
+    const char **insert_sql, **delete_sql; /* per table, made when first needed */
+};
+
+/* The living births as a number; 0: none is held, but perhaps for its parent. */
+uint64_t work_others(const struct work_row *r);
+void work_init(struct work *w, struct store *s, struct arena *a);
+/* The row, made when it is not there yet; the key bytes are copied. Not loaded. */
+struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key,
+                          size_t len);
+/* The row if it is here, or NULL. */
+struct work_row *work_find(const struct work *w, const struct table_schema *t, const void *key,
+                           size_t len);
+/* Reads record and table row and fills in the values of the birth that stands. */
+enum err work_load(struct work *w, struct work_row *r) MUST_CHECK;
+/* The same with what is known to stand in the table (NULL: nothing). */
+enum err work_load_with(struct work *w, struct work_row *r, struct value *now) MUST_CHECK;
+/* Decides and writes everything. */
+enum err work_finish(struct work *w) MUST_CHECK;
+struct site_name *work_site(struct work *w, uint64_t site);
+
+/* store_put.c: one row of an application's table */
+enum put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
+/* Makes the table's row equal to what is shown of the birth: INSERT, or UPDATE of the columns that
+ * differ. */
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
+                  char **message) MUST_CHECK;
+enum err work_take(struct work *w, struct work_row *r) MUST_CHECK; /* DELETE */
+/* Whether the birth's sums are integers of 64 bits; *message says which is not. Part of pass 1. */
+bool work_sums_stand(struct work *w, const struct work_row *r, const struct birth *b,
+                     char **message);
+/* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
+enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
+                    char **message) MUST_CHECK;
+
+/* store_local.c: columns that only this office has */
+struct local_values {
+    uint32_t n;
+    const char **column;
+    struct value *value;
+};
+enum err local_keep(struct work *w,
+                    const struct work_row *r) MUST_CHECK; /* before the row is taken out */
+enum err local_find(struct work *w, const struct work_row *r, const struct birth *b,
+                    struct local_values *out) MUST_CHECK;
+
+/* store_decide.c: passes 1-3 of the rows that contend */
+enum err work_contend(struct work *w) MUST_CHECK;
+/* store_parents.c: pass 4 */
+enum err work_parents(struct work *w) MUST_CHECK;
+/* Queues the children without a parent in the table. */
+enum err work_orphans(struct work *w, const struct foreign_key *fk) MUST_CHECK;
+/* store_conflict.c */
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
+                       const char *state) MUST_CHECK;
+enum err conflict_reconcile(struct work *w, struct work_row *r) MUST_CHECK;
+/* store_held.c */
+enum err held_save(struct work *w, struct work_row *r) MUST_CHECK;
+/* Rows that waited for r's key or unique values contend again. */
+enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK;
+/* Notes why r is held in pass 4: the words, and what is known of the row that it refers to by the
+ * values v. */
+enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
+                         const struct value *v) MUST_CHECK;
+/* The same for a row whose parent is this held birth of another row, which stands. */
+enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *parent,
+                        const struct birth *b) MUST_CHECK;
+
+/* The row stands as the application left it and is not sealed yet: it is decided when all is, also
+ * where nothing comes of what the application did (again_decide). */
+enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes) MUST_CHECK;
+bool work_contended(struct work *w,
+                    const struct table_schema *t); /* the table has held rows or claims */
+struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);
+bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);
+bool work_unique_changed(const struct table_schema *t, const struct value *x,
+                         const struct value *y);
+void work_note(struct work *w, struct work_row *r); /* the table row changed: pass 4 must look */
+
+#endif

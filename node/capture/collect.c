@@ -1,0 +1,493 @@
+#include "node/capture/collect.h"
+
+#include "protocol/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The net effect of the capture logs.
+ *
+ * First pass over a log, in order: one entry a key, with what its events say of the time before.
+ * Second pass: the row as it stands now, and the decision:
+ *
+ *   existed before   stands now
+ *   no               yes          CHANGE_BORN, all columns
+ *   no               no           nothing
+ *   yes              yes          CHANGE_UPDATE of U and of the columns in which `first` differs
+ *                                 from now
+ *   yes              no           CHANGE_DELETE; cells: U and the columns in which `last` differs
+ *                                 from `first`
+ *
+ * existed: the first event is not an insert. U: union of the masks of the updates before the first
+ * event that carries the whole row (a delete or a candidate; `first`); `last` is the last such
+ * event. A column outside U has in `first` the value from before the window, so after `first` no
+ * mask is needed.
+ *
+ * A sum column travels as a delta: what stands now (in `last`) less what stood before the window,
+ * which the first event tells that carries the sums or the whole row; without one nothing changed.
+ * What is no integer travels as itself. A row that is born carries plain values. When one column of
+ * a group changed, all travel.
+ *
+ * What an earlier seal left out for its size (store_limit.c) counts as changed. What is queued for
+ * the same row joins the change (store_collect_todo.c).
+ *
+ * All events of a key are consumed together, or none: a key is never half sealed. */
+
+void collected_free(struct collected *c)
+{
+    for (uint32_t i = 0; c && i < c->n; i++) {
+        mem_free(c->work[i].entries);
+        mem_free(c->work[i].events);
+        mem_free(c->work[i].slots);
+    }
+    if (c) {
+        mem_free(c->work);
+        arena_fini(&c->arena);
+    }
+    mem_free(c);
+}
+
+/* ---- the row, now and before ---- */
+
+struct past {
+    bool existed;
+    struct value *now, *first, *last;
+    struct value *sums;  /* of the first event that tells them */
+    struct limit limit;  /* what earlier seals left out */
+    struct value *total; /* sum columns before the window; NULL where the table has none */
+};
+
+static enum err read_values(struct output *o, sqlite3_stmt *q, uint32_t n, struct value **out)
+{
+    bool row = false;
+    enum err e = store_step(o->s, q, &row);
+    *out = NULL;
+    if (e != ERR_OK || !row)
+        return e;
+    *out = arena_alloc(o->a, n * sizeof **out);
+    for (uint32_t i = 0; i < n; i++)
+        (*out)[i] = store_column(o->a, q, (int)i);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static enum err read_now(struct output *o, const struct value *key, struct value **out)
+{
+    sqlite3_stmt *q = store_stmt(o->s, o->t->read_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t i = 0; i < o->t->n_key; i++)
+        store_bind(q, (int)i + 1, &key[i]);
+    return read_values(o, q, o->t->n_columns, out);
+}
+
+static enum err read_full(struct output *o, int64_t rowid, struct value **out)
+{
+    *out = NULL;
+    if (!rowid)
+        return ERR_OK;
+    sqlite3_stmt *q = store_stmt(o->s, o->full_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, rowid);
+    return read_values(o, q, o->t->n_columns, out);
+}
+
+/* A total is an integer or NULL: what else is in the table was written since the last seal. */
+static void fill_totals(struct output *o, struct past *p)
+{
+    const struct value *then = p->now ? p->now : p->last;
+    p->total = arena_alloc(o->a, o->t->n_columns * sizeof *p->total);
+    for (uint32_t i = 0; i < o->t->n_columns; i++) {
+        if (o->t->policy[i] != POLICY_SUM)
+            continue;
+        const struct value *v = p->sums ? &p->sums[i] : then ? &then[i] : NULL;
+        if (p->limit.left && p->limit.left[i])
+            v = &p->limit.total[i];
+        if (v && value_is_count(v))
+            p->total[i] = *v;
+    }
+}
+
+static enum err read_past(struct output *o, const struct entry *e, const struct value *key,
+                          struct past *p)
+{
+    enum err err = read_now(o, key, &p->now);
+    if (err == ERR_OK && o->c->any_limits)
+        err = limit_read(o->s, o->a, o->t, (struct bytes){e->key, e->key_len}, &p->limit);
+    p->existed = e->existed && !p->limit.born;
+    if (err != ERR_OK || !p->existed)
+        return err;
+    err = read_full(o, e->first_full, &p->first);
+    if (err == ERR_OK && !p->now)
+        err = read_full(o, e->last_full, &p->last);
+    if (err == ERR_OK && o->sums)
+        err = read_full(o, e->first_sums, &p->sums);
+    if (err == ERR_OK && o->sums)
+        fill_totals(o, p);
+    return err;
+}
+
+/* ---- the change ---- */
+
+static bool masked(const uint64_t *mask, uint32_t column)
+{
+    return mask[column / MASK_BITS] >> (column % MASK_BITS) & 1;
+}
+
+static bool has_changed(const struct output *o, const struct entry *e, const struct past *p,
+                        const struct value *then, uint32_t i)
+{
+    if (p->limit.left && p->limit.left[i])
+        return true;
+    if (o->sums && o->t->policy[i] == POLICY_SUM)
+        return !value_equal(&p->total[i], &then[i]);
+    return masked(e->before, i) || (p->first && !value_equal(&p->first[i], &then[i]));
+}
+
+static void add_groups(const struct table_schema *t, bool *changed)
+{
+    for (uint32_t i = 0; t->rules.group && i < t->n_columns; i++) {
+        const struct cell_group *g = changed[i] ? t->rules.group[i] : NULL;
+        for (uint32_t k = 0; g && k < g->n; k++)
+            changed[g->column[k]] = true;
+    }
+}
+
+struct value collect_delta(struct arena *a, const struct value *from, const struct value *to)
+{
+    if (!value_is_count(to))
+        return *to;
+    return value_wide(a, value_count(to) - (value_is_count(from) ? value_count(from) : 0));
+}
+
+/* Cells: the columns that changed, with their values in `then`. */
+static void put_cells(struct output *o, struct row_change *r, const struct entry *e,
+                      const struct past *p)
+{
+    const struct value *then = p->now ? p->now : p->last;
+    uint32_t n = o->t->n_columns;
+    uint32_t *column = arena_alloc(o->a, n * sizeof *column);
+    struct value *value = arena_alloc(o->a, n * sizeof *value);
+    bool changed[LIMIT_COLUMNS];
+    for (uint32_t i = 0; i < n; i++)
+        changed[i] = then && has_changed(o, e, p, then, i);
+    add_groups(o->t, changed);
+    for (uint32_t i = 0; i < n; i++) {
+        if (!changed[i])
+            continue;
+        column[r->n_cells] = i;
+        value[r->n_cells++] = o->sums && o->t->policy[i] == POLICY_SUM
+                                  ? collect_delta(o->a, &p->total[i], &then[i])
+                                  : then[i];
+    }
+    r->column = column;
+    r->value = value;
+}
+
+/* ---- the rows ---- */
+
+bool collect_full(const struct output *o)
+{
+    return o->rows >= o->max_rows || (o->rows > 0 && o->bytes >= o->max_bytes);
+}
+
+void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
+                 uint64_t bytes)
+{
+    o->row = mem_grow(o->row, o->table->n_rows, &o->rows_cap, sizeof *o->row);
+    o->beside = mem_grow(o->beside, o->table->n_rows, &o->beside_cap, sizeof *o->beside);
+    o->row[o->table->n_rows] = *r;
+    o->beside[o->table->n_rows++] = beside;
+    o->bytes += bytes;
+    o->rows++;
+}
+
+/* Something of this row stays here: known until a later seal takes it. */
+static void note_limit(struct output *o, struct entry *e, const bool *left,
+                       const struct value *total, const char *message)
+{
+    struct collected *c = o->c;
+    size_t n = o->t->n_columns;
+    e->limited = true;
+    c->limits = arena_grow(&c->arena, c->limits, c->n_limits, &c->limits_cap, sizeof *c->limits);
+    struct limit *l = &c->limits[c->n_limits++];
+    *l = (struct limit){.table = (uint32_t)(o->t - o->s->tables),
+                        .key = {e->key, e->key_len},
+                        .born = left == NULL,
+                        .message = arena_strdup(&c->arena, message)};
+    l->left = left ? arena_copy(&c->arena, left, n * sizeof *left) : NULL;
+    l->total = arena_alloc(&c->arena, n * sizeof *l->total);
+    for (size_t i = 0; total && i < n; i++)
+        l->total[i] = total[i];
+}
+
+static void put_row(struct output *o, struct entry *e, struct row_change *r,
+                    struct collected_row beside, const struct past *p)
+{
+    uint64_t bytes;
+    bool *left;
+    const char *why;
+    bool fits = collect_fit(o, r, &bytes, &left, &why);
+    if (!fits || (left && r->kind == CHANGE_UPDATE))
+        note_limit(o, e, fits ? left : NULL, p->total, why);
+    if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0 && !beside.decision))
+        return;
+    e->born = r->kind == CHANGE_BORN;
+    collect_row(o, r, beside, bytes);
+}
+
+static enum err long_key(struct output *o, struct entry *e, const struct value *key)
+{
+    struct past p = {0};
+    struct buf b = {0};
+    enum err err = read_now(o, key, &p.now);
+    if (err != ERR_OK || !p.now)
+        return err;
+    buf_printf(&b, "the key has %u bytes, a key can have %u: the row stands only here", e->key_len,
+               LIMIT_KEY_BYTES);
+    note_limit(o, e, NULL, NULL, buf_str(&b));
+    buf_fini(&b);
+    return ERR_OK;
+}
+
+static enum err decide(struct output *o, struct entry *e)
+{
+    struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
+    const uint8_t *bytes = arena_copy(o->a, e->key, e->key_len);
+    struct past p = {0};
+    enum err err = key_decode(bytes, e->key_len, key, o->t->n_key);
+    if (err == ERR_OK && e->key_len > LIMIT_KEY_BYTES)
+        return long_key(o, e, key);
+    if (err == ERR_OK)
+        err = read_past(o, e, key, &p);
+    if (err != ERR_OK || (!p.existed && !p.now))
+        return err;
+    struct row_change r = {.kind = !p.existed ? CHANGE_BORN
+                                   : p.now    ? CHANGE_UPDATE
+                                              : CHANGE_DELETE,
+                           .key = key};
+    if (r.kind == CHANGE_BORN) {
+        r.n_cells = o->t->n_columns;
+        r.column = o->all;
+        r.value = p.now;
+    } else {
+        put_cells(o, &r, e, &p);
+    }
+    if (r.kind == CHANGE_UPDATE && r.n_cells == 0)
+        return ERR_OK;
+    struct collected_row beside = {.old = p.last, .sums = p.total};
+    if (o->n_todos && r.kind != CHANGE_BORN)
+        err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
+    if (err == ERR_OK)
+        put_row(o, e, &r, beside, &p);
+    return err;
+}
+
+static char *full_sql(struct arena *a, const struct table_schema *t)
+{
+    struct buf b = {0};
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        buf_printf(&b, "%s%s", i ? "," : "SELECT ", capture_name(a, "o_", t->column[i]));
+    buf_printf(&b, " FROM main.tonle_log_%u WHERE rowid = ?1", t->t);
+    return sql_take(a, &b);
+}
+
+static void describe_table(struct output *o, const struct table_schema *t,
+                           struct table_changes *out)
+{
+    *out = (struct table_changes){.table = arena_strdup(o->a, t->name),
+                                  .n_columns = t->n_columns,
+                                  .n_key = t->n_key,
+                                  .key = arena_copy(o->a, t->key, t->n_key * sizeof *t->key)};
+    out->columns = arena_alloc(o->a, t->n_columns * sizeof *out->columns);
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        out->columns[i] = arena_strdup(o->a, t->column[i]);
+}
+
+static void find_todos(struct output *o, uint32_t table)
+{
+    struct todo_list *l = &o->c->todo;
+    size_t from = 0;
+    while (from < l->n && l->entry[from].table < table)
+        from++;
+    o->todos = l->entry ? l->entry + from : NULL;
+    o->n_todos = 0;
+    while (from + o->n_todos < l->n && o->todos[o->n_todos].table == table)
+        o->n_todos++;
+}
+
+/* Decides the entries of one log until a limit, then what else is queued for its table; *stopped
+ * when some are left. */
+static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
+{
+    enum err e = ERR_OK;
+    o->full_sql = full_sql(o->a, o->t);
+    o->sums = capture_sums(o->t);
+    o->all = arena_alloc(o->a, o->t->n_columns * sizeof *o->all);
+    for (uint32_t i = 0; i < o->t->n_columns; i++)
+        o->all[i] = i;
+    o->row = NULL;
+    o->beside = NULL;
+    o->rows_cap = o->beside_cap = 0;
+    for (uint32_t i = 0; e == ERR_OK && i < w->n_entries && !*stopped; i++) {
+        *stopped = collect_full(o);
+        if (*stopped)
+            break;
+        e = decide(o, &w->entries[i]);
+        w->entries[i].taken = e == ERR_OK;
+    }
+    *stopped = *stopped || w->left;
+    if (e == ERR_OK && !*stopped && o->n_todos)
+        e = collect_queued(o, w, stopped);
+    uint32_t n = o->table->n_rows;
+    o->table->rows = arena_copy(o->a, o->row, n * sizeof *o->row);
+    o->c->tables[o->c->n_tables] =
+        (struct collected_table){n, arena_copy(o->a, o->beside, n * sizeof *o->beside)};
+    mem_free(o->row);
+    mem_free(o->beside);
+    return e;
+}
+
+/* ---- the call ---- */
+
+struct order {
+    uint32_t depth, table;
+};
+
+static int order_compare(const void *x, const void *y)
+{
+    const struct order *a = x, *b = y;
+    if (a->depth != b->depth)
+        return a->depth < b->depth ? -1 : 1;
+    return a->table < b->table ? -1 : a->table > b->table;
+}
+
+/* The published tables with a log, parents first. */
+static uint32_t parents_first(struct store *s, const struct capture_state *st, struct order *order)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->n_tables; i++) {
+        if (st->has_log[i])
+            order[n++] = (struct order){s->tables[i].depth, i};
+    }
+    qsort(order, n, sizeof *order, order_compare);
+    return n;
+}
+
+static enum err collect_tables(struct output *o, const struct order *order, uint32_t n,
+                               struct segment *segment, bool *stopped)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < n && !*stopped; i++) {
+        struct table_work *w = &o->c->work[o->c->n++];
+        *w = (struct table_work){.table = order[i].table};
+        /* one key more than can be sent, so that a full house is told from a cut */
+        e = collect_scan(o->s, o->c, w, o->max_rows - o->rows + 1);
+        find_todos(o, w->table);
+        if (e != ERR_OK || (w->n_entries == 0 && o->n_todos == 0))
+            continue;
+        o->t = &o->s->tables[w->table];
+        o->table = &segment->tables[segment->n_tables];
+        describe_table(o, o->t, o->table);
+        e = emit_table(o, w, stopped);
+        if (o->table->n_rows > 0) {
+            segment->n_tables++;
+            o->c->n_tables++;
+        }
+    }
+    return e;
+}
+
+/* An index made in this transaction changes the schema version; what is remembered of it is not
+ * trusted before the commit. */
+static enum err index_big_logs(struct store *s, struct capture_state *st)
+{
+    bool any = false;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+        bool made = false;
+        if (st->has_log[i])
+            e = collect_index_big(s, i, &made);
+        any = any || made;
+    }
+    if (e != ERR_OK || !any)
+        return e;
+    e = capture_logs(s, &st);
+    st->installed = s->schema_cookie;
+    st->installed_rev = s->state_version;
+    return e;
+}
+
+/* What was queued for a table that is not here any more changes nothing. */
+static void drop_homeless(const struct store *s, const struct capture_state *st,
+                          struct todo_list *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        uint32_t table = l->entry[i].table;
+        l->entry[i].taken = table >= s->n_tables || !st->has_log[table];
+    }
+}
+
+enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
+                       struct changeset *cs, bool *cut)
+{
+    struct capture_state *st;
+    *cut = false;
+    enum err e = capture_logs(s, &st);
+    if (e != ERR_OK)
+        return e;
+    collected_free(st->collected);
+    struct collected *c = st->collected = mem_alloc(sizeof *c);
+    c->work = mem_alloc(s->n_tables * sizeof *c->work);
+    c->tables = arena_alloc(a, s->n_tables * sizeof *c->tables);
+    e = index_big_logs(s, st);
+    if (e == ERR_OK)
+        e = limit_any(s, &c->any_limits);
+    if (e == ERR_OK)
+        e = todo_read(s, &c->arena, max_rows, &c->todo);
+    if (e != ERR_OK)
+        return e;
+    drop_homeless(s, st, &c->todo);
+    struct order *order = arena_alloc(a, s->n_tables * sizeof *order);
+    uint32_t n = parents_first(s, st, order);
+    struct segment *segment = arena_alloc(a, sizeof *segment);
+    segment->scope = "";
+    segment->tables = arena_alloc(a, n * sizeof *segment->tables);
+    struct output o = {.s = s, .a = a, .c = c, .max_rows = max_rows, .max_bytes = max_bytes};
+    e = collect_tables(&o, order, n, segment, cut);
+    *cut = *cut || c->todo.more;
+    cs->n_segments = 1;
+    cs->segments = segment;
+    if (e != ERR_OK)
+        return e;
+    cs->cut = *cut;
+    return o.rows ? ERR_OK : ERR_NOT_FOUND;
+}
+
+static const struct collected_row *collected_row(struct store *s, uint32_t table, uint32_t row)
+{
+    const struct capture_state *st = s->collected;
+    const struct collected *c = st ? st->collected : NULL;
+    if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
+        return NULL;
+    return &c->tables[table].row[row];
+}
+
+const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index)
+{
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r ? r->old : NULL;
+}
+
+const struct value *collect_old_sums(struct store *s, uint32_t table_index, uint32_t row_index)
+{
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r ? r->sums : NULL;
+}
+
+bool collect_is_decision(struct store *s, uint32_t table_index, uint32_t row_index)
+{
+    const struct collected_row *r = collected_row(s, table_index, row_index);
+    return r && r->decision;
+}

@@ -1,0 +1,152 @@
+/* store_collect.h - what the files of store_collect share: reading a log into one entry a key,
+ * deciding, and what goes beside the log: queued changes (tonle_todo) and rows too large to be
+ * sent.
+ *
+ * Invariant: all events of a key are consumed together, or none.
+ */
+#ifndef NODE_CAPTURE_COLLECT_H
+#define NODE_CAPTURE_COLLECT_H
+
+#include "node/capture/capture.h"
+
+struct entry {
+    const uint8_t *key;
+    uint32_t key_len;
+    bool existed;
+    bool taken;
+    bool born;                     /* the changeset has it as born */
+    bool limited;                  /* something of it stays here for its size */
+    bool freed;                    /* what stayed here goes, or goes out */
+    int64_t first_full, last_full; /* log rowids; 0: none */
+    int64_t first_sums;            /* the first event that tells the sums from before */
+    uint64_t before[MASK_WORDS];   /* U */
+};
+
+struct event {
+    int64_t rowid;
+    uint32_t entry;
+};
+
+struct table_work {
+    uint32_t table; /* index into s->tables */
+    uint32_t n_entries;
+    size_t entries_cap;
+    struct entry *entries;
+    uint32_t n_events;
+    size_t events_cap;
+    struct event *events;
+    bool left; /* some events were not read: their keys wait */
+    uint32_t *slots;
+    uint32_t n_slots;
+};
+
+/* ---- store_todo.c: an entry of tonle_todo */
+struct todo {
+    int64_t n;
+    uint32_t table; /* index into s->tables; UINT32_MAX: it is not published any more */
+    struct bytes key;
+    struct dot birth;
+    enum change_kind kind;
+    uint32_t n_cells;
+    uint32_t *column;
+    struct value *value; /* absolute */
+    bool taken;
+};
+struct todo_list { /* by table, key, and n */
+    struct todo *entry;
+    size_t n;
+    bool more; /* there are more than were read */
+};
+enum err todo_read(struct store *s, struct arena *a, uint32_t max,
+                   struct todo_list *out) MUST_CHECK;
+enum err todo_done(struct store *s, const struct todo_list *l) MUST_CHECK; /* deletes those taken */
+int todo_key_compare(struct bytes a, struct bytes b);
+
+/* ---- store_limit.c: what is too large to be sent, of one row of ours */
+struct limit {
+    uint32_t table; /* index into s->tables */
+    struct bytes key;
+    bool born;           /* the row as a whole: no other office has it */
+    bool *left;          /* columns whose value was left out; NULL with `born` */
+    struct value *total; /* of a sum among them: the total the others have */
+    const char *message;
+};
+/* *out {0} (born false, left NULL) when nothing of this row was left out. */
+enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
+                    struct bytes key, struct limit *out) MUST_CHECK;
+enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms) MUST_CHECK;
+/* *any: something of it was left out. */
+enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key,
+                    bool *any) MUST_CHECK;
+
+/* ---- store_collect.c */
+struct collected_row { /* beside a row_change */
+    const struct value *old;
+    const struct value *sums;
+    bool decision;
+};
+struct collected_table {
+    uint32_t n_rows;
+    struct collected_row *row; /* in the caller's arena */
+};
+struct collected {
+    uint32_t n;
+    struct table_work *work; /* one a log that was read */
+    struct todo_list todo;
+    bool any_limits; /* of earlier seals */
+    size_t n_limits, limits_cap;
+    struct limit *limits; /* rows of which something was left out now, in `arena` */
+    uint32_t n_tables;
+    struct collected_table *tables;
+    struct arena arena; /* keys, todo, limits */
+};
+
+struct output {
+    struct store *s;
+    struct arena *a;
+    struct collected *c;
+    uint64_t bytes, max_bytes;
+    uint32_t rows, max_rows;
+    char *full_sql; /* the old row of a log row */
+    const struct table_schema *t;
+    bool sums;          /* t has a sum column */
+    uint32_t *all;      /* the numbers of t's columns */
+    struct todo *todos; /* those of t */
+    size_t n_todos;
+    struct table_changes *table;
+    size_t rows_cap, beside_cap;
+    struct row_change *row; /* heap while growing */
+    struct collected_row *beside;
+};
+/* Adds a row that fits. */
+void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
+                 uint64_t bytes);
+bool collect_full(const struct output *o); /* no further row */
+/* Leaves out of the row what is too large to be sent. *left (t->n_columns, or NULL for none): the
+ * columns that go; false: the row cannot go at all. *why says so in words. */
+bool collect_fit(struct output *o, struct row_change *r, uint64_t *bytes, bool **left,
+                 const char **why);
+/* The change of a sum column from one value to another; itself where it is no integer. */
+struct value collect_delta(struct arena *a, const struct value *from, const struct value *to);
+
+/* ---- store_collect_scan.c */
+/* Reads a log; once there are max_keys keys, only further events of these. */
+enum err collect_scan(struct store *s, struct collected *c, struct table_work *w,
+                      uint32_t max_keys) MUST_CHECK;
+/* The entry of a key, or NULL. */
+struct entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len);
+/* Before a log of more than BIG_LOG rows is read in pieces it gets an index on its key (true: one
+ * was made, the schema is read anew); when it is empty again the index goes. */
+enum err collect_index_big(struct store *s, uint32_t table, bool *made) MUST_CHECK;
+enum err collect_index_drop(struct store *s, uint32_t t) MUST_CHECK;
+#define BIG_LOG 30000
+
+/* ---- store_collect_todo.c */
+/* Joins the application's change (UPDATE or DELETE) of a row with what is queued for the same
+ * birth. `now`: the row in the table, or NULL. *joined: r names its birth and is a decision. */
+enum err collect_join(struct output *o, struct bytes key, struct value *now, struct row_change *r,
+                      bool *joined) MUST_CHECK;
+/* What else is queued for the table; *stopped when some has to wait. */
+enum err collect_queued(struct output *o, const struct table_work *w, bool *stopped) MUST_CHECK;
+
+#endif

@@ -1,0 +1,80 @@
+#include "node/capture/collect.h"
+
+#include "protocol/limits.h"
+
+/* What of a row is too large to be sent. Of a row that others have only the cells that are too
+ * large stay back, the largest first: its other changes, a sum above all, are not lost to them. A
+ * row that is born goes whole or not at all. */
+
+static uint64_t value_len(const struct value *v)
+{
+    return v->type >= VALUE_TEXT ? v->len : 0;
+}
+
+static uint64_t row_bytes(const struct output *o, const struct row_change *r, uint32_t *largest)
+{
+    uint64_t bytes = 16;
+    *largest = 0;
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        bytes += 9 + value_len(&r->value[i]);
+        if (value_len(&r->value[i]) > value_len(&r->value[*largest]))
+            *largest = i;
+    }
+    for (uint32_t i = 0; i < o->t->n_key; i++)
+        bytes += 9 + value_len(&r->key[i]);
+    return bytes;
+}
+
+static const char *too_large(struct output *o, const struct row_change *r, uint32_t largest,
+                             uint64_t bytes)
+{
+    struct buf b = {0};
+    const char *name = o->t->column[r->column[largest]];
+    unsigned long long len = value_len(&r->value[largest]);
+    if (len > LIMIT_VALUE_BYTES)
+        buf_printf(&b, "%s has %llu bytes, a value can have %u", name, len, LIMIT_VALUE_BYTES);
+    else
+        buf_printf(&b,
+                   "the row has %llu bytes, a row can have %u; the largest value is %s with %llu",
+                   (unsigned long long)bytes, LIMIT_ROW_BYTES, name, len);
+    buf_printf(&b, ": it stands only here until it is made smaller");
+    return sql_take(o->a, &b);
+}
+
+/* Without one cell, and the others of its group. */
+static void leave_out(struct output *o, struct row_change *r, uint32_t column, bool *left)
+{
+    const struct cell_group *g = o->t->rules.group ? o->t->rules.group[column] : NULL;
+    uint32_t *columns = arena_alloc(o->a, r->n_cells * sizeof *columns), n = 0;
+    struct value *values = arena_alloc(o->a, r->n_cells * sizeof *values);
+    for (uint32_t i = 0; i < r->n_cells; i++) {
+        uint32_t c = r->column[i];
+        if (c == column || (g && o->t->rules.group[c] == g)) {
+            left[c] = true;
+            continue;
+        }
+        columns[n] = c;
+        values[n++] = r->value[i];
+    }
+    r->n_cells = n;
+    r->column = columns;
+    r->value = values;
+}
+
+bool collect_fit(struct output *o, struct row_change *r, uint64_t *bytes, bool **left,
+                 const char **why)
+{
+    uint32_t largest;
+    *left = NULL;
+    *why = NULL;
+    while (*bytes = row_bytes(o, r, &largest),
+           r->n_cells &&
+               (value_len(&r->value[largest]) > LIMIT_VALUE_BYTES || *bytes > LIMIT_ROW_BYTES)) {
+        *why = *why ? *why : too_large(o, r, largest, *bytes);
+        if (r->kind == CHANGE_BORN)
+            return false;
+        *left = *left ? *left : arena_alloc(o->a, o->t->n_columns * sizeof **left);
+        leave_out(o, r, r->column[largest], *left);
+    }
+    return true;
+}

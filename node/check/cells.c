@@ -1,0 +1,438 @@
+#include "node/check/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The charter's policies against a table (DESIGN 4, 6).
+ *
+ * What one CHECK, or the key of one UNIQUE, names together must change together: columns decided
+ * one by one may make a mixture of two people's edits that no office ever wrote and that the table
+ * refuses. So their columns, transitively, become one group, where one rule decides them all; where
+ * the rules differ, the administrator has to say. Key columns never change and stand outside. A sum
+ * is the total of what all offices wrote, so no constraint may have a say in it. */
+
+struct source { /* a CHECK or a UNIQUE */
+    const char *words;
+    const bool *reads; /* by column number: all that has a part in it */
+    const bool *keyed; /* what must change together */
+};
+
+struct cells {
+    struct check *c;
+    const struct table_charter *t;
+    const struct table_info *info;
+    const char *level; /* of what a charter in force did not foresee */
+    uint32_t n_sources;
+    struct source *source;
+    uint32_t *class; /* by column number: the lowest column that changes with it */
+    bool *refused;   /* by class: its columns cannot be one group as they are */
+};
+
+static const char *name_of(const struct cells *x, uint32_t column)
+{
+    return x->info->column[column].name;
+}
+
+static bool may_change(const struct cells *x, uint32_t column)
+{
+    const struct column_info *c = &x->info->column[column];
+    return !c->generated && c->pk == 0;
+}
+
+static uint32_t scope_of(const struct cells *x)
+{
+    return x->t->scope ? table_info_column(x->info, x->t->scope) : UINT32_MAX;
+}
+
+/* ---- the constraints ---- */
+
+static void add_source(struct cells *x, size_t *cap, struct source s)
+{
+    x->source = mem_grow(x->source, x->n_sources, cap, sizeof *x->source);
+    x->source[x->n_sources++] = s;
+}
+
+static const char *check_words(struct arena *a, const struct check_sql *k)
+{
+    char text[160];
+    if (k->name)
+        snprintf(text, sizeof text, "CHECK %.100s", k->name);
+    else
+        snprintf(text, sizeof text, "CHECK (%.80s%s)", k->expression,
+                 strlen(k->expression) > 80 ? "..." : "");
+    return arena_strdup(a, text);
+}
+
+static const char *unique_words(const struct cells *x, const struct index_info *u)
+{
+    struct buf b = {0};
+    bool automatic = sqlite3_strnicmp(u->name, "sqlite_", 7) == 0; /* of columns only */
+    buf_printf(&b, automatic ? "UNIQUE (" : "UNIQUE index %.100s", u->name);
+    for (uint32_t i = 0; automatic && i < u->n; i++)
+        buf_printf(&b, "%s%.60s", i ? ", " : "", name_of(x, (uint32_t)u->part[i].cid));
+    buf_printf(&b, automatic ? ")" : "");
+    return sql_take(x->c->a, &b);
+}
+
+static enum err read_sources(struct cells *x)
+{
+    struct arena *a = x->c->a;
+    struct check_sql *checks;
+    uint32_t n = 0;
+    size_t cap = 0;
+    enum err e = ERR_OK;
+    sql_checks(a, x->info->sql, &checks, &n);
+    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
+        bool *reads = arena_alloc(a, x->info->n_columns);
+        e = table_info_reads(x->c->s, a, x->info, checks[i].expression, reads);
+        add_source(x, &cap, (struct source){check_words(a, &checks[i]), reads, reads});
+    }
+    for (uint32_t i = 0; i < x->info->n_unique; i++) {
+        const struct index_info *u = &x->info->unique[i];
+        if (!u->primary)
+            add_source(x, &cap, (struct source){unique_words(x, u), u->reads, u->keyed});
+    }
+    return e;
+}
+
+/* ---- groups of the file ---- */
+
+static void check_group(struct cells *x, const struct charter_cells *g)
+{
+    const char *table = x->t->name;
+    uint32_t same = table_info_column(x->info, g->name);
+    bool inside = false;
+    for (uint32_t i = 0; i < g->n; i++) {
+        uint32_t k = table_info_column(x->info, g->column[i]);
+        inside = inside || k == same;
+        if (k == UINT32_MAX)
+            check_say(x->c, "fail", table, "group %s: column %s.%s is not in this database%s",
+                      g->name, table, g->column[i],
+                      check_near(x->c, g->column[i],
+                                 "SELECT name FROM pragma_table_xinfo(?1, 'main')", table));
+        else if (x->info->column[k].generated)
+            check_say(x->c, "fail", table,
+                      "group %s: column %s.%s is generated: every office computes it, leave it out",
+                      g->name, table, g->column[i]);
+        else if (x->info->column[k].pk > 0)
+            check_say(x->c, "fail", table,
+                      "group %s: %s.%s is part of the key, which never changes: leave it out",
+                      g->name, table, g->column[i]);
+    }
+    if (same != UINT32_MAX && !inside)
+        check_say(x->c, "fail", table,
+                  "group %s has the name of a column that is not in it: give it another name",
+                  g->name);
+}
+
+/* ---- sums ---- */
+
+static enum err references_from(struct cells *x, uint32_t column, bool *yes)
+{
+    sqlite3_stmt *q = store_stmt(x->c->s, "SELECT 1 FROM pragma_foreign_key_list(?1, 'main')"
+                                          " WHERE \"from\" = ?2 COLLATE NOCASE");
+    if (q) {
+        store_bind_text(q, 1, x->info->name);
+        store_bind_text(q, 2, name_of(x, column));
+    }
+    enum err e = store_step(x->c->s, q, yes);
+    if (*yes)
+        sqlite3_reset(q);
+    return e;
+}
+
+static enum err check_sum(struct cells *x, uint32_t column)
+{
+    const struct column_info *k = &x->info->column[column];
+    const char *table = x->t->name;
+    bool refers = false;
+    enum err e = references_from(x, column, &refers);
+    if (k->pk > 0)
+        check_say(x->c, "fail", table,
+                  "%s.%s is part of the key, which never changes: take its policy sum away", table,
+                  k->name);
+    else if (k->affinity != AFFINITY_INTEGER)
+        check_say(x->c, "fail", table,
+                  "%s.%s adds up (policy sum), but is declared %s: declare it INTEGER, or give it "
+                  "another policy",
+                  table, k->name, *k->type ? k->type : "without a type");
+    if (refers)
+        check_say(x->c, "fail", table,
+                  "%s.%s adds up (policy sum), so it cannot refer to another table: give it "
+                  "another policy",
+                  table, k->name);
+    for (uint32_t i = 0; i < x->n_sources; i++) {
+        if (x->source[i].reads[column])
+            check_say(x->c, "fail", table,
+                      "%s.%s adds up what all offices wrote (policy sum), and %s could refuse a "
+                      "total that nobody wrote: take it away, or give the column another policy",
+                      table, k->name, x->source[i].words);
+    }
+    return e;
+}
+
+/* ---- scopes ---- */
+
+static enum err follows(struct cells *x, uint32_t column, bool *yes)
+{
+    enum err e = ERR_OK;
+    sqlite3_stmt *q =
+        store_stmt(x->c->s, "SELECT \"table\" FROM pragma_foreign_key_list(?1, 'main')"
+                            " WHERE \"from\" = ?2 COLLATE NOCASE");
+    if (q) {
+        store_bind_text(q, 1, x->info->name);
+        store_bind_text(q, 2, name_of(x, column));
+    }
+    for (bool row = true; row;) {
+        e = store_step(x->c->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        *yes = *yes || check_replicated(x->c, (const char *)sqlite3_column_text(q, 0));
+    }
+    return e;
+}
+
+/* A row without a unit belongs to nobody. A key that WITHOUT ROWID or STRICT keeps from being NULL
+ * is NOT NULL to SQLite, too. */
+static enum err check_scope(struct cells *x)
+{
+    const char *table = x->t->name, *name = x->t->scope ? x->t->scope : x->t->follow;
+    bool parent = false;
+    if (!name)
+        return ERR_OK;
+    uint32_t k = table_info_column(x->info, name);
+    if (k == UINT32_MAX) {
+        check_say(x->c, "fail", table, "the scope column %s.%s is not in this database%s", table,
+                  name,
+                  check_near(x->c, name, "SELECT name FROM pragma_table_xinfo(?1, 'main')", table));
+        return ERR_OK;
+    }
+    const struct column_info *col = &x->info->column[k];
+    if (col->generated)
+        check_say(x->c, "fail", table,
+                  "the scope column %s.%s is generated: name a column that is stored", table, name);
+    else if (x->t->scope && !col->notnull)
+        check_say(x->c, "fail", table,
+                  "the scope column %s.%s accepts NULL: declare it NOT NULL, because every row "
+                  "belongs to a unit",
+                  table, name);
+    if (x->t->scope && charter_rule(x->t, name)->policy == POLICY_SUM)
+        check_say(x->c, "fail", table,
+                  "the scope column %s.%s is no counter: take its policy sum "
+                  "away",
+                  table, name);
+    enum err e = x->t->follow ? follows(x, k, &parent) : ERR_OK;
+    if (x->t->follow && !parent)
+        check_say(x->c, "warn", table,
+                  "%s.%s leads to no replicated table: declare it a foreign key, because the row's "
+                  "unit is looked up there; until then its rows count as national",
+                  table, name);
+    else if (x->t->follow && !col->notnull)
+        check_say(x->c, "warn", table,
+                  "%s.%s accepts NULL, and a row with a NULL there counts as national", table,
+                  name);
+    return e;
+}
+
+/* ---- what changes together ---- */
+
+static uint32_t class_of(const struct cells *x, uint32_t column)
+{
+    while (x->class[column] != column)
+        column = x->class[column];
+    return column;
+}
+
+static void join(struct cells *x, uint32_t a, uint32_t b)
+{
+    a = class_of(x, a);
+    b = class_of(x, b);
+    x->class[a < b ? b : a] = a < b ? a : b;
+}
+
+/* The first column of a source that may change; UINT32_MAX when there is none behind `after`. */
+static uint32_t next_column(const struct cells *x, const struct source *s, uint32_t from)
+{
+    for (uint32_t k = from; k < x->info->n_columns; k++) {
+        if (s->keyed[k] && may_change(x, k))
+            return k;
+    }
+    return UINT32_MAX;
+}
+
+static bool same_rule(const struct column_rule *a, const struct column_rule *b)
+{
+    bool same = a->policy == b->policy && a->fallback == b->fallback && a->rank.n == b->rank.n;
+    for (uint32_t i = 0; same && i < a->rank.n; i++)
+        same = strcmp(a->rank.text[i], b->rank.text[i]) == 0;
+    return same;
+}
+
+static bool owns_rule(const struct table_charter *t, const char *column)
+{
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (sqlite3_stricmp(t->column[i], column) == 0)
+            return t->own[i];
+    }
+    return false;
+}
+
+/* The rule of a column as its class decides it: beside the scope column, one that only inherits the
+ * policy owner follows the scope column's rule, for the same reason as that. */
+static const struct column_rule *rule_of(const struct cells *x, uint32_t column)
+{
+    const struct column_rule *r = charter_rule(x->t, name_of(x, column));
+    uint32_t scope = scope_of(x);
+    if (r->policy == POLICY_OWNER && scope != UINT32_MAX && may_change(x, scope) &&
+        class_of(x, scope) == class_of(x, column) && !owns_rule(x->t, name_of(x, column)) &&
+        !charter_group(x->t, name_of(x, column)))
+        return charter_rule(x->t, x->t->scope);
+    return r;
+}
+
+static const char *rule_words(const struct cells *x, uint32_t column)
+{
+    const struct charter_cells *g = charter_group(x->t, name_of(x, column));
+    char text[160];
+    if (g)
+        snprintf(text, sizeof text, "group %.100s", g->name);
+    else
+        snprintf(text, sizeof text, "policy %s", policy_name(rule_of(x, column)->policy));
+    return arena_strdup(x->c->a, text);
+}
+
+/* One source: its columns in one group of the file, or in none and under one rule. */
+static void check_together(struct cells *x, const struct source *s)
+{
+    uint32_t first = next_column(x, s, 0);
+    uint32_t k = first == UINT32_MAX ? first : next_column(x, s, first + 1);
+    for (; k != UINT32_MAX; k = next_column(x, s, k + 1)) {
+        const struct charter_cells *g = charter_group(x->t, name_of(x, first));
+        bool together = charter_group(x->t, name_of(x, k)) == g;
+        if (together && (g || same_rule(rule_of(x, first), rule_of(x, k))))
+            continue;
+        x->refused[class_of(x, first)] = true;
+        if (charter_rule(x->t, name_of(x, k))->policy == POLICY_SUM ||
+            charter_rule(x->t, name_of(x, first))->policy == POLICY_SUM)
+            continue; /* said already */
+        check_say(
+            x->c, x->level, x->t->name,
+            "%s of %s names %s (%s) and %s (%s), and what each decides may not fit the other: "
+            "put them in one group",
+            s->words, x->t->name, name_of(x, first), rule_words(x, first), name_of(x, k),
+            rule_words(x, k));
+        return;
+    }
+}
+
+static void classify(struct cells *x)
+{
+    for (uint32_t i = 0; i < x->info->n_columns; i++)
+        x->class[i] = i;
+    for (uint32_t i = 0; i < x->n_sources; i++) {
+        const struct source *s = &x->source[i];
+        uint32_t first = next_column(x, s, 0);
+        for (uint32_t k = first; k != UINT32_MAX; k = next_column(x, s, k + 1))
+            join(x, first, k);
+    }
+    for (uint32_t i = 0; i < x->n_sources; i++)
+        check_together(x, &x->source[i]);
+}
+
+/* ---- implied groups ---- */
+
+static bool is_taken(const struct cells *x, const char *name)
+{
+    for (uint32_t i = 0; i < x->t->n_groups; i++) {
+        if (sqlite3_stricmp(x->t->groups[i].name, name) == 0)
+            return true;
+    }
+    return table_info_column(x->info, name) != UINT32_MAX;
+}
+
+/* "starts_on+ends_on": the columns, because that is what a person wants to read in a conflict. */
+static const char *implied_name(struct cells *x, const json_t *columns)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < json_array_size(columns); i++)
+        buf_printf(&b, "%s%s", i ? "+" : "", json_string_value(json_array_get(columns, i)));
+    while (is_taken(x, buf_str(&b)))
+        buf_printf(&b, "+");
+    return sql_take(x->c->a, &b);
+}
+
+static json_t *rule_json(const struct column_rule *r)
+{
+    json_t *o = json_pack("{ss}", "policy", policy_name(r->policy));
+    if (r->policy == POLICY_REVIEW)
+        json_object_set_new(o, "fallback", json_string(policy_name(r->fallback)));
+    json_t *rank = r->rank.n ? json_array() : NULL;
+    for (uint32_t i = 0; i < r->rank.n; i++)
+        json_array_append_new(rank, json_string(r->rank.text[i]));
+    if (rank)
+        json_object_set_new(o, "rank", rank);
+    return o;
+}
+
+/* Where the rule of a class comes from: the entry of the column that gives it. */
+static void set_origin(const struct cells *x, json_t *group, uint32_t first, const json_t *table)
+{
+    const char *giver = name_of(x, first);
+    if (charter_rule(x->t, giver) != rule_of(x, first))
+        giver = x->t->scope;
+    const json_t *entry = check_column(table, giver);
+    json_t *from = json_object_get(entry, "from"), *line = json_object_get(entry, "line");
+    if (from)
+        json_object_set(group, "from", from);
+    if (line)
+        json_object_set(group, "line", line);
+}
+
+static void imply(struct cells *x, uint32_t class, json_t *table)
+{
+    json_t *columns = json_array(), *list = json_object_get(table, "groups");
+    for (uint32_t k = class; k < x->info->n_columns; k++) {
+        if (may_change(x, k) && class_of(x, k) == class)
+            json_array_append_new(columns, json_string(name_of(x, k)));
+    }
+    if (json_array_size(columns) < 2) {
+        json_decref(columns);
+        return;
+    }
+    json_t *group = rule_json(rule_of(x, class));
+    json_object_set_new(group, "name", json_string(implied_name(x, columns)));
+    json_object_set_new(group, "columns", columns);
+    json_object_set_new(group, "implied", json_true());
+    set_origin(x, group, class, table);
+    if (!list) {
+        list = json_array();
+        json_object_set_new(table, "groups", list);
+    }
+    json_array_append_new(list, group);
+}
+
+enum err check_cells(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     json_t *table)
+{
+    struct cells x = {.c = c, .t = t, .info = info, .level = table ? "fail" : "warn"};
+    x.class = arena_alloc(c->a, info->n_columns * sizeof *x.class);
+    x.refused = arena_alloc(c->a, info->n_columns);
+    enum err e = read_sources(&x);
+    for (uint32_t i = 0; e == ERR_OK && i < t->n_groups; i++)
+        check_group(&x, &t->groups[i]);
+    for (uint32_t k = 0; e == ERR_OK && k < info->n_columns; k++) {
+        if (!info->column[k].generated && charter_rule(t, name_of(&x, k))->policy == POLICY_SUM)
+            e = check_sum(&x, k);
+    }
+    if (e == ERR_OK)
+        e = check_scope(&x);
+    if (e == ERR_OK)
+        classify(&x);
+    for (uint32_t k = 0; e == ERR_OK && table && k < info->n_columns; k++) {
+        if (may_change(&x, k) && class_of(&x, k) == k && !x.refused[k] &&
+            !charter_group(t, name_of(&x, k)))
+            imply(&x, k, table);
+    }
+    mem_free(x.source);
+    return e;
+}

@@ -1,0 +1,217 @@
+#include "node/check/check.h"
+
+#include "protocol/limits.h"
+
+#include <string.h>
+
+/* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
+
+struct outward { /* one foreign key of a table, as far as it leads to a replicated table */
+    const char *parent;
+    struct buf on;    /* p.c = t.c AND ... */
+    struct buf given; /* t.c IS NOT NULL AND ... : a reference with a NULL refers to nothing */
+};
+
+static const char *literal(struct arena *a, const char *text)
+{
+    char *quoted = sqlite3_mprintf("%Q", text);
+    const char *out = arena_strdup(a, quoted ? quoted : "''");
+    sqlite3_free(quoted);
+    return out;
+}
+
+struct counted {
+    long long n;
+    const char *first; /* the key of one of them */
+};
+
+/* The rows of the table (named t) where `condition` holds. */
+static enum err count_rows(struct check *c, const struct table_info *t, const char *condition,
+                           struct counted *out)
+{
+    struct buf sql = {0}, key = {0};
+    for (uint32_t i = 0; i < t->n_key; i++)
+        buf_printf(&key, "%s%s || '=' || quote(t.%s)", i > 0 ? " || ', ' || " : "",
+                   literal(c->a, t->column[t->key[i]].name),
+                   schema_quote(c->a, t->column[t->key[i]].name));
+    buf_printf(&sql, "SELECT count(*), min(%s) FROM main.%s AS t WHERE %s",
+               t->n_key > 0 ? buf_str(&key) : "''", schema_quote(c->a, t->name), condition);
+    sqlite3_stmt *q = store_stmt(c->s, buf_str(&sql));
+    bool row = false;
+    enum err e = store_step(c->s, q, &row);
+    *out = (struct counted){.first = ""};
+    if (e == ERR_OK && row) {
+        *out = (struct counted){sqlite3_column_int64(q, 0), store_column_text(c->a, q, 1)};
+        sqlite3_reset(q);
+    }
+    buf_fini(&sql);
+    buf_fini(&key);
+    return e;
+}
+
+static enum err count_orphans(struct check *c, const struct table_info *t, struct outward *r)
+{
+    struct buf where = {0};
+    struct counted x;
+    buf_printf(&where, "%s AND NOT EXISTS (SELECT 1 FROM main.%s AS p WHERE %s)",
+               buf_str(&r->given), schema_quote(c->a, r->parent), buf_str(&r->on));
+    enum err e = count_rows(c, t, buf_str(&where), &x);
+    if (e == ERR_OK && x.n > 0)
+        check_say(
+            c, "fail", t->name,
+            "%lld rows of %s refer to rows of %s that do not exist, the first is %s: give them "
+            "their"
+            " parents or set the reference to NULL, because other offices would hold them back",
+            x.n, t->name, r->parent, x.first);
+    buf_fini(&where);
+    return e;
+}
+
+/* The parent's column that a reference without a column list means. */
+static const char *parent_column(struct check *c, const char *parent, int place)
+{
+    struct table_info info;
+    if (table_info_read(c->s, c->a, parent, &info) != ERR_OK || !info.found ||
+        (uint32_t)place >= info.n_key)
+        return NULL;
+    return info.column[info.key[place]].name;
+}
+
+static enum err check_reference(struct check *c, const struct table_info *t, struct outward *r)
+{
+    bool fit = r->parent != NULL && r->on.len > 0 && check_replicated(c, r->parent);
+    enum err e = fit ? count_orphans(c, t, r) : ERR_OK;
+    buf_fini(&r->on);
+    buf_fini(&r->given);
+    *r = (struct outward){0};
+    return e;
+}
+
+enum err check_orphans(struct check *c, const struct table_info *t)
+{
+    sqlite3_stmt *q = NULL;
+    struct outward r = {0};
+    int64_t id = -1;
+    /* not from the cache: reading a parent's columns or counting may run the same text meanwhile */
+    int rc = sqlite3_prepare_v2(
+        c->s->db,
+        "SELECT id, seq, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1)"
+        " ORDER BY id, seq",
+        -1, &q, NULL);
+    enum err e = store_error(c->s, rc);
+    if (e == ERR_OK)
+        store_bind_text(q, 1, t->name);
+    while (e == ERR_OK && sqlite3_step(q) == SQLITE_ROW) {
+        if (sqlite3_column_int64(q, 0) != id)
+            e = check_reference(c, t, &r);
+        id = sqlite3_column_int64(q, 0);
+        r.parent = store_column_text(c->a, q, 2);
+        const char *from = store_column_text(c->a, q, 3);
+        const char *to = sqlite3_column_type(q, 4) == SQLITE_NULL
+                             ? parent_column(c, r.parent, sqlite3_column_int(q, 1))
+                             : store_column_text(c->a, q, 4);
+        if (to == NULL)
+            continue;
+        const char *and = r.on.len > 0 ? " AND " : "";
+        buf_printf(&r.on, "%sp.%s = t.%s", and, schema_quote(c->a, to), schema_quote(c->a, from));
+        buf_printf(&r.given, "%st.%s IS NOT NULL", and, schema_quote(c->a, from));
+    }
+    sqlite3_finalize(q);
+    enum err last = check_reference(c, t, &r);
+    return e != ERR_OK ? e : last;
+}
+
+/* Whether the charter (`complete`: all of the table's columns) replicates it. */
+static bool is_published(const struct table_charter *t, const struct column_info *column,
+                         bool complete)
+{
+    bool listed = complete;
+    for (uint32_t i = 0; i < t->n_columns && !listed; i++)
+        listed = sqlite3_stricmp(t->column[i], column->name) == 0;
+    return listed && !column->generated;
+}
+
+enum err check_sizes(struct check *c, const struct table_charter *t, const struct table_info *info,
+                     bool complete)
+{
+    struct buf all = {0}, each = {0}, where = {0};
+    struct counted x;
+    if (info->n_columns > LIMIT_COLUMNS) /* that is said already */
+        return ERR_OK;
+    for (uint32_t i = 0; i < info->n_columns; i++) {
+        if (!is_published(t, &info->column[i], complete))
+            continue;
+        const char *name = schema_quote(c->a, info->column[i].name);
+        struct buf bytes = {0};
+        buf_printf(&bytes,
+                   "CASE typeof(t.%s) WHEN 'blob' THEN length(t.%s) WHEN 'text'"
+                   " THEN length(CAST(t.%s AS BLOB)) ELSE 0 END",
+                   name, name, name);
+        buf_printf(&all, "%s%s", all.len > 0 ? " + " : "", buf_str(&bytes));
+        buf_printf(&each, " OR %s > %u", buf_str(&bytes), LIMIT_VALUE_BYTES);
+        buf_fini(&bytes);
+    }
+    buf_printf(&where, "%s > %u AND (%s > %u%s)", buf_str(&all), LIMIT_VALUE_BYTES, buf_str(&all),
+               LIMIT_ROW_BYTES, buf_str(&each));
+    enum err e = all.len > 0 ? count_rows(c, info, buf_str(&where), &x) : ERR_OK;
+    if (e == ERR_OK && all.len > 0 && x.n > 0)
+        check_say(c, complete ? "fail" : "warn", info->name,
+                  "%lld rows of %s are too large to be sent (a value can have %u bytes, a row %u),"
+                  " the first is %s: make them smaller, because %s",
+                  x.n, info->name, LIMIT_VALUE_BYTES, LIMIT_ROW_BYTES, x.first,
+                  complete ? "no office could join" : "until then no office can join from here");
+    buf_fini(&all);
+    buf_fini(&each);
+    buf_fini(&where);
+    return e;
+}
+
+enum err check_sums(struct check *c, const struct table_charter *t, const struct table_info *info)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < info->n_columns; i++) {
+        const char *name = info->column[i].name;
+        struct buf where = {0};
+        struct counted x;
+        if (charter_rule(t, name)->policy != POLICY_SUM)
+            continue;
+        buf_printf(&where, "typeof(t.%s) NOT IN ('integer', 'null')", schema_quote(c->a, name));
+        e = count_rows(c, info, buf_str(&where), &x);
+        if (e == ERR_OK && x.n > 0)
+            check_say(c, "fail", info->name,
+                      "%s is a sum, and %lld rows of %s have something else there than an integer,"
+                      " the first is %s: put them right, because nothing can be added to them",
+                      name, x.n, info->name, x.first);
+        buf_fini(&where);
+    }
+    return e;
+}
+
+void check_library(struct check *c)
+{
+    bool row = false, wal = false;
+    sqlite3_stmt *q = store_stmt(c->s, "PRAGMA main.journal_mode");
+    if (store_step(c->s, q, &row) == ERR_OK && row) {
+        wal = sqlite3_stricmp((const char *)sqlite3_column_text(q, 0), "wal") == 0;
+        check_say(
+            c, "ok", "journal mode", "%s%s", (const char *)sqlite3_column_text(q, 0),
+            wal ? ""
+                : ": it works, but whoever reads makes an application's commit wait; WAL is the"
+                  " better choice where the application allows it");
+        sqlite3_reset(q);
+    }
+    if (!pin_library_affected(sqlite3_libversion_number()))
+        check_say(c, "ok", "SQLite", "%s", sqlite3_libversion());
+    else if (wal)
+        check_say(c, "warn", "SQLite",
+                  "%s can corrupt a WAL database when a checkpoint meets a writer (the WAL-reset "
+                  "bug): install"
+                  " 3.51.3, 3.50.7 or 3.44.6 or later for all applications; until then leave "
+                  "wal_guard on in"
+                  " node.yaml",
+                  sqlite3_libversion());
+    else
+        check_say(c, "ok", "SQLite",
+                  "%s; do not change to WAL before 3.51.3, 3.50.7 or 3.44.6 is installed",
+                  sqlite3_libversion());
+}

@@ -1,0 +1,98 @@
+/* config.h - the node's state directory: node.yaml, the private keys, the lock, the record that
+ * catches a copied or restored database.
+ *
+ * Files (directory mode 0700, files 0600): node.yaml; keys (both secret seeds); identity (site and
+ * seq of the last commit, written after it without waiting for the disk, checksummed; torn or
+ * missing means nothing); lock (locked by the running node); clean (exists only after a clean
+ * stop). Invariant: private keys never leave this directory.
+ */
+#ifndef NODE_CONFIG_CONFIG_H
+#define NODE_CONFIG_CONFIG_H
+
+#include "protocol/message.h"
+
+struct config {     /* node.yaml */
+    const char *db; /* path of the application's database, absolute or relative to the directory */
+    const char *listen;          /* endpoint for children, or "" */
+    const char *parent_endpoint; /* or "" at the hub */
+    uint8_t parent_curve_key[CURVE_KEY_BYTES];
+    bool wal_guard;        /* default: on */
+    uint32_t batch_ms;     /* wait after a local change before sealing; default 10 */
+    uint32_t batch_max_ms; /* at most, under load; default 100 */
+    uint32_t heartbeat_ms; /* default 2000 */
+    uint32_t mark_ms;      /* hub: least time between marks; default 1000 */
+};
+struct keys {
+    uint8_t sign_seed[32], sign_key[SIGN_PUBLIC_BYTES], sign_secret[SIGN_SECRET_BYTES];
+    uint8_t curve_secret[CURVE_KEY_BYTES], curve_key[CURVE_KEY_BYTES];
+};
+
+/* The state directory: `flag` when given, $TONLE_DIR, else /var/lib/tonle. */
+const char *config_dir(const char *flag);
+enum err config_make_dir(const char *dir, char msg[256]) MUST_CHECK; /* 0700 if missing */
+enum err config_load(struct arena *a, const char *dir, struct config *out,
+                     char msg[1024]) MUST_CHECK; /* ERR_NOT_FOUND: not a node's directory */
+enum err config_save(const char *dir, const struct config *c,
+                     char msg[256]) MUST_CHECK; /* atomically */
+/* The database's path, resolved against the directory. */
+const char *config_db_path(struct arena *a, const char *dir, const struct config *c);
+
+enum err keys_make(const char *dir, struct keys *out,
+                   char msg[256]) MUST_CHECK; /* makes them once; existing ones are kept and read */
+enum err keys_load(const char *dir, struct keys *out,
+                   char msg[256]) MUST_CHECK; /* refuses group- or world-readable files */
+
+/* The record outside the database (DESIGN 7, "Found out"). */
+struct identity_record {
+    uint64_t site, seq;
+};
+struct identity_file {
+    int fd;
+};
+enum err identity_open(const char *dir, struct identity_file *f, struct identity_record *last,
+                       char msg[256]) MUST_CHECK; /* last zero when none */
+void identity_write(struct identity_file *f, const struct identity_record *r);
+void identity_close(struct identity_file *f);
+
+/* Locks DIR/lock (an open-file-description lock: it ends with its holder, however that ends).
+ * ERR_BUSY when another process holds it. The fd stays open until lock_release. */
+enum err lock_take(const char *dir, int *fd, char msg[256]) MUST_CHECK;
+bool lock_is_held(const char *dir); /* by a running node; only looks, so it is in nobody's way */
+void lock_release(int fd);
+
+/* Clean-stop marker: taken away at start (returns whether the last stop was clean), put back at the
+ * end. */
+bool clean_take(const char *dir);
+enum err clean_put(const char *dir, char msg[256]) MUST_CHECK;
+
+/* An invitation: one line, "tonle1:" and base64url of JSON. */
+struct invitation {
+    const char *federation; /* id */
+    const char *federation_name;
+    const char *node, *unit, *parent, *listen;
+    const char *parent_endpoint;
+    uint8_t parent_curve_key[CURVE_KEY_BYTES];
+    const char *hub_node;
+    uint64_t hub_site;
+    uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
+    uint8_t enrol_secret[CURVE_KEY_BYTES]; /* one-time CURVE secret; its public half stands in
+                                              tonle_node */
+    uint64_t expires_ms;
+};
+enum err invitation_encode(struct arena *a, const struct invitation *i,
+                           const char **line) MUST_CHECK;
+/* White space around and within the line (a mail program's) is ignored. ERR_MALFORMED. It does not
+ * look at the clock. */
+enum err invitation_decode(struct arena *a, const char *line, struct invitation *i,
+                           char msg[256]) MUST_CHECK;
+/* ERR_REFUSED "expired on ..." when now_ms is later. An office's clock may be wrong: the hub has
+ * the last word. */
+enum err invitation_check_time(const struct invitation *i, uint64_t now_ms,
+                               char msg[256]) MUST_CHECK;
+
+/* Lower-case hexadecimal; `out` takes 2 * n + 1 bytes. */
+void config_to_hex(const uint8_t *p, size_t n, char *out);
+/* False unless `s` is exactly 2 * n hexadecimal digits. */
+bool config_from_hex(const char *s, uint8_t *p, size_t n);
+
+#endif

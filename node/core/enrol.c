@@ -1,0 +1,246 @@
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to
+ * the hub. The hub writes its keys into the registry, sealed like any write; any other office
+ * passes the request up and answers "pending" until its own registry shows the node active with the
+ * same keys. ENROLLED names no node, so the answers of our parent are matched to what we passed on
+ * by their order. */
+
+static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
+{
+    static const uint8_t none[CURVE_KEY_BYTES];
+    return memcmp(key, none, CURVE_KEY_BYTES) != 0;
+}
+
+/* NAME of "invite:NAME", or NULL. */
+static const char *invited_name(const char *user_id)
+{
+    return strncmp(user_id, "invite:", 7) == 0 ? user_id + 7 : NULL;
+}
+
+/* Whether `node` hangs, directly or not, below the node `top`. */
+static bool is_below(struct node *n, const char *node, const char *top)
+{
+    struct node_record r;
+    for (int depth = 0; depth < 64; depth++) {
+        if (store_node_get(n->store, &n->arena, node, &r) != ERR_OK || r.parent[0] == '\0')
+            return false;
+        if (strcmp(r.parent, top) == 0)
+            return true;
+        node = r.parent;
+    }
+    return false;
+}
+
+bool enrol_may_ask(struct node *n, const char *user_id, const char *node)
+{
+    const char *invited = invited_name(user_id);
+    if (invited)
+        return strcmp(invited, node) == 0;
+    return strcmp(user_id, node) == 0 || is_below(n, node, user_id);
+}
+
+static void decide(struct node *n, struct enrolled *r, enum enrol_state state, const char *reason)
+{
+    *r = (struct enrolled){
+        .state = state, .reason = reason, .hub_node = n->hub, .hub_site = n->hub_site};
+    memcpy(r->hub_sign_key, n->hub_key, SIGN_PUBLIC_BYTES);
+}
+
+static bool same_keys(const struct node_record *r, const struct enrol *m)
+{
+    return r->site == seal_site(m->sign_key, m->incarnation) &&
+           memcmp(r->curve_key, m->curve_key, CURVE_KEY_BYTES) == 0 &&
+           memcmp(r->sign_key, m->sign_key, SIGN_PUBLIC_BYTES) == 0;
+}
+
+/* What the registry here says of the request. ENROL_PENDING: it may be enrolled; `node` is its row.
+ * ERR_OK or a store's error. */
+static enum err judge(struct node *n, const struct enrol *m, struct node_record *node,
+                      struct enrolled *r)
+{
+    enum err e = store_node_get(n->store, &n->arena, m->node, node);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    if (strcmp(m->federation, n->federation) != 0)
+        decide(n, r, ENROL_REFUSED, "this is another federation: check the invitation");
+    else if (e == ERR_NOT_FOUND)
+        decide(n, r, ENROL_REFUSED, "no such node is invited: at the hub run tonle node add");
+    else if (node->state == NODE_ACTIVE && same_keys(node, m))
+        decide(n, r, ENROL_DONE, "");
+    else if (node->state == NODE_ACTIVE)
+        decide(n, r, ENROL_REFUSED,
+               "this node is enrolled already with other keys: use the state directory it was "
+               "enrolled from");
+    else if (node->state == NODE_RETIRED)
+        decide(n, r, ENROL_REFUSED,
+               "this node is retired: at the hub run tonle node add for a new invitation");
+    else if (!key_given(node->enrol_key) || node->enrol_expires_ms <= node_time(n))
+        decide(n, r, ENROL_REFUSED,
+               "the invitation has expired: at the hub run tonle node add for a new one");
+    else
+        decide(n, r, ENROL_PENDING, "");
+    return ERR_OK;
+}
+
+static void reply_to(struct node *n, const struct route *route, const struct enrolled *r)
+{
+    struct message m = {.type = MESSAGE_ENROLLED};
+    m.u.enrolled = *r;
+    node_send(n, route, &m);
+}
+
+/* ---- at the hub: in the order they came, in the step's transaction */
+
+static void queue(struct node *n, const struct event *ev, const struct enrol *m)
+{
+    if (n->n_enrol == NODE_QUEUE)
+        return; /* it asks again */
+    struct enrol_wait *w = mem_alloc(sizeof *w);
+    w->route = ev->route;
+    snprintf(w->user_id, sizeof w->user_id, "%s", ev->user_id);
+    w->enrol = *m;
+    w->enrol.federation = arena_strdup(&w->arena, m->federation);
+    w->enrol.node = arena_strdup(&w->arena, m->node);
+    w->enrol.listen = arena_strdup(&w->arena, m->listen);
+    w->enrol.software = arena_strdup(&w->arena, m->software);
+    n->enrol[n->n_enrol++] = w;
+}
+
+static enum err activate(struct node *n, const struct enrol *m, struct node_record *r)
+{
+    r->state = NODE_ACTIVE;
+    r->site = seal_site(m->sign_key, m->incarnation);
+    memcpy(r->curve_key, m->curve_key, CURVE_KEY_BYTES);
+    memcpy(r->sign_key, m->sign_key, SIGN_PUBLIC_BYTES);
+    r->joined_ms = node_time(n);
+    if (m->listen[0] != '\0')
+        r->listen = m->listen;
+    return store_node_put(n->store, r);
+}
+
+enum err enrol_work(struct node *n)
+{
+    for (size_t i = 0; i < n->n_enrol; i++) {
+        struct enrol_wait *w = n->enrol[i];
+        struct node_record r;
+        enum err e = judge(n, &w->enrol, &r, &w->reply);
+        if (e == ERR_OK && w->reply.state == ENROL_PENDING) {
+            e = activate(n, &w->enrol, &r);
+            w->reply.state = ENROL_DONE;
+        }
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+static void drop_first(struct node *n)
+{
+    struct enrol_wait *w = n->enrol[0];
+    memmove(&n->enrol[0], &n->enrol[1], (n->n_enrol - 1) * sizeof n->enrol[0]);
+    n->n_enrol--;
+    arena_fini(&w->arena);
+    mem_free(w);
+}
+
+void enrol_committed(struct node *n)
+{
+    while (n->n_enrol > 0) {
+        struct enrol_wait *w = n->enrol[0];
+        reply_to(n, &w->route, &w->reply);
+        node_log(n, w->reply.state == ENROL_DONE ? 2 : 1,
+                 "event=enrol node=%s from=%s state=%s text=\"%s\"", w->enrol.node, w->user_id,
+                 w->reply.state == ENROL_DONE ? "done" : "refused", w->reply.reason);
+        drop_first(n);
+    }
+}
+
+/* ---- elsewhere: up to our parent */
+
+static bool is_forwarded(const struct node *n, const char *name)
+{
+    for (size_t i = 0; i < n->n_forwarded; i++) {
+        if (strcmp(n->forwarded[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void forward(struct node *n, const struct enrol *m)
+{
+    if (!peer_open(n->parent) || n->n_forwarded == NODE_QUEUE || is_forwarded(n, m->node))
+        return;
+    struct message up = {.type = MESSAGE_ENROL};
+    up.u.enrol = *m;
+    node_send(n, &n->parent->route, &up);
+    n->forwarded[n->n_forwarded++] = mem_strdup(m->node);
+    node_log(n, 2, "event=enrol-forward node=%s", m->node);
+}
+
+static void ask_parent(struct node *n, const struct event *ev, const struct enrol *m)
+{
+    struct node_record node;
+    struct enrolled r;
+    if (judge(n, m, &node, &r) != ERR_OK)
+        return; /* busy: it asks again */
+    if (r.state == ENROL_PENDING && n->refused_name && strcmp(n->refused_name, m->node) == 0) {
+        decide(n, &r, ENROL_REFUSED, n->refused_reason);
+        reply_to(n, &ev->route, &r);
+        mem_free(n->refused_name); /* told once; the next time it is asked again */
+        n->refused_name = NULL;
+        return;
+    }
+    if (r.state == ENROL_PENDING) {
+        forward(n, m);
+        r.reason = peer_open(n->parent) ? "" : "the line from the parent office to the hub is down";
+    }
+    reply_to(n, &ev->route, &r);
+}
+
+void enrol_reply(struct node *n, const struct enrolled *m)
+{
+    if (n->n_forwarded == 0)
+        return;
+    char *name = n->forwarded[0];
+    memmove(&n->forwarded[0], &n->forwarded[1], (n->n_forwarded - 1) * sizeof n->forwarded[0]);
+    n->n_forwarded--;
+    if (m->state != ENROL_REFUSED) {
+        mem_free(name);
+        return;
+    }
+    mem_free(n->refused_name);
+    n->refused_name = name;
+    snprintf(n->refused_reason, sizeof n->refused_reason, "%s", m->reason);
+}
+
+void enrol_message(struct node *n, const struct event *ev, const struct enrol *m)
+{
+    if (!enrol_may_ask(n, ev->user_id, m->node)) {
+        struct enrolled r;
+        decide(n, &r, ENROL_REFUSED,
+               "this key may not enrol that node: use the node's own invitation");
+        reply_to(n, &ev->route, &r);
+    } else if (node_is_hub(n)) {
+        queue(n, ev, m);
+    } else {
+        ask_parent(n, ev, m);
+    }
+}
+
+void enrol_forget_forwarded(struct node *n)
+{
+    while (n->n_forwarded > 0)
+        mem_free(n->forwarded[--n->n_forwarded]);
+}
+
+void enrol_fini(struct node *n)
+{
+    while (n->n_enrol > 0)
+        drop_first(n);
+    enrol_forget_forwarded(n);
+    mem_free(n->refused_name);
+}

@@ -1,0 +1,66 @@
+/* event.h - what goes into the node's step and what comes out of it.
+ *
+ * Event bytes live until the step returns. Actions are filled by the step and carried out by the
+ * driver (libuv loop or simulator) in order, after the step returned: so nothing leaves before the
+ * step's transaction has committed. Actions' memory belongs to the node and lives until its next
+ * step.
+ */
+#ifndef NODE_CORE_EVENT_H
+#define NODE_CORE_EVENT_H
+
+#include "protocol/message.h"
+
+struct route { /* whom a message came from or goes to; len 0: the parent */
+    uint8_t len;
+    uint8_t id[31]; /* ROUTER's routing id: never an identity, only an address */
+};
+
+enum event_kind {
+    EVENT_START = 1,    /* once, first */
+    EVENT_TIMER,        /* the deadline has come (early or late is harmless) */
+    EVENT_LOCAL_CHANGE, /* the database's directory changed; confirmed by the store */
+    EVENT_RECEIVE,      /* one message; user_id is what our ZAP handler set ("" from the parent) */
+    EVENT_UNREACHABLE,  /* a send to this route failed: that connection is gone */
+    EVENT_DIALLED,      /* the parent socket has been (re)made, or its connection came up */
+    EVENT_LOST,         /* the connection to the parent went down */
+    EVENT_REQUEST, /* a request on the control socket; answered by ACTION_REPLY with the same id */
+    EVENT_STOP,    /* clean stop: say goodbye, commit what is due */
+};
+struct event {
+    enum event_kind kind;
+    uint64_t mono_ms; /* monotonic */
+    uint64_t wall_ms; /* wall clock, may be wrong */
+    uint64_t random;  /* fresh randomness from the driver */
+    struct route route;
+    const char *user_id;
+    const uint8_t *bytes;
+    size_t len;
+    uint64_t request_id;
+};
+
+enum action_kind {
+    ACTION_SEND = 1, /* bytes to route; when it cannot be sent now the driver keeps a bounded queue
+                        or reports EVENT_UNREACHABLE */
+    ACTION_REDIAL,   /* close the parent socket, make a new one after delay_ms */
+    ACTION_REPLY,    /* bytes (one line of JSON) to request_id */
+    ACTION_READY,    /* the node serves: sd_notify READY=1 */
+    ACTION_LOG,      /* level 0 error 1 warning 2 info; text is key=value */
+    ACTION_FATAL,    /* the process must end with exit code 1; text says why */
+};
+struct action {
+    enum action_kind kind;
+    struct route route;
+    struct bytes bytes;
+    uint64_t request_id;
+    uint64_t delay_ms;
+    int level;
+    const char *text;
+};
+struct actions { /* {0}; owned by the caller, filled by the step */
+    struct action *a;
+    size_t n;
+    size_t cap;
+    uint64_t deadline_ms; /* monotonic time of the next EVENT_TIMER wanted; 0: none */
+};
+
+#endif

@@ -1,0 +1,328 @@
+/* node_internal.h - what the files of the node's core share: node.c and node_*.c.
+ *
+ * Invariants: memory per neighbour is bounded by the credit we grant it (CREDIT_BYTES, or one
+ * larger item alone); whatever changes in memory because of a transaction changes after its commit;
+ * every send is put into the actions after the commit of what it tells.
+ */
+#ifndef NODE_CORE_INTERNAL_H
+#define NODE_CORE_INTERNAL_H
+
+#include "conflict/hlc.h"
+#include "node/core/node.h"
+#include "protocol/codec.h"
+#include "protocol/limits.h"
+#include "protocol/seal.h"
+
+#define NODE_APPLY_ROWS 2000u /* remote rows of one transaction: the lock budget */
+#define NODE_APPLY_ITEMS 512u
+#define NODE_SEND_BYTES (1u << 20) /* to one neighbour in one step */
+/* An item carries a signature, so no honest neighbour comes near it; it bounds what an item costs
+ * beside its bytes. */
+#define NODE_INBOX_ITEMS (CREDIT_BYTES / SIGNATURE_BYTES)
+#define NODE_QUEUE 64u  /* enrolments, load requests that wait */
+#define NODE_SILENCE 3u /* heartbeats without a word: the session is dead */
+#define NODE_REDIAL_MIN_MS 250u
+#define NODE_REDIAL_MAX_MS 30000u
+#define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
+#define NODE_SWEEP_ROWS 500u
+#define NODE_SWEEP_REST_MS 20
+#define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
+#define NODE_IN_USE_MS 5000u /* an application has written within so long */
+#define NODE_MARKS 16u       /* unanswered marks that are remembered */
+
+enum line { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
+
+struct inbox_item { /* received, not applied; the bytes are on the heap */
+    struct inbox_item *next;
+    uint64_t pos;
+    enum item_kind kind;
+    struct bytes bytes;
+    bool open;          /* verified and decoded: */
+    struct arena arena; /* what `u` points into */
+    uint32_t rows;
+    uint8_t hash[HASH_BYTES];
+    union {
+        struct changeset cs;
+        struct mark mark;
+        struct answer answer;
+        struct stable stable;
+    } u;
+};
+
+/* One neighbour. A session is open when `session` is not 0 and line is LINE_CONNECTED. */
+struct peer {
+    char *name;
+    bool up; /* the parent */
+    enum line line;
+    struct route route;
+    uint64_t session; /* the parent's: also while its welcome is awaited */
+    uint64_t run;
+    uint64_t site;
+    uint8_t sign_key[SIGN_PUBLIC_BYTES];
+    uint64_t heard_ms;   /* monotonic: last message of the session */
+    uint64_t signed_ms;  /* monotonic: last signed one */
+    uint64_t silence_ms; /* three heartbeats, of the slower side */
+    uint64_t beat_due_ms;
+    int64_t skew_ms; /* its clock beside federation time */
+    /* sending */
+    uint64_t sent_pos, sent_bytes, credit_bytes;
+    uint64_t acked_pos, contact_ms, contact_saved_ms;
+    bool peer_dirty;     /* acked_pos, or contact_ms by minutes, are newer than what is stored */
+    bool blocked;        /* by its credit */
+    uint64_t looked_pos; /* nothing for it between sent_pos and here */
+    uint64_t hello_pos;  /* what our welcome named, for repeating it */
+    /* receiving */
+    struct inbox_item *inbox, **inbox_end;
+    size_t inbox_n, inbox_bytes;
+    uint64_t seen_pos;     /* last position taken into the inbox, or passed */
+    uint64_t received_pos; /* durable */
+    uint64_t done_bytes;   /* of items of this session that are durable */
+    bool ack_due;
+    /* what it said of itself */
+    uint64_t tail_pos;
+    uint64_t beat_seen_pos; /* seen_pos at its last heartbeat */
+    bool peer_captures;
+    struct clock clock;
+    /* trouble */
+    char reason[512], next[256];
+    uint64_t hold_until_ms; /* no session before */
+    uint32_t failures;      /* items refused in a row: for the back-off */
+    uint64_t rival_run;     /* a newcomer of the same identity */
+    struct route rival_route;
+    uint64_t rival_since_ms;
+    bool rival_refused;
+    /* the parent only */
+    uint64_t hello_due_ms; /* 0: none */
+    uint32_t hello_tries, redial_tries;
+    uint64_t dead_due_ms; /* silence until then: dial again */
+};
+
+struct enrol_wait {
+    struct route route;
+    char user_id[LIMIT_NAME_BYTES + 16];
+    struct arena arena;
+    struct enrol enrol;
+    bool done; /* decided in the running transaction: */
+    struct enrolled reply;
+};
+struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
+    struct route route;
+    char peer[LIMIT_NAME_BYTES + 1];
+    bool digest;
+    struct arena arena;
+    struct load_request request;
+};
+struct authorised { /* a CURVE key that may connect */
+    uint8_t key[CURVE_KEY_BYTES];
+    char user_id[LIMIT_NAME_BYTES + 16];
+    uint64_t expires_ms; /* 0: does not */
+};
+struct mark_kept { /* hub: a mark not yet answered by all */
+    uint64_t id, hlc;
+    struct clock clock;
+};
+struct scan; /* node_scan.c: verify and reconcile */
+
+struct node {
+    struct node_options o;
+    struct store *store;
+    char *name, *parent_name, *federation, *hub;
+    uint64_t site, hub_site;
+    uint8_t hub_key[SIGN_PUBLIC_BYTES];
+    struct arena arena;  /* one step's scratch, and its actions' bytes */
+    struct buf buf;      /* scratch of encoders */
+    struct actions *out; /* of the running step */
+    uint64_t mono_ms, wall_ms, rng;
+    int64_t offset_ms; /* federation time minus our wall clock */
+    bool offset_dirty, offset_known;
+    bool started, stopping, dead;
+    bool again; /* more work is ready: step again at once */
+
+    struct peer *parent; /* NULL at the hub */
+    struct peer **children;
+    size_t n_children, cap_children;
+    uint32_t turn; /* whose inbox comes first */
+
+    bool suspect; /* restored or replaced: captured work is kept, nothing is sealed */
+    char suspect_text[256];
+    bool install_due, seal_now;
+    uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
+    bool rows_refused;    /* rows came for a table or column that is not in this database */
+    char seal_fault[256]; /* why the captured log cannot be sealed; "" */
+    uint64_t busy_until_ms;
+    uint64_t acked_due_ms;
+    uint64_t charter_version;
+    bool sweep_more;
+    uint64_t sweep_due_ms;
+    uint64_t mark_seen_ms; /* since when a mark is wanted; 0: it is not */
+    uint64_t wrote_ms;     /* when the step of the last remote rows began; 0: its rest is known */
+    uint64_t swept_ms;     /* when the step of the last sweep began; 0: its rest is known */
+    bool greet_due;        /* it has not asked for its first mark yet */
+    uint64_t answer_kept;  /* mark to answer when loading is over; 0: none */
+
+    struct mark_kept mark[NODE_MARKS]; /* hub */
+    size_t n_marks;
+    bool marks_known;
+    struct clock mark_clock; /* of the last mark */
+    uint64_t mark_id, mark_last_ms, mark_registry;
+    uint64_t registry_hash, registry_seq;
+    bool mark_check; /* look whether all have answered */
+
+    struct enrol_wait *enrol[NODE_QUEUE];
+    size_t n_enrol;
+    char *
+        forwarded[NODE_QUEUE]; /* names whose enrolment our parent has not answered, oldest first */
+    size_t n_forwarded;
+    char *refused_name, refused_reason[512]; /* of the last one that was refused above */
+    struct load_wait *load[NODE_QUEUE];
+    size_t n_load;
+    struct authorised *authorised;
+    size_t n_authorised;
+    bool authorised_known;
+    bool look_now; /* the database was changed by another hand */
+
+    struct scan *scan, *verify;
+    bool reconcile_due;
+    uint64_t reconcile_ms; /* not before */
+    char *reconcile;       /* JSON of the last scan that ran by itself, or NULL */
+};
+
+/* ---- node.c */
+uint64_t node_random(struct node *n);
+uint64_t node_jitter(struct node *n, uint64_t ms); /* ms/2 .. 3*ms/2 */
+uint64_t node_time(const struct node *n);          /* federation time, milliseconds */
+struct action *node_action(struct node *n, enum action_kind kind);
+void node_send(struct node *n, const struct route *r, const struct message *m);
+void node_log(struct node *n, int level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void node_fatal(struct node *n, const char *what);
+/* Disk trouble: true when the node must end (and says so). */
+bool node_check(struct node *n, enum err e, const char *what);
+/* True when the node must end, because another file lies in the database's place. */
+bool node_moved(struct node *n);
+void node_busy(struct node *n);
+bool node_is_hub(const struct node *n);
+void node_want(struct node *n, uint64_t mono_ms); /* step again then, at the latest */
+bool route_equal(const struct route *a, const struct route *b);
+
+/* ---- node_work.c: the step's one transaction */
+void work_run(struct node *n);
+void work_deadline(struct node *n);
+
+/* ---- node_session.c */
+struct peer *peer_new(const char *name, bool up);
+void peer_free(struct peer *p);
+struct peer *peer_find(struct node *n, const char *name); /* a child; NULL */
+struct peer *peer_at(struct node *n,
+                     const struct route *r); /* by route, the parent included; NULL */
+bool peer_open(const struct peer *p);
+void session_start(struct node *n);
+void session_dialled(struct node *n);
+void session_lost(struct node *n, struct peer *p);
+void session_unreachable(struct node *n, const struct route *r);
+void session_timers(struct node *n);
+void session_deadline(struct node *n);
+void session_end(struct node *n, struct peer *p, enum line line);
+/* Ends the session and tells the neighbour; the next one not before retry_ms. */
+void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint64_t retry_ms,
+                    const char *reason, const char *next);
+struct signed_body {
+    struct bytes body, signature;
+};
+void session_hello(struct node *n, const struct event *ev, const struct hello *h,
+                   const struct signed_body *s);
+void session_welcome(struct node *n, const struct hello *h, const struct signed_body *s);
+void session_refusal(struct node *n, const struct event *ev, const struct refusal *r);
+void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h,
+                       const struct signed_body *s);
+
+/* ---- node_hello.c: whether a hello or a welcome is who it says and has all that is on record of
+ * it */
+struct verdict {
+    enum refusal_code code; /* 0: fits */
+    uint64_t retry_ms;
+    char reason[512], next[256];
+    struct site_record site;
+};
+/* Who it is; whether it has all that is on record of it is hello_check_known's matter. */
+void hello_check_child(struct node *n, const char *user_id, const struct hello *h,
+                       const struct signed_body *s, struct verdict *v);
+void hello_check_known(struct node *n, const struct hello *h, struct verdict *v);
+void hello_check_parent(struct node *n, const struct hello *h, const struct signed_body *s,
+                        struct verdict *v);
+
+/* ---- node_stream.c */
+void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h);
+void stream_close(struct peer *p);
+void stream_item(struct node *n, struct peer *p, const struct item_message *m);
+void stream_ack(struct node *n, struct peer *p, const struct ack *a);
+void stream_pump(struct node *n);
+struct batch { /* items to apply in one transaction */
+    struct {
+        struct peer *peer;
+        struct inbox_item *item;
+    } at[NODE_APPLY_ITEMS];
+    size_t n;
+    size_t limit;    /* how many of them; fewer after a failure */
+    size_t failed;   /* index of the item in whose apply the transaction failed, or SIZE_MAX */
+    uint64_t answer; /* last mark passed */
+    bool stable;
+    uint32_t rows, held, conflicts;
+    const char *why; /* of the failure, where the store's message is not it; NULL */
+};
+void stream_prepare(struct node *n, struct batch *b);
+enum err stream_apply(struct node *n, struct batch *b) MUST_CHECK;
+void stream_committed(struct node *n, const struct batch *b);
+void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why);
+void stream_send_acks(struct node *n);
+bool stream_waiting(const struct node *n);
+
+/* ---- node_seal.c */
+enum err seal_captured(struct node *n, bool *cut) MUST_CHECK;
+
+/* ---- node_mark.c */
+bool mark_due(struct node *n);
+uint64_t mark_deadline(struct node *n);
+enum err mark_work(struct node *n) MUST_CHECK; /* hub, in the transaction */
+enum err mark_answer(struct node *n, uint64_t mark_id) MUST_CHECK;
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
+                          const char *source) MUST_CHECK;
+void mark_fini(struct node *n);
+
+/* ---- node_enrol.c */
+void enrol_message(struct node *n, const struct event *ev, const struct enrol *m);
+void enrol_reply(struct node *n, const struct enrolled *m);
+enum err enrol_work(struct node *n) MUST_CHECK; /* hub, in the transaction */
+void enrol_committed(struct node *n);
+void enrol_forget_forwarded(struct node *n);
+void enrol_fini(struct node *n);
+bool enrol_may_ask(struct node *n, const char *user_id, const char *node);
+
+/* ---- node_authorise.c */
+void authorise_fini(struct node *n);
+
+/* ---- node_load.c */
+void load_message(struct node *n, const struct event *ev, const struct message *m);
+void load_answer(struct node *n); /* outside the transaction */
+void load_drop(struct node *n, const struct route *r);
+void load_fini(struct node *n);
+
+/* ---- node_scan.c */
+void scan_verify(struct node *n, uint64_t request_id);
+enum scan_settle { SETTLE_NONE, SETTLE_SEAL, SETTLE_TAKE_PARENT };
+void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bool accept);
+void scan_chunk(struct node *n, const struct load_chunk *c);
+void scan_digest(struct node *n, const struct digest_reply *r);
+void scan_timers(struct node *n);
+bool scan_wants(const struct node *n); /* rows to settle */
+enum err scan_work(struct node *n) MUST_CHECK;
+void scan_committed(struct node *n);
+void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
+void scan_fini(struct node *n);
+
+/* ---- node_request.c */
+void request_line(struct node *n, const struct event *ev);
+void request_reply(struct node *n, uint64_t id, const char *json);
+void request_error(struct node *n, uint64_t id, const char *text, const char *next);
+
+#endif

@@ -1,0 +1,368 @@
+#include "node/core/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One step: the event is handled (what it asks of the database is queued), then time's own work is
+ * done (sessions), then the one transaction, then the journal is sent on. */
+
+uint64_t node_random(struct node *n)
+{
+    uint64_t x = n->rng; /* xorshift64*: Vigna 2016, "An experimental exploration", section 3 */
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    n->rng = x;
+    return x * 2685821657736338717ULL;
+}
+
+uint64_t node_jitter(struct node *n, uint64_t ms)
+{
+    return ms / 2 + node_random(n) % (ms + 1);
+}
+
+uint64_t node_time(const struct node *n)
+{
+    int64_t t = (int64_t)n->wall_ms + n->offset_ms;
+    return t > 0 ? (uint64_t)t : 0;
+}
+
+bool node_is_hub(const struct node *n)
+{
+    return n->parent == NULL;
+}
+
+bool route_equal(const struct route *a, const struct route *b)
+{
+    return a->len == b->len && memcmp(a->id, b->id, a->len) == 0;
+}
+
+struct action *node_action(struct node *n, enum action_kind kind)
+{
+    struct actions *out = n->out;
+    out->a = mem_grow(out->a, out->n, &out->cap, sizeof *out->a);
+    struct action *a = &out->a[out->n++];
+    *a = (struct action){.kind = kind};
+    return a;
+}
+
+void node_send(struct node *n, const struct route *r, const struct message *m)
+{
+    bool is_signed =
+        m->type == MESSAGE_HELLO || m->type == MESSAGE_WELCOME || m->type == MESSAGE_HEARTBEAT;
+    buf_reset(&n->buf);
+    codec_encode(m, is_signed ? n->o.sign_secret : NULL, &n->buf);
+    struct action *a = node_action(n, ACTION_SEND);
+    a->route = *r;
+    a->bytes.p = arena_copy(&n->arena, n->buf.data, n->buf.len);
+    a->bytes.len = n->buf.len;
+}
+
+__attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, const char *fmt,
+                                                                va_list ap)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, fmt, ap);
+    return arena_strdup(&n->arena, text);
+}
+
+void node_log(struct node *n, int level, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct action *a = node_action(n, ACTION_LOG);
+    a->level = level;
+    a->text = arena_format(n, fmt, ap);
+    va_end(ap);
+}
+
+void node_fatal(struct node *n, const char *what)
+{
+    char text[700];
+    snprintf(text, sizeof text, "%s: %s", what, store_message(n->store));
+    node_action(n, ACTION_FATAL)->text = arena_strdup(&n->arena, text);
+    n->dead = true;
+}
+
+bool node_check(struct node *n, enum err e, const char *what)
+{
+    if (e != ERR_IO && e != ERR_CORRUPT && e != ERR_FULL)
+        return false;
+    if (!n->dead)
+        node_fatal(n, what);
+    return true;
+}
+
+void node_busy(struct node *n)
+{
+    n->busy_until_ms = n->mono_ms + 20 + node_random(n) % 81;
+}
+
+void node_want(struct node *n, uint64_t mono_ms)
+{
+    if (mono_ms == 0)
+        mono_ms = 1;
+    if (n->out->deadline_ms == 0 || mono_ms < n->out->deadline_ms)
+        n->out->deadline_ms = mono_ms;
+}
+
+static void check_outside(struct node *n)
+{
+    const struct store_state *st = store_state(n->store);
+    if (n->o.outside_site == 0)
+        return;
+    if (n->o.outside_site != n->site) {
+        n->suspect = true;
+        snprintf(n->suspect_text, sizeof n->suspect_text,
+                 "this directory last ran with another database (site %016llx, not %016llx)",
+                 (unsigned long long)n->o.outside_site, (unsigned long long)n->site);
+    } else if (n->o.outside_seq > st->seq) {
+        n->suspect = true;
+        snprintf(n->suspect_text, sizeof n->suspect_text,
+                 "the database is older than this office's last run (changeset %llu of %llu): it "
+                 "was restored",
+                 (unsigned long long)st->seq, (unsigned long long)n->o.outside_seq);
+    }
+}
+
+struct node *node_new(const struct node_options *o)
+{
+    struct node *n = mem_alloc(sizeof *n);
+    n->o = *o;
+    n->store = o->store;
+    n->rng = o->run | 1;
+    const struct store_identity *id = store_identity(o->store);
+    n->name = mem_strdup(id->node);
+    n->parent_name = mem_strdup(id->parent);
+    n->federation = mem_strdup(id->federation);
+    n->hub = mem_strdup(id->hub);
+    n->site = id->site;
+    n->hub_site = id->hub_site;
+    memcpy(n->hub_key, id->hub_sign_key, sizeof n->hub_key);
+    if (n->parent_name[0] != '\0')
+        n->parent = peer_new(n->parent_name, true);
+    if (n->parent)
+        n->offset_ms = (int64_t)store_meta_u64(o->store, "offset_ms", 0);
+    n->greet_due = n->parent && store_meta_u64(o->store, "greeted", 0) != n->site;
+    n->answer_kept = store_meta_u64(o->store, "answer_kept", 0);
+    n->charter_version = store_state(o->store)->charter_version;
+    check_outside(n);
+    return n;
+}
+
+void node_free(struct node *n)
+{
+    if (n == NULL)
+        return;
+    peer_free(n->parent);
+    for (size_t i = 0; i < n->n_children; i++)
+        peer_free(n->children[i]);
+    mem_free(n->children);
+    mark_fini(n);
+    enrol_fini(n);
+    authorise_fini(n);
+    load_fini(n);
+    scan_fini(n);
+    mem_free(n->reconcile);
+    mem_free(n->name);
+    mem_free(n->parent_name);
+    mem_free(n->federation);
+    mem_free(n->hub);
+    buf_fini(&n->buf);
+    arena_fini(&n->arena);
+    mem_free(n);
+}
+
+bool node_moved(struct node *n)
+{
+    if (!n->dead && store_moved(n->store))
+        node_fatal(n, "the database is not the one this node started with");
+    return n->dead;
+}
+
+/* The database changed by another hand: look at the log, the triggers, the registry. */
+static void look(struct node *n)
+{
+    if (!store_changed(n->store) && !n->look_now)
+        return;
+    n->look_now = false;
+    n->seal_fault[0] = '\0';
+    n->authorised_known = false;
+    if (!store_capture_check(n->store)) {
+        n->install_due = true;
+        /* what was written between the change and the new triggers was not captured */
+        n->reconcile_due = n->reconcile_due || (n->started && n->parent != NULL);
+    }
+    if (store_capture_pending(n->store)) {
+        n->notice_last_ms = n->mono_ms;
+        if (n->notice_first_ms == 0)
+            n->notice_first_ms = n->mono_ms;
+    }
+}
+
+static void session_message(struct node *n, const struct event *ev, const struct message *m,
+                            const struct signed_body *s)
+{
+    struct peer *p = ev->route.len == 0 ? n->parent : peer_find(n, ev->user_id);
+    uint64_t session = m->type == MESSAGE_ITEM  ? m->u.item.session
+                       : m->type == MESSAGE_ACK ? m->u.ack.session
+                                                : m->u.heartbeat.session;
+    if (p == NULL || !peer_open(p) || p->session != session ||
+        !route_equal(&p->route, &ev->route)) {
+        struct message r = {.type = MESSAGE_REFUSAL};
+        r.u.refusal = (struct refusal){.session = session,
+                                       .code = REFUSAL_GAP,
+                                       .reason = "this session is over here: say hello again",
+                                       .retry_ms = 100};
+        if (ev->route.len > 0 && m->type == MESSAGE_HEARTBEAT)
+            node_send(n, &ev->route, &r);
+        return;
+    }
+    p->heard_ms = n->mono_ms;
+    if (m->type == MESSAGE_ITEM)
+        stream_item(n, p, &m->u.item);
+    else if (m->type == MESSAGE_ACK)
+        stream_ack(n, p, &m->u.ack);
+    else
+        session_heartbeat(n, p, &m->u.heartbeat, s);
+}
+
+/* What only our parent says is taken only from it, what only a child says only from a child. */
+static void receive(struct node *n, const struct event *ev)
+{
+    struct message m;
+    struct signed_body s;
+    bool from_parent = ev->route.len == 0;
+    if (from_parent && n->parent == NULL)
+        return;
+    enum err e = codec_decode(&n->arena, ev->bytes, ev->len, &m, &s.body, &s.signature);
+    if (e != ERR_OK) {
+        node_log(n, 1, "event=bad-message from=%s error=%s bytes=%zu",
+                 from_parent ? n->parent_name : ev->user_id, err_name(e), ev->len);
+        return;
+    }
+    switch (m.type) {
+    case MESSAGE_HELLO:
+        if (!from_parent)
+            session_hello(n, ev, &m.u.hello, &s);
+        break;
+    case MESSAGE_WELCOME:
+        if (from_parent)
+            session_welcome(n, &m.u.hello, &s);
+        break;
+    case MESSAGE_REFUSAL:
+        session_refusal(n, ev, &m.u.refusal);
+        break;
+    case MESSAGE_ITEM:
+    case MESSAGE_ACK:
+    case MESSAGE_HEARTBEAT:
+        session_message(n, ev, &m, &s);
+        break;
+    case MESSAGE_ENROL:
+        if (!from_parent)
+            enrol_message(n, ev, &m.u.enrol);
+        break;
+    case MESSAGE_ENROLLED:
+        if (from_parent)
+            enrol_reply(n, &m.u.enrolled);
+        break;
+    case MESSAGE_LOAD_REQUEST:
+    case MESSAGE_DIGEST_REQUEST:
+        if (!from_parent)
+            load_message(n, ev, &m);
+        break;
+    case MESSAGE_LOAD_CHUNK:
+        if (from_parent)
+            scan_chunk(n, &m.u.load_chunk);
+        break;
+    case MESSAGE_DIGEST_REPLY:
+        if (from_parent)
+            scan_digest(n, &m.u.digest_reply);
+        break;
+    }
+}
+
+static void start(struct node *n)
+{
+    n->started = true;
+    n->install_due = !store_capture_check(n->store);
+    n->sweep_more = true;
+    n->mark_check = true;
+    n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
+    n->reconcile_due = n->o.unclean && n->parent != NULL;
+    session_start(n);
+    node_action(n, ACTION_READY);
+    node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
+             (unsigned long long)n->site, (unsigned long long)store_state(n->store)->seq);
+    if (n->suspect)
+        node_log(n, 1, "event=suspect text=\"%s\"", n->suspect_text);
+}
+
+static void handle(struct node *n, const struct event *ev)
+{
+    switch (ev->kind) {
+    case EVENT_START:
+        start(n);
+        break;
+    case EVENT_RECEIVE:
+        receive(n, ev);
+        break;
+    case EVENT_UNREACHABLE:
+        session_unreachable(n, &ev->route);
+        break;
+    case EVENT_DIALLED:
+        session_dialled(n);
+        break;
+    case EVENT_LOST:
+        if (n->parent)
+            session_lost(n, n->parent);
+        break;
+    case EVENT_REQUEST:
+        request_line(n, ev);
+        break;
+    case EVENT_STOP:
+        n->stopping = true;
+        break;
+    case EVENT_TIMER:
+    case EVENT_LOCAL_CHANGE:
+        break;
+    }
+}
+
+void node_step(struct node *n, const struct event *ev, struct actions *out)
+{
+    arena_reset(&n->arena);
+    out->n = 0;
+    out->deadline_ms = 0;
+    n->out = out;
+    if (n->dead)
+        return;
+    n->mono_ms = ev->mono_ms;
+    n->wall_ms = ev->wall_ms;
+    n->rng ^= ev->random;
+    if (n->rng == 0)
+        n->rng = 1;
+    n->again = false;
+    look(n);
+    if (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START)
+        (void)node_moved(n);
+    if (!n->dead)
+        handle(n, ev);
+    if (!n->dead && n->started) {
+        session_timers(n);
+        scan_timers(n);
+        work_run(n);
+        scan_step_over(n);
+    }
+    if (!n->dead && n->started && !n->stopping) {
+        load_answer(n);
+        stream_send_acks(n);
+        stream_pump(n);
+        session_deadline(n);
+        work_deadline(n);
+        if (n->again)
+            node_want(n, n->mono_ms);
+    }
+    n->out = NULL;
+}

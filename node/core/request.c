@@ -1,0 +1,74 @@
+#include "node/core/internal.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One line of JSON on the control socket: {"do": ...}. */
+
+void request_reply(struct node *n, uint64_t id, const char *json)
+{
+    struct action *a = node_action(n, ACTION_REPLY);
+    a->request_id = id;
+    a->bytes.len = strlen(json);
+    a->bytes.p = arena_copy(&n->arena, json, a->bytes.len);
+}
+
+void request_error(struct node *n, uint64_t id, const char *text, const char *next)
+{
+    json_t *o = json_pack("{s:b, s:s, s:s}", "ok", 0, "error", text, "next", next);
+    char *line = json_dumps(o, JSON_COMPACT);
+    request_reply(n, id, line);
+    free(line);
+    json_decref(o);
+}
+
+static void verify_local(struct node *n, uint64_t id, const json_t *o)
+{
+    const char *text = json_string_value(json_object_get(o, "settle"));
+    enum scan_settle settle = SETTLE_NONE;
+    if (text && strcmp(text, "seal") == 0)
+        settle = SETTLE_SEAL;
+    else if (text && strcmp(text, "take_parent") == 0)
+        settle = SETTLE_TAKE_PARENT;
+    else if (text && strcmp(text, "none") != 0) {
+        request_error(n, id, "settle is seal, take_parent or none", "correct the request");
+        return;
+    }
+    n->rows_refused = false; /* it is being seen to; the next such row says so again */
+    scan_local(n, id, settle, json_is_true(json_object_get(o, "accept")));
+}
+
+static void dispatch(struct node *n, uint64_t id, const char *what, const json_t *o)
+{
+    struct buf b = {0};
+    if (strcmp(what, "status") == 0) {
+        node_status_json(n, n->store, n->mono_ms, n->wall_ms, &b);
+        request_reply(n, id, buf_str(&b));
+    } else if (strcmp(what, "verify") == 0) {
+        scan_verify(n, id);
+    } else if (strcmp(what, "verify_local") == 0) {
+        verify_local(n, id, o);
+    } else if (strcmp(what, "poke") == 0) {
+        n->seal_now = n->seal_now || store_capture_pending(n->store);
+        n->authorised_known = false;
+        request_reply(n, id, "{\"ok\":true}");
+    } else {
+        request_error(n, id, "this node does not know that request",
+                      "use the tonle of the same version");
+    }
+    buf_fini(&b);
+}
+
+void request_line(struct node *n, const struct event *ev)
+{
+    json_error_t error;
+    json_t *o = json_loadb((const char *)ev->bytes, ev->len, 0, &error);
+    const char *what = json_string_value(json_object_get(o, "do"));
+    if (what)
+        dispatch(n, ev->request_id, what, o);
+    else
+        request_error(n, ev->request_id, "a request is one line of JSON with \"do\"",
+                      "correct the request");
+    json_decref(o);
+}

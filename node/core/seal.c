@@ -1,0 +1,98 @@
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction.
+ * The context is the clock before it: nothing remote is applied while the log is not empty, so it
+ * says exactly what the writers here had before them. */
+
+/* What is born here is named by the changeset it is born in. */
+static void name_born(struct table_changes *t, struct dot dot)
+{
+    for (uint32_t r = 0; r < t->n_rows; r++) {
+        if (t->rows[r].kind == CHANGE_BORN)
+            t->rows[r].birth = dot;
+    }
+}
+
+static void fill_header(struct node *n, struct changeset *cs, const struct clock *context, bool cut)
+{
+    const struct store_state *st = store_state(n->store);
+    cs->federation = n->federation;
+    cs->dot = (struct dot){n->site, st->seq + 1};
+    cs->context = *context; /* borrowed */
+    cs->hlc = hlc_tick(st->hlc, node_time(n));
+    cs->charter_version = st->charter_version;
+    cs->schema_version = st->schema_version;
+    memcpy(cs->previous, st->chain, HASH_BYTES);
+    cs->cut = cut;
+    for (uint32_t i = 0; i < cs->n_segments; i++) {
+        for (uint32_t t = 0; t < cs->segments[i].n_tables; t++)
+            name_born(&cs->segments[i].tables[t], cs->dot);
+    }
+}
+
+static enum err apply_own(struct node *n, const struct changeset *cs, const struct buf *bytes,
+                          const uint8_t *hash)
+{
+    struct apply_input in = {.cs = cs,
+                             .bytes = {bytes->data, bytes->len},
+                             .hash = hash,
+                             .source = "",
+                             .now_ms = node_time(n)};
+    struct apply_report report;
+    enum err e = store_apply(n->store, &n->arena, &in, &report);
+    if (e == ERR_OK)
+        e = store_collect_done(n->store, node_time(n));
+    n->mark_check = true; /* the registry may be among it */
+    if (e == ERR_OK && cs->cut)
+        node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d",
+                 (unsigned long long)cs->dot.seq, report.rows, bytes->len, cs->cut);
+    return e;
+}
+
+/* ERR_LIMIT: the rows collected do not fit into one changeset. */
+static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
+{
+    struct changeset cs = {0};
+    struct clock context = {0};
+    struct buf bytes = {0};
+    uint8_t hash[HASH_BYTES];
+    enum err e = store_collect(n->store, &n->arena, max_rows, SEAL_BYTES, &cs, cut);
+    if (e == ERR_NOT_FOUND)
+        return store_collect_done(n->store, node_time(n));
+    if (e != ERR_OK)
+        return e;
+    clock_copy(&context, &store_state(n->store)->clock);
+    if (store_state(n->store)->loading)
+        e = store_seal_context(n->store, &n->arena, &cs, &context);
+    fill_header(n, &cs, &context, *cut);
+    if (e == ERR_OK)
+        e = store_name_births(n->store, &n->arena, &cs);
+    if (e == ERR_OK)
+        e = seal_changeset(&cs, n->o.sign_secret, &bytes, hash);
+    if (e == ERR_OK)
+        e = apply_own(n, &cs, &bytes, hash);
+    clock_fini(&context);
+    buf_fini(&bytes);
+    return e;
+}
+
+enum err seal_captured(struct node *n, bool *cut)
+{
+    enum err e = ERR_LIMIT;
+    *cut = false;
+    uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
+    for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
+        e = seal_rows(n, rows, cut);
+    if (e != ERR_LIMIT)
+        return e;
+    /* A row that no changeset can carry: it is safe in the table and in the log, and everything
+     * behind it waits until the application makes it smaller; the work of the others goes on. */
+    snprintf(n->seal_fault, sizeof n->seal_fault,
+             "a captured row is too large to be sent (over %u bytes)", LIMIT_ROW_BYTES);
+    node_log(n, 0, "event=seal-failed error=limit text=\"%s\"", n->seal_fault);
+    *cut = true;
+    return ERR_OK;
+}

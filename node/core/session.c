@@ -1,0 +1,531 @@
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One neighbour's session: opened by the child's hello and the parent's welcome, kept by
+ * heartbeats, ended by silence, by a lost connection or by a refusal.
+ *
+ * The child's side (the parent's line):
+ *
+ *   DOWN --dialled--> CONNECTING --welcome--> CONNECTED --silence, lost--> DOWN
+ *                      |    ^                   |
+ *                      refusal, then its retry time over: a new hello, or REFUSED meanwhile
+ *
+ * While there is no session the hello is repeated, and after three heartbeats without an answer the
+ * connection is made anew. */
+
+#define CONTACT_SAVE_MS 300000u
+#define HELLO_REPEAT_MS 1000u
+
+struct peer *peer_new(const char *name, bool up)
+{
+    struct peer *p = mem_alloc(sizeof *p);
+    p->name = mem_strdup(name);
+    p->up = up;
+    p->inbox_end = &p->inbox;
+    return p;
+}
+
+void peer_free(struct peer *p)
+{
+    if (p == NULL)
+        return;
+    stream_close(p);
+    clock_fini(&p->clock);
+    mem_free(p->name);
+    mem_free(p);
+}
+
+bool peer_open(const struct peer *p)
+{
+    return p->line == LINE_CONNECTED && p->session != 0;
+}
+
+struct peer *peer_find(struct node *n, const char *name)
+{
+    for (size_t i = 0; i < n->n_children; i++) {
+        if (strcmp(n->children[i]->name, name) == 0)
+            return n->children[i];
+    }
+    return NULL;
+}
+
+struct peer *peer_at(struct node *n, const struct route *r)
+{
+    if (r->len == 0)
+        return n->parent;
+    for (size_t i = 0; i < n->n_children; i++) {
+        struct peer *p = n->children[i];
+        if (peer_open(p) && route_equal(&p->route, r))
+            return p;
+    }
+    return NULL;
+}
+
+/* Only for names that stand in the registry: their number bounds the list. */
+static struct peer *child_get(struct node *n, const char *name)
+{
+    struct peer *p = peer_find(n, name);
+    if (p)
+        return p;
+    p = peer_new(name, false);
+    struct peer_record rec;
+    if (store_peer_get(n->store, name, &rec) == ERR_OK)
+        p->contact_ms = p->contact_saved_ms = rec.contact_ms;
+    n->children = mem_grow(n->children, n->n_children, &n->cap_children, sizeof(struct peer *));
+    n->children[n->n_children++] = p;
+    return p;
+}
+
+static uint64_t silence_ms(const struct node *n)
+{
+    return (uint64_t)NODE_SILENCE * n->o.heartbeat_ms;
+}
+
+void session_end(struct node *n, struct peer *p, enum line line)
+{
+    if (peer_open(p) && line != LINE_CONNECTED)
+        node_log(n, 2, "event=session-ended peer=%s", p->name);
+    p->line = line;
+    p->session = 0;
+    p->rival_run = 0;
+    stream_close(p);
+    if (p->up)
+        enrol_forget_forwarded(n);
+}
+
+static void say_why(struct peer *p, const char *reason, const char *next)
+{
+    snprintf(p->reason, sizeof p->reason, "%s", reason);
+    snprintf(p->next, sizeof p->next, "%s", next);
+}
+
+static void send_refusal(struct node *n, const struct route *r, uint64_t session,
+                         enum refusal_code code, uint64_t retry_ms, const char *reason)
+{
+    struct message m = {.type = MESSAGE_REFUSAL};
+    m.u.refusal = (struct refusal){session, code, reason, retry_ms};
+    node_send(n, r, &m);
+}
+
+/* No session with the parent before `retry_ms` is over; then a new hello. */
+static void hold_parent(struct node *n, struct peer *p, uint64_t retry_ms)
+{
+    p->hold_until_ms = n->mono_ms + retry_ms;
+    p->hello_due_ms = p->hold_until_ms;
+    p->dead_due_ms = p->hold_until_ms + silence_ms(n);
+}
+
+void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint64_t retry_ms,
+                    const char *reason, const char *next)
+{
+    send_refusal(n, &p->route, p->session, code, retry_ms, reason);
+    node_log(n, code == REFUSAL_GAP ? 2 : 1, "event=refuse peer=%s code=%d text=\"%s\"", p->name,
+             code, reason);
+    say_why(p, reason, next);
+    session_end(n, p, code == REFUSAL_GAP ? LINE_CONNECTING : LINE_REFUSED);
+    if (p->up)
+        hold_parent(n, p, retry_ms);
+    else
+        p->hold_until_ms = n->mono_ms + retry_ms;
+}
+
+static void send_hello(struct node *n, struct peer *p, enum message_type type)
+{
+    const struct store_state *st = store_state(n->store);
+    struct message m = {.type = type};
+    struct hello *h = &m.u.hello;
+    struct peer_record rec = {0};
+    if (store_peer_get(n->store, p->name, &rec) != ERR_OK)
+        return; /* it is repeated */
+    if (type == MESSAGE_HELLO)
+        p->hello_pos = rec.received_pos;
+    h->protocol = PROTOCOL_VERSION;
+    h->session = p->session;
+    h->run = n->o.run;
+    h->federation = n->federation;
+    h->node = n->name;
+    h->site = n->site;
+    h->seq = st->seq;
+    memcpy(h->chain, st->chain, HASH_BYTES);
+    h->received_pos = p->hello_pos;
+    h->journal_pos = st->journal_pos;
+    h->clock = st->clock; /* borrowed */
+    h->charter_version = st->charter_version;
+    h->schema_version = st->schema_version;
+    h->software = n->o.software;
+    h->time_ms = node_time(n);
+    h->credit_bytes = CREDIT_BYTES;
+    h->heartbeat_ms = n->o.heartbeat_ms;
+    node_send(n, &p->route, &m);
+}
+
+static void say_hello(struct node *n, struct peer *p)
+{
+    if (p->session == 0) {
+        p->session = node_random(n) | 1;
+        p->hello_tries = 0;
+    }
+    p->line = LINE_CONNECTING;
+    uint32_t shift = p->hello_tries < 5 ? p->hello_tries : 5;
+    p->hello_tries++;
+    p->hello_due_ms = n->mono_ms + node_jitter(n, (uint64_t)HELLO_REPEAT_MS << shift);
+    send_hello(n, p, MESSAGE_HELLO);
+}
+
+static void redial(struct node *n, struct peer *p)
+{
+    uint64_t delay = (uint64_t)NODE_REDIAL_MIN_MS << (p->redial_tries < 7 ? p->redial_tries : 7);
+    delay = node_jitter(n, delay < NODE_REDIAL_MAX_MS ? delay : NODE_REDIAL_MAX_MS);
+    p->redial_tries++;
+    p->hello_due_ms = 0;
+    p->dead_due_ms = n->mono_ms + delay + silence_ms(n);
+    node_action(n, ACTION_REDIAL)->delay_ms = delay;
+}
+
+void session_start(struct node *n)
+{
+    struct peer *p = n->parent;
+    if (p == NULL)
+        return;
+    struct peer_record rec;
+    if (store_peer_get(n->store, p->name, &rec) == ERR_OK) {
+        p->contact_ms = p->contact_saved_ms = rec.contact_ms;
+        p->received_pos = rec.received_pos;
+    }
+    p->line = LINE_CONNECTING;
+    p->dead_due_ms = n->mono_ms + silence_ms(n);
+}
+
+void session_dialled(struct node *n)
+{
+    struct peer *p = n->parent;
+    if (p == NULL)
+        return;
+    bool held = p->hold_until_ms > n->mono_ms;
+    session_end(n, p, held ? p->line : LINE_CONNECTING);
+    if (held)
+        return;
+    p->dead_due_ms = n->mono_ms + silence_ms(n);
+    say_hello(n, p);
+}
+
+void session_lost(struct node *n, struct peer *p)
+{
+    bool refused = p->line == LINE_REFUSED;
+    session_end(n, p, refused ? LINE_REFUSED : LINE_DOWN);
+    if (p->up && !refused) {
+        p->hello_due_ms = 0;
+        p->dead_due_ms = n->mono_ms + silence_ms(n);
+    }
+}
+
+void session_unreachable(struct node *n, const struct route *r)
+{
+    struct peer *p = peer_at(n, r);
+    load_drop(n, r);
+    if (p)
+        session_lost(n, p);
+}
+
+/* ---- the parent's side */
+
+/* Another run of the same identity while its session is alive (DESIGN 7). The old route is probed:
+ * where it is dead the driver says so at once. */
+static bool rival(struct node *n, struct peer *p, const struct event *ev, const struct hello *h)
+{
+    static const char text[] = "a second copy of this office is running";
+    if (!peer_open(p) || h->run == p->run || route_equal(&p->route, &ev->route))
+        return false;
+    if (p->rival_run != h->run) {
+        p->rival_run = h->run;
+        p->rival_since_ms = n->mono_ms;
+        p->rival_refused = false;
+        p->beat_due_ms = n->mono_ms;
+    }
+    if (p->signed_ms <= p->rival_since_ms) {
+        send_refusal(n, &ev->route, h->session, REFUSAL_OTHER, n->o.heartbeat_ms / 4 + 50,
+                     "another session of this office is not known to be dead yet");
+        return true;
+    }
+    send_refusal(n, &ev->route, h->session, REFUSAL_SECOND_COPY, p->silence_ms, text);
+    if (!p->rival_refused) {
+        send_refusal(n, &p->route, p->session, REFUSAL_SECOND_COPY, p->silence_ms, text);
+        say_why(p, text, "find the other machine that runs this office's copy and stop it");
+        node_log(n, 1, "event=second-copy peer=%s text=\"%s\"", p->name, text);
+        p->rival_refused = true;
+    }
+    return true;
+}
+
+static void open_session(struct node *n, struct peer *p, const struct hello *h,
+                         const struct verdict *v)
+{
+    p->session = h->session;
+    p->run = h->run;
+    p->site = h->site;
+    memcpy(p->sign_key, v->site.sign_key, SIGN_PUBLIC_BYTES);
+    p->line = LINE_CONNECTED;
+    p->heard_ms = p->signed_ms = n->mono_ms;
+    p->beat_due_ms = n->mono_ms;
+    uint32_t beat = h->heartbeat_ms > n->o.heartbeat_ms ? h->heartbeat_ms : n->o.heartbeat_ms;
+    p->silence_ms = (uint64_t)NODE_SILENCE * (beat < 60000 ? beat : 60000);
+    p->skew_ms = (int64_t)(h->time_ms - node_time(n));
+    p->contact_ms = node_time(n);
+    p->peer_dirty = p->peer_dirty || h->received_pos > p->acked_pos;
+    p->tail_pos = h->journal_pos;
+    clock_copy(&p->clock, &h->clock);
+    p->reason[0] = p->next[0] = '\0';
+    p->hold_until_ms = 0;
+    stream_open(p, p->hello_pos, h);
+    node_log(n, 2, "event=connected peer=%s site=%016llx software=%s skew_ms=%lld", p->name,
+             (unsigned long long)p->site, h->software, (long long)p->skew_ms);
+}
+
+static void refuse_hello(struct node *n, const struct event *ev, const struct hello *h,
+                         const struct verdict *v)
+{
+    struct node_record r;
+    send_refusal(n, &ev->route, h->session, v->code, v->retry_ms, v->reason);
+    node_log(n, 1, "event=refuse-hello from=%s code=%d text=\"%s\"", ev->user_id, v->code,
+             v->reason);
+    if (strcmp(ev->user_id, h->node) != 0 ||
+        store_node_get(n->store, &n->arena, ev->user_id, &r) != ERR_OK ||
+        strcmp(r.parent, n->name) != 0)
+        return;
+    struct peer *p = child_get(n, ev->user_id);
+    say_why(p, v->reason, v->next);
+    if (!peer_open(p))
+        p->line = LINE_REFUSED;
+}
+
+void session_hello(struct node *n, const struct event *ev, const struct hello *h,
+                   const struct signed_body *s)
+{
+    struct verdict v;
+    hello_check_child(n, ev->user_id, h, s, &v);
+    if (v.code) {
+        refuse_hello(n, ev, h, &v);
+        return;
+    }
+    struct peer *p = child_get(n, h->node);
+    if (peer_open(p) && p->session == h->session && route_equal(&p->route, &ev->route)) {
+        send_hello(n, p, MESSAGE_WELCOME); /* the first one was lost */
+        return;
+    }
+    if (p->hold_until_ms > n->mono_ms) {
+        send_refusal(n, &ev->route, h->session, REFUSAL_OTHER, p->hold_until_ms - n->mono_ms,
+                     p->reason);
+        return;
+    }
+    if (rival(n, p, ev, h))
+        return;
+    hello_check_known(n, h, &v);
+    if (v.code) {
+        refuse_hello(n, ev, h, &v);
+        return;
+    }
+    struct peer_record rec;
+    if (store_peer_get(n->store, p->name, &rec) != ERR_OK)
+        return; /* it says hello again */
+    session_end(n, p, LINE_CONNECTING);
+    p->route = ev->route;
+    p->hello_pos = rec.received_pos;
+    open_session(n, p, h, &v);
+    send_hello(n, p, MESSAGE_WELCOME);
+}
+
+/* ---- the child's side */
+
+static void take_time(struct node *n, const struct hello *h)
+{
+    int64_t offset = (int64_t)(h->time_ms - n->wall_ms), moved = offset - n->offset_ms;
+    n->offset_ms = offset;
+    if (moved > 100 || moved < -100)
+        n->offset_dirty = true;
+}
+
+void session_welcome(struct node *n, const struct hello *h, const struct signed_body *s)
+{
+    struct peer *p = n->parent;
+    struct verdict v;
+    if (p->session != h->session || p->line != LINE_CONNECTING)
+        return;
+    hello_check_parent(n, h, s, &v);
+    if (v.code) {
+        session_refuse(n, p, v.code, v.retry_ms, v.reason, v.next);
+        return;
+    }
+    take_time(n, h);
+    open_session(n, p, h, &v);
+    p->hello_due_ms = 0;
+    p->hello_tries = p->redial_tries = 0;
+    if (n->suspect) {
+        n->suspect = false;
+        n->seal_now = true;
+        node_log(n, 2,
+                 "event=suspicion-over text=\"the parent knows nothing of this office that is not "
+                 "here\"");
+    }
+}
+
+static const char *next_step(enum refusal_code code)
+{
+    switch (code) {
+    case REFUSAL_SECOND_COPY:
+        return "find the other machine that runs this office's copy and stop it";
+    case REFUSAL_RESTORED:
+        return "stop this node; tonle join --as-new-site says how to bring this office back, and "
+               "nothing it wrote is lost";
+    case REFUSAL_UNKNOWN:
+        return "at the hub: tonle node list";
+    case REFUSAL_VERSION:
+        return "upgrade the older of the two programs";
+    case REFUSAL_SIGNATURE:
+    case REFUSAL_LIMIT:
+        return "look at the parent's log; it is tried again by itself";
+    default:
+        return "what it names is mended there; it is tried again by itself";
+    }
+}
+
+static void parent_refused(struct node *n, struct peer *p, const struct refusal *r)
+{
+    bool open = peer_open(p);
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
+             r->code, r->reason);
+    say_why(p, r->reason, next_step(r->code));
+    if (open && r->code == REFUSAL_SECOND_COPY)
+        return; /* a notice: neither copy changes */
+    session_end(n, p, r->code == REFUSAL_GAP ? LINE_CONNECTING : LINE_REFUSED);
+    uint64_t retry = r->retry_ms < 3600000 ? r->retry_ms : 3600000;
+    if (retry) {
+        hold_parent(n, p, retry + node_random(n) % (retry / 4 + 1));
+    } else {
+        hold_parent(n, p, 0);
+        p->hello_due_ms = p->dead_due_ms = 0;
+    }
+}
+
+void session_refusal(struct node *n, const struct event *ev, const struct refusal *r)
+{
+    struct peer *p = ev->route.len == 0 ? n->parent : peer_find(n, ev->user_id);
+    if (p == NULL || p->session == 0 || p->session != r->session ||
+        !route_equal(&p->route, &ev->route))
+        return;
+    if (p->up) {
+        parent_refused(n, p, r);
+        return;
+    }
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
+             r->code, r->reason);
+    say_why(p, r->reason, "look at that office's log");
+    session_end(n, p, r->code == REFUSAL_GAP ? LINE_DOWN : LINE_REFUSED);
+}
+
+void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h,
+                       const struct signed_body *s)
+{
+    if (h->site != p->site || codec_verify(s->body, s->signature, p->sign_key) != ERR_OK) {
+        node_log(n, 1, "event=bad-heartbeat peer=%s", p->name);
+        return;
+    }
+    p->signed_ms = n->mono_ms;
+    p->skew_ms = (int64_t)(h->time_ms - node_time(n));
+    p->contact_ms = node_time(n);
+    if (p->contact_ms > p->contact_saved_ms + CONTACT_SAVE_MS) {
+        p->contact_saved_ms = p->contact_ms;
+        p->peer_dirty = true;
+    }
+    /* The link keeps its order: what was sent before two heartbeats and is not here was lost. */
+    bool lost = p->inbox_n == 0 && p->tail_pos > p->seen_pos && h->tail_pos > p->seen_pos &&
+                p->beat_seen_pos == p->seen_pos;
+    p->tail_pos = h->tail_pos;
+    p->beat_seen_pos = p->seen_pos;
+    p->peer_captures = h->capture_pending;
+    clock_copy(&p->clock, &h->clock);
+    if (lost)
+        session_refuse(n, p, REFUSAL_GAP, 20 + node_random(n) % 81,
+                       "the last items were lost on the way: they are asked for again",
+                       "it is tried again by itself");
+}
+
+static uint64_t tail_for(struct node *n, struct peer *p)
+{
+    struct backlog b;
+    if (p->looked_pos == store_state(n->store)->journal_pos)
+        return p->sent_pos; /* all of it has been sent */
+    enum err e =
+        store_journal_backlog(n->store, p->up ? LINK_UP : LINK_DOWN, p->name, UINT64_MAX >> 1, &b);
+    return e == ERR_OK ? b.tail_pos : p->sent_pos;
+}
+
+static void beat(struct node *n, struct peer *p)
+{
+    const struct store_state *st = store_state(n->store);
+    struct message m = {.type = MESSAGE_HEARTBEAT};
+    m.u.heartbeat = (struct heartbeat){.session = p->session,
+                                       .time_ms = node_time(n),
+                                       .site = n->site,
+                                       .clock = st->clock,
+                                       .held = st->held,
+                                       .conflicts_open = st->conflicts_open,
+                                       .capture_pending = n->notice_first_ms != 0};
+    m.u.heartbeat.tail_pos = tail_for(n, p);
+    node_send(n, &p->route, &m);
+    p->beat_due_ms = n->mono_ms + n->o.heartbeat_ms;
+}
+
+static void parent_timers(struct node *n, struct peer *p)
+{
+    if (peer_open(p)) {
+        if (n->mono_ms < p->heard_ms + p->silence_ms)
+            return;
+        session_end(n, p, LINE_DOWN);
+        redial(n, p);
+    } else if (p->hello_due_ms && n->mono_ms >= p->hello_due_ms) {
+        say_hello(n, p);
+    } else if (p->dead_due_ms && n->mono_ms >= p->dead_due_ms) {
+        session_end(n, p, p->line == LINE_REFUSED ? LINE_REFUSED : LINE_DOWN);
+        redial(n, p);
+    }
+}
+
+void session_timers(struct node *n)
+{
+    if (n->stopping)
+        return;
+    if (n->parent)
+        parent_timers(n, n->parent);
+    for (size_t i = 0; i < n->n_children; i++) {
+        struct peer *p = n->children[i];
+        if (peer_open(p) && n->mono_ms >= p->heard_ms + p->silence_ms)
+            session_end(n, p, LINE_DOWN);
+        if (peer_open(p) && n->mono_ms >= p->beat_due_ms)
+            beat(n, p);
+    }
+    if (n->parent && peer_open(n->parent) && n->mono_ms >= n->parent->beat_due_ms)
+        beat(n, n->parent);
+}
+
+static void peer_deadline(struct node *n, const struct peer *p)
+{
+    if (peer_open(p)) {
+        node_want(n, p->beat_due_ms);
+        node_want(n, p->heard_ms + p->silence_ms);
+    } else if (p->up) {
+        if (p->hello_due_ms)
+            node_want(n, p->hello_due_ms);
+        if (p->dead_due_ms)
+            node_want(n, p->dead_due_ms);
+    }
+}
+
+void session_deadline(struct node *n)
+{
+    if (n->parent)
+        peer_deadline(n, n->parent);
+    for (size_t i = 0; i < n->n_children; i++)
+        peer_deadline(n, n->children[i]);
+}

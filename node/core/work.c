@@ -1,0 +1,300 @@
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* The one transaction of a step. Inside it, in this order, because nothing remote is applied while
+ * the capture log is not empty (DESIGN 3 "Seal"):
+ *
+ *   triggers -> seal -> remote items -> our answer to a mark -> enrolments, what a scan found ->
+ * seal
+ *   -> marks -> positions -> commit
+ *
+ * ERR_BUSY anywhere: nothing happened, the inbox stays, try again a little later. One remote item
+ * that fails: the same again with the items before it, and then its neighbour's session is refused.
+ */
+
+static bool batch_over(const struct node *n)
+{
+    if (n->notice_first_ms == 0)
+        return false;
+    return n->mono_ms >= n->notice_last_ms + n->o.batch_ms ||
+           n->mono_ms >= n->notice_first_ms + n->o.batch_max_ms;
+}
+
+static bool peers_dirty(const struct node *n)
+{
+    bool dirty = n->parent && n->parent->peer_dirty;
+    for (size_t i = 0; !dirty && i < n->n_children; i++)
+        dirty = n->children[i]->peer_dirty;
+    return dirty;
+}
+
+static bool may_seal(const struct node *n)
+{
+    return !n->suspect && n->seal_fault[0] == '\0';
+}
+
+static bool work_wanted(struct node *n)
+{
+    return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
+           n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
+           ((n->answer_kept || n->greet_due) && !store_state(n->store)->loading) ||
+           (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
+}
+
+static enum err write_peer(struct node *n, struct peer *p)
+{
+    if (p == NULL || !p->peer_dirty)
+        return ERR_OK;
+    return store_peer_acked(n->store, p->name, p->acked_pos, p->contact_ms);
+}
+
+static enum err write_positions(struct node *n)
+{
+    enum err e = write_peer(n, n->parent);
+    for (size_t i = 0; e == ERR_OK && i < n->n_children; i++)
+        e = write_peer(n, n->children[i]);
+    if (e == ERR_OK && n->offset_dirty)
+        e = store_meta_set_u64(n->store, "offset_ms", (uint64_t)n->offset_ms);
+    return e;
+}
+
+/* The answers that loading kept back, and the one for the last mark of this transaction. */
+static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
+{
+    const struct store_state *st = store_state(n->store);
+    uint64_t mark = b->answer > *kept ? b->answer : *kept;
+    if (mark == 0 && !(n->greet_due && !st->loading))
+        return ERR_OK;
+    if (st->loading) {
+        if (mark == *kept)
+            return ERR_OK;
+        *kept = mark;
+        return store_meta_set_u64(n->store, "answer_kept", mark);
+    }
+    enum err e = mark_answer(n, mark);
+    if (e == ERR_OK && n->greet_due)
+        e = store_meta_set_u64(n->store, "greeted", n->site);
+    if (e == ERR_OK && *kept) {
+        *kept = 0;
+        e = store_meta_set_u64(n->store, "answer_kept", 0);
+    }
+    return e;
+}
+
+static enum err seal_if_pending(struct node *n, bool *left)
+{
+    *left = store_capture_pending(n->store);
+    if (!*left || !may_seal(n))
+        return ERR_OK;
+    return seal_captured(n, left);
+}
+
+/* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was
+ * applied. */
+struct attempt {
+    bool left, applied;
+    uint64_t kept;
+    enum err e;
+    char why[400];
+};
+
+static enum err transaction(struct node *n, struct batch *b, struct attempt *t)
+{
+    enum err e = store_begin(n->store);
+    if (e == ERR_OK && n->install_due)
+        e = store_capture_install(n->store);
+    if (e == ERR_OK)
+        e = seal_if_pending(n, &t->left);
+    t->applied = e == ERR_OK && !t->left;
+    if (t->applied) {
+        e = stream_apply(n, b);
+        if (e == ERR_OK)
+            e = write_answer(n, b, &t->kept);
+        if (e == ERR_OK)
+            e = scan_work(n);
+        if (e == ERR_OK)
+            e = enrol_work(n);
+        if (e == ERR_OK)
+            e = seal_if_pending(n, &t->left);
+    }
+    if (e == ERR_OK && node_is_hub(n))
+        e = mark_work(n);
+    if (e == ERR_OK)
+        e = write_positions(n);
+    return e == ERR_OK ? store_commit(n->store) : e;
+}
+
+static void positions_written(struct node *n)
+{
+    if (n->parent)
+        n->parent->peer_dirty = false;
+    for (size_t i = 0; i < n->n_children; i++)
+        n->children[i]->peer_dirty = false;
+    n->offset_dirty = false;
+    n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
+}
+
+static void committed(struct node *n, struct batch *b, const struct attempt *t, uint64_t seq_before)
+{
+    const struct store_state *st = store_state(n->store);
+    if (st->seq != seq_before && n->o.committed)
+        n->o.committed(n->o.user, n->site, st->seq);
+    n->answer_kept = t->kept;
+    n->sweep_more = n->sweep_more || n->install_due; /* rows may have waited for this schema */
+    n->install_due = false;
+    n->authorised_known = n->mark_check = false;
+    n->seal_now = t->left && may_seal(n);
+    n->again = n->again || n->seal_now;
+    if (!t->left)
+        n->notice_first_ms = 0;
+    n->sweep_more = n->sweep_more || b->stable;
+    if (st->charter_version != n->charter_version) {
+        n->charter_version = st->charter_version;
+        n->install_due = !store_capture_check(n->store);
+    }
+    positions_written(n);
+    if (t->applied) {
+        n->greet_due = n->greet_due && st->loading;
+        stream_committed(n, b);
+        enrol_committed(n);
+        scan_committed(n);
+        n->again = n->again || n->install_due || stream_waiting(n);
+    }
+}
+
+static void attempt(struct node *n, struct batch *b, struct attempt *t)
+{
+    uint64_t seq = store_state(n->store)->seq;
+    *t = (struct attempt){.kept = n->answer_kept};
+    b->failed = SIZE_MAX;
+    b->why = NULL;
+    t->e = transaction(n, b, t);
+    if (t->e == ERR_OK) {
+        committed(n, b, t, seq);
+        return;
+    }
+    snprintf(t->why, sizeof t->why, "%s", b->why ? b->why : store_message(n->store));
+    store_rollback(n->store);
+    n->marks_known = false;
+}
+
+/* Not the item's fault: wait a little, or end. */
+static bool attempt_trouble(struct node *n, const struct attempt *t)
+{
+    if (t->e == ERR_BUSY || t->e == ERR_STATE) {
+        node_busy(n);
+        return true;
+    }
+    return node_check(n, t->e, "the database failed");
+}
+
+static void write_step(struct node *n)
+{
+    struct batch *b = arena_alloc(&n->arena, sizeof *b);
+    struct attempt t;
+    if (!n->stopping)
+        stream_prepare(n, b);
+    if (n->busy_until_ms > n->mono_ms || n->dead || node_moved(n))
+        return;
+    b->limit = b->n;
+    attempt(n, b, &t);
+    if (b->n > 0 && t.e == ERR_OK)
+        n->wrote_ms = n->mono_ms;
+    while (t.e != ERR_OK && !attempt_trouble(n, &t)) {
+        if (b->failed == SIZE_MAX) {
+            node_log(n, 0, "event=work-failed error=%s text=\"%s\"", err_name(t.e), t.why);
+            n->busy_until_ms = n->mono_ms + node_jitter(n, 1000);
+            return;
+        }
+        size_t bad = b->failed;
+        enum err e = t.e;
+        char why[sizeof t.why];
+        memcpy(why, t.why, sizeof why);
+        b->limit = bad;
+        attempt(n, b, &t);
+        if (t.e == ERR_OK || b->failed == SIZE_MAX)
+            stream_item_refused(n, b->at[bad].peer, e, why);
+    }
+}
+
+static void sweep_step(struct node *n)
+{
+    bool more = false;
+    enum err e = store_begin(n->store);
+    if (e == ERR_OK)
+        e = store_sweep(n->store, &n->arena, NODE_SWEEP_ROWS, &more);
+    if (e == ERR_OK)
+        e = store_commit(n->store);
+    if (e != ERR_OK) {
+        store_rollback(n->store);
+        n->sweep_due_ms = n->mono_ms + node_jitter(n, 100);
+        if (e != ERR_BUSY && !node_check(n, e, "forgetting failed")) {
+            node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e),
+                     store_message(n->store));
+            n->sweep_due_ms = n->mono_ms + 60000;
+        }
+        return;
+    }
+    n->sweep_more = more;
+    n->sweep_due_ms = n->swept_ms = n->mono_ms;
+}
+
+/* At the step after a sweep, the first that knows how long it held the lock: the applications have
+ * it for longer than that before the next one, or a busy handler that sleeps never finds it free.
+ */
+static void sweep_rest(struct node *n)
+{
+    if (n->swept_ms == 0)
+        return;
+    n->sweep_due_ms = n->mono_ms + NODE_SWEEP_REST_MS + (n->mono_ms - n->swept_ms);
+    n->swept_ms = 0;
+}
+
+/* The same after remote rows, while an application writes: transactions back to back would starve
+ * it. */
+static void write_rest(struct node *n)
+{
+    bool in_use = n->notice_last_ms != 0 && n->mono_ms - n->notice_last_ms < NODE_IN_USE_MS;
+    if (n->wrote_ms != 0 && in_use)
+        n->busy_until_ms = n->mono_ms + NODE_REST_MS + (n->mono_ms - n->wrote_ms);
+    n->wrote_ms = 0;
+}
+
+void work_run(struct node *n)
+{
+    sweep_rest(n);
+    write_rest(n);
+    bool late = n->mono_ms > n->sweep_due_ms + 1000;
+    if (n->busy_until_ms > n->mono_ms && !n->stopping)
+        return;
+    n->busy_until_ms = 0;
+    bool wanted = work_wanted(n);
+    if (n->sweep_more && n->mono_ms >= n->sweep_due_ms && (!wanted || late) && !n->stopping) {
+        sweep_step(n);
+        n->again = n->again || wanted;
+    } else if (wanted) {
+        write_step(n);
+    }
+}
+
+void work_deadline(struct node *n)
+{
+    if (n->busy_until_ms > n->mono_ms) {
+        n->again = false; /* nothing can be done before */
+        node_want(n, n->busy_until_ms);
+        return;
+    }
+    if (n->notice_first_ms && may_seal(n)) {
+        uint64_t first = n->notice_first_ms + n->o.batch_max_ms,
+                 last = n->notice_last_ms + n->o.batch_ms;
+        node_want(n, first < last ? first : last);
+    }
+    if (n->sweep_more)
+        node_want(n, n->sweep_due_ms);
+    if (peers_dirty(n))
+        node_want(n, n->acked_due_ms);
+    if (node_is_hub(n) && mark_deadline(n))
+        node_want(n, mark_deadline(n));
+}

@@ -1,0 +1,27 @@
+#include "node/db/store_int.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A consistent copy while everybody goes on writing: VACUUM INTO reads one snapshot and syncs the
+ * new file like the database itself. */
+enum err store_copy(struct store *s, const char *path)
+{
+    if (s->in_write || s->in_read)
+        return store_fail(s, ERR_STATE, "a copy cannot be made inside a transaction");
+    if (access(path, F_OK) == 0) /* VACUUM INTO itself would accept an empty file */
+        return store_fail(s, ERR_EXISTS, "%.300s exists already: name a new file", path);
+    sqlite3_stmt *q = store_stmt(s, "VACUUM main INTO ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, path);
+    mode_t others = umask(077); /* what is in the database is no more for others in its copy */
+    enum err e = store_run(s, q);
+    umask(others);
+    struct stat original;
+    if (e == ERR_OK && stat(s->options.path, &original) == 0)
+        (void)chmod(path, original.st_mode & 0777);
+    if (e != ERR_OK)
+        unlink(path); /* half a copy is none; the message is the copy's */
+    return e;
+}

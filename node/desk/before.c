@@ -1,0 +1,186 @@
+#include "node/record/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What stood in a cell before its writers went different ways: the latest write to it that all
+ * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
+ * latest first. */
+
+struct before {
+    struct store *s;
+    struct arena *a;
+    const struct conflict_record *c;
+    struct bytes key;
+    struct dot birth;
+    struct clock common; /* what every side had seen */
+    struct opener opener;
+};
+
+static void meet(struct clock *c, const struct clock *other)
+{
+    struct clock both = {0};
+    for (size_t i = 0; i < c->n; i++) {
+        uint64_t seq = clock_get(other, c->entry[i].site);
+        clock_set(&both, c->entry[i].site, seq < c->entry[i].seq ? seq : c->entry[i].seq);
+    }
+    clock_fini(c);
+    *c = both;
+}
+
+/* ERR_NOT_FOUND when a side's changeset is not on record. */
+static enum err read_contexts(struct before *b)
+{
+    struct arena scratch = {0};
+    enum err e = b->c->n_sides > 0 ? ERR_OK : ERR_NOT_FOUND;
+    for (size_t i = 0; e == ERR_OK && i < b->c->n_sides; i++) {
+        struct item item;
+        struct changeset cs;
+        arena_reset(&scratch);
+        e = store_journal_find(b->s, &scratch, b->c->sides[i].dot, &item);
+        if (e == ERR_OK)
+            e = part_open(b->s, &b->opener, &scratch, &item, &cs);
+        if (e != ERR_OK)
+            break;
+        if (i == 0)
+            clock_copy(&b->common, &cs.context);
+        else
+            meet(&b->common, &cs.context);
+    }
+    arena_fini(&scratch);
+    return e;
+}
+
+static int latest_first(const void *x, const void *y)
+{
+    const struct item *p = x, *q = y;
+    if (p->hlc != q->hlc)
+        return p->hlc > q->hlc ? -1 : 1;
+    return dot_compare(q->dot, p->dot);
+}
+
+/* The changesets that every side had seen and that may have touched the row. */
+static enum err candidates(struct before *b, struct item **out, size_t *n)
+{
+    struct arena scratch = {0};
+    uint64_t *pos;
+    size_t found;
+    enum err e = touch_find(b->s, b->a, b->c->table, b->key, &pos, &found);
+    *out = arena_alloc(b->a, (found + 1) * sizeof **out);
+    *n = 0;
+    for (size_t i = 0; e == ERR_OK && i < found; i++) {
+        struct item item;
+        arena_reset(&scratch);
+        e = part_item_at(b->s, &scratch, pos[i], &item);
+        if (e == ERR_OK && clock_covers(&b->common, item.dot))
+            (*out)[(*n)++] = (struct item){.pos = pos[i], .dot = item.dot, .hlc = item.hlc};
+        if (e == ERR_NOT_FOUND) /* gone since the filters were read */
+            e = ERR_OK;
+    }
+    if (*n > 1)
+        qsort(*out, *n, sizeof **out, latest_first);
+    arena_fini(&scratch);
+    return e;
+}
+
+static bool same_identity(const struct before *b, const struct changeset *cs,
+                          const struct row_change *rc)
+{
+    struct dot named = rc->kind == CHANGE_BORN ? cs->dot : rc->birth;
+    return dot_is_none(b->birth) || dot_is_none(named) || dot_equal(named, b->birth);
+}
+
+static const struct value *value_of(const struct table_changes *tc, const struct row_change *rc,
+                                    const char *column)
+{
+    for (uint32_t i = 0; i < rc->n_cells; i++)
+        if (strcmp(tc->columns[rc->column[i]], column) == 0)
+            return &rc->value[i];
+    return NULL;
+}
+
+/* The group of that name, or NULL: then the cell is a column. */
+static const struct cell_group *group_of(const struct table_schema *t, const char *cell)
+{
+    for (uint32_t c = 0; t != NULL && c < t->n_columns; c++) {
+        const struct cell_group *g = cell_group(&t->rules, cell_of(&t->rules, c));
+        if (g != NULL && strcmp(g->name, cell) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+/* What the change wrote into the cell; of a group all members, in the group's order. */
+static bool written(const struct before *b, const struct table_changes *tc,
+                    const struct row_change *rc, struct value *out)
+{
+    const struct table_schema *t = schema_table(b->s, b->c->table);
+    const struct cell_group *g = group_of(t, b->c->cell);
+    const struct value *v = g == NULL ? value_of(tc, rc, b->c->cell) : NULL;
+    if (g == NULL && v != NULL)
+        *out = value_copy(b->a, v);
+    if (g == NULL)
+        return v != NULL;
+    bool any = false;
+    struct value *member = arena_alloc(b->a, g->n * sizeof *member);
+    for (uint32_t i = 0; i < g->n; i++) {
+        v = value_of(tc, rc, t->column[g->column[i]]);
+        any = any || v != NULL;
+        if (v != NULL)
+            member[i] = *v;
+    }
+    *out = value_tuple(b->a, member, g->n);
+    return any;
+}
+
+/* *found: this changeset wrote the cell. */
+static enum err look(struct before *b, struct arena *scratch, uint64_t pos,
+                     struct conflict_side *out, bool *found)
+{
+    struct item item;
+    struct changeset cs;
+    const struct table_changes *tc;
+    const struct row_change *rc;
+    struct change_place at = {0};
+    enum err e = part_item_at(b->s, scratch, pos, &item);
+    if (e == ERR_OK)
+        e = part_open(b->s, &b->opener, scratch, &item, &cs);
+    if (e != ERR_OK)
+        return e;
+    while ((rc = part_next_change(&cs, b->c->table, b->key, &at, &tc)) != NULL && !*found) {
+        struct value value;
+        if (!same_identity(b, &cs, rc) || !written(b, tc, rc, &value))
+            continue;
+        *found = true;
+        *out = (struct conflict_side){.office = arena_strdup(b->a, b->opener.record.node),
+                                      .unit = arena_strdup(b->a, b->opener.record.unit),
+                                      .at_hlc = cs.hlc,
+                                      .dot = cs.dot,
+                                      .value = value};
+    }
+    return ERR_OK;
+}
+
+enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
+                     struct bytes key, struct dot birth, struct conflict_side *before,
+                     bool *has_before)
+{
+    struct before b = {.s = s, .a = a, .c = c, .key = key, .birth = birth};
+    struct arena scratch = {0};
+    struct item *list = NULL;
+    size_t n = 0;
+    *has_before = false;
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = read_contexts(&b);
+    if (e == ERR_OK)
+        e = candidates(&b, &list, &n);
+    for (size_t i = 0; e == ERR_OK && i < n && !*has_before; i++) {
+        arena_reset(&scratch);
+        e = look(&b, &scratch, list[i].pos, before, has_before);
+    }
+    clock_fini(&b.common);
+    part_opener_fini(&b.opener);
+    arena_fini(&scratch);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}

@@ -1,0 +1,375 @@
+#include "node/desk/review.h"
+
+#include "conflict/hlc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Conflicts as an operator reads them.
+ *
+ * A list has two ways to find the sides. Of a few conflicts they are looked up one by one. Of many,
+ * both tables are read once in the order of their keys, which is the conflict's number, and joined
+ * here; the sort by time is ours as well. A hundred thousand conflicts come in a fifth of a second
+ * that way, which neither SQLite's sorter nor a seek for each of them allows. */
+
+#define FEW 2000
+
+#define CONFLICT_COLUMNS                                                                           \
+    "id, table_name, key, cell, policy, state, opened_ms, closed_ms, successor, n"
+#define SIDE_OFFICES "n, site, seq, office, unit"
+#define SIDE_COLUMNS SIDE_OFFICES ", hlc, shown, form, value, detail"
+
+/* ---- rows */
+
+#define WORDS 4
+
+struct words { /* texts that come again and again: the last few of each column */
+    const char *of[6][WORDS];
+    unsigned next;
+};
+
+static const char *repeated(struct arena *a, struct words *w, unsigned slot, sqlite3_stmt *q, int i)
+{
+    const char **of = w->of[slot];
+    const char *p = (const char *)sqlite3_column_text(q, i);
+    if (p == NULL || p[0] == '\0')
+        return "";
+    unsigned k = 0;
+    for (; k < WORDS && of[k] != NULL; k++)
+        if (strcmp(of[k], p) == 0)
+            return of[k];
+    if (k == WORDS)
+        k = w->next++ % WORDS;
+    return of[k] = arena_strdup(a, p);
+}
+
+static const char *text(struct arena *a, sqlite3_stmt *q, int i)
+{
+    const char *p = (const char *)sqlite3_column_text(q, i);
+    size_t n = p != NULL ? (size_t)sqlite3_column_bytes(q, i) : 0;
+    return n == 0 ? "" : arena_copy(a, p, n + 1);
+}
+
+static struct conflict_record conflict_from(struct arena *a, struct words *w, sqlite3_stmt *q)
+{
+    return (struct conflict_record){.id = text(a, q, 0),
+                                    .table = repeated(a, w, 0, q, 1),
+                                    .key_json = text(a, q, 2),
+                                    .cell = repeated(a, w, 1, q, 3),
+                                    .policy = repeated(a, w, 2, q, 4),
+                                    .state = repeated(a, w, 3, q, 5),
+                                    .opened_ms = store_column_u64(q, 6),
+                                    .closed_ms = store_column_u64(q, 7),
+                                    .successor = text(a, q, 8)};
+}
+
+static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_stmt *q,
+                                      bool offices_only)
+{
+    struct conflict_side side = {.dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
+                                 .office = repeated(a, w, 4, q, 3),
+                                 .unit = repeated(a, w, 5, q, 4)};
+    if (offices_only)
+        return side;
+    side.at_hlc = store_column_u64(q, 5);
+    side.shown = sqlite3_column_int(q, 6) != 0;
+    side.value = store_column(a, q, 8);
+    if (side.value.type == VALUE_BLOB && sqlite3_column_int(q, 7) == VALUE_TUPLE)
+        side.value.type = VALUE_TUPLE;
+    if (sqlite3_column_type(q, 9) != SQLITE_NULL)
+        side.detail = store_column_text(a, q, 9);
+    return side;
+}
+
+/* SQLite's order of sites is that of signed numbers: nearly always the sides are in order already.
+ */
+static void sort_sides(struct conflict_side *side, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct conflict_side moved = side[i];
+        size_t at = i;
+        for (; at > 0 && dot_compare(side[at - 1].dot, moved.dot) > 0; at--)
+            side[at] = side[at - 1];
+        side[at] = moved;
+    }
+}
+
+uint32_t list_cell(const struct table_schema *t, const char *name)
+{
+    if (strcmp(name, "exists") == 0)
+        return COLUMN_EXISTS;
+    if (strcmp(name, "birth") == 0)
+        return COLUMN_BIRTH;
+    for (uint32_t c = 0; t->rules.group != NULL && c < t->n_columns; c++)
+        if (t->rules.group[c] != NULL && strcmp(t->rules.group[c]->name, name) == 0)
+            return cell_of(&t->rules, c);
+    uint32_t c = schema_column(t, name);
+    return c != UINT32_MAX ? c : CELL_UNKNOWN;
+}
+
+/* The columns of a group, in its order. */
+static void name_members(struct store *s, struct arena *a, struct conflict_record *c)
+{
+    const struct table_schema *t = schema_table(s, c->table);
+    uint32_t cell = t != NULL ? list_cell(t, c->cell) : CELL_UNKNOWN;
+    bool column = t != NULL && cell < t->n_columns;
+    const struct cell_group *g = column ? cell_group(&t->rules, cell) : NULL;
+    if (g == NULL)
+        return;
+    const char **names = arena_alloc(a, g->n * sizeof *names);
+    for (uint32_t i = 0; i < g->n; i++)
+        names[i] = arena_strdup(a, t->column[g->column[i]]);
+    c->members = names;
+    c->n_members = g->n;
+}
+
+/* ---- the sides */
+
+struct gather {
+    struct store *s;
+    struct arena *a;
+    struct words words;
+    struct conflict_record *list; /* of many: in the order of their numbers */
+    int64_t *number;              /* of each */
+    size_t n, cap, cap_numbers;
+    struct conflict_side *side;
+    size_t n_sides, cap_sides;
+    bool offices_only;
+};
+
+static void take_sides(struct gather *g, struct conflict_record *c)
+{
+    sort_sides(g->side, g->n_sides);
+    c->n_sides = g->n_sides;
+    c->sides = arena_copy(g->a, g->side, g->n_sides * sizeof *g->side);
+    for (size_t i = 0; i < c->n_sides && c->n_members == 0; i++)
+        if (c->sides[i].value.type == VALUE_TUPLE)
+            name_members(g->s, g->a, c);
+    g->n_sides = 0;
+}
+
+static void add_side(struct gather *g, sqlite3_stmt *q)
+{
+    g->side = mem_grow(g->side, g->n_sides, &g->cap_sides, sizeof *g->side);
+    g->side[g->n_sides++] = side_from(g->a, &g->words, q, g->offices_only);
+}
+
+static enum err sides_of_each(struct gather *g)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < g->n; i++) {
+        bool row;
+        sqlite3_stmt *q = store_stmt(
+            g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side WHERE n = ?1"
+                                  : "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
+        if (q == NULL)
+            return part_stmt_error(g->s);
+        sqlite3_bind_int64(q, 1, g->number[i]);
+        while ((e = store_step(g->s, q, &row)) == ERR_OK && row)
+            add_side(g, q);
+        take_sides(g, &g->list[i]);
+    }
+    return e;
+}
+
+static enum err sides_of_all(struct gather *g)
+{
+    bool row = true;
+    size_t i = 0;
+    enum err e = ERR_OK;
+    sqlite3_stmt *q =
+        store_stmt(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
+                                         : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
+    if (q == NULL)
+        return part_stmt_error(g->s);
+    while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
+        int64_t number = sqlite3_column_int64(q, 0);
+        while (i < g->n && g->number[i] < number)
+            take_sides(g, &g->list[i++]);
+        if (i < g->n && g->number[i] == number)
+            add_side(g, q);
+    }
+    for (; e == ERR_OK && i < g->n; i++)
+        take_sides(g, &g->list[i]);
+    sqlite3_reset(q);
+    return e;
+}
+
+/* ---- the list */
+
+struct place_in_time { /* small, because it is sorted by the hundred thousand */
+    uint64_t ms;
+    uint64_t head; /* of the id */
+    const struct conflict_record *c;
+};
+
+static int by_time(const void *x, const void *y)
+{
+    const struct place_in_time *p = x, *q = y;
+    if (p->ms != q->ms)
+        return p->ms < q->ms ? -1 : 1;
+    if (p->head != q->head)
+        return p->head < q->head ? -1 : 1;
+    return strcmp(p->c->id, q->c->id);
+}
+
+static uint64_t head_of(const char *id)
+{
+    uint64_t head = 0;
+    for (unsigned i = 0; i < 8 && id[i] != '\0'; i++)
+        head |= (uint64_t)(uint8_t)id[i] << (56 - 8 * i);
+    return head;
+}
+
+/* The conflicts, the oldest first, by their ids where they are as old; freed by the caller. */
+static struct place_in_time *in_time(const struct conflict_record *list, size_t n)
+{
+    struct place_in_time *order = mem_alloc((n + 1) * sizeof *order);
+    for (size_t i = 0; i < n; i++)
+        order[i] = (struct place_in_time){list[i].opened_ms, head_of(list[i].id), &list[i]};
+    qsort(order, n, sizeof *order, by_time);
+    return order;
+}
+
+/* Only the oldest, in the order they had. */
+static void keep_oldest(struct gather *g, size_t limit)
+{
+    struct place_in_time *order = in_time(g->list, g->n);
+    bool *kept = mem_alloc(g->n * sizeof *kept);
+    size_t n = 0;
+    for (size_t i = 0; i < limit; i++)
+        kept[order[i].c - g->list] = true;
+    for (size_t i = 0; i < g->n; i++) {
+        g->list[n] = g->list[i];
+        g->number[n] = g->number[i];
+        n += kept[i];
+    }
+    g->n = n;
+    mem_free(kept);
+    mem_free(order);
+}
+
+/* *few: the index of the open ones is the shorter way. */
+static enum err few_open(struct store *s, bool *few)
+{
+    int64_t n = store_pragma(s, "SELECT count(*) FROM (SELECT 1 FROM tonle_conflict INDEXED BY"
+                                " tonle_conflict_open WHERE state = 'open' LIMIT 2001)");
+    *few = n >= 0 && n <= FEW;
+    return n >= 0 ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_stmt **q)
+{
+    const char *const given[] = {f->table, f->policy, f->state, f->cell};
+    static const char *const column[] = {"table_name", "policy", "state", "cell"};
+    struct buf sql = {0};
+    bool few = false;
+    enum err e = ERR_OK;
+    bool open = f->state != NULL && strcmp(f->state, "open") == 0;
+    if (open)
+        e = few_open(s, &few);
+    buf_printf(&sql, "SELECT " CONFLICT_COLUMNS " FROM tonle_conflict%s WHERE %s",
+               few ? " INDEXED BY tonle_conflict_open" : "",
+               few                ? "state = 'open'"
+               : f->state == NULL ? "+state <> 'superseded'"
+                                  : "1");
+    for (int i = 0; i < 4; i++) /* the plus: by the key, never by the index of the open ones */
+        if (given[i] != NULL)
+            buf_printf(&sql, " AND +%s = ?%d", column[i], i + 1);
+    buf_printf(&sql, few ? "" : " ORDER BY n");
+    *q = e == ERR_OK ? store_stmt(s, buf_str(&sql)) : NULL;
+    buf_fini(&sql);
+    if (*q == NULL)
+        return e == ERR_OK ? part_stmt_error(s) : e;
+    for (int i = 0; i < 4; i++)
+        if (given[i] != NULL)
+            store_bind_text(*q, i + 1, given[i]);
+    return ERR_OK;
+}
+
+static bool side_wanted(const struct conflict_filter *f, const struct conflict_record *c)
+{
+    bool wanted = f->office == NULL && f->unit == NULL;
+    for (size_t i = 0; i < c->n_sides && !wanted; i++)
+        wanted = (f->office == NULL || strcmp(c->sides[i].office, f->office) == 0) &&
+                 (f->unit == NULL || strncmp(c->sides[i].unit, f->unit, strlen(f->unit)) == 0);
+    return wanted;
+}
+
+static enum err gather(struct gather *g, const struct conflict_filter *f)
+{
+    sqlite3_stmt *q;
+    bool row;
+    enum err e = schema_load(g->s);
+    if (e == ERR_OK)
+        e = start(g->s, f, &q);
+    while (e == ERR_OK && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
+        g->list = mem_grow(g->list, g->n, &g->cap, sizeof *g->list);
+        g->number = mem_grow(g->number, g->n, &g->cap_numbers, sizeof *g->number);
+        g->number[g->n] = sqlite3_column_int64(q, 9);
+        g->list[g->n++] = conflict_from(g->a, &g->words, q);
+    }
+    if (e != ERR_OK || g->n == 0)
+        return e;
+    if (f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit)
+        keep_oldest(g, (size_t)f->limit);
+    if (g->n <= FEW)
+        return sides_of_each(g);
+    return sides_of_all(g);
+}
+
+enum err store_conflict_each(struct store *s, const struct conflict_filter *f, conflict_fn *fn,
+                             void *user)
+{
+    struct arena a = {0};
+    struct gather g = {.s = s, .a = &a, .offices_only = f->offices_only};
+    uint64_t done = 0;
+    enum err e = gather(&g, f);
+    struct place_in_time *order = in_time(g.list, e == ERR_OK ? g.n : 0);
+    for (size_t i = 0; e == ERR_OK && i < g.n && (f->limit == 0 || done < f->limit); i++) {
+        const struct conflict_record *c = order[i].c;
+        if (!side_wanted(f, c))
+            continue;
+        fn(c, user);
+        done++;
+    }
+    mem_free(order);
+    mem_free(g.list);
+    mem_free(g.number);
+    mem_free(g.side);
+    arena_fini(&a);
+    return e;
+}
+
+/* ---- one */
+
+enum err list_conflict(struct store *s, struct arena *a, const char *id,
+                       struct conflict_record *out, struct conflict_place *place)
+{
+    const char *full;
+    bool row;
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = list_full_id(s, a, "conflict", CONFLICT_IDS, id, &full);
+    if (e != ERR_OK)
+        return e;
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT " CONFLICT_COLUMNS ", t, k, bsite, bseq FROM tonle_conflict"
+                      " WHERE id = ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, full);
+    e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e != ERR_OK ? e : ERR_NOT_FOUND;
+    int64_t number = sqlite3_column_int64(q, 9);
+    struct gather g = {.s = s, .a = a, .list = out, .number = &number, .n = 1};
+    *out = conflict_from(a, &g.words, q);
+    place->t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 10));
+    place->key = store_column_bytes(a, q, 11);
+    place->birth = (struct dot){store_column_u64(q, 12), store_column_u64(q, 13)};
+    sqlite3_reset(q);
+    e = sides_of_each(&g);
+    mem_free(g.side);
+    return e;
+}

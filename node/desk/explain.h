@@ -1,0 +1,46 @@
+/* store_explain.h - what the parts of explain share: another charter, and what it would say.
+ *
+ * Invariant: nothing here is written. The other charter was completed against this database, so
+ * its cells (CHECK and UNIQUE make groups) are those it would have if it were published.
+ */
+#ifndef NODE_DESK_EXPLAIN_H
+#define NODE_DESK_EXPLAIN_H
+
+#include "node/record/table.h"
+#include "node/schema/schema.h"
+
+struct other_charter {
+    json_t *root; /* completed; NULL: none is asked about */
+    struct table_charter *tables;
+    uint32_t n;
+};
+/* ERR_REFUSED, and store_message says why, where it could not be published over this database. */
+enum err explain_other(struct store *s, struct arena *a, const char *compiled,
+                       struct other_charter *out) MUST_CHECK;
+void explain_other_fini(struct other_charter *o);
+/* False where it does not name the table. */
+bool explain_rules(struct store *s, struct arena *a, const struct other_charter *o,
+                   const struct table_schema *t, struct table_rules *out);
+
+struct trial { /* one conflict under other rules */
+    struct arena *a;
+    const struct table_schema *t; /* and the rules in force */
+    const struct table_rules *rules;
+    const struct value *row; /* its columns now, for the scope; or NULL */
+    uint32_t cell;           /* under the rules in force; COLUMN_EXISTS, COLUMN_BIRTH */
+    size_t n;
+    const struct conflict_side *side;
+};
+struct trial_answer {
+    enum explain_verdict verdict;
+    uint32_t shown; /* index of the side; n: a mixture */
+    bool review;    /* a person would have to decide */
+};
+struct trial_answer explain_try(const struct trial *y);
+
+/* What a charter (compiled form, or NULL: none) says of a cell, for people. */
+struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
+                                    const struct table_schema *t, const struct table_rules *rules,
+                                    uint32_t cell);
+
+#endif

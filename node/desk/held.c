@@ -1,0 +1,221 @@
+#include "node/desk/review.h"
+
+#include <string.h>
+
+/* A person settles a held row.
+ *
+ * reason    set                            merge                              drop
+ * birth     UPDATE, or, where it changes   into the row that stands at its    DELETE
+ *           the key, DELETE + BORN         key
+ * unique    the same                       into the row in its way            DELETE
+ * check     the same                       -                                  DELETE
+ * parent    the same                       -                                  DELETE
+ * local     - (it stands at the other offices: the remedy is here, then retry)
+ * schema    - (comes in when the table fits again)
+ * limit     - (stands in this office's table; the next smaller write is sent)
+ *
+ * Merging: the standing row takes what --set says, and the held row's values where it has NULL;
+ * then the held row is dropped. */
+
+struct settle {
+    struct store *s;
+    struct arena *a;
+    struct held_record held;
+    const struct table_schema *t;
+    struct reviewed row;
+    struct birth *b;
+    struct typed typed;
+    struct buf choice;
+};
+
+struct place { /* where a held row is, and the row in its way */
+    uint32_t t;
+    struct bytes key;
+    struct dot birth;
+    struct bytes by_key;
+};
+
+static enum err find_place(struct store *s, struct arena *a, const char *id, struct place *out)
+{
+    bool row;
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k, site, seq, bk FROM tonle_held WHERE id = ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_text(q, 1, id);
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e != ERR_OK ? e : ERR_NOT_FOUND;
+    *out = (struct place){.t = (uint32_t)sqlite3_column_int64(q, 0),
+                          .key = store_column_bytes(a, q, 1),
+                          .birth = {store_column_u64(q, 2), store_column_u64(q, 3)},
+                          .by_key = store_column_bytes(a, q, 4)};
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static bool is(const struct settle *x, const char *reason)
+{
+    return strcmp(x->held.reason, reason) == 0;
+}
+
+/* What no decision can help: says what does. */
+static enum err helpless(const struct settle *x)
+{
+    const char *id = x->held.id;
+    if (is(x, "schema"))
+        return store_fail(x->s, ERR_STATE,
+                          "this row waits for its table: `tonle doctor` names what is missing; "
+                          "when that is repaired it comes in by itself, or by `tonle held retry "
+                          "%.40s`",
+                          id);
+    if (is(x, "limit"))
+        return store_fail(x->s, ERR_STATE,
+                          "this row stands here and is too large to be sent: make it smaller with "
+                          "any application, and that write is sent");
+    if (is(x, "local"))
+        return store_fail(x->s, ERR_STATE,
+                          "only this office refuses this row (%.200s); it stands at the others: "
+                          "change the trigger or the schema here, then `tonle held retry %.40s`",
+                          x->held.message, id);
+    return ERR_OK;
+}
+
+static enum err allowed(struct settle *x)
+{
+    if (strcmp(x->held.office, store_identity(x->s)->node) == 0)
+        return ERR_OK; /* whose write it is may always settle it */
+    return review_allowed(x->s, x->a, x->t, x->held.values);
+}
+
+static enum err find(struct settle *x, const char *id, struct place *at)
+{
+    enum err e = store_held_get(x->s, x->a, id, &x->held);
+    if (e == ERR_OK)
+        e = find_place(x->s, x->a, x->held.id, at);
+    if (e == ERR_OK)
+        e = helpless(x);
+    if (e != ERR_OK)
+        return e;
+    x->t = schema_by_number(x->s, at->t);
+    if (x->t != NULL && x->t->exists)
+        e = review_row(x->s, x->a, (struct row_key){x->t, at->key.p, at->key.len}, &x->row);
+    x->b = e == ERR_OK && x->t != NULL && x->t->exists ? review_birth(&x->row, at->birth) : NULL;
+    if (e == ERR_OK && (x->b == NULL || x->b->held == HOLD_NONE || x->held.values == NULL))
+        e = store_fail(x->s, ERR_STATE, "what is held as %.40s is not on record as a row: %.200s",
+                       x->held.id, x->held.message);
+    return e == ERR_OK ? allowed(x) : e;
+}
+
+/* ---- set */
+
+static enum err set(struct settle *x)
+{
+    const struct table_schema *t = x->t;
+    buf_printf(&x->choice, "%s", review_words(x->a, t, &x->typed));
+    if (!review_key_changes(t, &x->typed, x->held.values)) {
+        for (uint32_t i = 0; i < t->n_key; i++) /* said, and as it is */
+            x->typed.given[t->key[i]] = false;
+        return review_update(&x->row, x->b, &x->typed);
+    }
+    struct value *values = arena_copy(x->a, x->held.values, t->n_columns * sizeof *values);
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        if (x->typed.given[c])
+            values[c] = x->typed.value[c];
+    return review_rename(&x->row, x->b, values);
+}
+
+/* ---- merge */
+
+static enum err standing_row(struct settle *x, const struct place *at, struct reviewed *into,
+                             struct birth **b)
+{
+    bool same_key = is(x, "birth");
+    if (!same_key && !is(x, "unique"))
+        return store_fail(x->s, ERR_STATE,
+                          "no row of %.64s is in its way that it could be merged into: give the "
+                          "right values with `tonle held set %.40s COL=VALUE`, or drop it",
+                          x->t->name, x->held.id);
+    struct row_key k = {x->t, at->by_key.p, at->by_key.len};
+    enum err e = ERR_OK;
+    if (same_key)
+        *into = x->row;
+    else if (at->by_key.len > 0)
+        e = review_row(x->s, x->a, k, into);
+    else
+        *into = (struct reviewed){.s = x->s, .a = x->a, .k = k};
+    *b = e == ERR_OK ? row_standing(&into->row, &x->t->rules) : NULL;
+    if (e == ERR_OK && (*b == NULL || into->stand == NULL))
+        e = store_fail(x->s, ERR_STATE,
+                       "the row in its way does not stand any more: `tonle held retry %.40s`",
+                       x->held.id);
+    return e;
+}
+
+static enum err merge(struct settle *x, const struct place *at)
+{
+    const struct table_schema *t = x->t;
+    struct reviewed into;
+    struct birth *b = NULL;
+    uint32_t n = 0;
+    enum err e = standing_row(x, at, &into, &b);
+    if (e == ERR_OK)
+        e = review_sealed(&into);
+    if (e == ERR_OK && review_key_changes(t, &x->typed, into.stand))
+        e = store_fail(x->s, ERR_USAGE,
+                       "a merge leaves the key as it is; to give this row another key: `tonle held "
+                       "set %.40s COL=VALUE`",
+                       x->held.id);
+    if (e != ERR_OK)
+        return e;
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        if (!x->typed.given[c] && into.stand[c].type == VALUE_NULL &&
+            x->held.values[c].type != VALUE_NULL) {
+            x->typed.given[c] = true;
+            x->typed.value[c] = x->held.values[c];
+        }
+    }
+    for (uint32_t i = 0; i < t->n_key; i++)
+        x->typed.given[t->key[i]] = false;
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        n += x->typed.given[c];
+    buf_printf(&x->choice, "merged into %s%s%s", schema_key_json(x->a, t, into.k.key, into.k.len),
+               n > 0 ? ": " : "", review_words(x->a, t, &x->typed));
+    if (n > 0)
+        e = review_update(&into, b, &x->typed);
+    return e == ERR_OK ? review_delete(&x->row, x->b) : e;
+}
+
+static enum err settle(struct settle *x, enum held_action action, const struct place *at)
+{
+    switch (action) {
+    case HELD_SET:
+        return set(x);
+    case HELD_MERGE:
+        return merge(x, at);
+    default:
+        buf_printf(&x->choice, "dropped");
+        return review_delete(&x->row, x->b);
+    }
+}
+
+enum err store_held_settle(struct store *s, struct arena *a, const char *id,
+                           enum held_action action, const struct review *review,
+                           const char **decision)
+{
+    struct settle x = {.s = s, .a = a};
+    struct place at = {0};
+    enum err e = find(&x, id, &at);
+    if (e == ERR_OK)
+        e = review_typed(s, a, x.t, review, &x.typed);
+    if (e == ERR_OK)
+        e = settle(&x, action, &at);
+    const struct subject about = {.what = "held",
+                                  .id = x.held.id,
+                                  .table = x.held.table,
+                                  .key_json = x.held.key_json,
+                                  .cell = x.held.reason};
+    if (e == ERR_OK)
+        e = review_record(s, a, &about, buf_str(&x.choice), review, decision);
+    buf_fini(&x.choice);
+    return e;
+}

@@ -1,0 +1,338 @@
+#include "node/desk/history.h"
+
+#include "protocol/seal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Every known write to one row: the changesets of the journal whose filter says that they may have
+ * touched it (store_touch.c), decoded one at a time. Each is its own short read, so that even a
+ * long history keeps nobody from committing. */
+
+enum err part_open(struct store *s, struct opener *o, struct arena *a, const struct item *i,
+                   struct changeset *cs)
+{
+    uint8_t hash[HASH_BYTES];
+    if (o->site != i->dot.site || o->site == 0) {
+        arena_reset(&o->arena);
+        o->site = 0;
+        enum err e = store_site_get(s, &o->arena, i->dot.site, &o->record);
+        if (e != ERR_OK)
+            return e;
+        o->site = i->dot.site;
+    }
+    enum err e = seal_open(a, i->bytes.p, i->bytes.len, o->record.sign_key, cs, hash);
+    return e == ERR_OK ? ERR_OK
+                       : store_fail(s, ERR_CORRUPT, "journal position %llu cannot be opened: %s",
+                                    (unsigned long long)i->pos, err_name(e));
+}
+
+void part_opener_fini(struct opener *o)
+{
+    arena_fini(&o->arena);
+}
+
+static bool has_key(struct buf *scratch, const struct table_changes *t, uint32_t row,
+                    struct bytes key)
+{
+    buf_reset(scratch);
+    key_encode(scratch, t->rows[row].key, t->n_key);
+    return scratch->len == key.len && memcmp(scratch->data, key.p, key.len) == 0;
+}
+
+const struct row_change *part_next_change(const struct changeset *cs, const char *table,
+                                          struct bytes key, struct change_place *at,
+                                          const struct table_changes **tc)
+{
+    struct buf b = {0};
+    const struct row_change *found = NULL;
+    while (found == NULL && at->segment < cs->n_segments) {
+        const struct segment *g = &cs->segments[at->segment];
+        if (at->table == g->n_tables) {
+            *at = (struct change_place){.segment = at->segment + 1};
+            continue;
+        }
+        *tc = &g->tables[at->table];
+        if (at->row == (*tc)->n_rows || strcmp((*tc)->table, table) != 0) {
+            *at = (struct change_place){at->segment, at->table + 1, 0};
+            continue;
+        }
+        if (has_key(&b, *tc, at->row++, key))
+            found = &(*tc)->rows[at->row - 1];
+    }
+    buf_fini(&b);
+    return found;
+}
+
+enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT source, site, seq, hlc, bytes FROM tonle_journal"
+                                    " WHERE pos = ?1 AND kind = 1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    store_bind_u64(q, 1, pos);
+    bool row;
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e != ERR_OK ? e : ERR_NOT_FOUND;
+    *out = (struct item){.pos = pos,
+                         .kind = ITEM_CHANGESET,
+                         .source = store_column_text(a, q, 0),
+                         .dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
+                         .hlc = store_column_u64(q, 3),
+                         .bytes = store_column_bytes(a, q, 4)};
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+/* ---- decisions: rows of tonle_decision about this row ---- */
+
+static const char *const decision_columns[] = {
+    "id", "conflict", "choice", "operator", "office", "reason", "at_ms", "table_name", "key"};
+enum { D_ID, D_CONFLICT, D_CHOICE, D_BY, D_OFFICE, D_REASON, D_AT, D_TABLE, D_KEY, D_COLUMNS };
+
+static const char *text_of(struct arena *a, const struct value *v)
+{
+    if (v == NULL || v->type != VALUE_TEXT)
+        return "";
+    char *text = arena_alloc(a, v->len + 1);
+    if (v->len > 0)
+        memcpy(text, v->u.p, v->len);
+    return text;
+}
+
+static struct decision_record decision_from(struct arena *a, const struct value *const *v)
+{
+    const struct value *at = v[D_AT];
+    return (struct decision_record){
+        .id = text_of(a, v[D_ID]),
+        .conflict = text_of(a, v[D_CONFLICT]),
+        .choice = text_of(a, v[D_CHOICE]),
+        .by = text_of(a, v[D_BY]),
+        .office = text_of(a, v[D_OFFICE]),
+        .reason = text_of(a, v[D_REASON]),
+        .at_ms = at != NULL && at->type == VALUE_INTEGER ? (uint64_t)at->u.i : 0};
+}
+
+static bool is_text(const struct value *v, const char *text)
+{
+    return v != NULL && v->type == VALUE_TEXT && v->len == strlen(text) &&
+           memcmp(v->u.p, text, v->len) == 0;
+}
+
+/* The decisions about this row that a changeset carries. */
+static void decisions_in(const struct row_writes *h, const struct changeset *cs,
+                         struct history_entry *x)
+{
+    const char *key_json = schema_key_json(h->a, h->t, h->key.p, h->key.len);
+    size_t cap = 0;
+    for (uint32_t g = 0; g < cs->n_segments; g++)
+        for (uint32_t i = 0; i < cs->segments[g].n_tables; i++) {
+            const struct table_changes *t = &cs->segments[g].tables[i];
+            for (uint32_t j = 0; strcmp(t->table, "tonle_decision") == 0 && j < t->n_rows; j++) {
+                const struct value *v[D_COLUMNS] = {0};
+                for (uint32_t c = 0; c < t->rows[j].n_cells; c++)
+                    for (int d = 0; d < D_COLUMNS; d++)
+                        if (strcmp(t->columns[t->rows[j].column[c]], decision_columns[d]) == 0)
+                            v[d] = &t->rows[j].value[c];
+                if (!is_text(v[D_TABLE], h->t->name) || !is_text(v[D_KEY], key_json))
+                    continue;
+                x->decisions =
+                    arena_grow(h->a, x->decisions, x->n_decisions, &cap, sizeof *x->decisions);
+                x->decisions[x->n_decisions++] = decision_from(h->a, v);
+            }
+        }
+}
+
+static enum err decisions_known(const struct row_writes *h, struct history *out)
+{
+    sqlite3_stmt *q =
+        store_stmt(h->s, "SELECT id, conflict, choice, operator, office, reason, at_ms"
+                         " FROM main.tonle_decision WHERE table_name = ?1 AND key = ?2"
+                         " ORDER BY at_ms, id");
+    if (q == NULL)
+        return part_stmt_error(h->s);
+    store_bind_text(q, 1, h->t->name);
+    store_bind_text(q, 2, schema_key_json(h->a, h->t, h->key.p, h->key.len));
+    size_t cap = 0;
+    bool row;
+    enum err e;
+    while ((e = store_step(h->s, q, &row)) == ERR_OK && row) {
+        struct value room[D_AT + 1];
+        const struct value *v[D_COLUMNS] = {0};
+        for (int d = 0; d <= D_AT; d++) {
+            room[d] = store_column(h->a, q, d);
+            v[d] = &room[d];
+        }
+        out->decisions =
+            arena_grow(h->a, out->decisions, out->n_decisions, &cap, sizeof *out->decisions);
+        out->decisions[out->n_decisions++] = decision_from(h->a, v);
+    }
+    return e;
+}
+
+/* ---- the writes ---- */
+
+static const char *group_name(const struct table_schema *t, uint32_t column)
+{
+    const struct cell_group *g =
+        column == UINT32_MAX ? NULL : cell_group(&t->rules, cell_of(&t->rules, column));
+    return g != NULL ? g->name : NULL;
+}
+
+static void add_write(struct row_writes *h, const struct site_record *site,
+                      const struct changeset *cs, const struct row_change *rc,
+                      const struct table_changes *tc)
+{
+    struct row_write w = {.x = {.office = arena_strdup(h->a, site->node),
+                                .unit = arena_strdup(h->a, site->unit),
+                                .dot = cs->dot,
+                                .hlc = cs->hlc,
+                                .kind = rc->kind,
+                                .birth = rc->birth,
+                                .n_cells = rc->n_cells}};
+    w.context = (struct clock){
+        .entry = arena_copy(h->a, cs->context.entry, cs->context.n * sizeof *w.context.entry),
+        .n = cs->context.n};
+    w.x.columns = arena_alloc(h->a, (rc->n_cells + 1) * sizeof *w.x.columns);
+    w.x.groups = arena_alloc(h->a, (rc->n_cells + 1) * sizeof *w.x.groups);
+    w.x.values = arena_alloc(h->a, (rc->n_cells + 1) * sizeof *w.x.values);
+    uint32_t *column = arena_alloc(h->a, (rc->n_cells + 1) * sizeof *column);
+    for (uint32_t i = 0; i < rc->n_cells; i++) {
+        w.x.columns[i] = arena_strdup(h->a, tc->columns[rc->column[i]]);
+        w.x.values[i] = value_copy(h->a, &rc->value[i]);
+        column[i] = schema_column(h->t, w.x.columns[i]);
+        const char *group = group_name(h->t, column[i]);
+        w.x.groups[i] = group != NULL ? arena_strdup(h->a, group) : NULL;
+    }
+    w.column = column;
+    decisions_in(h, cs, &w.x);
+    h->w = mem_grow(h->w, h->n, &h->cap, sizeof *h->w);
+    h->w[h->n++] = w;
+}
+
+static int by_time(const void *x, const void *y)
+{
+    const struct row_write *p = x, *q = y;
+    if (p->x.hlc != q->x.hlc)
+        return p->x.hlc < q->x.hlc ? -1 : 1;
+    return dot_compare(p->x.dot, q->x.dot);
+}
+
+static enum err scan(struct row_writes *h, const uint64_t *pos, size_t n)
+{
+    struct arena scratch = {0};
+    struct opener opener = {0};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        struct item item;
+        struct changeset cs;
+        arena_reset(&scratch);
+        e = part_item_at(h->s, &scratch, pos[i], &item);
+        if (e == ERR_NOT_FOUND) { /* gone since the filters were read */
+            e = ERR_OK;
+            continue;
+        }
+        if (e == ERR_OK)
+            e = part_open(h->s, &opener, &scratch, &item, &cs);
+        if (e != ERR_OK)
+            break;
+        struct change_place at = {0};
+        const struct table_changes *tc;
+        const struct row_change *rc;
+        while ((rc = part_next_change(&cs, h->t->name, h->key, &at, &tc)) != NULL)
+            add_write(h, &opener.record, &cs, rc, tc);
+    }
+    arena_fini(&scratch);
+    part_opener_fini(&opener);
+    if (h->n > 0)
+        qsort(h->w, h->n, sizeof *h->w, by_time);
+    return e;
+}
+
+/* What the policy owner looks at: the row's scope as it stands, or as it was written last. */
+static struct value scope_of(const struct row_writes *h, const struct value *row)
+{
+    uint32_t scope = h->t->rules.scope;
+    if (scope == 0)
+        return value_null();
+    if (row != NULL)
+        return row[scope - 1];
+    for (size_t i = h->n; i > 0; i--)
+        for (uint32_t c = 0; c < h->w[i - 1].x.n_cells; c++)
+            if (h->w[i - 1].column[c] == scope - 1)
+                return h->w[i - 1].x.values[c];
+    return value_null();
+}
+
+/* Whether every identity that was written to was also born in these writes. */
+static bool has_births(const struct row_writes *h)
+{
+    for (size_t i = 0; i < h->n; i++) {
+        const struct history_entry *x = &h->w[i].x;
+        bool born = x->kind == CHANGE_BORN;
+        for (size_t j = 0; !born && j < h->n; j++)
+            born = h->w[j].x.kind == CHANGE_BORN &&
+                   (dot_is_none(x->birth) ? clock_covers(&h->w[i].context, h->w[j].x.dot)
+                                          : dot_equal(x->birth, h->w[j].x.dot));
+        if (!born)
+            return false;
+    }
+    return true;
+}
+
+static enum err tell(struct row_writes *h, struct history *out)
+{
+    struct value *row = NULL;
+    struct row_key k = {h->t, h->key.p, h->key.len};
+    enum err e = h->t->exists ? row_read(h->s, h->a, k, &row) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    history_relate(h, scope_of(h, row));
+    out->older = !has_births(h) || (h->n == 0 && row != NULL);
+    out->entry = arena_alloc(h->a, (h->n + 1) * sizeof *out->entry);
+    for (size_t i = 0; i < h->n; i++)
+        out->entry[i] = h->w[i].x;
+    out->n = h->n;
+    return decisions_known(h, out);
+}
+
+static enum err count_changesets(struct store *s, uint64_t *n)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT count(*) FROM tonle_journal WHERE kind = 1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    bool row;
+    enum err e = store_step(s, q, &row);
+    *n = e == ERR_OK && row ? store_column_u64(q, 0) : 0;
+    sqlite3_reset(q);
+    return e;
+}
+
+enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json,
+                       struct history *out)
+{
+    *out = (struct history){0};
+    enum err e = schema_load(s);
+    const struct table_schema *t = e == ERR_OK ? schema_table(s, table) : NULL;
+    if (e == ERR_OK && t == NULL)
+        return store_fail(s, ERR_NOT_FOUND, "table %.64s is not in the charter", table);
+    struct buf key = {0};
+    uint64_t *pos = NULL;
+    size_t n = 0;
+    if (e == ERR_OK)
+        e = schema_key_parse(s, a, t, key_json, &key);
+    struct row_writes h = {.s = s, .a = a, .t = t, .key = {key.data, key.len}};
+    if (e == ERR_OK)
+        e = touch_find(s, a, t->name, h.key, &pos, &n);
+    if (e == ERR_OK)
+        e = scan(&h, pos, n);
+    out->read = n;
+    if (e == ERR_OK)
+        e = count_changesets(s, &out->changesets);
+    if (e == ERR_OK)
+        e = tell(&h, out);
+    mem_free(h.w);
+    buf_fini(&key);
+    return e;
+}

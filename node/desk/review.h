@@ -1,0 +1,113 @@
+/* store_review.h - what the files of the review desk share: the row a decision is about, who may
+ * decide, the values that were typed, and the decision's own record.
+ *
+ * Invariant: a decision changes nothing by itself. It is a row of tonle_decision and entries of
+ * tonle_todo, written in one transaction; the next seal makes them changes like any others, in one
+ * changeset (DESIGN 4: an ordinary write that has seen all siblings).
+ */
+#ifndef NODE_DESK_REVIEW_H
+#define NODE_DESK_REVIEW_H
+
+#include "node/record/table.h"
+
+struct reviewed { /* one row, as everything here sees it now */
+    struct store *s;
+    struct arena *a;
+    struct row_key k;
+    struct row row;      /* values filled in */
+    struct value *stand; /* the row in the table, or NULL */
+};
+/* Reads record and table row. The key is borrowed. */
+enum err review_row(struct store *s, struct arena *a, struct row_key k,
+                    struct reviewed *out) MUST_CHECK;
+/* The birth of that name; where the name is forgotten, the one that lost its name. NULL: gone. */
+struct birth *review_birth(const struct reviewed *r, struct dot name);
+/* ERR_BUSY when an application's change to the row waits for a seal: within one changeset its
+ * columns stand over a decision's, so that one made behind them would be lost. */
+enum err review_sealed(const struct reviewed *r) MUST_CHECK;
+/* All columns as shown of a birth. */
+struct value *review_values(const struct reviewed *r, const struct birth *b);
+
+/* ---- store_review_values.c */
+/* What the assignments give, in column order; columns not named are NULL in `value`, `given` tells.
+ * ERR_USAGE for an unknown column, one named twice, or JSON that is none. */
+struct typed {
+    bool *given; /* n_columns */
+    struct value *value;
+};
+enum err review_typed(struct store *s, struct arena *a, const struct table_schema *t,
+                      const struct review *r, struct typed *out) MUST_CHECK;
+/* All columns of a row that schema_row_json wrote; NULL where that is none. */
+struct value *review_row_values(struct arena *a, const struct table_schema *t, const char *json);
+bool review_key_changes(const struct table_schema *t, const struct typed *typed,
+                        const struct value *values);
+/* "a=1, b='x'" for the record of the decision. */
+const char *review_words(struct arena *a, const struct table_schema *t, const struct typed *typed);
+
+/* ---- store_review_rights.c */
+/* ERR_REFUSED unless review_by lets this office decide about the row with these values (n_columns;
+ * NULL: not known, then the owner is the hub). */
+enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
+                        const struct value *values) MUST_CHECK;
+
+/* The scope of such a row, and the enrolled office that owns it. */
+enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,
+                      const struct value *values, const char **scope,
+                      const char **office) MUST_CHECK;
+
+/* ---- store_review_write.c */
+struct subject {      /* what is decided about */
+    const char *what; /* "conflict" or "held" */
+    const char *id;
+    const char *table;
+    const char *key_json;
+    const char *cell;
+};
+/* Writes the decision's record; *id lives in the arena. */
+enum err review_record(struct store *s, struct arena *a, const struct subject *about,
+                       const char *choice, const struct review *r, const char **id) MUST_CHECK;
+/* Queued changes of one birth. `columns` of review_update: those given. A birth that is gone is
+ * born again, with its old values in the columns not given. */
+enum err review_update(const struct reviewed *r, const struct birth *b,
+                       const struct typed *columns) MUST_CHECK;
+enum err review_delete(const struct reviewed *r, const struct birth *b) MUST_CHECK;
+/* A new birth at the row's own key. ERR_STATE when one is queued already. */
+enum err review_enter(const struct reviewed *r, const struct value *values) MUST_CHECK;
+/* The birth goes from its key and is born again, with these values, at theirs; its children follow.
+ * ERR_EXISTS when that key is taken. */
+enum err review_rename(const struct reviewed *r, const struct birth *b,
+                       const struct value *values) MUST_CHECK;
+/* Gives the last TEXT column of the key an ending that makes the key free. ERR_USAGE when the key
+ * has none. */
+enum err review_free_key(const struct reviewed *r, const struct birth *b,
+                         struct value *values) MUST_CHECK;
+
+/* ---- store_review_children.c */
+/* Queues the changes that take the children of a held birth along to the key in `values`, where
+ * its own reference to itself is put right too. */
+enum err review_children(const struct reviewed *r, const struct birth *b,
+                         struct value *values) MUST_CHECK;
+
+/* ---- store_list.c */
+/* The one id that begins with `prefix`; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive),
+ * two at most. */
+enum err list_full_id(struct store *s, struct arena *a, const char *what, const char *sql,
+                      const char *prefix, const char **id) MUST_CHECK;
+#define HELD_IDS "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
+#define CONFLICT_IDS "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
+
+/* ---- store_list_conflict.c */
+struct conflict_place { /* where a conflict is */
+    const struct table_schema *t;
+    struct bytes key;
+    struct dot birth;
+};
+/* One conflict with its sides, by any beginning of its id. */
+enum err list_conflict(struct store *s, struct arena *a, const char *id,
+                       struct conflict_record *out, struct conflict_place *place) MUST_CHECK;
+/* Its cell's number: a column, the first of a group, COLUMN_EXISTS or COLUMN_BIRTH; CELL_UNKNOWN
+ * when the table has no such cell any more. */
+#define CELL_UNKNOWN 0xfffffffdu
+uint32_t list_cell(const struct table_schema *t, const char *name);
+
+#endif

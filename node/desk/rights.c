@@ -1,0 +1,192 @@
+#include "node/desk/review.h"
+
+#include "node/schema/schema.h"
+
+#include <string.h>
+
+/* Who may decide (charter: review_by), judged by the unit of the office where the command runs:
+ *
+ *   owner (default)  the enrolled office with the longest unit that is a prefix of the row's scope
+ *   national         an office of the nation's unit
+ *   any              every office
+ *   a unit code      an office of exactly that unit
+ *
+ * The scope of a row is its scope column, or that of the row it follows; without either the table
+ * is national. Where a row that is followed is not here, nobody but the hub is known to own it. */
+
+#define FOLLOW_MAX 16 /* tables in a row; a longer chain is a ring */
+
+struct rights {
+    struct store *s;
+    struct arena *a;
+    json_t *charter;
+};
+
+static const json_t *table_rule(const struct rights *r, const char *table)
+{
+    size_t i;
+    const json_t *t;
+    json_array_foreach(json_object_get(r->charter, "tables"), i, t)
+    {
+        const char *name = json_string_value(json_object_get(t, "name"));
+        if (name != NULL && strcmp(name, table) == 0)
+            return t;
+    }
+    return NULL;
+}
+
+static const char *as_unit(struct arena *a, const struct value *v)
+{
+    struct buf b = {0};
+    if (v->type == VALUE_TEXT)
+        buf_put(&b, v->u.p, v->len);
+    else if (v->type == VALUE_INTEGER)
+        buf_printf(&b, "%lld", (long long)v->u.i);
+    const char *unit = arena_strdup(a, buf_str(&b));
+    buf_fini(&b);
+    return unit;
+}
+
+static const struct foreign_key *follows(const struct rights *r, const struct table_schema *t,
+                                         uint32_t column)
+{
+    for (uint32_t f = 0; f < r->s->n_fks; f++) {
+        const struct foreign_key *fk = &r->s->fks[f];
+        if (&r->s->tables[fk->child] != t)
+            continue;
+        for (uint32_t i = 0; i < fk->n; i++)
+            if (fk->child_column[i] == column)
+                return fk;
+    }
+    return NULL;
+}
+
+/* The row that these values refer to: *t and *values become its own; *values NULL when it is not
+ * in its table. */
+static enum err parent_row(struct rights *r, const struct foreign_key *fk,
+                           const struct table_schema **t, const struct value **values)
+{
+    const struct table_schema *parent = &r->s->tables[fk->parent];
+    struct buf sql = {0};
+    buf_printf(&sql, "SELECT %s FROM %s WHERE ", parent->column_list, parent->qname);
+    for (uint32_t i = 0; i < fk->n; i++)
+        buf_printf(&sql, "%s%s = ?%u", i > 0 ? " AND " : "",
+                   schema_quote(r->a, parent->column[fk->parent_column[i]]), i + 1);
+    sqlite3_stmt *q = store_stmt(r->s, buf_str(&sql));
+    buf_fini(&sql);
+    if (q == NULL)
+        return part_stmt_error(r->s);
+    for (uint32_t i = 0; i < fk->n; i++)
+        store_bind(q, (int)i + 1, &(*values)[fk->child_column[i]]);
+    bool row;
+    enum err e = store_step(r->s, q, &row);
+    *values = NULL;
+    *t = parent;
+    if (e != ERR_OK || !row)
+        return e;
+    struct value *v = arena_alloc(r->a, parent->n_columns * sizeof *v);
+    for (uint32_t c = 0; c < parent->n_columns; c++)
+        v[c] = store_column(r->a, q, (int)c);
+    sqlite3_reset(q);
+    *values = v;
+    return ERR_OK;
+}
+
+static enum err row_scope(struct rights *r, const struct table_schema *t,
+                          const struct value *values, const char **scope)
+{
+    *scope = "";
+    enum err e = ERR_OK;
+    for (int i = 0; e == ERR_OK && values != NULL && i < FOLLOW_MAX; i++) {
+        const json_t *rule = json_object_get(table_rule(r, t->name), "scope");
+        const char *column = json_string_value(json_object_get(rule, "column"));
+        const char *follow = json_string_value(json_object_get(rule, "follow"));
+        uint32_t c = column != NULL   ? schema_column(t, column)
+                     : follow != NULL ? schema_column(t, follow)
+                                      : UINT32_MAX;
+        if (c == UINT32_MAX)
+            return ERR_OK;
+        if (column != NULL) {
+            *scope = as_unit(r->a, &values[c]);
+            return ERR_OK;
+        }
+        const struct foreign_key *fk = follows(r, t, c);
+        e = fk != NULL ? parent_row(r, fk, &t, &values) : ERR_OK;
+        values = fk != NULL ? values : NULL;
+    }
+    return e;
+}
+
+static bool covers(const char *unit, const char *code)
+{
+    return strncmp(unit, code, strlen(unit)) == 0;
+}
+
+/* The unit of the nearest enrolled office above the scope. */
+static enum err owner_unit(struct rights *r, const char *scope, const char **unit,
+                           const char **office)
+{
+    struct node_record *list;
+    size_t n;
+    enum err e = store_node_list(r->s, r->a, &list, &n);
+    *unit = "";
+    *office = store_identity(r->s)->hub;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        if (list[i].state != NODE_ACTIVE || !covers(list[i].unit, scope) ||
+            strlen(list[i].unit) <= strlen(*unit))
+            continue;
+        *unit = list[i].unit;
+        *office = list[i].name;
+    }
+    return e;
+}
+
+static enum err judge(struct rights *r, const struct table_schema *t, const struct value *values)
+{
+    const char *by = json_string_value(json_object_get(r->charter, "review_by"));
+    const char *own = store_identity(r->s)->unit, *unit = by, *office = "", *scope = "";
+    if (by != NULL && strcmp(by, "any") == 0)
+        return ERR_OK;
+    if (by != NULL && strcmp(by, "national") == 0) {
+        unit = "";
+        office = store_identity(r->s)->hub;
+    } else if (by == NULL || strcmp(by, "owner") == 0) {
+        enum err e = row_scope(r, t, values, &scope);
+        if (e == ERR_OK)
+            e = owner_unit(r, scope, &unit, &office);
+        if (e != ERR_OK)
+            return e;
+    }
+    if (strcmp(own, unit) == 0)
+        return ERR_OK;
+    return store_fail(r->s, ERR_REFUSED,
+                      "the charter (review_by: %.40s) leaves this row to %s%.40s%s%.70s%s, not to "
+                      "this office: decide it there",
+                      by != NULL ? by : "owner", unit[0] != '\0' ? "unit " : "the nation", unit,
+                      office[0] != '\0' ? " (" : "", office, office[0] != '\0' ? ")" : "");
+}
+
+enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
+                        const struct value *values)
+{
+    struct rights r = {.s = s, .a = a};
+    enum err e = charter_newest(s, &r.charter);
+    if (e == ERR_OK)
+        e = judge(&r, t, values);
+    json_decref(r.charter);
+    return e;
+}
+
+enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,
+                      const struct value *values, const char **scope, const char **office)
+{
+    struct rights r = {.s = s, .a = a};
+    const char *unit;
+    enum err e = charter_newest(s, &r.charter);
+    if (e == ERR_OK)
+        e = row_scope(&r, t, values, scope);
+    if (e == ERR_OK)
+        e = owner_unit(&r, *scope, &unit, office);
+    json_decref(r.charter);
+    return e;
+}

@@ -1,0 +1,28 @@
+/* config_file.h - small files that survive a power cut: whole or not there, readable by their owner
+ * only.
+ *
+ * Between the files of config*.c only.
+ */
+#ifndef NODE_FILE_WRITE_H
+#define NODE_FILE_WRITE_H
+
+#include "conflict/err.h"
+#include "conflict/mem.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CONFIG_PATH_BYTES 4096
+
+/* DIR/name; ERR_LIMIT when it is too long. */
+enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *name,
+                     char msg[256]) MUST_CHECK;
+/* Writes DIR/name with mode 0600: a temporary file, its bytes on disk, then its name, then the
+ * folder on disk. `keep`: a file that is there already stays as it is, and the answer is
+ * ERR_EXISTS. */
+enum err config_write_file(const char *dir, const char *name, const void *p, size_t len, bool keep,
+                           char msg[256]) MUST_CHECK;
+/* The names in the folder on disk. */
+enum err config_sync_dir(const char *dir, char msg[256]) MUST_CHECK;
+
+#endif

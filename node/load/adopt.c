@@ -1,0 +1,353 @@
+#include "node/load/adopt.h"
+#include "node/record/table.h"
+#include "node/apply/work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Adoption (DESIGN 7, "Coming back from behind"): what the office has and nobody has seen.
+ *
+ *   the federation has        then
+ *   no such row               it is inserted and noted in the capture log as born
+ *   the same values           nothing
+ *   another value in a cell   a closed conflict record; the federation's value stands, unless the
+ * policy orders by value (max, min) and ours wins: written, noted as an update
+ *
+ * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none.
+ * Columns that exist only here go back to their rows. */
+
+struct adopt {
+    struct store *s;
+    struct arena *a; /* of one row */
+    const struct table_schema *t;
+    char aside[40];
+    char *all;       /* every stored column, quoted */
+    char *local_set; /* "c" = (SELECT "c" FROM aside WHERE _rowid_ = ?), ...; NULL: no local columns
+                      */
+    struct load_report *report;
+};
+
+static void aside_name(char out[40], const struct table_schema *t)
+{
+    snprintf(out, 40, "tonle_adopt_%u", t->t);
+}
+
+static bool has_aside(struct store *s, const char *aside)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", aside);
+    return store_pragma(s, sql) == 1;
+}
+
+enum err adopt_set_aside(struct store *s, const struct table_schema *t)
+{
+    char aside[40];
+    aside_name(aside, t);
+    if (has_aside(s, aside))
+        return store_fail(
+            s, ERR_STATE,
+            "rows of %s from an earlier join still wait in %s: settle them and drop that table",
+            t->name, aside);
+    struct buf sql = {0};
+    buf_printf(&sql, "SELECT EXISTS(SELECT 1 FROM %s)", t->qname);
+    int64_t any = store_pragma(s, buf_str(&sql));
+    buf_reset(&sql);
+    buf_printf(&sql, "CREATE TABLE main.%s AS SELECT * FROM %s", aside, t->qname);
+    enum err e = any < 0 ? ERR_CORRUPT : any == 0 ? ERR_OK : store_exec(s, buf_str(&sql));
+    buf_fini(&sql);
+    return e;
+}
+
+static bool is_published(const struct table_schema *t, const char *column)
+{
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        if (sqlite3_stricmp(t->column[c], column) == 0)
+            return true;
+    return false;
+}
+
+/* The stored columns of the table here: the published ones and those that exist only here. */
+static enum err read_columns(struct adopt *d, struct arena *keep)
+{
+    sqlite3_stmt *q = store_stmt(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0");
+    if (q == NULL)
+        return part_stmt_error(d->s);
+    store_bind_text(q, 1, d->t->name);
+    struct buf all = {0}, local = {0};
+    enum err e;
+    bool row;
+    while ((e = store_step(d->s, q, &row)) == ERR_OK && row) {
+        const char *name = store_column_text(keep, q, 0);
+        const char *quoted = schema_quote(keep, name);
+        buf_printf(&all, "%s%s", all.len > 0 ? ", " : "", quoted);
+        if (!is_published(d->t, name))
+            buf_printf(&local, "%s%s = (SELECT %s FROM main.%s WHERE _rowid_ = ?%u)",
+                       local.len > 0 ? ", " : "", quoted, quoted, d->aside, d->t->n_key + 1);
+    }
+    d->all = arena_strdup(keep, buf_str(&all));
+    d->local_set = local.len > 0 ? arena_strdup(keep, buf_str(&local)) : NULL;
+    buf_fini(&all);
+    buf_fini(&local);
+    return e;
+}
+
+/* ---- a row that the federation lacks */
+
+/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the
+ * database said (the message tells): no other office knows of this row. It is no birth at its key:
+ * table number 0, and in place of the key where it is. */
+static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
+{
+    struct store *s = d->s;
+    char id[17];
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, d->aside, strlen(d->aside));
+    snprintf(id, sizeof id, "%016llx", (unsigned long long)bytes_hash(h, &rowid, sizeof rowid));
+    struct buf text = {0};
+    buf_printf(&text,
+               "%s; this row of the office from before it joined is kept in table %s, rowid %lld",
+               s->message, d->aside, (long long)rowid);
+    sqlite3_stmt *q = store_stmt(
+        s,
+        "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
+        " blocked_by, t, k, site, seq, bt, bk)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')");
+    struct buf place = {0};
+    buf_printf(&place, "%s %lld", d->aside, (long long)rowid);
+    enum err e = q == NULL ? part_stmt_error(s) : ERR_OK;
+    if (e == ERR_OK) {
+        store_bind_text(q, 1, id);
+        store_bind_text(q, 2, d->t->name);
+        store_bind_text(q, 3, schema_key_json(d->a, d->t, k.key, k.len));
+        store_bind_text(q, 4, hold_reason_name(HOLD_LOCAL));
+        store_bind_text(q, 5, buf_str(&text));
+        store_bind_text(q, 6, s->identity.node);
+        store_bind_u64(q, 7, s->state.hlc >> 16);
+        store_bind_blob(q, 8, place.data, place.len);
+        s->counts_stale = true;
+        e = store_run(s, q);
+    }
+    buf_fini(&place);
+    buf_fini(&text);
+    return e;
+}
+
+static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
+                         const struct value *values, bool *done)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "INSERT OR ABORT INTO %s(%s) SELECT %s FROM main.%s WHERE _rowid_ = ?1",
+               d->t->qname, d->all, d->all, d->aside);
+    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    buf_fini(&sql);
+    if (q == NULL)
+        return part_stmt_error(d->s);
+    sqlite3_bind_int64(q, 1, rowid);
+    int rc = sqlite3_step(q);
+    enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(d->s, rc);
+    sqlite3_reset(q);
+    *done = e == ERR_OK;
+    if (e == ERR_CONSTRAINT || e == ERR_SCHEMA)
+        return keep_aside(d, rowid, k);
+    if (e != ERR_OK)
+        return e;
+    d->report->adopted_new++;
+    return capture_note(d->s, d->t, CHANGE_BORN, 0, values);
+}
+
+/* ---- a row that the federation has */
+
+/* One cell of a row: a column, or the members of a group together. */
+static struct value cell_value(struct adopt *d, uint32_t cell, const struct value *columns)
+{
+    const struct cell_group *g = cell_group(&d->t->rules, cell);
+    if (!g)
+        return columns[cell];
+    struct value *member = arena_alloc(d->a, g->n * sizeof *member);
+    for (uint32_t i = 0; i < g->n; i++)
+        member[i] = columns[g->column[i]];
+    return value_tuple(d->a, member, g->n);
+}
+
+/* side[0] is the federation's, side[1] ours. */
+static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
+                            const struct value side[2], bool *take_ours)
+{
+    struct store *s = w->s;
+    struct version v[2] = {{{0, 0}, 0, side[0]}, {{s->identity.site, 0}, s->state.hlc, side[1]}};
+    struct chooser chooser = {.policy = policy_of(&r->k.t->rules, cell)};
+    /* By time we would always win: but our value was never compared with anybody's. */
+    struct version by_value[2] = {{{0, 0}, 0, v[0].value}, {{0, 0}, 0, v[1].value}};
+    bool ordered = chooser.policy == POLICY_MAX || chooser.policy == POLICY_MIN;
+    *take_ours = ordered && policy_choose(&chooser, by_value, 2) == 1;
+    struct conflict c = {.column = cell, .n = 2, .v = v, .shown = *take_ours ? 1 : 0};
+    return conflict_save(w, r, &c, "auto");
+}
+
+static enum err take_ours(struct adopt *d, const struct value *now, struct value *wanted)
+{
+    uint64_t mask = part_mask(d->t, now, wanted);
+    if (mask == 0)
+        return ERR_OK;
+    enum err e = part_update(d->s, d->t, now, wanted);
+    if (e == ERR_CONSTRAINT) /* recorded all the same: the federation's value stands */
+        return ERR_OK;
+    return e == ERR_OK ? capture_note(d->s, d->t, CHANGE_UPDATE, mask, wanted) : e;
+}
+
+static bool is_key(const struct table_schema *t, uint32_t column)
+{
+    for (uint32_t i = 0; i < t->n_key; i++)
+        if (t->key[i] == column)
+            return true; /* 1 and 1.0: one key */
+    return false;
+}
+
+static enum err compare_cells(struct adopt *d, struct row_key k, const struct value *ours)
+{
+    struct work w;
+    work_init(&w, d->s, d->a);
+    w.hlc = d->s->state.hlc;
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
+    enum err e = work_load(&w, r);
+    if (e != ERR_OK)
+        return e;
+    struct value *wanted = arena_copy(d->a, r->now, d->t->n_columns * sizeof *wanted);
+    uint64_t differing = 0;
+    for (uint32_t c = 0; e == ERR_OK && c < d->t->n_columns; c++) {
+        bool mine = false;
+        struct value side[2] = {cell_value(d, c, r->now), cell_value(d, c, ours)};
+        if (is_key(d->t, c) || cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
+            continue;
+        e = record_cell(&w, r, c, side, &mine);
+        for (uint32_t i = c; mine && i < d->t->n_columns; i++)
+            if (cell_of(&d->t->rules, i) == c)
+                wanted[i] = ours[i];
+        differing++;
+    }
+    if (e == ERR_OK)
+        e = take_ours(d, r->now, wanted);
+    d->report->adopted_conflicts += differing;
+    d->report->adopted_equal += differing == 0;
+    return e;
+}
+
+static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
+{
+    if (d->local_set == NULL)
+        return ERR_OK;
+    struct buf sql = {0};
+    buf_printf(&sql, "UPDATE OR ABORT %s SET %s WHERE %s", d->t->qname, d->local_set,
+               d->t->key_where);
+    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    buf_fini(&sql);
+    if (q == NULL)
+        return part_stmt_error(d->s);
+    enum err e = row_bind_key(d->a, q, k, 1);
+    sqlite3_bind_int64(q, (int)d->t->n_key + 1, rowid);
+    return e == ERR_OK ? store_run(d->s, q) : e;
+}
+
+/* ---- all rows */
+
+static enum err next_row(struct adopt *d, int64_t after, int64_t *rowid, struct value **values)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "SELECT _rowid_, %s FROM main.%s WHERE _rowid_ > ?1 ORDER BY _rowid_ LIMIT 1",
+               d->t->column_list, d->aside);
+    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    buf_fini(&sql);
+    if (q == NULL)
+        return part_stmt_error(d->s);
+    sqlite3_bind_int64(q, 1, after);
+    bool row;
+    enum err e = store_step(d->s, q, &row);
+    if (e != ERR_OK)
+        return e;
+    if (!row)
+        return ERR_NOT_FOUND;
+    *rowid = sqlite3_column_int64(q, 0);
+    *values = arena_alloc(d->a, d->t->n_columns * sizeof **values);
+    for (uint32_t c = 0; c < d->t->n_columns; c++)
+        (*values)[c] = store_column(d->a, q, (int)c + 1);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static enum err drop_row(struct adopt *d, int64_t rowid)
+{
+    char sql[96];
+    snprintf(sql, sizeof sql, "DELETE FROM main.%s WHERE _rowid_ = ?1", d->aside);
+    sqlite3_stmt *q = store_stmt(d->s, sql);
+    if (q == NULL)
+        return part_stmt_error(d->s);
+    sqlite3_bind_int64(q, 1, rowid);
+    return store_run(d->s, q);
+}
+
+static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *values)
+{
+    bool null = false, done = true;
+    for (uint32_t i = 0; i < d->t->n_key; i++)
+        null = null || values[d->t->key[i]].type == VALUE_NULL;
+    struct buf key = {0};
+    schema_key_encode(d->t, values, &key);
+    struct row_key k = {d->t, arena_copy(d->a, key.data, key.len), key.len};
+    buf_fini(&key);
+    if (null) {
+        (void)store_fail(d->s, ERR_CONSTRAINT, "its key is NULL");
+        return keep_aside(d, rowid, k);
+    }
+    struct value *now;
+    enum err e = row_read(d->s, d->a, k, &now);
+    if (e == ERR_OK && now == NULL)
+        e = take_new(d, rowid, k, values, &done);
+    else if (e == ERR_OK)
+        e = compare_cells(d, k, values);
+    if (e == ERR_OK && now != NULL)
+        e = restore_local(d, rowid, k);
+    return e == ERR_OK && done ? drop_row(d, rowid) : e;
+}
+
+static enum err adopt_table(struct adopt *d)
+{
+    struct arena keep = {0}, row = {0};
+    d->a = &row;
+    enum err e = read_columns(d, &keep);
+    int64_t rowid = INT64_MIN;
+    while (e == ERR_OK) {
+        struct value *values = NULL;
+        arena_reset(&row);
+        e = next_row(d, rowid, &rowid, &values);
+        if (e == ERR_OK)
+            e = adopt_row(d, rowid, values);
+    }
+    if (e == ERR_NOT_FOUND) {
+        char sql[96];
+        snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.%s)", d->aside);
+        bool empty = store_pragma(d->s, sql) == 0;
+        snprintf(sql, sizeof sql, "DROP TABLE main.%s", d->aside);
+        e = empty ? store_exec(d->s, sql) : ERR_OK;
+    }
+    arena_fini(&keep);
+    arena_fini(&row);
+    return e;
+}
+
+enum err adopt_all(struct store *s, struct load_report *report)
+{
+    bool captured = false;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+        struct adopt d = {.s = s, .t = &s->tables[i], .report = report};
+        aside_name(d.aside, d.t);
+        if (d.t->internal || !d.t->exists || !has_aside(s, d.aside))
+            continue;
+        if (!captured) /* what is adopted is noted in the capture log: it must be there */
+            e = store_capture_install(s);
+        captured = true;
+        d.t = &s->tables[i];
+        if (e == ERR_OK)
+            e = adopt_table(&d);
+    }
+    return e;
+}

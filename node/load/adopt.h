@@ -1,0 +1,18 @@
+/* store_adopt.h - rows that an office had before it joined: set aside for the load, compared after
+ * it.
+ *
+ * Invariant: no set-aside row is dropped before it is equal to the federation's, recorded cell by
+ * cell as a conflict, or stands in the table and in the capture log as a birth. What cannot stand
+ * stays in its table tonle_adopt_<t>, and tonle_held names it.
+ */
+#ifndef NODE_LOAD_ADOPT_H
+#define NODE_LOAD_ADOPT_H
+
+#include "node/db/store_int.h"
+
+/* Copies the table, its local columns included, to tonle_adopt_<t>; nothing when it has no rows. */
+enum err adopt_set_aside(struct store *s, const struct table_schema *t) MUST_CHECK;
+/* Compares every set-aside row with what was loaded; adds to the report. */
+enum err adopt_all(struct store *s, struct load_report *report) MUST_CHECK;
+
+#endif

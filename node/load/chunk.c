@@ -1,0 +1,277 @@
+#include "node/record/table.h"
+
+#include "protocol/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Chunks of a table for a first load or a reconcile scan, read in one short transaction.
+ *
+ * A table is read in two parts. First its rows in key order. Then every record in the order of its
+ * key bytes, with the row where one stands: not only those without a row, because a key that had no
+ * row when its place among the rows was read may have one by now. The position among them is
+ * PART_RECORDS before the key bytes, which no key begins with. A row state of the second part
+ * replaces that of the first, and a key that has no record now has not changed since its row was
+ * read (nothing becomes stable while somebody loads): so the clock of its page in the second part
+ * tells what a key's state holds, whichever part brought it (store_catchup.c). Mostly there are few
+ * records, and they fit behind the last rows in one chunk.
+ *
+ *   after                       reads
+ *   empty, or a key             rows behind it, then records as far as there is room
+ *   PART_RECORDS + key bytes    records behind it
+ */
+
+#define CHUNK_BYTES ((size_t)4 << 20)
+
+static int compare_bytes(struct bytes a, struct bytes b)
+{
+    int order = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return compare_bytes(*(const struct bytes *)a, *(const struct bytes *)b);
+}
+
+struct chunk_read {
+    struct store *s;
+    struct arena *a;
+    const struct table_schema *t;
+    const struct load_request *request;
+    uint32_t max_rows;
+    bool limits; /* some rows here are nobody else's */
+    struct load_chunk *out;
+    uint32_t cap;
+    struct kept_birth *keep;
+    size_t n_keep, cap_keep;
+    struct bytes *sorted; /* keys of the rows in this chunk, by their bytes */
+    size_t n_sorted;
+};
+
+static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes *record)
+{
+    sqlite3_stmt *q =
+        store_stmt(c->s, "SELECT rec FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND k = ?2");
+    if (q == NULL)
+        return part_stmt_error(c->s);
+    sqlite3_bind_int64(q, 1, c->t->t);
+    store_bind_blob(q, 2, key.p, key.len);
+    bool row;
+    enum err e = store_step(c->s, q, &row);
+    if (e == ERR_OK && row)
+        *record = store_column_bytes(c->a, q, 0);
+    sqlite3_reset(q);
+    return e;
+}
+
+static enum err read_keep(struct chunk_read *c, struct bytes key)
+{
+    sqlite3_stmt *q = store_stmt(c->s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
+    if (q == NULL)
+        return part_stmt_error(c->s);
+    sqlite3_bind_int64(q, 1, c->t->t);
+    store_bind_blob(q, 2, key.p, key.len);
+    enum err e;
+    bool row;
+    while ((e = store_step(c->s, q, &row)) == ERR_OK && row) {
+        c->keep = mem_grow(c->keep, c->n_keep, &c->cap_keep, sizeof *c->keep);
+        c->keep[c->n_keep++] = (struct kept_birth){
+            c->out->table, key, {store_column_u64(q, 0), store_column_u64(q, 1)}};
+    }
+    return e;
+}
+
+static enum err add_state(struct chunk_read *c, struct bytes key, struct bytes record,
+                          struct value *values)
+{
+    struct row_state *st = &c->out->states[c->out->n_states++];
+    *st = (struct row_state){.key = key,
+                             .record = record,
+                             .stands = values != NULL,
+                             .n_values = values != NULL ? c->t->n_columns : 0,
+                             .values = values};
+    return record.len > 0 ? read_keep(c, key) : ERR_OK;
+}
+
+/* Too large to be sent: nobody else has the row, and what others have under its key is in the
+ * record. */
+static enum err is_alone(struct chunk_read *c, struct bytes key, bool *yes)
+{
+    return c->limits ? limit_alone(c->s, (struct row_key){c->t, key.p, key.len}, yes) : ERR_OK;
+}
+
+static enum err read_rows(struct chunk_read *c, bool *end)
+{
+    struct slice want = {c->t, c->request->after, c->request->upto, c->max_rows, CHUNK_BYTES};
+    struct slice_rows rows;
+    enum err e = part_slice(c->s, c->a, &want, &rows);
+    for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
+        struct bytes record = {0};
+        bool alone = false;
+        digest_add(c->out->digest, c->t, DIGEST_STANDS, rows.row[i]);
+        if (c->request->digest_only)
+            continue;
+        e = is_alone(c, rows.key[i], &alone);
+        if (e == ERR_OK)
+            e = read_record(c, rows.key[i], &record);
+        if (e == ERR_OK && (!alone || record.len > 0))
+            e = add_state(c, rows.key[i], record, alone ? NULL : rows.row[i]);
+    }
+    c->sorted = arena_copy(c->a, rows.key, rows.n * sizeof *rows.key);
+    c->n_sorted = rows.n;
+    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
+    c->out->rows = rows.n;
+    c->out->last_key = rows.n > 0 ? rows.key[rows.n - 1] : c->request->after;
+    *end = rows.end;
+    return e;
+}
+
+static struct bytes records_key(struct arena *a, struct bytes key)
+{
+    uint8_t *p = arena_alloc(a, key.len + 1);
+    p[0] = PART_RECORDS;
+    if (key.len > 0)
+        memcpy(p + 1, key.p, key.len);
+    return (struct bytes){p, key.len + 1};
+}
+
+struct found_record {
+    struct bytes key, record;
+};
+
+/* One page of records behind `after`, in the order of key bytes. */
+static enum err record_page(struct chunk_read *c, struct bytes after, struct found_record *found,
+                            uint32_t max, uint32_t *n)
+{
+    *n = 0;
+    sqlite3_stmt *q = store_stmt(
+        c->s, "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
+              " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
+              " ORDER BY k LIMIT ?3");
+    if (q == NULL)
+        return part_stmt_error(c->s);
+    sqlite3_bind_int64(q, 1, c->t->t);
+    store_bind_blob(q, 2, after.p, after.len);
+    sqlite3_bind_int64(q, 3, max);
+    enum err e;
+    bool row;
+    while ((e = store_step(c->s, q, &row)) == ERR_OK && row)
+        found[(*n)++] =
+            (struct found_record){store_column_bytes(c->a, q, 0), store_column_bytes(c->a, q, 1)};
+    return e;
+}
+
+#define PAGE 200
+
+/* The rows of the first part that this very chunk brings have their records with them. */
+static bool in_this_chunk(const struct chunk_read *c, struct bytes key)
+{
+    size_t lo = 0, hi = c->n_sorted;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2;
+        int order = compare_bytes(c->sorted[mid], key);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return false;
+}
+
+static enum err read_records(struct chunk_read *c, bool *end)
+{
+    struct bytes at = {0};
+    if (c->request->after.len > 0 && c->request->after.p[0] == PART_RECORDS)
+        at = (struct bytes){c->request->after.p + 1, c->request->after.len - 1};
+    size_t start = c->a->used_bytes;
+    enum err e = ERR_OK;
+    *end = false;
+    while (e == ERR_OK && !*end) {
+        struct found_record found[PAGE];
+        uint32_t n;
+        e = record_page(c, at, found, PAGE, &n);
+        for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
+            if (c->out->n_states == c->max_rows || c->a->used_bytes - start > CHUNK_BYTES) {
+                c->out->last_key = records_key(c->a, at);
+                return ERR_OK;
+            }
+            struct value *values = NULL;
+            at = found[i].key;
+            bool alone = false;
+            e = row_read(c->s, c->a, (struct row_key){c->t, at.p, at.len}, &values);
+            if (e == ERR_OK)
+                e = is_alone(c, at, &alone);
+            if (alone)
+                values = NULL;
+            if (e == ERR_OK && !in_this_chunk(c, at))
+                e = add_state(c, at, found[i].record, values);
+        }
+        *end = n < PAGE;
+    }
+    return e;
+}
+
+static struct clock copy_clock(struct arena *a, const struct clock *c)
+{
+    return (struct clock){arena_copy(a, c->entry, c->n * sizeof *c->entry), c->n, c->n};
+}
+
+static enum err read_all(struct chunk_read *c, const char *peer)
+{
+    struct load_chunk *out = c->out;
+    bool end;
+    out->states = arena_alloc(c->a, c->max_rows * sizeof *out->states);
+    enum err e = read_rows(c, &end);
+    if (e == ERR_OK && end && c->request->upto.len > 0) {
+        out->last_key = c->request->upto; /* the range ends, not the table */
+        end = false;
+    } else if (e == ERR_OK && end && !c->request->digest_only) {
+        e = read_records(c, &end);
+    }
+    struct backlog tail = {0};
+    if (e == ERR_OK) /* UINT64_MAX >> 1: only the tail is wanted */
+        e = store_journal_backlog(c->s, LINK_DOWN, peer, UINT64_MAX >> 1, &tail);
+    out->end = end;
+    out->pos = tail.tail_pos;
+    out->clock = copy_clock(c->a, &c->s->state.clock);
+    out->stable = copy_clock(c->a, &c->s->state.stable);
+    out->hlc = c->s->state.hlc;
+    out->keep = arena_copy(c->a, c->keep, c->n_keep * sizeof *c->keep);
+    out->n_keep = (uint32_t)c->n_keep;
+    return e;
+}
+
+enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request,
+                          const char *peer, struct load_chunk *out)
+{
+    bool own = !s->in_read && !s->in_write;
+    enum err e = own ? store_begin_read(s) : ERR_OK;
+    if (e == ERR_OK)
+        e = schema_load(s);
+    const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
+    if (e == ERR_OK && (t == NULL || !t->exists))
+        e = store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", request->table);
+    if (e == ERR_OK) {
+        struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};
+        c.max_rows = request->max_rows > 0 && request->max_rows < LIMIT_CHUNK_ROWS
+                         ? request->max_rows
+                         : LIMIT_CHUNK_ROWS;
+        *out = (struct load_chunk){.request = request->request,
+                                   .table = arena_strdup(a, t->name),
+                                   .n_columns = t->n_columns};
+        out->columns = arena_alloc(a, t->n_columns * sizeof *out->columns);
+        for (uint32_t i = 0; i < t->n_columns; i++)
+            out->columns[i] = arena_strdup(a, t->column[i]);
+        e = limit_any(s, &c.limits);
+        if (e == ERR_OK)
+            e = read_all(&c, peer);
+        mem_free(c.keep);
+    }
+    if (!own || !s->in_read)
+        return e;
+    enum err ended = store_commit(s);
+    return e != ERR_OK ? e : ended;
+}

@@ -1,0 +1,230 @@
+#include "node/record/table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The reconcile scan (DESIGN 8): with equal clocks and an empty capture log, whatever differs from
+ * the parent's rows was written with triggers off, or the table was restored: it escaped capture.
+ *
+ *   parent's row    row here    escape
+ *   stands          other       changed
+ *   stands          none        deleted, unless its birth is held here
+ *   none            stands      new, unless the parent holds a living birth with these values */
+
+#define SLICE_ROWS 500
+#define SLICE_BYTES ((size_t)1 << 20)
+
+static int by_key(const void *x, const void *y)
+{
+    const struct bytes *p = &(*(const struct row_state *const *)x)->key;
+    const struct bytes *q = &(*(const struct row_state *const *)y)->key;
+    int c = memcmp(p->p, q->p, p->len < q->len ? p->len : q->len);
+    return c != 0 ? c : (p->len > q->len) - (p->len < q->len);
+}
+
+static const struct row_state **sorted_states(struct arena *a, const struct load_chunk *chunk)
+{
+    const struct row_state **st =
+        arena_alloc(a, (chunk->n_states + 1) * sizeof(struct row_state *));
+    for (uint32_t i = 0; i < chunk->n_states; i++)
+        st[i] = &chunk->states[i];
+    if (chunk->n_states > 0)
+        qsort(st, chunk->n_states, sizeof *st, by_key);
+    return st;
+}
+
+static const struct row_state *find_state(const struct row_state **st, uint32_t n, struct bytes key)
+{
+    struct row_state want = {.key = key};
+    const struct row_state *p = &want;
+    const struct row_state **found =
+        n > 0 ? bsearch(&p, st, n, sizeof(struct row_state *), by_key) : NULL;
+    return found != NULL ? *found : NULL;
+}
+
+struct compare {
+    struct store *s;
+    struct arena *a;
+    const struct table_schema *t;
+    const struct load_chunk *chunk;
+    const struct row_state **state;
+    bool *met; /* by place in `state` order of the chunk */
+    struct escape *list;
+    size_t n, cap;
+};
+
+static void add_escape(struct compare *c, enum escape_kind kind, struct bytes key)
+{
+    c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
+    c->list[c->n++] =
+        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
+}
+
+static bool same_values(const struct table_schema *t, const struct value *x, const struct value *y)
+{
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        if (!value_equal(&x[c], &y[c]))
+            return false;
+    return true;
+}
+
+/* "A parent may hold a row that its child, seeing less, shows" (DESIGN 4, Holds). */
+static bool held_above(struct compare *c, struct arena *scratch, const struct row_state *st,
+                       const struct value *here)
+{
+    struct row r;
+    if (st == NULL || st->record.len == 0 ||
+        row_decode(scratch, &r, &c->t->rules, st->record.p, st->record.len) != ERR_OK)
+        return false;
+    for (uint32_t i = 0; i < r.n_births; i++)
+        if (r.births[i].held != HOLD_NONE &&
+            same_values(c->t, part_birth_values(scratch, c->t, &r.births[i]), here))
+            return true;
+    return false;
+}
+
+static enum err held_here(struct compare *c, struct arena *scratch, struct bytes key, bool *held)
+{
+    struct row r;
+    enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, NULL);
+    *held = false;
+    for (uint32_t i = 0; e == ERR_OK && i < r.n_births; i++)
+        *held = *held || r.births[i].held != HOLD_NONE;
+    return e;
+}
+
+static void compare_row(struct compare *c, struct arena *scratch, struct bytes key,
+                        const struct value *here)
+{
+    const struct row_state *st = find_state(c->state, c->chunk->n_states, key);
+    if (st != NULL)
+        c->met[st - c->chunk->states] = true;
+    if (st != NULL && st->stands) {
+        if (!same_values(c->t, st->values, here))
+            add_escape(c, ESCAPE_CHANGED, key);
+    } else if (!held_above(c, scratch, st, here)) {
+        add_escape(c, ESCAPE_NEW, key);
+    }
+}
+
+static enum err compare_rows(struct compare *c, struct bytes after)
+{
+    struct arena scratch = {0};
+    struct buf last = {0};
+    buf_put(&last, after.p, after.len);
+    struct bytes upto = c->chunk->end ? (struct bytes){0} : c->chunk->last_key;
+    struct slice_rows rows = {0};
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !rows.end) {
+        arena_reset(&scratch);
+        struct slice want = {c->t, {last.data, last.len}, upto, SLICE_ROWS, SLICE_BYTES};
+        e = part_slice(c->s, &scratch, &want, &rows);
+        for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
+            compare_row(c, &scratch, rows.key[i], rows.row[i]);
+        if (e == ERR_OK && rows.n > 0) {
+            buf_reset(&last);
+            buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
+        }
+    }
+    buf_fini(&last);
+    arena_fini(&scratch);
+    return e;
+}
+
+static enum err compare_missing(struct compare *c)
+{
+    struct arena scratch = {0};
+    enum err e = ERR_OK;
+    /* The rows of the range come first; records of other ranges' rows may follow (store_chunk.c).
+     */
+    for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states && i < c->chunk->rows; i++) {
+        const struct row_state *st = &c->chunk->states[i];
+        bool held;
+        if (c->met[i] || !st->stands)
+            continue;
+        e = held_here(c, &scratch, st->key, &held);
+        if (e == ERR_OK && !held)
+            add_escape(c, ESCAPE_DELETED, st->key);
+    }
+    arena_fini(&scratch);
+    return e;
+}
+
+static enum err chunk_table(struct store *s, const struct load_chunk *chunk,
+                            const struct table_schema **t)
+{
+    enum err e = schema_load(s);
+    if (e != ERR_OK)
+        return e;
+    *t = schema_table(s, chunk->table);
+    if (*t == NULL || !(*t)->exists)
+        return store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", chunk->table);
+    e = part_same_columns(s, *t, chunk);
+    for (uint32_t i = 0; e == ERR_OK && i < chunk->n_states; i++)
+        if (chunk->states[i].stands && chunk->states[i].n_values != (*t)->n_columns)
+            e = store_fail(s, ERR_MALFORMED, "a row state of %s has too few or too many values",
+                           (*t)->name);
+    return e;
+}
+
+enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             struct bytes after, struct escape **out, size_t *n)
+{
+    struct compare c = {.s = s, .a = a, .chunk = chunk};
+    *out = NULL;
+    *n = 0;
+    enum err e = chunk_table(s, chunk, &c.t);
+    if (e != ERR_OK)
+        return e;
+    c.state = sorted_states(a, chunk);
+    c.met = arena_alloc(a, chunk->n_states + 1);
+    e = compare_rows(&c, after);
+    if (e == ERR_OK)
+        e = compare_missing(&c);
+    *out = arena_copy(a, c.list, c.n * sizeof *c.list);
+    *n = c.n;
+    mem_free(c.list);
+    return e;
+}
+
+/* ---- settling */
+
+/* What is here is sealed like any write: the parent's values are the old ones. */
+static enum err note_escape(struct store *s, const struct table_schema *t, struct value *parent,
+                            struct value *here)
+{
+    if (parent == NULL)
+        return capture_note(s, t, CHANGE_BORN, 0, here);
+    if (here == NULL)
+        return capture_note(s, t, CHANGE_DELETE, 0, parent);
+    return capture_note(s, t, CHANGE_UPDATE, part_mask(t, parent, here), here);
+}
+
+static enum err write_parents(struct store *s, struct row_key k, struct value *parent,
+                              struct value *here)
+{
+    if (parent == NULL)
+        return part_delete(s, k);
+    return here == NULL ? part_insert(s, k.t, parent) : part_update(s, k.t, here, parent);
+}
+
+enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             const struct escape *esc, bool take_parent)
+{
+    assert(s->in_write);
+    const struct table_schema *t;
+    enum err e = chunk_table(s, chunk, &t);
+    if (e != ERR_OK)
+        return e;
+    const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    struct value *parent = st != NULL && st->stands ? st->values : NULL;
+    struct row_key k = {t, esc->key.p, esc->key.len};
+    struct value *here;
+    e = row_read(s, a, k, &here);
+    if (e != ERR_OK || (parent == NULL && here == NULL))
+        return e;
+    if (parent != NULL && here != NULL && same_values(t, parent, here))
+        return ERR_OK; /* the application has settled it since */
+    return take_parent ? write_parents(s, k, parent, here) : note_escape(s, t, parent, here);
+}

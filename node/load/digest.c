@@ -1,0 +1,149 @@
+#include "node/record/table.h"
+
+#include "protocol/seal.h"
+
+#include <string.h>
+
+/* The digest of a table: an order-independent sum over its merged rows, so that two offices that
+ * hold the same rows have the same digest whatever the order they came in, and a part can be summed
+ * on its own.
+ *
+ *   row      BLAKE2b-256 of: u8 tag, varint length and bytes of the table's name, every replicated
+ * column (value_encode, charter order) digest   the rows' 32 bytes as four little-endian 64-bit
+ * numbers, each summed modulo 2^64
+ *
+ * Births that are held everywhere count with their own tag. A birth that only this office's schema
+ * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
+ * and no reason for an alarm. */
+
+#define SLICE_ROWS 500
+#define SLICE_BYTES ((size_t)1 << 20)
+
+static uint64_t get_le(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 7; i >= 0; i--)
+        v = v << 8 | p[i];
+    return v;
+}
+
+void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum digest_tag tag,
+                const struct value *values)
+{
+    struct buf b = {0};
+    buf_put_u8(&b, (uint8_t)tag);
+    buf_put_varint(&b, strlen(t->name));
+    buf_put(&b, t->name, strlen(t->name));
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        value_encode(&b, &values[c]);
+    uint8_t hash[HASH_BYTES];
+    seal_hash(b.data, b.len, hash);
+    buf_fini(&b);
+    for (int i = 0; i < HASH_BYTES; i += 8) {
+        uint64_t sum = get_le(digest + i) + get_le(hash + i);
+        for (int j = 0; j < 8; j++)
+            digest[i + j] = (uint8_t)(sum >> (8 * j));
+    }
+}
+
+static enum err digest_rows(struct store *s, const struct table_schema *t, struct table_digest *d)
+{
+    struct arena scratch = {0};
+    struct buf last = {0};
+    struct slice_rows rows = {0};
+    enum err e = ERR_OK;
+    while (e == ERR_OK && !rows.end) {
+        arena_reset(&scratch);
+        struct slice want = {t, {last.data, last.len}, {0}, SLICE_ROWS, SLICE_BYTES};
+        e = part_slice(s, &scratch, &want, &rows);
+        for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
+            digest_add(d->digest, t, DIGEST_STANDS, rows.row[i]);
+        if (e != ERR_OK || rows.n == 0)
+            break;
+        d->rows += rows.n;
+        buf_reset(&last);
+        buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
+    }
+    buf_fini(&last);
+    arena_fini(&scratch);
+    return e;
+}
+
+static void digest_births(struct arena *a, const struct table_schema *t, const struct row *r,
+                          struct table_digest *d)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules))
+            continue;
+        bool local = b->held == HOLD_LOCAL;
+        digest_add(d->digest, t, local ? DIGEST_STANDS : DIGEST_HELD, part_birth_values(a, t, b));
+        d->rows += local;
+        d->held += !local;
+    }
+}
+
+static enum err digest_held(struct store *s, const struct table_schema *t, struct table_digest *d)
+{
+    struct arena a = {0};
+    struct bytes *key = NULL;
+    size_t n = 0, cap = 0;
+    sqlite3_stmt *q = store_stmt(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1");
+    if (q == NULL)
+        return part_stmt_error(s);
+    sqlite3_bind_int64(q, 1, t->t);
+    enum err e;
+    bool found;
+    while ((e = store_step(s, q, &found)) == ERR_OK && found) {
+        key = mem_grow(key, n, &cap, sizeof *key);
+        key[n++] = store_column_bytes(&a, q, 0);
+    }
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        struct row r;
+        e = row_load(s, &a, (struct row_key){t, key[i].p, key[i].len}, &r, NULL);
+        if (e == ERR_OK)
+            digest_births(&a, t, &r, d);
+    }
+    mem_free(key);
+    arena_fini(&a);
+    return e;
+}
+
+static enum err count_open(struct store *s, const struct table_schema *t, uint64_t *n)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT count(*) FROM tonle_conflict WHERE t = ?1 AND state = 'open'");
+    if (q == NULL)
+        return part_stmt_error(s);
+    sqlite3_bind_int64(q, 1, t->t);
+    bool row;
+    enum err e = store_step(s, q, &row);
+    if (e == ERR_OK && row)
+        *n = store_column_u64(q, 0);
+    sqlite3_reset(q);
+    return e;
+}
+
+enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n)
+{
+    enum err e = schema_load(s);
+    if (e != ERR_OK)
+        return e;
+    struct table_digest *d = arena_alloc(a, s->n_tables * sizeof *d);
+    uint32_t count = 0;
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+        const struct table_schema *t = &s->tables[i];
+        if (!t->exists)
+            continue;
+        d[count].table = arena_strdup(a, t->name);
+        e = digest_rows(s, t, &d[count]);
+        if (e == ERR_OK)
+            e = digest_held(s, t, &d[count]);
+        if (e == ERR_OK)
+            e = count_open(s, t, &d[count].conflicts);
+        count++;
+    }
+    *out = d;
+    *n = count;
+    return e;
+}

@@ -1,0 +1,370 @@
+#include "node/load/adopt.h"
+#include "node/record/table.h"
+#include "node/apply/work.h"
+
+#include "conflict/hlc.h"
+#include "protocol/limits.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The first load, receiving side: one transaction from begin to end.
+ *
+ * The chunks were read at the sender at different moments. The first one's clock, stable clock and
+ * position are ours when the load ends, and the stream goes on behind that position; tonle_chunk
+ * tells store_apply what a later chunk has already. The stable clock is only the first chunk's: a
+ * later one would forget what changes that are still to come may be concurrent with; the stream
+ * brings it in its place. A row state replaces all that is known of its row (DESIGN 4), so a key
+ * that a later chunk brings again, now dead, goes.
+ *
+ * tonle_meta: load_mode; load_pos the furthest chunk's position, there until the stream has passed
+ * it. */
+
+#define META_MODE "load_mode"
+#define META_POS "load_pos"
+
+static enum err count_rows(struct store *s, const struct table_schema *t, uint64_t *n)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "SELECT count(*) FROM %s", t->qname);
+    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    buf_fini(&sql);
+    bool row;
+    enum err e = q == NULL ? part_stmt_error(s) : store_step(s, q, &row);
+    if (e != ERR_OK)
+        return e;
+    *n = store_column_u64(q, 0);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static enum err require_empty(struct store *s, const struct table_schema *t)
+{
+    uint64_t n;
+    enum err e = count_rows(s, t, &n);
+    if (e != ERR_OK || n == 0)
+        return e;
+    return store_fail(
+        s, ERR_STATE,
+        "table %s has %llu rows already: join with --mode adopt to compare them with the"
+        " federation's and keep what it lacks, or --mode replace to put them aside in a"
+        " copy of the file",
+        t->name, (unsigned long long)n);
+}
+
+enum err store_load_begin(struct store *s, enum load_mode mode)
+{
+    assert(s->in_write);
+    enum err e = schema_load(s);
+    for (uint32_t i = 0; e == ERR_OK && mode == LOAD_EMPTY && i < s->n_tables; i++)
+        if (s->tables[i].exists && !s->tables[i].internal)
+            e = require_empty(s, &s->tables[i]);
+    if (e == ERR_OK)
+        e = store_exec(s, "DELETE FROM tonle_chunk");
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, META_MODE, mode);
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, META_POS, UINT64_MAX >> 1); /* until store_load_end knows */
+    s->state.loading = true;
+    return e;
+}
+
+/* ---- before the first chunk of a table */
+
+static enum err forget_table(struct store *s, const struct table_schema *t)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = %u; DELETE FROM tonle_claim "
+             "WHERE t = %u;"
+             "DELETE FROM tonle_held WHERE t = %u; DELETE FROM tonle_keep WHERE t = %u;"
+             "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
+             " AND state = 'open'",
+             t->t, t->t, t->t, t->t, t->t);
+    filters_clear(s);
+    s->keep_known = false;
+    s->counts_stale = true;
+    enum err e = store_exec(s, sql);
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
+                                    " AND reason = 'local'"); /* of an adoption (store_adopt.c) */
+    if (e != ERR_OK || !q)
+        return e != ERR_OK ? e : ERR_SCHEMA;
+    store_bind_text(q, 1, t->name);
+    return store_run(s, q);
+}
+
+/* What was captured before the load is either compared (adopt) or gone. */
+static enum err forget_captured(struct store *s, const struct table_schema *t)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'",
+             t->t);
+    if (store_pragma(s, sql) != 1)
+        return ERR_OK;
+    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
+    return store_exec(s, sql);
+}
+
+static enum err empty_table(struct store *s, const struct table_schema *t)
+{
+    struct buf sql = {0};
+    buf_printf(&sql, "DELETE FROM %s", t->qname);
+    enum err e = store_exec(s, buf_str(&sql));
+    buf_fini(&sql);
+    return e;
+}
+
+static enum err prepare_table(struct store *s, const struct table_schema *t)
+{
+    uint64_t mode = store_meta_u64(s, META_MODE, UINT64_MAX);
+    enum err e = ERR_OK;
+    if (mode > LOAD_ADOPT)
+        return store_fail(s, ERR_STATE, "a chunk of %s came without a load being begun", t->name);
+    if (!t->internal && mode == LOAD_EMPTY)
+        e = require_empty(s, t);
+    if (e == ERR_OK && !t->internal && mode == LOAD_ADOPT)
+        e = adopt_set_aside(s, t);
+    if (e == ERR_OK)
+        e = empty_table(s, t);
+    if (e == ERR_OK)
+        e = forget_captured(s, t);
+    return e == ERR_OK ? forget_table(s, t) : e;
+}
+
+/* ---- the clocks */
+
+static enum err put_clock(struct store *s, const char *sql, const struct clock *c, bool hash)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
+        sqlite3_stmt *q = store_stmt(s, sql);
+        if (q == NULL)
+            return part_stmt_error(s);
+        store_bind_u64(q, 1, c->entry[i].site);
+        store_bind_u64(q, 2, c->entry[i].seq);
+        static const uint8_t unknown[HASH_BYTES];
+        if (hash)
+            store_bind_blob(q, 3, unknown, sizeof unknown);
+        e = store_run(s, q);
+    }
+    return e;
+}
+
+/* Our own site's entry, seq and chain stay: what we have sealed is not the sender's to tell. */
+static enum err take_clocks(struct store *s, const struct load_chunk *chunk)
+{
+    enum err e = put_clock(s,
+                           "INSERT INTO tonle_clock(site, seq, hlc, hash) VALUES(?1, ?2, 0, ?3)"
+                           " ON CONFLICT(site) DO UPDATE SET seq = ?2, hlc = 0, hash = ?3"
+                           " WHERE seq < ?2",
+                           &chunk->clock, true);
+    if (e == ERR_OK)
+        e = put_clock(s,
+                      "INSERT INTO tonle_stable(site, seq) VALUES(?1, ?2)"
+                      " ON CONFLICT(site) DO UPDATE SET seq = max(seq, ?2)",
+                      &chunk->stable, false);
+    if (e == ERR_OK)
+        e = store_set_hlc(s, chunk->hlc);
+    clock_join(&s->state.clock, &chunk->clock);
+    clock_join(&s->state.stable, &chunk->stable);
+    return e;
+}
+
+static enum err note_chunk(struct store *s, const struct table_schema *t,
+                           const struct load_chunk *chunk, int64_t ord)
+{
+    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
+                                    " VALUES(?1, ?2, ?3, ?4, ?5)");
+    if (q == NULL)
+        return part_stmt_error(s);
+    struct buf clock = {0};
+    clock_encode(&clock, &chunk->clock);
+    sqlite3_bind_int64(q, 1, t->t);
+    if (!chunk->end) /* NULL: to the end of the table */
+        store_bind_blob(q, 2, chunk->last_key.p, chunk->last_key.len);
+    store_bind_blob(q, 3, clock.data, clock.len);
+    store_bind_u64(q, 4, chunk->pos);
+    sqlite3_bind_int64(q, 5, ord);
+    enum err e = store_run(s, q);
+    buf_fini(&clock);
+    return e;
+}
+
+static enum err take_keep(struct store *s, const struct table_schema *t,
+                          const struct load_chunk *chunk)
+{
+    enum err e = ERR_OK;
+    s->keep_known = s->keep_known && chunk->n_keep == 0;
+    for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
+        const struct kept_birth *b = &chunk->keep[i];
+        sqlite3_stmt *q = store_stmt(
+            s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1, ?2, ?3, ?4)");
+        if (q == NULL)
+            return part_stmt_error(s);
+        sqlite3_bind_int64(q, 1, t->t);
+        store_bind_blob(q, 2, b->key.p, b->key.len);
+        store_bind_u64(q, 3, b->birth.site);
+        store_bind_u64(q, 4, b->birth.seq);
+        e = store_run(s, q);
+    }
+    return e;
+}
+
+/* ---- rows */
+
+static enum err malformed(struct store *s, const struct table_schema *t, const char *what)
+{
+    return store_fail(s, ERR_MALFORMED, "a row state of %s %s", t->name, what);
+}
+
+/* The row that a state describes, its values filled in. */
+static enum err state_row(struct work *w, const struct table_schema *t, const struct row_state *st,
+                          struct row *out)
+{
+    struct value key[LIMIT_KEY_COLUMNS];
+    if (key_decode(st->key.p, st->key.len, key, t->n_key) != ERR_OK)
+        return malformed(w->s, t, "names no key of the table");
+    if (st->stands) {
+        struct buf b = {0};
+        if (st->n_values == t->n_columns)
+            schema_key_encode(t, st->values, &b);
+        bool same = b.len == st->key.len && memcmp(b.data, st->key.p, b.len) == 0;
+        buf_fini(&b);
+        if (!same)
+            return malformed(w->s, t, "has values that do not fit its key or the columns");
+    }
+    *out = (struct row){0};
+    if (st->record.len > 0 &&
+        row_decode(w->a, out, &t->rules, st->record.p, st->record.len) != ERR_OK)
+        return malformed(w->s, t, "has a damaged record");
+    struct birth *standing = row_standing(out, &t->rules);
+    if (st->record.len == 0 && st->stands)
+        row_from_settled(w->a, out, st->values);
+    else if ((standing != NULL) != st->stands)
+        return malformed(w->s, t, "has a record that contradicts it");
+    else if (standing != NULL)
+        birth_set_values(w->a, standing, &t->rules, st->values);
+    return ERR_OK;
+}
+
+static enum err take_state(struct work *w, const struct table_schema *t, const struct row_state *st)
+{
+    struct row row;
+    enum err e = state_row(w, t, st, &row);
+    if (e != ERR_OK)
+        return e;
+    struct work_row *r = work_get(w, t, st->key.p, st->key.len);
+    if (r->touched)
+        return malformed(w->s, t, "comes twice in one chunk");
+    e = work_load(w, r); /* an earlier chunk may have brought this key */
+    if (e != ERR_OK)
+        return e;
+    r->siblings = row_has_siblings(&r->row) || row_has_siblings(&row);
+    for (uint32_t i = 0; i < row.n_births; i++)
+        r->was_held = r->was_held || row.births[i].held != HOLD_NONE;
+    r->row = row;
+    r->touched = true;
+    return ERR_OK;
+}
+
+static enum err take_rows(struct store *s, struct arena *a, const struct table_schema *t,
+                          const struct load_chunk *chunk)
+{
+    struct work w;
+    work_init(&w, s, a);
+    w.now_ms = hlc_ms(chunk->hlc);
+    struct apply_report report = {0};
+    w.report = &report;
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < chunk->n_states; i++)
+        e = take_state(&w, t, &chunk->states[i]);
+    if (e == ERR_OK)
+        e = work_finish(&w);
+    if (t->hub_only)
+        units_changed(s);
+    return e;
+}
+
+static int64_t chunks_of(struct store *s, const struct table_schema *t, int64_t *all)
+{
+    char sql[80];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM tonle_chunk WHERE t = %u", t->t);
+    *all = store_pragma(s, "SELECT count(*) FROM tonle_chunk");
+    return store_pragma(s, sql);
+}
+
+enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk)
+{
+    assert(s->in_write);
+    enum err e = capture_temp_triggers(s);
+    if (e != ERR_OK)
+        return e;
+    const struct table_schema *t = schema_table(s, chunk->table);
+    if (t == NULL || !t->exists)
+        return store_fail(s, ERR_SCHEMA, "table %.64s of the load is not in this database",
+                          chunk->table);
+    int64_t all, ord = chunks_of(s, t, &all);
+    if (ord < 0 || all < 0)
+        return ERR_CORRUPT;
+    e = part_same_columns(s, t, chunk);
+    if (e == ERR_OK && ord == 0)
+        e = prepare_table(s, t);
+    if (e == ERR_OK && all == 0)
+        e = take_clocks(s, chunk);
+    if (e == ERR_OK)
+        e = take_keep(s, t, chunk);
+    if (e == ERR_OK)
+        e = take_rows(s, a, t, chunk);
+    return e == ERR_OK ? note_chunk(s, t, chunk, ord) : e;
+}
+
+/* ---- the end */
+
+static enum err settle_position(struct store *s, struct arena *a)
+{
+    int64_t first = store_pragma(s, "SELECT coalesce(min(pos), 0) FROM tonle_chunk");
+    int64_t last = store_pragma(s, "SELECT coalesce(max(pos), 0) FROM tonle_chunk");
+    if (first < 0 || last < 0)
+        return ERR_CORRUPT;
+    enum err e = store_meta_set_u64(s, META_POS, (uint64_t)last);
+    return e == ERR_OK && first == last ? load_passed(s, a, (uint64_t)last) : e;
+}
+
+/* The charter that came with the load is in force. */
+static enum err take_charter(struct store *s, struct arena *a)
+{
+    struct charter_record c;
+    enum err e = store_charter_get(s, a, &c);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    s->state.charter_version = c.version;
+    s->state.schema_version = c.schema_version;
+    e = store_meta_set_u64(s, "charter_version", c.version);
+    return e == ERR_OK ? store_meta_set_u64(s, "schema_version", c.schema_version) : e;
+}
+
+enum err store_load_end(struct store *s, struct arena *a, struct load_report *report)
+{
+    assert(s->in_write);
+    *report = (struct load_report){0};
+    enum err e = schema_load(s);
+    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+        uint64_t n = 0;
+        if (s->tables[i].internal || !s->tables[i].exists)
+            continue;
+        e = count_rows(s, &s->tables[i], &n);
+        report->rows += n;
+    }
+    if (e == ERR_OK)
+        e = take_charter(s, a);
+    if (e == ERR_OK)
+        e = settle_position(s, a);
+    if (e ==
+        ERR_OK) /* last: a row without its parent is held when it has been sealed, not before */
+        e = adopt_all(s, report);
+    if (e == ERR_OK)
+        e = store_exec(s, "DELETE FROM tonle_meta WHERE k = '" META_MODE "'");
+    return e;
+}

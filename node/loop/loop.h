@@ -1,0 +1,53 @@
+/* loop.h - the production driver of a node: libuv, ZeroMQ, timers, signals, the log.
+ *
+ * It feeds node_step with events and carries its actions out, in order, after each step. It decides
+ * nothing about data: whatever it drops (a full queue, a dead line, a bad peer) the protocol
+ * survives.
+ *
+ * Invariant: node_step is never entered from inside another step or from inside an
+ * action, and no source of events can keep the others waiting: each gets a bounded share of a turn.
+ *
+ * Use by `tonle run`: take the directory's lock, open the store, node_new, then loop_run;
+ * afterwards node_free, clean_put when it returned 0, lock_release.
+ */
+#ifndef NODE_LOOP_LOOP_H
+#define NODE_LOOP_LOOP_H
+
+#include "node/core/node.h"
+
+struct loop_options {
+    struct node *node;   /* borrowed; made with node_new */
+    const char *dir;     /* state directory: control.sock is made here; the caller holds its lock */
+    const char *db_path; /* the database; its directory is watched */
+    const char *listen;  /* endpoint for children, "" for none; tcp://HOST:0 picks a port */
+    const char *parent_endpoint; /* "" at the hub */
+    uint8_t parent_curve_key[CURVE_KEY_BYTES];
+    uint8_t curve_key[CURVE_KEY_BYTES], curve_secret[CURVE_KEY_BYTES]; /* our own */
+    /* Called once the endpoint is bound, with the real port in it, so that the caller can keep a
+     * picked one. May be NULL. Called before the first step, or later when the address was not
+     * there yet. */
+    void (*listening)(void *user, const char *endpoint);
+    void *user;
+};
+
+/* Runs until SIGTERM, SIGINT or ACTION_FATAL. Returns the process's exit code: 0 after a clean stop
+ * (the EVENT_STOP step ran, every socket is closed, control.sock is gone), 1 after ACTION_FATAL or
+ * when the loop could not start (the log says why). On return SIGTERM and SIGINT are ignored, so
+ * that a second one cannot cut the caller's own cleaning short. A message to the parent while its
+ * line is down is dropped: it would belong to a session that is over. An address that is not there
+ * yet (an interface that is down) is tried again; the node works meanwhile. EVENT_LOST is not given
+ * for a connection that ACTION_REDIAL itself closed. */
+int loop_run(const struct loop_options *o);
+
+/* 64 random bits from the system, for node_options.run and the like. */
+uint64_t loop_random(void);
+/* The wall clock in milliseconds, as the events carry it. */
+uint64_t loop_wall_ms(void);
+
+/* One record on stderr: "ts=... level=... " and the text, key=value with values quoted where
+ * needed. level: 0 error, 1 warning, 2 info. */
+void loop_log(int level, const char *text);
+/* Appends " key=value" (without the space when b is empty), quoted where needed. */
+void loop_log_value(struct buf *b, const char *key, const char *value);
+
+#endif

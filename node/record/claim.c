@@ -1,0 +1,334 @@
+#include "node/db/store_int.h"
+
+#include <string.h>
+
+/* Claims: the unique values and the references of births that do not stand (tonle_claim), and the
+ * rows that held ones wait for (tonle_held.bt, bk).
+ *
+ * Every row that is written asks whether somebody claims what it has; nearly always nobody does. So
+ * a set of hashes answers first (store_filter.c): of claims (table, index, value), of rows with
+ * claims, of rows that are waited for, and of rows that have held births.
+ */
+
+#define CLAIM_OF_ROW 1
+#define WAITED_FOR 2
+#define HELD_AT 3
+
+static uint64_t claim_hash(uint32_t t, int64_t idx, struct bytes v)
+{
+    return hash_key(VALUE_HASH_SEED ^ ((uint64_t)t << 32) ^ (uint64_t)(idx + 3), v.p, v.len);
+}
+
+static uint64_t row_hash(unsigned what, uint32_t t, const void *key, size_t len)
+{
+    return hash_key(~VALUE_HASH_SEED ^ ((uint64_t)t << 8) ^ what, key, len);
+}
+
+static enum err read_claims(struct store *s, struct arena *a)
+{
+    struct hash_filter *f = &s->claims;
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, idx, v, k FROM tonle_claim");
+    enum err e = ERR_OK;
+    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
+        e = store_step(s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        uint32_t t = (uint32_t)sqlite3_column_int64(q, 0);
+        struct bytes k = store_column_bytes(a, q, 3);
+        filter_add(f, claim_hash(t, sqlite3_column_int64(q, 1), store_column_bytes(a, q, 2)));
+        filter_add(f, row_hash(CLAIM_OF_ROW, t, k.p, k.len));
+    }
+    if (q)
+        sqlite3_reset(q);
+    return e;
+}
+
+static enum err read_waiting(struct store *s, struct arena *a)
+{
+    struct hash_filter *f = &s->claims;
+    sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk, t, k FROM tonle_held"
+                                    " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
+    enum err e = ERR_OK;
+    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
+        e = store_step(s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        struct bytes k = store_column_bytes(a, q, 1), at = store_column_bytes(a, q, 3);
+        uint32_t t = (uint32_t)sqlite3_column_int64(q, 0);
+        if (t)
+            filter_add(f, row_hash(WAITED_FOR, t, k.p, k.len));
+        filter_add(f, row_hash(HELD_AT, (uint32_t)sqlite3_column_int64(q, 2), at.p, at.len));
+    }
+    if (q)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* An error while it is read leaves it full: whoever asks the database will see the error. */
+static void filter_read(struct store *s)
+{
+    struct arena a = {0};
+    while (filter_open(s, &s->claims))
+        if (read_claims(s, &a) != ERR_OK || read_waiting(s, &a) != ERR_OK)
+            s->claims.full = true;
+    arena_fini(&a);
+}
+
+static bool may(struct store *s, uint64_t h)
+{
+    if (!filter_serves(s))
+        return true;
+    filter_read(s);
+    return filter_has(&s->claims, h);
+}
+
+bool row_any_claims(struct store *s)
+{
+    if (!filter_serves(s))
+        return true;
+    filter_read(s);
+    return s->claims.n > 0 || s->claims.full;
+}
+
+bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v)
+{
+    return may(s, claim_hash(t->t, idx, v));
+}
+
+bool claims_may_block(struct store *s, struct row_key k)
+{
+    return may(s, row_hash(WAITED_FOR, k.t->t, k.key, k.len));
+}
+
+void claims_note_blocker(struct store *s, uint32_t t, struct bytes key)
+{
+    filter_add(&s->claims, row_hash(WAITED_FOR, t, key.p, key.len));
+}
+
+bool claims_may_hold(struct store *s, struct row_key k)
+{
+    return may(s, row_hash(HELD_AT, k.t->t, k.key, k.len));
+}
+
+void claims_note_held(struct store *s, struct row_key k)
+{
+    filter_add(&s->claims, row_hash(HELD_AT, k.t->t, k.key, k.len));
+}
+
+/* ---- what a row claims ---- */
+
+/* Text as the collation sees it: NOCASE folds ASCII, RTRIM drops trailing spaces. */
+static struct value fold(struct arena *a, const struct value *v, const char *collation)
+{
+    if (v->type != VALUE_TEXT)
+        return *v;
+    struct value out = *v;
+    if (strcmp(collation, "RTRIM") == 0) {
+        while (out.len > 0 && ((const char *)out.u.p)[out.len - 1] == ' ')
+            out.len--;
+    } else if (strcmp(collation, "NOCASE") == 0) {
+        char *p = arena_copy(a, v->u.p, v->len);
+        for (uint32_t i = 0; i < v->len; i++)
+            p[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i];
+        out.u.p = p;
+    }
+    return out;
+}
+
+/* False with a NULL: it clashes with nothing. */
+static bool fold_claim(struct arena *a, const struct unique_index *u, const struct value *v,
+                       struct bytes *folded)
+{
+    struct buf b = {0};
+    bool whole = true;
+    for (uint32_t c = 0; whole && c < u->n; c++) {
+        struct value f = fold(a, &v[c], u->collation[c]);
+        whole = f.type != VALUE_NULL;
+        key_encode(&b, &f, 1);
+    }
+    if (whole)
+        *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
+    buf_fini(&b);
+    return whole;
+}
+
+/* Columns alone need no SQL. */
+static bool plain_claim(struct arena *a, const struct unique_index *u, const struct value *columns,
+                        struct value **v, struct bytes *folded)
+{
+    *v = arena_alloc(a, u->n * sizeof **v);
+    for (uint32_t c = 0; c < u->n; c++) {
+        (*v)[c] = columns[u->part_column[c]];
+        if ((*v)[c].type == VALUE_NULL)
+            return false;
+    }
+    return fold_claim(a, u, *v, folded);
+}
+
+enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
+                   const struct value *columns, bool *claims, struct value **v,
+                   struct bytes *folded)
+{
+    const struct unique_index *u = &t->unique[i];
+    *claims = false;
+    if (u->part_column) {
+        *claims = plain_claim(a, u, columns, v, folded);
+        return ERR_OK;
+    }
+    sqlite3_stmt *q = store_stmt(s, u->claim_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        store_bind(q, (int)c + 1, &columns[c]);
+    bool row = false;
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    *v = arena_alloc(a, u->n * sizeof **v);
+    for (uint32_t c = 0; c < u->n; c++)
+        (*v)[c] = store_column(a, q, (int)c);
+    sqlite3_reset(q);
+    *claims = fold_claim(a, u, *v, folded);
+    return ERR_OK;
+}
+
+/* '12' as 12: the columns of a reference may differ in affinity, and SQLite compares by the
+ * parent's. Too much is found this way, never too little: whoever comes in is checked against the
+ * table. */
+static struct value as_number(struct value v)
+{
+    const char *p = v.u.p;
+    int64_t n = 0;
+    if (v.type != VALUE_TEXT || v.len == 0 || v.len > 18)
+        return v;
+    for (uint32_t i = p[0] == '-' && v.len > 1; i < v.len; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return v;
+        n = n * 10 + (p[i] - '0');
+    }
+    return value_integer(p[0] == '-' ? -n : n);
+}
+
+bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
+                   const struct value *columns, struct value **v, struct bytes *folded)
+{
+    *v = arena_alloc(a, fk->n * sizeof **v);
+    for (uint32_t i = 0; i < fk->n; i++) {
+        (*v)[i] = columns[of_child ? fk->child_column[i] : fk->parent_column[i]];
+        if ((*v)[i].type == VALUE_NULL)
+            return false;
+    }
+    struct buf b = {0};
+    for (uint32_t i = 0; i < fk->n; i++) {
+        struct value f = as_number(fold(a, &(*v)[i], fk->collation[i]));
+        key_encode(&b, &f, 1);
+    }
+    *folded = (struct bytes){arena_copy(a, b.data, b.len), b.len};
+    buf_fini(&b);
+    return true;
+}
+
+bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
+                     const struct value *columns)
+{
+    struct buf *b = &s->claim_key;
+    for (uint32_t i = 0; i < t->n_unique; i++) {
+        const struct unique_index *u = &t->unique[i];
+        bool whole = true;
+        if (!u->part_column)
+            return row_any_claims(s);
+        buf_reset(b);
+        for (uint32_t c = 0; whole && c < u->n; c++) {
+            struct value v = fold(a, &columns[u->part_column[c]], u->collation[c]);
+            whole = v.type != VALUE_NULL;
+            key_encode(b, &v, 1);
+        }
+        if (whole && claims_may(s, t, i, (struct bytes){b->data, b->len}))
+            return true;
+    }
+    return false;
+}
+
+/* ---- claims on record ---- */
+
+static enum err claim_put(struct store *s, struct row_key k, int64_t idx, struct bytes v,
+                          struct dot birth)
+{
+    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_claim(t, idx, v, k, site, seq)"
+                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    sqlite3_bind_int64(q, 2, idx);
+    store_bind_blob(q, 3, v.p, v.len);
+    store_bind_blob(q, 4, k.key, k.len);
+    store_bind_u64(q, 5, birth.site);
+    store_bind_u64(q, 6, birth.seq);
+    enum err e = store_run(s, q);
+    filter_add(&s->claims, claim_hash(k.t->t, idx, v));
+    filter_add(&s->claims, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len));
+    return e;
+}
+
+static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key k,
+                                const struct birth *b)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_unique; i++) {
+        bool claims = false;
+        struct value *v;
+        struct bytes folded;
+        e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
+        if (e == ERR_OK && claims)
+            e = claim_put(s, k, i, folded, b->name);
+    }
+    for (uint32_t i = 0; e == ERR_OK && b->held == HOLD_PARENT && i < s->n_fks; i++) {
+        struct value *v;
+        struct bytes folded;
+        if (&s->tables[s->fks[i].child] == k.t &&
+            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
+            e = claim_put(s, k, CLAIM_REFERENCE + i, folded, b->name);
+    }
+    return e;
+}
+
+/* Births that do not stand claim their unique values: the held ones because they may come in, the
+ * dead ones because the ranks of rows that share a value with them are still needed. */
+enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
+{
+    enum err e = ERR_OK;
+    if (may(s, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len))) {
+        sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2");
+        if (!q)
+            return ERR_SCHEMA;
+        sqlite3_bind_int64(q, 1, k.t->t);
+        store_bind_blob(q, 2, k.key, k.len);
+        e = store_run(s, q);
+    }
+    for (uint32_t i = 0; e == ERR_OK && i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (b->values && (b->held != HOLD_NONE || !birth_alive(b, &k.t->rules)))
+            e = claims_of_birth(s, a, k, b);
+    }
+    return e;
+}
+
+enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct bytes v,
+                          bool *other)
+{
+    *other = false;
+    if (!claims_may(s, k.t, i, v))
+        return ERR_OK;
+    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3"
+                                    " AND k <> ?4 LIMIT 1");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    sqlite3_bind_int64(q, 2, i);
+    store_bind_blob(q, 3, v.p, v.len);
+    store_bind_blob(q, 4, k.key, k.len);
+    enum err e = store_step(s, q, other);
+    if (*other)
+        sqlite3_reset(q);
+    return e;
+}

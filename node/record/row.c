@@ -1,0 +1,294 @@
+#include "node/db/store_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Records of unsettled rows, and rows of the application's tables.
+ *
+ * A record is looked at through the stable clock each time it is read (row_forget), so a
+ * stable(mark) message is in force at once; the bytes are rewritten whenever the row is next
+ * touched, or by the sweep. */
+
+enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
+{
+    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
+    enum err e = key_decode(k.key, k.len, v, k.t->n_key);
+    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_key; i++)
+        store_bind(q, first + (int)i, &v[i]);
+    return e;
+}
+
+enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values)
+{
+    *values = NULL;
+    if (!k.t->read_sql)
+        return store_fail(s, ERR_SCHEMA, "table %s is not in this database", k.t->name);
+    sqlite3_stmt *q = store_stmt(s, k.t->read_sql);
+    if (!q)
+        return ERR_SCHEMA;
+    bool row = false;
+    enum err e = row_bind_key(a, q, k, 1);
+    if (e == ERR_OK)
+        e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    *values = arena_alloc(a, k.t->n_columns * sizeof **values);
+    for (uint32_t i = 0; i < k.t->n_columns; i++)
+        (*values)[i] = store_column(a, q, (int)i);
+    sqlite3_reset(q);
+    return ERR_OK;
+}
+
+static enum err taken_in_table(struct store *s, const struct unique_index *u, const struct value *v,
+                               bool *taken)
+{
+    sqlite3_stmt *q = store_stmt(s, u->blocker_sql);
+    for (uint32_t i = 0; q && i < u->n; i++)
+        store_bind(q, (int)i + 1, &v[i]);
+    enum err e = store_step(s, q, taken);
+    if (*taken)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* A dead birth may come back, and then contends with who stands with its value: that one has no
+ * claim. */
+static enum err birth_shares(struct store *s, struct arena *a, struct row_key k,
+                             const struct birth *b, bool *shared)
+{
+    bool dead = !birth_alive(b, &k.t->rules);
+    enum err e = ERR_OK;
+    if (!dead && b->values && !claims_may_meet(s, a, k.t, b->values))
+        return ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && !*shared && b->values && i < k.t->n_unique; i++) {
+        bool claims = false;
+        struct value *v;
+        struct bytes folded;
+        e = row_claim(s, a, k.t, i, b->values, &claims, &v, &folded);
+        if (e == ERR_OK && claims)
+            e = claims_elsewhere(s, k, i, folded, shared);
+        if (e == ERR_OK && claims && dead && !*shared)
+            e = taken_in_table(s, &k.t->unique[i], v, shared);
+    }
+    return e;
+}
+
+/* Whether a row on record shares a unique value with this one (the rank is then still needed). */
+static enum err shares_unique(struct store *s, struct arena *a, struct row_key k,
+                              const struct row *r, bool *shared)
+{
+    enum err e = ERR_OK;
+    *shared = false;
+    for (uint32_t b = 0; e == ERR_OK && b < r->n_births && !*shared; b++) {
+        *shared = r->births[b].held != HOLD_NONE;
+        if (!*shared)
+            e = birth_shares(s, a, k, &r->births[b], shared);
+    }
+    return e;
+}
+
+/* ---- records ---- */
+
+static bool any_kept(struct store *s)
+{
+    if (!s->keep_known) {
+        s->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
+        s->keep_known = true;
+    }
+    return s->keep_any;
+}
+
+static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
+{
+    if (!any_kept(s))
+        return ERR_OK;
+    struct dot *keep = NULL;
+    size_t n = 0, cap = 0;
+    sqlite3_stmt *q = store_stmt(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    bool row = true;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && row) {
+        e = store_step(s, q, &row);
+        if (e == ERR_OK && row) {
+            keep = mem_grow(keep, n, &cap, sizeof *keep);
+            keep[n++] = (struct dot){store_column_u64(q, 0), store_column_u64(q, 1)};
+        }
+    }
+    f->keep = n ? arena_copy(a, keep, n * sizeof *keep) : NULL;
+    f->n_keep = n;
+    mem_free(keep);
+    return e;
+}
+
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f)
+{
+    *f = (struct forget){.stable = defer_stable(s, k.t->name),
+                         .unique_columns = k.t->unique_columns,
+                         .n_unique_columns = k.t->n_unique_columns,
+                         .keep_rank = k.t->n_unique > 0 && (s->state.loading || row_any_claims(s))};
+    return keep_names(s, a, k, f);
+}
+
+/* ---- the two parts of tonle_row */
+
+static uint64_t swept_hash(uint32_t t, const void *key, size_t len)
+{
+    return hash_key(VALUE_HASH_SEED + t, key, len);
+}
+
+static enum err read_swept(struct store *s)
+{
+    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
+    bool row = q != NULL;
+    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    while (e == ERR_OK && row && s->swept.known) {
+        e = store_step(s, q, &row);
+        if (e == ERR_OK && row)
+            filter_add(&s->swept,
+                       swept_hash((uint32_t)sqlite3_column_int64(q, 0), sqlite3_column_blob(q, 1),
+                                  (size_t)sqlite3_column_bytes(q, 1)));
+    }
+    if (q)
+        sqlite3_reset(q);
+    return e;
+}
+
+#define ASKED_FIRST 64 /* times the database, before all keys of the swept part are read */
+
+/* Whether the record may be in the swept part: false is certain. */
+static bool may_be_swept(struct store *s, struct row_key k)
+{
+    if (!filter_serves(s) || (!s->swept.known && ++s->swept.asked < ASKED_FIRST))
+        return true;
+    while (filter_open(s, &s->swept))
+        if (read_swept(s) != ERR_OK)
+            s->swept.full = true; /* in doubt the database is asked */
+    return filter_has(&s->swept, swept_hash(k.t->t, k.key, k.len));
+}
+
+static enum err record_read(struct store *s, struct arena *a, struct row_key k, enum record_at at,
+                            struct bytes *rec, bool *found)
+{
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT rec FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
+    enum err e = store_step(s, q, found);
+    if (e == ERR_OK && *found)
+        *rec = store_column_bytes(a, q, 0);
+    sqlite3_reset(q);
+    return e;
+}
+
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
+                  enum record_at *at)
+{
+    struct bytes rec = {0};
+    bool found = false;
+    enum record_at where = RECORD_FRESH;
+    *out = (struct row){0};
+    enum err e = record_read(s, a, k, where, &rec, &found);
+    if (e == ERR_OK && !found && may_be_swept(s, k))
+        e = record_read(s, a, k, where = RECORD_SWEPT, &rec, &found);
+    if (at)
+        *at = found ? where : RECORD_NONE;
+    if (e != ERR_OK || !found)
+        return e;
+    e = row_decode(a, out, &k.t->rules, rec.p, rec.len);
+    if (e != ERR_OK)
+        return store_fail(s, ERR_CORRUPT, "record of a row of %s is damaged", k.t->name);
+    struct forget f;
+    e = row_forgetting(s, a, k, &f);
+    /* whose names those are, row_save finds out */
+    f.keep_references = s->state.loading || any_kept(s);
+    if (e == ERR_OK)
+        row_forget(a, out, &k.t->rules, &f);
+    return e;
+}
+
+static enum err record_delete(struct store *s, struct row_key k, enum record_at at)
+{
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
+    return store_run(s, q);
+}
+
+/* A record that is as it was is not written: a sweep meets the same open conflicts each time. */
+static enum err record_write(struct store *s, struct row_key k, const struct row *r,
+                             enum record_at at)
+{
+    sqlite3_stmt *q = store_stmt(
+        s, at != RECORD_NONE ? "UPDATE tonle_row SET births = ?4, rec = ?5"
+                               " WHERE swept = ?1 AND t = ?2 AND k = ?3 AND rec <> ?5"
+                             : "INSERT OR REPLACE INTO tonle_row(swept, t, k, births, rec)"
+                               " VALUES(?1, ?2, ?3, ?4, ?5)");
+    if (!q)
+        return ERR_SCHEMA;
+    struct buf *b = &s->scratch;
+    buf_reset(b);
+    row_encode(b, r, &k.t->rules);
+    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
+    sqlite3_bind_int64(q, 2, k.t->t);
+    store_bind_blob(q, 3, k.key, k.len);
+    sqlite3_bind_int64(q, 4, r->n_births);
+    store_bind_blob(q, 5, b->data, b->len);
+    return store_run(s, q);
+}
+
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                  enum record_at at)
+{
+    const bool recorded = at != RECORD_NONE;
+    struct forget f;
+    enum err e = row_forgetting(s, a, k, &f);
+    /* while loading, the row that shares a value may not have come yet */
+    if (e == ERR_OK && f.keep_rank && !s->state.loading)
+        e = shares_unique(s, a, k, r, &f.keep_rank);
+    f.keep_references = s->state.loading; /* the names of a parent may come with a later chunk */
+    if (e == ERR_OK && !f.keep_references && any_kept(s))
+        e = refer_keep(s, a, k, r, &f);
+    if (e != ERR_OK)
+        return e;
+    row_forget(a, r, &k.t->rules, &f);
+    bool plain = r->n_births == 1 && r->births[0].held == HOLD_NONE &&
+                 birth_alive(&r->births[0], &k.t->rules);
+    if (!plain || (recorded && row_any_claims(s)))
+        e = claims_save(s, a, k, r);
+    if (e != ERR_OK)
+        return e;
+    if (row_is_settled(r) && recorded && k.t->n_local)
+        e = local_drop(s, k);
+    if (e != ERR_OK)
+        return e;
+    if (row_is_settled(r))
+        return recorded ? record_delete(s, k, at) : ERR_OK;
+    return record_write(s, k, r, at);
+}
+
+enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                   enum record_at at)
+{
+    enum err e = row_save(s, a, k, r, at);
+    if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) || !row_covered(r, &s->state.stable))
+        return e;
+    sqlite3_stmt *q = store_stmt(s, "UPDATE OR REPLACE tonle_row SET swept = 1"
+                                    " WHERE swept = 0 AND t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    e = store_run(s, q);
+    filter_add(&s->swept, swept_hash(k.t->t, k.key, k.len));
+    return e;
+}

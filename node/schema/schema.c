@@ -1,0 +1,295 @@
+#include "node/schema/schema.h"
+
+#include "protocol/limits.h"
+
+#include <string.h>
+
+/* The published tables: what the newest charter says of them, matched with what stands in this
+ * database.
+ *
+ * Read again when PRAGMA schema_version or the newest charter differs from what they were read
+ * from; both are looked at on every call, since another process may change either. */
+
+/* ---- names ---- */
+
+char *schema_quote(struct arena *a, const char *name)
+{
+    char *out = arena_alloc(a, 2 * strlen(name) + 3), *p = out;
+    *p++ = '"';
+    for (; *name; name++) {
+        if (*name == '"')
+            *p++ = '"';
+        *p++ = *name;
+    }
+    *p = '"';
+    return out;
+}
+
+struct table_schema *schema_table(struct store *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n_tables; i++) {
+        if (strcmp(s->tables[i].name, name) == 0)
+            return &s->tables[i];
+    }
+    return NULL;
+}
+
+struct table_schema *schema_by_number(struct store *s, uint32_t t)
+{
+    for (uint32_t i = 0; t && i < s->n_tables; i++) {
+        if (s->tables[i].t == t)
+            return &s->tables[i];
+    }
+    return NULL;
+}
+
+uint32_t schema_column(const struct table_schema *t, const char *name)
+{
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (strcmp(t->column[i], name) == 0)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out)
+{
+    for (uint32_t i = 0; i < t->n_key; i++)
+        key_encode(out, &columns[t->key[i]], 1);
+}
+
+/* ---- one table ---- */
+
+static const char *key_collation(const struct table_info *info, uint32_t part)
+{
+    for (uint32_t i = 0; i < info->n_unique; i++) {
+        if (info->unique[i].primary && part < info->unique[i].n)
+            return info->unique[i].part[part].collation;
+    }
+    return "BINARY";
+}
+
+/* A key is found through its own index, then compared by identity: 'a' is not 'A', whatever the
+ * collation. */
+static char *key_where(struct arena *a, const struct table_schema *t, const struct table_info *info)
+{
+    struct buf b = {0};
+    for (uint32_t i = 0; i < t->n_key; i++) {
+        const char *column = schema_quote(a, t->column[t->key[i]]);
+        const char *collation = key_collation(info, i);
+        buf_printf(&b, "%s%s = ?%u COLLATE BINARY", i ? " AND " : "", column, i + 1);
+        if (sqlite3_stricmp(collation, "BINARY") != 0)
+            buf_printf(&b, " AND %s = ?%u COLLATE %s", column, i + 1, schema_quote(a, collation));
+    }
+    return sql_take(a, &b);
+}
+
+static void fill_sql(struct arena *a, struct table_schema *t, const struct table_info *info)
+{
+    struct buf list = {0}, order = {0}, name = {0}, read = {0};
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        buf_printf(&list, "%s%s", i ? "," : "", schema_quote(a, t->column[i]));
+    for (uint32_t i = 0; i < t->n_key; i++)
+        buf_printf(&order, "%s%s", i ? "," : "", schema_quote(a, t->column[t->key[i]]));
+    buf_printf(&name, "main.%s", schema_quote(a, t->name));
+    t->column_list = sql_take(a, &list);
+    t->key_order = sql_take(a, &order);
+    t->qname = sql_take(a, &name);
+    t->key_where = key_where(a, t, info);
+    buf_printf(&read, "SELECT %s FROM %s WHERE %s", t->column_list, t->qname, t->key_where);
+    char *text = sql_take(a, &read);
+    t->read_sql = t->exists ? text : NULL;
+}
+
+/* Every stored column. */
+static void columns_of_table(struct arena *a, struct table_schema *t, const struct table_info *info)
+{
+    t->column = arena_alloc(a, info->n_columns * sizeof *t->column);
+    for (uint32_t i = 0; i < info->n_columns; i++) {
+        if (!info->column[i].generated)
+            t->column[t->n_columns++] = info->column[i].name;
+    }
+    t->key = arena_alloc(a, info->n_key * sizeof *t->key);
+    for (uint32_t i = 0; i < info->n_key; i++) {
+        uint32_t k = schema_column(t, info->column[info->key[i]].name);
+        if (k != UINT32_MAX)
+            t->key[t->n_key++] = k;
+    }
+}
+
+static enum err columns_of_charter(struct store *s, struct arena *a, struct table_schema *t,
+                                   const struct table_charter *c)
+{
+    t->column = arena_alloc(a, c->n_columns * sizeof *t->column);
+    for (uint32_t i = 0; i < c->n_columns; i++)
+        t->column[i] = (char *)c->column[i];
+    t->n_columns = c->n_columns;
+    t->key = arena_alloc(a, c->n_key * sizeof *t->key);
+    for (uint32_t i = 0; i < c->n_key; i++) {
+        t->key[i] = schema_column(t, c->key[i]);
+        if (t->key[i] == UINT32_MAX)
+            return store_fail(s, ERR_SCHEMA,
+                              "charter: table %s: key column %s is not among its columns", c->name,
+                              c->key[i]);
+    }
+    t->n_key = c->n_key;
+    return ERR_OK;
+}
+
+/* Here, writable from here, with every published column stored and the published key as its primary
+ * key. */
+static bool stands_here(const struct table_schema *t, const struct table_info *info)
+{
+    if (!info->found || info->broken || strcmp(info->kind, "table") != 0 || !t->t)
+        return false;
+    if (t->n_key == 0 || t->n_key != info->n_key || t->n_key > LIMIT_KEY_COLUMNS ||
+        t->n_columns > LIMIT_COLUMNS)
+        return false;
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        uint32_t c = table_info_column(info, t->column[i]);
+        if (c == UINT32_MAX || info->column[c].generated)
+            return false;
+    }
+    for (uint32_t i = 0; i < t->n_key; i++) {
+        if (sqlite3_stricmp(t->column[t->key[i]], info->column[info->key[i]].name) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void fill_local(struct arena *a, struct table_schema *t, const struct table_info *info)
+{
+    t->local = arena_alloc(a, info->n_columns * sizeof *t->local);
+    for (uint32_t i = 0; i < info->n_columns; i++) {
+        bool published = info->column[i].generated;
+        for (uint32_t k = 0; k < t->n_columns; k++)
+            published = published || sqlite3_stricmp(t->column[k], info->column[i].name) == 0;
+        if (!published)
+            t->local[t->n_local++] = info->column[i].name;
+    }
+}
+
+static enum err table_number(struct store *s, const char *name, uint32_t *t)
+{
+    bool row = false;
+    sqlite3_stmt *q = store_stmt(s, "SELECT t FROM main.tonle_table WHERE name = ?1");
+    if (q)
+        store_bind_text(q, 1, name);
+    enum err e = store_step(s, q, &row);
+    *t = row ? (uint32_t)sqlite3_column_int64(q, 0) : 0;
+    if (row)
+        sqlite3_reset(q);
+    return e;
+}
+
+/* `c` is NULL for the internal tables. */
+static enum err fill_table(struct store *s, struct arena *a, struct table_schema *t,
+                           const struct table_charter *c)
+{
+    struct table_info info;
+    enum err e = table_number(s, t->name, &t->t);
+    if (e == ERR_OK)
+        e = table_info_read(s, a, t->name, &info);
+    if (e != ERR_OK)
+        return e;
+    if (c && c->has_columns)
+        e = columns_of_charter(s, a, t, c);
+    else
+        columns_of_table(a, t, &info);
+    if (e != ERR_OK)
+        return e;
+    t->internal = c == NULL;
+    t->hub_only = t->internal && strcmp(t->name, "tonle_decision") != 0;
+    schema_rules(s, a, t, c, &t->rules);
+    t->policy = t->rules.policy;
+    t->exists = stands_here(t, &info);
+    fill_sql(a, t, &info);
+    if (t->exists) {
+        schema_fill_unique(a, t, &info);
+        fill_local(a, t, &info);
+    }
+    return ERR_OK;
+}
+
+/* ---- all of them ---- */
+
+static enum err read_tables(struct store *s, const json_t *charter)
+{
+    static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
+                                                          "tonle_charter", "tonle_decision"};
+    struct arena *a = &s->schema_arena;
+    struct table_charter *c = NULL;
+    uint32_t n = 0;
+    s->n_tables = s->n_fks = 0;
+    s->tables = NULL;
+    s->fks = NULL;
+    arena_reset(a);
+    enum err e = charter ? charter_tables(s, a, charter, &c, &n) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    s->tables = arena_alloc(a, (n + INTERNAL_TABLES) * sizeof *s->tables);
+    for (uint32_t i = 0; e == ERR_OK && i < n + INTERNAL_TABLES; i++) {
+        struct table_schema *t = &s->tables[i];
+        const struct table_charter *from = i < INTERNAL_TABLES ? NULL : &c[i - INTERNAL_TABLES];
+        t->name = from ? (char *)from->name : (char *)internal[i];
+        e = fill_table(s, a, t, from);
+        s->n_tables = i + 1;
+    }
+    return e == ERR_OK ? schema_fill_references(s, a) : e;
+}
+
+/* One number for the schema and the newest charter together. */
+static enum err read_cookie(struct store *s, int64_t *cookie)
+{
+    bool row = false;
+    int64_t version = store_pragma(s, "PRAGMA main.schema_version");
+    sqlite3_stmt *q = store_stmt(s, "SELECT version, length(compiled) FROM main.tonle_charter"
+                                    " ORDER BY version DESC LIMIT 1");
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK)
+        return e;
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, &version, sizeof version);
+    if (row) {
+        h = bytes_hash(h, sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0));
+        sqlite3_reset(q);
+    }
+    *cookie = (int64_t)(h >> 1);
+    return version < 0 ? ERR_IO : ERR_OK;
+}
+
+static enum err refresh(struct store *s)
+{
+    int64_t cookie = 0;
+    json_t *charter = NULL;
+    enum err e = read_cookie(s, &cookie);
+    if (e != ERR_OK || cookie == s->schema_cookie)
+        return e;
+    s->schema_cookie = -1;
+    e = charter_newest(s, &charter);
+    if (e == ERR_OK)
+        e = read_tables(s, charter);
+    json_decref(charter);
+    if (e == ERR_OK)
+        s->schema_cookie = cookie;
+    else
+        s->n_tables = s->n_fks = 0;
+    return e;
+}
+
+/* All of it from one snapshot. */
+enum err schema_load(struct store *s)
+{
+    if (!s->ready)
+        return store_fail(s, ERR_STATE, "this database does not belong to a Tonle node yet");
+    bool alone = sqlite3_get_autocommit(s->db);
+    enum err e = alone ? store_run(s, store_stmt(s, "BEGIN")) : ERR_OK;
+    if (e == ERR_OK)
+        e = refresh(s);
+    if (e == ERR_OK)
+        e = units_refresh(s);
+    if (alone && !sqlite3_get_autocommit(s->db)) {
+        enum err end = store_run(s, store_stmt(s, "COMMIT"));
+        e = e == ERR_OK ? end : e;
+    }
+    return e;
+}
