@@ -45,6 +45,6 @@ bool clock_includes(const struct clock *c, const struct clock *other); /* c >= o
 enum clock_order clock_compare(const struct clock *a, const struct clock *b); /* a ... b */
 /* varint n, then n x (8 bytes site, varint seq) */
 void clock_encode(struct buf *b, const struct clock *c);
-enum err clock_decode(struct cursor *cur, struct clock *c, size_t max_entries) MUST_CHECK;
+enum err clock_decode(struct cursor *cur, struct clock *c, size_t max_entries);
 
 #endif

@@ -7,7 +7,7 @@
 #ifndef CONFLICT_ERR_H
 #define CONFLICT_ERR_H
 
-enum err {
+enum [[nodiscard]] err{
     ERR_OK = 0,
     ERR_MALFORMED,  /* bytes from a peer, a file or the database that no correct program wrote */
     ERR_LIMIT,      /* a size or a count over its hard limit (protocol/limits.h) */
@@ -26,10 +26,7 @@ enum err {
     ERR_CONSTRAINT, /* the database refused a row (the boundary object's message says why) */
     ERR_USAGE,      /* a caller from outside (the command line) asked for nonsense */
     ERR_STATE,      /* not possible in the present state (not running, already initialised...) */
-    ERR_COUNT
-};
-
-#define MUST_CHECK __attribute__((warn_unused_result))
+    ERR_COUNT};
 
 /* A short lower-case English name, for traces and logs; never NULL. */
 const char *err_name(enum err e);

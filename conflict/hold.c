@@ -88,21 +88,21 @@ struct slot {
     size_t holder; /* pass 3: who took the claim. Pass 4: standing givers */
     size_t needer; /* pass 4: first of the list of needs, + 1 */
 };
-struct table {
+struct hold_table {
     struct slot *slot;
     size_t mask;
 };
 
-static struct table table_new(size_t numbers)
+static struct hold_table table_new(size_t numbers)
 {
     size_t size = 16;
     while (size < 2 * numbers)
         size *= 2;
-    return (struct table){.slot = mem_alloc(size * sizeof(struct slot)), .mask = size - 1};
+    return (struct hold_table){.slot = mem_alloc(size * sizeof(struct slot)), .mask = size - 1};
 }
 
 /* The slot of a number, or the free one where it belongs. */
-static struct slot *table_find(const struct table *t, uint64_t number)
+static struct slot *table_find(const struct hold_table *t, uint64_t number)
 {
     uint64_t h = number * 0x9e3779b97f4a7c15ULL;
     size_t i = (size_t)(h ^ h >> 32) & t->mask;
@@ -111,7 +111,7 @@ static struct slot *table_find(const struct table *t, uint64_t number)
     return &t->slot[i];
 }
 
-static struct slot *table_make(struct table *t, uint64_t number)
+static struct slot *table_make(struct hold_table *t, uint64_t number)
 {
     struct slot *s = table_find(t, number);
     s->used = true;
@@ -136,7 +136,7 @@ static void hold_births(struct hold_item *item, size_t n, size_t *order, enum bi
     }
 }
 
-static void take_or_hold(struct table *taken, struct hold_item *item, size_t at)
+static void take_or_hold(struct hold_table *taken, struct hold_item *item, size_t at)
 {
     struct hold_item *it = &item[at];
     for (size_t j = 0; j < it->n_unique; j++) {
@@ -157,7 +157,7 @@ static void hold_unique(struct hold_item *item, size_t n, size_t *order)
     size_t count = standing(order, item, n, by_rank);
     for (size_t i = 0; i < count; i++)
         claims += item[order[i]].n_unique;
-    struct table taken = table_new(claims);
+    struct hold_table taken = table_new(claims);
     for (size_t i = 0; i < count; i++)
         take_or_hold(&taken, item, order[i]);
     mem_free(taken.slot);
@@ -181,7 +181,8 @@ static void fall(struct falling *f, struct hold_item *item, size_t at)
     f->item[f->n++] = at;
 }
 
-static void link_parents(struct table *t, struct need *need, const struct hold_item *item, size_t n)
+static void link_parents(struct hold_table *t, struct need *need, const struct hold_item *item,
+                         size_t n)
 {
     size_t used = 0;
     for (size_t i = 0; i < n; i++) {
@@ -212,7 +213,7 @@ static void hold_children(struct hold_item *item, size_t n, size_t *scratch)
         gives += item[i].n_gives;
         needs += item[i].n_needs;
     }
-    struct table t = table_new(gives + needs);
+    struct hold_table t = table_new(gives + needs);
     struct need *need = mem_alloc(needs * sizeof *need);
     struct falling f = {.item = scratch};
     link_parents(&t, need, item, n);

@@ -167,14 +167,14 @@ size_t policy_choose(const struct chooser *c, const struct version *v, size_t n)
     return best;
 }
 
-const struct cell_group *cell_group(const struct table_rules *rules, uint32_t cell)
+const struct cell_group *cell_group_of(const struct table_rules *rules, uint32_t cell)
 {
     return rules->group && cell < rules->n_columns ? rules->group[cell] : NULL;
 }
 
 uint32_t cell_of(const struct table_rules *rules, uint32_t column)
 {
-    const struct cell_group *g = cell_group(rules, column);
+    const struct cell_group *g = cell_group_of(rules, column);
     for (uint32_t i = 0; g && i < g->n; i++)
         if (g->column[i] < column)
             column = g->column[i];

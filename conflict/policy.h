@@ -94,7 +94,7 @@ size_t policy_choose(const struct chooser *c, const struct version *v, size_t n)
 /* The cell that a column belongs to; COLUMN_EXISTS is one. */
 uint32_t cell_of(const struct table_rules *rules, uint32_t column);
 /* NULL when the cell is a single column. */
-const struct cell_group *cell_group(const struct table_rules *rules, uint32_t cell);
+const struct cell_group *cell_group_of(const struct table_rules *rules, uint32_t cell);
 /* The policy of a cell, as the charter names it. COLUMN_EXISTS: max for update-wins, min for
  * delete-wins, review for review. */
 enum policy policy_of(const struct table_rules *rules, uint32_t cell);
@@ -102,11 +102,11 @@ enum policy policy_of(const struct table_rules *rules, uint32_t cell);
 enum policy policy_shown(const struct table_rules *rules, uint32_t cell);
 const char *policy_name(enum policy p);
 /* ERR_NOT_FOUND when no policy of that name is known. */
-enum err policy_parse(const char *name, enum policy *p) MUST_CHECK;
+enum err policy_parse(const char *name, enum policy *p);
 const char *delete_policy_name(enum delete_policy p); /* "update-wins" "delete-wins" "review" */
-enum err delete_policy_parse(const char *name, enum delete_policy *p) MUST_CHECK;
+enum err delete_policy_parse(const char *name, enum delete_policy *p);
 const char *birth_policy_name(enum birth_policy p); /* "first" "latest" "review" */
-enum err birth_policy_parse(const char *name, enum birth_policy *p) MUST_CHECK;
+enum err birth_policy_parse(const char *name, enum birth_policy *p);
 /* Compares (hlc, site, seq). */
 int version_order(const struct version *a, const struct version *b);
 /* The unit of a site, or NULL. */

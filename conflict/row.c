@@ -81,7 +81,7 @@ bool birth_gone(const struct birth *b)
     for (uint32_t i = 0; c && i < c->n; i++)
         if (c->v[i].value.u.i != 0)
             return false;
-    return c != NULL;
+    return c;
 }
 
 struct value cell_gather(struct arena *a, const struct table_rules *rules, uint32_t cell,
@@ -225,7 +225,7 @@ struct version birth_show(struct arena *a, const struct birth *b, uint32_t colum
         return show_sum(b, column);
     const struct version *v = birth_cell(a, b, rules, cell, &n);
     struct version shown = v[birth_choose(a, b, rules, cell, v, n)];
-    const struct cell_group *g = cell_group(rules, cell);
+    const struct cell_group *g = cell_group_of(rules, cell);
     const struct value *member = g ? split(a, g, &shown.value) : NULL;
     for (uint32_t i = 0; g && i < g->n; i++)
         if (g->column[i] == column)

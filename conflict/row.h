@@ -162,7 +162,7 @@ void row_encode(struct buf *out, const struct row *r, const struct table_rules *
 /* Values borrow `p`, which must live as long as the row. ERR_MALFORMED on anything row_encode does
  * not write. Values left out are VALUE_NULL until birth_set_values. */
 enum err row_decode(struct arena *a, struct row *r, const struct table_rules *rules, const void *p,
-                    size_t len) MUST_CHECK;
+                    size_t len);
 
 /* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed

@@ -220,7 +220,7 @@ static bool is_existence(const struct value *v)
 /* What may be a version: of a group a tuple of its columns, of a sum what is no integer. */
 static enum err check_version(struct decoder *d, uint32_t cell, const struct value *v)
 {
-    const struct cell_group *g = cell_group(d->rules, cell);
+    const struct cell_group *g = cell_group_of(d->rules, cell);
     if (cell == COLUMN_EXISTS)
         return is_existence(v) ? ERR_OK : ERR_MALFORMED;
     if (g)

@@ -41,7 +41,7 @@ static int class_of(utf8proc_int32_t point)
     return utf8proc_get_property(point)->combining_class;
 }
 
-struct form { /* Normalization Form D, without what is left out */
+struct normal_form { /* Normalization Form D, without what is left out */
     utf8proc_int32_t *point;
     size_t n;
     size_t marks; /* at its end, in canonical order */
@@ -49,7 +49,7 @@ struct form { /* Normalization Form D, without what is left out */
 };
 
 /* The last point, just appended, goes to its place among the marks before it. */
-static void sort_last(struct form *f)
+static void sort_last(struct normal_form *f)
 {
     size_t at = f->n - 1;
     utf8proc_int32_t last = f->point[at];
@@ -62,7 +62,7 @@ static void sort_last(struct form *f)
 }
 
 /* Appends what a character is made of. */
-static void append(struct form *f, utf8proc_int32_t character)
+static void append(struct normal_form *f, utf8proc_int32_t character)
 {
     utf8proc_int32_t part[PARTS_MAX];
     int unused = 0;
@@ -76,9 +76,9 @@ static void append(struct form *f, utf8proc_int32_t character)
 }
 
 /* The library refuses surrogates, overlong forms, and what is beyond U+10FFFF. */
-static struct form form_of(const struct value *v)
+static struct normal_form form_of(const struct value *v)
 {
-    struct form f = {.point = mem_resize(NULL, v->len * PARTS_A_BYTE * sizeof *f.point)};
+    struct normal_form f = {.point = mem_resize(NULL, v->len * PARTS_A_BYTE * sizeof *f.point)};
     const uint8_t *p = v->u.p;
     utf8proc_ssize_t left = v->len;
     while (left > 0 && !f.none) {
@@ -100,8 +100,8 @@ static bool texts_alike(const struct value *a, const struct value *b)
 {
     if (is_ascii(a) && is_ascii(b))
         return false;
-    struct form fa = form_of(a);
-    struct form fb = form_of(b);
+    struct normal_form fa = form_of(a);
+    struct normal_form fb = form_of(b);
     bool same = !fa.none && !fb.none && fa.n == fb.n &&
                 memcmp(fa.point, fb.point, fa.n * sizeof *fa.point) == 0;
     mem_free(fa.point);

@@ -70,7 +70,7 @@ void value_wide_text(char out[WIDE_TEXT], __int128 n);
 /* ---- tuples */
 struct value value_tuple(struct arena *a, const struct value *v, size_t n);
 /* Exactly n values, borrowing the tuple's bytes. ERR_MALFORMED. */
-enum err value_tuple_split(const struct value *tuple, struct value *v, size_t n) MUST_CHECK;
+enum err value_tuple_split(const struct value *tuple, struct value *v, size_t n);
 
 /* SQLite's ordering (datatype3.html, section 4.1) with collation BINARY: NULL < numbers < TEXT <
  * BLOB; integer and real by exact numeric value. Equal numbers of different type: INTEGER first, so
@@ -85,14 +85,14 @@ struct value value_copy(struct arena *a, const struct value *v);
  * beyond WIDE_MAX and a TUPLE that holds a TUPLE or anything malformed. */
 void value_encode(struct buf *b, const struct value *v);
 /* Borrows the cursor's bytes. ERR_MALFORMED on an unknown type or a short cursor. */
-enum err value_decode(struct cursor *c, struct value *v) MUST_CHECK;
+enum err value_decode(struct cursor *c, struct value *v);
 
 /* A key: n values one after another. An integral REAL in int64's range is encoded as INTEGER,
  * because SQLite's indexes hold 1 and 1.0 to be the same key. Two keys are the same row exactly
  * when their bytes are the same. */
 void key_encode(struct buf *b, const struct value *v, size_t n);
 /* Decodes exactly n values and requires the end; the values borrow `p`. */
-enum err key_decode(const void *p, size_t len, struct value *v, size_t n) MUST_CHECK;
+enum err key_decode(const void *p, size_t len, struct value *v, size_t n);
 
 /* FNV-1a; for indexes, never for decisions. */
 #define VALUE_HASH_SEED 1469598103934665603ULL

@@ -24,28 +24,25 @@ void codec_encode(const struct message *m, const uint8_t *secret, struct buf *ou
  * 64 MB where those name the parents they refer to. Row states
  * are at most LIMIT_MESSAGE_BYTES before compression: who makes a chunk keeps it below. */
 enum err codec_decode(struct arena *a, const void *p, size_t len, struct message *m,
-                      struct bytes *body, struct bytes *signature) MUST_CHECK;
+                      struct bytes *body, struct bytes *signature);
 enum err codec_verify(struct bytes body, struct bytes signature,
-                      const uint8_t key[SIGN_PUBLIC_BYTES]) MUST_CHECK;
+                      const uint8_t key[SIGN_PUBLIC_BYTES]);
 
 /* Items other than changesets: encoded, signed ("tonle-mark", "tonle-answer", "tonle-stable") and
  * opened. codec_item_site tells the signer's site without verifying. */
 void codec_mark_encode(const struct mark *m, const uint8_t *secret, struct buf *out);
-enum err codec_mark_open(struct arena *a, struct bytes b, const uint8_t *key,
-                         struct mark *m) MUST_CHECK;
+enum err codec_mark_open(struct arena *a, struct bytes b, const uint8_t *key, struct mark *m);
 void codec_answer_encode(const struct answer *m, const uint8_t *secret, struct buf *out);
-enum err codec_answer_open(struct arena *a, struct bytes b, const uint8_t *key,
-                           struct answer *m) MUST_CHECK;
+enum err codec_answer_open(struct arena *a, struct bytes b, const uint8_t *key, struct answer *m);
 void codec_stable_encode(const struct stable *m, const uint8_t *secret, struct buf *out);
-enum err codec_stable_open(struct arena *a, struct bytes b, const uint8_t *key,
-                           struct stable *m) MUST_CHECK;
-enum err codec_item_site(struct bytes b, enum item_kind kind, uint64_t *site) MUST_CHECK;
+enum err codec_stable_open(struct arena *a, struct bytes b, const uint8_t *key, struct stable *m);
+enum err codec_item_site(struct bytes b, enum item_kind kind, uint64_t *site);
 
 /* The one segment's bytes before compression: columns of a table stored together (format on top of
  * codec_changeset.c). */
-enum err codec_segment_encode(const struct segment *s, struct dot dot, struct buf *out) MUST_CHECK;
+enum err codec_segment_encode(const struct segment *s, struct dot dot, struct buf *out);
 enum err codec_segment_decode(struct arena *a, const void *p, size_t len, struct dot dot,
-                              struct segment *s) MUST_CHECK;
+                              struct segment *s);
 
 /* The signed header of a changeset: everything but the rows, and each segment's info. */
 struct segment_info {
@@ -57,11 +54,11 @@ struct segment_info {
 void codec_header_encode(const struct changeset *cs, const struct segment_info *info,
                          struct buf *out);
 enum err codec_header_decode(struct arena *a, const void *p, size_t len, struct changeset *cs,
-                             struct segment_info **info) MUST_CHECK;
+                             struct segment_info **info);
 /* header bytes, signature, segments, as one message; decode borrows `p`. */
 void codec_sealed_encode(struct bytes header, struct bytes signature, const struct bytes *segment,
                          size_t n, struct buf *out);
 enum err codec_sealed_decode(struct arena *a, const void *p, size_t len, struct bytes *header,
-                             struct bytes *signature, struct bytes **segment, size_t *n) MUST_CHECK;
+                             struct bytes *signature, struct bytes **segment, size_t *n);
 
 #endif

@@ -3,7 +3,7 @@
  */
 #include "protocol/codec_internal.h"
 
-struct form {
+struct row_form {
     enum change_kind kind;
     const uint64_t *mask;
     uint32_t n_cells;
@@ -14,23 +14,24 @@ struct reading {
     struct arena *a;
     const Tonle__TableChanges *m;
     struct table_changes *t;
-    struct form *form;
+    struct row_form *form;
     uint32_t not_born; /* rows */
 };
 
-static bool has_column(const struct form *f, uint32_t c)
+static bool has_column(const struct row_form *f, uint32_t c)
 {
     return f->mask[c / 64] >> (c % 64) & 1;
 }
 
-static bool get_form(const struct reading *r, struct form *f, uint32_t kind, const uint64_t *mask)
+static bool get_form(const struct reading *r, struct row_form *f, uint32_t kind,
+                     const uint64_t *mask)
 {
     uint32_t columns = r->t->n_columns;
     if (kind < CHANGE_BORN || kind > CHANGE_DELETE)
         return false;
     if (columns % 64 && mask[columns / 64] >> (columns % 64))
         return false;
-    *f = (struct form){.kind = kind, .mask = mask};
+    *f = (struct row_form){.kind = kind, .mask = mask};
     for (size_t w = 0; w < MASK_WORDS(columns); w++)
         f->n_cells += (uint32_t)__builtin_popcountll(mask[w]);
     if (kind == CHANGE_BORN && f->n_cells != columns)
@@ -82,7 +83,7 @@ static void get_rows(struct reading *r, struct dot dot)
     t->rows = arena_alloc(r->a, t->n_rows * sizeof *t->rows);
     struct row_change *row = t->rows;
     for (size_t i = 0; i < r->m->n_run_form; i++) {
-        const struct form *f = &r->form[r->m->run_form[i]];
+        const struct row_form *f = &r->form[r->m->run_form[i]];
         r->not_born += f->kind == CHANGE_BORN ? 0 : r->m->run_rows[i];
         for (uint32_t k = 0; k < r->m->run_rows[i]; k++, row++) {
             row->kind = f->kind;

@@ -15,11 +15,11 @@
 #define FIELD_MEMORY 96
 #define ALLOCATION_MEMORY 32 /* NUL, rounding, the element of a repeated field */
 
-struct walk {
+struct memory_walk {
     size_t memory; /* left */
 };
 
-static enum err spend(struct walk *w, size_t bytes)
+static enum err spend(struct memory_walk *w, size_t bytes)
 {
     if (bytes > w->memory)
         return ERR_LIMIT;
@@ -71,7 +71,7 @@ static bool walk_number(struct cursor *c, const ProtobufCFieldDescriptor *f)
     switch (f->type) {
     case PROTOBUF_C_TYPE_FIXED64:
     case PROTOBUF_C_TYPE_DOUBLE:
-        return cursor_bytes(c, 8) != NULL;
+        return cursor_bytes(c, 8);
     case PROTOBUF_C_TYPE_UINT64:
     case PROTOBUF_C_TYPE_SINT64:
         cursor_varint(c);
@@ -85,13 +85,14 @@ static bool walk_number(struct cursor *c, const ProtobufCFieldDescriptor *f)
     case PROTOBUF_C_TYPE_ENUM:
         v = cursor_varint(c);
         return !c->failed && v <= INT32_MAX &&
-               protobuf_c_enum_descriptor_get_value(f->descriptor, (int)v) != NULL;
+               protobuf_c_enum_descriptor_get_value(f->descriptor, (int)v);
     default:
         return false; /* a type that tonle.proto does not use */
     }
 }
 
-static enum err walk_packed(struct walk *w, const ProtobufCFieldDescriptor *f, struct bytes b)
+static enum err walk_packed(struct memory_walk *w, const ProtobufCFieldDescriptor *f,
+                            struct bytes b)
 {
     struct cursor c = cursor_of(b.p, b.len);
     size_t n = 0;
@@ -101,9 +102,10 @@ static enum err walk_packed(struct walk *w, const ProtobufCFieldDescriptor *f, s
     return n ? spend(w, n * 8 + ALLOCATION_MEMORY) : ERR_MALFORMED;
 }
 
-static enum err walk_message(struct walk *w, const ProtobufCMessageDescriptor *d, struct bytes b);
+static enum err walk_message(struct memory_walk *w, const ProtobufCMessageDescriptor *d,
+                             struct bytes b);
 
-static enum err walk_length_prefixed(struct walk *w, const ProtobufCFieldDescriptor *f,
+static enum err walk_length_prefixed(struct memory_walk *w, const ProtobufCFieldDescriptor *f,
                                      struct bytes b)
 {
     enum err e;
@@ -133,7 +135,7 @@ static unsigned wire_type_of(const ProtobufCFieldDescriptor *f)
     }
 }
 
-static enum err walk_field(struct walk *w, const ProtobufCFieldDescriptor *f, unsigned wire,
+static enum err walk_field(struct memory_walk *w, const ProtobufCFieldDescriptor *f, unsigned wire,
                            struct cursor *c)
 {
     if (wire != wire_type_of(f))
@@ -163,7 +165,8 @@ static bool may_repeat(const ProtobufCFieldDescriptor *f)
     return f->label == PROTOBUF_C_LABEL_REPEATED && !(f->flags & PROTOBUF_C_FIELD_FLAG_PACKED);
 }
 
-static enum err walk_message(struct walk *w, const ProtobufCMessageDescriptor *d, struct bytes b)
+static enum err walk_message(struct memory_walk *w, const ProtobufCMessageDescriptor *d,
+                             struct bytes b)
 {
     struct cursor c = cursor_of(b.p, b.len);
     unsigned next = 0; /* the first field that may come; protobuf-c sorts them by number */
@@ -186,7 +189,7 @@ static enum err walk_message(struct walk *w, const ProtobufCMessageDescriptor *d
 
 enum err codec_check(const ProtobufCMessageDescriptor *d, struct bytes b, size_t memory)
 {
-    struct walk w = {memory};
+    struct memory_walk w = {memory};
     return walk_message(&w, d, b);
 }
 

@@ -17,10 +17,10 @@
 #define CODEC_SEGMENT_MEMORY ((size_t)160 << 20)
 
 /* codec_check.c */
-enum err codec_check(const ProtobufCMessageDescriptor *d, struct bytes b, size_t memory) MUST_CHECK;
+enum err codec_check(const ProtobufCMessageDescriptor *d, struct bytes b, size_t memory);
 /* Checks, then unpacks into the arena; *m is the generated struct. */
 enum err codec_unpack(struct arena *a, const ProtobufCMessageDescriptor *d, struct bytes b,
-                      size_t memory, void *m) MUST_CHECK;
+                      size_t memory, void *m);
 void codec_pack(const ProtobufCMessage *m, struct buf *out);
 bool codec_name_ok(const char *s);  /* 1..LIMIT_NAME_BYTES; UTF-8 without NUL is codec_check's */
 bool codec_label_ok(const char *s); /* the same, or empty */
@@ -30,26 +30,25 @@ struct bytes codec_bytes(ProtobufCBinaryData b);
 
 /* codec_item.c */
 Tonle__Clock *codec_clock_put(struct arena *a, const struct clock *c);
-enum err codec_clock_get(struct arena *a, const Tonle__Clock *m, struct clock *c) MUST_CHECK;
+enum err codec_clock_get(struct arena *a, const Tonle__Clock *m, struct clock *c);
 Tonle__KeptBirths **codec_keep_put(struct arena *a, const struct kept_birth *k, uint32_t n,
                                    size_t *groups);
 enum err codec_keep_get(struct arena *a, Tonle__KeptBirths *const *g, size_t groups,
-                        struct kept_birth **k, uint32_t *n) MUST_CHECK;
+                        struct kept_birth **k, uint32_t *n);
 
 /* codec_load.c: bodies of messages about rows */
 void codec_load_request_put(struct arena *a, const struct load_request *r, Tonle__Envelope *e);
-enum err codec_load_request_get(const Tonle__LoadRequest *m, struct load_request *r) MUST_CHECK;
+enum err codec_load_request_get(const Tonle__LoadRequest *m, struct load_request *r);
 void codec_load_chunk_put(struct arena *a, const struct load_chunk *c, Tonle__Envelope *e);
-enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m,
-                              struct load_chunk *c) MUST_CHECK;
+enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m, struct load_chunk *c);
 void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle__Envelope *e);
 enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
-                                struct digest_reply *r) MUST_CHECK;
+                                struct digest_reply *r);
 
 /* codec_changeset.c */
 #define MASK_WORDS(columns) (((columns) + 63) / 64)
-enum err table_names_fit(const struct table_changes *t) MUST_CHECK;
-enum err table_rows_fit(const struct table_changes *t) MUST_CHECK;
+enum err table_names_fit(const struct table_changes *t);
+enum err table_rows_fit(const struct table_changes *t);
 
 #define WIDE_BYTES 16 /* of a VALUE_WIDE */
 
@@ -67,7 +66,7 @@ struct column_reader {
 void column_put(struct arena *a, const struct value *const *v, size_t n, Tonle__Column *m);
 /* Types beyond `most` (VALUE_BLOB, or VALUE_WIDE) are malformed. */
 enum err column_open(struct column_reader *r, const Tonle__Column *m, size_t n,
-                     enum value_type most) MUST_CHECK;
+                     enum value_type most);
 struct value column_next(struct column_reader *r); /* borrows the message's data */
 
 #endif

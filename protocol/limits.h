@@ -7,7 +7,8 @@
 
 #define LIMIT_MESSAGE_BYTES (24u << 20) /* one ZeroMQ message */
 #define LIMIT_CHANGESET_BYTES                                                                      \
-    (20u << 20) /* one sealed changeset: SEAL_BYTES and one largest row                            \
+    (20u                                                                                           \
+     << 20) /* one sealed changeset: SEAL_BYTES and one largest row                            \
                  */
 #define LIMIT_SEGMENT_RAW_BYTES (64u << 20)   /* one segment, decompressed */
 #define LIMIT_CHANGESET_RAW_BYTES (64u << 20) /* all segments of a changeset, decompressed */

@@ -1,13 +1,12 @@
-#include "node/apply/apply.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* store_apply: one changeset merged, decided and written, our own seals and remote ones alike.
  *
  * Our own rows stand in the table already; everything else is the same code, because a local write
  * may free a unique value, take a claimed one, or lack a parent, just as a remote one may.
  */
+#include "node/apply/apply.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* ---- may it be applied at all? ---- */
 

@@ -22,10 +22,10 @@ struct apply {
 };
 
 /* Every table of the changeset, or only `table`. */
-enum err apply_rows(struct apply *ap, const char *table) MUST_CHECK;
+enum err apply_rows(struct apply *ap, const char *table);
 
 /* ---- store_defer.c */
 /* Notes that these rows of the changeset at `pos` wait, and shows them as held. */
-enum err defer_note(struct apply *ap, const struct table_changes *tc, uint64_t pos) MUST_CHECK;
+enum err defer_note(struct apply *ap, const struct table_changes *tc, uint64_t pos);
 
 #endif

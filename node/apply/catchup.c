@@ -1,15 +1,14 @@
-#include "node/record/table.h"
-
-#include "protocol/limits.h"
-
-#include <string.h>
-
 /* Between the end of the first load and the position of its last chunk.
  *
  * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
  * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
  * the page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
+#include "node/record/table.h"
+
+#include "protocol/limits.h"
+
+#include <string.h>
 
 static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
 {
@@ -25,7 +24,7 @@ static bool edge_covers(struct store *s, const struct table_schema *t, bool firs
         s, first ? "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord LIMIT 1"
                  : "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord DESC LIMIT 1");
     bool row = false;
-    if (q != NULL)
+    if (q)
         sqlite3_bind_int64(q, 1, t->t);
     if (store_step(s, q, &row) != ERR_OK || !row)
         return false;
@@ -56,7 +55,7 @@ static struct bytes page_clock(struct store *s, struct arena *a, struct row_key 
     struct bytes found = {0};
     sqlite3_stmt *q =
         store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
-    if (q == NULL)
+    if (!q)
         return found;
     sqlite3_bind_int64(q, 1, k.t->t);
     bool row;
@@ -88,7 +87,7 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
 static enum err same_page(struct store *s, struct arena *a, struct row_key k, struct bytes *page)
 {
     struct bytes b = page_clock(s, a, k);
-    if (page->p == NULL)
+    if (!page->p)
         *page = b;
     bool same = b.len == page->len && (b.len == 0 || memcmp(b.p, page->p, b.len) == 0);
     return same ? ERR_OK : ERR_LIMIT;
@@ -103,7 +102,7 @@ enum err store_seal_context(struct store *s, struct arena *a, const struct chang
     for (uint32_t i = 0; e == ERR_OK && i < cs->segments[0].n_tables; i++) {
         const struct table_changes *tc = &cs->segments[0].tables[i];
         const struct table_schema *t = schema_table(s, tc->table);
-        for (uint32_t j = 0; e == ERR_OK && t != NULL && j < tc->n_rows; j++) {
+        for (uint32_t j = 0; e == ERR_OK && t && j < tc->n_rows; j++) {
             buf_reset(&key);
             key_encode(&key, tc->rows[j].key, tc->n_key);
             e = same_page(s, a, (struct row_key){t, key.data, key.len}, &page);

@@ -1,12 +1,11 @@
+/* The conflict record. What `latest` decided is written closed (`auto`) when it is met; what is
+ * open is a pure function of the merged state (row_open_conflicts), and this file makes the table
+ * follow it. */
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
 
 #include <string.h>
-
-/* The conflict record. What `latest` decided is written closed (`auto`) when it is met; what is
- * open is a pure function of the merged state (row_open_conflicts), and this file makes the table
- * follow it. */
 
 static const char *cell_name(const struct table_schema *t, uint32_t cell)
 {
@@ -14,7 +13,7 @@ static const char *cell_name(const struct table_schema *t, uint32_t cell)
         return "exists";
     if (cell == COLUMN_BIRTH)
         return "birth";
-    const struct cell_group *g = cell_group(&t->rules, cell);
+    const struct cell_group *g = cell_group_of(&t->rules, cell);
     return g ? g->name : t->column[cell];
 }
 

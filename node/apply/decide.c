@@ -1,14 +1,13 @@
+/* Passes 1-3 for the rows that contend: births of one key, and rows that share a unique value,
+ * transitively. The set is closed first (who stands in the way, who waits with a claim), then
+ * decided as a whole by hold_decide, then the table is made to fit.
+ */
 #include "node/apply/work.h"
 
 #include "conflict/hold.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Passes 1-3 for the rows that contend: births of one key, and rows that share a unique value,
- * transitively. The set is closed first (who stands in the way, who waits with a claim), then
- * decided as a whole by hold_decide, then the table is made to fit.
- */
 
 struct claim { /* one birth's claim to one unique value, as a number for hold_decide */
     struct bytes folded;
@@ -284,7 +283,7 @@ static struct contender *chosen(struct contest *k, const struct work_row *r)
 
 static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
 {
-    enum put result = PUT_OK;
+    enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = ERR_OK;
     if (c->r->now && !dot_equal(c->r->in_table, c->b->name))

@@ -1,11 +1,3 @@
-#include "node/apply/apply.h"
-#include "node/record/table.h"
-
-#include "conflict/hlc.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Rows of a table that does not fit here (DESIGN 6: offices upgrade over months): the table is
  * published, and is not in this database, or not with all its columns.
  *
@@ -15,11 +7,18 @@
  * meanwhile waits behind them. Three things make the outcome the same as everywhere else:
  *
  *   - records of that table are looked at through the stable clock that was in force when the
- * change came, not today's: or what it is concurrent with would be forgotten (row_forgetting)
+ *     change came, not today's: or what it is concurrent with would be forgotten (row_forgetting)
  *   - what was sealed here meanwhile has seen it (store_apply_rows.c, leave_out_seen)
  *   - when the last one is merged, all references are looked at again: while the table was not
  *     here, nothing could lack a parent in it
  */
+#include "node/apply/apply.h"
+#include "node/record/table.h"
+
+#include "conflict/hlc.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct deferral {
     struct deferral *next;
@@ -96,7 +95,7 @@ static struct deferral *find(struct store *s, const char *table)
 
 bool defer_waits(struct store *s, const char *table)
 {
-    return find(s, table) != NULL;
+    return find(s, table);
 }
 
 const struct clock *defer_stable(struct store *s, const char *table)
@@ -304,8 +303,8 @@ enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool 
     if (e != ERR_OK || !s->deferred || store_capture_pending(s))
         return e;
     e = capture_temp_triggers(s);
-    while (e == ERR_OK && rows < max_rows && (table = next_fitting(s, a)) != NULL)
+    while (e == ERR_OK && rows < max_rows && (table = next_fitting(s, a)))
         e = replay_table(s, table, max_rows, &rows);
-    *more = e == ERR_OK && next_fitting(s, a) != NULL;
+    *more = e == ERR_OK && next_fitting(s, a);
     return e;
 }

@@ -1,3 +1,5 @@
+/* tonle_held follows the records: one row per living birth that does not stand. An entry keeps its
+ * id and its `since` while the birth stays held, also when the birth's name is forgotten. */
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
@@ -5,10 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* tonle_held follows the records: one row per living birth that does not stand. An entry keeps its
- * id and its `since` while the birth stays held, also when the birth's name is forgotten. */
-
-struct entry {
+struct held_entry {
     const char *id;
     struct dot birth;
     const char *reason, *message, *office;
@@ -17,7 +16,7 @@ struct entry {
     bool used;
 };
 
-static enum err entries(struct work *w, struct work_row *r, struct entry **out, size_t *n)
+static enum err entries(struct work *w, struct work_row *r, struct held_entry **out, size_t *n)
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
@@ -38,26 +37,27 @@ static enum err entries(struct work *w, struct work_row *r, struct entry **out, 
             break;
         *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
         struct bytes key = store_column_bytes(w->a, q, 11);
-        (*out)[(*n)++] = (struct entry){.id = store_column_text(w->a, q, 0),
-                                        .birth = {store_column_u64(q, 1), store_column_u64(q, 2)},
-                                        .reason = store_column_text(w->a, q, 3),
-                                        .message = store_column_text(w->a, q, 4),
-                                        .office = store_column_text(w->a, q, 12),
-                                        .since_ms = store_column_u64(q, 5),
-                                        .by = {.table = store_column_text(w->a, q, 6),
-                                               .key_json = store_column_text(w->a, q, 7),
-                                               .office = store_column_text(w->a, q, 8),
-                                               .ms = store_column_u64(q, 9),
-                                               .t = (uint32_t)sqlite3_column_int64(q, 10),
-                                               .key = key}};
+        (*out)[(*n)++] =
+            (struct held_entry){.id = store_column_text(w->a, q, 0),
+                                .birth = {store_column_u64(q, 1), store_column_u64(q, 2)},
+                                .reason = store_column_text(w->a, q, 3),
+                                .message = store_column_text(w->a, q, 4),
+                                .office = store_column_text(w->a, q, 12),
+                                .since_ms = store_column_u64(q, 5),
+                                .by = {.table = store_column_text(w->a, q, 6),
+                                       .key_json = store_column_text(w->a, q, 7),
+                                       .office = store_column_text(w->a, q, 8),
+                                       .ms = store_column_u64(q, 9),
+                                       .t = (uint32_t)sqlite3_column_int64(q, 10),
+                                       .key = key}};
     }
     return e;
 }
 
 /* The entry of this birth; an unnamed birth takes the entry whose birth is no longer named on
  * record. */
-static struct entry *match(const struct work_row *r, const struct birth *b, struct entry *x,
-                           size_t n)
+static struct held_entry *match(const struct work_row *r, const struct birth *b,
+                                struct held_entry *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!x[i].used && dot_equal(x[i].birth, b->name))
@@ -93,7 +93,7 @@ static const char *birth_words(const struct table_schema *t)
 }
 
 static const char *words(struct work *w, struct work_row *r, const struct birth *b,
-                         const struct entry *old)
+                         const struct held_entry *old)
 {
     struct buf m = {0};
     bool same = old && strcmp(old->reason, hold_reason_name(b->held)) == 0;
@@ -202,9 +202,10 @@ enum err held_for_parent(struct work *w, struct work_row *r, const struct foreig
 }
 
 /* What was said of this held birth before, or NULL. */
-static enum err said(struct work *w, struct work_row *r, const struct birth *b, struct entry **out)
+static enum err said(struct work *w, struct work_row *r, const struct birth *b,
+                     struct held_entry **out)
 {
-    struct entry *x;
+    struct held_entry *x;
     size_t n;
     enum err e = entries(w, r, &x, &n);
     *out = e == ERR_OK ? match(r, b, x, n) : NULL;
@@ -215,7 +216,7 @@ enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *par
                         const struct birth *b)
 {
     struct held_by *by = r->parent = arena_alloc(w->a, sizeof *by);
-    struct entry *old;
+    struct held_entry *old;
     struct buf m = {0};
     enum err e = said(w, parent, b, &old);
     *by = by_row(w, &parent->k);
@@ -247,7 +248,7 @@ static uint64_t last_writer(const struct birth *b)
 /* Whose write is held: who entered the row; where that is settled, who wrote what a sum cannot
  * hold, gave the row its rank, or wrote last. Once all of that is settled, as it was. */
 static const char *writer(struct work *w, const struct work_row *r, const struct birth *b,
-                          const struct entry *old)
+                          const struct held_entry *old)
 {
     const struct table_schema *t = r->k.t;
     uint64_t site = b->name.site;
@@ -266,7 +267,7 @@ static const char *writer(struct work *w, const struct work_row *r, const struct
 }
 
 static enum err put_entry(struct work *w, struct work_row *r, const struct birth *b,
-                          struct entry *old)
+                          struct held_entry *old)
 {
     sqlite3_stmt *q =
         store_stmt(w->s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
@@ -322,7 +323,7 @@ static enum err drop_entry(struct work *w, const char *id)
 
 enum err held_save(struct work *w, struct work_row *r)
 {
-    struct entry *old = NULL;
+    struct held_entry *old = NULL;
     size_t n = 0;
     enum err e = entries(w, r, &old, &n);
     for (uint32_t i = 0; e == ERR_OK && i < r->row.n_births; i++) {
@@ -331,7 +332,7 @@ enum err held_save(struct work *w, struct work_row *r)
             b->held = HOLD_NONE;
         if (b->held == HOLD_NONE)
             continue;
-        struct entry *x = match(r, b, old, n);
+        struct held_entry *x = match(r, b, old, n);
         if (x)
             x->used = true;
         e = put_entry(w, r, b, x);

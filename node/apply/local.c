@@ -1,11 +1,10 @@
-#include "node/apply/work.h"
-
-#include <string.h>
-
 /* Columns that only this office has (DESIGN 3, "Capture"): when a row is taken out of the table
  * (held, or deleted while its record is kept) their values go to tonle_local, and return with the
  * INSERT that brings the same birth back. A birth that lost its name since takes what belongs to no
  * birth on record. */
+#include "node/apply/work.h"
+
+#include <string.h>
 
 static enum err count_of(struct work *w, const struct work_row *r, bool *any)
 {

@@ -1,7 +1,3 @@
-#include "node/apply/work.h"
-
-#include <string.h>
-
 /* Pass 4: rows whose parent does not stand are held, until nothing changes.
  *
  * The answer is the greatest fixpoint (a cycle of references stands), so whatever may come in is
@@ -16,6 +12,9 @@
  *   stands                        stands
  *   is held                       is held
  */
+#include "node/apply/work.h"
+
+#include <string.h>
 
 static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
 {
@@ -81,7 +80,7 @@ static enum err let_in(struct work *w, struct work_row *r)
         struct birth *b = &r->row.births[i];
         if (b->held != HOLD_PARENT || r->now)
             continue;
-        enum put result;
+        enum row_put result;
         char *message = NULL;
         enum err e = work_put(w, r, b, &result, &message);
         if (e != ERR_OK)
@@ -146,14 +145,14 @@ static enum err come_in(struct work *w)
 
 /* ---- going out ---- */
 
-struct meant { /* the held birth that a child means */
+struct meant_parent { /* the held birth that a child means */
     struct work_row *row;
     const struct birth *birth;
 };
 
 /* `meant`: of another birth that is held; NULL: nobody stands. */
 static enum err hold_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
-                                const struct meant *meant)
+                                const struct meant_parent *meant)
 {
     struct birth *b = row_standing(&r->row, &r->k.t->rules);
     bool unsealed = false;
@@ -176,11 +175,11 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
 /* Somebody stands at the parent's key: whether the child means another birth, which is held. Hardly
  * any key has one. */
 static enum err find_meant(struct work *w, struct work_row *r, const struct foreign_key *fk,
-                           struct meant *out)
+                           struct meant_parent *out)
 {
     struct row_key k;
     const struct birth *b = row_standing(&r->row, &r->k.t->rules);
-    *out = (struct meant){0};
+    *out = (struct meant_parent){0};
     if (!b || !fk->key_column || !refer_key(w->a, fk, &w->s->tables[fk->parent], r->now, &k))
         return ERR_OK;
     struct work_row *parent = work_find(w, k.t, k.key, k.len);
@@ -206,7 +205,7 @@ static enum err check_parents(struct work *w, struct work_row *r)
         bool yes = false;
         if (!is_child(w, fk, r) || !row_reference(w->a, fk, true, r->now, &v, &folded))
             continue;
-        struct meant meant = {0};
+        struct meant_parent meant = {0};
         e = given(w, fk, v, &yes);
         if (e == ERR_OK && yes)
             e = find_meant(w, r, fk, &meant);

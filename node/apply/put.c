@@ -1,15 +1,14 @@
+/* One row of an application's table: written, taken out, tried.
+ *
+ * OR ABORT overrides an ON CONFLICT clause of the schema (UNIQUE ON CONFLICT REPLACE would evict).
+ * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed.
+ */
 #include "node/apply/work.h"
 
 #include "protocol/limits.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* One row of an application's table: written, taken out, tried.
- *
- * OR ABORT overrides an ON CONFLICT clause of the schema (UNIQUE ON CONFLICT REPLACE would evict).
- * SQLite checks NOT NULL and CHECK before UNIQUE, so a UNIQUE failure means that pass 1 was passed.
- */
 
 static uint32_t table_index(const struct work *w, const struct table_schema *t)
 {
@@ -174,7 +173,7 @@ static bool refused_here(const struct table_schema *t, const char *message)
 }
 
 /* A statement's code: a refusal of the row is a result, anything else an error. */
-static enum err judge(struct work *w, const struct work_row *r, int rc, enum put *result,
+static enum err judge(struct work *w, const struct work_row *r, int rc, enum row_put *result,
                       char **message)
 {
     *result = PUT_OK;
@@ -208,7 +207,7 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum put
     return store_error(w->s, rc);
 }
 
-static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum put *result,
+static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum row_put *result,
                     char **message)
 {
     if (!q && (sqlite3_errcode(w->s->db) & 0xff) != SQLITE_ERROR)
@@ -281,7 +280,7 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
     return false;
 }
 
-enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum row_put *result,
                   char **message)
 {
     const struct table_schema *t = r->k.t;
@@ -343,7 +342,7 @@ enum err work_take(struct work *w, struct work_row *r)
 {
     if (!r->now)
         return ERR_OK;
-    enum put result = PUT_OK;
+    enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = local_keep(w, r);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
@@ -374,7 +373,7 @@ enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, b
                     char **message)
 {
     struct work_row copy = *r;
-    enum put result = PUT_OK;
+    enum row_put result = PUT_OK;
     enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
     if (e == ERR_OK)
         e = work_put(w, &copy, b, &result, message);

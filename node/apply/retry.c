@@ -1,7 +1,6 @@
-#include "node/apply/work.h"
-
 /* Deciding again what was decided before: one held row, all of them, what a cut log left alone, or,
  * when the first load has ended, every row that refers to another. */
+#include "node/apply/work.h"
 
 static enum err finish(struct work *w, uint32_t *released)
 {
@@ -127,7 +126,7 @@ static enum err find_noted(struct store *s, struct work *w, bool *any)
         struct work_row *r = w->row[i];
         e = work_load(w, r);
         r->retry = r->slow = r->touched = r->row.n_births > 0;
-        r->fk_new = r->now != NULL;
+        r->fk_new = r->now;
     }
     return e;
 }

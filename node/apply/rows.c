@@ -1,10 +1,9 @@
+/* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
+ * decided when all are (work_finish). */
 #include "node/apply/apply.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
- * decided when all are (work_finish). */
 
 struct column_map { /* changeset column -> ours; UINT32_MAX: the charter does not publish it any
                        more (it is never older here than where the change was made) */
@@ -282,7 +281,7 @@ static enum err merge_row(struct apply *ap, struct work_row *r, const struct cha
     return e == ERR_OK ? record_closed(ap, r, &list) : e;
 }
 
-struct place { /* of a table in the changeset */
+struct table_place { /* of a table in the changeset */
     const struct table_schema *t;
     const struct table_changes *tc;
     struct column_map map;
@@ -320,7 +319,7 @@ static const struct keyed *in_key_order(struct apply *ap, const struct table_cha
     return rows;
 }
 
-static enum err apply_row(struct apply *ap, const struct place *p, const struct keyed *at,
+static enum err apply_row(struct apply *ap, const struct table_place *p, const struct keyed *at,
                           bool decision)
 {
     struct work *w = &ap->w;
@@ -360,7 +359,7 @@ static bool map_columns(struct arena *a, const struct table_schema *t,
 
 /* Our own writes first, then our decisions: a key that has both is loaded as the application left
  * it. */
-static enum err apply_table(struct apply *ap, const struct place *p)
+static enum err apply_table(struct apply *ap, const struct table_place *p)
 {
     enum err e = ERR_OK;
     const struct keyed *rows = in_key_order(ap, p->tc);
@@ -385,7 +384,7 @@ static void put_later(struct apply *ap, const struct table_changes *tc)
 static enum err take_table(struct apply *ap, const struct table_changes *tc, uint32_t index)
 {
     struct store *s = ap->w.s;
-    struct place p = {.t = schema_table(s, tc->table), .tc = tc, .index = index};
+    struct table_place p = {.t = schema_table(s, tc->table), .tc = tc, .index = index};
     if (p.t && p.t->hub_only && ap->cs->dot.site != s->identity.hub_site) {
         ap->w.report->refused += tc->n_rows;
         return ERR_OK;

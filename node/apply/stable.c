@@ -1,12 +1,11 @@
+/* Forgetting (DESIGN 4): the stable clock is raised at once; records are looked at through it from
+ * then on (row_load), and swept out of the table in small slices when there is time. So passing a
+ * stable(mark) costs the same however many rows it settles. */
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
 
 #include <string.h>
-
-/* Forgetting (DESIGN 4): the stable clock is raised at once; records are looked at through it from
- * then on (row_load), and swept out of the table in small slices when there is time. So passing a
- * stable(mark) costs the same however many rows it settles. */
 
 /* A key of tonle_row with what is needed to look at it. */
 static enum err load_key(struct store *s, struct arena *a, const struct table_schema *t,
@@ -131,14 +130,14 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
 /* ---- the sweep, in slices: first what an earlier one had to leave, then the fresh records, some
  * of which go there ---- */
 
-struct slice {
+struct sweep_slice {
     uint32_t number;
     struct table_schema *t; /* NULL: a table that is not published any more */
     struct bytes key;
 };
 
 static enum err next_slice(struct store *s, struct arena *a, bool fresh, uint32_t max_rows,
-                           struct slice *slice, uint32_t *n)
+                           struct sweep_slice *slice, uint32_t *n)
 {
     struct bytes after = {0};
     enum err e = store_meta_get(s, a, "sweep_k", &after);
@@ -160,14 +159,14 @@ static enum err next_slice(struct store *s, struct arena *a, bool fresh, uint32_
         e = store_step(s, q, &row);
         uint32_t number = (uint32_t)sqlite3_column_int(q, 0);
         if (e == ERR_OK && row)
-            slice[(*n)++] =
-                (struct slice){number, schema_by_number(s, number), store_column_bytes(a, q, 1)};
+            slice[(*n)++] = (struct sweep_slice){number, schema_by_number(s, number),
+                                                 store_column_bytes(a, q, 1)};
     }
     sqlite3_reset(q);
     return e;
 }
 
-static enum err sweep_record(struct store *s, struct arena *a, const struct slice *at)
+static enum err sweep_record(struct store *s, struct arena *a, const struct sweep_slice *at)
 {
     struct work_row r;
     enum err e = load_key(s, a, at->t, at->key, &r);
@@ -175,7 +174,7 @@ static enum err sweep_record(struct store *s, struct arena *a, const struct slic
 }
 
 /* Where the next slice begins; `more`: whether there is one. */
-static enum err move_cursor(struct store *s, bool fresh, const struct slice *last, bool *more)
+static enum err move_cursor(struct store *s, bool fresh, const struct sweep_slice *last, bool *more)
 {
     enum err e = ERR_OK;
     *more = last || !fresh;
@@ -195,7 +194,7 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
     if (e != ERR_OK || *more || store_meta_u64(s, "sweep_due", 0) == 0)
         return e;
     e = schema_load(s);
-    struct slice *slice = arena_alloc(a, (max_rows + 1) * sizeof *slice);
+    struct sweep_slice *slice = arena_alloc(a, (max_rows + 1) * sizeof *slice);
     bool fresh = store_meta_u64(s, "sweep_fresh", 0) != 0;
     uint32_t n = 0;
     if (e == ERR_OK)

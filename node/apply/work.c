@@ -1,16 +1,15 @@
-#include "node/apply/work.h"
-
-#include <string.h>
-
 /* The touched rows: found by key, loaded once, brought to what the merged state says, saved.
  *
  * Order of work_finish:
  *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so
- * that a unique value freed in a changeset can be taken in it
+ *      that a unique value freed in a changeset can be taken in it
  *   2. the rows that contend (several births, a clash, a claim): store_decide.c
  *   3. foreign keys: store_parents.c
  *   4. records, claims, held rows, open conflicts
  */
+#include "node/apply/work.h"
+
+#include <string.h>
 
 void work_init(struct work *w, struct store *s, struct arena *a)
 {
@@ -165,7 +164,7 @@ void work_note(struct work *w, struct work_row *r)
 {
     (void)w;
     r->touched = true;
-    r->fk_new = r->now != NULL;
+    r->fk_new = r->now;
     r->fk_gone = true;
 }
 
@@ -288,7 +287,7 @@ enum phase { PHASE_DELETE, PHASE_UPDATE, PHASE_INSERT };
 
 static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
 {
-    enum put result;
+    enum row_put result;
     struct value *old = r->now;
     char *message = NULL;
     enum err e = work_put(w, r, b, &result, &message);

@@ -86,26 +86,26 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
 struct work_row *work_find(const struct work *w, const struct table_schema *t, const void *key,
                            size_t len);
 /* Reads record and table row and fills in the values of the birth that stands. */
-enum err work_load(struct work *w, struct work_row *r) MUST_CHECK;
+enum err work_load(struct work *w, struct work_row *r);
 /* The same with what is known to stand in the table (NULL: nothing). */
-enum err work_load_with(struct work *w, struct work_row *r, struct value *now) MUST_CHECK;
+enum err work_load_with(struct work *w, struct work_row *r, struct value *now);
 /* Decides and writes everything. */
-enum err work_finish(struct work *w) MUST_CHECK;
+enum err work_finish(struct work *w);
 struct site_name *work_site(struct work *w, uint64_t site);
 
 /* store_put.c: one row of an application's table */
-enum put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
+enum row_put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
 /* Makes the table's row equal to what is shown of the birth: INSERT, or UPDATE of the columns that
  * differ. */
-enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum put *result,
-                  char **message) MUST_CHECK;
-enum err work_take(struct work *w, struct work_row *r) MUST_CHECK; /* DELETE */
+enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum row_put *result,
+                  char **message);
+enum err work_take(struct work *w, struct work_row *r); /* DELETE */
 /* Whether the birth's sums are integers of 64 bits; *message says which is not. Part of pass 1. */
 bool work_sums_stand(struct work *w, const struct work_row *r, const struct birth *b,
                      char **message);
 /* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
-                    char **message) MUST_CHECK;
+                    char **message);
 
 /* store_local.c: columns that only this office has */
 struct local_values {
@@ -113,36 +113,35 @@ struct local_values {
     const char **column;
     struct value *value;
 };
-enum err local_keep(struct work *w,
-                    const struct work_row *r) MUST_CHECK; /* before the row is taken out */
+enum err local_keep(struct work *w, const struct work_row *r); /* before the row is taken out */
 enum err local_find(struct work *w, const struct work_row *r, const struct birth *b,
-                    struct local_values *out) MUST_CHECK;
+                    struct local_values *out);
 
 /* store_decide.c: passes 1-3 of the rows that contend */
-enum err work_contend(struct work *w) MUST_CHECK;
+enum err work_contend(struct work *w);
 /* store_parents.c: pass 4 */
-enum err work_parents(struct work *w) MUST_CHECK;
+enum err work_parents(struct work *w);
 /* Queues the children without a parent in the table. */
-enum err work_orphans(struct work *w, const struct foreign_key *fk) MUST_CHECK;
+enum err work_orphans(struct work *w, const struct foreign_key *fk);
 /* store_conflict.c */
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
-                       const char *state) MUST_CHECK;
-enum err conflict_reconcile(struct work *w, struct work_row *r) MUST_CHECK;
+                       const char *state);
+enum err conflict_reconcile(struct work *w, struct work_row *r);
 /* store_held.c */
-enum err held_save(struct work *w, struct work_row *r) MUST_CHECK;
+enum err held_save(struct work *w, struct work_row *r);
 /* Rows that waited for r's key or unique values contend again. */
-enum err work_release_blocked(struct work *w, struct work_row *r) MUST_CHECK;
+enum err work_release_blocked(struct work *w, struct work_row *r);
 /* Notes why r is held in pass 4: the words, and what is known of the row that it refers to by the
  * values v. */
 enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
-                         const struct value *v) MUST_CHECK;
+                         const struct value *v);
 /* The same for a row whose parent is this held birth of another row, which stands. */
 enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *parent,
-                        const struct birth *b) MUST_CHECK;
+                        const struct birth *b);
 
 /* The row stands as the application left it and is not sealed yet: it is decided when all is, also
  * where nothing comes of what the application did (again_decide). */
-enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes) MUST_CHECK;
+enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes);
 bool work_contended(struct work *w,
                     const struct table_schema *t); /* the table has held rows or claims */
 struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);

@@ -1,17 +1,16 @@
-#include "node/capture/capture.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* Installing capture, telling whether it stands, and noting our own writes.
  *
  * What must stand is generated anew from the present schema (capture_plan) and compared with what
  * does stand in sqlite_schema, text by text: a dropped or altered trigger, a changed table and a
  * changed charter all show as a difference. The fingerprint in tonle_table is the hash of that
  * text. */
+#include "node/capture/capture.h"
 
-struct capture_state *capture_state(struct store *s)
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct capture_state *capture_state_of(struct store *s)
 {
     if (!s->collected) {
         struct capture_state *c = mem_alloc(sizeof *c);
@@ -95,12 +94,12 @@ static enum err plan_of(struct store *s, struct arena *a, const struct table_sch
 {
     struct table_info info;
     if (t->internal) {
-        capture_plan(a, t, NULL, p);
+        capture_plan_make(a, t, NULL, p);
         return ERR_OK;
     }
     enum err e = table_info_read(s, a, t->name, &info);
     if (e == ERR_OK)
-        capture_plan(a, t, &info, p);
+        capture_plan_make(a, t, &info, p);
     return e;
 }
 
@@ -122,7 +121,7 @@ static bool all_stand(struct store *s)
 
 bool store_capture_check(struct store *s)
 {
-    struct capture_state *c = capture_state(s);
+    struct capture_state *c = capture_state_of(s);
     if (schema_load(s) != ERR_OK)
         return false;
     if (c->checked == s->schema_cookie)
@@ -168,14 +167,14 @@ static enum err exec_name(struct store *s, const char *before, const char *name)
 
 /* What each column of the new log takes from the old one: keys and old values by name, mask bits
  * moved to the place of their column in the new order. */
-struct move {
+struct row_move {
     struct arena *a;
     const struct table_schema *t;
     uint32_t n_old;
     char **old; /* column names of the old log */
 };
 
-static int64_t old_place(const struct move *m, const char *prefix, const char *name)
+static int64_t old_place(const struct row_move *m, const char *prefix, const char *name)
 {
     size_t n = strlen(prefix);
     int64_t place = 0;
@@ -189,7 +188,7 @@ static int64_t old_place(const struct move *m, const char *prefix, const char *n
     return -1;
 }
 
-static void put_moved_mask(struct buf *b, const struct move *m, uint32_t word)
+static void put_moved_mask(struct buf *b, const struct row_move *m, uint32_t word)
 {
     buf_printf(b, "nullif(0");
     for (uint32_t bit = 0; bit < MASK_BITS && word * MASK_BITS + bit < m->t->n_columns; bit++) {
@@ -201,7 +200,7 @@ static void put_moved_mask(struct buf *b, const struct move *m, uint32_t word)
     buf_printf(b, ",0)");
 }
 
-static void put_moved(struct buf *b, const struct move *m, const char *prefix, const char *name)
+static void put_moved(struct buf *b, const struct row_move *m, const char *prefix, const char *name)
 {
     char *column = arena_alloc(m->a, strlen(prefix) + strlen(name) + 1);
     strcpy(column, prefix);
@@ -210,7 +209,7 @@ static void put_moved(struct buf *b, const struct move *m, const char *prefix, c
     buf_printf(b, ",%s", had ? schema_quote(m->a, column) : "NULL");
 }
 
-static char *move_sql(const struct move *m)
+static char *move_sql(const struct row_move *m)
 {
     struct buf b = {0};
     buf_printf(&b, "INSERT INTO tonle_log_%u SELECT \"op\"", m->t->t);
@@ -226,7 +225,7 @@ static char *move_sql(const struct move *m)
     return sql_take(m->a, &b);
 }
 
-static enum err read_log_columns(struct store *s, struct move *m, const char *log)
+static enum err read_log_columns(struct store *s, struct row_move *m, const char *log)
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT name FROM pragma_table_info(?1, 'main') ORDER BY cid");
     size_t cap = 0;
@@ -251,7 +250,7 @@ static enum err read_log_columns(struct store *s, struct move *m, const char *lo
 static enum err reshape_log(struct store *s, struct arena *a, const struct table_schema *t,
                             const struct capture_object *log)
 {
-    struct move m = {.a = a, .t = t};
+    struct row_move m = {.a = a, .t = t};
     char copy[96], drop[64];
     snprintf(copy, sizeof copy,
              "CREATE TABLE tonle_move_%u AS SELECT * FROM tonle_log_%u ORDER BY rowid", t->t, t->t);
@@ -353,7 +352,7 @@ static enum err drop_unwanted(struct store *s, struct arena *a)
 
 enum err store_capture_install(struct store *s)
 {
-    struct capture_state *c = capture_state(s);
+    struct capture_state *c = capture_state_of(s);
     struct arena a = {0};
     enum err e = number_tables(s);
     if (e == ERR_OK)
@@ -399,7 +398,7 @@ static enum err find_logs(struct store *s, struct capture_state *c)
 
 enum err capture_logs(struct store *s, struct capture_state **out)
 {
-    struct capture_state *c = capture_state(s);
+    struct capture_state *c = capture_state_of(s);
     *out = c;
     enum err e = schema_load(s);
     if (e != ERR_OK || c->log_cookie == s->schema_cookie)
@@ -476,7 +475,7 @@ enum err capture_note(struct store *s, const struct table_schema *t, enum change
     sqlite3_stmt *q = store_stmt(s, sql);
     enum err e = ERR_OK;
     if (!q) { /* before the first install */
-        capture_plan(&a, t, NULL, &p);
+        capture_plan_make(&a, t, NULL, &p);
         e = install_object(s, &a, t, &p.object[0]);
         q = e == ERR_OK ? store_stmt(s, sql) : NULL;
     }

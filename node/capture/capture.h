@@ -34,8 +34,8 @@ struct capture_plan { /* the log first */
 };
 /* What has to stand in the database for this table. `info` may be NULL for an internal table: a log
  * only. */
-void capture_plan(struct arena *a, const struct table_schema *t, const struct table_info *info,
-                  struct capture_plan *out);
+void capture_plan_make(struct arena *a, const struct table_schema *t, const struct table_info *info,
+                       struct capture_plan *out);
 uint32_t capture_words(const struct table_schema *t);
 bool capture_sums(const struct table_schema *t); /* whether it has a sum column */
 /* The quoted name of a log column: "k_" or "o_" and the table's column. */
@@ -54,9 +54,9 @@ struct capture_state { /* s->collected */
     char *pending_sql; /* whether a log or tonle_todo holds anything */
     struct collected *collected;
 };
-struct capture_state *capture_state(struct store *s);
+struct capture_state *capture_state_of(struct store *s);
 /* Which published tables have a log; calls schema_load. */
-enum err capture_logs(struct store *s, struct capture_state **out) MUST_CHECK;
+enum err capture_logs(struct store *s, struct capture_state **out);
 void collected_free(struct collected *c);
 
 #endif

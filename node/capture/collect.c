@@ -1,10 +1,3 @@
-#include "node/capture/collect.h"
-
-#include "protocol/limits.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* The net effect of the capture logs.
  *
  * First pass over a log, in order: one entry a key, with what its events say of the time before.
@@ -32,6 +25,12 @@
  * the same row joins the change (store_collect_todo.c).
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
+#include "node/capture/collect.h"
+
+#include "protocol/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 void collected_free(struct collected *c)
 {
@@ -109,7 +108,7 @@ static void fill_totals(struct output *o, struct past *p)
     }
 }
 
-static enum err read_past(struct output *o, const struct entry *e, const struct value *key,
+static enum err read_past(struct output *o, const struct log_entry *e, const struct value *key,
                           struct past *p)
 {
     enum err err = read_now(o, key, &p->now);
@@ -135,7 +134,7 @@ static bool masked(const uint64_t *mask, uint32_t column)
     return mask[column / MASK_BITS] >> (column % MASK_BITS) & 1;
 }
 
-static bool has_changed(const struct output *o, const struct entry *e, const struct past *p,
+static bool has_changed(const struct output *o, const struct log_entry *e, const struct past *p,
                         const struct value *then, uint32_t i)
 {
     if (p->limit.left && p->limit.left[i])
@@ -162,7 +161,7 @@ struct value collect_delta(struct arena *a, const struct value *from, const stru
 }
 
 /* Cells: the columns that changed, with their values in `then`. */
-static void put_cells(struct output *o, struct row_change *r, const struct entry *e,
+static void put_cells(struct output *o, struct row_change *r, const struct log_entry *e,
                       const struct past *p)
 {
     const struct value *then = p->now ? p->now : p->last;
@@ -204,7 +203,7 @@ void collect_row(struct output *o, const struct row_change *r, struct collected_
 }
 
 /* Something of this row stays here: known until a later seal takes it. */
-static void note_limit(struct output *o, struct entry *e, const bool *left,
+static void note_limit(struct output *o, struct log_entry *e, const bool *left,
                        const struct value *total, const char *message)
 {
     struct collected *c = o->c;
@@ -214,7 +213,7 @@ static void note_limit(struct output *o, struct entry *e, const bool *left,
     struct limit *l = &c->limits[c->n_limits++];
     *l = (struct limit){.table = (uint32_t)(o->t - o->s->tables),
                         .key = {e->key, e->key_len},
-                        .born = left == NULL,
+                        .born = !left,
                         .message = arena_strdup(&c->arena, message)};
     l->left = left ? arena_copy(&c->arena, left, n * sizeof *left) : NULL;
     l->total = arena_alloc(&c->arena, n * sizeof *l->total);
@@ -222,7 +221,7 @@ static void note_limit(struct output *o, struct entry *e, const bool *left,
         l->total[i] = total[i];
 }
 
-static void put_row(struct output *o, struct entry *e, struct row_change *r,
+static void put_row(struct output *o, struct log_entry *e, struct row_change *r,
                     struct collected_row beside, const struct past *p)
 {
     uint64_t bytes;
@@ -237,7 +236,7 @@ static void put_row(struct output *o, struct entry *e, struct row_change *r,
     collect_row(o, r, beside, bytes);
 }
 
-static enum err long_key(struct output *o, struct entry *e, const struct value *key)
+static enum err long_key(struct output *o, struct log_entry *e, const struct value *key)
 {
     struct past p = {0};
     struct buf b = {0};
@@ -251,7 +250,7 @@ static enum err long_key(struct output *o, struct entry *e, const struct value *
     return ERR_OK;
 }
 
-static enum err decide(struct output *o, struct entry *e)
+static enum err decide(struct output *o, struct log_entry *e)
 {
     struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
     const uint8_t *bytes = arena_copy(o->a, e->key, e->key_len);
@@ -465,7 +464,7 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
 }
 
-static const struct collected_row *collected_row(struct store *s, uint32_t table, uint32_t row)
+static const struct collected_row *collected_row_at(struct store *s, uint32_t table, uint32_t row)
 {
     const struct capture_state *st = s->collected;
     const struct collected *c = st ? st->collected : NULL;
@@ -476,18 +475,18 @@ static const struct collected_row *collected_row(struct store *s, uint32_t table
 
 const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    const struct collected_row *r = collected_row(s, table_index, row_index);
+    const struct collected_row *r = collected_row_at(s, table_index, row_index);
     return r ? r->old : NULL;
 }
 
 const struct value *collect_old_sums(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    const struct collected_row *r = collected_row(s, table_index, row_index);
+    const struct collected_row *r = collected_row_at(s, table_index, row_index);
     return r ? r->sums : NULL;
 }
 
 bool collect_is_decision(struct store *s, uint32_t table_index, uint32_t row_index)
 {
-    const struct collected_row *r = collected_row(s, table_index, row_index);
+    const struct collected_row *r = collected_row_at(s, table_index, row_index);
     return r && r->decision;
 }

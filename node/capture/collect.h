@@ -9,7 +9,7 @@
 
 #include "node/capture/capture.h"
 
-struct entry {
+struct log_entry {
     const uint8_t *key;
     uint32_t key_len;
     bool existed;
@@ -22,7 +22,7 @@ struct entry {
     uint64_t before[MASK_WORDS];   /* U */
 };
 
-struct event {
+struct log_event {
     int64_t rowid;
     uint32_t entry;
 };
@@ -31,10 +31,10 @@ struct table_work {
     uint32_t table; /* index into s->tables */
     uint32_t n_entries;
     size_t entries_cap;
-    struct entry *entries;
+    struct log_entry *entries;
     uint32_t n_events;
     size_t events_cap;
-    struct event *events;
+    struct log_event *events;
     bool left; /* some events were not read: their keys wait */
     uint32_t *slots;
     uint32_t n_slots;
@@ -57,9 +57,8 @@ struct todo_list { /* by table, key, and n */
     size_t n;
     bool more; /* there are more than were read */
 };
-enum err todo_read(struct store *s, struct arena *a, uint32_t max,
-                   struct todo_list *out) MUST_CHECK;
-enum err todo_done(struct store *s, const struct todo_list *l) MUST_CHECK; /* deletes those taken */
+enum err todo_read(struct store *s, struct arena *a, uint32_t max, struct todo_list *out);
+enum err todo_done(struct store *s, const struct todo_list *l); /* deletes those taken */
 int todo_key_compare(struct bytes a, struct bytes b);
 
 /* ---- store_limit.c: what is too large to be sent, of one row of ours */
@@ -73,11 +72,10 @@ struct limit {
 };
 /* *out {0} (born false, left NULL) when nothing of this row was left out. */
 enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
-                    struct bytes key, struct limit *out) MUST_CHECK;
-enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms) MUST_CHECK;
+                    struct bytes key, struct limit *out);
+enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms);
 /* *any: something of it was left out. */
-enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key,
-                    bool *any) MUST_CHECK;
+enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key, bool *any);
 
 /* ---- store_collect.c */
 struct collected_row { /* beside a row_change */
@@ -132,21 +130,21 @@ struct value collect_delta(struct arena *a, const struct value *from, const stru
 /* ---- store_collect_scan.c */
 /* Reads a log; once there are max_keys keys, only further events of these. */
 enum err collect_scan(struct store *s, struct collected *c, struct table_work *w,
-                      uint32_t max_keys) MUST_CHECK;
+                      uint32_t max_keys);
 /* The entry of a key, or NULL. */
-struct entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len);
+struct log_entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len);
 /* Before a log of more than BIG_LOG rows is read in pieces it gets an index on its key (true: one
  * was made, the schema is read anew); when it is empty again the index goes. */
-enum err collect_index_big(struct store *s, uint32_t table, bool *made) MUST_CHECK;
-enum err collect_index_drop(struct store *s, uint32_t t) MUST_CHECK;
+enum err collect_index_big(struct store *s, uint32_t table, bool *made);
+enum err collect_index_drop(struct store *s, uint32_t t);
 #define BIG_LOG 30000
 
 /* ---- store_collect_todo.c */
 /* Joins the application's change (UPDATE or DELETE) of a row with what is queued for the same
  * birth. `now`: the row in the table, or NULL. *joined: r names its birth and is a decision. */
 enum err collect_join(struct output *o, struct bytes key, struct value *now, struct row_change *r,
-                      bool *joined) MUST_CHECK;
+                      bool *joined);
 /* What else is queued for the table; *stopped when some has to wait. */
-enum err collect_queued(struct output *o, const struct table_work *w, bool *stopped) MUST_CHECK;
+enum err collect_queued(struct output *o, const struct table_work *w, bool *stopped);
 
 #endif

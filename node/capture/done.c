@@ -1,6 +1,5 @@
-#include "node/capture/collect.h"
-
 /* The changeset is in the journal: what it consumed goes, what it could not take stays known. */
+#include "node/capture/collect.h"
 
 static bool consumed(const struct table_work *w, uint32_t event)
 {
@@ -53,7 +52,7 @@ static enum err save_limits(struct store *s, const struct collected *c, uint64_t
     for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
         const struct table_work *w = &c->work[i];
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
-            struct entry *x = &w->entries[k];
+            struct log_entry *x = &w->entries[k];
             if (x->taken && !x->limited)
                 e = limit_drop(s, &s->tables[w->table], (struct bytes){x->key, x->key_len},
                                &x->freed);
@@ -71,7 +70,7 @@ static enum err let_in(struct store *s, const struct collected *c, uint64_t now_
     for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
         const struct table_work *w = &c->work[i];
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
-            const struct entry *x = &w->entries[k];
+            const struct log_entry *x = &w->entries[k];
             if (x->freed && !x->born)
                 e = retry_row(s, (struct row_key){&s->tables[w->table], x->key, x->key_len},
                               now_ms);
@@ -82,7 +81,7 @@ static enum err let_in(struct store *s, const struct collected *c, uint64_t now_
 
 enum err store_collect_done(struct store *s, uint64_t now_ms)
 {
-    struct capture_state *st = capture_state(s);
+    struct capture_state *st = capture_state_of(s);
     struct collected *c = st->collected;
     enum err e = c ? save_limits(s, c, now_ms) : ERR_OK;
     for (uint32_t i = 0; c && e == ERR_OK && i < c->n; i++)

@@ -1,13 +1,12 @@
-#include "node/capture/collect.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Values of our own that are too large to be sent (protocol/limits.h). They stand in the
  * application's table and nowhere else; tonle_held says so (reason `limit`), and tonle_limit keeps
  * what was left out, because the log is consumed: a row that no other office has (c = ''), or
  * columns of one that they have. When a later seal takes the row, they count as changed. v: of a
  * sum column, the total the others have. */
+#include "node/capture/collect.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum err limit_any(struct store *s, bool *any)
 {

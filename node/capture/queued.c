@@ -1,7 +1,3 @@
-#include "node/capture/collect.h"
-
-#include <string.h>
-
 /* What is queued (store_todo.c) becomes row changes. The context of a seal has seen everything
  * here, so such a change settles all siblings of its cells. Entries of one birth are one change:
  * of a column the last value, of the kind the last. Sums become the delta against the present
@@ -17,6 +13,9 @@
  *
  * A queued birth waits for the next seal where its key is born in this one: two births of one
  * changeset would have one name. */
+#include "node/capture/collect.h"
+
+#include <string.h>
 
 struct wish {
     enum change_kind kind;
@@ -99,7 +98,8 @@ static void complete(struct output *o, const struct birth *b, struct wish *w)
     const struct table_schema *t = o->t;
     const struct value *shown = birth_shown(o->a, b, &t->rules);
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        const struct cell_group *g = w->in[i] ? cell_group(&t->rules, cell_of(&t->rules, i)) : NULL;
+        const struct cell_group *g =
+            w->in[i] ? cell_group_of(&t->rules, cell_of(&t->rules, i)) : NULL;
         for (uint32_t k = 0; g && k < g->n; k++) {
             uint32_t member = g->column[k];
             if (!w->in[member])
@@ -223,7 +223,7 @@ static enum err put_key(struct output *o, struct queued *q, bool *waits)
 static enum err read_key(struct output *o, const struct table_work *w, struct queued *q)
 {
     struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key), *now;
-    const struct entry *entry = collect_entry(w, q->key.p, q->key.len);
+    const struct log_entry *entry = collect_entry(w, q->key.p, q->key.len);
     q->key.p = arena_copy(o->a, q->key.p, q->key.len);
     enum err e = key_decode(q->key.p, q->key.len, key, o->t->n_key);
     if (e == ERR_OK)

@@ -1,14 +1,13 @@
-#include "node/capture/collect.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* First pass over a log: one entry a key.
  *
  * A log of ordinary size is read to its end. A big one (a node that was stopped, one statement over
  * a million rows) would be read to its end for every piece of it that is sealed: it gets an index
  * on its key once, then its beginning is read, and what else it holds of the same keys is found
  * through the index. The index costs the application a little until the log is empty again. */
+#include "node/capture/collect.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static void grow_slots(struct table_work *w)
 {
@@ -17,7 +16,7 @@ static void grow_slots(struct table_work *w)
     w->slots = mem_alloc(n * sizeof *w->slots);
     w->n_slots = n;
     for (uint32_t i = 0; i < w->n_entries; i++) {
-        const struct entry *e = &w->entries[i];
+        const struct log_entry *e = &w->entries[i];
         uint64_t h = hash_key(VALUE_HASH_SEED, e->key, e->key_len);
         uint32_t at = (uint32_t)h & (n - 1);
         while (w->slots[at])
@@ -32,22 +31,22 @@ static uint32_t slot_of(const struct table_work *w, const uint8_t *key, size_t l
     uint64_t h = hash_key(VALUE_HASH_SEED, key, len);
     uint32_t at = (uint32_t)h & (w->n_slots - 1);
     for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
-        const struct entry *e = &w->entries[w->slots[at] - 1];
+        const struct log_entry *e = &w->entries[w->slots[at] - 1];
         if (e->key_len == len && memcmp(e->key, key, len) == 0)
             break;
     }
     return at;
 }
 
-struct entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len)
+struct log_entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len)
 {
     uint32_t at = w->n_slots ? slot_of(w, key, len) : 0;
     return w->n_slots && w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
 }
 
 /* The entry of a key; a new one when `may_add`, else NULL. */
-static struct entry *find_entry(struct collected *c, struct table_work *w, const struct buf *key,
-                                bool may_add)
+static struct log_entry *find_entry(struct collected *c, struct table_work *w,
+                                    const struct buf *key, bool may_add)
 {
     if (w->n_entries * 2 >= w->n_slots)
         grow_slots(w);
@@ -55,9 +54,9 @@ static struct entry *find_entry(struct collected *c, struct table_work *w, const
     if (w->slots[at] || !may_add)
         return w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
     w->entries = mem_grow(w->entries, w->n_entries, &w->entries_cap, sizeof *w->entries);
-    struct entry *e = &w->entries[w->n_entries++];
-    *e = (struct entry){.key = arena_copy(&c->arena, key->data, key->len),
-                        .key_len = (uint32_t)key->len};
+    struct log_entry *e = &w->entries[w->n_entries++];
+    *e = (struct log_entry){.key = arena_copy(&c->arena, key->data, key->len),
+                            .key_len = (uint32_t)key->len};
     w->slots[at] = w->n_entries;
     return e;
 }
@@ -92,7 +91,7 @@ static bool key_of(sqlite3_stmt *q, int first, uint32_t n, struct buf *key)
     return true;
 }
 
-static void note_event(struct entry *e, sqlite3_stmt *q, const struct table_schema *t, bool new)
+static void note_event(struct log_entry *e, sqlite3_stmt *q, const struct table_schema *t, bool new)
 {
     int op = sqlite3_column_int(q, 1);
     int64_t rowid = sqlite3_column_int64(q, 0);
@@ -152,7 +151,7 @@ static char *more_sql(struct arena *a, const struct table_schema *t)
 static void add_event(struct table_work *w, int64_t rowid, uint32_t entry)
 {
     w->events = mem_grow(w->events, w->n_events, &w->events_cap, sizeof *w->events);
-    w->events[w->n_events++] = (struct event){rowid, entry};
+    w->events[w->n_events++] = (struct log_event){rowid, entry};
 }
 
 /* From the beginning. With `indexed` it stops at the first key too many; *last is where. */
@@ -169,7 +168,7 @@ static enum err scan_front(struct store *s, struct collected *c, struct table_wo
         if (e != ERR_OK || !row)
             break;
         uint32_t before = w->n_entries;
-        struct entry *entry = NULL;
+        struct log_entry *entry = NULL;
         bool known = key_of(q, 2, t->n_key, &key);
         if (known)
             entry = find_entry(c, w, &key, before < max_keys);
@@ -199,7 +198,7 @@ static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
     sqlite3_stmt *q = store_stmt(s, more_sql(&a, t));
     enum err e = q ? ERR_OK : ERR_SCHEMA;
     for (uint32_t i = 0; e == ERR_OK && i < w->n_entries; i++) {
-        struct entry *entry = &w->entries[i];
+        struct log_entry *entry = &w->entries[i];
         e = key_decode(entry->key, entry->key_len, key, t->n_key);
         if (e != ERR_OK)
             break;

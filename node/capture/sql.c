@@ -1,8 +1,3 @@
-#include "node/capture/capture.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* The SQL of one table's log and triggers: plain SQL, no function but typeof and coalesce, so that
  * it runs in any process that opens the database, whatever its settings.
  *
@@ -20,6 +15,10 @@
  * could evict is noted before, also where the index is only local; too many is noise, too few would
  * be a loss. In the candidate queries the table has an alias, because one named "new" or "old"
  * would hide NEW and OLD. */
+#include "node/capture/capture.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct context {
     struct arena *a;
@@ -411,8 +410,8 @@ static void add(struct capture_plan *p, const struct context *x, const char *kin
     snprintf(o->name, sizeof o->name, "tonle_%s_%u", kind, x->t->t);
 }
 
-void capture_plan(struct arena *a, const struct table_schema *t, const struct table_info *info,
-                  struct capture_plan *out)
+void capture_plan_make(struct arena *a, const struct table_schema *t, const struct table_info *info,
+                       struct capture_plan *out)
 {
     struct context x = {.a = a, .t = t, .info = info};
     snprintf(x.log, sizeof x.log, "tonle_log_%u", t->t);

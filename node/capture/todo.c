@@ -1,14 +1,13 @@
+/* tonle_todo: changes for the next seal that no statement of an application can express. An entry
+ * is one birth of one row; cells: varint n, then for each the column's number as a varint and
+ * value_encode of its absolute value. store_collect turns entries into row changes, which sees all
+ * that has been applied here, and store_collect_done deletes them. */
 #include "node/capture/collect.h"
 
 #include "protocol/limits.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* tonle_todo: changes for the next seal that no statement of an application can express. An entry
- * is one birth of one row; cells: varint n, then for each the column's number as a varint and
- * value_encode of its absolute value. store_collect turns entries into row changes, which sees all
- * that has been applied here, and store_collect_done deletes them. */
 
 static uint64_t cell_bytes(const struct value *v)
 {

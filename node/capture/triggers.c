@@ -1,7 +1,3 @@
-#include "node/capture/capture.h"
-
-#include <string.h>
-
 /* What the application's own triggers do, and TEMP copies of those that may run on applied rows.
  *
  * Main triggers are off on our connection for good; TEMP ones still run (DESIGN 3, "Capture"). Each
@@ -9,8 +5,11 @@
  * TEMP, and SQLite's compiler is asked (sqlite3_set_authorizer names the trigger behind each write)
  * what it writes. A copy that writes a replicated table goes again: that effect arrives by itself.
  */
+#include "node/capture/capture.h"
 
-struct watch {
+#include <string.h>
+
+struct trigger_watch {
     const char *trigger;
     struct name_list replicated;
     struct trigger_info *found;
@@ -48,7 +47,7 @@ static void add_table(struct learn *l, const char *name)
 static int note_write(void *user, int action, const char *table, const char *column, const char *db,
                       const char *trigger)
 {
-    struct watch *w = user;
+    struct trigger_watch *w = user;
     (void)column;
     (void)db;
     if (action != SQLITE_INSERT && action != SQLITE_UPDATE && action != SQLITE_DELETE)
@@ -113,7 +112,7 @@ static enum err make_copy(struct learn *l, const struct trigger_info *t)
 
 /* Compiles the statements under watch. A view refuses those for which it has no INSTEAD OF trigger.
  */
-static enum err compile_watched(struct learn *l, struct watch *w, char *sql[3], bool view)
+static enum err compile_watched(struct learn *l, struct trigger_watch *w, char *sql[3], bool view)
 {
     enum err first = ERR_OK;
     int fine = 0;
@@ -136,7 +135,8 @@ static enum err compile_watched(struct learn *l, struct watch *w, char *sql[3], 
 static enum err learn_trigger(struct learn *l, struct trigger_info *t)
 {
     char *sql[3];
-    struct watch w = {.trigger = t->name, .replicated = l->replicated, .found = t, .learn = l};
+    struct trigger_watch w = {
+        .trigger = t->name, .replicated = l->replicated, .found = t, .learn = l};
     enum err e = statements_of(l, t->table, sql);
     if (e == ERR_OK)
         e = make_copy(l, t);
@@ -245,12 +245,12 @@ static uint32_t count_copies(struct store *s)
 
 void capture_forget_copies(struct store *s)
 {
-    capture_state(s)->temp_cookie = -1;
+    capture_state_of(s)->temp_cookie = -1;
 }
 
 enum err capture_temp_triggers(struct store *s)
 {
-    struct capture_state *c = capture_state(s);
+    struct capture_state *c = capture_state_of(s);
     enum err e = schema_load(s);
     if (e != ERR_OK || (c->temp_cookie == s->schema_cookie && count_copies(s) == c->n_temp))
         return e;

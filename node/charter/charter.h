@@ -14,8 +14,9 @@
  *     columns: [ { name, policy, fallback, rank: [texts, lowest first], write,
  *                  from: column | group | scope | table | defaults | default, line } ]
  *     groups: [ { name, columns: [names], policy, fallback, rank, implied: true,
- *                 from: group | table | defaults | default (of an implied one: its columns'), line
- * } ] key: [names], create: "CREATE TABLE ...", indexes: ["CREATE INDEX ..."] } ]
+ *                 from: group | table | defaults | default (of an implied one: its columns'),
+ *                 line } ]
+ *     key: [names], create: "CREATE TABLE ...", indexes: ["CREATE INDEX ..."] } ]
  *
  * `from` tells who gave a policy, `line` the line of the file where that stands, or "default" where
  * the file does not say. `implied` is there only when true. A scope column without a policy of its
@@ -81,14 +82,13 @@ struct charter {
 
 /* Reads the file (at most CHARTER_MAX_BYTES). On error `msg` (may be several lines) says what,
  * where (file:line) and what to do: ERR_MALFORMED, ERR_NOT_FOUND, ERR_LIMIT, ERR_IO. */
-enum err charter_load(struct arena *a, const char *path, struct charter *out,
-                      char msg[1024]) MUST_CHECK;
+enum err charter_load(struct arena *a, const char *path, struct charter *out, char msg[1024]);
 /* The same from text; `name` stands for the file in messages. */
 enum err charter_parse(struct arena *a, const char *name, const char *text, size_t len,
-                       struct charter *out, char msg[1024]) MUST_CHECK;
+                       struct charter *out, char msg[1024]);
 /* Compiles; ERR_REFUSED with a clear message for what this version does not do yet (`from`). */
 enum err charter_compile(struct arena *a, const struct charter *c, const char **json,
-                         char msg[1024]) MUST_CHECK;
+                         char msg[1024]);
 /* What a correct charter asks for that has no effect in this version, or another one than may be
  * thought: whole lines for the operator (`charter check`), "" when there is nothing to say. */
 const char *charter_notes(struct arena *a, const struct charter *c);

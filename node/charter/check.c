@@ -160,7 +160,7 @@ static bool is(const char *word, const char *what)
 }
 
 /* What a column and a group may say of their values. */
-struct rule {
+struct written_rule {
     const char *kind, *name; /* "column" or "group" */
     const char *policy, *fallback;
     const char **rank;
@@ -168,7 +168,7 @@ struct rule {
     const char *in_force; /* its own policy, or the table's */
 };
 
-static void check_rank(const struct charter_at *at, const struct rule *r)
+static void check_rank(const struct charter_at *at, const struct written_rule *r)
 {
     bool ranked = is(r->policy, "rank") || is(r->fallback, "rank");
     if (ranked && r->n_rank == 0)
@@ -186,7 +186,7 @@ static void check_rank(const struct charter_at *at, const struct rule *r)
                               r->name, r->rank[i]);
 }
 
-static void check_fallback(const struct charter_at *at, const struct rule *r)
+static void check_fallback(const struct charter_at *at, const struct written_rule *r)
 {
     if (!r->fallback)
         return;
@@ -204,7 +204,7 @@ static void check_fallback(const struct charter_at *at, const struct rule *r)
                       r->kind, r->name);
 }
 
-static void check_rule(const struct charter_at *at, const struct rule *r)
+static void check_rule(const struct charter_at *at, const struct written_rule *r)
 {
     check_word(at, "policy", "policy", r->policy, policies);
     check_rank(at, r);
@@ -230,13 +230,13 @@ static void check_column(const struct charter_at *at, const struct charter_table
 {
     const struct charter_column *col = &t->columns[index];
     const char *table = charter_table_policy(at->charter, t);
-    struct rule r = {"column",
-                     col->name,
-                     col->policy,
-                     col->fallback,
-                     col->rank,
-                     col->n_rank,
-                     col->policy ? col->policy : table};
+    struct written_rule r = {"column",
+                             col->name,
+                             col->policy,
+                             col->fallback,
+                             col->rank,
+                             col->n_rank,
+                             col->policy ? col->policy : table};
     check_name(at, "name", "a column", col->name);
     for (unsigned i = 0; i < index; i++)
         if (charter_same_name(t->columns[i].name, col->name))
@@ -315,13 +315,13 @@ static void check_group(const struct charter_at *at, const struct charter_table 
 {
     const struct charter_group *g = &t->groups[index];
     const char *table = charter_table_policy(at->charter, t);
-    struct rule r = {"group",
-                     g->name,
-                     g->policy,
-                     g->fallback,
-                     g->rank,
-                     g->n_rank,
-                     g->policy ? g->policy : table};
+    struct written_rule r = {"group",
+                             g->name,
+                             g->policy,
+                             g->fallback,
+                             g->rank,
+                             g->n_rank,
+                             g->policy ? g->policy : table};
     check_group_name(at, t, index);
     check_group_columns(at, t, index);
     if (is(g->policy, "sum"))

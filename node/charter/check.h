@@ -9,7 +9,7 @@
 #include "node/charter/charter.h"
 
 /* Adds a line to msg for each mistake, as many as fit. ERR_MALFORMED when there is one. */
-enum err charter_check(const struct charter *c, char msg[1024]) MUST_CHECK;
+enum err charter_check(const struct charter *c, char msg[1024]);
 
 /* The policy of what says none itself: the table's, else the charter's default, else latest. */
 const char *charter_table_policy(const struct charter *c, const struct charter_table *t);

@@ -91,13 +91,13 @@ static struct origin entry_origin(const struct charter *c, unsigned table, const
 
 /* ---- the parts */
 
-struct rule {
+struct compiled_rule {
     const char *policy, *fallback; /* NULL: latest */
     const char *const *rank;
     unsigned n_rank;
 };
 
-static void set_rule(json_t *object, const struct rule *r)
+static void set_rule(json_t *object, const struct compiled_rule *r)
 {
     set_word(object, "policy", r->policy);
     if (strcmp(r->policy, "review") == 0)
@@ -149,8 +149,8 @@ static json_t *compile_columns(const struct charter *c, unsigned table)
     bool scope_listed = false;
     for (unsigned i = 0; i < t->n_columns; i++) {
         const struct charter_column *col = &t->columns[i];
-        struct rule r = {or_else(col->policy, charter_table_policy(c, t)), col->fallback, col->rank,
-                         col->n_rank};
+        struct compiled_rule r = {or_else(col->policy, charter_table_policy(c, t)), col->fallback,
+                                  col->rank, col->n_rank};
         bool scope = is_scope_of_owner(c, t, col->name, col->policy);
         json_t *column = scope ? scope_column(c, table, col->name) : json_object();
         if (!scope) {
@@ -175,8 +175,8 @@ static json_t *compile_groups(const struct charter *c, unsigned table)
     json_t *list = json_array();
     for (unsigned i = 0; i < t->n_groups; i++) {
         const struct charter_group *g = &t->groups[i];
-        struct rule r = {or_else(g->policy, charter_table_policy(c, t)), g->fallback, g->rank,
-                         g->n_rank};
+        struct compiled_rule r = {or_else(g->policy, charter_table_policy(c, t)), g->fallback,
+                                  g->rank, g->n_rank};
         json_t *group = json_object(), *names = json_array();
         set_word(group, "name", g->name);
         for (unsigned k = 0; k < g->n_columns; k++)
@@ -201,7 +201,7 @@ static json_t *compile_lines(const struct charter *c, unsigned table)
 static json_t *compile_table(const struct charter *c, unsigned index)
 {
     const struct charter_table *t = &c->tables[index];
-    struct rule r = {.policy = charter_table_policy(c, t)};
+    struct compiled_rule r = {.policy = charter_table_policy(c, t)};
     json_t *table = json_object();
     set_word(table, "name", t->name);
     if (t->scope.column || t->scope.follow) {

@@ -1,8 +1,3 @@
-#include "node/check/check.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* The charter's policies against a table (DESIGN 4, 6).
  *
  * What one CHECK, or the key of one UNIQUE, names together must change together: columns decided
@@ -10,6 +5,10 @@
  * refuses. So their columns, transitively, become one group, where one rule decides them all; where
  * the rules differ, the administrator has to say. Key columns never change and stand outside. A sum
  * is the total of what all offices wrote, so no constraint may have a say in it. */
+#include "node/check/check.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct source { /* a CHECK or a UNIQUE */
     const char *words;
@@ -18,7 +17,7 @@ struct source { /* a CHECK or a UNIQUE */
 };
 
 struct cells {
-    struct check *c;
+    struct check_run *c;
     const struct table_charter *t;
     const struct table_info *info;
     const char *level; /* of what a charter in force did not foresee */
@@ -285,14 +284,14 @@ static const struct column_rule *rule_of(const struct cells *x, uint32_t column)
     uint32_t scope = scope_of(x);
     if (r->policy == POLICY_OWNER && scope != UINT32_MAX && may_change(x, scope) &&
         class_of(x, scope) == class_of(x, column) && !owns_rule(x->t, name_of(x, column)) &&
-        !charter_group(x->t, name_of(x, column)))
+        !charter_group_of(x->t, name_of(x, column)))
         return charter_rule(x->t, x->t->scope);
     return r;
 }
 
 static const char *rule_words(const struct cells *x, uint32_t column)
 {
-    const struct charter_cells *g = charter_group(x->t, name_of(x, column));
+    const struct charter_cells *g = charter_group_of(x->t, name_of(x, column));
     char text[160];
     if (g)
         snprintf(text, sizeof text, "group %.100s", g->name);
@@ -307,8 +306,8 @@ static void check_together(struct cells *x, const struct source *s)
     uint32_t first = next_column(x, s, 0);
     uint32_t k = first == UINT32_MAX ? first : next_column(x, s, first + 1);
     for (; k != UINT32_MAX; k = next_column(x, s, k + 1)) {
-        const struct charter_cells *g = charter_group(x->t, name_of(x, first));
-        bool together = charter_group(x->t, name_of(x, k)) == g;
+        const struct charter_cells *g = charter_group_of(x->t, name_of(x, first));
+        bool together = charter_group_of(x->t, name_of(x, k)) == g;
         if (together && (g || same_rule(rule_of(x, first), rule_of(x, k))))
             continue;
         x->refused[class_of(x, first)] = true;
@@ -411,8 +410,8 @@ static void imply(struct cells *x, uint32_t class, json_t *table)
     json_array_append_new(list, group);
 }
 
-enum err check_cells(struct check *c, const struct table_charter *t, const struct table_info *info,
-                     json_t *table)
+enum err check_cells(struct check_run *c, const struct table_charter *t,
+                     const struct table_info *info, json_t *table)
 {
     struct cells x = {.c = c, .t = t, .info = info, .level = table ? "fail" : "warn"};
     x.class = arena_alloc(c->a, info->n_columns * sizeof *x.class);
@@ -430,7 +429,7 @@ enum err check_cells(struct check *c, const struct table_charter *t, const struc
         classify(&x);
     for (uint32_t k = 0; e == ERR_OK && table && k < info->n_columns; k++) {
         if (may_change(&x, k) && class_of(&x, k) == k && !x.refused[k] &&
-            !charter_group(t, name_of(&x, k)))
+            !charter_group_of(t, name_of(&x, k)))
             imply(&x, k, table);
     }
     mem_free(x.source);

@@ -1,12 +1,11 @@
+/* The charter against this database: what doctor and `charter check` say, the completed form that
+ * is published, and the tables that a new office lacks. */
 #include "node/check/check.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The charter against this database: what doctor and `charter check` say, the completed form that
- * is published, and the tables that a new office lacks. */
-
-static void check_settings(struct check *c)
+static void check_settings(struct check_run *c)
 {
     bool row = false;
     sqlite3_stmt *q = store_stmt(c->s, "PRAGMA main.encoding");
@@ -20,7 +19,7 @@ static void check_settings(struct check *c)
     sqlite3_reset(q);
 }
 
-static void check_trigger(struct check *c, const struct trigger_info *t)
+static void check_trigger(struct check_run *c, const struct trigger_info *t)
 {
     if (t->broken)
         check_say(c, "fail", t->name,
@@ -42,7 +41,7 @@ static void check_trigger(struct check *c, const struct trigger_info *t)
         check_say(c, "ok", t->name, "trigger %s also runs on rows from other offices", t->name);
 }
 
-static enum err check_triggers(struct check *c)
+static enum err check_triggers(struct check_run *c)
 {
     struct trigger_info *info;
     uint32_t n = 0;
@@ -53,7 +52,7 @@ static enum err check_triggers(struct check *c)
     return e;
 }
 
-static void list_replicated(struct check *c, const struct table_charter *t, uint32_t n)
+static void list_replicated(struct check_run *c, const struct table_charter *t, uint32_t n)
 {
     c->replicated.name = arena_alloc(c->a, n * sizeof *c->replicated.name);
     c->replicated.n = n;
@@ -158,7 +157,7 @@ static enum err complete_indexes(struct store *s, json_t *table, const struct ta
 /* ---- the calls ---- */
 
 /* One table; completes its JSON when there is one. */
-static enum err check_one(struct check *c, const struct table_charter *t, json_t *table)
+static enum err check_one(struct check_run *c, const struct table_charter *t, json_t *table)
 {
     struct table_info info;
     enum err e = table_info_read(c->s, c->a, t->name, &info);
@@ -181,7 +180,7 @@ static enum err check_one(struct check *c, const struct table_charter *t, json_t
 }
 
 /* Checks every table; completes the JSON when `complete`. */
-static enum err check_all(struct check *c, json_t *root, bool complete)
+static enum err check_all(struct check_run *c, json_t *root, bool complete)
 {
     struct table_charter *t = NULL;
     uint32_t n = 0;
@@ -199,7 +198,7 @@ static enum err check_all(struct check *c, json_t *root, bool complete)
     return e == ERR_OK ? check_triggers(c) : e;
 }
 
-static void hand_over(struct check *c, struct finding **out, size_t *n)
+static void hand_over(struct check_run *c, struct finding **out, size_t *n)
 {
     *out = arena_copy(c->a, c->list, c->n * sizeof *c->list);
     *n = c->n;
@@ -208,7 +207,7 @@ static void hand_over(struct check *c, struct finding **out, size_t *n)
 
 enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n)
 {
-    struct check c = {.s = s, .a = a};
+    struct check_run c = {.s = s, .a = a};
     json_t *root = NULL;
     enum err e = s->ready ? charter_newest(s, &root)
                           : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
@@ -228,7 +227,7 @@ enum err store_schema_findings(struct store *s, struct arena *a, struct finding 
 enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
                                const char **completed, struct finding **out, size_t *n)
 {
-    struct check c = {.s = s, .a = a};
+    struct check_run c = {.s = s, .a = a};
     json_error_t error;
     json_t *root = json_loads(compiled, 0, &error);
     if (!root)

@@ -1,10 +1,9 @@
+/* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
 #include "node/check/check.h"
 
 #include "protocol/limits.h"
 
 #include <string.h>
-
-/* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
 
 struct outward { /* one foreign key of a table, as far as it leads to a replicated table */
     const char *parent;
@@ -26,7 +25,7 @@ struct counted {
 };
 
 /* The rows of the table (named t) where `condition` holds. */
-static enum err count_rows(struct check *c, const struct table_info *t, const char *condition,
+static enum err count_rows(struct check_run *c, const struct table_info *t, const char *condition,
                            struct counted *out)
 {
     struct buf sql = {0}, key = {0};
@@ -49,7 +48,7 @@ static enum err count_rows(struct check *c, const struct table_info *t, const ch
     return e;
 }
 
-static enum err count_orphans(struct check *c, const struct table_info *t, struct outward *r)
+static enum err count_orphans(struct check_run *c, const struct table_info *t, struct outward *r)
 {
     struct buf where = {0};
     struct counted x;
@@ -68,7 +67,7 @@ static enum err count_orphans(struct check *c, const struct table_info *t, struc
 }
 
 /* The parent's column that a reference without a column list means. */
-static const char *parent_column(struct check *c, const char *parent, int place)
+static const char *parent_column(struct check_run *c, const char *parent, int place)
 {
     struct table_info info;
     if (table_info_read(c->s, c->a, parent, &info) != ERR_OK || !info.found ||
@@ -77,9 +76,9 @@ static const char *parent_column(struct check *c, const char *parent, int place)
     return info.column[info.key[place]].name;
 }
 
-static enum err check_reference(struct check *c, const struct table_info *t, struct outward *r)
+static enum err check_reference(struct check_run *c, const struct table_info *t, struct outward *r)
 {
-    bool fit = r->parent != NULL && r->on.len > 0 && check_replicated(c, r->parent);
+    bool fit = r->parent && r->on.len > 0 && check_replicated(c, r->parent);
     enum err e = fit ? count_orphans(c, t, r) : ERR_OK;
     buf_fini(&r->on);
     buf_fini(&r->given);
@@ -87,7 +86,7 @@ static enum err check_reference(struct check *c, const struct table_info *t, str
     return e;
 }
 
-enum err check_orphans(struct check *c, const struct table_info *t)
+enum err check_orphans(struct check_run *c, const struct table_info *t)
 {
     sqlite3_stmt *q = NULL;
     struct outward r = {0};
@@ -110,7 +109,7 @@ enum err check_orphans(struct check *c, const struct table_info *t)
         const char *to = sqlite3_column_type(q, 4) == SQLITE_NULL
                              ? parent_column(c, r.parent, sqlite3_column_int(q, 1))
                              : store_column_text(c->a, q, 4);
-        if (to == NULL)
+        if (!to)
             continue;
         const char *and = r.on.len > 0 ? " AND " : "";
         buf_printf(&r.on, "%sp.%s = t.%s", and, schema_quote(c->a, to), schema_quote(c->a, from));
@@ -131,8 +130,8 @@ static bool is_published(const struct table_charter *t, const struct column_info
     return listed && !column->generated;
 }
 
-enum err check_sizes(struct check *c, const struct table_charter *t, const struct table_info *info,
-                     bool complete)
+enum err check_sizes(struct check_run *c, const struct table_charter *t,
+                     const struct table_info *info, bool complete)
 {
     struct buf all = {0}, each = {0}, where = {0};
     struct counted x;
@@ -166,7 +165,8 @@ enum err check_sizes(struct check *c, const struct table_charter *t, const struc
     return e;
 }
 
-enum err check_sums(struct check *c, const struct table_charter *t, const struct table_info *info)
+enum err check_sums(struct check_run *c, const struct table_charter *t,
+                    const struct table_info *info)
 {
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < info->n_columns; i++) {
@@ -187,7 +187,7 @@ enum err check_sums(struct check *c, const struct table_charter *t, const struct
     return e;
 }
 
-void check_library(struct check *c)
+void check_library(struct check_run *c)
 {
     bool row = false, wal = false;
     sqlite3_stmt *q = store_stmt(c->s, "PRAGMA main.journal_mode");

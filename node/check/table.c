@@ -1,3 +1,4 @@
+/* What is said of one table: whether it can be replicated, and what of it stays here. */
 #include "node/check/check.h"
 
 #include "protocol/limits.h"
@@ -7,9 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is said of one table: whether it can be replicated, and what of it stays here. */
-
-void check_say(struct check *c, const char *level, const char *subject, const char *fmt, ...)
+void check_say(struct check_run *c, const char *level, const char *subject, const char *fmt, ...)
 {
     char text[768];
     va_list ap;
@@ -51,7 +50,7 @@ static size_t distance(const char *a, const char *b)
     return row[m];
 }
 
-const char *check_near(struct check *c, const char *name, const char *sql, const char *argument)
+const char *check_near(struct check_run *c, const char *name, const char *sql, const char *argument)
 {
     struct buf b = {0};
     sqlite3_stmt *q = store_stmt(c->s, sql);
@@ -75,7 +74,7 @@ const char *check_near(struct check *c, const char *name, const char *sql, const
     "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'tonle_*'"         \
     " AND name NOT GLOB 'sqlite_*'"
 
-static bool check_kind(struct check *c, const struct table_charter *t,
+static bool check_kind(struct check_run *c, const struct table_charter *t,
                        const struct table_info *info)
 {
     if (!info->found)
@@ -101,7 +100,8 @@ static bool one_writer(const char *write)
     return strcmp(write, "any") != 0 && strcmp(write, "owner") != 0 && strcmp(write, "above") != 0;
 }
 
-static void check_key(struct check *c, const struct table_charter *t, const struct table_info *info)
+static void check_key(struct check_run *c, const struct table_charter *t,
+                      const struct table_info *info)
 {
     if (info->n_key == 0)
         check_say(c, "fail", t->name,
@@ -143,7 +143,7 @@ static bool listed(const struct table_charter *t, const char *column)
     return false;
 }
 
-static void check_columns(struct check *c, const struct table_charter *t,
+static void check_columns(struct check_run *c, const struct table_charter *t,
                           const struct table_info *info)
 {
     uint32_t stored = 0;
@@ -175,7 +175,7 @@ static void check_columns(struct check *c, const struct table_charter *t,
                   LIMIT_COLUMNS);
 }
 
-static void check_indexes(struct check *c, const struct table_charter *t,
+static void check_indexes(struct check_run *c, const struct table_charter *t,
                           const struct table_info *info)
 {
     for (uint32_t i = 0; t->has_columns && i < info->n_unique; i++) {
@@ -202,7 +202,7 @@ static void check_indexes(struct check *c, const struct table_charter *t,
     }
 }
 
-bool check_replicated(const struct check *c, const char *table)
+bool check_replicated(const struct check_run *c, const char *table)
 {
     for (uint32_t i = 0; i < c->replicated.n; i++) {
         if (sqlite3_stricmp(c->replicated.name[i], table) == 0)
@@ -211,7 +211,7 @@ bool check_replicated(const struct check *c, const char *table)
     return false;
 }
 
-static enum err check_references(struct check *c, const struct table_charter *t)
+static enum err check_references(struct check_run *c, const struct table_charter *t)
 {
     sqlite3_stmt *q =
         store_stmt(c->s, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1, 'main')");
@@ -232,8 +232,8 @@ static enum err check_references(struct check *c, const struct table_charter *t)
     return e;
 }
 
-enum err check_table(struct check *c, const struct table_charter *t, const struct table_info *info,
-                     json_t *table)
+enum err check_table(struct check_run *c, const struct table_charter *t,
+                     const struct table_info *info, json_t *table)
 {
     size_t before = c->n;
     if (!check_kind(c, t, info))

@@ -22,7 +22,7 @@ static int check_database(struct cli *c, const char *path, const char *compiled,
     for (size_t i = 0; i < n; i++)
         findings_add(c, l, f[i].level, f[i].subject, f[i].text);
     if (e != ERR_OK && l->failed == 0) {
-        struct office o = {.store = s};
+        struct cli_office o = {.store = s};
         int code = office_fail(&o, e, "checking the tables");
         store_close(s);
         return code;
@@ -65,7 +65,7 @@ int command_charter_check(struct cli *c, int argc, char **argv)
                                 (unsigned long long)charter.schema_version, charter.n_tables));
     if (e == ERR_OK)
         add_lines(c, &l, "warn", charter_notes(&c->arena, &charter));
-    if (e == ERR_OK && db != NULL)
+    if (e == ERR_OK && db)
         code = check_database(c, db, compiled, &l);
     if (code != CLI_OK)
         return code;
@@ -76,7 +76,7 @@ int command_charter_check(struct cli *c, int argc, char **argv)
 
 int command_charter_show(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct charter_record r;
     int code = cli_arguments(c, argc, argv, NULL, 0, 0);
     if (code == CLI_OK)
@@ -92,7 +92,7 @@ int command_charter_show(struct cli *c, int argc, char **argv)
                                  (json_int_t)r.version, "schema_version",
                                  (json_int_t)r.schema_version, "published_at",
                                  cli_time_json(r.published_ms), "yaml", cli_text_json(r.yaml),
-                                 "charter", compiled != NULL ? compiled : json_null()));
+                                 "charter", compiled ? compiled : json_null()));
     } else {
         cli_note("version %llu, schema version %llu, published %s", (unsigned long long)r.version,
                  (unsigned long long)r.schema_version, cli_time(c, r.published_ms));

@@ -64,7 +64,7 @@ struct option {       /* `target`: bool, const char *, uint64_t or struct option
  * the words in c->words. Returns CLI_OK, or CLI_USAGE with the message and usage printed. `min` and
  * `max` limit the words. */
 int cli_arguments(struct cli *c, int argc, char **argv, const struct option *options, int min,
-                  int max) MUST_CHECK;
+                  int max);
 
 /* ---- messages, on stderr */
 /* "tonle: ..." ; returns `code`, so that a command can end with it. */
@@ -77,7 +77,7 @@ int cli_exit_of(enum err e); /* the exit code that stands for an error */
 unsigned cli_distance(const char *a, const char *b);
 
 /* ---- the node's directory and database */
-struct office { /* {0}; released by office_close */
+struct cli_office { /* {0}; released by office_close */
     struct config config;
     const char *db_path;
     struct keys keys;
@@ -90,26 +90,26 @@ enum office_access {
 }; /* RUN: as the node itself, with the WAL guard */
 /* node.yaml, keys (writing only) and the database, which must be a node's. CLI_OK or the exit code,
  * message printed. */
-int office_open(struct cli *c, enum office_access access, struct office *o) MUST_CHECK;
+int office_open(struct cli *c, enum office_access access, struct cli_office *o);
 /* The settings of a new node: node.yaml's defaults written out, so that an operator sees what there
  * is. */
 struct config office_new_config(const char *db, const char *listen, const char *parent_endpoint);
 /* Only whether the directory is a node's; CLI_OK or the exit code, message printed. */
-int office_check(struct cli *c) MUST_CHECK;
-void office_close(struct office *o);
+int office_check(struct cli *c);
+void office_close(struct cli_office *o);
 /* Prints the store's message after a failure and returns the exit code. `doing`: "reading the
  * conflicts". */
-int office_fail(const struct office *o, enum err e, const char *doing);
+int office_fail(const struct cli_office *o, enum err e, const char *doing);
 
 /* ---- the running node */
 /* Sends {"do": what, ...} to the running node and reads its answer. CLI_OK and *answer (new
  * reference); CLI_NOT_RUNNING silently when no node runs; CLI_TEMPORARY when it runs and does not
  * answer; CLI_ERROR with the node's message printed. Takes the reference of `request`. */
-int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer) MUST_CHECK;
+int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer);
 
 /* status.c: the status of this office. CLI_OK: of the running node; CLI_NOT_RUNNING: read from the
  * database of one that is stopped. Otherwise *status stays NULL and the message is printed. */
-int status_read(struct cli *c, json_t **status) MUST_CHECK;
+int status_read(struct cli *c, json_t **status);
 
 /* ---- output */
 void cli_print_json(json_t *value); /* takes the reference; one document and a newline */
@@ -130,7 +130,7 @@ const char *cli_safe(struct cli *c, const char *text);
 const char *cli_age(struct cli *c, uint64_t ms);
 /* Green, yellow, red, on a terminal without NO_COLOR; otherwise the text itself. */
 enum cli_colour { COLOUR_GOOD = 32, COLOUR_WARN = 33, COLOUR_BAD = 31, COLOUR_BOLD = 1 };
-const char *cli_colour(struct cli *c, enum cli_colour colour, const char *text);
+const char *cli_coloured(struct cli *c, enum cli_colour colour, const char *text);
 
 /* A table for people: columns as wide as their widest cell, control characters shown escaped. */
 #define TABLE_COLUMNS 10
@@ -158,7 +158,7 @@ uint64_t cli_mono_ms(void); /* monotonic */
 void cli_random(void *p, size_t n);
 /* "tcp://HOST:PORT" -> true, with port 0 replaced by a free one; CLI_USAGE with a message
  * otherwise. */
-int cli_listen(struct cli *c, const char *endpoint, const char **picked) MUST_CHECK;
+int cli_listen(struct cli *c, const char *endpoint, const char **picked);
 
 /* Names of nodes: they stand in keys of the registry, in logs and in User-Ids ("invite:NAME"). */
 #define CLI_NAME_RULE "1 to 64 letters, digits, dots, dashes and underscores"

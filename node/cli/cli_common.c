@@ -100,7 +100,7 @@ static int set_option(struct cli *c, const struct option *o, const char *value)
     char *end;
     switch (o->kind) {
     case OPTION_TEXT:
-        if (*(const char **)o->target != NULL)
+        if (*(const char **)o->target)
             return cli_usage(c, "%s is given twice: leave one away", o->name);
         *(const char **)o->target = value;
         return CLI_OK;
@@ -131,7 +131,7 @@ static int unknown_option(const struct cli *c, const struct option *options, con
 {
     const char *best = "--dir";
     unsigned least = cli_distance(word, best);
-    for (const struct option *o = options; o != NULL && o->name != NULL; o++)
+    for (const struct option *o = options; o && o->name; o++)
         if (cli_distance(word, o->name) < least) {
             least = cli_distance(word, o->name);
             best = o->name;
@@ -146,22 +146,22 @@ static int unknown_option(const struct cli *c, const struct option *options, con
 static int take_option(struct cli *c, int argc, char **argv, int *i, const struct option *options)
 {
     const char *word = argv[*i], *equals = strchr(word, '=');
-    size_t len = equals != NULL ? (size_t)(equals - word) : strlen(word);
+    size_t len = equals ? (size_t)(equals - word) : strlen(word);
     const struct option common[] = {{"--dir", OPTION_TEXT, &c->dir},
                                     {"--json", OPTION_FLAG, &c->json},
                                     {NULL, OPTION_FLAG, NULL}};
     const struct option *lists[] = {options, common};
     for (int l = 0; l < 2; l++)
-        for (const struct option *o = lists[l]; o != NULL && o->name != NULL; o++) {
+        for (const struct option *o = lists[l]; o && o->name; o++) {
             if (strlen(o->name) != len || strncmp(o->name, word, len) != 0)
                 continue;
             if (o->kind == OPTION_FLAG) {
-                if (equals != NULL)
+                if (equals)
                     return cli_usage(c, "%s takes no value", o->name);
                 *(bool *)o->target = true;
                 return CLI_OK;
             }
-            if (equals != NULL)
+            if (equals)
                 return set_option(c, o, equals + 1);
             if (*i + 1 >= argc)
                 return cli_usage(c, "%s needs a value", o->name);
@@ -199,7 +199,7 @@ int cli_arguments(struct cli *c, int argc, char **argv, const struct option *opt
 
 /* ---- the node's directory and database */
 
-static int open_store(struct cli *c, enum office_access access, struct office *o)
+static int open_store(struct cli *c, enum office_access access, struct cli_office *o)
 {
     char msg[256] = "";
     struct store_options so = {.path = o->db_path,
@@ -268,7 +268,7 @@ int office_check(struct cli *c)
     return read_config(c, &config);
 }
 
-int office_open(struct cli *c, enum office_access access, struct office *o)
+int office_open(struct cli *c, enum office_access access, struct cli_office *o)
 {
     char msg[256] = "";
     int code = read_config(c, &o->config);
@@ -286,17 +286,17 @@ int office_open(struct cli *c, enum office_access access, struct office *o)
     return code;
 }
 
-void office_close(struct office *o)
+void office_close(struct cli_office *o)
 {
     store_close(o->store);
     o->store = NULL;
     explicit_bzero(&o->keys, sizeof o->keys);
 }
 
-int office_fail(const struct office *o, enum err e, const char *doing)
+int office_fail(const struct cli_office *o, enum err e, const char *doing)
 {
     const char *text = store_message(o->store);
-    if (e == ERR_BUSY && (text[0] == '\0' || strstr(text, "is locked") != NULL))
+    if (e == ERR_BUSY && (text[0] == '\0' || strstr(text, "is locked")))
         return cli_fail(CLI_TEMPORARY,
                         "%s: the database is locked by another program; try again in a moment",
                         doing);
@@ -323,16 +323,15 @@ int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer
                      "the node runs but does not answer (%s): look at its log, or try again", msg);
     } else {
         *answer = json_loadb(buf_str(&reply), reply.len, 0, NULL);
-        if (*answer == NULL)
+        if (!*answer)
             code = cli_fail(
                 CLI_ERROR,
                 "the node's answer makes no sense: is it of the same version as this program?");
     }
     const char *error = json_string_value(json_object_get(*answer, "error"));
     const char *next = json_string_value(json_object_get(*answer, "next"));
-    if (code == CLI_OK && error != NULL) {
-        code = cli_fail(CLI_ERROR, "%s%s%s", error, next != NULL ? "; " : "",
-                        next != NULL ? next : "");
+    if (code == CLI_OK && error) {
+        code = cli_fail(CLI_ERROR, "%s%s%s", error, next ? "; " : "", next ? next : "");
         json_decref(*answer);
         *answer = NULL;
     }
@@ -420,7 +419,7 @@ int cli_listen(struct cli *c, const char *endpoint, const char **picked)
         return cli_usage(c, "\"%s\" has no port: %s", endpoint, form);
     const char *host = cli_printf(c, "%.*s", (int)(colon - endpoint - 6), endpoint + 6);
     const char *address = numeric_host(c, host);
-    if (address == NULL)
+    if (!address)
         return cli_fail(CLI_ERROR, "nobody knows the address of \"%s\": give a number, as in %s",
                         host, "tcp://10.0.0.5:7465");
     host = address;
@@ -442,7 +441,7 @@ bool cli_name_ok(const char *name)
 const char *cli_absolute(struct cli *c, const char *path)
 {
     char *here;
-    if (path[0] == '/' || (here = getcwd(NULL, 0)) == NULL)
+    if (path[0] == '/' || !(here = getcwd(NULL, 0)))
         return path;
     const char *whole = cli_printf(c, "%s/%s", here, path);
     free(here);

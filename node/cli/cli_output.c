@@ -48,10 +48,10 @@ json_t *cli_value_json(const struct value *v)
         return json_integer(v->u.i);
     case VALUE_REAL: /* JSON has no infinity */
         j = json_real(v->u.r);
-        return j != NULL ? j : json_pack("{s:s}", "real", v->u.r > 0 ? "inf" : "-inf");
+        return j ? j : json_pack("{s:s}", "real", v->u.r > 0 ? "inf" : "-inf");
     case VALUE_TEXT:
-        j = json_stringn(v->u.p != NULL ? v->u.p : "", v->len);
-        return j != NULL ? j : hex_json("text_hex", v->u.p, v->len);
+        j = json_stringn(v->u.p ? v->u.p : "", v->len);
+        return j ? j : hex_json("text_hex", v->u.p, v->len);
     case VALUE_BLOB:
         return hex_json("hex", v->u.p, v->len);
     case VALUE_WIDE: {
@@ -66,14 +66,14 @@ json_t *cli_value_json(const struct value *v)
 
 json_t *cli_text_json(const char *s)
 {
-    struct value v = value_text(s != NULL ? s : "");
+    struct value v = value_text(s ? s : "");
     return cli_value_json(&v);
 }
 
 json_t *cli_key_json(const char *key_json)
 {
     json_t *j = json_loads(key_json, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    return j != NULL ? j : cli_text_json(key_json);
+    return j ? j : cli_text_json(key_json);
 }
 
 json_t *cli_dot_json(struct dot d)
@@ -88,7 +88,7 @@ static void format_time(uint64_t ms, char out[40])
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
     size_t n;
-    if (gmtime_r(&t, &tm) == NULL || (n = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
+    if (!gmtime_r(&t, &tm) || (n = strftime(out, 40, "%Y-%m-%dT%H:%M:%S", &tm)) == 0)
         n = 0;
     snprintf(out + n, 40 - n, ".%03uZ", (unsigned)(ms % 1000));
 }
@@ -167,10 +167,10 @@ const char *cli_age(struct cli *c, uint64_t ms)
     return cli_printf(c, "%llu days", (unsigned long long)(s / 86400));
 }
 
-const char *cli_colour(struct cli *c, enum cli_colour colour, const char *text)
+const char *cli_coloured(struct cli *c, enum cli_colour colour, const char *text)
 {
     const char *no = getenv("NO_COLOR");
-    if (!isatty(STDOUT_FILENO) || (no != NULL && no[0] != '\0'))
+    if (!isatty(STDOUT_FILENO) || (no && no[0] != '\0'))
         return text;
     return cli_printf(c, "\033[%dm%s\033[0m", (int)colour, text);
 }
@@ -267,7 +267,7 @@ void table_head(struct cli *c, struct text_table *t, unsigned columns, const cha
     t->columns = columns;
     const char *cells[TABLE_COLUMNS];
     for (unsigned i = 0; i < columns; i++)
-        cells[i] = cli_colour(c, COLOUR_BOLD, heads[i]);
+        cells[i] = cli_coloured(c, COLOUR_BOLD, heads[i]);
     table_add(c, t, cells);
 }
 

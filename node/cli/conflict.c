@@ -8,16 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
-int conflict_words(struct cli *c, struct conflict_words *w)
+int conflict_words_of(struct cli *c, struct conflict_words *w)
 {
     static const char *const states[] = {"open", "auto", "resolved", "superseded"};
-    bool known = w->filter.state == NULL;
+    bool known = !w->filter.state;
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
         known = known || strcmp(w->filter.state, states[i]) == 0;
     if (!known)
         return cli_usage(c, "--state is open, auto, resolved or superseded, not \"%s\"",
                          w->filter.state);
-    if (w->open && w->filter.state != NULL && strcmp(w->filter.state, "open") != 0)
+    if (w->open && w->filter.state && strcmp(w->filter.state, "open") != 0)
         return cli_usage(c, "--open and --state %s exclude each other", w->filter.state);
     if (w->open)
         w->filter.state = "open";
@@ -45,7 +45,7 @@ void conflict_stream_side(struct buf *b, const struct conflict_record *r,
     put(b, ",\"value\":");
     stream_members(b, &s->value, r->n_members, r->members);
     put(b, s->shown ? ",\"shown\":true" : ",\"shown\":false");
-    if (s->detail != NULL) {
+    if (s->detail) {
         put(b, ",\"row\":");
         put(b, s->detail);
     }
@@ -84,7 +84,7 @@ void conflict_stream(struct buf *b, const struct conflict_record *r, bool open_e
     put(b, open_end ? "]" : "]}");
 }
 
-struct lister {
+struct conflict_lister {
     struct cli *c;
     FILE *file;
     struct buf b, offices;
@@ -96,14 +96,14 @@ struct lister {
 
 static void list_json(const struct conflict_record *r, void *user)
 {
-    struct lister *l = user;
+    struct conflict_lister *l = user;
     if (l->n++ > 0)
         buf_put_u8(&l->b, ',');
     conflict_stream(&l->b, r, false);
     l->bad = !stream_flush(&l->b, l->file, false) || l->bad;
 }
 
-static int listed(struct office *o, struct lister *l, enum err e)
+static int listed(struct cli_office *o, struct conflict_lister *l, enum err e)
 {
     l->bad = !stream_flush(&l->b, l->file, true) || l->bad;
     buf_fini(&l->b);
@@ -113,10 +113,10 @@ static int listed(struct office *o, struct lister *l, enum err e)
                   : CLI_OK;
 }
 
-int conflict_stream_all(struct cli *c, struct office *o, const struct conflict_filter *f,
+int conflict_stream_all(struct cli *c, struct cli_office *o, const struct conflict_filter *f,
                         FILE *file)
 {
-    struct lister l = {.c = c, .file = file};
+    struct conflict_lister l = {.c = c, .file = file};
     buf_printf(&l.b, "{\"schema\":%d,\"conflicts\":[", CLI_SCHEMA);
     enum err e = store_conflict_each(o->store, f, list_json, &l);
     buf_printf(&l.b, "]}\n");
@@ -127,7 +127,7 @@ int conflict_stream_all(struct cli *c, struct office *o, const struct conflict_f
 
 static void list_text(const struct conflict_record *r, void *user)
 {
-    struct lister *l = user;
+    struct conflict_lister *l = user;
     char since[STREAM_TIME];
     bool open = strcmp(r->state, "open") == 0;
     buf_reset(&l->offices);
@@ -143,21 +143,21 @@ static void list_text(const struct conflict_record *r, void *user)
         r->key_json,
         r->cell,
         r->policy,
-        l->colours ? cli_colour(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state) : r->state,
+        l->colours ? cli_coloured(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state) : r->state,
         since,
         buf_str(&l->offices)};
     table_add(l->c, &l->t, cells);
     l->n++;
 }
 
-static int list(struct cli *c, struct office *o, const struct conflict_filter *f)
+static int list(struct cli *c, struct cli_office *o, const struct conflict_filter *f)
 {
     static const char *const heads[] = {"ID",     "TABLE", "KEY",   "CELL",
                                         "POLICY", "STATE", "SINCE", "OFFICES"};
-    struct lister l = {.c = c, .file = stdout};
+    struct conflict_lister l = {.c = c, .file = stdout};
     if (c->json)
         return conflict_stream_all(c, o, f, stdout);
-    l.colours = cli_colour(c, COLOUR_GOOD, heads[0]) != heads[0];
+    l.colours = cli_coloured(c, COLOUR_GOOD, heads[0]) != heads[0];
     table_head(c, &l.t, 8, heads);
     struct conflict_filter light = *f;
     light.offices_only = true;
@@ -169,8 +169,8 @@ static int list(struct cli *c, struct office *o, const struct conflict_filter *f
     }
     if (l.n == 0) {
         mem_free(l.t.cell);
-        cli_note(f->state != NULL && strcmp(f->state, "open") == 0 ? "No conflict is open%s."
-                                                                   : "No conflict is on record%s.",
+        cli_note(f->state && strcmp(f->state, "open") == 0 ? "No conflict is open%s."
+                                                           : "No conflict is on record%s.",
                  f->table || f->office || f->unit || f->policy || f->cell ? " that you asked for"
                                                                           : "");
     } else {
@@ -181,12 +181,12 @@ static int list(struct cli *c, struct office *o, const struct conflict_filter *f
 
 int command_conflict_list(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct conflict_words w = {0};
     const struct option options[] = {CONFLICT_OPTIONS(w), {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 0);
     if (code == CLI_OK)
-        code = conflict_words(c, &w);
+        code = conflict_words_of(c, &w);
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
@@ -203,7 +203,7 @@ int command_conflict_list(struct cli *c, int argc, char **argv)
 static void csv_value(struct buf *b, const struct conflict_record *r, const struct conflict_side *s)
 {
     struct buf json = {0};
-    if (s->detail != NULL)
+    if (s->detail)
         put(&json, s->detail);
     else if (strcmp(r->cell, "exists") == 0)
         put(&json, s->value.u.i != 0 ? "the row stays" : "deleted");
@@ -234,7 +234,7 @@ static void csv_time(struct buf *b, uint64_t ms)
 
 static void export_csv(const struct conflict_record *r, void *user)
 {
-    struct lister *l = user;
+    struct conflict_lister *l = user;
     for (size_t i = 0; i < r->n_sides; i++) {
         const struct conflict_side *s = &r->sides[i];
         struct buf *b = &l->b;
@@ -258,9 +258,10 @@ static void export_csv(const struct conflict_record *r, void *user)
     l->bad = !stream_flush(&l->b, l->file, false) || l->bad;
 }
 
-static int export_to(struct cli *c, struct office *o, const struct conflict_filter *f, FILE *file)
+static int export_to(struct cli *c, struct cli_office *o, const struct conflict_filter *f,
+                     FILE *file)
 {
-    struct lister l = {.c = c, .file = file};
+    struct conflict_lister l = {.c = c, .file = file};
     if (c->json)
         return conflict_stream_all(c, o, f, file);
     put(&l.b, "id,table,key,cell,policy,state,opened_at,closed_at,office,unit,at,dot,shown,value"
@@ -268,12 +269,12 @@ static int export_to(struct cli *c, struct office *o, const struct conflict_filt
     return listed(o, &l, store_conflict_each(o->store, f, export_csv, &l));
 }
 
-static int export_file(struct cli *c, struct office *o, const struct conflict_filter *f,
+static int export_file(struct cli *c, struct cli_office *o, const struct conflict_filter *f,
                        const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-    if (file == NULL)
+    if (!file)
         return cli_fail(CLI_ERROR, "%s cannot be made: %s%s", path, strerror(errno),
                         errno == EEXIST ? "; name another file, or move that one away" : "");
     int code = export_to(c, o, f, file);
@@ -286,14 +287,14 @@ static int export_file(struct cli *c, struct office *o, const struct conflict_fi
 
 int command_conflict_export(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct conflict_words w = {0};
     bool csv = false;
     const struct option options[] = {
         CONFLICT_OPTIONS(w), {"--csv", OPTION_FLAG, &csv}, {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 1);
     if (code == CLI_OK)
-        code = conflict_words(c, &w);
+        code = conflict_words_of(c, &w);
     if (code == CLI_OK && csv == c->json)
         code = cli_usage(c, csv ? "--csv and --json exclude each other" : "give --csv or --json");
     if (code == CLI_OK)

@@ -19,14 +19,14 @@ struct conflict_words {
         "--open", OPTION_FLAG, &(w).open                                                           \
     }
 /* Checks them and joins --open with --state. */
-int conflict_words(struct cli *c, struct conflict_words *w) MUST_CHECK;
+int conflict_words_of(struct cli *c, struct conflict_words *w);
 
 /* One conflict as a JSON object, the closing brace left out when `open_end`. */
 void conflict_stream(struct buf *b, const struct conflict_record *r, bool open_end);
 void conflict_stream_side(struct buf *b, const struct conflict_record *r,
                           const struct conflict_side *s);
 /* {"schema":1,"conflicts":[...]} of all that pass the filter. */
-int conflict_stream_all(struct cli *c, struct office *o, const struct conflict_filter *f,
-                        FILE *file) MUST_CHECK;
+int conflict_stream_all(struct cli *c, struct cli_office *o, const struct conflict_filter *f,
+                        FILE *file);
 
 #endif

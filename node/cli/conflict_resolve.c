@@ -8,7 +8,7 @@
 #define LIST "tonle conflict list"
 #define BATCH 20 /* decisions in one transaction: the lock is left to applications between */
 
-struct resolve {
+struct resolve_options {
     const char *take, *column;
     bool both, all, yes;
     struct conflict_words words; /* of --all */
@@ -17,21 +17,22 @@ struct resolve {
 
 /* ---- one */
 
-static int how_of(struct cli *c, const struct resolve *r, enum resolution *how, struct dot *take)
+static int how_of(struct cli *c, const struct resolve_options *r, enum resolution *how,
+                  struct dot *take)
 {
     bool set = r->review.set.n > 0;
-    if ((r->take != NULL) + r->both + (set && !r->both) != 1)
+    if (!!r->take + r->both + (set && !r->both) != 1)
         return cli_usage(c, "give one of --take DOT, --set COL=VALUE and --keep-both");
-    *how = r->take != NULL ? RESOLVE_TAKE : r->both ? RESOLVE_BOTH : RESOLVE_SET;
-    if (r->take != NULL && !review_dot(r->take, take))
+    *how = r->take ? RESOLVE_TAKE : r->both ? RESOLVE_BOTH : RESOLVE_SET;
+    if (r->take && !review_dot(r->take, take))
         return cli_usage(c, "\"%s\" is no dot: `tonle conflict show %s` prints those of its sides",
                          r->take, c->words[0]);
     return CLI_OK;
 }
 
-static int resolve_one(struct cli *c, const struct resolve *r)
+static int resolve_one(struct cli *c, const struct resolve_options *r)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct review review;
     struct dot take = {0, 0};
     enum resolution how;
@@ -57,9 +58,9 @@ static int resolve_one(struct cli *c, const struct resolve *r)
 
 /* ---- many */
 
-struct many {
+struct resolve_many {
     struct cli *c;
-    struct office o;
+    struct cli_office o;
     struct review review;
     const char **id;
     size_t n, cap;
@@ -69,13 +70,13 @@ struct many {
 
 static void remember(const struct conflict_record *r, void *user)
 {
-    struct many *m = user;
+    struct resolve_many *m = user;
     m->id = mem_grow(m->id, m->n, &m->cap, sizeof *m->id);
     m->id[m->n++] = arena_strdup(&m->c->arena, r->id);
 }
 
 /* All of them or none: a right that is missing for one is said before anything is written. */
-static int check_rights(struct many *m)
+static int check_rights(struct resolve_many *m)
 {
     struct arena a = {0};
     size_t refused = 0;
@@ -94,7 +95,7 @@ static int check_rights(struct many *m)
     return e == ERR_OK || e == ERR_STATE ? CLI_OK : office_fail(&m->o, e, "nothing was decided");
 }
 
-static int ask(struct cli *c, const struct resolve *r, size_t n)
+static int ask(struct cli *c, const struct resolve_options *r, size_t n)
 {
     char answer[16] = "";
     const char *what = cli_printf(c, "%zu open conflict%s of %s under the policy %s", n,
@@ -104,14 +105,14 @@ static int ask(struct cli *c, const struct resolve *r, size_t n)
     if (!isatty(STDIN_FILENO))
         return cli_usage(c, "%s: to take what is in force now for each, say --yes", what);
     fprintf(stderr, "%s. Take what is in force now for each? [y/N] ", what);
-    if (fgets(answer, sizeof answer, stdin) == NULL || (answer[0] != 'y' && answer[0] != 'Y'))
+    if (!fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
         return cli_fail(CLI_ERROR, "nothing was decided");
     return CLI_OK;
 }
 
 /* One transaction for `n` of them. What is gone meanwhile is an error of all, which are then tried
  * one by one. */
-static enum err batch(struct many *m, size_t from, size_t n)
+static enum err resolve_batch(struct resolve_many *m, size_t from, size_t n)
 {
     struct arena a = {0};
     const char *decision = "";
@@ -131,15 +132,15 @@ static enum err batch(struct many *m, size_t from, size_t n)
     return e;
 }
 
-static enum err decide_all(struct many *m)
+static enum err decide_all(struct resolve_many *m)
 {
     enum err e = ERR_OK;
     for (size_t from = 0; e == ERR_OK && from < m->n; from += BATCH) {
         size_t n = m->n - from < BATCH ? m->n - from : BATCH;
-        e = batch(m, from, n);
+        e = resolve_batch(m, from, n);
         bool some = e == ERR_STATE || e == ERR_NOT_FOUND;
         for (size_t i = 0; some && i < n; i++) {
-            e = batch(m, from + i, 1);
+            e = resolve_batch(m, from + i, 1);
             m->skipped += e == ERR_STATE || e == ERR_NOT_FOUND;
             some = e == ERR_OK || e == ERR_STATE || e == ERR_NOT_FOUND;
         }
@@ -148,7 +149,7 @@ static enum err decide_all(struct many *m)
     return e;
 }
 
-static int tell(struct many *m, enum err e)
+static int tell(struct resolve_many *m, enum err e)
 {
     if (e != ERR_OK && m->done == 0)
         return office_fail(&m->o, e, "nothing was decided");
@@ -168,9 +169,9 @@ static int tell(struct many *m, enum err e)
     return review_done(m->c, &m->o, m->last);
 }
 
-static int resolve_all(struct cli *c, struct resolve *r)
+static int resolve_all(struct cli *c, struct resolve_options *r)
 {
-    struct many m = {.c = c};
+    struct resolve_many m = {.c = c};
     enum err e;
     r->words.filter.cell = r->column;
     r->words.filter.state = "open";
@@ -197,7 +198,7 @@ static int resolve_all(struct cli *c, struct resolve *r)
 
 int command_conflict_resolve(struct cli *c, int argc, char **argv)
 {
-    struct resolve r = {0};
+    struct resolve_options r = {0};
     const struct option options[] = {{"--take", OPTION_TEXT, &r.take},
                                      {"--set", OPTION_LIST, &r.review.set},
                                      {"--keep-both", OPTION_FLAG, &r.both},
@@ -212,8 +213,7 @@ int command_conflict_resolve(struct cli *c, int argc, char **argv)
     int code = cli_arguments(c, argc, argv, options, 0, 1);
     if (code != CLI_OK)
         return code;
-    bool filtered =
-        r.words.filter.table != NULL || r.words.filter.policy != NULL || r.column != NULL;
+    bool filtered = r.words.filter.table || r.words.filter.policy || r.column;
     if (r.all == (c->n_words == 1))
         return cli_usage(c, r.all ? "--all and an ID exclude each other"
                                   : "give the ID of a conflict, or --all");
@@ -221,9 +221,9 @@ int command_conflict_resolve(struct cli *c, int argc, char **argv)
         return cli_usage(c, "--table, --policy, --column and --yes go with --all");
     if (!r.all)
         return resolve_one(c, &r);
-    if (r.words.filter.table == NULL || r.words.filter.policy == NULL)
+    if (!r.words.filter.table || !r.words.filter.policy)
         return cli_usage(c, "--all needs --policy P and --table T");
-    if (r.take != NULL || r.both || r.review.set.n > 0)
+    if (r.take || r.both || r.review.set.n > 0)
         return cli_usage(c, "--all takes for each conflict what is in force now: leave --take, "
                             "--set and --keep-both away");
     return resolve_all(c, &r);

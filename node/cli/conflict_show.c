@@ -19,7 +19,7 @@ static json_t *members_json(const struct conflict_record *r, const struct value 
 {
     struct buf b = {0};
     json_t *o = NULL;
-    if (row != NULL) {
+    if (row) {
         o = json_loads(row, 0, NULL);
     } else if (r->n_members > 0 && v->type == VALUE_TUPLE) {
         stream_members(&b, v, r->n_members, r->members);
@@ -38,10 +38,10 @@ static json_t *differing(const struct conflict_record *r)
         json_t *o = members_json(r, &r->sides[i].value, r->sides[i].detail);
         const char *name;
         json_t *value;
-        if (o == NULL)
+        if (!o)
             continue;
         n++;
-        if (first == NULL)
+        if (!first)
             first = json_incref(o);
         json_object_foreach(o, name, value)
         {
@@ -61,13 +61,13 @@ static const char *shown_text(struct cli *c, const struct conflict_record *r, co
 {
     json_t *o = members_json(r, v, row), *member;
     const char *text = "", *name;
-    if (o == NULL)
+    if (!o)
         return strcmp(r->cell, "exists") != 0            ? cli_value(c, v)
                : v->type == VALUE_INTEGER && v->u.i != 0 ? "the row stays"
                                                          : "deleted";
     json_object_foreach(o, name, member)
     {
-        if (json_object_size(names) > 0 && json_object_get(names, name) == NULL)
+        if (json_object_size(names) > 0 && !json_object_get(names, name))
             continue;
         char *value = json_dumps(member, JSON_ENCODE_ANY | JSON_COMPACT);
         text = cli_printf(c, "%s%s%s=%s", text, text[0] != '\0' ? ", " : "", name,
@@ -84,7 +84,7 @@ static void add_side(struct cli *c, struct text_table *t, const struct conflict_
                      const struct conflict_side *s, const char *mark, const json_t *names)
 {
     const char *value = shown_text(c, r, &s->value, s->detail, names);
-    if (s->decision != NULL)
+    if (s->decision)
         value =
             cli_printf(c, "%s  [decided by %s: %s]", value, s->decision->by, s->decision->reason);
     const char *cells[] = {mark,
@@ -198,7 +198,8 @@ static void print_conflict(struct cli *c, const struct conflict_record *r,
     json_t *names = differing(r);
     bool open = strcmp(r->state, "open") == 0;
     printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, cli_safe(c, r->key_json));
-    printf("%s since %s, policy %s\n\n", cli_colour(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
+    printf("%s since %s, policy %s\n\n",
+           cli_coloured(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
            cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
     print_sides(c, r, m, names);
     print_no_before(r, m, at_hub);
@@ -221,16 +222,16 @@ static json_t *decision_json(const struct decision_record *d)
 static json_t *parsed(const struct buf *b)
 {
     json_t *j = json_loadb((const char *)b->data, b->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    return j != NULL ? j : json_null();
+    return j ? j : json_null();
 }
 
 static json_t *now_json(const struct conflict_record *r, const struct conflict_more *m)
 {
     struct buf b = {0};
     stream_members(&b, &m->now, r->n_members, r->members);
-    json_t *row = m->now_row != NULL ? json_loads(m->now_row, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *row = m->now_row ? json_loads(m->now_row, JSON_ALLOW_NUL, NULL) : NULL;
     json_t *o = json_pack("{s:s, s:o, s:o}", "row_is", m->standing, "value", parsed(&b), "row",
-                          row != NULL ? row : json_null());
+                          row ? row : json_null());
     buf_fini(&b);
     return o;
 }
@@ -242,7 +243,7 @@ static void print_json(const struct conflict_record *r, const struct conflict_mo
     json_t *o = parsed(&b), *sides = json_object_get(o, "sides"), *list = json_array();
     buf_reset(&b);
     for (size_t i = 0; i < r->n_sides; i++)
-        if (r->sides[i].decision != NULL)
+        if (r->sides[i].decision)
             json_object_set_new(json_array_get(sides, i), "decision",
                                 decision_json(r->sides[i].decision));
     if (m->has_before)
@@ -258,7 +259,7 @@ static void print_json(const struct conflict_record *r, const struct conflict_mo
 
 int command_conflict_show(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct conflict_record r;
     struct conflict_more more;
     int code = cli_arguments(c, argc, argv, NULL, 1, 1);
@@ -275,7 +276,7 @@ int command_conflict_show(struct cli *c, int argc, char **argv)
     else if (c->json)
         print_json(&r, &more);
     else
-        print_conflict(c, &r, &more, store_identity(o.store)->parent[0] == '\0');
+        print_conflict(c, &r, &more, store_identity_get(o.store)->parent[0] == '\0');
     office_close(&o);
     return code;
 }

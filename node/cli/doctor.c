@@ -22,23 +22,23 @@ static void check_permissions(struct cli *c, struct findings *l)
     struct dirent *d;
     const char *bad = NULL;
     DIR *dir = opendir(c->dir);
-    if (dir == NULL || stat(c->dir, &st) != 0) {
+    if (!dir || stat(c->dir, &st) != 0) {
         findings_add(c, l, "fail", "directory",
                      cli_printf(c, "%s cannot be read (%s): run this as the user of the node",
                                 c->dir, strerror(errno)));
-        if (dir != NULL)
+        if (dir)
             closedir(dir);
         return;
     }
     if ((st.st_mode & 077) != 0)
         findings_add(c, l, "fail", "directory",
                      cli_printf(c, "others can look into %s: run `chmod 0700 %s`", c->dir, c->dir));
-    while ((d = readdir(dir)) != NULL)
+    while ((d = readdir(dir)))
         if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
             (st.st_mode & 077) != 0)
             bad = cli_printf(c, "%s/%s", c->dir, d->d_name);
     closedir(dir);
-    if (bad != NULL)
+    if (bad)
         findings_add(c, l, "warn", "files",
                      cli_printf(c, "others can read %s: run `chmod 0600 %s`", bad, bad));
     else
@@ -95,7 +95,7 @@ static void check_clock(struct cli *c, struct findings *l, const struct store_st
         findings_add(c, l, "ok", "clock", cli_time(c, now));
 }
 
-static void check_capture(struct cli *c, struct findings *l, struct office *o, bool running)
+static void check_capture(struct cli *c, struct findings *l, struct cli_office *o, bool running)
 {
     if (store_capture_check(o->store))
         findings_add(c, l, "ok", "capture", "the triggers of every replicated table are in place");
@@ -121,8 +121,7 @@ static void check_line(struct cli *c, struct findings *l, const json_t *status, 
         return;
     }
     findings_add(c, l, "ok", "node",
-                 line != NULL ? cli_printf(c, "running; the line to the parent is %s", line)
-                              : "running");
+                 line ? cli_printf(c, "running; the line to the parent is %s", line) : "running");
     json_array_foreach(json_object_get(status, "reasons"), i, o)
     {
         const char *subject, *text, *next;
@@ -133,14 +132,14 @@ static void check_line(struct cli *c, struct findings *l, const json_t *status, 
     }
 }
 
-static int check_database(struct cli *c, struct findings *l, struct office *o)
+static int check_database(struct cli *c, struct findings *l, struct cli_office *o)
 {
     struct finding *f = NULL;
     size_t n = 0;
     enum err e = store_begin_read(o->store);
     if (e != ERR_OK)
         return office_fail(o, e, "reading the database");
-    check_clock(c, l, store_state(o->store));
+    check_clock(c, l, store_state_get(o->store));
     store_rollback(o->store);
     e = store_schema_findings(o->store, &c->arena, &f, &n);
     for (size_t i = 0; i < n; i++)
@@ -150,7 +149,7 @@ static int check_database(struct cli *c, struct findings *l, struct office *o)
 
 int command_doctor(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct findings l = {0};
     json_t *status = NULL;
     int code = cli_arguments(c, argc, argv, NULL, 0, 0);

@@ -34,8 +34,8 @@ static json_t *rule_json(const struct explain_rule *r)
     for (uint32_t i = 0; i < r->n_rank; i++)
         json_array_append_new(rank, cli_text_json(r->rank[i]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policy", cli_text_json(r->policy), "fallback",
-                     r->fallback != NULL ? cli_text_json(r->fallback) : json_null(), "rank", rank,
-                     "from", cli_text_json(r->from), "line",
+                     r->fallback ? cli_text_json(r->fallback) : json_null(), "rank", rank, "from",
+                     cli_text_json(r->from), "line",
                      r->line != 0 ? json_integer((json_int_t)r->line) : json_null());
 }
 
@@ -96,7 +96,7 @@ static const char *rule_text(struct cli *c, const struct explain_rule *r)
     const char *text = r->policy;
     for (uint32_t i = 0; i < r->n_rank; i++)
         text = cli_printf(c, "%s%s%s", text, i == 0 ? ": " : " < ", r->rank[i]);
-    return r->fallback != NULL ? cli_printf(c, "%s (%s until decided)", text, r->fallback) : text;
+    return r->fallback ? cli_printf(c, "%s (%s until decided)", text, r->fallback) : text;
 }
 
 static const char *place_text(struct cli *c, const struct explain_rule *r)
@@ -171,7 +171,7 @@ static void print_row(struct cli *c, const struct explanation *x, bool dry_run)
         cli_note("`tonle held show ID` says what settles a held row.");
 }
 
-static int explain_row(struct cli *c, struct office *o, const char *compiled)
+static int explain_row(struct cli *c, struct cli_office *o, const char *compiled)
 {
     struct explanation x;
     bool quoted;
@@ -184,9 +184,9 @@ static int explain_row(struct cli *c, struct office *o, const char *compiled)
     if (e != ERR_OK)
         return office_fail(o, e, "explaining the row");
     if (c->json)
-        print_row_json(&x, compiled != NULL);
+        print_row_json(&x, compiled);
     else
-        print_row(c, &x, compiled != NULL);
+        print_row(c, &x, compiled);
     return CLI_OK;
 }
 
@@ -247,7 +247,7 @@ static void print_counts(struct cli *c, const struct explain_count *list, size_t
              (unsigned long long)all, (unsigned long long)otherwise);
 }
 
-static int explain_conflicts(struct cli *c, struct office *o, const char *compiled,
+static int explain_conflicts(struct cli *c, struct cli_office *o, const char *compiled,
                              const struct explain_period *p)
 {
     struct explain_count *list;
@@ -281,7 +281,7 @@ static int explain_conflicts(struct cli *c, struct office *o, const char *compil
 
 int command_explain(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct explain_period period = {0};
     const char *file = NULL, *compiled = NULL, *since = NULL, *until = NULL;
     const struct option options[] = {{"--charter", OPTION_TEXT, &file},
@@ -292,19 +292,19 @@ int command_explain(struct cli *c, int argc, char **argv)
     int code = cli_arguments(c, argc, argv, options, 0, 2);
     if (code != CLI_OK)
         return code;
-    bool limited = period.table != NULL || since != NULL || until != NULL;
+    bool limited = period.table || since || until;
     if (c->n_words == 1)
         return cli_usage(c, "which row of %s? give its key, or --table %s", c->words[0],
                          c->words[0]);
-    if (c->n_words == 0 && file == NULL)
+    if (c->n_words == 0 && !file)
         return cli_usage(c, "give TABLE and KEY, or --charter FILE for all recorded conflicts");
     if (c->n_words == 2 && limited)
         return cli_usage(c,
                          "--table, --since and --until are for all conflicts, without TABLE KEY");
-    if ((since != NULL && !parse_date(since, &period.since_ms)) ||
-        (until != NULL && !parse_date(until, &period.until_ms)))
+    if ((since && !parse_date(since, &period.since_ms)) ||
+        (until && !parse_date(until, &period.until_ms)))
         return cli_usage(c, "a date is 2026-11-22 or 2026-11-22T10:30:00Z");
-    if (file != NULL)
+    if (file)
         code = load_charter(c, file, &compiled);
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);

@@ -23,7 +23,7 @@ static void print_level(struct cli *c, const struct findings *l, const char *lev
 {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->f[i].level, level) == 0)
-            printf("%s%*s  %s: %s\n", cli_colour(c, colour, level), (int)(4 - strlen(level)), "",
+            printf("%s%*s  %s: %s\n", cli_coloured(c, colour, level), (int)(4 - strlen(level)), "",
                    l->f[i].subject, l->f[i].text);
 }
 

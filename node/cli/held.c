@@ -36,7 +36,7 @@ static void held_stream(struct buf *b, const struct held_record *r)
     stream_time(b, r->blocked_ms);
 }
 
-struct lister {
+struct held_lister {
     struct cli *c;
     struct buf b;
     struct text_table t;
@@ -46,7 +46,7 @@ struct lister {
 
 static void list_json(const struct held_record *r, void *user)
 {
-    struct lister *l = user;
+    struct held_lister *l = user;
     if (l->n++ > 0)
         buf_put_u8(&l->b, ',');
     held_stream(&l->b, r);
@@ -56,7 +56,7 @@ static void list_json(const struct held_record *r, void *user)
 
 static void list_text(const struct held_record *r, void *user)
 {
-    struct lister *l = user;
+    struct held_lister *l = user;
     char since[STREAM_TIME];
     stream_clock(since, r->since_ms);
     const char *cells[] = {r->id,
@@ -70,11 +70,11 @@ static void list_text(const struct held_record *r, void *user)
     l->n++;
 }
 
-static int list(struct cli *c, struct office *o, uint64_t limit)
+static int list(struct cli *c, struct cli_office *o, uint64_t limit)
 {
     static const char *const heads[] = {"ID",     "TABLE",      "KEY",   "SINCE",
                                         "OFFICE", "BLOCKED BY", "REASON"};
-    struct lister l = {.c = c};
+    struct held_lister l = {.c = c};
     if (c->json)
         buf_printf(&l.b, "{\"schema\":%d,\"held\":[", CLI_SCHEMA);
     else
@@ -98,7 +98,7 @@ static int list(struct cli *c, struct office *o, uint64_t limit)
 
 int command_held_list(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     uint64_t limit = 0;
     const struct option options[] = {{"--limit", OPTION_NUMBER, &limit}, {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 0);
@@ -200,7 +200,7 @@ static void print_json(const struct held_record *r)
 
 int command_held_show(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct held_record r;
     int code = cli_arguments(c, argc, argv, NULL, 1, 1);
     if (code == CLI_OK)

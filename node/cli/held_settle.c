@@ -7,13 +7,13 @@
 
 /* In its own short transaction, beside a node that may be running: it reads the state anew at each
  * step. */
-static enum err attempt(struct cli *c, struct office *o, const char *word, uint32_t *released,
+static enum err attempt(struct cli *c, struct cli_office *o, const char *word, uint32_t *released,
                         bool *begun)
 {
     struct held_record r = {0};
     enum err e = store_begin(o->store);
     *begun = e == ERR_OK;
-    if (e == ERR_OK && word != NULL)
+    if (e == ERR_OK && word)
         e = store_held_get(o->store, &c->arena, word, &r);
     if (e == ERR_OK)
         e = store_held_retry(o->store, &c->arena, r.id, cli_now_ms(), released);
@@ -25,7 +25,7 @@ static enum err attempt(struct cli *c, struct office *o, const char *word, uint3
 }
 
 /* A row whose trigger rolls all back is left out of the next attempt. */
-static enum err retry(struct cli *c, struct office *o, const char *word, uint32_t *released)
+static enum err retry(struct cli *c, struct cli_office *o, const char *word, uint32_t *released)
 {
     enum err e = ERR_BUSY;
     bool begun = true;
@@ -36,7 +36,7 @@ static enum err retry(struct cli *c, struct office *o, const char *word, uint32_
 
 int command_held_retry(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     bool all = false;
     uint32_t released = 0;
     const struct option options[] = {{"--all", OPTION_FLAG, &all}, {NULL, OPTION_FLAG, NULL}};
@@ -66,7 +66,7 @@ int command_held_retry(struct cli *c, int argc, char **argv)
 
 static int settle(struct cli *c, enum held_action action, const struct review *review)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     const char *decision;
     int code = office_open(c, OFFICE_WRITE, &o);
     if (code != CLI_OK)
@@ -103,7 +103,7 @@ static int run(struct cli *c, int argc, char **argv, enum held_action action)
     for (size_t i = 0; i < w.set.n; i++)
         words.item[words.n++] = w.set.item[i];
     w.set = words;
-    if (action != HELD_DROP && w.reason == NULL)
+    if (action != HELD_DROP && !w.reason)
         w.reason = action == HELD_SET ? "corrected" : "merged into the row in its way";
     if (action == HELD_SET && words.n == 0)
         return cli_usage(c, "say what it should be: COL=VALUE");

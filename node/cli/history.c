@@ -12,7 +12,7 @@ static const char *kind_name(enum change_kind k)
     return k == CHANGE_BORN ? "born" : k == CHANGE_UPDATE ? "updated" : "deleted";
 }
 
-static const char *what(const struct history_entry *h)
+static const char *what_happened(const struct history_entry *h)
 {
     if (h->kind != CHANGE_BORN)
         return kind_name(h->kind);
@@ -24,8 +24,8 @@ static const char *what(const struct history_entry *h)
 const char *cli_key_text(struct cli *c, const char *word, bool *quoted)
 {
     json_t *j = json_loads(word, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    *quoted = j == NULL;
-    if (j != NULL) {
+    *quoted = !j;
+    if (j) {
         json_decref(j);
         return word;
     }
@@ -78,8 +78,8 @@ static json_t *entry_json(const struct history_entry *h)
     json_t *j = json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o}", "office",
                           cli_text_json(h->office), "unit", cli_text_json(h->unit), "at",
                           cli_time_json(hlc_ms(h->hlc)), "dot", cli_dot_json(h->dot), "kind",
-                          kind_name(h->kind), "what", what(h), "birth", cli_dot_json(h->birth),
-                          "values", values, "seen", seen, "beat", beat);
+                          kind_name(h->kind), "what", what_happened(h), "birth",
+                          cli_dot_json(h->birth), "values", values, "seen", seen, "beat", beat);
     json_object_set_new(j, "decision",
                         h->n_decisions > 0 ? decision_json(&h->decisions[0]) : json_null());
     return j;
@@ -116,17 +116,17 @@ static const char *cells_text(struct cli *c, const struct history_entry *h)
     for (uint32_t i = 0; i < h->n_cells; i++) {
         const char *group = h->groups[i];
         bool told = false; /* with the first member of its group */
-        for (uint32_t j = 0; group != NULL && j < i; j++)
-            told = told || (h->groups[j] != NULL && strcmp(h->groups[j], group) == 0);
+        for (uint32_t j = 0; group && j < i; j++)
+            told = told || (h->groups[j] && strcmp(h->groups[j], group) == 0);
         if (told)
             continue;
-        text = cli_printf(c, "%s%s%s%s%s=%s", text, i > 0 ? ", " : "", group != NULL ? group : "",
-                          group != NULL ? "(" : "", h->columns[i], value_text_of(c, &h->values[i]));
-        for (uint32_t j = i + 1; group != NULL && j < h->n_cells; j++)
-            if (h->groups[j] != NULL && strcmp(h->groups[j], group) == 0)
+        text = cli_printf(c, "%s%s%s%s%s=%s", text, i > 0 ? ", " : "", group ? group : "",
+                          group ? "(" : "", h->columns[i], value_text_of(c, &h->values[i]));
+        for (uint32_t j = i + 1; group && j < h->n_cells; j++)
+            if (h->groups[j] && strcmp(h->groups[j], group) == 0)
                 text = cli_printf(c, "%s, %s=%s", text, h->columns[j],
                                   value_text_of(c, &h->values[j]));
-        text = cli_printf(c, "%s%s", text, group != NULL ? ")" : "");
+        text = cli_printf(c, "%s%s", text, group ? ")" : "");
     }
     return text;
 }
@@ -164,8 +164,8 @@ static void print_text(struct cli *c, const struct history *h, bool at_hub)
     for (size_t i = 0; i < h->n; i++) {
         const struct history_entry *x = &h->entry[i];
         const char *cells[] = {
-            cli_time(c, hlc_ms(x->hlc)), x->office, x->unit[0] != '\0' ? x->unit : "nation",
-            cli_dot(c, x->dot),          what(x),   cells_text(c, x)};
+            cli_time(c, hlc_ms(x->hlc)), x->office,        x->unit[0] != '\0' ? x->unit : "nation",
+            cli_dot(c, x->dot),          what_happened(x), cells_text(c, x)};
         table_add(c, &t, cells);
         add_relations(c, &t, x);
     }
@@ -189,13 +189,13 @@ static void print_text(struct cli *c, const struct history *h, bool at_hub)
 /* ---- the command */
 
 /* The key as JSON first; a number that finds nothing may have been meant as text. */
-static enum err look_up(struct cli *c, struct office *o, struct history *h)
+static enum err look_up(struct cli *c, struct cli_office *o, struct history *h)
 {
     bool quoted;
     const char *key = cli_key_text(c, c->words[1], &quoted);
     enum err e = store_history(o->store, &c->arena, c->words[0], key, h);
     if (quoted || (e != ERR_USAGE && (e != ERR_OK || h->n > 0 || h->older)) ||
-        strchr("[{\"", c->words[1][0]) != NULL)
+        strchr("[{\"", c->words[1][0]))
         return e;
     struct history as_text;
     key = cli_printf(c, "\"%s\"", c->words[1]); /* a JSON number or word: nothing in it to escape */
@@ -209,7 +209,7 @@ static enum err look_up(struct cli *c, struct office *o, struct history *h)
 
 int command_history(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct history h = {0};
     int code = cli_arguments(c, argc, argv, NULL, 2, 2);
     if (code == CLI_OK)
@@ -217,7 +217,7 @@ int command_history(struct cli *c, int argc, char **argv)
     if (code != CLI_OK)
         return code;
     enum err e = look_up(c, &o, &h);
-    bool at_hub = e == ERR_OK && store_identity(o.store)->parent[0] == '\0';
+    bool at_hub = e == ERR_OK && store_identity_get(o.store)->parent[0] == '\0';
     if (e == ERR_NOT_FOUND)
         code =
             cli_fail(CLI_ERROR, "there is no replicated table %s: `tonle charter show` names them",

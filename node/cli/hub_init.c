@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct init {
+struct init_options {
     const char *db, *charter_path, *listen, *name;
     struct charter charter;
     const char *compiled;
@@ -21,14 +21,14 @@ struct init {
     char federation[33];
 };
 
-static int store_failed(const struct init *in, enum err e, const char *doing)
+static int store_failed(const struct init_options *in, enum err e, const char *doing)
 {
-    struct office o = {.store = in->store};
+    struct cli_office o = {.store = in->store};
     return office_fail(&o, e, doing);
 }
 
 /* The database and a node.yaml that is here already must not belong to another node. */
-static int check_directory(struct cli *c, const struct init *in)
+static int check_directory(struct cli *c, const struct init_options *in)
 {
     char msg[1024] = "";
     struct config present;
@@ -48,7 +48,7 @@ static int check_directory(struct cli *c, const struct init *in)
     return CLI_OK;
 }
 
-static int open_database(struct init *in)
+static int open_database(struct init_options *in)
 {
     char msg[256] = "";
     struct store_options so = {.path = in->db, .busy_ms = CLI_BUSY_MS};
@@ -64,12 +64,12 @@ static int open_database(struct init *in)
         return cli_fail(CLI_ERROR,
                         "the database %s belongs to the federation \"%s\" already, as node %s: "
                         "start it with `tonle run`",
-                        in->db, store_identity(in->store)->federation_name,
-                        store_identity(in->store)->node);
+                        in->db, store_identity_get(in->store)->federation_name,
+                        store_identity_get(in->store)->node);
     return CLI_OK;
 }
 
-static int read_charter(struct cli *c, struct init *in)
+static int read_charter(struct cli *c, struct init_options *in)
 {
     char msg[1024] = "";
     enum err e = charter_load(&c->arena, in->charter_path, &in->charter, msg);
@@ -84,7 +84,7 @@ static int read_charter(struct cli *c, struct init *in)
 }
 
 /* The charter against this database: fills in columns, keys and SQL. */
-static int complete_charter(struct cli *c, struct init *in)
+static int complete_charter(struct cli *c, struct init_options *in)
 {
     struct finding *f = NULL;
     size_t n = 0, failed = 0;
@@ -106,7 +106,7 @@ static int complete_charter(struct cli *c, struct init *in)
     return CLI_OK;
 }
 
-static enum err write_all(struct cli *c, struct init *in, uint64_t now, char msg[256])
+static enum err write_all(struct cli *c, struct init_options *in, uint64_t now, char msg[256])
 {
     uint64_t incarnation;
     uint8_t id[16];
@@ -157,7 +157,7 @@ static enum err write_all(struct cli *c, struct init *in, uint64_t now, char msg
     return e;
 }
 
-static int init(struct cli *c, struct init *in)
+static int init(struct cli *c, struct init_options *in)
 {
     char msg[256] = "";
     int code = read_charter(c, in);
@@ -183,7 +183,7 @@ static int init(struct cli *c, struct init *in)
     return CLI_OK;
 }
 
-static void report(struct cli *c, const struct init *in)
+static void report(struct cli *c, const struct init_options *in)
 {
     if (c->json) {
         cli_print_json(json_pack("{s:i, s:s, s:s, s:s, s:s}", "schema", CLI_SCHEMA, "federation",
@@ -198,7 +198,7 @@ static void report(struct cli *c, const struct init *in)
 
 int command_hub_init(struct cli *c, int argc, char **argv)
 {
-    struct init in = {0};
+    struct init_options in = {0};
     const struct option options[] = {{"--db", OPTION_TEXT, &in.db},
                                      {"--charter", OPTION_TEXT, &in.charter_path},
                                      {"--listen", OPTION_TEXT, &in.listen},
@@ -207,12 +207,12 @@ int command_hub_init(struct cli *c, int argc, char **argv)
     int code = cli_arguments(c, argc, argv, options, 0, 0);
     if (code != CLI_OK)
         return code;
-    if (in.db == NULL || in.charter_path == NULL || in.listen == NULL)
+    if (!in.db || !in.charter_path || !in.listen)
         return cli_usage(c, "%s is missing",
-                         in.db == NULL             ? "--db"
-                         : in.charter_path == NULL ? "--charter"
-                                                   : "--listen");
-    if (in.name == NULL)
+                         !in.db             ? "--db"
+                         : !in.charter_path ? "--charter"
+                                            : "--listen");
+    if (!in.name)
         in.name = "hub";
     if (!cli_name_ok(in.name))
         return cli_usage(c, "\"%s\" is no name for a node: " CLI_NAME_RULE, in.name);

@@ -16,17 +16,17 @@
 
 /* From a terminal one line; otherwise everything, because a mail program may have broken the line.
  */
-static int read_text(struct join *j, char *text, size_t size)
+static int read_text(struct join_session *j, char *text, size_t size)
 {
-    bool from_stdin = j->invitation_path == NULL || strcmp(j->invitation_path, "-") == 0;
+    bool from_stdin = !j->invitation_path || strcmp(j->invitation_path, "-") == 0;
     FILE *f = from_stdin ? stdin : fopen(j->invitation_path, "re");
     size_t n = 0;
-    if (f == NULL)
+    if (!f)
         return cli_fail(CLI_ERROR, "the invitation %s cannot be read: %s", j->invitation_path,
                         strerror(errno));
     if (from_stdin && isatty(STDIN_FILENO)) {
         cli_note("Paste the invitation (the line that `tonle node add` printed), then Enter:");
-        if (fgets(text, (int)size, f) != NULL)
+        if (fgets(text, (int)size, f))
             n = strlen(text);
     } else {
         n = fread(text, 1, size - 1, f);
@@ -48,7 +48,7 @@ static uint64_t incarnation_of(const struct invitation *inv)
     return n;
 }
 
-static int read_invitation(struct cli *c, struct join *j)
+static int read_invitation(struct cli *c, struct join_session *j)
 {
     char line[INVITATION_BYTES] = "", msg[256] = "";
     int code = read_text(j, line, sizeof line);
@@ -67,10 +67,10 @@ static int read_invitation(struct cli *c, struct join *j)
     return CLI_OK;
 }
 
-static int check_mode(struct cli *c, struct join *j)
+static int check_mode(struct cli *c, struct join_session *j)
 {
     j->mode = LOAD_EMPTY;
-    if (j->mode_name == NULL)
+    if (!j->mode_name)
         return CLI_OK;
     if (strcmp(j->mode_name, "adopt") == 0)
         j->mode = LOAD_ADOPT;
@@ -82,7 +82,7 @@ static int check_mode(struct cli *c, struct join *j)
 }
 
 /* Neither the directory nor the database may be a node's already. */
-static int check_unused(struct cli *c, const struct join *j)
+static int check_unused(struct cli *c, const struct join_session *j)
 {
     char msg[1024] = "";
     struct config present;
@@ -106,7 +106,7 @@ static int check_unused(struct cli *c, const struct join *j)
         code = cli_fail(CLI_ERROR,
                         "the database %s has joined the federation \"%s\" already, as %s: start it "
                         "with `tonle run`",
-                        j->db, store_identity(s)->federation_name, store_identity(s)->node);
+                        j->db, store_identity_get(s)->federation_name, store_identity_get(s)->node);
     store_close(s);
     return code;
 }
@@ -115,11 +115,11 @@ static int check_unused(struct cli *c, const struct join *j)
 
 static int store_failed(struct store *s, enum err e, const char *doing)
 {
-    struct office o = {.store = s};
+    struct cli_office o = {.store = s};
     return office_fail(&o, e, doing);
 }
 
-static enum err begin_load(struct join *j, struct store *s, enum load_mode mode)
+static enum err begin_load(struct join_session *j, struct store *s, enum load_mode mode)
 {
     const struct invitation *inv = &j->invitation;
     struct store_identity id = {.federation = inv->federation,
@@ -138,7 +138,7 @@ static enum err begin_load(struct join *j, struct store *s, enum load_mode mode)
 }
 
 /* Chunks from *offset up to `end`. *first_pos: the parent's position at the very first chunk. */
-static enum err load_chunks(struct join *j, struct store *s, uint64_t *offset, uint64_t end,
+static enum err load_chunks(struct join_session *j, struct store *s, uint64_t *offset, uint64_t end,
                             uint64_t *first_pos)
 {
     struct arena a = {0};
@@ -168,7 +168,7 @@ static enum err make_tables(struct store *s)
 
 /* Which named tables hold rows already; prints them. The transaction sees the charter, and is
  * rolled back. */
-static int count_rows(struct cli *c, struct join *j, struct store *s, uint64_t *rows)
+static int count_rows(struct cli *c, struct join_session *j, struct store *s, uint64_t *rows)
 {
     struct table_digest *d = NULL;
     uint32_t n = 0;
@@ -191,7 +191,7 @@ static int count_rows(struct cli *c, struct join *j, struct store *s, uint64_t *
 }
 
 /* Before the data is fetched: rows that are here need a decision. */
-static int check_rows(struct cli *c, struct join *j)
+static int check_rows(struct cli *c, struct join_session *j)
 {
     char msg[256] = "";
     uint64_t rows = 0;
@@ -218,12 +218,12 @@ static int check_rows(struct cli *c, struct join *j)
     return code;
 }
 
-static int keep_copy(struct cli *c, const struct join *j, struct store *s)
+static int keep_copy(struct cli *c, const struct join_session *j, struct store *s)
 {
     char stamp[32] = "";
     time_t now = (time_t)(cli_now_ms() / 1000);
     struct tm tm;
-    if (gmtime_r(&now, &tm) != NULL)
+    if (gmtime_r(&now, &tm))
         strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
     const char *path = cli_printf(c, "%s.before-join-%s", j->db, stamp);
     enum err e = store_copy(s, path);
@@ -233,7 +233,7 @@ static int keep_copy(struct cli *c, const struct join *j, struct store *s)
     return CLI_OK;
 }
 
-static enum err write_config(struct cli *c, const struct join *j, char msg[256])
+static enum err write_config(struct cli *c, const struct join_session *j, char msg[256])
 {
     struct config config = office_new_config(j->db, j->own_listen, j->invitation.parent_endpoint);
     memcpy(config.parent_curve_key, j->invitation.parent_curve_key, CURVE_KEY_BYTES);
@@ -242,8 +242,8 @@ static enum err write_config(struct cli *c, const struct join *j, char msg[256])
 
 /* node.yaml is written just before the commit: with it but without the database join simply runs
  * again. */
-static enum err load_all(struct cli *c, struct join *j, struct store *s, struct load_report *report,
-                         char msg[256])
+static enum err load_all(struct cli *c, struct join_session *j, struct store *s,
+                         struct load_report *report, char msg[256])
 {
     uint64_t offset = 0, pos = 0;
     uint64_t end = (uint64_t)lseek(j->spool, 0, SEEK_END);
@@ -267,7 +267,7 @@ static enum err load_all(struct cli *c, struct join *j, struct store *s, struct 
     return e;
 }
 
-static int apply(struct cli *c, struct join *j, struct load_report *report)
+static int apply_chunk(struct cli *c, struct join_session *j, struct load_report *report)
 {
     char msg[256] = "";
     struct store *s = NULL;
@@ -283,7 +283,7 @@ static int apply(struct cli *c, struct join *j, struct load_report *report)
     return code;
 }
 
-static void report_joined(struct cli *c, const struct join *j, const struct load_report *r)
+static void report_joined(struct cli *c, const struct join_session *j, const struct load_report *r)
 {
     if (c->json) {
         cli_print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "schema",
@@ -306,7 +306,7 @@ static void report_joined(struct cli *c, const struct join *j, const struct load
     cli_note("Next: `tonle run --dir %s`", c->dir);
 }
 
-static int join_locked(struct cli *c, struct join *j)
+static int join_locked(struct cli *c, struct join_session *j)
 {
     char msg[256] = "";
     struct load_report report = {0};
@@ -325,7 +325,7 @@ static int join_locked(struct cli *c, struct join *j)
     if (code == CLI_OK)
         code = join_fetch_tables(j);
     if (code == CLI_OK)
-        code = apply(c, j, &report);
+        code = apply_chunk(c, j, &report);
     if (code == CLI_OK && clean_put(c->dir, msg) != ERR_OK)
         cli_note("tonle: %s", msg);
     if (code == CLI_OK)
@@ -333,15 +333,15 @@ static int join_locked(struct cli *c, struct join *j)
     return code;
 }
 
-static int join(struct cli *c, struct join *j)
+static int join(struct cli *c, struct join_session *j)
 {
     char msg[256] = "";
     int lock = -1;
     int code = read_invitation(c, j);
     if (code != CLI_OK)
         return code;
-    if (j->listen == NULL)
-        j->listen = j->invitation.listen != NULL ? j->invitation.listen : "";
+    if (!j->listen)
+        j->listen = j->invitation.listen ? j->invitation.listen : "";
     enum err e = config_make_dir(c->dir, msg);
     if (e != ERR_OK)
         return cli_fail(CLI_ERROR, "%s", msg);
@@ -358,7 +358,7 @@ static int join(struct cli *c, struct join *j)
 
 int command_join(struct cli *c, int argc, char **argv)
 {
-    struct join j = {.spool = -1, .own_listen = ""};
+    struct join_session j = {.spool = -1, .own_listen = ""};
     bool as_new_site = false, rebuild = false;
     const struct option options[] = {{"--db", OPTION_TEXT, &j.db},
                                      {"--invitation", OPTION_TEXT, &j.invitation_path},
@@ -382,7 +382,7 @@ int command_join(struct cli *c, int argc, char **argv)
             "that `tonle charter show` names\n"
             "  then        tonle join --db NEW.db --mode adopt, with an empty --dir",
             rebuild ? "--rebuild" : "--as-new-site");
-    if (j.db == NULL)
+    if (!j.db)
         return cli_usage(c, "--db is missing: the database that the office's applications use (it "
                             "is made when it is missing)");
     j.db = cli_absolute(c, j.db);

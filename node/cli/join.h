@@ -15,7 +15,7 @@
 #define JOIN_INTERNAL                                                                              \
     4 /* tonle_node, tonle_site, tonle_charter, tonle_decision: the first chunks of every load */
 
-struct join {
+struct join_session {
     const char *db, *invitation_path, *mode_name, *listen;
     enum load_mode mode;
     struct invitation invitation;
@@ -33,12 +33,12 @@ struct join {
 };
 
 /* Registers at the parent; CLI_OK once the hub has taken our keys. */
-int join_enrol(struct join *j) MUST_CHECK;
+int join_enrol(struct join_session *j);
 /* Fetches registry and charter into the spool and checks them; then everything else. */
-int join_fetch_registry(struct cli *c, struct join *j) MUST_CHECK;
-int join_fetch_tables(struct join *j) MUST_CHECK;
+int join_fetch_registry(struct cli *c, struct join_session *j);
+int join_fetch_tables(struct join_session *j);
 /* Reads the chunk at *offset and moves it on; ERR_NOT_FOUND at the end. */
-enum err join_spool_next(struct join *j, struct arena *a, uint64_t *offset,
-                         struct load_chunk *out) MUST_CHECK;
+enum err join_spool_next(struct join_session *j, struct arena *a, uint64_t *offset,
+                         struct load_chunk *out);
 
 #endif

@@ -23,7 +23,7 @@ static void pause_ms(int ms)
 
 /* ---- the line to the parent */
 
-static int dial(struct join *j, bool invited)
+static int dial(struct join_session *j, bool invited)
 {
     char msg[256] = "";
     join_close(j->line);
@@ -36,7 +36,7 @@ static int dial(struct join *j, bool invited)
                                   j->invitation.parent_endpoint, msg);
 }
 
-static enum err send_message(struct join *j, const struct message *m, uint32_t timeout_ms)
+static enum err send_message(struct join_session *j, const struct message *m, uint32_t timeout_ms)
 {
     char msg[256] = "";
     struct buf b = {0};
@@ -47,7 +47,7 @@ static enum err send_message(struct join *j, const struct message *m, uint32_t t
 }
 
 /* One message of the parent. Its bytes live in the arena. */
-static enum err receive_message(struct join *j, struct arena *a, uint32_t timeout_ms,
+static enum err receive_message(struct join_session *j, struct arena *a, uint32_t timeout_ms,
                                 struct message *m, struct bytes *raw)
 {
     char msg[256] = "";
@@ -65,7 +65,7 @@ static enum err receive_message(struct join *j, struct arena *a, uint32_t timeou
 
 /* ---- enrolment */
 
-static void enrol_message(struct join *j, struct message *m)
+static void enrol_message(struct join_session *j, struct message *m)
 {
     *m = (struct message){.type = MESSAGE_ENROL};
     m->u.enrol = (struct enrol){.federation = j->invitation.federation,
@@ -78,7 +78,7 @@ static void enrol_message(struct join *j, struct message *m)
 }
 
 /* What came back; CLI_TEMPORARY: not yet, ask again. */
-static int judge_enrolled(const struct join *j, const struct message *m)
+static int judge_enrolled(const struct join_session *j, const struct message *m)
 {
     if (m->type == MESSAGE_REFUSAL)
         return cli_fail(CLI_REFUSED, "%s refuses: %s", j->invitation.parent, m->u.refusal.reason);
@@ -98,7 +98,7 @@ static int judge_enrolled(const struct join *j, const struct message *m)
 }
 
 /* Whether the parent takes our own key: an earlier join got as far as that. */
-static bool enrolled_before(struct join *j)
+static bool enrolled_before(struct join_session *j)
 {
     struct arena a = {0};
     struct bytes raw;
@@ -111,7 +111,7 @@ static bool enrolled_before(struct join *j)
     return yes;
 }
 
-static int enrol_once(struct join *j, enum err *e)
+static int enrol_once(struct join_session *j, enum err *e)
 {
     struct arena a = {0};
     struct bytes raw;
@@ -125,7 +125,7 @@ static int enrol_once(struct join *j, enum err *e)
     return code;
 }
 
-int join_enrol(struct join *j)
+int join_enrol(struct join_session *j)
 {
     uint64_t deadline = cli_mono_ms() + JOIN_REACH_MS;
     bool at_hub = strcmp(j->invitation.parent, j->invitation.hub_node) == 0, answered = false;
@@ -187,7 +187,7 @@ static enum err write_all(int fd, const void *p, size_t n)
     return ERR_OK;
 }
 
-static enum err spool_put(struct join *j, struct bytes raw)
+static enum err spool_put(struct join_session *j, struct bytes raw)
 {
     uint64_t len = raw.len;
     enum err e = write_all(j->spool, &len, sizeof len);
@@ -212,7 +212,8 @@ static enum err spool_read(int fd, uint64_t offset, void *p, size_t n)
     return ERR_OK;
 }
 
-enum err join_spool_next(struct join *j, struct arena *a, uint64_t *offset, struct load_chunk *out)
+enum err join_spool_next(struct join_session *j, struct arena *a, uint64_t *offset,
+                         struct load_chunk *out)
 {
     uint64_t len;
     struct message m;
@@ -233,7 +234,7 @@ enum err join_spool_next(struct join *j, struct arena *a, uint64_t *offset, stru
 
 /* ---- chunks */
 
-static int fetch_fail(const struct join *j, enum err e, const char *table)
+static int fetch_fail(const struct join_session *j, enum err e, const char *table)
 {
     switch (e) {
     case ERR_REFUSED:
@@ -268,8 +269,9 @@ static int fetch_fail(const struct join *j, enum err e, const char *table)
 }
 
 /* Asks until the chunk with this request number has come. */
-static enum err fetch_chunk(struct join *j, struct arena *a, const struct load_request *request,
-                            struct load_chunk *out, struct bytes *raw)
+static enum err fetch_chunk(struct join_session *j, struct arena *a,
+                            const struct load_request *request, struct load_chunk *out,
+                            struct bytes *raw)
 {
     uint64_t deadline = cli_mono_ms() + CHUNK_MS;
     struct message ask = {.type = MESSAGE_LOAD_REQUEST}, reply;
@@ -291,7 +293,7 @@ static enum err fetch_chunk(struct join *j, struct arena *a, const struct load_r
     return e;
 }
 
-static void show_progress(const struct join *j, const char *table, uint64_t rows)
+static void show_progress(const struct join_session *j, const char *table, uint64_t rows)
 {
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[Kloading %s: %llu rows (%llu in all)", table,
@@ -299,7 +301,7 @@ static void show_progress(const struct join *j, const char *table, uint64_t rows
 }
 
 /* A whole table into the spool. */
-static int fetch_table(struct join *j, const char *table, uint64_t *request)
+static int fetch_table(struct join_session *j, const char *table, uint64_t *request)
 {
     struct arena a[2] = {
         {0}, {0}}; /* this chunk's, and the one that holds the key after which it begins */
@@ -360,14 +362,14 @@ static bool is_hex_of(const char *hex, const uint8_t *p, size_t n)
     return hex[n * 2] == '\0';
 }
 
-struct registry { /* what the internal tables say of us and of the hub */
+struct fetched_registry { /* what the internal tables say of us and of the hub */
     const char *site;
     bool own_key, hub_key;
     uint64_t version;
 };
 
-static void read_node(struct cli *c, struct join *j, const struct load_chunk *chunk,
-                      const struct row_state *row, struct registry *r)
+static void read_node(struct cli *c, struct join_session *j, const struct load_chunk *chunk,
+                      const struct row_state *row, struct fetched_registry *r)
 {
     if (strcmp(chunk_text(c, chunk, row, "name"), j->invitation.node) != 0)
         return;
@@ -376,8 +378,8 @@ static void read_node(struct cli *c, struct join *j, const struct load_chunk *ch
     j->site = strtoull(r->site, NULL, 16);
 }
 
-static void read_site(struct cli *c, const struct join *j, const struct load_chunk *chunk,
-                      const struct row_state *row, struct registry *r)
+static void read_site(struct cli *c, const struct join_session *j, const struct load_chunk *chunk,
+                      const struct row_state *row, struct fetched_registry *r)
 {
     const char *site = chunk_text(c, chunk, row, "site"),
                *key = chunk_text(c, chunk, row, "sign_key");
@@ -388,8 +390,8 @@ static void read_site(struct cli *c, const struct join *j, const struct load_chu
         r->hub_key = is_hex_of(key, j->invitation.hub_sign_key, SIGN_PUBLIC_BYTES);
 }
 
-static void read_charter(struct cli *c, struct join *j, const struct load_chunk *chunk,
-                         const struct row_state *row, struct registry *r)
+static void read_charter(struct cli *c, struct join_session *j, const struct load_chunk *chunk,
+                         const struct row_state *row, struct fetched_registry *r)
 {
     uint64_t version = strtoull(chunk_text(c, chunk, row, "version"), NULL, 10);
     if (version < r->version)
@@ -398,11 +400,11 @@ static void read_charter(struct cli *c, struct join *j, const struct load_chunk 
     j->compiled = chunk_text(c, chunk, row, "compiled");
 }
 
-static int check_registry(struct cli *c, struct join *j)
+static int check_registry(struct cli *c, struct join_session *j)
 {
     struct arena a = {0};
     struct load_chunk chunk;
-    struct registry r = {.site = ""};
+    struct fetched_registry r = {.site = ""};
     uint64_t offset = 0;
     enum err e;
     while ((e = join_spool_next(j, &a, &offset, &chunk)) == ERR_OK) {
@@ -431,13 +433,13 @@ static int check_registry(struct cli *c, struct join *j)
                         "used on another machine. "
                         "Ask the administrator for a new one",
                         j->invitation.node);
-    return j->compiled != NULL
+    return j->compiled
                ? CLI_OK
                : cli_fail(CLI_TEMPORARY, "%s has no charter yet; run the same command again",
                           j->invitation.parent);
 }
 
-static int open_spool(struct cli *c, struct join *j)
+static int open_spool(struct cli *c, struct join_session *j)
 {
     char *path = mem_strdup(cli_printf(c, "%s/join.XXXXXX", c->dir));
     j->spool = mkostemp(path, O_CLOEXEC);
@@ -450,7 +452,7 @@ static int open_spool(struct cli *c, struct join *j)
 }
 
 /* The hub has taken our keys; the parent lets them in once the registry has come down to it. */
-static int dial_enrolled(struct join *j)
+static int dial_enrolled(struct join_session *j)
 {
     uint64_t deadline = cli_mono_ms() + ADMIT_MS;
     while (!enrolled_before(j)) {
@@ -465,7 +467,7 @@ static int dial_enrolled(struct join *j)
     return CLI_OK;
 }
 
-int join_fetch_registry(struct cli *c, struct join *j)
+int join_fetch_registry(struct cli *c, struct join_session *j)
 {
     static const char *const internal[JOIN_INTERNAL] = {"tonle_node", "tonle_site", "tonle_charter",
                                                         "tonle_decision"};
@@ -481,7 +483,7 @@ int join_fetch_registry(struct cli *c, struct join *j)
     return check_registry(c, j);
 }
 
-int join_fetch_tables(struct join *j)
+int join_fetch_tables(struct join_session *j)
 {
     uint64_t request = 1000; /* beyond those of the registry */
     size_t i;
@@ -491,7 +493,7 @@ int join_fetch_tables(struct join *j)
     json_array_foreach(json_object_get(charter, "tables"), i, table)
     {
         const char *name = json_string_value(json_object_get(table, "name"));
-        if (code == CLI_OK && name != NULL)
+        if (code == CLI_OK && name)
             code = fetch_table(j, name, &request);
     }
     json_decref(charter);

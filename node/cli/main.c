@@ -133,7 +133,7 @@ const struct command cli_commands[] = {
 static int print_overview(FILE *f)
 {
     fprintf(f, "usage: tonle COMMAND [OPTION]...\n\n");
-    for (const struct command *k = cli_commands; k->name != NULL; k++)
+    for (const struct command *k = cli_commands; k->name; k++)
         fprintf(f, "  %-16s %s\n", k->name, k->summary);
     fprintf(
         f,
@@ -146,7 +146,7 @@ static int print_help(const struct command *k)
 {
     printf("usage: tonle %s%s%s [--dir DIR]\n\n%s\n", k->name, k->usage[0] == '\0' ? "" : " ",
            k->usage, k->summary);
-    if (k->details != NULL)
+    if (k->details)
         printf("\n%s\n", k->details);
     return CLI_OK;
 }
@@ -171,7 +171,7 @@ static const struct command *find_command(int argc, char **argv, int *n_words)
 {
     const struct command *best = NULL;
     *n_words = 0;
-    for (const struct command *k = cli_commands; k->name != NULL; k++) {
+    for (const struct command *k = cli_commands; k->name; k++) {
         int n = words_matched(k, argc, argv);
         if (n > *n_words) {
             *n_words = n;
@@ -189,7 +189,7 @@ static bool belongs(const struct command *k, const char *family)
 
 static bool is_family(const char *word)
 {
-    for (const struct command *k = cli_commands; k->name != NULL; k++)
+    for (const struct command *k = cli_commands; k->name; k++)
         if (belongs(k, word))
             return true;
     return false;
@@ -199,7 +199,7 @@ static bool is_family(const char *word)
 static int list_family(FILE *f, const char *word)
 {
     int n = 0;
-    for (const struct command *k = cli_commands; k->name != NULL; k++)
+    for (const struct command *k = cli_commands; k->name; k++)
         if (belongs(k, word)) {
             fprintf(f, "  tonle %s %s\n", k->name, k->usage);
             n++;
@@ -214,8 +214,8 @@ static const struct command *nearest(int argc, char **argv)
     char typed[128];
     const struct command *best = cli_commands;
     unsigned least = UINT32_MAX;
-    for (const struct command *k = cli_commands; k->name != NULL; k++) {
-        bool two = strchr(k->name, ' ') != NULL && argc > 1 && argv[1][0] != '-';
+    for (const struct command *k = cli_commands; k->name; k++) {
+        bool two = strchr(k->name, ' ') && argc > 1 && argv[1][0] != '-';
         if (is_family(argv[0]) && !belongs(k, argv[0]))
             continue;
         snprintf(typed, sizeof typed, two ? "%s %s" : "%s", argv[0], two ? argv[1] : "");
@@ -237,12 +237,12 @@ static int unknown(int argc, char **argv)
     bool second = argc > 1 && argv[1][0] != '-';
     if (is_family(argv[0]) && !second)
         fprintf(stderr, "tonle: \"%s\" needs a second word:\n", argv[0]);
-    else if (k == NULL)
+    else if (!k)
         fprintf(stderr, "tonle: there is no command \"%s\"\n", argv[0]);
     else
         fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n",
                 argv[0], second ? " " : "", second ? argv[1] : "", k->name);
-    if (list_family(stderr, argv[0]) == 0 && k != NULL)
+    if (list_family(stderr, argv[0]) == 0 && k)
         fprintf(stderr, "usage: tonle %s %s\n", k->name, k->usage);
     fprintf(stderr, "`tonle help` lists all commands.\n");
     return CLI_USAGE;
@@ -254,7 +254,7 @@ static int help(int argc, char **argv)
     if (argc == 0)
         return print_overview(stdout);
     const struct command *k = find_command(argc, argv, &n);
-    if (k != NULL)
+    if (k)
         return print_help(k);
     if (list_family(stdout, argv[0]) > 0)
         return CLI_OK;
@@ -279,7 +279,7 @@ int main(int argc, char **argv)
         argv[0] = (char[]){"version"};
     int n_words;
     const struct command *k = find_command(argc, argv, &n_words);
-    if (k == NULL)
+    if (!k)
         return unknown(argc, argv);
     for (int i = n_words; i < argc; i++) {
         if (strcmp(argv[i], "--") == 0)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct add {
+struct add_options {
     const char *unit, *name, *parent, *listen;
     struct option_list reads;
     uint64_t expires_hours;
@@ -25,10 +25,10 @@ static bool unit_ok(const char *unit)
     return unit[n] == '\0' && n <= 32;
 }
 
-static int check_words(struct cli *c, struct add *in)
+static int check_words(struct cli *c, struct add_options *in)
 {
-    if (in->unit == NULL || in->name == NULL)
-        return cli_usage(c, "%s is missing", in->unit == NULL ? "--unit" : "--name");
+    if (!in->unit || !in->name)
+        return cli_usage(c, "%s is missing", !in->unit ? "--unit" : "--name");
     if (!cli_name_ok(in->name))
         return cli_usage(c, "\"%s\" is no name for a node: " CLI_NAME_RULE, in->name);
     if (in->unit[0] == '\0' || !unit_ok(in->unit))
@@ -40,13 +40,13 @@ static int check_words(struct cli *c, struct add *in)
                              in->reads.item[i]);
     if (in->expires_hours == 0 || in->expires_hours > 24 * 366)
         return cli_usage(c, "--expires takes 1 to 8784 hours");
-    if (in->listen != NULL && strncmp(in->listen, "tcp://", 6) != 0)
+    if (in->listen && strncmp(in->listen, "tcp://", 6) != 0)
         return cli_usage(c, "\"%s\" is no endpoint: tcp://HOST:PORT", in->listen);
     return CLI_OK;
 }
 
 /* Runs inside the transaction that registers, so that what it saw still holds. */
-static int check_registry(struct cli *c, struct add *in, struct office *o)
+static int check_registry(struct cli *c, struct add_options *in, struct cli_office *o)
 {
     struct node_record present;
     enum err e = store_node_get(o->store, &c->arena, in->name, &present);
@@ -92,12 +92,13 @@ static const char *join_reads(struct cli *c, const struct option_list *l)
     return text;
 }
 
-static int put_record(struct cli *c, struct add *in, struct office *o, uint64_t expires_ms)
+static int put_record(struct cli *c, struct add_options *in, struct cli_office *o,
+                      uint64_t expires_ms)
 {
     struct node_record r = {.name = in->name,
                             .unit = in->unit,
                             .parent = in->parent,
-                            .listen = in->listen != NULL ? in->listen : "",
+                            .listen = in->listen ? in->listen : "",
                             .state = NODE_INVITED,
                             .enrol_expires_ms = expires_ms,
                             .reads = join_reads(c, &in->reads)};
@@ -132,15 +133,16 @@ static const char *reachable(struct cli *c, const char *endpoint)
     return named;
 }
 
-static int print_invitation(struct cli *c, struct add *in, struct office *o, uint64_t expires_ms)
+static int print_invitation(struct cli *c, struct add_options *in, struct cli_office *o,
+                            uint64_t expires_ms)
 {
-    const struct store_identity *id = store_identity(o->store);
+    const struct store_identity *id = store_identity_get(o->store);
     struct invitation inv = {.federation = id->federation,
                              .federation_name = id->federation_name,
                              .node = in->name,
                              .unit = in->unit,
                              .parent = in->parent,
-                             .listen = in->listen != NULL ? in->listen : "",
+                             .listen = in->listen ? in->listen : "",
                              .parent_endpoint = reachable(c, in->parent_record.listen),
                              .hub_node = id->hub,
                              .hub_site = id->hub_site,
@@ -174,13 +176,13 @@ static void poke(struct cli *c)
         json_decref(answer);
 }
 
-static int add_node(struct cli *c, struct add *in, struct office *o)
+static int add_node(struct cli *c, struct add_options *in, struct cli_office *o)
 {
-    const struct store_identity *id = store_identity(o->store);
+    const struct store_identity *id = store_identity_get(o->store);
     if (id->parent[0] != '\0')
         return cli_fail(CLI_ERROR, "offices are added at the hub (%s) only, and this is %s",
                         id->hub, id->node);
-    if (in->parent == NULL)
+    if (!in->parent)
         in->parent = id->node;
     cli_random(in->seed, sizeof in->seed);
     seal_curve_keypair(in->seed, in->enrol_key, in->enrol_secret);
@@ -197,8 +199,8 @@ static int add_node(struct cli *c, struct add *in, struct office *o)
 
 int command_node_add(struct cli *c, int argc, char **argv)
 {
-    struct add in = {.expires_hours = 72};
-    struct office o = {0};
+    struct add_options in = {.expires_hours = 72};
+    struct cli_office o = {0};
     const struct option options[] = {{"--unit", OPTION_TEXT, &in.unit},
                                      {"--name", OPTION_TEXT, &in.name},
                                      {"--parent", OPTION_TEXT, &in.parent},

@@ -15,12 +15,12 @@ static json_t *neighbour(json_t *status, const char *name)
     size_t i;
     json_t *peer, *parent = json_object_get(status, "parent");
     const char *known = json_string_value(json_object_get(parent, "name"));
-    if (known != NULL && strcmp(known, name) == 0)
+    if (known && strcmp(known, name) == 0)
         return parent;
     json_array_foreach(json_object_get(status, "children"), i, peer)
     {
         known = json_string_value(json_object_get(peer, "name"));
-        if (known != NULL && strcmp(known, name) == 0)
+        if (known && strcmp(known, name) == 0)
             return peer;
     }
     return NULL;
@@ -63,7 +63,7 @@ static json_t *node_json(struct cli *c, const struct node_record *r, json_t *pee
                                         "oldest_pending"};
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
         json_t *v = json_object_get(peer, facts[i]);
-        json_object_set(o, facts[i], v != NULL ? v : json_null());
+        json_object_set(o, facts[i], v ? v : json_null());
     }
     return o;
 }
@@ -74,20 +74,20 @@ static void add_row(struct cli *c, struct text_table *t, const struct node_recor
     const char *line = json_string_value(json_object_get(peer, "line"));
     json_int_t out = json_integer_value(json_object_get(peer, "pending_out"));
     json_int_t in = json_integer_value(json_object_get(peer, "pending_in"));
-    const char *cells[] = {
-        r->name,
-        r->unit[0] != '\0' ? r->unit : "nation",
-        r->parent[0] != '\0' ? r->parent : "-",
-        state_name(r->state),
-        self           ? "this office"
-        : line != NULL ? line
-                       : "-",
-        peer != NULL ? cli_printf(c, "%lld out, %lld in", (long long)out, (long long)in) : "-",
-        cli_time(c, fresh_ms)};
+    const char *cells[] = {r->name,
+                           r->unit[0] != '\0' ? r->unit : "nation",
+                           r->parent[0] != '\0' ? r->parent : "-",
+                           state_name(r->state),
+                           self   ? "this office"
+                           : line ? line
+                                  : "-",
+                           peer ? cli_printf(c, "%lld out, %lld in", (long long)out, (long long)in)
+                                : "-",
+                           cli_time(c, fresh_ms)};
     table_add(c, t, cells);
 }
 
-static int list(struct cli *c, struct office *o, json_t *status)
+static int list(struct cli *c, struct cli_office *o, json_t *status)
 {
     static const char *const heads[] = {"OFFICE", "UNIT",         "PARENT",    "STATE",
                                         "LINE",   "DATA WAITING", "DATA AS OF"};
@@ -107,7 +107,7 @@ static int list(struct cli *c, struct office *o, json_t *status)
         uint64_t fresh_ms = as_of(f, n_fresh, r[i].name);
         json_array_append_new(nodes, node_json(c, &r[i], peer, fresh_ms));
         add_row(c, &t, &r[i], peer, fresh_ms,
-                strcmp(r[i].name, store_identity(o->store)->node) == 0);
+                strcmp(r[i].name, store_identity_get(o->store)->node) == 0);
     }
     if (c->json)
         cli_print_json(json_pack("{s:i, s:O}", "schema", CLI_SCHEMA, "nodes", nodes));
@@ -120,12 +120,12 @@ static int list(struct cli *c, struct office *o, json_t *status)
 
 int command_node_list(struct cli *c, int argc, char **argv)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     json_t *status = NULL;
     int code = cli_arguments(c, argc, argv, NULL, 0, 0);
     if (code == CLI_OK)
         code = status_read(c, &status);
-    if (status == NULL)
+    if (!status)
         return code;
     code = office_open(c, OFFICE_READ, &o);
     if (code == CLI_OK) {

@@ -14,19 +14,19 @@
 static const char *operator_name(const char *by)
 {
     static const char *const names[] = {"SUDO_USER", "LOGNAME", "USER"};
-    for (size_t i = 0; by == NULL && i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; !by && i < sizeof names / sizeof names[0]; i++) {
         const char *name = getenv(names[i]);
-        by = name != NULL && name[0] != '\0' ? name : NULL;
+        by = name && name[0] != '\0' ? name : NULL;
     }
-    const struct passwd *user = by == NULL ? getpwuid(getuid()) : NULL;
-    return user != NULL ? user->pw_name : by;
+    const struct passwd *user = !by ? getpwuid(getuid()) : NULL;
+    return user ? user->pw_name : by;
 }
 
 /* COL=TEXT or COL:=JSON. */
-static int assignment(struct cli *c, const char *word, struct assignment *out)
+static int parse_assignment(struct cli *c, const char *word, struct assignment *out)
 {
     const char *equals = strchr(word, '=');
-    if (equals == NULL || equals == word)
+    if (!equals || equals == word)
         return cli_usage(c, "\"%s\" is no COL=VALUE", word);
     out->json = equals[-1] == ':';
     out->column = cli_printf(c, "%.*s", (int)(equals - word) - (int)out->json, word);
@@ -39,13 +39,13 @@ int review_read(struct cli *c, const struct review_words *w, struct review *out)
     struct assignment *set = arena_alloc(&c->arena, (w->set.n + 1) * sizeof *set);
     *out = (struct review){
         .by = operator_name(w->by), .reason = w->reason, .now_ms = cli_now_ms(), .set = set};
-    if (w->reason == NULL || w->reason[strspn(w->reason, " \t\n")] == '\0')
+    if (!w->reason || w->reason[strspn(w->reason, " \t\n")] == '\0')
         return cli_usage(c, "say why with --reason TEXT: the decision and its reason reach every "
                             "office");
-    if (out->by == NULL || out->by[0] == '\0')
+    if (!out->by || out->by[0] == '\0')
         return cli_usage(c, "say who decides with --by NAME");
     for (size_t i = 0; i < w->set.n; i++) {
-        int code = assignment(c, w->set.item[i], &set[i]);
+        int code = parse_assignment(c, w->set.item[i], &set[i]);
         if (code != CLI_OK)
             return code;
     }
@@ -65,7 +65,7 @@ bool review_dot(const char *text, struct dot *out)
     return true;
 }
 
-int review_fail(const struct office *o, enum err e, const char *list_command)
+int review_fail(const struct cli_office *o, enum err e, const char *list_command)
 {
     if (e == ERR_NOT_FOUND)
         return cli_fail(CLI_ERROR, "%s: `%s` shows them; nothing was changed",
@@ -81,7 +81,8 @@ static bool node_runs(struct cli *c)
     return code != CLI_NOT_RUNNING;
 }
 
-static enum err wait_sealed(struct cli *c, struct office *o, const char *decision, struct dot *dot)
+static enum err wait_sealed(struct cli *c, struct cli_office *o, const char *decision,
+                            struct dot *dot)
 {
     uint64_t deadline = cli_mono_ms() + SEAL_MS;
     enum err e;
@@ -94,7 +95,7 @@ static enum err wait_sealed(struct cli *c, struct office *o, const char *decisio
     return e;
 }
 
-int review_done(struct cli *c, struct office *o, const char *decision)
+int review_done(struct cli *c, struct cli_office *o, const char *decision)
 {
     struct dot dot = {0, 0};
     const char *held = NULL, *why = "";
@@ -107,14 +108,14 @@ int review_done(struct cli *c, struct office *o, const char *decision)
     if (c->json)
         cli_print_json(json_pack("{s:i, s:s, s:o, s:b, s:o}", "schema", CLI_SCHEMA, "decision",
                                  decision, "sealed", cli_dot_json(dot), "running", (int)runs,
-                                 "held", held != NULL ? cli_text_json(held) : json_null()));
+                                 "held", held ? cli_text_json(held) : json_null()));
     else if (!dot_is_none(dot))
         printf("decided, and sealed as %s\n", cli_dot(c, dot));
     else
         printf("decided; it takes effect %s\n",
                runs ? "as soon as the node has sealed what was written before (`tonle status`)"
                     : "when the node runs: start it with `tonle run` or its service");
-    if (held != NULL)
+    if (held)
         cli_note("A row of that key is held (%s): `tonle held show %s` says what settles it.",
                  cli_safe(c, why), held);
     return CLI_OK;

@@ -12,12 +12,12 @@ struct review_words { /* the options of every deciding command */
 };
 /* Options and operator into a review; CLI_USAGE with the message printed when something is missing.
  */
-int review_read(struct cli *c, const struct review_words *w, struct review *out) MUST_CHECK;
+int review_read(struct cli *c, const struct review_words *w, struct review *out);
 /* "site:seq" as `show` prints it. */
 bool review_dot(const char *text, struct dot *out);
 /* The decision is committed: waits until the running node has sealed it, and says so. */
-int review_done(struct cli *c, struct office *o, const char *decision) MUST_CHECK;
+int review_done(struct cli *c, struct cli_office *o, const char *decision);
 /* The store's message after a refused decision, with the exit code that stands for it. */
-int review_fail(const struct office *o, enum err e, const char *list_command);
+int review_fail(const struct cli_office *o, enum err e, const char *list_command);
 
 #endif

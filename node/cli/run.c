@@ -8,7 +8,7 @@
 
 struct running {
     struct cli *cli;
-    struct office office;
+    struct cli_office office;
     struct identity_file identity;
     int lock;
 };
@@ -75,7 +75,7 @@ static int run_loop(struct running *r, struct node *n)
 static int check_keys(struct running *r)
 {
     struct store *s = r->office.store;
-    const struct store_identity *id = store_identity(s);
+    const struct store_identity *id = store_identity_get(s);
     struct site_record site;
     enum err e = store_site_get(s, &r->cli->arena, id->site, &site);
     if (e != ERR_OK && e != ERR_NOT_FOUND)

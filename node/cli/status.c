@@ -16,7 +16,7 @@
 
 int status_read(struct cli *c, json_t **status)
 {
-    struct office o = {0};
+    struct cli_office o = {0};
     struct buf b = {0};
     int code = cli_ask(c, json_pack("{s:s}", "do", "status"), ASK_MS, status);
     if (code != CLI_NOT_RUNNING)
@@ -28,7 +28,7 @@ int status_read(struct cli *c, json_t **status)
     *status = json_loadb(buf_str(&b), b.len, 0, NULL);
     buf_fini(&b);
     office_close(&o);
-    return *status != NULL
+    return *status
                ? CLI_NOT_RUNNING
                : cli_fail(CLI_ERROR, "the state of %s cannot be shown: run `tonle doctor`", c->dir);
 }
@@ -36,7 +36,7 @@ int status_read(struct cli *c, json_t **status)
 static const char *text_of(const json_t *o, const char *name)
 {
     const char *s = json_string_value(json_object_get(o, name));
-    return s != NULL ? s : "";
+    return s ? s : "";
 }
 
 static json_int_t number_of(const json_t *o, const char *name)
@@ -69,14 +69,14 @@ static const char *line_text(struct cli *c, const json_t *peer)
     enum cli_colour colour = line_ok(peer)                  ? COLOUR_GOOD
                              : strcmp(line, "refused") == 0 ? COLOUR_BAD
                                                             : COLOUR_WARN;
-    return cli_colour(c, colour, line);
+    return cli_coloured(c, colour, line);
 }
 
 /* "2026-01-31T23:59:59Z" as an age, which is what a person wants to know. */
 static const char *ago(struct cli *c, const char *time, uint64_t now_ms)
 {
     struct tm tm = {0};
-    if (strptime(time, "%Y-%m-%dT%H:%M:%S", &tm) == NULL)
+    if (!strptime(time, "%Y-%m-%dT%H:%M:%S", &tm))
         return NULL;
     int64_t ms = (int64_t)now_ms - (int64_t)timegm(&tm) * 1000;
     return cli_age(c, ms > 0 ? (uint64_t)ms : 0);
@@ -87,19 +87,17 @@ static const char *data_text(struct cli *c, const json_t *peer)
     json_int_t out = number_of(peer, "pending_out"), in = number_of(peer, "pending_in");
     const char *oldest = ago(c, text_of(peer, "oldest_pending"), cli_now_ms());
     if (out == 0 && in == 0)
-        return cli_colour(c, COLOUR_GOOD, "nothing waits");
-    const char *text =
-        cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
-                   oldest != NULL ? ", the oldest for " : "", oldest != NULL ? oldest : "");
-    return cli_colour(c, COLOUR_WARN, text);
+        return cli_coloured(c, COLOUR_GOOD, "nothing waits");
+    const char *text = cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
+                                  oldest ? ", the oldest for " : "", oldest ? oldest : "");
+    return cli_coloured(c, COLOUR_WARN, text);
 }
 
 static void add_peer(struct cli *c, struct text_table *t, const char *role, const json_t *peer)
 {
     const char *last = ago(c, text_of(peer, "last_contact"), cli_now_ms());
     const char *cells[] = {role, text_of(peer, "name"), line_text(c, peer),
-                           last != NULL ? cli_printf(c, "%s ago", last) : "never",
-                           data_text(c, peer)};
+                           last ? cli_printf(c, "%s ago", last) : "never", data_text(c, peer)};
     table_add(c, t, cells);
 }
 
@@ -163,8 +161,8 @@ static void print_status(struct cli *c, const json_t *status, bool running)
     json_int_t own = number_of(status, "held_own");
     printf("%s (%s%s): %s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ",
            unit,
-           cli_colour(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
-           cli_colour(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"));
+           cli_coloured(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
+           cli_coloured(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"));
     printf("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld\n\n",
            (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
            own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "",
@@ -228,7 +226,7 @@ int command_status(struct cli *c, int argc, char **argv)
     int code = cli_arguments(c, argc, argv, options, 0, 0);
     if (code != CLI_OK)
         return code;
-    enum wait wait = until == NULL                  ? WAIT_NONE
+    enum wait wait = !until                         ? WAIT_NONE
                      : strcmp(until, "synced") == 0 ? WAIT_SYNCED
                                                     : WAIT_CONNECTED;
     if (wait == WAIT_CONNECTED && strcmp(until, "connected") != 0)
@@ -237,7 +235,7 @@ int command_status(struct cli *c, int argc, char **argv)
         return cli_usage(c, "--timeout takes seconds, a year at most");
     code =
         wait == WAIT_NONE ? status_read(c, &status) : wait_for(c, wait, timeout_s * 1000, &status);
-    if (status == NULL)
+    if (!status)
         return code;
     if (code == CLI_OK && wait == WAIT_NONE && degraded(status))
         code = CLI_DEGRADED;

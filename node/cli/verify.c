@@ -6,13 +6,14 @@
 
 #define VERIFY_MS 60000u /* the node waits for equal clocks meanwhile */
 #define SCAN_MS                                                                                    \
-    (30u * 60000u) /* it reads every row of both, twice where they differ; it gives up by itself   \
+    (30u *                                                                                         \
+     60000u) /* it reads every row of both, twice where they differ; it gives up by itself   \
                       when stuck */
 
 static const char *text_of(const json_t *o, const char *name)
 {
     const char *s = json_string_value(json_object_get(o, name));
-    return s != NULL ? s : "";
+    return s ? s : "";
 }
 
 static json_int_t number_of(const json_t *o, const char *name)
@@ -53,7 +54,7 @@ static void print_tables(struct cli *c, const json_t *answer)
         bool equal = json_is_true(json_object_get(o, "equal"));
         const char *cells[] = {
             text_of(o, "table"),
-            cli_colour(c, equal ? COLOUR_GOOD : COLOUR_BAD, equal ? "equal" : "DIFFERS"),
+            cli_coloured(c, equal ? COLOUR_GOOD : COLOUR_BAD, equal ? "equal" : "DIFFERS"),
             cli_printf(c, "%lld", (long long)number_of(o, "rows")),
             cli_printf(c, "%lld", (long long)number_of(o, "parent_rows")),
             cli_printf(c, "%lld", (long long)number_of(o, "held")),
@@ -96,11 +97,11 @@ static int compare(struct cli *c)
     return CLI_OK;
 }
 
-struct settle {
+struct verify_answer {
     bool accept, take_parent;
 };
 
-static int scan(struct cli *c, const struct settle *how)
+static int scan(struct cli *c, const struct verify_answer *how)
 {
     json_t *answer = NULL;
     json_t *ask = json_pack("{s:s, s:s, s:b}", "do", "verify_local", "settle",
@@ -134,7 +135,7 @@ static int scan(struct cli *c, const struct settle *how)
 int command_verify(struct cli *c, int argc, char **argv)
 {
     bool local = false, hub = false;
-    struct settle how = {false, false};
+    struct verify_answer how = {false, false};
     const struct option options[] = {{"--local", OPTION_FLAG, &local},
                                      {"--accept", OPTION_FLAG, &how.accept},
                                      {"--take-parent", OPTION_FLAG, &how.take_parent},

@@ -15,8 +15,8 @@
 #include "node/config/config.h"
 
 #include "conflict/value.h"
-#include "node/file/yaml.h"
 #include "node/file/write.h"
+#include "node/file/yaml.h"
 #include "protocol/limits.h"
 
 #include <errno.h>

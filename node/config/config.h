@@ -29,18 +29,17 @@ struct keys {
 
 /* The state directory: `flag` when given, $TONLE_DIR, else /var/lib/tonle. */
 const char *config_dir(const char *flag);
-enum err config_make_dir(const char *dir, char msg[256]) MUST_CHECK; /* 0700 if missing */
+enum err config_make_dir(const char *dir, char msg[256]); /* 0700 if missing */
 enum err config_load(struct arena *a, const char *dir, struct config *out,
-                     char msg[1024]) MUST_CHECK; /* ERR_NOT_FOUND: not a node's directory */
-enum err config_save(const char *dir, const struct config *c,
-                     char msg[256]) MUST_CHECK; /* atomically */
+                     char msg[1024]); /* ERR_NOT_FOUND: not a node's directory */
+enum err config_save(const char *dir, const struct config *c, char msg[256]); /* atomically */
 /* The database's path, resolved against the directory. */
 const char *config_db_path(struct arena *a, const char *dir, const struct config *c);
 
 enum err keys_make(const char *dir, struct keys *out,
-                   char msg[256]) MUST_CHECK; /* makes them once; existing ones are kept and read */
+                   char msg[256]); /* makes them once; existing ones are kept and read */
 enum err keys_load(const char *dir, struct keys *out,
-                   char msg[256]) MUST_CHECK; /* refuses group- or world-readable files */
+                   char msg[256]); /* refuses group- or world-readable files */
 
 /* The record outside the database (DESIGN 7, "Found out"). */
 struct identity_record {
@@ -50,20 +49,20 @@ struct identity_file {
     int fd;
 };
 enum err identity_open(const char *dir, struct identity_file *f, struct identity_record *last,
-                       char msg[256]) MUST_CHECK; /* last zero when none */
+                       char msg[256]); /* last zero when none */
 void identity_write(struct identity_file *f, const struct identity_record *r);
 void identity_close(struct identity_file *f);
 
 /* Locks DIR/lock (an open-file-description lock: it ends with its holder, however that ends).
  * ERR_BUSY when another process holds it. The fd stays open until lock_release. */
-enum err lock_take(const char *dir, int *fd, char msg[256]) MUST_CHECK;
+enum err lock_take(const char *dir, int *fd, char msg[256]);
 bool lock_is_held(const char *dir); /* by a running node; only looks, so it is in nobody's way */
 void lock_release(int fd);
 
 /* Clean-stop marker: taken away at start (returns whether the last stop was clean), put back at the
  * end. */
 bool clean_take(const char *dir);
-enum err clean_put(const char *dir, char msg[256]) MUST_CHECK;
+enum err clean_put(const char *dir, char msg[256]);
 
 /* An invitation: one line, "tonle1:" and base64url of JSON. */
 struct invitation {
@@ -79,16 +78,13 @@ struct invitation {
                                               tonle_node */
     uint64_t expires_ms;
 };
-enum err invitation_encode(struct arena *a, const struct invitation *i,
-                           const char **line) MUST_CHECK;
+enum err invitation_encode(struct arena *a, const struct invitation *i, const char **line);
 /* White space around and within the line (a mail program's) is ignored. ERR_MALFORMED. It does not
  * look at the clock. */
-enum err invitation_decode(struct arena *a, const char *line, struct invitation *i,
-                           char msg[256]) MUST_CHECK;
+enum err invitation_decode(struct arena *a, const char *line, struct invitation *i, char msg[256]);
 /* ERR_REFUSED "expired on ..." when now_ms is later. An office's clock may be wrong: the hub has
  * the last word. */
-enum err invitation_check_time(const struct invitation *i, uint64_t now_ms,
-                               char msg[256]) MUST_CHECK;
+enum err invitation_check_time(const struct invitation *i, uint64_t now_ms, char msg[256]);
 
 /* Lower-case hexadecimal; `out` takes 2 * n + 1 bytes. */
 void config_to_hex(const uint8_t *p, size_t n, char *out);

@@ -1,9 +1,13 @@
 /* An invitation: "tonle1:" and base64url (RFC 4648 section 5, without padding) of a JSON object.
  *
- *   {"federation", "federation_name", "node", "unit", "parent", "listen", "parent_endpoint":
- * strings, "parent_key", "hub_key", "secret": 64 hexadecimal digits, "hub_node": string,
- *    "hub_site": 16 hexadecimal digits (JSON numbers of other programs lose bits), "expires_ms":
- * number, "check": 16 hexadecimal digits, FNV-1a of the object without it, sorted and compact}
+ *   federation, federation_name, node, unit,
+ *   parent, listen, parent_endpoint, hub_node   strings
+ *   parent_key, hub_key, secret                 64 hexadecimal digits
+ *   hub_site                                    16 hexadecimal digits (JSON numbers of other
+ *                                               programs lose bits)
+ *   expires_ms                                  number
+ *   check                                       16 hexadecimal digits, FNV-1a of the object without
+ *                                               it, sorted and compact
  *
  * It travels by paper, telephone and chat, so each kind of damage has its own sentence. The check
  * finds accidents only; what an invitation is worth is decided at the hub, by its secret.

@@ -1,11 +1,10 @@
+/* Which CURVE keys may connect: those of our active children, and of open invitations of our
+ * children. The list is read from the registry when that may have changed, because every handshake
+ * asks. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Which CURVE keys may connect: those of our active children, and of open invitations of our
- * children. The list is read from the registry when that may have changed, because every handshake
- * asks. */
 
 void authorise_fini(struct node *n)
 {
@@ -53,7 +52,7 @@ static bool read_registry(struct node *n)
         n->authorised_known = true;
     }
     arena_fini(&a);
-    return n->authorised != NULL;
+    return n->authorised;
 }
 
 bool node_authorise(struct node *n, const uint8_t curve_key[CURVE_KEY_BYTES], uint64_t wall_ms,

@@ -1,13 +1,12 @@
-#include "node/core/internal.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to
  * the hub. The hub writes its keys into the registry, sealed like any write; any other office
  * passes the request up and answers "pending" until its own registry shows the node active with the
  * same keys. ENROLLED names no node, so the answers of our parent are matched to what we passed on
  * by their order. */
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
 {

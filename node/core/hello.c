@@ -1,9 +1,3 @@
-#include "node/core/internal.h"
-
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
 /* Found out at hello (DESIGN 7). What each side has on record of the other is compared with what
  * the other says of itself:
  *
@@ -14,6 +8,11 @@
  *   journal_pos, its own             received_pos of it          its database was restored
  *
  * Nothing is changed by a refusal, on either side. */
+#include "node/core/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
 static void __attribute__((format(printf, 5, 6)))
 refuse(struct verdict *v, enum refusal_code code, uint64_t retry_ms, const char *next,
@@ -59,7 +58,7 @@ static void refuse_ourselves(struct node *n, struct verdict *v, uint64_t theirs,
 void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
 {
     const char *who = h->node;
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     uint64_t known = clock_get(&st->clock, h->site);
     struct peer_record rec;
     struct peer *p =
@@ -172,6 +171,6 @@ void hello_check_parent(struct node *n, const struct hello *h, const struct sign
     if (v->code == 0)
         hello_check_known(n, h, v);
     uint64_t ours = clock_get(&h->clock, n->site);
-    if (v->code == 0 && ours > store_state(n->store)->seq)
-        refuse_ourselves(n, v, ours, store_state(n->store)->seq, "of its changesets", h->node);
+    if (v->code == 0 && ours > store_state_get(n->store)->seq)
+        refuse_ourselves(n, v, ours, store_state_get(n->store)->seq, "of its changesets", h->node);
 }

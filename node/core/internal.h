@@ -30,7 +30,7 @@
 #define NODE_IN_USE_MS 5000u /* an application has written within so long */
 #define NODE_MARKS 16u       /* unanswered marks that are remembered */
 
-enum line { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
+enum line_state { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
 
 struct inbox_item { /* received, not applied; the bytes are on the heap */
     struct inbox_item *next;
@@ -53,7 +53,7 @@ struct inbox_item { /* received, not applied; the bytes are on the heap */
 struct peer {
     char *name;
     bool up; /* the parent */
-    enum line line;
+    enum line_state line;
     struct route route;
     uint64_t session; /* the parent's: also while its welcome is awaited */
     uint64_t run;
@@ -121,7 +121,7 @@ struct mark_kept { /* hub: a mark not yet answered by all */
     uint64_t id, hlc;
     struct clock clock;
 };
-struct scan; /* node_scan.c: verify and reconcile */
+struct open_scan; /* node_scan.c: verify and reconcile */
 
 struct node {
     struct node_options o;
@@ -181,7 +181,7 @@ struct node {
     bool authorised_known;
     bool look_now; /* the database was changed by another hand */
 
-    struct scan *scan, *verify;
+    struct open_scan *scan, *verify;
     bool reconcile_due;
     uint64_t reconcile_ms; /* not before */
     char *reconcile;       /* JSON of the last scan that ran by itself, or NULL */
@@ -222,7 +222,7 @@ void session_lost(struct node *n, struct peer *p);
 void session_unreachable(struct node *n, const struct route *r);
 void session_timers(struct node *n);
 void session_deadline(struct node *n);
-void session_end(struct node *n, struct peer *p, enum line line);
+void session_end(struct node *n, struct peer *p, enum line_state line);
 /* Ends the session and tells the neighbour; the next one not before retry_ms. */
 void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint64_t retry_ms,
                     const char *reason, const char *next);
@@ -271,28 +271,28 @@ struct batch { /* items to apply in one transaction */
     const char *why; /* of the failure, where the store's message is not it; NULL */
 };
 void stream_prepare(struct node *n, struct batch *b);
-enum err stream_apply(struct node *n, struct batch *b) MUST_CHECK;
+enum err stream_apply(struct node *n, struct batch *b);
 void stream_committed(struct node *n, const struct batch *b);
 void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why);
 void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
 
 /* ---- node_seal.c */
-enum err seal_captured(struct node *n, bool *cut) MUST_CHECK;
+enum err seal_captured(struct node *n, bool *cut);
 
 /* ---- node_mark.c */
 bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
-enum err mark_work(struct node *n) MUST_CHECK; /* hub, in the transaction */
-enum err mark_answer(struct node *n, uint64_t mark_id) MUST_CHECK;
+enum err mark_work(struct node *n); /* hub, in the transaction */
+enum err mark_answer(struct node *n, uint64_t mark_id);
 enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
-                          const char *source) MUST_CHECK;
+                          const char *source);
 void mark_fini(struct node *n);
 
 /* ---- node_enrol.c */
 void enrol_message(struct node *n, const struct event *ev, const struct enrol *m);
 void enrol_reply(struct node *n, const struct enrolled *m);
-enum err enrol_work(struct node *n) MUST_CHECK; /* hub, in the transaction */
+enum err enrol_work(struct node *n); /* hub, in the transaction */
 void enrol_committed(struct node *n);
 void enrol_forget_forwarded(struct node *n);
 void enrol_fini(struct node *n);
@@ -315,7 +315,7 @@ void scan_chunk(struct node *n, const struct load_chunk *c);
 void scan_digest(struct node *n, const struct digest_reply *r);
 void scan_timers(struct node *n);
 bool scan_wants(const struct node *n); /* rows to settle */
-enum err scan_work(struct node *n) MUST_CHECK;
+enum err scan_work(struct node *n);
 void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);

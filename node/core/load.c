@@ -1,11 +1,10 @@
+/* Answers to a child that loads, verifies or looks for what escaped capture: rows of a table after
+ * a key, or the digests of all tables, with the clock they were read at. Both are read with the
+ * capture log empty, so that the clock says exactly what is in them; one request a step. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* Answers to a child that loads, verifies or looks for what escaped capture: rows of a table after
- * a key, or the digests of all tables, with the clock they were read at. Both are read with the
- * capture log empty, so that the clock says exactly what is in them; one request a step. */
 
 static void load_free(struct load_wait *w)
 {
@@ -79,16 +78,16 @@ static enum err read_answer(struct node *n, const struct load_wait *w, struct me
     m->type = MESSAGE_DIGEST_REPLY;
     r->request = w->request.request;
     enum err e = store_digest(n->store, &n->arena, &r->tables, &r->n_tables);
-    r->clock = store_state(n->store)->clock; /* borrowed */
+    r->clock = store_state_get(n->store)->clock; /* borrowed */
     return e;
 }
 
 /* ERR_BUSY: captured writes have to be sealed first, or the database is locked. */
-static enum err answer(struct node *n, const struct load_wait *w)
+static enum err answer_request(struct node *n, const struct load_wait *w)
 {
     struct message m = {0};
     enum err begun = store_begin_read(n->store), e = begun;
-    if (e == ERR_OK && store_state(n->store)->loading)
+    if (e == ERR_OK && store_state_get(n->store)->loading)
         e = ERR_BUSY; /* what is sealed meanwhile stands in the journal before what it builds on */
     if (e == ERR_OK && store_capture_pending(n->store)) {
         n->seal_now = true;
@@ -107,7 +106,7 @@ void load_answer(struct node *n)
 {
     if (n->n_load == 0)
         return;
-    enum err e = answer(n, n->load[0]);
+    enum err e = answer_request(n, n->load[0]);
     if (e == ERR_BUSY) {
         if (n->seal_now && !n->suspect && n->seal_fault[0] == '\0' &&
             n->busy_until_ms <= n->mono_ms)

@@ -1,8 +1,3 @@
-#include "node/core/internal.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Forgetting (DESIGN 4). The hub sends a mark with its clock; every node answers behind everything
  * it had sealed before; when every active node has answered a mark, the hub sends stable(mark). A
  * node that has just joined answers mark 0, once: it has not seen the marks before its load, and
@@ -13,6 +8,10 @@
  * oldest first mark_id       the last id given answer/SITE   the last mark that this site has
  * answered When one office is away for weeks the marks in between are thinned out: any of them may
  * be left out, because the answer to a later one is an answer to it. */
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define MARK_AGAIN_MS 60000u
 
@@ -119,7 +118,7 @@ static bool mark_wanted(struct node *n, uint64_t *at)
 {
     if (!node_is_hub(n) || n->suspect || (!n->marks_known && read_marks(n) != ERR_OK))
         return false;
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     if (st->clock.n == 0 || clock_compare(&st->clock, &n->mark_clock) == CLOCK_EQUAL)
         return false;
     uint64_t wait = n->n_marks == 0 || n->mark_clock.n == 0 || registry_changed(n, st->seq)
@@ -173,7 +172,7 @@ static enum err remember_mark(struct node *n, const struct mark *m)
 
 static enum err send_mark(struct node *n)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     n->mark_seen_ms = 0;
     struct mark m = {.id = ++n->mark_id, .site = n->site, .clock = st->clock};
     m.hlc = hlc_tick(st->hlc, node_time(n));
@@ -257,8 +256,10 @@ enum err mark_work(struct node *n)
 
 enum err mark_answer(struct node *n, uint64_t mark_id)
 {
-    struct answer a = {
-        .mark_id = mark_id, .node = n->name, .site = n->site, .hlc = store_state(n->store)->hlc};
+    struct answer a = {.mark_id = mark_id,
+                       .node = n->name,
+                       .site = n->site,
+                       .hlc = store_state_get(n->store)->hlc};
     buf_reset(&n->buf);
     codec_answer_encode(&a, n->o.sign_secret, &n->buf);
     return append(n, ITEM_ANSWER, a.hlc);

@@ -1,11 +1,10 @@
+/* One step: the event is handled (what it asks of the database is queued), then time's own work is
+ * done (sessions), then the one transaction, then the journal is sent on. */
 #include "node/core/internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-/* One step: the event is handled (what it asks of the database is queued), then time's own work is
- * done (sessions), then the one transaction, then the journal is sent on. */
 
 uint64_t node_random(struct node *n)
 {
@@ -30,7 +29,7 @@ uint64_t node_time(const struct node *n)
 
 bool node_is_hub(const struct node *n)
 {
-    return n->parent == NULL;
+    return !n->parent;
 }
 
 bool route_equal(const struct route *a, const struct route *b)
@@ -109,7 +108,7 @@ void node_want(struct node *n, uint64_t mono_ms)
 
 static void check_outside(struct node *n)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     if (n->o.outside_site == 0)
         return;
     if (n->o.outside_site != n->site) {
@@ -132,7 +131,7 @@ struct node *node_new(const struct node_options *o)
     n->o = *o;
     n->store = o->store;
     n->rng = o->run | 1;
-    const struct store_identity *id = store_identity(o->store);
+    const struct store_identity *id = store_identity_get(o->store);
     n->name = mem_strdup(id->node);
     n->parent_name = mem_strdup(id->parent);
     n->federation = mem_strdup(id->federation);
@@ -146,14 +145,14 @@ struct node *node_new(const struct node_options *o)
         n->offset_ms = (int64_t)store_meta_u64(o->store, "offset_ms", 0);
     n->greet_due = n->parent && store_meta_u64(o->store, "greeted", 0) != n->site;
     n->answer_kept = store_meta_u64(o->store, "answer_kept", 0);
-    n->charter_version = store_state(o->store)->charter_version;
+    n->charter_version = store_state_get(o->store)->charter_version;
     check_outside(n);
     return n;
 }
 
 void node_free(struct node *n)
 {
-    if (n == NULL)
+    if (!n)
         return;
     peer_free(n->parent);
     for (size_t i = 0; i < n->n_children; i++)
@@ -192,7 +191,7 @@ static void look(struct node *n)
     if (!store_capture_check(n->store)) {
         n->install_due = true;
         /* what was written between the change and the new triggers was not captured */
-        n->reconcile_due = n->reconcile_due || (n->started && n->parent != NULL);
+        n->reconcile_due = n->reconcile_due || (n->started && n->parent);
     }
     if (store_capture_pending(n->store)) {
         n->notice_last_ms = n->mono_ms;
@@ -208,8 +207,7 @@ static void session_message(struct node *n, const struct event *ev, const struct
     uint64_t session = m->type == MESSAGE_ITEM  ? m->u.item.session
                        : m->type == MESSAGE_ACK ? m->u.ack.session
                                                 : m->u.heartbeat.session;
-    if (p == NULL || !peer_open(p) || p->session != session ||
-        !route_equal(&p->route, &ev->route)) {
+    if (!p || !peer_open(p) || p->session != session || !route_equal(&p->route, &ev->route)) {
         struct message r = {.type = MESSAGE_REFUSAL};
         r.u.refusal = (struct refusal){.session = session,
                                        .code = REFUSAL_GAP,
@@ -234,7 +232,7 @@ static void receive(struct node *n, const struct event *ev)
     struct message m;
     struct signed_body s;
     bool from_parent = ev->route.len == 0;
-    if (from_parent && n->parent == NULL)
+    if (from_parent && !n->parent)
         return;
     enum err e = codec_decode(&n->arena, ev->bytes, ev->len, &m, &s.body, &s.signature);
     if (e != ERR_OK) {
@@ -290,11 +288,11 @@ static void start(struct node *n)
     n->sweep_more = true;
     n->mark_check = true;
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
-    n->reconcile_due = n->o.unclean && n->parent != NULL;
+    n->reconcile_due = n->o.unclean && n->parent;
     session_start(n);
     node_action(n, ACTION_READY);
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
-             (unsigned long long)n->site, (unsigned long long)store_state(n->store)->seq);
+             (unsigned long long)n->site, (unsigned long long)store_state_get(n->store)->seq);
     if (n->suspect)
         node_log(n, 1, "event=suspect text=\"%s\"", n->suspect_text);
 }

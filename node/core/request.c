@@ -1,10 +1,9 @@
+/* One line of JSON on the control socket: {"do": ...}. */
 #include "node/core/internal.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* One line of JSON on the control socket: {"do": ...}. */
 
 void request_reply(struct node *n, uint64_t id, const char *json)
 {

@@ -1,10 +1,3 @@
-#include "node/core/internal.h"
-
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* Comparing with the parent (DESIGN 8).
  *
  * verify: the digests of all tables, compared when both clocks are equal.
@@ -17,6 +10,12 @@
  *   take_parent, or accept    everything
  *   seal                      what changed or is new, if that is at most 100 rows; deletions wait
  *   none                      nothing */
+#include "node/core/internal.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define CHUNK_ROWS 1000u
 #define SETTLE_ROWS 100u
@@ -24,7 +23,7 @@
 #define STALL_MS 30000u  /* a scan without progress for so long gives up */
 #define ANSWER_MS 5000u  /* then a request is repeated */
 
-struct scan {
+struct open_scan {
     uint64_t request_id;
     bool by_itself; /* after an unclean stop: nobody waits for a reply */
     enum scan_settle settle;
@@ -44,11 +43,11 @@ struct scan {
     size_t n_escapes, n_done;
 };
 
-static void scan_free(struct scan **at)
+static void scan_free(struct open_scan **at)
 {
-    struct scan *sc = *at;
+    struct open_scan *sc = *at;
     *at = NULL;
-    if (sc == NULL)
+    if (!sc)
         return;
     buf_fini(&sc->after);
     buf_fini(&sc->upto);
@@ -70,7 +69,7 @@ static void end_read(struct node *n, enum err begun)
 
 /* ---- verify */
 
-static void ask_digest(struct node *n, struct scan *v)
+static void ask_digest(struct node *n, struct open_scan *v)
 {
     struct message m = {.type = MESSAGE_DIGEST_REQUEST};
     m.u.digest_request.request = v->id = node_random(n);
@@ -80,7 +79,7 @@ static void ask_digest(struct node *n, struct scan *v)
 
 static bool has_parent(struct node *n, uint64_t id)
 {
-    if (n->parent == NULL)
+    if (!n->parent)
         request_error(n, id, "the hub has no parent to compare with", "run it at an office below");
     else if (!peer_open(n->parent))
         request_error(n, id, "the line to the parent is down",
@@ -143,7 +142,7 @@ static enum err reply_verify(struct node *n, const struct digest_reply *r, bool 
                 equal;
     for (uint32_t i = 0; i < r->n_tables; i++) {
         const struct table_digest *here = digest_of(d, count, r->tables[i].table);
-        if (here->table == NULL)
+        if (!here->table)
             equal = add_table(list, r->tables[i].table, here, &r->tables[i]) && equal;
     }
     json_t *o = json_pack("{s:b, s:b, s:b, s:o}", "ok", 1, "equal", equal, "clock_equal",
@@ -163,13 +162,13 @@ static bool at_our_clock(struct node *n, const struct clock *theirs)
         n->seal_now = true;
         return false;
     }
-    return clock_compare(theirs, &store_state(n->store)->clock) == CLOCK_EQUAL;
+    return clock_compare(theirs, &store_state_get(n->store)->clock) == CLOCK_EQUAL;
 }
 
 void scan_digest(struct node *n, const struct digest_reply *r)
 {
-    struct scan *v = n->verify;
-    if (v == NULL || r->request != v->id)
+    struct open_scan *v = n->verify;
+    if (!v || r->request != v->id)
         return;
     enum err begun = store_begin_read(n->store), e = begun;
     bool same = e == ERR_OK && at_our_clock(n, &r->clock);
@@ -183,7 +182,7 @@ void scan_digest(struct node *n, const struct digest_reply *r)
 
 /* ---- the reconcile scan */
 
-static enum err read_tables(struct node *n, struct scan *sc)
+static enum err read_tables(struct node *n, struct open_scan *sc)
 {
     struct charter_record c;
     enum err e = store_charter_get(n->store, &n->arena, &c);
@@ -205,7 +204,7 @@ static enum err read_tables(struct node *n, struct scan *sc)
 
 static void finish(struct node *n, bool complete)
 {
-    struct scan *sc = n->scan;
+    struct open_scan *sc = n->scan;
     uint64_t found = sc->changed + sc->born + sc->deleted;
     json_t *o = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "complete", complete,
                           "changed", (json_int_t)sc->changed, "new", (json_int_t)sc->born,
@@ -224,7 +223,7 @@ static void finish(struct node *n, bool complete)
     scan_free(&n->scan);
 }
 
-static void ask_chunk(struct node *n, struct scan *sc)
+static void ask_chunk(struct node *n, struct open_scan *sc)
 {
     struct message m = {.type = MESSAGE_LOAD_REQUEST};
     m.u.load_request = (struct load_request){.request = node_random(n),
@@ -239,7 +238,7 @@ static void ask_chunk(struct node *n, struct scan *sc)
     node_send(n, &n->parent->route, &m);
 }
 
-static bool may_settle(const struct scan *sc, enum escape_kind kind)
+static bool may_settle(const struct open_scan *sc, enum escape_kind kind)
 {
     if (sc->settle == SETTLE_NONE)
         return false;
@@ -248,7 +247,7 @@ static bool may_settle(const struct scan *sc, enum escape_kind kind)
     return kind != ESCAPE_DELETED && sc->changed + sc->born <= SETTLE_ROWS;
 }
 
-static bool second_pass(const struct scan *sc)
+static bool second_pass(const struct open_scan *sc)
 {
     if (sc->pass != 1)
         return false;
@@ -256,7 +255,7 @@ static bool second_pass(const struct scan *sc)
            (sc->deleted > 0 && may_settle(sc, ESCAPE_DELETED));
 }
 
-static void next_table(struct node *n, struct scan *sc)
+static void next_table(struct node *n, struct open_scan *sc)
 {
     buf_reset(&sc->after);
     sc->at++;
@@ -271,7 +270,7 @@ static void next_table(struct node *n, struct scan *sc)
 }
 
 /* The chunk in hand is dealt with. */
-static void advance(struct node *n, struct scan *sc, const struct load_chunk *c)
+static void advance(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     sc->detail = false;
     sc->give_up_ms = n->mono_ms + STALL_MS;
@@ -293,8 +292,9 @@ void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bo
                       "try again in a moment");
         return;
     }
-    struct scan *sc = n->scan = mem_alloc(sizeof *sc);
-    *sc = (struct scan){.request_id = request_id, .settle = settle, .accept = accept, .pass = 1};
+    struct open_scan *sc = n->scan = mem_alloc(sizeof *sc);
+    *sc =
+        (struct open_scan){.request_id = request_id, .settle = settle, .accept = accept, .pass = 1};
     sc->give_up_ms = n->mono_ms + STALL_MS;
     if (read_tables(n, sc) != ERR_OK || sc->n_tables == 0) {
         request_error(n, request_id, "no charter is published here",
@@ -305,7 +305,7 @@ void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bo
     ask_chunk(n, sc);
 }
 
-static bool same_digest(struct node *n, const struct scan *sc, const struct load_chunk *c,
+static bool same_digest(struct node *n, const struct open_scan *sc, const struct load_chunk *c,
                         enum err *e)
 {
     struct load_request r = {.table = sc->table[sc->at],
@@ -320,7 +320,7 @@ static bool same_digest(struct node *n, const struct scan *sc, const struct load
            memcmp(here.digest, c->digest, HASH_BYTES) == 0 && (here.end || !c->end);
 }
 
-static void count(struct scan *sc, enum escape_kind kind)
+static void count(struct open_scan *sc, enum escape_kind kind)
 {
     if (kind == ESCAPE_CHANGED)
         sc->changed++;
@@ -331,7 +331,7 @@ static void count(struct scan *sc, enum escape_kind kind)
 }
 
 /* The rows of a chunk that differs: counted, or left for this step's transaction to settle. */
-static enum err compare(struct node *n, struct scan *sc, const struct load_chunk *c)
+static enum err compare(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     struct escape *esc;
     size_t found, kept = 0;
@@ -355,7 +355,7 @@ static enum err compare(struct node *n, struct scan *sc, const struct load_chunk
     return ERR_OK;
 }
 
-static enum err take_chunk(struct node *n, struct scan *sc, const struct load_chunk *c)
+static enum err take_chunk(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     enum err e;
     if (sc->detail)
@@ -374,8 +374,8 @@ static enum err take_chunk(struct node *n, struct scan *sc, const struct load_ch
 
 void scan_chunk(struct node *n, const struct load_chunk *c)
 {
-    struct scan *sc = n->scan;
-    if (sc == NULL || c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
+    struct open_scan *sc = n->scan;
+    if (!sc || c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
@@ -399,11 +399,11 @@ bool scan_wants(const struct node *n)
 
 enum err scan_work(struct node *n)
 {
-    struct scan *sc = n->scan;
+    struct open_scan *sc = n->scan;
     if (!scan_wants(n))
         return ERR_OK;
     sc->n_done = 0;
-    if (clock_compare(&sc->chunk->clock, &store_state(n->store)->clock) != CLOCK_EQUAL)
+    if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
         return ERR_OK;
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
@@ -416,7 +416,7 @@ enum err scan_work(struct node *n)
 
 void scan_committed(struct node *n)
 {
-    struct scan *sc = n->scan;
+    struct open_scan *sc = n->scan;
     if (!scan_wants(n) || sc->n_done == 0)
         return;
     const struct load_chunk *c = sc->chunk;
@@ -436,11 +436,11 @@ void scan_step_over(struct node *n)
 
 static void start_by_itself(struct node *n)
 {
-    if (!n->reconcile_due || n->scan || !peer_open(n->parent) || store_state(n->store)->loading ||
-        n->mono_ms < n->reconcile_ms)
+    if (!n->reconcile_due || n->scan || !peer_open(n->parent) ||
+        store_state_get(n->store)->loading || n->mono_ms < n->reconcile_ms)
         return;
-    struct scan *sc = n->scan = mem_alloc(sizeof *sc);
-    *sc = (struct scan){.by_itself = true, .settle = SETTLE_SEAL, .pass = 1};
+    struct open_scan *sc = n->scan = mem_alloc(sizeof *sc);
+    *sc = (struct open_scan){.by_itself = true, .settle = SETTLE_SEAL, .pass = 1};
     sc->give_up_ms = n->mono_ms + STALL_MS;
     n->reconcile_due = false;
     n->reconcile_ms = n->mono_ms + 2 * STALL_MS;
@@ -452,7 +452,7 @@ static void start_by_itself(struct node *n)
 
 static void verify_timer(struct node *n)
 {
-    struct scan *v = n->verify;
+    struct open_scan *v = n->verify;
     if (!peer_open(n->parent) || n->mono_ms >= v->give_up_ms + ANSWER_MS) {
         request_error(n, v->request_id, "the parent did not answer",
                       "try again when tonle status shows it connected");
@@ -464,7 +464,7 @@ static void verify_timer(struct node *n)
 
 void scan_timers(struct node *n)
 {
-    if (n->parent == NULL)
+    if (!n->parent)
         return;
     start_by_itself(n);
     if (n->verify)

@@ -1,11 +1,10 @@
+/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction.
+ * The context is the clock before it: nothing remote is applied while the log is not empty, so it
+ * says exactly what the writers here had before them. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction.
- * The context is the clock before it: nothing remote is applied while the log is not empty, so it
- * says exactly what the writers here had before them. */
 
 /* What is born here is named by the changeset it is born in. */
 static void name_born(struct table_changes *t, struct dot dot)
@@ -18,7 +17,7 @@ static void name_born(struct table_changes *t, struct dot dot)
 
 static void fill_header(struct node *n, struct changeset *cs, const struct clock *context, bool cut)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     cs->federation = n->federation;
     cs->dot = (struct dot){n->site, st->seq + 1};
     cs->context = *context; /* borrowed */
@@ -64,8 +63,8 @@ static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
         return store_collect_done(n->store, node_time(n));
     if (e != ERR_OK)
         return e;
-    clock_copy(&context, &store_state(n->store)->clock);
-    if (store_state(n->store)->loading)
+    clock_copy(&context, &store_state_get(n->store)->clock);
+    if (store_state_get(n->store)->loading)
         e = store_seal_context(n->store, &n->arena, &cs, &context);
     fill_header(n, &cs, &context, *cut);
     if (e == ERR_OK)

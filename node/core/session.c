@@ -1,8 +1,3 @@
-#include "node/core/internal.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* One neighbour's session: opened by the child's hello and the parent's welcome, kept by
  * heartbeats, ended by silence, by a lost connection or by a refusal.
  *
@@ -14,6 +9,10 @@
  *
  * While there is no session the hello is repeated, and after three heartbeats without an answer the
  * connection is made anew. */
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define CONTACT_SAVE_MS 300000u
 #define HELLO_REPEAT_MS 1000u
@@ -29,7 +28,7 @@ struct peer *peer_new(const char *name, bool up)
 
 void peer_free(struct peer *p)
 {
-    if (p == NULL)
+    if (!p)
         return;
     stream_close(p);
     clock_fini(&p->clock);
@@ -83,7 +82,7 @@ static uint64_t silence_ms(const struct node *n)
     return (uint64_t)NODE_SILENCE * n->o.heartbeat_ms;
 }
 
-void session_end(struct node *n, struct peer *p, enum line line)
+void session_end(struct node *n, struct peer *p, enum line_state line)
 {
     if (peer_open(p) && line != LINE_CONNECTED)
         node_log(n, 2, "event=session-ended peer=%s", p->name);
@@ -133,7 +132,7 @@ void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint
 
 static void send_hello(struct node *n, struct peer *p, enum message_type type)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     struct message m = {.type = type};
     struct hello *h = &m.u.hello;
     struct peer_record rec = {0};
@@ -187,7 +186,7 @@ static void redial(struct node *n, struct peer *p)
 void session_start(struct node *n)
 {
     struct peer *p = n->parent;
-    if (p == NULL)
+    if (!p)
         return;
     struct peer_record rec;
     if (store_peer_get(n->store, p->name, &rec) == ERR_OK) {
@@ -201,7 +200,7 @@ void session_start(struct node *n)
 void session_dialled(struct node *n)
 {
     struct peer *p = n->parent;
-    if (p == NULL)
+    if (!p)
         return;
     bool held = p->hold_until_ms > n->mono_ms;
     session_end(n, p, held ? p->line : LINE_CONNECTING);
@@ -411,8 +410,7 @@ static void parent_refused(struct node *n, struct peer *p, const struct refusal 
 void session_refusal(struct node *n, const struct event *ev, const struct refusal *r)
 {
     struct peer *p = ev->route.len == 0 ? n->parent : peer_find(n, ev->user_id);
-    if (p == NULL || p->session == 0 || p->session != r->session ||
-        !route_equal(&p->route, &ev->route))
+    if (!p || p->session == 0 || p->session != r->session || !route_equal(&p->route, &ev->route))
         return;
     if (p->up) {
         parent_refused(n, p, r);
@@ -454,7 +452,7 @@ void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h
 static uint64_t tail_for(struct node *n, struct peer *p)
 {
     struct backlog b;
-    if (p->looked_pos == store_state(n->store)->journal_pos)
+    if (p->looked_pos == store_state_get(n->store)->journal_pos)
         return p->sent_pos; /* all of it has been sent */
     enum err e =
         store_journal_backlog(n->store, p->up ? LINK_UP : LINK_DOWN, p->name, UINT64_MAX >> 1, &b);
@@ -463,7 +461,7 @@ static uint64_t tail_for(struct node *n, struct peer *p)
 
 static void beat(struct node *n, struct peer *p)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     struct message m = {.type = MESSAGE_HEARTBEAT};
     m.u.heartbeat = (struct heartbeat){.session = p->session,
                                        .time_ms = node_time(n),

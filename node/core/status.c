@@ -1,3 +1,5 @@
+/* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced`
+ * from one read. Without a running node only what is stored is known. */
 #include "node/core/internal.h"
 
 #include <jansson.h>
@@ -6,10 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced`
- * from one read. Without a running node only what is stored is known. */
-
-struct look {
+struct status_look {
     struct node *n; /* NULL: not running */
     struct store *s;
     uint64_t mono_ms, now_ms;
@@ -24,7 +23,7 @@ static json_t *time_json(uint64_t ms)
     char text[40];
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
-    if (ms == 0 || gmtime_r(&t, &tm) == NULL ||
+    if (ms == 0 || !gmtime_r(&t, &tm) ||
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         return json_null();
     return json_string(text);
@@ -48,25 +47,25 @@ static json_t *clock_json(const struct clock *c)
     return o;
 }
 
-static void reason(struct look *l, const char *subject, const char *text, const char *next)
+static void reason(struct status_look *l, const char *subject, const char *text, const char *next)
 {
     json_array_append_new(
         l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
 }
 
-static const char *line_name(const struct look *l, const struct peer *p)
+static const char *line_name(const struct status_look *l, const struct peer *p)
 {
     static const char *const names[] = {[LINE_DOWN] = "down",
                                         [LINE_CONNECTING] = "connecting",
                                         [LINE_CONNECTED] = "connected",
                                         [LINE_REFUSED] = "refused"};
-    if (l->n == NULL)
+    if (!l->n)
         return "stopped";
     return p ? names[p->line] : "down";
 }
 
 /* Connected, or was within the last three heartbeats. */
-static bool is_near(const struct look *l, const struct peer *p)
+static bool is_near(const struct status_look *l, const struct peer *p)
 {
     return peer_open(p) ||
            (p->signed_ms && l->mono_ms < p->signed_ms + NODE_SILENCE * l->n->o.heartbeat_ms);
@@ -79,9 +78,9 @@ static uint64_t pending_in(const struct peer *p)
     return p->inbox_n + (p->tail_pos > p->received_pos && p->tail_pos > p->seen_pos);
 }
 
-static json_t *peer_json(struct look *l, const char *name, const char *unit, bool up)
+static json_t *peer_json(struct status_look *l, const char *name, const char *unit, bool up)
 {
-    struct peer *p = l->n == NULL ? NULL : up ? l->n->parent : peer_find(l->n, name);
+    struct peer *p = !l->n ? NULL : up ? l->n->parent : peer_find(l->n, name);
     struct peer_record rec = {0};
     struct backlog b = {0};
     enum err e = store_peer_get(l->s, name, &rec);
@@ -90,7 +89,7 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
         e = store_journal_backlog(l->s, up ? LINK_UP : LINK_DOWN, name, acked, &b);
     uint64_t in = p ? pending_in(p) : 0;
     bool waits = e != ERR_OK || b.changesets > 0 || in > 0;
-    if ((up && (p == NULL || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
+    if ((up && (!p || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
         l->synced = false;
     json_t *o =
         json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p),
@@ -107,7 +106,7 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
         reason(l, name,
                "the line to the parent is down; work goes on here and is sent when it returns",
                "check this office's network and the parent's endpoint in node.yaml");
-    else if (!up && l->n && (p == NULL || !peer_open(p)))
+    else if (!up && l->n && (!p || !peer_open(p)))
         reason(l, name,
                "it has no line to this office; its work goes on there and comes when the line does",
                "check that office's network and power, and that its node runs");
@@ -117,7 +116,7 @@ static json_t *peer_json(struct look *l, const char *name, const char *unit, boo
     return o;
 }
 
-static json_t *children_json(struct look *l)
+static json_t *children_json(struct status_look *l)
 {
     json_t *list = json_array();
     struct arena a = {0};
@@ -133,7 +132,7 @@ static json_t *children_json(struct look *l)
     return list;
 }
 
-static void own_reasons(struct look *l)
+static void own_reasons(struct status_look *l)
 {
     struct node *n = l->n;
     if (n->suspect)
@@ -161,7 +160,7 @@ static void own_reasons(struct look *l)
             "changes came that the charter has no place for: rows that only the hub may write, or"
             " columns that are not published any more (the journal has them)",
             "tonle charter show names what is published; tonle history shows a row's writes");
-    if (store_state(l->s)->loading)
+    if (store_state_get(l->s)->loading)
         reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
     if (n->reconcile) {
         json_t *o = json_loads(n->reconcile, 0, NULL);
@@ -174,7 +173,7 @@ static void own_reasons(struct look *l)
 }
 
 /* Held rows that were written here: their number, and the first few by name. */
-static void held_own(struct look *l, json_t *o)
+static void held_own(struct status_look *l, json_t *o)
 {
     struct arena a = {0};
     struct held_record few[HELD_FEW];
@@ -190,10 +189,10 @@ static void held_own(struct look *l, json_t *o)
     arena_fini(&a);
 }
 
-static json_t *status_json(struct look *l)
+static json_t *status_json(struct status_look *l)
 {
-    const struct store_state *st = store_state(l->s);
-    l->synced = l->n != NULL && !l->captured && !l->n->suspect && !st->loading;
+    const struct store_state *st = store_state_get(l->s);
+    l->synced = l->n && !l->captured && !l->n->suspect && !st->loading;
     json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
     json_t *children = children_json(l);
     if (l->n)
@@ -204,7 +203,7 @@ static json_t *status_json(struct look *l)
                   site_json(l->id->site), "parent", parent, "children", children, "held",
                   (json_int_t)st->held, "conflicts_open", (json_int_t)st->conflicts_open, "clock",
                   clock_json(&st->clock), "sealed_seq", (json_int_t)st->seq, "synced", l->synced,
-                  "reasons", l->reasons, "loading", st->loading, "running", l->n != NULL);
+                  "reasons", l->reasons, "loading", st->loading, "running", l->n);
     if (st->held > 0)
         held_own(l, o);
     if (l->n && l->n->reconcile)
@@ -215,10 +214,10 @@ static json_t *status_json(struct look *l)
 void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms,
                       struct buf *out)
 {
-    struct look l = {
+    struct status_look l = {
         .n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
     enum err begun = store_begin_read(s);
-    l.id = store_identity(s);
+    l.id = store_identity_get(s);
     l.captured =
         begun != ERR_OK || store_capture_pending(s); /* a locked database: somebody writes */
     json_t *o = status_json(&l);

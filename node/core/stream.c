@@ -1,12 +1,11 @@
-#include "node/core/internal.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Items in the order of the sender's journal, pipelined within the receiver's credit; acknowledged
  * cumulatively after the commit that made them durable. A received item waits in the inbox as
  * bytes; it is verified and decoded just before the transaction that applies it, because the key of
  * its signer may arrive in an item before it. */
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
 
 void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h)
 {
@@ -27,7 +26,7 @@ static void inbox_drop_first(struct peer *p)
 {
     struct inbox_item *i = p->inbox;
     p->inbox = i->next;
-    if (p->inbox == NULL)
+    if (!p->inbox)
         p->inbox_end = &p->inbox;
     p->inbox_n--;
     p->inbox_bytes -= i->bytes.len;
@@ -46,7 +45,7 @@ bool stream_waiting(const struct node *n)
 {
     bool waiting = n->parent && n->parent->inbox;
     for (size_t i = 0; !waiting && i < n->n_children; i++)
-        waiting = n->children[i]->inbox != NULL;
+        waiting = n->children[i]->inbox;
     return waiting;
 }
 
@@ -272,9 +271,9 @@ static enum err not_covered(struct batch *b)
 static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
 {
     const struct mark *m = &i->u.mark;
-    if (!clock_includes(&store_state(n->store)->clock, &m->clock))
+    if (!clock_includes(&store_state_get(n->store)->clock, &m->clock))
         return not_covered(b);
-    enum err e = store_set_hlc(n->store, hlc_observe(store_state(n->store)->hlc, m->hlc));
+    enum err e = store_set_hlc(n->store, hlc_observe(store_state_get(n->store)->hlc, m->hlc));
     if (e == ERR_OK)
         e = pass_on(n, p, i, m->hlc);
     if (e == ERR_OK)
@@ -285,7 +284,7 @@ static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, stru
 static enum err apply_stable(struct node *n, struct batch *b, struct peer *p, struct inbox_item *i)
 {
     /* It is sent behind all that it covers; forgetting what has not come yet would lose it. */
-    if (!clock_includes(&store_state(n->store)->clock, &i->u.stable.clock))
+    if (!clock_includes(&store_state_get(n->store)->clock, &i->u.stable.clock))
         return not_covered(b);
     enum err e = store_set_stable(n->store, &n->arena, &i->u.stable);
     if (e == ERR_OK)
@@ -344,7 +343,7 @@ void stream_send_acks(struct node *n)
 {
     for (size_t i = 0; i <= n->n_children; i++) {
         struct peer *p = i == 0 ? n->parent : n->children[i - 1];
-        if (p == NULL || !p->ack_due || !peer_open(p))
+        if (!p || !p->ack_due || !peer_open(p))
             continue;
         struct message m = {.type = MESSAGE_ACK};
         m.u.ack = (struct ack){p->session, p->received_pos, p->done_bytes + CREDIT_BYTES};
@@ -422,7 +421,7 @@ static void send_item(struct node *n, struct peer *p, const struct item *item)
 static void pump_peer(struct node *n, struct peer *p)
 {
     size_t sent = 0;
-    uint64_t end = store_state(n->store)->journal_pos;
+    uint64_t end = store_state_get(n->store)->journal_pos;
     while (p->looked_pos < end && !p->blocked) {
         struct item item;
         if (sent >= NODE_SEND_BYTES) {

@@ -1,18 +1,16 @@
-#include "node/core/internal.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* The one transaction of a step. Inside it, in this order, because nothing remote is applied while
  * the capture log is not empty (DESIGN 3 "Seal"):
  *
- *   triggers -> seal -> remote items -> our answer to a mark -> enrolments, what a scan found ->
- * seal
- *   -> marks -> positions -> commit
+ *   triggers -> seal -> remote items -> our answer to a mark -> enrolments, what a scan found
+ *            -> seal -> marks -> positions -> commit
  *
  * ERR_BUSY anywhere: nothing happened, the inbox stays, try again a little later. One remote item
  * that fails: the same again with the items before it, and then its neighbour's session is refused.
  */
+#include "node/core/internal.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static bool batch_over(const struct node *n)
 {
@@ -39,13 +37,13 @@ static bool work_wanted(struct node *n)
 {
     return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
            n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
-           ((n->answer_kept || n->greet_due) && !store_state(n->store)->loading) ||
+           ((n->answer_kept || n->greet_due) && !store_state_get(n->store)->loading) ||
            (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
 }
 
 static enum err write_peer(struct node *n, struct peer *p)
 {
-    if (p == NULL || !p->peer_dirty)
+    if (!p || !p->peer_dirty)
         return ERR_OK;
     return store_peer_acked(n->store, p->name, p->acked_pos, p->contact_ms);
 }
@@ -63,7 +61,7 @@ static enum err write_positions(struct node *n)
 /* The answers that loading kept back, and the one for the last mark of this transaction. */
 static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     uint64_t mark = b->answer > *kept ? b->answer : *kept;
     if (mark == 0 && !(n->greet_due && !st->loading))
         return ERR_OK;
@@ -93,14 +91,14 @@ static enum err seal_if_pending(struct node *n, bool *left)
 
 /* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was
  * applied. */
-struct attempt {
+struct work_attempt {
     bool left, applied;
     uint64_t kept;
     enum err e;
     char why[400];
 };
 
-static enum err transaction(struct node *n, struct batch *b, struct attempt *t)
+static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
     if (e == ERR_OK && n->install_due)
@@ -136,9 +134,10 @@ static void positions_written(struct node *n)
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
 }
 
-static void committed(struct node *n, struct batch *b, const struct attempt *t, uint64_t seq_before)
+static void committed(struct node *n, struct batch *b, const struct work_attempt *t,
+                      uint64_t seq_before)
 {
-    const struct store_state *st = store_state(n->store);
+    const struct store_state *st = store_state_get(n->store);
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
@@ -164,10 +163,10 @@ static void committed(struct node *n, struct batch *b, const struct attempt *t, 
     }
 }
 
-static void attempt(struct node *n, struct batch *b, struct attempt *t)
+static void attempt(struct node *n, struct batch *b, struct work_attempt *t)
 {
-    uint64_t seq = store_state(n->store)->seq;
-    *t = (struct attempt){.kept = n->answer_kept};
+    uint64_t seq = store_state_get(n->store)->seq;
+    *t = (struct work_attempt){.kept = n->answer_kept};
     b->failed = SIZE_MAX;
     b->why = NULL;
     t->e = transaction(n, b, t);
@@ -181,7 +180,7 @@ static void attempt(struct node *n, struct batch *b, struct attempt *t)
 }
 
 /* Not the item's fault: wait a little, or end. */
-static bool attempt_trouble(struct node *n, const struct attempt *t)
+static bool attempt_trouble(struct node *n, const struct work_attempt *t)
 {
     if (t->e == ERR_BUSY || t->e == ERR_STATE) {
         node_busy(n);
@@ -193,7 +192,7 @@ static bool attempt_trouble(struct node *n, const struct attempt *t)
 static void write_step(struct node *n)
 {
     struct batch *b = arena_alloc(&n->arena, sizeof *b);
-    struct attempt t;
+    struct work_attempt t;
     if (!n->stopping)
         stream_prepare(n, b);
     if (n->busy_until_ms > n->mono_ms || n->dead || node_moved(n))

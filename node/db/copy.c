@@ -12,7 +12,7 @@ enum err store_copy(struct store *s, const char *path)
     if (access(path, F_OK) == 0) /* VACUUM INTO itself would accept an empty file */
         return store_fail(s, ERR_EXISTS, "%.300s exists already: name a new file", path);
     sqlite3_stmt *q = store_stmt(s, "VACUUM main INTO ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, path);
     mode_t others = umask(077); /* what is in the database is no more for others in its copy */

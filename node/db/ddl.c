@@ -13,14 +13,14 @@
  * - tonle_row: the record (conflict/row.h) of each row that is not settled; births > 1 is indexed
  *   for the hub's keep list; a settled row has none. swept: 1 where a sweep found that the record
  *   has nothing left to become stable (open conflicts, held rows), until it is settled: such
- * records lie apart, so that the many that come and go with a bulk of changes lie close together. A
- * row has one record
+ *   records lie apart, so that the many that come and go with a bulk of changes lie close together.
+ *   A row has one record
  * - tonle_claim: values of unique keys (idx = number of the unique index) and foreign references
  *   (idx = 1000 + number of the foreign key) of living births that do not stand, and unique values
  *   of dead ones on record; v: canonical bytes
  * - tonle_held: living births that do not stand, and what cannot be taken here (reasons `schema`
- * and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers to),
- *   blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
+ *   and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers
+ *   to), blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
  *   here); bt, bk: the same row by number and key (passes 2 and 3)
  * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet),
  *   and the stable clock when each came (store_defer.c)

@@ -1,5 +1,3 @@
-#include "node/db/store_int.h"
-
 /* Sets of hashes in memory that answer "certainly not" for the database (B. H. Bloom, "Space/time
  * trade-offs in hash coding with allowable errors", 1970), each entry within one word (F. Putze,
  * P. Sanders, J. Singler, "Cache-, hash- and space-efficient Bloom filters", 2007): 2 bytes an
@@ -13,6 +11,7 @@
  * Outside a transaction nobody knows what others commit: the database is asked. So it is over
  * FILTER_MAX entries.
  */
+#include "node/db/store_int.h"
 
 #define FILTER_MIN 8192
 #define FILTER_MAX (64 * FILTER_MIN)

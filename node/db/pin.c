@@ -1,8 +1,3 @@
-#include "node/db/store_int.h"
-
-#include <string.h>
-#include <unistd.h>
-
 /* The WAL guard (DESIGN 10).
  *
  * SQLite before 3.51.3 (and 3.50.7, 3.44.6) corrupts a database when a PASSIVE checkpoint races a
@@ -22,6 +17,10 @@
  * write lock goes on as a PASSIVE one; the handler interrupts it before that, so it copies nothing.
  * Our connections never checkpoint by themselves, so the reclaim is also done where no pin is
  * needed. */
+#include "node/db/store_int.h"
+
+#include <string.h>
+#include <unistd.h>
 
 #define RECLAIM_BYTES (16 << 20)
 #define WAIT_BUSY 50 /* milliseconds for a writer or another reader: the lock budget */
@@ -127,10 +126,10 @@ static bool in_wal_mode(struct store *s)
 {
     bool row = false;
     sqlite3_stmt *q = store_stmt(s, "PRAGMA main.journal_mode");
-    if (q == NULL || store_step(s, q, &row) != ERR_OK || !row)
+    if (!q || store_step(s, q, &row) != ERR_OK || !row)
         return false;
     const char *mode = (const char *)sqlite3_column_text(q, 0);
-    bool wal = mode != NULL && strcmp(mode, "wal") == 0;
+    bool wal = mode && strcmp(mode, "wal") == 0;
     sqlite3_reset(q);
     return wal;
 }
@@ -158,11 +157,11 @@ static enum err pin_make(struct store *s)
 
 enum err pin_open(struct store *s)
 {
-    enum err e = s->pin == NULL ? pin_make(s) : ERR_OK;
+    enum err e = !s->pin ? pin_make(s) : ERR_OK;
     if (e != ERR_OK)
         return e;
     struct pin *p = s->pin;
-    if (p->db != NULL && in_wal_mode(s))
+    if (p->db && in_wal_mode(s))
         pin_take(s);
     return ERR_OK;
 }
@@ -170,7 +169,7 @@ enum err pin_open(struct store *s)
 void pin_close(struct store *s)
 {
     struct pin *p = s->pin;
-    if (p == NULL)
+    if (!p)
         return;
     s->pin = NULL;
     sqlite3_wal_hook(s->db, NULL, NULL);
@@ -208,14 +207,14 @@ static void reclaim(struct store *s)
 
 void pin_after_commit(struct store *s)
 {
-    if (s->options.read_only || !s->ready || (s->pin == NULL && pin_make(s) != ERR_OK))
+    if (s->options.read_only || !s->ready || (!s->pin && pin_make(s) != ERR_OK))
         return;
     struct pin *p = s->pin;
     if (p->pid != getpid() || p->pages == 0)
         return;
     if (p->pages >= p->reclaim_at)
         reclaim(s);
-    if (p->db != NULL && !p->held)
+    if (p->db && !p->held)
         pin_take(s);
     p->pages = 0; /* the application may leave WAL mode; the hook tells that it has not */
 }

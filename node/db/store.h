@@ -28,7 +28,7 @@ struct store_options {
     uint32_t busy_ms; /* how long a lock is waited for before ERR_BUSY */
 };
 
-enum err store_open(struct store **out, const struct store_options *o, char msg[256]) MUST_CHECK;
+enum err store_open(struct store **out, const struct store_options *o, char msg[256]);
 void store_close(struct store *s); /* NULL allowed; rolls an open transaction back */
 const char *store_message(const struct store *s);
 /* True once after another connection has committed (also true the first time). Cheap. */
@@ -39,9 +39,9 @@ bool store_changed(struct store *s);
 bool store_moved(struct store *s);
 
 /* ---- transactions. Every writing function below requires one; reading ones work without. */
-enum err store_begin(struct store *s) MUST_CHECK;      /* BEGIN IMMEDIATE; re-reads the state */
-enum err store_begin_read(struct store *s) MUST_CHECK; /* one consistent read */
-enum err store_commit(struct store *s) MUST_CHECK;
+enum err store_begin(struct store *s);      /* BEGIN IMMEDIATE; re-reads the state */
+enum err store_begin_read(struct store *s); /* one consistent read */
+enum err store_commit(struct store *s);
 void store_rollback(struct store *s);
 
 /* ---- identity and state */
@@ -56,10 +56,10 @@ struct store_identity {     /* fixed at hub init or join; strings live until the
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
     uint64_t site; /* the present incarnation */
 };
-enum err store_create(struct store *s, const struct store_identity *id)
-    MUST_CHECK;                       /* makes the tonle_* tables; ERR_EXISTS */
-bool store_is_ready(struct store *s); /* the tonle_* tables are here */
-const struct store_identity *store_identity(struct store *s); /* NULL when not ready */
+enum err store_create(struct store *s,
+                      const struct store_identity *id); /* makes the tonle_* tables; ERR_EXISTS */
+bool store_is_ready(struct store *s);                   /* the tonle_* tables are here */
+const struct store_identity *store_identity_get(struct store *s); /* NULL when not ready */
 
 struct store_state { /* as of the last begin or refresh; borrowed, valid until the next call */
     uint64_t seq;    /* last sealed by our site */
@@ -74,41 +74,40 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     uint64_t schema_version;
     bool loading; /* the first load has not caught up yet (store_load_passed) */
 };
-const struct store_state *store_state(struct store *s);
-enum err store_set_hlc(struct store *s, uint64_t hlc) MUST_CHECK;
+const struct store_state *store_state_get(struct store *s);
+enum err store_set_hlc(struct store *s, uint64_t hlc);
 
 /* Small named values of the node (offsets, mark bookkeeping...). */
-enum err store_meta_get(struct store *s, struct arena *a, const char *key,
-                        struct bytes *value) MUST_CHECK;
-enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len) MUST_CHECK;
+enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value);
+enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);
 uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise);
-enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v) MUST_CHECK;
+enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v);
 
 /* ---- capture (store_capture.c) and the seal */
 /* Installs or renews the capture triggers, the log tables and the TEMP copies of local-only
  * triggers for every published table that exists here. Safe to repeat. Only store_capture_check
  * decides whether it is needed: false when a published table's schema or a trigger is not what was
  * installed. */
-enum err store_capture_install(struct store *s) MUST_CHECK;
+enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
 bool store_capture_pending(struct store *s); /* the log, or what decisions queued, is not empty */
 /* The net effect of the log, at most max_rows rows and about max_bytes of values: fills the one
  * segment of `cs`. Parents first. *cut: there is more. ERR_NOT_FOUND: nothing to publish (and what
  * was consumed is noise: call store_collect_done all the same). */
 enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
-                       struct changeset *cs, bool *cut) MUST_CHECK;
+                       struct changeset *cs, bool *cut);
 /* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
  * where its birth is not stable. Before the changeset is encoded. */
-enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs) MUST_CHECK;
+enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs);
 /* While the first load catches up, what stands in a row is the state of its chunk and what the
  * stream has brought since: joins that chunk's clock into `context`, so that it says what the
  * writer here saw. ERR_LIMIT when the rows of the changeset come from chunks of different clocks:
  * seal fewer. */
 enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
-                            struct clock *context) MUST_CHECK;
+                            struct clock *context);
 /* Deletes from the log what the last store_collect of this transaction consumed; what of it is too
  * large to be sent becomes held (reason `limit`) as of now_ms. */
-enum err store_collect_done(struct store *s, uint64_t now_ms) MUST_CHECK;
+enum err store_collect_done(struct store *s, uint64_t now_ms);
 uint64_t store_limit_rows(struct store *s); /* rows of which something is too large to be sent */
 bool store_deferred_any(struct store *s);   /* rows wait for a table that does not fit here */
 
@@ -136,17 +135,17 @@ struct apply_report {
  * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error
  * the caller rolls back. */
 enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
-                     struct apply_report *report) MUST_CHECK;
+                     struct apply_report *report);
 
 /* ---- stability */
 /* At the hub: births that keep their names under this stable clock. */
 enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
-                         struct kept_birth **keep, uint32_t *n) MUST_CHECK;
+                         struct kept_birth **keep, uint32_t *n);
 /* Raises the stable clock and replaces the keep list. Records are swept later, and looked at
  * through the stable clock meanwhile. */
-enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st) MUST_CHECK;
+enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st);
 /* Forgets at most max_rows records; *more when there are others. */
-enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more) MUST_CHECK;
+enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
 
 /* ---- journal and links (store_journal.c) */
 struct item {
@@ -160,13 +159,12 @@ struct item {
 enum direction { LINK_UP, LINK_DOWN };
 /* `dot` is none for other kinds. */
 enum err store_journal_append(struct store *s, enum item_kind kind, const char *source,
-                              struct dot dot, uint64_t hlc, struct bytes bytes,
-                              uint64_t *pos) MUST_CHECK;
+                              struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos);
 /* The next item after `after` that is for this peer. Up: changesets and answers that did not come
  * from the parent. Down: changesets, marks and stables that did not come from that child.
  * ERR_NOT_FOUND at the end. */
 enum err store_journal_next(struct store *s, struct arena *a, enum direction dir, const char *peer,
-                            uint64_t after, struct item *out) MUST_CHECK;
+                            uint64_t after, struct item *out);
 struct backlog {
     uint64_t items;
     uint64_t changesets;
@@ -175,9 +173,8 @@ struct backlog {
     uint64_t tail_pos;   /* last position that is for this peer, 0 when there was never one */
 };
 enum err store_journal_backlog(struct store *s, enum direction dir, const char *peer,
-                               uint64_t after, struct backlog *out) MUST_CHECK;
-enum err store_journal_find(struct store *s, struct arena *a, struct dot dot,
-                            struct item *out) MUST_CHECK;
+                               uint64_t after, struct backlog *out);
+enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out);
 
 struct peer_record {       /* what is durable of a neighbour */
     uint64_t received_pos; /* highest position of its journal applied here */
@@ -185,10 +182,9 @@ struct peer_record {       /* what is durable of a neighbour */
     uint64_t contact_ms;   /* federation time of the last signed message */
 };
 enum err store_peer_get(struct store *s, const char *node,
-                        struct peer_record *out) MUST_CHECK; /* zeroes when unknown */
-enum err store_peer_received(struct store *s, const char *node, uint64_t pos) MUST_CHECK;
-enum err store_peer_acked(struct store *s, const char *node, uint64_t pos,
-                          uint64_t contact_ms) MUST_CHECK;
+                        struct peer_record *out); /* zeroes when unknown */
+enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
+enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint64_t contact_ms);
 
 /* What is on record of a site, for the hello and for verification. ERR_NOT_FOUND. */
 struct site_record {
@@ -200,10 +196,8 @@ struct site_record {
     uint8_t chain[HASH_BYTES]; /* hash of that changeset */
     uint64_t hlc;              /* and its time */
 };
-enum err store_site_get(struct store *s, struct arena *a, uint64_t site,
-                        struct site_record *out) MUST_CHECK;
-enum err store_site_list(struct store *s, struct arena *a, struct site_record **out,
-                         size_t *n) MUST_CHECK;
+enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct site_record *out);
+enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n);
 
 /* ---- registry and charter (store_registry.c): replicated tables that only the hub writes */
 enum node_state { NODE_INVITED = 1, NODE_ACTIVE = 2, NODE_RETIRED = 3 };
@@ -222,12 +216,11 @@ struct node_record {
     uint64_t joined_ms;
 };
 enum err store_node_get(struct store *s, struct arena *a, const char *name,
-                        struct node_record *out) MUST_CHECK;
-enum err store_node_list(struct store *s, struct arena *a, struct node_record **out,
-                         size_t *n) MUST_CHECK;
+                        struct node_record *out);
+enum err store_node_list(struct store *s, struct arena *a, struct node_record **out, size_t *n);
 /* Writes the node's row, and the row of its site when it has one, and notes both in the capture log
  * as any application write: they travel with the next seal. Only at the hub. */
-enum err store_node_put(struct store *s, const struct node_record *r) MUST_CHECK;
+enum err store_node_put(struct store *s, const struct node_record *r);
 
 struct charter_record {
     uint64_t version;
@@ -237,43 +230,41 @@ struct charter_record {
     uint64_t published_ms;
 };
 enum err store_charter_get(struct store *s, struct arena *a,
-                           struct charter_record *out) MUST_CHECK; /* the newest; ERR_NOT_FOUND */
-enum err store_charter_put(struct store *s, const struct charter_record *r) MUST_CHECK;
+                           struct charter_record *out); /* the newest; ERR_NOT_FOUND */
+enum err store_charter_put(struct store *s, const struct charter_record *r);
 /* Makes the published tables and indexes that are missing here (a new office with an empty
  * database). */
-enum err store_schema_create_missing(struct store *s, uint32_t *created) MUST_CHECK;
+enum err store_schema_create_missing(struct store *s, uint32_t *created);
 /* What doctor and charter check say of this database: one line each, "ok", "warn" or "fail". */
 struct finding {
     const char *level;   /* "ok" "warn" "fail" */
     const char *subject; /* table, trigger, setting */
     const char *text;    /* what, and the remedy */
 };
-enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out,
-                               size_t *n) MUST_CHECK;
+enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n);
 /* The same for a compiled charter that is not published yet (charter check FILE against --db). Also
  * fills the columns, keys and CREATE statements into the compiled form: returns the completed JSON.
  */
 enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
-                               const char **completed, struct finding **out, size_t *n) MUST_CHECK;
+                               const char **completed, struct finding **out, size_t *n);
 
 /* ---- first load and reconcile (store_load.c) */
 /* Reads up to max_rows keys of a table after request->after in key order, records of keys that have
  * no row in the table included (tombstones, held births). Short: one read transaction. */
 enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request,
-                          const char *peer, struct load_chunk *out) MUST_CHECK;
+                          const char *peer, struct load_chunk *out);
 /* First load, in one transaction from store_load_begin to store_load_end: rows of the office that
  * are in the way are compared (adopt) or were removed (replace). */
 enum load_mode { LOAD_EMPTY, LOAD_REPLACE, LOAD_ADOPT };
-enum err store_load_begin(struct store *s, enum load_mode mode) MUST_CHECK;
-enum err store_load_chunk(struct store *s, struct arena *a,
-                          const struct load_chunk *chunk) MUST_CHECK;
+enum err store_load_begin(struct store *s, enum load_mode mode);
+enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk);
 struct load_report {
     uint64_t rows;
     uint64_t adopted_new; /* rows that the federation lacked: they travel with the next seal */
     uint64_t adopted_equal;
     uint64_t adopted_conflicts; /* differing cells, recorded */
 };
-enum err store_load_end(struct store *s, struct arena *a, struct load_report *report) MUST_CHECK;
+enum err store_load_end(struct store *s, struct arena *a, struct load_report *report);
 /* Compares a chunk with the local rows of the same range: what escaped capture. */
 enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED };
 struct escape {
@@ -282,16 +273,15 @@ struct escape {
     struct bytes key;
 };
 enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             struct bytes after, struct escape **out, size_t *n) MUST_CHECK;
+                             struct bytes after, struct escape **out, size_t *n);
 /* Puts what escaped into the capture log (the differing columns), so that it is sealed like any
  * write; or, with take_parent, writes the parent's row back. */
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct escape *e, bool take_parent) MUST_CHECK;
+                             const struct escape *e, bool take_parent);
 
 /* ---- digests (store_digest.c): order-independent sum of row hashes, over merged rows, held or not
  */
-enum err store_digest(struct store *s, struct arena *a, struct table_digest **out,
-                      uint32_t *n) MUST_CHECK;
+enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n);
 
 /* ---- what operators read (store_list.c, store_list_conflict.c) */
 struct held_record {
@@ -313,16 +303,15 @@ struct held_record {
 #define HELD_FEW 5
 typedef void held_fn(const struct held_record *h, void *user);
 /* Oldest first, at most `limit`; the record lives until `fn` returns. */
-enum err store_held_each(struct store *s, uint64_t limit, held_fn *fn, void *user) MUST_CHECK;
+enum err store_held_each(struct store *s, uint64_t limit, held_fn *fn, void *user);
 /* Any beginning of the id that no other has, of at least four digits. */
-enum err store_held_get(struct store *s, struct arena *a, const char *id,
-                        struct held_record *out) MUST_CHECK;
+enum err store_held_get(struct store *s, struct arena *a, const char *id, struct held_record *out);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
-                          uint32_t *released) MUST_CHECK;
+                          uint32_t *released);
 /* The held rows that are writes of this office itself: their number, and the first few. */
 enum err store_held_own(struct store *s, struct arena *a, struct held_record few[HELD_FEW],
-                        uint64_t *total) MUST_CHECK;
+                        uint64_t *total);
 
 struct decision_record { /* what a person decided */
     const char *id;
@@ -370,7 +359,7 @@ typedef void conflict_fn(const struct conflict_record *c, void *user);
 /* Oldest first; `superseded` ones only when the filter names that state. The record lives until
  * `fn` returns. */
 enum err store_conflict_each(struct store *s, const struct conflict_filter *f, conflict_fn *fn,
-                             void *user) MUST_CHECK;
+                             void *user);
 struct conflict_more {
     bool has_before;
     struct conflict_side before;
@@ -381,7 +370,7 @@ struct conflict_more {
     struct decision_record *decisions;
 };
 enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
-                            struct conflict_record *out, struct conflict_more *more) MUST_CHECK;
+                            struct conflict_record *out, struct conflict_more *more);
 
 /* ---- what operators decide (store_review*.c). Needs a write transaction; notes the decision and
  * the changes it makes, to be sealed in one changeset by the running node. On any error nothing may
@@ -408,19 +397,18 @@ enum resolution {
 /* *decision: its id. */
 enum err store_conflict_resolve(struct store *s, struct arena *a, const char *id,
                                 enum resolution how, struct dot take, const struct review *r,
-                                const char **decision) MUST_CHECK;
+                                const char **decision);
 enum held_action { HELD_SET, HELD_MERGE, HELD_DROP };
 enum err store_held_settle(struct store *s, struct arena *a, const char *id,
-                           enum held_action action, const struct review *r,
-                           const char **decision) MUST_CHECK;
+                           enum held_action action, const struct review *r, const char **decision);
 /* Whether review_by lets this office decide that conflict: ERR_OK or ERR_REFUSED. */
-enum err store_conflict_may(struct store *s, struct arena *a, const char *id) MUST_CHECK;
+enum err store_conflict_may(struct store *s, struct arena *a, const char *id);
 /* *dot: the changeset the decision was sealed in; none: it is not sealed yet. */
 enum err store_decision_dot(struct store *s, struct arena *a, const char *decision,
-                            struct dot *dot) MUST_CHECK;
+                            struct dot *dot);
 /* A row that is held at the decision's key now, and why in words; *id NULL when there is none. */
 enum err store_decision_held(struct store *s, struct arena *a, const char *decision,
-                             const char **id, const char **why) MUST_CHECK;
+                             const char **id, const char **why);
 
 /* ---- the history of one row (store_history.c) */
 struct history_seen { /* a version of the row that a write was based on */
@@ -466,7 +454,7 @@ struct history {
 };
 /* key: JSON scalar, or array for composite keys. ERR_USAGE when it does not fit the table's key. */
 enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json,
-                       struct history *out) MUST_CHECK;
+                       struct history *out);
 
 /* ---- explain (store_explain.c): the rules that meet a row, and what others would say. Changes
  * nothing. */
@@ -513,7 +501,7 @@ struct explanation {
  * table, or nothing is known of the row; ERR_USAGE: no key of that table; ERR_REFUSED: the other
  * charter does not fit this database. store_message says which. */
 enum err store_explain(struct store *s, struct arena *a, const char *table, const char *key_json,
-                       const char *compiled, struct explanation *out) MUST_CHECK;
+                       const char *compiled, struct explanation *out);
 struct explain_period {
     const char *table; /* NULL: all */
     uint64_t since_ms; /* conflicts that were opened then or later */
@@ -531,7 +519,7 @@ struct explain_count { /* of one cell of one table */
 };
 enum err store_explain_conflicts(struct store *s, struct arena *a, const char *compiled,
                                  const struct explain_period *period, struct explain_count **out,
-                                 size_t *n) MUST_CHECK;
+                                 size_t *n);
 
 /* Freshness per office: data as of when. */
 struct freshness {
@@ -541,10 +529,9 @@ struct freshness {
     uint64_t seq;
     uint64_t as_of_ms;
 };
-enum err store_freshness(struct store *s, struct arena *a, struct freshness **out,
-                         size_t *n) MUST_CHECK;
+enum err store_freshness(struct store *s, struct arena *a, struct freshness **out, size_t *n);
 
 /* A consistent copy of the database into `path` (must not exist). */
-enum err store_copy(struct store *s, const char *path) MUST_CHECK;
+enum err store_copy(struct store *s, const char *path);
 
 #endif

@@ -129,15 +129,13 @@ struct store {
 sqlite3_stmt *store_stmt(struct store *s, const char *sql);
 /* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not
  * compile. */
-enum err part_stmt_error(struct store *s) MUST_CHECK;
+enum err part_stmt_error(struct store *s);
 /* ERR_IO when SQLite has ended our write transaction by itself. */
-enum err store_standing(struct store *s) MUST_CHECK;
-enum err store_exec(struct store *s,
-                    const char *sql) MUST_CHECK; /* one or more statements, no result */
+enum err store_standing(struct store *s);
+enum err store_exec(struct store *s, const char *sql); /* one or more statements, no result */
 /* Steps: ERR_OK with *row; translates every other code, message set, statement reset. */
-enum err store_step(struct store *s, sqlite3_stmt *q, bool *row) MUST_CHECK;
-enum err store_run(struct store *s,
-                   sqlite3_stmt *q) MUST_CHECK; /* step to the end, no rows wanted; resets */
+enum err store_step(struct store *s, sqlite3_stmt *q, bool *row);
+enum err store_run(struct store *s, sqlite3_stmt *q); /* step to the end, no rows wanted; resets */
 enum err store_error(struct store *s,
                      int rc); /* SQLite code -> enum err, message from the connection */
 enum err store_fail(struct store *s, enum err e, const char *fmt, ...)
@@ -153,16 +151,16 @@ struct value store_column(struct arena *a, sqlite3_stmt *q, int i); /* copied in
 uint64_t store_column_u64(sqlite3_stmt *q, int i);
 const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i); /* "" for NULL */
 struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i);
-enum err state_commit(struct store *s) MUST_CHECK;
+enum err state_commit(struct store *s);
 /* Re-reads s->state when another connection committed or we rolled back. */
-enum err state_refresh(struct store *s) MUST_CHECK;
+enum err state_refresh(struct store *s);
 /* PRAGMA data_version / schema_version and the like. */
 int64_t store_pragma(struct store *s, const char *sql);
 
 /* ---- store_schema.c */
 /* (Re)reads the published tables when the schema or the charter changed since; every public entry
  * that uses s->tables calls it first (cheap when nothing changed). */
-enum err schema_load(struct store *s) MUST_CHECK;
+enum err schema_load(struct store *s);
 struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
 struct table_schema *schema_by_number(struct store *s, uint32_t t);
 uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
@@ -177,27 +175,27 @@ char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
 /* All columns as a JSON object, in charter order; totals beyond 64 bits are {"wide":"123"}. */
 char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns);
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
-                          const char *json, struct buf *key) MUST_CHECK;
+                          const char *json, struct buf *key);
 #define INTERNAL_TABLES 4
 
 /* ---- store_units.c: the unit of every site, for the policies owner, national and local */
 /* Reads the registry again when another connection committed since, or units_changed was called.
  * schema_load calls it, so every public entry has them fresh; call it again where the registry may
  * have changed in the middle of one. Strings from before the call are void. */
-enum err units_refresh(struct store *s) MUST_CHECK;
+enum err units_refresh(struct store *s);
 void units_changed(
     struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
 
 /* ---- store_capture.c */
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
-                      uint64_t column_mask, const struct value *columns) MUST_CHECK;
+                      uint64_t column_mask, const struct value *columns);
 /* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows:
  * before work_init. */
 /* Whether the log still has events of this key. */
 enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len,
-                     bool *yes) MUST_CHECK;
-enum err capture_temp_triggers(struct store *s) MUST_CHECK;
+                     bool *yes);
+enum err capture_temp_triggers(struct store *s);
 
 /* ---- store_put.c */
 void put_release(struct store *s);
@@ -226,29 +224,27 @@ enum record_at { RECORD_NONE, RECORD_FRESH, RECORD_SWEPT };
 /* The record after forgetting; values of the standing birth not filled in. *at: where it was; NULL
  * when nobody wants to know. */
 enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
-                  enum record_at *at) MUST_CHECK;
+                  enum record_at *at);
 /* Forgets, then writes, replaces or deletes the record and its claims. `at` as row_load told it. */
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
-                  enum record_at at) MUST_CHECK;
+                  enum record_at at);
 /* The same for a sweep: a record that has nothing left to become stable goes to the swept part. */
 enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
-                   enum record_at at) MUST_CHECK;
+                   enum record_at at);
 /* The row in the table: *values (n_columns) or NULL. */
-enum err row_read(struct store *s, struct arena *a, struct row_key k,
-                  struct value **values) MUST_CHECK;
+enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values);
 /* Binds the key's values from parameter `first` on. */
-enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first) MUST_CHECK;
+enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first);
 /* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be
  * needed. */
-enum err row_forgetting(struct store *s, struct arena *a, struct row_key k,
-                        struct forget *f) MUST_CHECK;
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f);
 
 /* ---- store_claim.c */
 /* The claim of these column values to unique index i: false when it makes none (a NULL, or outside
  * the partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
 enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
                    const struct value *columns, bool *claims, struct value **v,
-                   struct bytes *folded) MUST_CHECK;
+                   struct bytes *folded);
 /* The canonical bytes of a foreign reference, from the parent's or the child's columns; false with
  * a NULL. */
 bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
@@ -268,10 +264,9 @@ bool claims_may_hold(struct store *s, struct row_key k);
 void claims_note_held(struct store *s, struct row_key k);
 /* Whether another row than k claims this value. */
 enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct bytes v,
-                          bool *other) MUST_CHECK;
+                          bool *other);
 /* Writes the claims of the births that do not stand. */
-enum err claims_save(struct store *s, struct arena *a, struct row_key k,
-                     const struct row *r) MUST_CHECK;
+enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r);
 #define CLAIM_REFERENCE 1000
 
 /* ---- store_filter.c */
@@ -291,7 +286,7 @@ void filters_clear(struct store *s);
 /* ---- store_refer.c: which birth of its parent a child means */
 /* Before the seal: what the rows write into foreign keys names the parent's birth that stands here,
  * where it has a name. */
-enum err refer_name(struct store *s, struct arena *a, struct changeset *cs) MUST_CHECK;
+enum err refer_name(struct store *s, struct arena *a, struct changeset *cs);
 /* The parent's key that the child's values (all columns) refer to; false with a NULL. */
 bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table_schema *parent,
                const struct value *values, struct row_key *out);
@@ -300,7 +295,7 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
                                const struct birth *child, const struct row *parent);
 /* Fills in f->parents: which of the births that r's references name keep their names. */
 enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
-                    struct forget *f) MUST_CHECK;
+                    struct forget *f);
 
 /* ---- store_todo.c */
 /* Queues a change for the next seal that no statement of an application can express: it names a
@@ -308,7 +303,7 @@ enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const st
  * sums; `column` ascending. BORN: all columns, at the key k. ERR_LIMIT when it could not be sent,
  * ERR_REFUSED for a BORN row with a total beyond 64 bits. */
 enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
-                  uint32_t n_cells, const uint32_t *column, const struct value *value) MUST_CHECK;
+                  uint32_t n_cells, const uint32_t *column, const struct value *value);
 
 /* ---- store_defer.c */
 /* Whether changesets wait for this table to fit here. */
@@ -317,15 +312,14 @@ bool defer_waits(struct store *s, const char *table);
 const struct clock *defer_stable(struct store *s, const char *table);
 /* Merges what waits for tables that fit now, about max_rows rows; *more when there are others. Does
  * nothing while local writes are captured and not sealed. */
-enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more) MUST_CHECK;
+enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
 #define DEFER_SLICE 500
 void defer_begin(struct store *s);  /* state_version is known */
 void defer_commit(struct store *s); /* state_version is that of our own commit */
 void defer_forget(struct store *s); /* rolled back */
 
 /* ---- store_local.c */
-enum err local_drop(struct store *s,
-                    struct row_key k) MUST_CHECK; /* forgets what was kept of a row */
+enum err local_drop(struct store *s, struct row_key k); /* forgets what was kept of a row */
 
 /* ---- store_apply.c / store_decide.c: shared with load and retry */
 struct work; /* the rows touched by one transaction */
@@ -336,32 +330,33 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
 /* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
-enum err load_passed(struct store *s, struct arena *a, uint64_t pos) MUST_CHECK;
+enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 /* store_retry.c: one row decided again, and what this office alone refuses in its table. Leaves
  * rows alone that are captured and not sealed. */
-enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms) MUST_CHECK;
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
 /* The same file: a row that is left alone for that; decided when the log is empty. */
-enum err again_note(struct store *s, struct row_key k) MUST_CHECK;
-enum err again_decide(struct store *s, uint64_t now_ms) MUST_CHECK;
+enum err again_note(struct store *s, struct row_key k);
+enum err again_decide(struct store *s, uint64_t now_ms);
 /* store_limit.c: whether anything of ours stays here for its size, and whether this row does as a
  * whole: nobody else has it. */
-enum err limit_any(struct store *s, bool *any) MUST_CHECK;
-enum err limit_alone(struct store *s, struct row_key k, bool *yes) MUST_CHECK;
+enum err limit_any(struct store *s, bool *any);
+enum err limit_alone(struct store *s, struct row_key k, bool *yes);
 /* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
  */
-enum err load_parents(struct store *s, struct arena *a) MUST_CHECK;
+enum err load_parents(struct store *s, struct arena *a);
 
 /* ---- store_touch.c: which changesets of the journal may have touched a row */
 /* Notes the rows of the changeset at `pos`, in the transaction that puts it there. */
-enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos) MUST_CHECK;
+enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos);
 /* Positions of the changesets that may have touched this row, ascending: all that have, and seldom
  * another. */
 enum err touch_find(struct store *s, struct arena *a, const char *table, struct bytes key,
-                    uint64_t **pos, size_t *n) MUST_CHECK;
+                    uint64_t **pos, size_t *n);
 
 /* ---- store_pin.c */
-enum err pin_open(struct store *s)
-    MUST_CHECK; /* when options.wal_guard, the file is in WAL mode and the library is affected */
+enum err
+pin_open(struct store
+             *s); /* when options.wal_guard, the file is in WAL mode and the library is affected */
 void pin_close(struct store *s);
 void pin_after_commit(
     struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */

@@ -1,13 +1,12 @@
+/* What stood in a cell before its writers went different ways: the latest write to it that all
+ * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
+ * latest first. */
 #include "node/record/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* What stood in a cell before its writers went different ways: the latest write to it that all
- * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
- * latest first. */
-
-struct before {
+struct before_search {
     struct store *s;
     struct arena *a;
     const struct conflict_record *c;
@@ -29,7 +28,7 @@ static void meet(struct clock *c, const struct clock *other)
 }
 
 /* ERR_NOT_FOUND when a side's changeset is not on record. */
-static enum err read_contexts(struct before *b)
+static enum err read_contexts(struct before_search *b)
 {
     struct arena scratch = {0};
     enum err e = b->c->n_sides > 0 ? ERR_OK : ERR_NOT_FOUND;
@@ -60,7 +59,7 @@ static int latest_first(const void *x, const void *y)
 }
 
 /* The changesets that every side had seen and that may have touched the row. */
-static enum err candidates(struct before *b, struct item **out, size_t *n)
+static enum err candidates(struct before_search *b, struct item **out, size_t *n)
 {
     struct arena scratch = {0};
     uint64_t *pos;
@@ -83,7 +82,7 @@ static enum err candidates(struct before *b, struct item **out, size_t *n)
     return e;
 }
 
-static bool same_identity(const struct before *b, const struct changeset *cs,
+static bool same_identity(const struct before_search *b, const struct changeset *cs,
                           const struct row_change *rc)
 {
     struct dot named = rc->kind == CHANGE_BORN ? cs->dot : rc->birth;
@@ -102,31 +101,31 @@ static const struct value *value_of(const struct table_changes *tc, const struct
 /* The group of that name, or NULL: then the cell is a column. */
 static const struct cell_group *group_of(const struct table_schema *t, const char *cell)
 {
-    for (uint32_t c = 0; t != NULL && c < t->n_columns; c++) {
-        const struct cell_group *g = cell_group(&t->rules, cell_of(&t->rules, c));
-        if (g != NULL && strcmp(g->name, cell) == 0)
+    for (uint32_t c = 0; t && c < t->n_columns; c++) {
+        const struct cell_group *g = cell_group_of(&t->rules, cell_of(&t->rules, c));
+        if (g && strcmp(g->name, cell) == 0)
             return g;
     }
     return NULL;
 }
 
 /* What the change wrote into the cell; of a group all members, in the group's order. */
-static bool written(const struct before *b, const struct table_changes *tc,
+static bool written(const struct before_search *b, const struct table_changes *tc,
                     const struct row_change *rc, struct value *out)
 {
     const struct table_schema *t = schema_table(b->s, b->c->table);
     const struct cell_group *g = group_of(t, b->c->cell);
-    const struct value *v = g == NULL ? value_of(tc, rc, b->c->cell) : NULL;
-    if (g == NULL && v != NULL)
+    const struct value *v = !g ? value_of(tc, rc, b->c->cell) : NULL;
+    if (!g && v)
         *out = value_copy(b->a, v);
-    if (g == NULL)
-        return v != NULL;
+    if (!g)
+        return v;
     bool any = false;
     struct value *member = arena_alloc(b->a, g->n * sizeof *member);
     for (uint32_t i = 0; i < g->n; i++) {
         v = value_of(tc, rc, t->column[g->column[i]]);
-        any = any || v != NULL;
-        if (v != NULL)
+        any = any || v;
+        if (v)
             member[i] = *v;
     }
     *out = value_tuple(b->a, member, g->n);
@@ -134,7 +133,7 @@ static bool written(const struct before *b, const struct table_changes *tc,
 }
 
 /* *found: this changeset wrote the cell. */
-static enum err look(struct before *b, struct arena *scratch, uint64_t pos,
+static enum err look(struct before_search *b, struct arena *scratch, uint64_t pos,
                      struct conflict_side *out, bool *found)
 {
     struct item item;
@@ -147,7 +146,7 @@ static enum err look(struct before *b, struct arena *scratch, uint64_t pos,
         e = part_open(b->s, &b->opener, scratch, &item, &cs);
     if (e != ERR_OK)
         return e;
-    while ((rc = part_next_change(&cs, b->c->table, b->key, &at, &tc)) != NULL && !*found) {
+    while ((rc = part_next_change(&cs, b->c->table, b->key, &at, &tc)) && !*found) {
         struct value value;
         if (!same_identity(b, &cs, rc) || !written(b, tc, rc, &value))
             continue;
@@ -165,7 +164,7 @@ enum err part_before(struct store *s, struct arena *a, const struct conflict_rec
                      struct bytes key, struct dot birth, struct conflict_side *before,
                      bool *has_before)
 {
-    struct before b = {.s = s, .a = a, .c = c, .key = key, .birth = birth};
+    struct before_search b = {.s = s, .a = a, .c = c, .key = key, .birth = birth};
     struct arena scratch = {0};
     struct item *list = NULL;
     size_t n = 0;

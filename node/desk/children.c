@@ -1,21 +1,20 @@
-#include "node/desk/review.h"
-
-#include <string.h>
-
 /* The children of a held birth go with it to its new key: what they refer by is written anew in the
  * same changeset, and so names the birth there. Only those that this office knows; one that is
  * still under way belongs to whoever stands at the old key when it comes.
  *
  * They are among the rows whose record has references, and the rows held for this key: one that
  * stands and names nobody means who stands. */
+#include "node/desk/review.h"
 
-struct keys {
+#include <string.h>
+
+struct key_list {
     struct bytes *key;
     size_t n, cap;
 };
 
 static enum err candidates(const struct reviewed *r, uint32_t f, const struct value *old,
-                           struct keys *out)
+                           struct key_list *out)
 {
     const struct foreign_key *fk = &r->s->fks[f];
     const uint8_t format = ROW_HAS_REFERENCES;
@@ -26,7 +25,7 @@ static enum err candidates(const struct reviewed *r, uint32_t f, const struct va
     sqlite3_stmt *q = store_stmt(
         r->s, "SELECT k FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND substr(rec, 1, 1) = ?2"
               " UNION SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?3 AND v = ?4");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(r->s);
     sqlite3_bind_int64(q, 1, r->s->tables[fk->child].t);
     store_bind_blob(q, 2, &format, 1);
@@ -103,8 +102,8 @@ enum err review_children(const struct reviewed *r, const struct birth *b, struct
     enum err e = ERR_OK;
     for (uint32_t f = 0; e == ERR_OK && f < r->s->n_fks; f++) {
         const struct foreign_key *fk = &r->s->fks[f];
-        struct keys found = {0};
-        if (&r->s->tables[fk->parent] != r->k.t || fk->key_column == NULL)
+        struct key_list found = {0};
+        if (&r->s->tables[fk->parent] != r->k.t || !fk->key_column)
             continue;
         bool own = &r->s->tables[fk->child] == r->k.t && belongs(r, b, fk, b, old);
         for (uint32_t i = 0; own && i < fk->n; i++) /* it refers to itself */

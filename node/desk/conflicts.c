@@ -1,16 +1,15 @@
-#include "node/desk/review.h"
-
-#include "conflict/hlc.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* Conflicts as an operator reads them.
  *
  * A list has two ways to find the sides. Of a few conflicts they are looked up one by one. Of many,
  * both tables are read once in the order of their keys, which is the conflict's number, and joined
  * here; the sort by time is ours as well. A hundred thousand conflicts come in a fifth of a second
  * that way, which neither SQLite's sorter nor a seek for each of them allows. */
+#include "node/desk/review.h"
+
+#include "conflict/hlc.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define FEW 2000
 
@@ -23,19 +22,20 @@
 
 #define WORDS 4
 
-struct words { /* texts that come again and again: the last few of each column */
+struct word_cache { /* texts that come again and again: the last few of each column */
     const char *of[6][WORDS];
     unsigned next;
 };
 
-static const char *repeated(struct arena *a, struct words *w, unsigned slot, sqlite3_stmt *q, int i)
+static const char *repeated(struct arena *a, struct word_cache *w, unsigned slot, sqlite3_stmt *q,
+                            int i)
 {
     const char **of = w->of[slot];
     const char *p = (const char *)sqlite3_column_text(q, i);
-    if (p == NULL || p[0] == '\0')
+    if (!p || p[0] == '\0')
         return "";
     unsigned k = 0;
-    for (; k < WORDS && of[k] != NULL; k++)
+    for (; k < WORDS && of[k]; k++)
         if (strcmp(of[k], p) == 0)
             return of[k];
     if (k == WORDS)
@@ -46,11 +46,11 @@ static const char *repeated(struct arena *a, struct words *w, unsigned slot, sql
 static const char *text(struct arena *a, sqlite3_stmt *q, int i)
 {
     const char *p = (const char *)sqlite3_column_text(q, i);
-    size_t n = p != NULL ? (size_t)sqlite3_column_bytes(q, i) : 0;
+    size_t n = p ? (size_t)sqlite3_column_bytes(q, i) : 0;
     return n == 0 ? "" : arena_copy(a, p, n + 1);
 }
 
-static struct conflict_record conflict_from(struct arena *a, struct words *w, sqlite3_stmt *q)
+static struct conflict_record conflict_from(struct arena *a, struct word_cache *w, sqlite3_stmt *q)
 {
     return (struct conflict_record){.id = text(a, q, 0),
                                     .table = repeated(a, w, 0, q, 1),
@@ -63,7 +63,7 @@ static struct conflict_record conflict_from(struct arena *a, struct words *w, sq
                                     .successor = text(a, q, 8)};
 }
 
-static struct conflict_side side_from(struct arena *a, struct words *w, sqlite3_stmt *q,
+static struct conflict_side side_from(struct arena *a, struct word_cache *w, sqlite3_stmt *q,
                                       bool offices_only)
 {
     struct conflict_side side = {.dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
@@ -100,8 +100,8 @@ uint32_t list_cell(const struct table_schema *t, const char *name)
         return COLUMN_EXISTS;
     if (strcmp(name, "birth") == 0)
         return COLUMN_BIRTH;
-    for (uint32_t c = 0; t->rules.group != NULL && c < t->n_columns; c++)
-        if (t->rules.group[c] != NULL && strcmp(t->rules.group[c]->name, name) == 0)
+    for (uint32_t c = 0; t->rules.group && c < t->n_columns; c++)
+        if (t->rules.group[c] && strcmp(t->rules.group[c]->name, name) == 0)
             return cell_of(&t->rules, c);
     uint32_t c = schema_column(t, name);
     return c != UINT32_MAX ? c : CELL_UNKNOWN;
@@ -111,10 +111,10 @@ uint32_t list_cell(const struct table_schema *t, const char *name)
 static void name_members(struct store *s, struct arena *a, struct conflict_record *c)
 {
     const struct table_schema *t = schema_table(s, c->table);
-    uint32_t cell = t != NULL ? list_cell(t, c->cell) : CELL_UNKNOWN;
-    bool column = t != NULL && cell < t->n_columns;
-    const struct cell_group *g = column ? cell_group(&t->rules, cell) : NULL;
-    if (g == NULL)
+    uint32_t cell = t ? list_cell(t, c->cell) : CELL_UNKNOWN;
+    bool column = t && cell < t->n_columns;
+    const struct cell_group *g = column ? cell_group_of(&t->rules, cell) : NULL;
+    if (!g)
         return;
     const char **names = arena_alloc(a, g->n * sizeof *names);
     for (uint32_t i = 0; i < g->n; i++)
@@ -128,7 +128,7 @@ static void name_members(struct store *s, struct arena *a, struct conflict_recor
 struct gather {
     struct store *s;
     struct arena *a;
-    struct words words;
+    struct word_cache words;
     struct conflict_record *list; /* of many: in the order of their numbers */
     int64_t *number;              /* of each */
     size_t n, cap, cap_numbers;
@@ -162,7 +162,7 @@ static enum err sides_of_each(struct gather *g)
         sqlite3_stmt *q = store_stmt(
             g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side WHERE n = ?1"
                                   : "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
-        if (q == NULL)
+        if (!q)
             return part_stmt_error(g->s);
         sqlite3_bind_int64(q, 1, g->number[i]);
         while ((e = store_step(g->s, q, &row)) == ERR_OK && row)
@@ -180,7 +180,7 @@ static enum err sides_of_all(struct gather *g)
     sqlite3_stmt *q =
         store_stmt(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
                                          : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(g->s);
     while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
         int64_t number = sqlite3_column_int64(q, 0);
@@ -265,38 +265,38 @@ static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_
     struct buf sql = {0};
     bool few = false;
     enum err e = ERR_OK;
-    bool open = f->state != NULL && strcmp(f->state, "open") == 0;
+    bool open = f->state && strcmp(f->state, "open") == 0;
     if (open)
         e = few_open(s, &few);
     buf_printf(&sql, "SELECT " CONFLICT_COLUMNS " FROM tonle_conflict%s WHERE %s",
                few ? " INDEXED BY tonle_conflict_open" : "",
-               few                ? "state = 'open'"
-               : f->state == NULL ? "+state <> 'superseded'"
-                                  : "1");
+               few         ? "state = 'open'"
+               : !f->state ? "+state <> 'superseded'"
+                           : "1");
     for (int i = 0; i < 4; i++) /* the plus: by the key, never by the index of the open ones */
-        if (given[i] != NULL)
+        if (given[i])
             buf_printf(&sql, " AND +%s = ?%d", column[i], i + 1);
     buf_printf(&sql, few ? "" : " ORDER BY n");
     *q = e == ERR_OK ? store_stmt(s, buf_str(&sql)) : NULL;
     buf_fini(&sql);
-    if (*q == NULL)
+    if (!*q)
         return e == ERR_OK ? part_stmt_error(s) : e;
     for (int i = 0; i < 4; i++)
-        if (given[i] != NULL)
+        if (given[i])
             store_bind_text(*q, i + 1, given[i]);
     return ERR_OK;
 }
 
 static bool side_wanted(const struct conflict_filter *f, const struct conflict_record *c)
 {
-    bool wanted = f->office == NULL && f->unit == NULL;
+    bool wanted = !f->office && !f->unit;
     for (size_t i = 0; i < c->n_sides && !wanted; i++)
-        wanted = (f->office == NULL || strcmp(c->sides[i].office, f->office) == 0) &&
-                 (f->unit == NULL || strncmp(c->sides[i].unit, f->unit, strlen(f->unit)) == 0);
+        wanted = (!f->office || strcmp(c->sides[i].office, f->office) == 0) &&
+                 (!f->unit || strncmp(c->sides[i].unit, f->unit, strlen(f->unit)) == 0);
     return wanted;
 }
 
-static enum err gather(struct gather *g, const struct conflict_filter *f)
+static enum err gather_all(struct gather *g, const struct conflict_filter *f)
 {
     sqlite3_stmt *q;
     bool row;
@@ -311,7 +311,7 @@ static enum err gather(struct gather *g, const struct conflict_filter *f)
     }
     if (e != ERR_OK || g->n == 0)
         return e;
-    if (f->office == NULL && f->unit == NULL && f->limit > 0 && g->n > f->limit)
+    if (!f->office && !f->unit && f->limit > 0 && g->n > f->limit)
         keep_oldest(g, (size_t)f->limit);
     if (g->n <= FEW)
         return sides_of_each(g);
@@ -324,7 +324,7 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
     struct arena a = {0};
     struct gather g = {.s = s, .a = &a, .offices_only = f->offices_only};
     uint64_t done = 0;
-    enum err e = gather(&g, f);
+    enum err e = gather_all(&g, f);
     struct place_in_time *order = in_time(g.list, e == ERR_OK ? g.n : 0);
     for (size_t i = 0; e == ERR_OK && i < g.n && (f->limit == 0 || done < f->limit); i++) {
         const struct conflict_record *c = order[i].c;
@@ -356,7 +356,7 @@ enum err list_conflict(struct store *s, struct arena *a, const char *id,
     sqlite3_stmt *q =
         store_stmt(s, "SELECT " CONFLICT_COLUMNS ", t, k, bsite, bseq FROM tonle_conflict"
                       " WHERE id = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, full);
     e = store_step(s, q, &row);

@@ -1,3 +1,6 @@
+/* What meets one row: the rule of each of its cells and where the charter says it, the versions
+ * that the rule decides between, why the row is held, whose it is; and what another charter would
+ * put in force. */
 #include "node/desk/explain.h"
 
 #include "node/desk/review.h"
@@ -5,10 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* What meets one row: the rule of each of its cells and where the charter says it, the versions
- * that the rule decides between, why the row is held, whose it is; and what another charter would
- * put in force. */
 
 struct explain {
     struct store *s;
@@ -34,7 +33,7 @@ static const json_t *entry_named(const json_t *list, const char *name)
     json_array_foreach(list, i, j)
     {
         const char *its = json_string_value(json_object_get(j, "name"));
-        if (its != NULL && strcasecmp(its, name) == 0)
+        if (its && strcasecmp(its, name) == 0)
             return j;
     }
     return NULL;
@@ -48,7 +47,7 @@ static uint64_t line_of(const json_t *line)
 
 static const char *copied(struct arena *a, const char *text, const char *otherwise)
 {
-    return arena_strdup(a, text != NULL ? text : otherwise);
+    return arena_strdup(a, text ? text : otherwise);
 }
 
 struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
@@ -65,20 +64,19 @@ struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
                                      .from = line == 0 ? "default" : "table",
                                      .line = line};
     }
-    const struct cell_group *g = cell_group(rules, cell);
-    const json_t *entry = g != NULL
-                              ? entry_named(json_object_get(table, "groups"), g->name)
-                              : entry_named(json_object_get(table, "columns"), t->column[cell]);
+    const struct cell_group *g = cell_group_of(rules, cell);
+    const json_t *entry = g ? entry_named(json_object_get(table, "groups"), g->name)
+                            : entry_named(json_object_get(table, "columns"), t->column[cell]);
     enum policy policy = policy_of(rules, cell);
     struct explain_rule r = {.policy = policy_name(policy),
                              .from = copied(a, json_string_value(json_object_get(entry, "from")),
-                                            table != NULL ? "table" : "default"),
+                                            table ? "table" : "default"),
                              .line = line_of(json_object_get(entry, "line"))};
-    if (entry == NULL)
+    if (!entry)
         r.line = line_of(json_object_get(lines, "policy"));
     if (policy == POLICY_REVIEW)
         r.fallback = policy_name(policy_shown(rules, cell));
-    if (rules->rank != NULL && policy_shown(rules, cell) == POLICY_RANK) {
+    if (rules->rank && policy_shown(rules, cell) == POLICY_RANK) {
         r.n_rank = rules->rank[cell].n;
         const char **rank = arena_alloc(a, (r.n_rank + 1) * sizeof *rank);
         for (uint32_t i = 0; i < r.n_rank; i++)
@@ -93,7 +91,7 @@ struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
 static enum err find_ids(struct explain *x, const char *sql, const char ***out, size_t *n)
 {
     sqlite3_stmt *q = store_stmt(x->s, sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(x->s);
     sqlite3_bind_int64(q, 1, x->row.k.t->t);
     store_bind_blob(q, 2, x->row.k.key, x->row.k.len);
@@ -136,15 +134,15 @@ static void choose_birth(struct explain *x)
     const struct row *r = &x->row.row;
     const struct table_rules *rules = &x->row.k.t->rules;
     x->birth = row_standing(r, rules);
-    for (uint32_t i = 0; x->birth == NULL && i < r->n_births; i++)
+    for (uint32_t i = 0; !x->birth && i < r->n_births; i++)
         if (birth_alive(&r->births[i], rules))
             x->birth = &r->births[i];
-    if (x->birth == NULL && r->n_births > 0)
+    if (!x->birth && r->n_births > 0)
         x->birth = &r->births[0];
-    x->shown = x->birth != NULL ? review_values(&x->row, x->birth) : x->row.stand;
-    if (x->row.stand != NULL)
+    x->shown = x->birth ? review_values(&x->row, x->birth) : x->row.stand;
+    if (x->row.stand)
         x->out->state = "stands";
-    else if (x->birth == NULL)
+    else if (!x->birth)
         x->out->state = "gone";
     else
         x->out->state = birth_alive(x->birth, rules) ? "held" : "deleted";
@@ -170,7 +168,7 @@ static enum err siblings(struct explain *x, uint32_t cell, struct explain_cell *
 {
     const struct table_rules *rules = &x->row.k.t->rules;
     uint32_t n = 0;
-    if (cell == COLUMN_BIRTH || x->birth == NULL || policy_of(rules, cell) == POLICY_SUM)
+    if (cell == COLUMN_BIRTH || !x->birth || policy_of(rules, cell) == POLICY_SUM)
         return ERR_OK;
     const struct version *v = birth_cell(x->a, x->birth, rules, cell, &n);
     if (n < 2)
@@ -193,14 +191,14 @@ static bool still_stands(const struct explain *x, uint32_t cell, const struct co
             shown = &c->sides[i];
     if (cell == COLUMN_BIRTH || strcmp(c->state, "open") == 0)
         return strcmp(c->state, "open") == 0;
-    if (shown == NULL || x->shown == NULL)
+    if (!shown || !x->shown)
         return false;
     if (cell == COLUMN_EXISTS)
         return shown->value.type == VALUE_INTEGER &&
                (shown->value.u.i != 0) == (strcmp(x->out->state, "deleted") != 0);
-    const struct cell_group *g = cell_group(&x->row.k.t->rules, cell);
+    const struct cell_group *g = cell_group_of(&x->row.k.t->rules, cell);
     struct value now = x->shown[cell];
-    if (g != NULL) {
+    if (g) {
         struct value *member = arena_alloc(x->a, g->n * sizeof *member);
         for (uint32_t i = 0; i < g->n; i++)
             member[i] = x->shown[g->column[i]];
@@ -235,12 +233,12 @@ static enum err add_cell(struct explain *x, uint32_t cell)
 {
     const struct table_schema *t = x->row.k.t;
     bool column = cell < t->n_columns;
-    const struct cell_group *g = column ? cell_group(&t->rules, cell) : NULL;
+    const struct cell_group *g = column ? cell_group_of(&t->rules, cell) : NULL;
     struct explain_cell *out = &x->out->cells[x->out->n_cells++];
     out->cell = cell == COLUMN_EXISTS  ? "exists"
                 : cell == COLUMN_BIRTH ? "birth"
-                                       : arena_strdup(x->a, g != NULL ? g->name : t->column[cell]);
-    if (g != NULL) {
+                                       : arena_strdup(x->a, g ? g->name : t->column[cell]);
+    if (g) {
         const char **names = arena_alloc(x->a, g->n * sizeof *names);
         for (uint32_t i = 0; i < g->n; i++)
             names[i] = arena_strdup(x->a, t->column[g->column[i]]);
@@ -252,7 +250,7 @@ static enum err add_cell(struct explain *x, uint32_t cell)
     }
     out->rule = explain_rule_of(x->a, x->charter, t, &t->rules, cell);
     enum err e = find_sides(x, cell, out);
-    if (e != ERR_OK || x->other.root == NULL)
+    if (e != ERR_OK || !x->other.root)
         return e;
     uint32_t there = column ? cell_of(&x->other_rules, cell) : cell;
     out->other = explain_rule_of(x->a, x->other.root, t, &x->other_rules, there);
@@ -315,7 +313,7 @@ enum err store_explain(struct store *s, struct arena *a, const char *table, cons
     struct explain x = {.s = s, .a = a, .out = out};
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, table) : NULL;
-    if (e == ERR_OK && t == NULL)
+    if (e == ERR_OK && !t)
         return store_fail(s, ERR_NOT_FOUND,
                           "there is no replicated table %.64s: `tonle charter show` names them",
                           table);
@@ -326,11 +324,11 @@ enum err store_explain(struct store *s, struct arena *a, const char *table, cons
     struct buf key = {0};
     if (e == ERR_OK)
         e = schema_key_parse(s, a, t, key_json, &key);
-    if (e == ERR_OK && compiled != NULL)
+    if (e == ERR_OK && compiled)
         e = explain_other(s, a, compiled, &x.other);
     if (e == ERR_OK)
         t = schema_table(s, table); /* the check may have read the schema again */
-    if (e == ERR_OK && compiled != NULL && !explain_rules(s, a, &x.other, t, &x.other_rules))
+    if (e == ERR_OK && compiled && !explain_rules(s, a, &x.other, t, &x.other_rules))
         e = store_fail(s, ERR_REFUSED, "that charter does not name the table %.64s", t->name);
     if (e == ERR_OK)
         e = charter_newest(s, &x.charter);

@@ -16,7 +16,7 @@ struct other_charter {
 };
 /* ERR_REFUSED, and store_message says why, where it could not be published over this database. */
 enum err explain_other(struct store *s, struct arena *a, const char *compiled,
-                       struct other_charter *out) MUST_CHECK;
+                       struct other_charter *out);
 void explain_other_fini(struct other_charter *o);
 /* False where it does not name the table. */
 bool explain_rules(struct store *s, struct arena *a, const struct other_charter *o,

@@ -1,7 +1,3 @@
-#include "node/desk/review.h"
-
-#include <string.h>
-
 /* A person settles a held row.
  *
  * reason    set                            merge                              drop
@@ -16,8 +12,11 @@
  *
  * Merging: the standing row takes what --set says, and the held row's values where it has NULL;
  * then the held row is dropped. */
+#include "node/desk/review.h"
 
-struct settle {
+#include <string.h>
+
+struct held_settling {
     struct store *s;
     struct arena *a;
     struct held_record held;
@@ -28,38 +27,38 @@ struct settle {
     struct buf choice;
 };
 
-struct place { /* where a held row is, and the row in its way */
+struct held_place { /* where a held row is, and the row in its way */
     uint32_t t;
     struct bytes key;
     struct dot birth;
     struct bytes by_key;
 };
 
-static enum err find_place(struct store *s, struct arena *a, const char *id, struct place *out)
+static enum err find_place(struct store *s, struct arena *a, const char *id, struct held_place *out)
 {
     bool row;
     sqlite3_stmt *q = store_stmt(s, "SELECT t, k, site, seq, bk FROM tonle_held WHERE id = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, id);
     enum err e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
         return e != ERR_OK ? e : ERR_NOT_FOUND;
-    *out = (struct place){.t = (uint32_t)sqlite3_column_int64(q, 0),
-                          .key = store_column_bytes(a, q, 1),
-                          .birth = {store_column_u64(q, 2), store_column_u64(q, 3)},
-                          .by_key = store_column_bytes(a, q, 4)};
+    *out = (struct held_place){.t = (uint32_t)sqlite3_column_int64(q, 0),
+                               .key = store_column_bytes(a, q, 1),
+                               .birth = {store_column_u64(q, 2), store_column_u64(q, 3)},
+                               .by_key = store_column_bytes(a, q, 4)};
     sqlite3_reset(q);
     return ERR_OK;
 }
 
-static bool is(const struct settle *x, const char *reason)
+static bool is(const struct held_settling *x, const char *reason)
 {
     return strcmp(x->held.reason, reason) == 0;
 }
 
 /* What no decision can help: says what does. */
-static enum err helpless(const struct settle *x)
+static enum err helpless(const struct held_settling *x)
 {
     const char *id = x->held.id;
     if (is(x, "schema"))
@@ -80,14 +79,14 @@ static enum err helpless(const struct settle *x)
     return ERR_OK;
 }
 
-static enum err allowed(struct settle *x)
+static enum err allowed(struct held_settling *x)
 {
-    if (strcmp(x->held.office, store_identity(x->s)->node) == 0)
+    if (strcmp(x->held.office, store_identity_get(x->s)->node) == 0)
         return ERR_OK; /* whose write it is may always settle it */
     return review_allowed(x->s, x->a, x->t, x->held.values);
 }
 
-static enum err find(struct settle *x, const char *id, struct place *at)
+static enum err find(struct held_settling *x, const char *id, struct held_place *at)
 {
     enum err e = store_held_get(x->s, x->a, id, &x->held);
     if (e == ERR_OK)
@@ -97,10 +96,10 @@ static enum err find(struct settle *x, const char *id, struct place *at)
     if (e != ERR_OK)
         return e;
     x->t = schema_by_number(x->s, at->t);
-    if (x->t != NULL && x->t->exists)
+    if (x->t && x->t->exists)
         e = review_row(x->s, x->a, (struct row_key){x->t, at->key.p, at->key.len}, &x->row);
-    x->b = e == ERR_OK && x->t != NULL && x->t->exists ? review_birth(&x->row, at->birth) : NULL;
-    if (e == ERR_OK && (x->b == NULL || x->b->held == HOLD_NONE || x->held.values == NULL))
+    x->b = e == ERR_OK && x->t && x->t->exists ? review_birth(&x->row, at->birth) : NULL;
+    if (e == ERR_OK && (!x->b || x->b->held == HOLD_NONE || !x->held.values))
         e = store_fail(x->s, ERR_STATE, "what is held as %.40s is not on record as a row: %.200s",
                        x->held.id, x->held.message);
     return e == ERR_OK ? allowed(x) : e;
@@ -108,10 +107,10 @@ static enum err find(struct settle *x, const char *id, struct place *at)
 
 /* ---- set */
 
-static enum err set(struct settle *x)
+static enum err set(struct held_settling *x)
 {
     const struct table_schema *t = x->t;
-    buf_printf(&x->choice, "%s", review_words(x->a, t, &x->typed));
+    buf_printf(&x->choice, "%s", review_words_of(x->a, t, &x->typed));
     if (!review_key_changes(t, &x->typed, x->held.values)) {
         for (uint32_t i = 0; i < t->n_key; i++) /* said, and as it is */
             x->typed.given[t->key[i]] = false;
@@ -126,8 +125,8 @@ static enum err set(struct settle *x)
 
 /* ---- merge */
 
-static enum err standing_row(struct settle *x, const struct place *at, struct reviewed *into,
-                             struct birth **b)
+static enum err standing_row(struct held_settling *x, const struct held_place *at,
+                             struct reviewed *into, struct birth **b)
 {
     bool same_key = is(x, "birth");
     if (!same_key && !is(x, "unique"))
@@ -144,14 +143,14 @@ static enum err standing_row(struct settle *x, const struct place *at, struct re
     else
         *into = (struct reviewed){.s = x->s, .a = x->a, .k = k};
     *b = e == ERR_OK ? row_standing(&into->row, &x->t->rules) : NULL;
-    if (e == ERR_OK && (*b == NULL || into->stand == NULL))
+    if (e == ERR_OK && (!*b || !into->stand))
         e = store_fail(x->s, ERR_STATE,
                        "the row in its way does not stand any more: `tonle held retry %.40s`",
                        x->held.id);
     return e;
 }
 
-static enum err merge(struct settle *x, const struct place *at)
+static enum err merge(struct held_settling *x, const struct held_place *at)
 {
     const struct table_schema *t = x->t;
     struct reviewed into;
@@ -179,13 +178,14 @@ static enum err merge(struct settle *x, const struct place *at)
     for (uint32_t c = 0; c < t->n_columns; c++)
         n += x->typed.given[c];
     buf_printf(&x->choice, "merged into %s%s%s", schema_key_json(x->a, t, into.k.key, into.k.len),
-               n > 0 ? ": " : "", review_words(x->a, t, &x->typed));
+               n > 0 ? ": " : "", review_words_of(x->a, t, &x->typed));
     if (n > 0)
         e = review_update(&into, b, &x->typed);
     return e == ERR_OK ? review_delete(&x->row, x->b) : e;
 }
 
-static enum err settle(struct settle *x, enum held_action action, const struct place *at)
+static enum err settle(struct held_settling *x, enum held_action action,
+                       const struct held_place *at)
 {
     switch (action) {
     case HELD_SET:
@@ -202,8 +202,8 @@ enum err store_held_settle(struct store *s, struct arena *a, const char *id,
                            enum held_action action, const struct review *review,
                            const char **decision)
 {
-    struct settle x = {.s = s, .a = a};
-    struct place at = {0};
+    struct held_settling x = {.s = s, .a = a};
+    struct held_place at = {0};
     enum err e = find(&x, id, &at);
     if (e == ERR_OK)
         e = review_typed(s, a, x.t, review, &x.typed);

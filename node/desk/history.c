@@ -1,13 +1,12 @@
+/* Every known write to one row: the changesets of the journal whose filter says that they may have
+ * touched it (store_touch.c), decoded one at a time. Each is its own short read, so that even a
+ * long history keeps nobody from committing. */
 #include "node/desk/history.h"
 
 #include "protocol/seal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* Every known write to one row: the changesets of the journal whose filter says that they may have
- * touched it (store_touch.c), decoded one at a time. Each is its own short read, so that even a
- * long history keeps nobody from committing. */
 
 enum err part_open(struct store *s, struct opener *o, struct arena *a, const struct item *i,
                    struct changeset *cs)
@@ -46,7 +45,7 @@ const struct row_change *part_next_change(const struct changeset *cs, const char
 {
     struct buf b = {0};
     const struct row_change *found = NULL;
-    while (found == NULL && at->segment < cs->n_segments) {
+    while (!found && at->segment < cs->n_segments) {
         const struct segment *g = &cs->segments[at->segment];
         if (at->table == g->n_tables) {
             *at = (struct change_place){.segment = at->segment + 1};
@@ -68,7 +67,7 @@ enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct ite
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT source, site, seq, hlc, bytes FROM tonle_journal"
                                     " WHERE pos = ?1 AND kind = 1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, pos);
     bool row;
@@ -93,7 +92,7 @@ enum { D_ID, D_CONFLICT, D_CHOICE, D_BY, D_OFFICE, D_REASON, D_AT, D_TABLE, D_KE
 
 static const char *text_of(struct arena *a, const struct value *v)
 {
-    if (v == NULL || v->type != VALUE_TEXT)
+    if (!v || v->type != VALUE_TEXT)
         return "";
     char *text = arena_alloc(a, v->len + 1);
     if (v->len > 0)
@@ -104,19 +103,19 @@ static const char *text_of(struct arena *a, const struct value *v)
 static struct decision_record decision_from(struct arena *a, const struct value *const *v)
 {
     const struct value *at = v[D_AT];
-    return (struct decision_record){
-        .id = text_of(a, v[D_ID]),
-        .conflict = text_of(a, v[D_CONFLICT]),
-        .choice = text_of(a, v[D_CHOICE]),
-        .by = text_of(a, v[D_BY]),
-        .office = text_of(a, v[D_OFFICE]),
-        .reason = text_of(a, v[D_REASON]),
-        .at_ms = at != NULL && at->type == VALUE_INTEGER ? (uint64_t)at->u.i : 0};
+    return (struct decision_record){.id = text_of(a, v[D_ID]),
+                                    .conflict = text_of(a, v[D_CONFLICT]),
+                                    .choice = text_of(a, v[D_CHOICE]),
+                                    .by = text_of(a, v[D_BY]),
+                                    .office = text_of(a, v[D_OFFICE]),
+                                    .reason = text_of(a, v[D_REASON]),
+                                    .at_ms =
+                                        at && at->type == VALUE_INTEGER ? (uint64_t)at->u.i : 0};
 }
 
 static bool is_text(const struct value *v, const char *text)
 {
-    return v != NULL && v->type == VALUE_TEXT && v->len == strlen(text) &&
+    return v && v->type == VALUE_TEXT && v->len == strlen(text) &&
            memcmp(v->u.p, text, v->len) == 0;
 }
 
@@ -150,7 +149,7 @@ static enum err decisions_known(const struct row_writes *h, struct history *out)
         store_stmt(h->s, "SELECT id, conflict, choice, operator, office, reason, at_ms"
                          " FROM main.tonle_decision WHERE table_name = ?1 AND key = ?2"
                          " ORDER BY at_ms, id");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(h->s);
     store_bind_text(q, 1, h->t->name);
     store_bind_text(q, 2, schema_key_json(h->a, h->t, h->key.p, h->key.len));
@@ -176,8 +175,8 @@ static enum err decisions_known(const struct row_writes *h, struct history *out)
 static const char *group_name(const struct table_schema *t, uint32_t column)
 {
     const struct cell_group *g =
-        column == UINT32_MAX ? NULL : cell_group(&t->rules, cell_of(&t->rules, column));
-    return g != NULL ? g->name : NULL;
+        column == UINT32_MAX ? NULL : cell_group_of(&t->rules, cell_of(&t->rules, column));
+    return g ? g->name : NULL;
 }
 
 static void add_write(struct row_writes *h, const struct site_record *site,
@@ -203,7 +202,7 @@ static void add_write(struct row_writes *h, const struct site_record *site,
         w.x.values[i] = value_copy(h->a, &rc->value[i]);
         column[i] = schema_column(h->t, w.x.columns[i]);
         const char *group = group_name(h->t, column[i]);
-        w.x.groups[i] = group != NULL ? arena_strdup(h->a, group) : NULL;
+        w.x.groups[i] = group ? arena_strdup(h->a, group) : NULL;
     }
     w.column = column;
     decisions_in(h, cs, &w.x);
@@ -240,7 +239,7 @@ static enum err scan(struct row_writes *h, const uint64_t *pos, size_t n)
         struct change_place at = {0};
         const struct table_changes *tc;
         const struct row_change *rc;
-        while ((rc = part_next_change(&cs, h->t->name, h->key, &at, &tc)) != NULL)
+        while ((rc = part_next_change(&cs, h->t->name, h->key, &at, &tc)))
             add_write(h, &opener.record, &cs, rc, tc);
     }
     arena_fini(&scratch);
@@ -256,7 +255,7 @@ static struct value scope_of(const struct row_writes *h, const struct value *row
     uint32_t scope = h->t->rules.scope;
     if (scope == 0)
         return value_null();
-    if (row != NULL)
+    if (row)
         return row[scope - 1];
     for (size_t i = h->n; i > 0; i--)
         for (uint32_t c = 0; c < h->w[i - 1].x.n_cells; c++)
@@ -289,7 +288,7 @@ static enum err tell(struct row_writes *h, struct history *out)
     if (e != ERR_OK)
         return e;
     history_relate(h, scope_of(h, row));
-    out->older = !has_births(h) || (h->n == 0 && row != NULL);
+    out->older = !has_births(h) || (h->n == 0 && row);
     out->entry = arena_alloc(h->a, (h->n + 1) * sizeof *out->entry);
     for (size_t i = 0; i < h->n; i++)
         out->entry[i] = h->w[i].x;
@@ -300,7 +299,7 @@ static enum err tell(struct row_writes *h, struct history *out)
 static enum err count_changesets(struct store *s, uint64_t *n)
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT count(*) FROM tonle_journal WHERE kind = 1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     bool row;
     enum err e = store_step(s, q, &row);
@@ -315,7 +314,7 @@ enum err store_history(struct store *s, struct arena *a, const char *table, cons
     *out = (struct history){0};
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, table) : NULL;
-    if (e == ERR_OK && t == NULL)
+    if (e == ERR_OK && !t)
         return store_fail(s, ERR_NOT_FOUND, "table %.64s is not in the charter", table);
     struct buf key = {0};
     uint64_t *pos = NULL;

@@ -1,13 +1,12 @@
+/* Held rows as an operator reads them. Ids may be shortened to any unique beginning.
+ *
+ * A list of a hundred thousand is read in the order of its table and sorted here: SQLite's sorter
+ * would take longer than the answer may. */
 #include "node/desk/review.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Held rows as an operator reads them. Ids may be shortened to any unique beginning.
- *
- * A list of a hundred thousand is read in the order of its table and sorted here: SQLite's sorter
- * would take longer than the answer may. */
 
 #define PREFIX_MIN 4
 #define ID_MAX 64
@@ -33,7 +32,7 @@ enum err list_full_id(struct store *s, struct arena *a, const char *what, const 
     low[n] = '\0';
     strcpy(high + n, "g"); /* behind every hexadecimal digit */
     sqlite3_stmt *q = store_stmt(s, sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, low);
     store_bind_text(q, 2, high);
@@ -84,7 +83,7 @@ static int by_since(const void *x, const void *y)
 enum err store_held_each(struct store *s, uint64_t limit, held_fn *fn, void *user)
 {
     sqlite3_stmt *q = store_stmt(s, HELD_SQL);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     struct arena a = {0};
     struct held_record *list = NULL;
@@ -109,13 +108,13 @@ static enum err held_values(struct store *s, struct arena *a, struct held_record
 {
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, out->table) : NULL;
-    if (t == NULL || !t->exists || key.len == 0)
+    if (!t || !t->exists || key.len == 0)
         return e;
     struct reviewed r = {.s = s, .a = a, .k = {t, key.p, key.len}};
     e = row_load(s, a, r.k, &r.row, NULL); /* tells all of what is held */
     const struct birth *b = e == ERR_OK ? review_birth(&r, name) : NULL;
     /* a row set aside by an adoption: the message says where it is */
-    if (b == NULL || b->held == HOLD_NONE)
+    if (!b || b->held == HOLD_NONE)
         return e;
     out->values = review_values(&r, b);
     out->n_columns = t->n_columns;
@@ -132,7 +131,7 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
     if (e != ERR_OK)
         return e;
     sqlite3_stmt *q = store_stmt(s, HELD_SQL " WHERE id = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, full);
     bool row;
@@ -153,7 +152,7 @@ enum err store_held_own(struct store *s, struct arena *a, struct held_record few
     bool row;
     enum err e;
     *total = 0;
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, s->identity.node);
     while ((e = store_step(s, q, &row)) == ERR_OK && row) {

@@ -1,8 +1,3 @@
-#include "node/desk/history.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* What each write to a row had seen of the others, and which it met.
  *
  * Write e has seen write f exactly when e's context covers f's dot (DESIGN 4). Two writes that have
@@ -17,6 +12,10 @@
  * so it says the same of them among others. Told is, of each cell and each side, only the newest
  * write: those that it had seen are not siblings of its any more.
  */
+#include "node/desk/history.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 struct relation {
     struct row_writes *h;
@@ -53,19 +52,19 @@ static bool version_of(const struct relation *r, const struct row_write *w, stru
 {
     static const struct value none;
     const struct table_rules *rules = &r->h->t->rules;
-    const struct cell_group *g = cell_group(rules, r->cell);
+    const struct cell_group *g = cell_group_of(rules, r->cell);
     bool any = false;
     *out = (struct version){.dot = w->x.dot, .hlc = w->x.hlc};
-    if (g == NULL) {
+    if (!g) {
         const struct value *v = value_of(w, r->cell);
-        out->value = v != NULL ? *v : none;
-        return v != NULL;
+        out->value = v ? *v : none;
+        return v;
     }
     struct value *member = arena_alloc(r->h->a, g->n * sizeof *member);
     for (uint32_t i = 0; i < g->n; i++) {
         const struct value *v = value_of(w, g->column[i]);
-        any = any || v != NULL;
-        member[i] = v != NULL ? *v : none;
+        any = any || v;
+        member[i] = v ? *v : none;
     }
     out->value = value_tuple(r->h->a, member, g->n);
     return any;
@@ -90,7 +89,7 @@ static bool cell_wins(const struct relation *r, const struct row_write *f, const
     const struct table_rules *rules = &r->h->t->rules;
     struct version v[2];
     struct chooser c = {.policy = policy_shown(rules, r->cell),
-                        .rank = rules->rank != NULL ? &rules->rank[r->cell] : NULL,
+                        .rank = rules->rank ? &rules->rank[r->cell] : NULL,
                         .units = rules->units,
                         .scope = r->scope};
     bool review = policy_of(rules, r->cell) == POLICY_REVIEW;
@@ -165,8 +164,8 @@ static const char *cell_name(const struct table_schema *t, uint32_t cell)
         return "exists";
     if (cell == COLUMN_BIRTH)
         return "birth";
-    const struct cell_group *g = cell_group(&t->rules, cell);
-    return g != NULL ? g->name : t->column[cell];
+    const struct cell_group *g = cell_group_of(&t->rules, cell);
+    return g ? g->name : t->column[cell];
 }
 
 static void meet_cell(struct relation *r, struct history_entry *x, uint32_t cell)
@@ -176,7 +175,7 @@ static void meet_cell(struct relation *r, struct history_entry *x, uint32_t cell
     for (size_t i = 0, end, unseen; i < r->h->n; i = end) {
         end = run_of(r, i, &unseen);
         const struct row_write *last = newest_met(r, unseen, end);
-        if (last == NULL)
+        if (!last)
             continue;
         r->met = arena_grow(r->h->a, r->met, r->n, &r->cap, sizeof *r->met);
         r->met[r->n++] = last;

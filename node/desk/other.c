@@ -1,11 +1,3 @@
-#include "node/desk/explain.h"
-
-#include "node/desk/review.h"
-
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-
 /* What another charter would say of conflicts that were recorded under the one in force.
  *
  * The sides of a conflict are the versions of one cell. Under the other charter its columns may lie
@@ -15,6 +7,13 @@
  *                                             different sides the row would show a mixture
  *   one has further columns, or is a sum      unknown: what it would need was not recorded
  */
+#include "node/desk/explain.h"
+
+#include "node/desk/review.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 enum err explain_other(struct store *s, struct arena *a, const char *compiled,
                        struct other_charter *out)
@@ -31,7 +30,7 @@ enum err explain_other(struct store *s, struct arena *a, const char *compiled,
     if (e != ERR_OK)
         return e;
     out->root = json_loads(completed, 0, NULL);
-    if (out->root == NULL)
+    if (!out->root)
         return store_fail(s, ERR_MALFORMED, "the compiled charter cannot be read");
     e = charter_tables(s, a, out->root, &out->tables, &out->n);
     if (e != ERR_OK)
@@ -66,8 +65,8 @@ struct members { /* the columns of one cell */
 
 static struct members members_of(struct arena *a, const struct table_rules *rules, uint32_t cell)
 {
-    const struct cell_group *g = cell_group(rules, cell);
-    if (g != NULL)
+    const struct cell_group *g = cell_group_of(rules, cell);
+    if (g)
         return (struct members){g->n, g->column};
     return (struct members){1, arena_copy(a, &cell, sizeof cell)};
 }
@@ -137,9 +136,9 @@ static bool try_cell(const struct trial *y, const struct members *ours, uint32_t
     for (size_t i = 0; i < y->n; i++)
         if (!version_of(y, ours, &theirs, &y->side[i], &v[i]))
             return false;
-    bool scoped = rules->scope != 0 && rules->scope <= rules->n_columns && y->row != NULL;
+    bool scoped = rules->scope != 0 && rules->scope <= rules->n_columns && y->row;
     struct chooser c = {.policy = policy_shown(rules, cell),
-                        .rank = rules->rank != NULL ? &rules->rank[cell] : NULL,
+                        .rank = rules->rank ? &rules->rank[cell] : NULL,
                         .units = rules->units,
                         .scope = scoped ? y->row[rules->scope - 1] : value_null()};
     out->review = out->review || policy_of(rules, cell) == POLICY_REVIEW;
@@ -209,8 +208,7 @@ static struct explain_count *count_of(struct counting *c, const struct conflict_
         if (strcmp(c->list[i].table, r->table) == 0 && strcmp(c->list[i].cell, r->cell) == 0)
             return &c->list[i];
     struct table_rules rules;
-    bool known =
-        t != NULL && cell != CELL_UNKNOWN && explain_rules(c->s, c->a, c->other, t, &rules);
+    bool known = t && cell != CELL_UNKNOWN && explain_rules(c->s, c->a, c->other, t, &rules);
     struct explain_rule rule = {.policy = ""};
     if (known)
         rule = explain_rule_of(c->a, c->other->root, t, &rules, cell);
@@ -247,12 +245,12 @@ static void count_conflict(const struct conflict_record *r, void *user)
         (p->until_ms != 0 && r->opened_ms >= p->until_ms))
         return;
     const struct table_schema *t = schema_table(c->s, r->table);
-    uint32_t cell = t != NULL ? list_cell(t, r->cell) : CELL_UNKNOWN;
+    uint32_t cell = t ? list_cell(t, r->cell) : CELL_UNKNOWN;
     struct explain_count *count = count_of(c, r, t, cell);
     struct table_rules rules;
     struct trial_answer answer = {.verdict = EXPLAIN_UNKNOWN};
     arena_reset(&c->scratch);
-    if (t != NULL && t->exists && cell != CELL_UNKNOWN &&
+    if (t && t->exists && cell != CELL_UNKNOWN &&
         explain_rules(c->s, &c->scratch, c->other, t, &rules)) {
         struct trial y = {.a = &c->scratch,
                           .t = t,
@@ -284,7 +282,7 @@ enum err store_explain_conflicts(struct store *s, struct arena *a, const char *c
     struct counting c = {.s = s, .a = a, .other = &other, .period = period};
     *n = 0;
     enum err e = schema_load(s);
-    if (e == ERR_OK && period->table != NULL && schema_table(s, period->table) == NULL)
+    if (e == ERR_OK && period->table && !schema_table(s, period->table))
         return store_fail(s, ERR_NOT_FOUND, "table %.64s is not in the charter", period->table);
     if (e == ERR_OK)
         e = explain_other(s, a, compiled, &other);

@@ -1,10 +1,3 @@
-#include "node/desk/review.h"
-
-#include "conflict/hlc.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* A person decides a conflict.
  *
  * cell      --take DOT                        --set COL=VALUE   --keep-both
@@ -20,13 +13,19 @@
  * Each is queued under the birth's name and sealed in a context that has seen every side, so the
  * conflict closes wherever it arrives. The same write is possible again later: the sides keep their
  * values. */
+#include "node/desk/review.h"
+
+#include "conflict/hlc.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 struct dots {
     struct dot *d;
     size_t n, cap;
 };
 
-struct resolve {
+struct resolving {
     struct store *s;
     struct arena *a;
     struct conflict_record c;
@@ -41,7 +40,7 @@ struct resolve {
     struct dots later;  /* others that were entered under its key behind it */
 };
 
-static enum err gone(const struct resolve *r, const char *why)
+static enum err gone(const struct resolving *r, const char *why)
 {
     return store_fail(r->s, ERR_STATE, "the row %.100s of %.64s %s", r->c.key_json, r->c.table,
                       why);
@@ -51,22 +50,22 @@ static enum err gone(const struct resolve *r, const char *why)
 
 /* The row as it was at a side, where the record keeps it: of a birth, and of what was alive beside
  * a delete. */
-static struct value *recorded(const struct resolve *r, const struct conflict_side *side)
+static struct value *recorded(const struct resolving *r, const struct conflict_side *side)
 {
-    return side->detail != NULL ? review_row_values(r->a, r->place.t, side->detail) : NULL;
+    return side->detail ? review_row_values(r->a, r->place.t, side->detail) : NULL;
 }
 
-static const struct value *right_values(const struct resolve *r)
+static const struct value *right_values(const struct resolving *r)
 {
     const struct birth *b = review_birth(&r->row, r->place.birth);
     const struct value *values = NULL;
-    if (r->row.stand != NULL)
+    if (r->row.stand)
         return r->row.stand;
-    if (b == NULL && r->row.row.n_births > 0)
+    if (!b && r->row.row.n_births > 0)
         b = &r->row.row.births[0];
-    if (b != NULL)
+    if (b)
         return review_values(&r->row, b);
-    for (size_t i = 0; i < r->c.n_sides && values == NULL; i++)
+    for (size_t i = 0; i < r->c.n_sides && !values; i++)
         values = recorded(r, &r->c.sides[i]);
     return values;
 }
@@ -81,7 +80,7 @@ static bool has_dot(const struct dots *list, struct dot d)
     return false;
 }
 
-static void add_dot(struct resolve *r, struct dots *list, struct dot d)
+static void add_dot(struct resolving *r, struct dots *list, struct dot d)
 {
     list->d = arena_grow(r->a, list->d, list->n, &list->cap, sizeof *list->d);
     list->d[list->n++] = d;
@@ -100,10 +99,10 @@ static void take_dot(struct dots *list, struct dot d)
 }
 
 /* The first of these that is not on record by its name: no more than one has none. */
-static struct dot first_unnamed(const struct resolve *r, const struct dots *list)
+static struct dot first_unnamed(const struct resolving *r, const struct dots *list)
 {
     for (size_t i = 0; i < list->n; i++)
-        if (row_find_birth(&r->row.row, list->d[i]) == NULL)
+        if (!row_find_birth(&r->row.row, list->d[i]))
             return list->d[i];
     return (struct dot){0, 0};
 }
@@ -116,7 +115,7 @@ static int by_hlc(const void *x, const void *y)
     return dot_compare(a->dot, b->dot);
 }
 
-static void list_sides(struct resolve *r)
+static void list_sides(struct resolving *r)
 {
     struct conflict_side *side = arena_copy(r->a, r->c.sides, r->c.n_sides * sizeof *side);
     qsort(side, r->c.n_sides, sizeof *side, by_hlc);
@@ -124,7 +123,7 @@ static void list_sides(struct resolve *r)
         add_dot(r, &r->left, side[i].dot);
 }
 
-static bool is_decision_about(const struct resolve *r, const struct table_changes *tc)
+static bool is_decision_about(const struct resolving *r, const struct table_changes *tc)
 {
     for (uint32_t i = 0; strcmp(tc->table, "tonle_decision") == 0 && i < tc->n_rows; i++) {
         const struct row_change *rc = &tc->rows[i];
@@ -138,7 +137,7 @@ static bool is_decision_about(const struct resolve *r, const struct table_change
     return false;
 }
 
-static bool decides(const struct resolve *r, const struct changeset *cs)
+static bool decides(const struct resolving *r, const struct changeset *cs)
 {
     for (uint32_t i = 0; i < cs->n_segments; i++)
         for (uint32_t j = 0; j < cs->segments[i].n_tables; j++)
@@ -147,7 +146,7 @@ static bool decides(const struct resolve *r, const struct changeset *cs)
     return false;
 }
 
-static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest)
+static enum err entered_behind(struct resolving *r, uint64_t pos, uint64_t newest)
 {
     struct arena scratch = {0};
     struct opener opener = {0};
@@ -161,7 +160,7 @@ static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest)
     const struct table_changes *tc;
     const struct row_change *rc;
     while (behind && e == ERR_OK &&
-           (rc = part_next_change(&cs, r->c.table, r->place.key, &at, &tc)) != NULL) {
+           (rc = part_next_change(&cs, r->c.table, r->place.key, &at, &tc))) {
         if (rc->kind == CHANGE_DELETE)
             take_dot(&r->left, rc->birth);
         born = born || rc->kind == CHANGE_BORN;
@@ -178,10 +177,10 @@ static enum err entered_behind(struct resolve *r, uint64_t pos, uint64_t newest)
 }
 
 /* A row that a decision entered again is the one that the conflict is about now. */
-static void follow(struct resolve *r)
+static void follow(struct resolving *r)
 {
     for (size_t i = r->again.n; i > 0; i--) {
-        if (row_find_birth(&r->row.row, r->again.d[i - 1]) != NULL) {
+        if (row_find_birth(&r->row.row, r->again.d[i - 1])) {
             r->place.birth = r->again.d[i - 1];
             return;
         }
@@ -190,7 +189,7 @@ static void follow(struct resolve *r)
 
 /* A closed conflict outlives its row, and a birth that has lost its name does not tell whose it is:
  * where another was entered since, it may be that one's. */
-static enum err same_identity(struct resolve *r)
+static enum err same_identity(struct resolving *r)
 {
     uint64_t *pos, newest = 0;
     size_t n = 0;
@@ -202,9 +201,8 @@ static enum err same_identity(struct resolve *r)
     enum err e = touch_find(r->s, r->a, r->c.table, r->place.key, &pos, &n);
     for (size_t i = 0; e == ERR_OK && i < n; i++)
         e = entered_behind(r, pos[i], newest);
-    bool named =
-        !dot_is_none(r->place.birth) && row_find_birth(&r->row.row, r->place.birth) != NULL;
-    bool unnamed = row_find_birth(&r->row.row, (struct dot){0, 0}) != NULL;
+    bool named = !dot_is_none(r->place.birth) && row_find_birth(&r->row.row, r->place.birth);
+    bool unnamed = row_find_birth(&r->row.row, (struct dot){0, 0});
     if (e == ERR_OK && !named)
         follow(r);
     return e == ERR_OK && unnamed && !named && !dot_is_none(first_unnamed(r, &r->later))
@@ -213,7 +211,7 @@ static enum err same_identity(struct resolve *r)
                : e;
 }
 
-static enum err find(struct resolve *r, const char *id)
+static enum err find(struct resolving *r, const char *id)
 {
     enum err e = list_conflict(r->s, r->a, id, &r->c, &r->place);
     if (e != ERR_OK)
@@ -223,8 +221,8 @@ static enum err find(struct resolve *r, const char *id)
                           "another office has joined in: the conflict is %s now, decide that one",
                           r->c.successor);
     const struct table_schema *t = r->place.t;
-    r->cell = t != NULL ? list_cell(t, r->c.cell) : CELL_UNKNOWN;
-    if (t == NULL || r->cell == CELL_UNKNOWN)
+    r->cell = t ? list_cell(t, r->c.cell) : CELL_UNKNOWN;
+    if (!t || r->cell == CELL_UNKNOWN)
         return store_fail(r->s, ERR_STATE,
                           "%.64s of table %.64s is not in the charter any more: nothing is left to "
                           "decide",
@@ -237,11 +235,11 @@ static enum err find(struct resolve *r, const char *id)
 
 enum err store_conflict_may(struct store *s, struct arena *a, const char *id)
 {
-    struct resolve r = {.s = s, .a = a};
+    struct resolving r = {.s = s, .a = a};
     return find(&r, id);
 }
 
-static const struct conflict_side *side_of(const struct resolve *r, struct dot dot)
+static const struct conflict_side *side_of(const struct resolving *r, struct dot dot)
 {
     for (size_t i = 0; i < r->c.n_sides; i++)
         if (dot_equal(r->c.sides[i].dot, dot))
@@ -249,7 +247,7 @@ static const struct conflict_side *side_of(const struct resolve *r, struct dot d
     return NULL;
 }
 
-static const struct conflict_side *side_shown(const struct resolve *r)
+static const struct conflict_side *side_shown(const struct resolving *r)
 {
     for (size_t i = 0; i < r->c.n_sides; i++)
         if (r->c.sides[i].shown)
@@ -259,15 +257,15 @@ static const struct conflict_side *side_shown(const struct resolve *r)
 
 /* ---- columns and groups */
 
-static bool in_cell(const struct resolve *r, uint32_t column)
+static bool in_cell(const struct resolving *r, uint32_t column)
 {
     return cell_of(&r->place.t->rules, column) == r->cell;
 }
 
-static enum err living(const struct resolve *r, struct birth **b)
+static enum err living(const struct resolving *r, struct birth **b)
 {
     *b = review_birth(&r->row, r->place.birth);
-    if (*b == NULL)
+    if (!*b)
         return gone(r, "is not here any more: to have it again, insert it with an application");
     if (!birth_alive(*b, &r->place.t->rules))
         return gone(r, "was deleted: to have it again, insert it with an application, or take the "
@@ -276,13 +274,13 @@ static enum err living(const struct resolve *r, struct birth **b)
 }
 
 /* The side's value, column by column. */
-static enum err side_columns(const struct resolve *r, const struct value *v, struct typed *out)
+static enum err side_columns(const struct resolving *r, const struct value *v, struct typed *out)
 {
     const struct table_schema *t = r->place.t;
-    const struct cell_group *g = cell_group(&t->rules, r->cell);
+    const struct cell_group *g = cell_group_of(&t->rules, r->cell);
     out->given = arena_alloc(r->a, t->n_columns + 1);
     out->value = arena_alloc(r->a, (t->n_columns + 1) * sizeof *out->value);
-    if (g == NULL) {
+    if (!g) {
         out->given[r->cell] = true;
         out->value[r->cell] = *v;
         return v->type == VALUE_TUPLE ? ERR_MALFORMED : ERR_OK;
@@ -296,7 +294,7 @@ static enum err side_columns(const struct resolve *r, const struct value *v, str
     return e;
 }
 
-static enum err take_columns(struct resolve *r, const struct conflict_side *side)
+static enum err take_columns(struct resolving *r, const struct conflict_side *side)
 {
     struct birth *b;
     struct typed columns;
@@ -307,19 +305,19 @@ static enum err take_columns(struct resolve *r, const struct conflict_side *side
         return store_fail(r->s, ERR_STATE,
                           "the charter groups the columns of this conflict in another way now: "
                           "give the values with --set");
-    buf_printf(&r->choice, "%s, as written at %s", review_words(r->a, r->place.t, &columns),
+    buf_printf(&r->choice, "%s, as written at %s", review_words_of(r->a, r->place.t, &columns),
                side->office[0] != '\0' ? side->office : "an office");
     return review_update(&r->row, b, &columns);
 }
 
-static enum err set_columns(struct resolve *r)
+static enum err set_columns(struct resolving *r)
 {
     const struct table_schema *t = r->place.t;
     struct birth *b = review_birth(&r->row, r->place.birth);
     enum err e = ERR_OK;
     if (r->cell != COLUMN_EXISTS)
         e = living(r, &b);
-    else if (b == NULL)
+    else if (!b)
         e = gone(r, "is not here any more: to have it again, insert it with an application");
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++)
         if (r->typed.given[c] && r->cell != COLUMN_EXISTS && !in_cell(r, c))
@@ -333,18 +331,18 @@ static enum err set_columns(struct resolve *r)
                            t->column[t->key[i]]);
     if (e != ERR_OK)
         return e;
-    buf_printf(&r->choice, "%s", review_words(r->a, t, &r->typed));
+    buf_printf(&r->choice, "%s", review_words_of(r->a, t, &r->typed));
     return review_update(&r->row, b, &r->typed);
 }
 
 /* ---- existence */
 
-static bool is_alive(const struct resolve *r, const struct birth *b)
+static bool is_alive(const struct resolving *r, const struct birth *b)
 {
     return birth_alive(b, &r->place.t->rules);
 }
 
-static bool is_side(const struct resolve *r, struct dot d)
+static bool is_side(const struct resolving *r, struct dot d)
 {
     for (size_t i = 0; i < r->c.n_sides; i++)
         if (dot_equal(r->c.sides[i].dot, d))
@@ -353,7 +351,7 @@ static bool is_side(const struct resolve *r, struct dot d)
 }
 
 /* No decision about this conflict may touch somebody who was entered under the key since. */
-static enum err no_stranger(const struct resolve *r)
+static enum err no_stranger(const struct resolving *r)
 {
     bool open = strcmp(r->c.state, "open") == 0;
     for (uint32_t i = 0; !open && i < r->row.row.n_births; i++) {
@@ -367,47 +365,47 @@ static enum err no_stranger(const struct resolve *r)
 }
 
 /* What everybody has forgotten comes back with the values on record, as a new birth. */
-static enum err enter_again(struct resolve *r, const struct conflict_side *side)
+static enum err enter_again(struct resolving *r, const struct conflict_side *side)
 {
     struct value *values = recorded(r, side);
     enum err e = no_stranger(r);
-    if (e == ERR_OK && values == NULL)
+    if (e == ERR_OK && !values)
         e = gone(r, "is not here any more: to have it again, insert it with an application");
     return e == ERR_OK ? review_enter(&r->row, values) : e;
 }
 
-static enum err take_existence(struct resolve *r, const struct conflict_side *side)
+static enum err take_existence(struct resolving *r, const struct conflict_side *side)
 {
     const struct table_schema *t = r->place.t;
     struct birth *b = review_birth(&r->row, r->place.birth);
     bool alive = side->value.type == VALUE_INTEGER && side->value.u.i != 0;
-    if (b == NULL && !alive)
+    if (!b && !alive)
         return gone(r, "is not here any more: it is deleted already");
     struct typed none = {.given = arena_alloc(r->a, t->n_columns + 1)};
     buf_printf(&r->choice, alive ? "the row stays" : "the row is deleted");
-    if (b == NULL)
+    if (!b)
         return enter_again(r, side);
     return alive ? review_update(&r->row, b, &none) : review_delete(&r->row, b);
 }
 
 /* ---- births */
 
-static struct birth *entered(const struct resolve *r, const struct conflict_side *side)
+static struct birth *entered(const struct resolving *r, const struct conflict_side *side)
 {
     struct birth *b = row_find_birth(&r->row.row, side->dot);
-    return b != NULL || !dot_equal(first_unnamed(r, &r->left), side->dot)
+    return b || !dot_equal(first_unnamed(r, &r->left), side->dot)
                ? b
                : row_find_birth(&r->row.row, (struct dot){0, 0});
 }
 
-static enum err take_birth(struct resolve *r, const struct conflict_side *side)
+static enum err take_birth(struct resolving *r, const struct conflict_side *side)
 {
     struct row *row = &r->row.row;
     struct birth *chosen = entered(r, side);
     struct typed none = {.given = arena_alloc(r->a, r->place.t->n_columns + 1)};
     uint32_t others = 0;
     enum err e = no_stranger(r);
-    bool dead = chosen == NULL || !is_alive(r, chosen);
+    bool dead = !chosen || !is_alive(r, chosen);
     for (uint32_t i = 0; e == ERR_OK && i < row->n_births; i++) {
         if (&row->births[i] == chosen || !is_alive(r, &row->births[i]))
             continue;
@@ -415,7 +413,7 @@ static enum err take_birth(struct resolve *r, const struct conflict_side *side)
         others++;
     }
     if (e == ERR_OK && dead)
-        e = chosen != NULL ? review_update(&r->row, chosen, &none) : enter_again(r, side);
+        e = chosen ? review_update(&r->row, chosen, &none) : enter_again(r, side);
     if (e == ERR_OK && !dead && others == 0)
         return gone(r, "is the only one of its key already: there is nothing left to decide");
     buf_printf(&r->choice, "the record entered at %s stands; %u dropped",
@@ -424,16 +422,16 @@ static enum err take_birth(struct resolve *r, const struct conflict_side *side)
 }
 
 /* The birth that keeps the key: the one that stands, else the first. */
-static const struct birth *keeper(const struct resolve *r)
+static const struct birth *keeper(const struct resolving *r)
 {
     const struct birth *b = row_standing(&r->row.row, &r->place.t->rules);
-    for (uint32_t i = 0; b == NULL && i < r->row.row.n_births; i++)
+    for (uint32_t i = 0; !b && i < r->row.row.n_births; i++)
         if (is_alive(r, &r->row.row.births[i]))
             b = &r->row.row.births[i];
     return b;
 }
 
-static enum err give_key(struct resolve *r, const struct birth *b)
+static enum err give_key(struct resolving *r, const struct birth *b)
 {
     const struct table_schema *t = r->place.t;
     struct value *values = review_values(&r->row, b);
@@ -458,7 +456,7 @@ static enum err give_key(struct resolve *r, const struct birth *b)
     return e;
 }
 
-static enum err keep_both(struct resolve *r)
+static enum err keep_both(struct resolving *r)
 {
     struct row *row = &r->row.row;
     const struct birth *keep = keeper(r);
@@ -486,10 +484,10 @@ static enum err keep_both(struct resolve *r)
 
 /* ---- the whole */
 
-static enum err take(struct resolve *r, enum resolution how, struct dot dot)
+static enum err take(struct resolving *r, enum resolution how, struct dot dot)
 {
     const struct conflict_side *side = how == RESOLVE_SHOWN ? side_shown(r) : side_of(r, dot);
-    if (side == NULL)
+    if (!side)
         return store_fail(r->s, ERR_USAGE,
                           "this conflict has no side %016llx:%llu: `tonle conflict show %.40s` "
                           "lists them",
@@ -504,7 +502,7 @@ static enum err take(struct resolve *r, enum resolution how, struct dot dot)
     }
 }
 
-static enum err decide(struct resolve *r, enum resolution how, struct dot dot)
+static enum err decide(struct resolving *r, enum resolution how, struct dot dot)
 {
     switch (how) {
     case RESOLVE_BOTH:
@@ -524,7 +522,7 @@ enum err store_conflict_resolve(struct store *s, struct arena *a, const char *id
                                 enum resolution how, struct dot dot, const struct review *review,
                                 const char **decision)
 {
-    struct resolve r = {.s = s, .a = a, .review = review};
+    struct resolving r = {.s = s, .a = a, .review = review};
     enum err e = find(&r, id);
     if (e == ERR_OK)
         e = review_sealed(&r.row);

@@ -18,13 +18,12 @@ struct reviewed { /* one row, as everything here sees it now */
     struct value *stand; /* the row in the table, or NULL */
 };
 /* Reads record and table row. The key is borrowed. */
-enum err review_row(struct store *s, struct arena *a, struct row_key k,
-                    struct reviewed *out) MUST_CHECK;
+enum err review_row(struct store *s, struct arena *a, struct row_key k, struct reviewed *out);
 /* The birth of that name; where the name is forgotten, the one that lost its name. NULL: gone. */
 struct birth *review_birth(const struct reviewed *r, struct dot name);
 /* ERR_BUSY when an application's change to the row waits for a seal: within one changeset its
  * columns stand over a decision's, so that one made behind them would be lost. */
-enum err review_sealed(const struct reviewed *r) MUST_CHECK;
+enum err review_sealed(const struct reviewed *r);
 /* All columns as shown of a birth. */
 struct value *review_values(const struct reviewed *r, const struct birth *b);
 
@@ -36,24 +35,24 @@ struct typed {
     struct value *value;
 };
 enum err review_typed(struct store *s, struct arena *a, const struct table_schema *t,
-                      const struct review *r, struct typed *out) MUST_CHECK;
+                      const struct review *r, struct typed *out);
 /* All columns of a row that schema_row_json wrote; NULL where that is none. */
 struct value *review_row_values(struct arena *a, const struct table_schema *t, const char *json);
 bool review_key_changes(const struct table_schema *t, const struct typed *typed,
                         const struct value *values);
 /* "a=1, b='x'" for the record of the decision. */
-const char *review_words(struct arena *a, const struct table_schema *t, const struct typed *typed);
+const char *review_words_of(struct arena *a, const struct table_schema *t,
+                            const struct typed *typed);
 
 /* ---- store_review_rights.c */
 /* ERR_REFUSED unless review_by lets this office decide about the row with these values (n_columns;
  * NULL: not known, then the owner is the hub). */
 enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
-                        const struct value *values) MUST_CHECK;
+                        const struct value *values);
 
 /* The scope of such a row, and the enrolled office that owns it. */
 enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,
-                      const struct value *values, const char **scope,
-                      const char **office) MUST_CHECK;
+                      const struct value *values, const char **scope, const char **office);
 
 /* ---- store_review_write.c */
 struct subject {      /* what is decided about */
@@ -65,34 +64,31 @@ struct subject {      /* what is decided about */
 };
 /* Writes the decision's record; *id lives in the arena. */
 enum err review_record(struct store *s, struct arena *a, const struct subject *about,
-                       const char *choice, const struct review *r, const char **id) MUST_CHECK;
+                       const char *choice, const struct review *r, const char **id);
 /* Queued changes of one birth. `columns` of review_update: those given. A birth that is gone is
  * born again, with its old values in the columns not given. */
 enum err review_update(const struct reviewed *r, const struct birth *b,
-                       const struct typed *columns) MUST_CHECK;
-enum err review_delete(const struct reviewed *r, const struct birth *b) MUST_CHECK;
+                       const struct typed *columns);
+enum err review_delete(const struct reviewed *r, const struct birth *b);
 /* A new birth at the row's own key. ERR_STATE when one is queued already. */
-enum err review_enter(const struct reviewed *r, const struct value *values) MUST_CHECK;
+enum err review_enter(const struct reviewed *r, const struct value *values);
 /* The birth goes from its key and is born again, with these values, at theirs; its children follow.
  * ERR_EXISTS when that key is taken. */
-enum err review_rename(const struct reviewed *r, const struct birth *b,
-                       const struct value *values) MUST_CHECK;
+enum err review_rename(const struct reviewed *r, const struct birth *b, const struct value *values);
 /* Gives the last TEXT column of the key an ending that makes the key free. ERR_USAGE when the key
  * has none. */
-enum err review_free_key(const struct reviewed *r, const struct birth *b,
-                         struct value *values) MUST_CHECK;
+enum err review_free_key(const struct reviewed *r, const struct birth *b, struct value *values);
 
 /* ---- store_review_children.c */
 /* Queues the changes that take the children of a held birth along to the key in `values`, where
  * its own reference to itself is put right too. */
-enum err review_children(const struct reviewed *r, const struct birth *b,
-                         struct value *values) MUST_CHECK;
+enum err review_children(const struct reviewed *r, const struct birth *b, struct value *values);
 
 /* ---- store_list.c */
 /* The one id that begins with `prefix`; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive),
  * two at most. */
 enum err list_full_id(struct store *s, struct arena *a, const char *what, const char *sql,
-                      const char *prefix, const char **id) MUST_CHECK;
+                      const char *prefix, const char **id);
 #define HELD_IDS "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
 #define CONFLICT_IDS "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
 
@@ -104,7 +100,7 @@ struct conflict_place { /* where a conflict is */
 };
 /* One conflict with its sides, by any beginning of its id. */
 enum err list_conflict(struct store *s, struct arena *a, const char *id,
-                       struct conflict_record *out, struct conflict_place *place) MUST_CHECK;
+                       struct conflict_record *out, struct conflict_place *place);
 /* Its cell's number: a column, the first of a group, COLUMN_EXISTS or COLUMN_BIRTH; CELL_UNKNOWN
  * when the table has no such cell any more. */
 #define CELL_UNKNOWN 0xfffffffdu

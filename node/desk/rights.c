@@ -1,9 +1,3 @@
-#include "node/desk/review.h"
-
-#include "node/schema/schema.h"
-
-#include <string.h>
-
 /* Who may decide (charter: review_by), judged by the unit of the office where the command runs:
  *
  *   owner (default)  the enrolled office with the longest unit that is a prefix of the row's scope
@@ -13,6 +7,11 @@
  *
  * The scope of a row is its scope column, or that of the row it follows; without either the table
  * is national. Where a row that is followed is not here, nobody but the hub is known to own it. */
+#include "node/desk/review.h"
+
+#include "node/schema/schema.h"
+
+#include <string.h>
 
 #define FOLLOW_MAX 16 /* tables in a row; a longer chain is a ring */
 
@@ -29,7 +28,7 @@ static const json_t *table_rule(const struct rights *r, const char *table)
     json_array_foreach(json_object_get(r->charter, "tables"), i, t)
     {
         const char *name = json_string_value(json_object_get(t, "name"));
-        if (name != NULL && strcmp(name, table) == 0)
+        if (name && strcmp(name, table) == 0)
             return t;
     }
     return NULL;
@@ -74,7 +73,7 @@ static enum err parent_row(struct rights *r, const struct foreign_key *fk,
                    schema_quote(r->a, parent->column[fk->parent_column[i]]), i + 1);
     sqlite3_stmt *q = store_stmt(r->s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(r->s);
     for (uint32_t i = 0; i < fk->n; i++)
         store_bind(q, (int)i + 1, &(*values)[fk->child_column[i]]);
@@ -97,22 +96,22 @@ static enum err row_scope(struct rights *r, const struct table_schema *t,
 {
     *scope = "";
     enum err e = ERR_OK;
-    for (int i = 0; e == ERR_OK && values != NULL && i < FOLLOW_MAX; i++) {
+    for (int i = 0; e == ERR_OK && values && i < FOLLOW_MAX; i++) {
         const json_t *rule = json_object_get(table_rule(r, t->name), "scope");
         const char *column = json_string_value(json_object_get(rule, "column"));
         const char *follow = json_string_value(json_object_get(rule, "follow"));
-        uint32_t c = column != NULL   ? schema_column(t, column)
-                     : follow != NULL ? schema_column(t, follow)
-                                      : UINT32_MAX;
+        uint32_t c = column   ? schema_column(t, column)
+                     : follow ? schema_column(t, follow)
+                              : UINT32_MAX;
         if (c == UINT32_MAX)
             return ERR_OK;
-        if (column != NULL) {
+        if (column) {
             *scope = as_unit(r->a, &values[c]);
             return ERR_OK;
         }
         const struct foreign_key *fk = follows(r, t, c);
-        e = fk != NULL ? parent_row(r, fk, &t, &values) : ERR_OK;
-        values = fk != NULL ? values : NULL;
+        e = fk ? parent_row(r, fk, &t, &values) : ERR_OK;
+        values = fk ? values : NULL;
     }
     return e;
 }
@@ -130,7 +129,7 @@ static enum err owner_unit(struct rights *r, const char *scope, const char **uni
     size_t n;
     enum err e = store_node_list(r->s, r->a, &list, &n);
     *unit = "";
-    *office = store_identity(r->s)->hub;
+    *office = store_identity_get(r->s)->hub;
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         if (list[i].state != NODE_ACTIVE || !covers(list[i].unit, scope) ||
             strlen(list[i].unit) <= strlen(*unit))
@@ -144,13 +143,13 @@ static enum err owner_unit(struct rights *r, const char *scope, const char **uni
 static enum err judge(struct rights *r, const struct table_schema *t, const struct value *values)
 {
     const char *by = json_string_value(json_object_get(r->charter, "review_by"));
-    const char *own = store_identity(r->s)->unit, *unit = by, *office = "", *scope = "";
-    if (by != NULL && strcmp(by, "any") == 0)
+    const char *own = store_identity_get(r->s)->unit, *unit = by, *office = "", *scope = "";
+    if (by && strcmp(by, "any") == 0)
         return ERR_OK;
-    if (by != NULL && strcmp(by, "national") == 0) {
+    if (by && strcmp(by, "national") == 0) {
         unit = "";
-        office = store_identity(r->s)->hub;
-    } else if (by == NULL || strcmp(by, "owner") == 0) {
+        office = store_identity_get(r->s)->hub;
+    } else if (!by || strcmp(by, "owner") == 0) {
         enum err e = row_scope(r, t, values, &scope);
         if (e == ERR_OK)
             e = owner_unit(r, scope, &unit, &office);
@@ -162,7 +161,7 @@ static enum err judge(struct rights *r, const struct table_schema *t, const stru
     return store_fail(r->s, ERR_REFUSED,
                       "the charter (review_by: %.40s) leaves this row to %s%.40s%s%.70s%s, not to "
                       "this office: decide it there",
-                      by != NULL ? by : "owner", unit[0] != '\0' ? "unit " : "the nation", unit,
+                      by ? by : "owner", unit[0] != '\0' ? "unit " : "the nation", unit,
                       office[0] != '\0' ? " (" : "", office, office[0] != '\0' ? ")" : "");
 }
 

@@ -1,11 +1,10 @@
+/* One conflict with all that is known of it: what stood before, what is in force now, and what
+ * people decided about it. */
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
 
 #include <string.h>
-
-/* One conflict with all that is known of it: what stood before, what is in force now, and what
- * people decided about it. */
 
 /* ---- decisions */
 
@@ -29,7 +28,7 @@ static enum err decisions_of(struct store *s, struct arena *a, const struct conf
 {
     sqlite3_stmt *q = store_stmt(s, DECISION_SQL " WHERE table_name = ?1 AND key = ?2 AND cell = ?3"
                                                  " AND subject = 'conflict' ORDER BY at_ms, id");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, c->table);
     store_bind_text(q, 2, c->key_json);
@@ -52,7 +51,7 @@ static enum err decision_dot(struct store *s, struct arena *a, const char *id, s
     struct buf b = {0};
     struct row row;
     *dot = (struct dot){0, 0};
-    if (t == NULL)
+    if (!t)
         return ERR_OK;
     key_encode(&b, &key, 1);
     enum err e = row_load(s, a, (struct row_key){t, b.data, b.len}, &row, NULL);
@@ -102,10 +101,10 @@ static enum err read_decisions(struct store *s, struct arena *a, struct conflict
 static struct value shown_now(struct arena *a, const struct table_schema *t, uint32_t cell,
                               const struct value *values)
 {
-    const struct cell_group *g = cell < t->n_columns ? cell_group(&t->rules, cell) : NULL;
+    const struct cell_group *g = cell < t->n_columns ? cell_group_of(&t->rules, cell) : NULL;
     if (cell >= t->n_columns)
         return value_null();
-    if (g == NULL)
+    if (!g)
         return value_copy(a, &values[cell]);
     struct value *member = arena_alloc(a, g->n * sizeof *member);
     for (uint32_t i = 0; i < g->n; i++)
@@ -119,18 +118,18 @@ static enum err read_now(struct store *s, struct arena *a, const struct conflict
     const struct table_schema *t = place->t;
     struct reviewed r;
     more->standing = "gone";
-    if (t == NULL || !t->exists)
+    if (!t || !t->exists)
         return ERR_OK;
     enum err e = review_row(s, a, (struct row_key){t, place->key.p, place->key.len}, &r);
     uint32_t cell = list_cell(t, c->cell);
     const struct birth *b =
         cell == COLUMN_BIRTH ? row_standing(&r.row, &t->rules) : review_birth(&r, place->birth);
-    if (e != ERR_OK || b == NULL)
+    if (e != ERR_OK || !b)
         return e;
     bool alive = birth_alive(b, &t->rules);
     more->standing = !alive ? "deleted" : b->held != HOLD_NONE ? "held" : "stands";
-    const struct value *values = b->values != NULL ? review_values(&r, b) : r.stand;
-    if (values == NULL)
+    const struct value *values = b->values ? review_values(&r, b) : r.stand;
+    if (!values)
         return ERR_OK;
     more->now = shown_now(a, t, cell, values);
     more->now_row = schema_row_json(a, t, values);

@@ -1,3 +1,7 @@
+/* Values as a person types them. COL=TEXT becomes what SQLite would store of that text in that
+ * column (datatype3.html, section 3.4): text in a TEXT or BLOB column, a number in the others where
+ * the text is a well-formed one. COL:=JSON is exactly what it says: null, 12, 1.5, "text",
+ * {"hex":"00ff"}. */
 #include "node/desk/review.h"
 
 #include "node/schema/schema.h"
@@ -5,11 +9,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Values as a person types them. COL=TEXT becomes what SQLite would store of that text in that
- * column (datatype3.html, section 3.4): text in a TEXT or BLOB column, a number in the others where
- * the text is a well-formed one. COL:=JSON is exactly what it says: null, 12, 1.5, "text",
- * {"hex":"00ff"}. */
 
 static bool looks_numeric(const char *text)
 {
@@ -43,7 +42,7 @@ static enum err json_typed(struct store *s, struct arena *a, const struct assign
                            struct value *out)
 {
     json_t *j = json_loads(x->text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    bool ok = j != NULL;
+    bool ok = j;
     if (json_is_null(j))
         *out = value_null();
     else if (ok)
@@ -96,11 +95,11 @@ struct value *review_row_values(struct arena *a, const struct table_schema *t, c
 {
     json_t *row = json_loads(json, JSON_ALLOW_NUL, NULL);
     struct value *values = arena_alloc(a, (t->n_columns + 1) * sizeof *values);
-    bool ok = row != NULL;
+    bool ok = row;
     for (uint32_t c = 0; ok && c < t->n_columns; c++) {
         const json_t *j = json_object_get(row, t->column[c]);
         values[c] = value_null();
-        ok = j == NULL || json_is_null(j) || schema_value_parse(a, j, &values[c]);
+        ok = !j || json_is_null(j) || schema_value_parse(a, j, &values[c]);
     }
     json_decref(row);
     return ok ? values : NULL;
@@ -131,7 +130,8 @@ static void put_short(struct buf *b, const char *text)
         buf_printf(b, "... (%zu bytes)", len);
 }
 
-const char *review_words(struct arena *a, const struct table_schema *t, const struct typed *typed)
+const char *review_words_of(struct arena *a, const struct table_schema *t,
+                            const struct typed *typed)
 {
     struct buf b = {0};
     for (uint32_t c = 0; c < t->n_columns; c++) {

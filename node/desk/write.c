@@ -1,11 +1,10 @@
+/* The decision's record, and the changes it queues. */
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* The decision's record, and the changes it queues. */
 
 enum err review_row(struct store *s, struct arena *a, struct row_key k, struct reviewed *out)
 {
@@ -19,9 +18,9 @@ enum err review_row(struct store *s, struct arena *a, struct row_key k, struct r
     if (e != ERR_OK)
         return e;
     struct birth *standing = row_standing(&out->row, &k.t->rules);
-    if (standing != NULL && out->stand != NULL)
+    if (standing && out->stand)
         birth_set_values(a, standing, &k.t->rules, out->stand);
-    else if (out->row.n_births == 0 && out->stand != NULL)
+    else if (out->row.n_births == 0 && out->stand)
         row_from_settled(a, &out->row, out->stand);
     return ERR_OK;
 }
@@ -29,7 +28,7 @@ enum err review_row(struct store *s, struct arena *a, struct row_key k, struct r
 struct birth *review_birth(const struct reviewed *r, struct dot name)
 {
     struct birth *b = row_find_birth(&r->row, name);
-    return b != NULL ? b : row_find_birth(&r->row, (struct dot){0, 0});
+    return b ? b : row_find_birth(&r->row, (struct dot){0, 0});
 }
 
 struct value *review_values(const struct reviewed *r, const struct birth *b)
@@ -56,7 +55,7 @@ static enum err queued_birth(struct store *s, struct row_key k, bool *queued)
 {
     sqlite3_stmt *q =
         store_stmt(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     sqlite3_bind_int64(q, 1, k.t->t);
     store_bind_blob(q, 2, k.key, k.len);
@@ -94,7 +93,7 @@ static enum err bear_again(const struct reviewed *r, const struct birth *b,
                            const struct typed *columns)
 {
     const struct table_schema *t = r->k.t;
-    if (b->values == NULL)
+    if (!b->values)
         return store_fail(r->s, ERR_STATE,
                           "the values of this row are not known here any more: to have it again, "
                           "insert it with an application");
@@ -231,7 +230,7 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
     const struct table_schema *t = schema_table(s, "tonle_decision");
     uint64_t federation_ms = r->now_ms + store_meta_u64(s, "offset_ms", 0);
     char hex[33];
-    if (t == NULL || !t->exists)
+    if (!t || !t->exists)
         return store_fail(s, ERR_SCHEMA, "table tonle_decision is missing: see `tonle doctor`");
     enum err e = decision_id(s, about, hex);
     const struct {
@@ -245,7 +244,7 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
                 {"cell", value_text(about->cell)},
                 {"choice", value_text(choice)},
                 {"operator", value_text(r->by)},
-                {"office", value_text(store_identity(s)->node)},
+                {"office", value_text(store_identity_get(s)->node)},
                 {"reason", value_text(r->reason)},
                 {"at_ms", value_integer((int64_t)federation_ms)}};
     struct value *values = arena_alloc(a, t->n_columns * sizeof *values);
@@ -272,7 +271,7 @@ enum err store_decision_dot(struct store *s, struct arena *a, const char *decisi
     struct reviewed r;
     bool captured = true;
     *dot = (struct dot){0, 0};
-    if (t == NULL)
+    if (!t)
         return e;
     key_encode(&key, &id, 1);
     e = capture_has(s, t, key.data, key.len, &captured);
@@ -292,7 +291,7 @@ enum err store_decision_held(struct store *s, struct arena *a, const char *decis
                                     " ON h.table_name = d.table_name AND h.key = d.key"
                                     " WHERE d.id = ?1 LIMIT 1");
     *id = NULL;
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, decision);
     enum err e = store_step(s, q, &row);

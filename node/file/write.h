@@ -15,14 +15,13 @@
 #define CONFIG_PATH_BYTES 4096
 
 /* DIR/name; ERR_LIMIT when it is too long. */
-enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *name,
-                     char msg[256]) MUST_CHECK;
+enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *name, char msg[256]);
 /* Writes DIR/name with mode 0600: a temporary file, its bytes on disk, then its name, then the
  * folder on disk. `keep`: a file that is there already stays as it is, and the answer is
  * ERR_EXISTS. */
 enum err config_write_file(const char *dir, const char *name, const void *p, size_t len, bool keep,
-                           char msg[256]) MUST_CHECK;
+                           char msg[256]);
 /* The names in the folder on disk. */
-enum err config_sync_dir(const char *dir, char msg[256]) MUST_CHECK;
+enum err config_sync_dir(const char *dir, char msg[256]);
 
 #endif

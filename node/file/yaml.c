@@ -1,8 +1,8 @@
 /* Two passes over one text:
  *
  *   1. libyaml's events against the libcyaml schema. libcyaml 1.3.1 finds the same mistakes but
- * names the line of what came before, and proposes nothing. The schema bounds the recursion: a
- * value that the schema does not know is an error before its content is read.
+ *      names the line of what came before, and proposes nothing. The schema bounds the recursion: a
+ *      value that the schema does not know is an error before its content is read.
  *   2. libcyaml binds, in memory of the arena. Numbers are checked in pass 1 to be plain decimals,
  *      because libcyaml would read 010 as eight.
  *
@@ -22,7 +22,7 @@
 #define PATH_BYTES 256
 #define MAX_FIELDS 32
 
-struct walk {
+struct yaml_walk {
     struct arena *arena;
     yaml_parser_t parser;
     struct yaml_lines *lines;
@@ -106,7 +106,7 @@ static const struct yaml_place *find(const struct yaml_lines *l, const char *pat
 
 bool charter_yaml_has(const struct yaml_lines *l, const char *path)
 {
-    return find(l, path, strlen(path)) != NULL;
+    return find(l, path, strlen(path));
 }
 
 unsigned charter_yaml_line(const struct yaml_lines *l, const char *path)
@@ -123,7 +123,7 @@ unsigned charter_yaml_line(const struct yaml_lines *l, const char *path)
     return 1;
 }
 
-static void remember(struct walk *w, const char *path, unsigned line)
+static void remember(struct yaml_walk *w, const char *path, unsigned line)
 {
     struct yaml_lines *l = w->lines;
     if (l->n == l->cap) {
@@ -150,7 +150,7 @@ static const char *in_words(const char *path)
     return path[0] ? path : "the file";
 }
 
-static enum err next(struct walk *w, yaml_event_t *e)
+static enum err next(struct yaml_walk *w, yaml_event_t *e)
 {
     if (yaml_parser_parse(&w->parser, e))
         return ERR_OK;
@@ -211,7 +211,7 @@ static bool is_decimal(const char *s, size_t data_size)
     return n >= 1 && n <= most && strspn(s, "0123456789") == n && (n == 1 || s[0] != '0');
 }
 
-static enum err check_enum(struct walk *w, const char *path, unsigned line, const char *s,
+static enum err check_enum(struct yaml_walk *w, const char *path, unsigned line, const char *s,
                            const cyaml_schema_value_t *v)
 {
     for (uint32_t i = 0; i < v->enumeration.count; i++)
@@ -222,7 +222,7 @@ static enum err check_enum(struct walk *w, const char *path, unsigned line, cons
     return ERR_MALFORMED;
 }
 
-static enum err check_scalar(struct walk *w, const char *path, const yaml_event_t *e,
+static enum err check_scalar(struct yaml_walk *w, const char *path, const yaml_event_t *e,
                              const cyaml_schema_value_t *v)
 {
     const char *file = w->lines->file, *s = (const char *)e->data.scalar.value;
@@ -253,10 +253,10 @@ static enum err check_scalar(struct walk *w, const char *path, const yaml_event_
     return ERR_OK;
 }
 
-static enum err walk_value(struct walk *w, const char *path, const yaml_event_t *e,
+static enum err walk_value(struct yaml_walk *w, const char *path, const yaml_event_t *e,
                            const cyaml_schema_value_t *v);
 
-static void report_unknown(struct walk *w, const char *path, unsigned line, const char *key,
+static void report_unknown(struct yaml_walk *w, const char *path, unsigned line, const char *key,
                            const cyaml_schema_field_t *fields)
 {
     const char *known[MAX_FIELDS + 1] = {0};
@@ -279,7 +279,7 @@ static void report_unknown(struct walk *w, const char *path, unsigned line, cons
 }
 
 /* One "key: value"; `e` is the key's event. Sets the key's bit in *seen. */
-static enum err walk_field(struct walk *w, const char *path, const yaml_event_t *e,
+static enum err walk_field(struct yaml_walk *w, const char *path, const yaml_event_t *e,
                            const cyaml_schema_field_t *fields, uint32_t *seen)
 {
     char inner[PATH_BYTES];
@@ -314,7 +314,7 @@ static enum err walk_field(struct walk *w, const char *path, const yaml_event_t 
     return err;
 }
 
-static enum err walk_mapping(struct walk *w, const char *path, unsigned line,
+static enum err walk_mapping(struct yaml_walk *w, const char *path, unsigned line,
                              const cyaml_schema_field_t *fields)
 {
     uint32_t seen = 0;
@@ -342,7 +342,7 @@ static enum err walk_mapping(struct walk *w, const char *path, unsigned line,
     return ERR_OK;
 }
 
-static enum err walk_sequence(struct walk *w, const char *path, unsigned line,
+static enum err walk_sequence(struct yaml_walk *w, const char *path, unsigned line,
                               const cyaml_schema_value_t *v)
 {
     for (uint32_t i = 0;; i++) {
@@ -371,7 +371,7 @@ static enum err walk_sequence(struct walk *w, const char *path, unsigned line,
     }
 }
 
-static enum err walk_value(struct walk *w, const char *path, const yaml_event_t *e,
+static enum err walk_value(struct yaml_walk *w, const char *path, const yaml_event_t *e,
                            const cyaml_schema_value_t *v)
 {
     if (has_anchor_or_tag(e)) {
@@ -395,7 +395,7 @@ static enum err walk_value(struct walk *w, const char *path, const yaml_event_t 
 }
 
 /* STREAM-START DOCUMENT-START value DOCUMENT-END STREAM-END, and nothing else. */
-static enum err walk_stream(struct walk *w, const cyaml_schema_value_t *schema)
+static enum err walk_stream(struct yaml_walk *w, const cyaml_schema_value_t *schema)
 {
     static const yaml_event_type_t frame[] = {YAML_STREAM_START_EVENT, YAML_DOCUMENT_START_EVENT,
                                               YAML_NO_EVENT /* the value */,
@@ -449,7 +449,7 @@ __attribute__((format(printf, 3, 0))) static void keep_first(cyaml_log_t level, 
         vsnprintf(text, 256, fmt, args);
 }
 
-static enum err bind(struct walk *w, const char *text, size_t len,
+static enum err bind(struct yaml_walk *w, const char *text, size_t len,
                      const cyaml_schema_value_t *schema, void **out)
 {
     char said[256] = "";
@@ -471,7 +471,7 @@ enum err charter_yaml_load(struct arena *a, const char *name, const char *text, 
                            const cyaml_schema_value_t *schema, void **out,
                            const struct yaml_lines **lines, char msg[YAML_MSG_BYTES])
 {
-    struct walk w = {.arena = a, .msg = msg};
+    struct yaml_walk w = {.arena = a, .msg = msg};
     w.lines = arena_alloc(a, sizeof *w.lines);
     w.lines->file = arena_strdup(a, name);
     msg[0] = '\0';

@@ -32,11 +32,10 @@ struct yaml_lines {
  */
 enum err charter_yaml_load(struct arena *a, const char *name, const char *text, size_t len,
                            const cyaml_schema_value_t *schema, void **out,
-                           const struct yaml_lines **lines, char msg[YAML_MSG_BYTES]) MUST_CHECK;
+                           const struct yaml_lines **lines, char msg[YAML_MSG_BYTES]);
 /* A file of at most max_bytes, NUL-terminated in the arena. */
 enum err charter_yaml_read_file(struct arena *a, const char *path, size_t max_bytes,
-                                const char **text, size_t *len,
-                                char msg[YAML_MSG_BYTES]) MUST_CHECK;
+                                const char **text, size_t *len, char msg[YAML_MSG_BYTES]);
 
 /* The line of a path; of its nearest parent that is there; else 1. */
 unsigned charter_yaml_line(const struct yaml_lines *l, const char *path);

@@ -1,9 +1,3 @@
-#include "node/record/table.h"
-
-#include <assert.h>
-#include <stdio.h>
-#include <string.h>
-
 /* The journal, the neighbours, the sites.
  *
  * Which items are for a peer is a filter on (kind, source): up go changesets and answers that did
@@ -12,6 +6,11 @@
  * them may lie a long run of one neighbour's items (a province that comes back after weeks), and
  * that is jumped over through the index on (source, kind): one seek for each source and kind,
  * whatever the length of the run. */
+#include "node/record/table.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #define NEAR_ROWS 32
 
@@ -46,7 +45,7 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
     assert(s->in_write);
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
                                     " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, kind);
     store_bind_text(q, 2, source);
@@ -67,8 +66,8 @@ static const char *foreign(struct store *s, enum direction dir, const char *peer
 {
     if (dir == LINK_DOWN)
         return peer;
-    const struct store_identity *id = store_identity(s);
-    return id == NULL || id->parent[0] == '\0' ? NULL : id->parent;
+    const struct store_identity *id = store_identity_get(s);
+    return !id || id->parent[0] == '\0' ? NULL : id->parent;
 }
 
 static bool travels(enum direction dir, int64_t kind)
@@ -86,7 +85,7 @@ static enum err look_near(struct store *s, enum direction dir, const char *not_f
     *end = false;
     sqlite3_stmt *q = store_stmt(
         s, "SELECT pos, kind, source FROM tonle_journal WHERE pos > ?1 ORDER BY pos LIMIT ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, after);
     store_bind_u64(q, 2, NEAR_ROWS);
@@ -100,8 +99,7 @@ static enum err look_near(struct store *s, enum direction dir, const char *not_f
             break;
         }
         const char *source = (const char *)sqlite3_column_text(q, 2);
-        if (travels(dir, sqlite3_column_int64(q, 1)) && source != NULL &&
-            strcmp(source, not_from) != 0) {
+        if (travels(dir, sqlite3_column_int64(q, 1)) && source && strcmp(source, not_from) != 0) {
             *pos = store_column_u64(q, 0);
             break;
         }
@@ -115,7 +113,7 @@ static enum err seek_edge(struct store *s, const char *sql, const char *not_from
                           uint64_t *pos)
 {
     sqlite3_stmt *q = store_stmt(s, sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, not_from);
     store_bind_u64(q, 2, after);
@@ -150,7 +148,7 @@ enum err store_journal_next(struct store *s, struct arena *a, enum direction dir
                             uint64_t after, struct item *out)
 {
     const char *not_from = foreign(s, dir, peer);
-    if (not_from == NULL)
+    if (!not_from)
         return ERR_NOT_FOUND;
     uint64_t pos;
     bool end;
@@ -163,7 +161,7 @@ enum err store_journal_next(struct store *s, struct arena *a, enum direction dir
         return ERR_NOT_FOUND;
     sqlite3_stmt *q = store_stmt(
         s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal WHERE pos = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, pos);
     return read_item(s, a, q, out);
@@ -174,13 +172,13 @@ enum err store_journal_backlog(struct store *s, enum direction dir, const char *
 {
     *out = (struct backlog){0};
     const char *not_from = foreign(s, dir, peer);
-    if (not_from == NULL)
+    if (!not_from)
         return ERR_OK;
     enum err e = seek_edge(s, last_sql[dir], not_from, 0, &out->tail_pos);
     if (e != ERR_OK || out->tail_pos <= after)
         return e;
     sqlite3_stmt *q = store_stmt(s, backlog_sql[dir]);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, not_from);
     store_bind_u64(q, 2, after);
@@ -203,7 +201,7 @@ enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, st
     sqlite3_stmt *q =
         store_stmt(s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal"
                       " WHERE kind = 1 AND site = ?1 AND seq = ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, dot.site);
     store_bind_u64(q, 2, dot.seq);
@@ -215,7 +213,7 @@ enum err store_peer_get(struct store *s, const char *node, struct peer_record *o
     *out = (struct peer_record){0};
     sqlite3_stmt *q =
         store_stmt(s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
     bool row;
@@ -234,7 +232,7 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
     assert(s->in_write);
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_peer(node, received_pos) VALUES(?1, ?2)"
                                     " ON CONFLICT(node) DO UPDATE SET received_pos = ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
@@ -254,7 +252,7 @@ enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint6
     sqlite3_stmt *q =
         store_stmt(s, "INSERT INTO tonle_peer(node, acked_pos, contact_ms) VALUES(?1, ?2, ?3)"
                       " ON CONFLICT(node) DO UPDATE SET acked_pos = ?2, contact_ms = ?3");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
@@ -287,7 +285,7 @@ static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
 enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct site_record *out)
 {
     sqlite3_stmt *q = store_stmt(s, SITE_SQL " WHERE s.site = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     char name[17];
     snprintf(name, sizeof name, "%016llx", (unsigned long long)site);
@@ -306,7 +304,7 @@ enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct 
 enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n)
 {
     sqlite3_stmt *q = store_stmt(s, SITE_SQL " ORDER BY s.node, s.site");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     struct site_record *list = NULL;
     size_t count = 0, cap = 0;

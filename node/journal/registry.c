@@ -1,3 +1,6 @@
+/* The registry of nodes and the charter: replicated tables like any other, but written by the hub
+ * alone. A row is written only where it differs and is noted in the capture log, so that it travels
+ * with the next seal and an unchanged row makes no traffic. */
 #include "node/record/table.h"
 
 #include "protocol/limits.h"
@@ -5,10 +8,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The registry of nodes and the charter: replicated tables like any other, but written by the hub
- * alone. A row is written only where it differs and is noted in the capture log, so that it travels
- * with the next seal and an unchanged row makes no traffic. */
 
 #define PUT_CELLS 12
 
@@ -22,12 +21,12 @@ static const char *const state_name[] = {
 
 static enum err only_at_hub(struct store *s)
 {
-    const struct store_identity *id = store_identity(s);
-    if (id == NULL || strcmp(id->node, id->hub) != 0)
+    const struct store_identity *id = store_identity_get(s);
+    if (!id || strcmp(id->node, id->hub) != 0)
         return store_fail(
             s, ERR_STATE,
             "the registry and the charter are written at the hub%s%s only: run the command there",
-            id == NULL ? "" : " ", id == NULL ? "" : id->hub);
+            !id ? "" : " ", !id ? "" : id->hub);
     return ERR_OK;
 }
 
@@ -55,7 +54,7 @@ static enum err put(struct store *s, struct arena *a, const char *table,
                     const struct put_cell *cell, size_t n)
 {
     const struct table_schema *t = schema_table(s, table);
-    if (t == NULL)
+    if (!t)
         return store_fail(s, ERR_SCHEMA, "table %s is missing", table);
     struct value values[PUT_CELLS];
     enum err e = arrange(s, t, cell, n, values);
@@ -65,7 +64,7 @@ static enum err put(struct store *s, struct arena *a, const char *table,
     schema_key_encode(t, values, &key);
     struct value *old = NULL;
     e = row_read(s, a, (struct row_key){t, key.data, key.len}, &old);
-    if (e == ERR_OK && old == NULL) {
+    if (e == ERR_OK && !old) {
         e = part_insert(s, t, values);
         if (e == ERR_OK)
             e = capture_note(s, t, CHANGE_BORN, 0, values);
@@ -165,7 +164,7 @@ static enum err node_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
 enum err store_node_get(struct store *s, struct arena *a, const char *name, struct node_record *out)
 {
     sqlite3_stmt *q = store_stmt(s, NODE_SQL " WHERE n.name = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, name);
     bool row;
@@ -182,7 +181,7 @@ enum err store_node_get(struct store *s, struct arena *a, const char *name, stru
 enum err store_node_list(struct store *s, struct arena *a, struct node_record **out, size_t *n)
 {
     sqlite3_stmt *q = store_stmt(s, NODE_SQL " ORDER BY n.unit, n.name");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     struct node_record *list = NULL;
     size_t count = 0, cap = 0;
@@ -205,7 +204,7 @@ enum err store_charter_get(struct store *s, struct arena *a, struct charter_reco
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT version, schema_version, yaml, compiled, published_ms"
                                     " FROM tonle_charter ORDER BY version DESC LIMIT 1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     bool row;
     enum err e = store_step(s, q, &row);
@@ -258,7 +257,7 @@ enum err store_freshness(struct store *s, struct arena *a, struct freshness **ou
         store_stmt(s, "SELECT f.node, f.unit, coalesce(s.number, 0), f.seq, f.as_of_ms"
                       " FROM tonle_freshness f LEFT JOIN tonle_site s ON s.site = f.site"
                       " ORDER BY f.unit, f.node");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     struct freshness *list = NULL;
     size_t count = 0, cap = 0;

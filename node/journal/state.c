@@ -1,13 +1,12 @@
-#include "node/db/store_int.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Identity, counters and clocks: rows of tonle_meta, tonle_clock and tonle_stable, cached in
  * s->state.
  *
  * `rev` in tonle_meta goes up with every transaction of Tonle's own, whichever process made it: an
  * application's commit moves data_version but not rev, and costs us one point query. */
+#include "node/db/store_int.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value)
 {
@@ -207,7 +206,7 @@ enum err state_commit(struct store *s)
     return e;
 }
 
-const struct store_state *store_state(struct store *s)
+const struct store_state *store_state_get(struct store *s)
 {
     bool stale = (!s->in_write && !s->in_read) || s->state_version < 0;
     if (s->ready && stale && state_refresh(s) != ERR_OK)
@@ -217,11 +216,11 @@ const struct store_state *store_state(struct store *s)
     return &s->state;
 }
 
-const struct store_identity *store_identity(struct store *s)
+const struct store_identity *store_identity_get(struct store *s)
 {
     if (!s->ready)
         return NULL;
-    (void)store_state(s);
+    (void)store_state_get(s);
     return &s->identity;
 }
 

@@ -1,8 +1,3 @@
-#include "node/record/table.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* Which changesets of the journal may have touched a row: a Bloom filter (Bloom 1970) beside each
  * changeset, written in the transaction that puts it into the journal.
  *
@@ -13,9 +8,9 @@
  *           the more of them there are to be wrong about
  *   hash    h = FNV-1a of the table's name, then of the key's canonical bytes (value.h)
  *   bits    TOUCH_HASHES of them: each half of a splitmix64 step from h (Steele et al. 2014),
- * scaled to the size by multiplication; bit b is bit b & 7 of byte b >> 3. (One step each, not one
- * difference for all: six bits at equal distances lie close together for one key in a hundred, and
- * then nearly every filter says maybe.)
+ *           scaled to the size by multiplication; bit b is bit b & 7 of byte b >> 3. (One step each,
+ *           not one difference for all: six bits at equal distances lie close together for one key
+ *           in a hundred, and then nearly every filter says maybe.)
  *
  * With these numbers a changeset of thousands of rows is read in vain once in about 120, one of
  * ten rows once in 6,000, one of a single row hardly ever: of a million rows, in whatever
@@ -23,6 +18,10 @@
  * whose filter says "maybe" sees all that reading every changeset would show. A changeset without a
  * filter (written by a version before this table) is always a "maybe".
  */
+#include "node/record/table.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define TOUCH_BITS_A_ROW 10
 #define TOUCH_BYTES_MORE 16
@@ -90,7 +89,7 @@ static void fill(struct buf *key, uint8_t *filter, size_t len, const struct chan
 enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
 {
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_touch(pos, filter) VALUES(?1, ?2)");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     size_t rows = 0;
     for (uint32_t g = 0; g < cs->n_segments; g++)
@@ -108,25 +107,25 @@ enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
 
 /* ---- finding ---- */
 
-struct found {
+struct touch_found {
     struct arena *a;
     uint64_t *pos;
     size_t n, cap;
 };
 
-static void add_pos(struct found *f, uint64_t pos)
+static void add_pos(struct touch_found *f, uint64_t pos)
 {
     f->pos = arena_grow(f->a, f->pos, f->n, &f->cap, sizeof *f->pos);
     f->pos[f->n++] = pos;
 }
 
 /* One slice of filters behind *after; *end: there are no others. */
-static enum err read_filters(struct store *s, struct found *f, uint64_t hash, uint64_t *after,
+static enum err read_filters(struct store *s, struct touch_found *f, uint64_t hash, uint64_t *after,
                              bool *end)
 {
     sqlite3_stmt *q =
         store_stmt(s, "SELECT pos, filter FROM tonle_touch WHERE pos > ?1 ORDER BY pos LIMIT ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     store_bind_u64(q, 1, *after);
     store_bind_u64(q, 2, SLICE_FILTERS);
@@ -150,12 +149,12 @@ static enum err read_filters(struct store *s, struct found *f, uint64_t hash, ui
 
 /* Only a journal begun before this table has changesets without a filter. Then, and not otherwise,
  * they are looked for: the two numbers of rows tell (both come from an index or a small table). */
-static enum err add_unfiltered(struct store *s, struct found *f)
+static enum err add_unfiltered(struct store *s, struct touch_found *f)
 {
     bool row;
     sqlite3_stmt *q = store_stmt(s, "SELECT (SELECT count(*) FROM tonle_journal WHERE kind = 1)"
                                     " > (SELECT count(*) FROM tonle_touch)");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     enum err e = store_step(s, q, &row);
     bool some = e == ERR_OK && row && sqlite3_column_int(q, 0) != 0;
@@ -164,7 +163,7 @@ static enum err add_unfiltered(struct store *s, struct found *f)
         return e;
     q = store_stmt(s, "SELECT pos FROM tonle_journal WHERE kind = 1"
                       " AND pos NOT IN (SELECT pos FROM tonle_touch)");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     while ((e = store_step(s, q, &row)) == ERR_OK && row)
         add_pos(f, store_column_u64(q, 0));
@@ -180,7 +179,7 @@ static int by_pos(const void *x, const void *y)
 enum err touch_find(struct store *s, struct arena *a, const char *table, struct bytes key,
                     uint64_t **pos, size_t *n)
 {
-    struct found f = {.a = a};
+    struct touch_found f = {.a = a};
     uint64_t hash = bytes_hash(table_seed(table), key.p, key.len), after = 0;
     bool end = false;
     enum err e = ERR_OK;

@@ -1,20 +1,20 @@
-#include "node/load/adopt.h"
-#include "node/record/table.h"
-#include "node/apply/work.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Adoption (DESIGN 7, "Coming back from behind"): what the office has and nobody has seen.
  *
  *   the federation has        then
  *   no such row               it is inserted and noted in the capture log as born
  *   the same values           nothing
  *   another value in a cell   a closed conflict record; the federation's value stands, unless the
- * policy orders by value (max, min) and ours wins: written, noted as an update
+ *                             policy orders by value (max, min) and ours wins: written, noted as an
+ *                             update
  *
  * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none.
  * Columns that exist only here go back to their rows. */
+#include "node/load/adopt.h"
+#include "node/apply/work.h"
+#include "node/record/table.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct adopt {
     struct store *s;
@@ -70,7 +70,7 @@ static bool is_published(const struct table_schema *t, const char *column)
 static enum err read_columns(struct adopt *d, struct arena *keep)
 {
     sqlite3_stmt *q = store_stmt(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(d->s);
     store_bind_text(q, 1, d->t->name);
     struct buf all = {0}, local = {0};
@@ -113,7 +113,7 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')");
     struct buf place = {0};
     buf_printf(&place, "%s %lld", d->aside, (long long)rowid);
-    enum err e = q == NULL ? part_stmt_error(s) : ERR_OK;
+    enum err e = !q ? part_stmt_error(s) : ERR_OK;
     if (e == ERR_OK) {
         store_bind_text(q, 1, id);
         store_bind_text(q, 2, d->t->name);
@@ -139,7 +139,7 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
                d->t->qname, d->all, d->all, d->aside);
     sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(d->s);
     sqlite3_bind_int64(q, 1, rowid);
     int rc = sqlite3_step(q);
@@ -159,7 +159,7 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
 /* One cell of a row: a column, or the members of a group together. */
 static struct value cell_value(struct adopt *d, uint32_t cell, const struct value *columns)
 {
-    const struct cell_group *g = cell_group(&d->t->rules, cell);
+    const struct cell_group *g = cell_group_of(&d->t->rules, cell);
     if (!g)
         return columns[cell];
     struct value *member = arena_alloc(d->a, g->n * sizeof *member);
@@ -233,14 +233,14 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
 
 static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
 {
-    if (d->local_set == NULL)
+    if (!d->local_set)
         return ERR_OK;
     struct buf sql = {0};
     buf_printf(&sql, "UPDATE OR ABORT %s SET %s WHERE %s", d->t->qname, d->local_set,
                d->t->key_where);
     sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(d->s);
     enum err e = row_bind_key(d->a, q, k, 1);
     sqlite3_bind_int64(q, (int)d->t->n_key + 1, rowid);
@@ -256,7 +256,7 @@ static enum err next_row(struct adopt *d, int64_t after, int64_t *rowid, struct 
                d->t->column_list, d->aside);
     sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(d->s);
     sqlite3_bind_int64(q, 1, after);
     bool row;
@@ -278,7 +278,7 @@ static enum err drop_row(struct adopt *d, int64_t rowid)
     char sql[96];
     snprintf(sql, sizeof sql, "DELETE FROM main.%s WHERE _rowid_ = ?1", d->aside);
     sqlite3_stmt *q = store_stmt(d->s, sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(d->s);
     sqlite3_bind_int64(q, 1, rowid);
     return store_run(d->s, q);
@@ -299,11 +299,11 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     }
     struct value *now;
     enum err e = row_read(d->s, d->a, k, &now);
-    if (e == ERR_OK && now == NULL)
+    if (e == ERR_OK && !now)
         e = take_new(d, rowid, k, values, &done);
     else if (e == ERR_OK)
         e = compare_cells(d, k, values);
-    if (e == ERR_OK && now != NULL)
+    if (e == ERR_OK && now)
         e = restore_local(d, rowid, k);
     return e == ERR_OK && done ? drop_row(d, rowid) : e;
 }

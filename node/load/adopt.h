@@ -11,8 +11,8 @@
 #include "node/db/store_int.h"
 
 /* Copies the table, its local columns included, to tonle_adopt_<t>; nothing when it has no rows. */
-enum err adopt_set_aside(struct store *s, const struct table_schema *t) MUST_CHECK;
+enum err adopt_set_aside(struct store *s, const struct table_schema *t);
 /* Compares every set-aside row with what was loaded; adds to the report. */
-enum err adopt_all(struct store *s, struct load_report *report) MUST_CHECK;
+enum err adopt_all(struct store *s, struct load_report *report);
 
 #endif

@@ -1,10 +1,3 @@
-#include "node/record/table.h"
-
-#include "protocol/limits.h"
-
-#include <stdlib.h>
-#include <string.h>
-
 /* Chunks of a table for a first load or a reconcile scan, read in one short transaction.
  *
  * A table is read in two parts. First its rows in key order. Then every record in the order of its
@@ -20,6 +13,12 @@
  *   empty, or a key             rows behind it, then records as far as there is room
  *   PART_RECORDS + key bytes    records behind it
  */
+#include "node/record/table.h"
+
+#include "protocol/limits.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 #define CHUNK_BYTES ((size_t)4 << 20)
 
@@ -53,7 +52,7 @@ static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes
 {
     sqlite3_stmt *q =
         store_stmt(c->s, "SELECT rec FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND k = ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(c->s);
     sqlite3_bind_int64(q, 1, c->t->t);
     store_bind_blob(q, 2, key.p, key.len);
@@ -68,7 +67,7 @@ static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes
 static enum err read_keep(struct chunk_read *c, struct bytes key)
 {
     sqlite3_stmt *q = store_stmt(c->s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(c->s);
     sqlite3_bind_int64(q, 1, c->t->t);
     store_bind_blob(q, 2, key.p, key.len);
@@ -88,8 +87,8 @@ static enum err add_state(struct chunk_read *c, struct bytes key, struct bytes r
     struct row_state *st = &c->out->states[c->out->n_states++];
     *st = (struct row_state){.key = key,
                              .record = record,
-                             .stands = values != NULL,
-                             .n_values = values != NULL ? c->t->n_columns : 0,
+                             .stands = values,
+                             .n_values = values ? c->t->n_columns : 0,
                              .values = values};
     return record.len > 0 ? read_keep(c, key) : ERR_OK;
 }
@@ -103,7 +102,7 @@ static enum err is_alone(struct chunk_read *c, struct bytes key, bool *yes)
 
 static enum err read_rows(struct chunk_read *c, bool *end)
 {
-    struct slice want = {c->t, c->request->after, c->request->upto, c->max_rows, CHUNK_BYTES};
+    struct key_range want = {c->t, c->request->after, c->request->upto, c->max_rows, CHUNK_BYTES};
     struct slice_rows rows;
     enum err e = part_slice(c->s, c->a, &want, &rows);
     for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
@@ -149,7 +148,7 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
         c->s, "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
               " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
               " ORDER BY k LIMIT ?3");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(c->s);
     sqlite3_bind_int64(q, 1, c->t->t);
     store_bind_blob(q, 2, after.p, after.len);
@@ -252,7 +251,7 @@ enum err store_chunk_read(struct store *s, struct arena *a, const struct load_re
     if (e == ERR_OK)
         e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
-    if (e == ERR_OK && (t == NULL || !t->exists))
+    if (e == ERR_OK && (!t || !t->exists))
         e = store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", request->table);
     if (e == ERR_OK) {
         struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};

@@ -1,9 +1,3 @@
-#include "node/record/table.h"
-
-#include <assert.h>
-#include <stdlib.h>
-#include <string.h>
-
 /* The reconcile scan (DESIGN 8): with equal clocks and an empty capture log, whatever differs from
  * the parent's rows was written with triggers off, or the table was restored: it escaped capture.
  *
@@ -11,6 +5,11 @@
  *   stands          other       changed
  *   stands          none        deleted, unless its birth is held here
  *   none            stands      new, unless the parent holds a living birth with these values */
+#include "node/record/table.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define SLICE_ROWS 500
 #define SLICE_BYTES ((size_t)1 << 20)
@@ -40,10 +39,10 @@ static const struct row_state *find_state(const struct row_state **st, uint32_t 
     const struct row_state *p = &want;
     const struct row_state **found =
         n > 0 ? bsearch(&p, st, n, sizeof(struct row_state *), by_key) : NULL;
-    return found != NULL ? *found : NULL;
+    return found ? *found : NULL;
 }
 
-struct compare {
+struct comparison {
     struct store *s;
     struct arena *a;
     const struct table_schema *t;
@@ -54,7 +53,7 @@ struct compare {
     size_t n, cap;
 };
 
-static void add_escape(struct compare *c, enum escape_kind kind, struct bytes key)
+static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key)
 {
     c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n++] =
@@ -70,11 +69,11 @@ static bool same_values(const struct table_schema *t, const struct value *x, con
 }
 
 /* "A parent may hold a row that its child, seeing less, shows" (DESIGN 4, Holds). */
-static bool held_above(struct compare *c, struct arena *scratch, const struct row_state *st,
+static bool held_above(struct comparison *c, struct arena *scratch, const struct row_state *st,
                        const struct value *here)
 {
     struct row r;
-    if (st == NULL || st->record.len == 0 ||
+    if (!st || st->record.len == 0 ||
         row_decode(scratch, &r, &c->t->rules, st->record.p, st->record.len) != ERR_OK)
         return false;
     for (uint32_t i = 0; i < r.n_births; i++)
@@ -84,7 +83,7 @@ static bool held_above(struct compare *c, struct arena *scratch, const struct ro
     return false;
 }
 
-static enum err held_here(struct compare *c, struct arena *scratch, struct bytes key, bool *held)
+static enum err held_here(struct comparison *c, struct arena *scratch, struct bytes key, bool *held)
 {
     struct row r;
     enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, NULL);
@@ -94,13 +93,13 @@ static enum err held_here(struct compare *c, struct arena *scratch, struct bytes
     return e;
 }
 
-static void compare_row(struct compare *c, struct arena *scratch, struct bytes key,
+static void compare_row(struct comparison *c, struct arena *scratch, struct bytes key,
                         const struct value *here)
 {
     const struct row_state *st = find_state(c->state, c->chunk->n_states, key);
-    if (st != NULL)
+    if (st)
         c->met[st - c->chunk->states] = true;
-    if (st != NULL && st->stands) {
+    if (st && st->stands) {
         if (!same_values(c->t, st->values, here))
             add_escape(c, ESCAPE_CHANGED, key);
     } else if (!held_above(c, scratch, st, here)) {
@@ -108,7 +107,7 @@ static void compare_row(struct compare *c, struct arena *scratch, struct bytes k
     }
 }
 
-static enum err compare_rows(struct compare *c, struct bytes after)
+static enum err compare_rows(struct comparison *c, struct bytes after)
 {
     struct arena scratch = {0};
     struct buf last = {0};
@@ -118,7 +117,7 @@ static enum err compare_rows(struct compare *c, struct bytes after)
     enum err e = ERR_OK;
     while (e == ERR_OK && !rows.end) {
         arena_reset(&scratch);
-        struct slice want = {c->t, {last.data, last.len}, upto, SLICE_ROWS, SLICE_BYTES};
+        struct key_range want = {c->t, {last.data, last.len}, upto, SLICE_ROWS, SLICE_BYTES};
         e = part_slice(c->s, &scratch, &want, &rows);
         for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
             compare_row(c, &scratch, rows.key[i], rows.row[i]);
@@ -132,7 +131,7 @@ static enum err compare_rows(struct compare *c, struct bytes after)
     return e;
 }
 
-static enum err compare_missing(struct compare *c)
+static enum err compare_missing(struct comparison *c)
 {
     struct arena scratch = {0};
     enum err e = ERR_OK;
@@ -158,7 +157,7 @@ static enum err chunk_table(struct store *s, const struct load_chunk *chunk,
     if (e != ERR_OK)
         return e;
     *t = schema_table(s, chunk->table);
-    if (*t == NULL || !(*t)->exists)
+    if (!*t || !(*t)->exists)
         return store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", chunk->table);
     e = part_same_columns(s, *t, chunk);
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_states; i++)
@@ -171,7 +170,7 @@ static enum err chunk_table(struct store *s, const struct load_chunk *chunk,
 enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              struct bytes after, struct escape **out, size_t *n)
 {
-    struct compare c = {.s = s, .a = a, .chunk = chunk};
+    struct comparison c = {.s = s, .a = a, .chunk = chunk};
     *out = NULL;
     *n = 0;
     enum err e = chunk_table(s, chunk, &c.t);
@@ -194,9 +193,9 @@ enum err store_chunk_compare(struct store *s, struct arena *a, const struct load
 static enum err note_escape(struct store *s, const struct table_schema *t, struct value *parent,
                             struct value *here)
 {
-    if (parent == NULL)
+    if (!parent)
         return capture_note(s, t, CHANGE_BORN, 0, here);
-    if (here == NULL)
+    if (!here)
         return capture_note(s, t, CHANGE_DELETE, 0, parent);
     return capture_note(s, t, CHANGE_UPDATE, part_mask(t, parent, here), here);
 }
@@ -204,9 +203,9 @@ static enum err note_escape(struct store *s, const struct table_schema *t, struc
 static enum err write_parents(struct store *s, struct row_key k, struct value *parent,
                               struct value *here)
 {
-    if (parent == NULL)
+    if (!parent)
         return part_delete(s, k);
-    return here == NULL ? part_insert(s, k.t, parent) : part_update(s, k.t, here, parent);
+    return !here ? part_insert(s, k.t, parent) : part_update(s, k.t, here, parent);
 }
 
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
@@ -218,13 +217,13 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     if (e != ERR_OK)
         return e;
     const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
-    struct value *parent = st != NULL && st->stands ? st->values : NULL;
+    struct value *parent = st && st->stands ? st->values : NULL;
     struct row_key k = {t, esc->key.p, esc->key.len};
     struct value *here;
     e = row_read(s, a, k, &here);
-    if (e != ERR_OK || (parent == NULL && here == NULL))
+    if (e != ERR_OK || (!parent && !here))
         return e;
-    if (parent != NULL && here != NULL && same_values(t, parent, here))
+    if (parent && here && same_values(t, parent, here))
         return ERR_OK; /* the application has settled it since */
     return take_parent ? write_parents(s, k, parent, here) : note_escape(s, t, parent, here);
 }

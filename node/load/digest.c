@@ -1,20 +1,19 @@
-#include "node/record/table.h"
-
-#include "protocol/seal.h"
-
-#include <string.h>
-
 /* The digest of a table: an order-independent sum over its merged rows, so that two offices that
  * hold the same rows have the same digest whatever the order they came in, and a part can be summed
  * on its own.
  *
  *   row      BLAKE2b-256 of: u8 tag, varint length and bytes of the table's name, every replicated
- * column (value_encode, charter order) digest   the rows' 32 bytes as four little-endian 64-bit
- * numbers, each summed modulo 2^64
+ *            column (value_encode, charter order)
+ *   digest   the rows' 32 bytes as four little-endian 64-bit numbers, each summed modulo 2^64
  *
  * Births that are held everywhere count with their own tag. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
  * and no reason for an alarm. */
+#include "node/record/table.h"
+
+#include "protocol/seal.h"
+
+#include <string.h>
 
 #define SLICE_ROWS 500
 #define SLICE_BYTES ((size_t)1 << 20)
@@ -54,7 +53,7 @@ static enum err digest_rows(struct store *s, const struct table_schema *t, struc
     enum err e = ERR_OK;
     while (e == ERR_OK && !rows.end) {
         arena_reset(&scratch);
-        struct slice want = {t, {last.data, last.len}, {0}, SLICE_ROWS, SLICE_BYTES};
+        struct key_range want = {t, {last.data, last.len}, {0}, SLICE_ROWS, SLICE_BYTES};
         e = part_slice(s, &scratch, &want, &rows);
         for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
             digest_add(d->digest, t, DIGEST_STANDS, rows.row[i]);
@@ -89,7 +88,7 @@ static enum err digest_held(struct store *s, const struct table_schema *t, struc
     struct bytes *key = NULL;
     size_t n = 0, cap = 0;
     sqlite3_stmt *q = store_stmt(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     sqlite3_bind_int64(q, 1, t->t);
     enum err e;
@@ -113,7 +112,7 @@ static enum err count_open(struct store *s, const struct table_schema *t, uint64
 {
     sqlite3_stmt *q =
         store_stmt(s, "SELECT count(*) FROM tonle_conflict WHERE t = ?1 AND state = 'open'");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     sqlite3_bind_int64(q, 1, t->t);
     bool row;

@@ -1,14 +1,3 @@
-#include "node/load/adopt.h"
-#include "node/record/table.h"
-#include "node/apply/work.h"
-
-#include "conflict/hlc.h"
-#include "protocol/limits.h"
-
-#include <assert.h>
-#include <stdio.h>
-#include <string.h>
-
 /* The first load, receiving side: one transaction from begin to end.
  *
  * The chunks were read at the sender at different moments. The first one's clock, stable clock and
@@ -20,6 +9,16 @@
  *
  * tonle_meta: load_mode; load_pos the furthest chunk's position, there until the stream has passed
  * it. */
+#include "node/apply/work.h"
+#include "node/load/adopt.h"
+#include "node/record/table.h"
+
+#include "conflict/hlc.h"
+#include "protocol/limits.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
 #define META_MODE "load_mode"
 #define META_POS "load_pos"
@@ -31,7 +30,7 @@ static enum err count_rows(struct store *s, const struct table_schema *t, uint64
     sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
     buf_fini(&sql);
     bool row;
-    enum err e = q == NULL ? part_stmt_error(s) : store_step(s, q, &row);
+    enum err e = !q ? part_stmt_error(s) : store_step(s, q, &row);
     if (e != ERR_OK)
         return e;
     *n = store_column_u64(q, 0);
@@ -140,7 +139,7 @@ static enum err put_clock(struct store *s, const char *sql, const struct clock *
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
         sqlite3_stmt *q = store_stmt(s, sql);
-        if (q == NULL)
+        if (!q)
             return part_stmt_error(s);
         store_bind_u64(q, 1, c->entry[i].site);
         store_bind_u64(q, 2, c->entry[i].seq);
@@ -177,7 +176,7 @@ static enum err note_chunk(struct store *s, const struct table_schema *t,
 {
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
                                     " VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     struct buf clock = {0};
     clock_encode(&clock, &chunk->clock);
@@ -201,7 +200,7 @@ static enum err take_keep(struct store *s, const struct table_schema *t,
         const struct kept_birth *b = &chunk->keep[i];
         sqlite3_stmt *q = store_stmt(
             s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1, ?2, ?3, ?4)");
-        if (q == NULL)
+        if (!q)
             return part_stmt_error(s);
         sqlite3_bind_int64(q, 1, t->t);
         store_bind_blob(q, 2, b->key.p, b->key.len);
@@ -242,9 +241,9 @@ static enum err state_row(struct work *w, const struct table_schema *t, const st
     struct birth *standing = row_standing(out, &t->rules);
     if (st->record.len == 0 && st->stands)
         row_from_settled(w->a, out, st->values);
-    else if ((standing != NULL) != st->stands)
+    else if (!!standing != st->stands)
         return malformed(w->s, t, "has a record that contradicts it");
-    else if (standing != NULL)
+    else if (standing)
         birth_set_values(w->a, standing, &t->rules, st->values);
     return ERR_OK;
 }
@@ -302,7 +301,7 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
     if (e != ERR_OK)
         return e;
     const struct table_schema *t = schema_table(s, chunk->table);
-    if (t == NULL || !t->exists)
+    if (!t || !t->exists)
         return store_fail(s, ERR_SCHEMA, "table %.64s of the load is not in this database",
                           chunk->table);
     int64_t all, ord = chunks_of(s, t, &all);

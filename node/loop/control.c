@@ -39,7 +39,7 @@ struct control_write { /* a reply on its way */
 void control_address(struct sockaddr_un *address, int dir_fd)
 {
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    snprintf(address->sun_path, sizeof(address->sun_path), "/proc/self/fd/%d/%s", dir_fd,
+    snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", dir_fd,
              CONTROL_NAME);
 }
 
@@ -61,7 +61,7 @@ static void hang_up(struct control_client *cl)
 
 static bool has_line(const struct control_client *cl)
 {
-    return cl->in.len > 0 && memchr(cl->in.data, '\n', cl->in.len) != NULL;
+    return cl->in.len > 0 && memchr(cl->in.data, '\n', cl->in.len);
 }
 
 static void hang_up_if_served(struct control_client *cl)
@@ -74,7 +74,7 @@ static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *out)
 {
     struct control_client *cl = h->data;
     (void)suggested;
-    *out = uv_buf_init(cl->chunk, sizeof(cl->chunk));
+    *out = uv_buf_init(cl->chunk, sizeof cl->chunk);
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *bytes)
@@ -105,7 +105,7 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     while (slot < CONTROL_CLIENTS && c->client[slot])
         slot++;
-    struct control_client *cl = mem_alloc(sizeof(*cl));
+    struct control_client *cl = mem_alloc(sizeof *cl);
     uv_pipe_init(c->uv, &cl->pipe, 0);
     cl->pipe.data = cl;
     cl->slot = slot;
@@ -130,7 +130,7 @@ static int bind_socket(int dir_fd)
     control_address(&address, dir_fd);
     /* What is there was left by a process that was killed: ours holds the directory's lock. */
     if ((unlinkat(dir_fd, CONTROL_NAME, 0) && errno != ENOENT) || fchmod(fd, 0600) ||
-        bind(fd, (struct sockaddr *)&address, sizeof(address))) {
+        bind(fd, (struct sockaddr *)&address, sizeof address)) {
         int saved = errno;
         close(fd);
         errno = saved;
@@ -198,7 +198,7 @@ static struct control_client *next_client(const struct control *c)
 
 bool control_waiting(const struct control *c)
 {
-    return c->open && next_client(c) != NULL;
+    return c->open && next_client(c);
 }
 
 bool control_next(struct control *c, uint64_t *request, const uint8_t **line, size_t *len)
@@ -245,7 +245,7 @@ void control_reply(struct control *c, uint64_t request, const void *bytes, size_
     buf_put(&b, bytes, len);
     if (len == 0 || b.data[len - 1] != '\n')
         buf_put_u8(&b, '\n');
-    struct control_write *cw = mem_alloc(sizeof(*cw));
+    struct control_write *cw = mem_alloc(sizeof *cw);
     uv_buf_t out = uv_buf_init((char *)b.data, (unsigned)b.len);
     cw->bytes = b.data; /* taken over from b */
     cl->request = 0;

@@ -6,8 +6,8 @@
 #ifndef NODE_LOOP_INT_H
 #define NODE_LOOP_INT_H
 
-#include "node/loop/loop.h"
 #include "node/loop/control.h"
+#include "node/loop/loop.h"
 
 #include <uv.h>
 #include <zmq.h>
@@ -46,16 +46,14 @@ struct link_keys {
 void *link_context(void);
 /* ROUTER as CURVE server that refuses every key our handler does not accept, also without a
  * handler. */
-enum err link_server_socket(void *ctx, const struct link_keys *own, void **out,
-                            char msg[256]) MUST_CHECK;
+enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, char msg[256]);
 /* DEALER as CURVE client. */
 enum err link_client_socket(void *ctx, const struct link_keys *own,
-                            const uint8_t server_key[CURVE_KEY_BYTES], void **out,
-                            char msg[256]) MUST_CHECK;
+                            const uint8_t server_key[CURVE_KEY_BYTES], void **out, char msg[256]);
 /* Connects; understands tcp://[v6]:port. ERR_USAGE: not an endpoint. */
-enum err link_connect(void *socket, const char *endpoint, char msg[256]) MUST_CHECK;
+enum err link_connect(void *socket, const char *endpoint, char msg[256]);
 /* A PAIR socket that gets the handshakes and disconnections of `socket`. */
-enum err link_monitor(void *ctx, void *socket, void **out, char msg[256]) MUST_CHECK;
+enum err link_monitor(void *ctx, void *socket, void **out, char msg[256]);
 /* Ends the watching first and then closes both: libzmq's I/O thread waits for ever in an event that
  * has no reader. Each may be NULL. */
 void link_close(void *socket, void *monitor, int linger_ms);
@@ -63,7 +61,7 @@ bool link_readable(void *socket); /* NULL: false. Asks ZMQ_EVENTS, so no edge of
 
 enum link_news { NEWS_NONE, NEWS_UP, NEWS_DOWN, NEWS_FAILED, NEWS_REFUSED };
 /* One, without waiting. *why, a constant text, is set with FAILED and REFUSED. */
-enum link_news link_news(void *monitor, const char **why);
+enum link_news link_news_next(void *monitor, const char **why);
 
 enum delivery { DELIVERY_SENT, DELIVERY_QUEUED, DELIVERY_UNREACHABLE };
 
@@ -82,12 +80,10 @@ struct peers { /* the ROUTER for children; {0} is closed */
     struct peer_queue *queue; /* only routes that have something waiting */
     size_t n, cap;
 };
-enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own,
-                    char msg[256]) MUST_CHECK;
+enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, char msg[256]);
 void peers_close(struct peers *p, int linger_ms);
 /* ERR_BUSY: the address is taken or not there now; ERR_USAGE: it is not one. */
-enum err peers_bind(struct peers *p, const char *endpoint, char bound[256],
-                    char msg[256]) MUST_CHECK;
+enum err peers_bind(struct peers *p, const char *endpoint, char bound[256], char msg[256]);
 enum delivery peers_send(struct peers *p, const struct route *to, const void *bytes, size_t len);
 /* Sends what waits and can go; false, with *gone, for a route that turned out to be unreachable:
  * call again until true. */
@@ -111,7 +107,7 @@ struct parent_link { /* the DEALER; {0} with no socket is closed */
     bool up;
     struct outbox box;
 };
-enum err parent_dial(struct parent_link *p, char msg[256]) MUST_CHECK;
+enum err parent_dial(struct parent_link *p, char msg[256]);
 void parent_hang_up(struct parent_link *p, int linger_ms);
 /* UNREACHABLE: the queue is full; the caller hangs up. Line down: SENT, and dropped. */
 enum delivery parent_send(struct parent_link *p, const void *bytes, size_t len);
@@ -129,7 +125,7 @@ struct zap {
     void *user;
 };
 /* Before the ROUTER binds, so that nobody is refused for want of a handler. */
-enum err zap_open(struct zap *z, void *ctx, char msg[256]) MUST_CHECK;
+enum err zap_open(struct zap *z, void *ctx, char msg[256]);
 bool zap_serve(struct zap *z); /* answers one request; false: nothing there */
 void zap_close(struct zap *z);
 
@@ -145,7 +141,7 @@ struct control {   /* {0} is closed */
     unsigned last_slot;
     struct buf line; /* of the request handed out last */
 };
-enum err control_open(struct control *c, uv_loop_t *uv, const char *dir, char msg[256]) MUST_CHECK;
+enum err control_open(struct control *c, uv_loop_t *uv, const char *dir, char msg[256]);
 void control_close(struct control *c); /* takes control.sock away; handles end in the uv loop */
 void control_fini(struct control *c);  /* after the uv loop has ended */
 bool control_waiting(const struct control *c);

@@ -17,7 +17,7 @@ enum err join_open(struct join_line **out, const char *endpoint,
                    const uint8_t secret[CURVE_KEY_BYTES], char msg[256])
 {
     struct link_keys own;
-    struct join_line *l = mem_alloc(sizeof(*l));
+    struct join_line *l = mem_alloc(sizeof *l);
     memcpy(own.key, key, CURVE_KEY_BYTES);
     memcpy(own.secret, secret, CURVE_KEY_BYTES);
     l->ctx = link_context();
@@ -57,12 +57,12 @@ static enum err wait_for(struct join_line *l, short events, int64_t deadline, ch
         int n = zmq_poll(item, 2, left > 0 ? left : 0);
         if (n > 0 && item[0].revents & events)
             return ERR_OK;
-        if (n > 0 && link_news(l->monitor, &why) == NEWS_REFUSED) {
+        if (n > 0 && link_news_next(l->monitor, &why) == NEWS_REFUSED) {
             snprintf(msg, 256, "%s", why);
             return ERR_REFUSED;
         }
         if (why)
-            snprintf(l->why, sizeof(l->why), "%s", why);
+            snprintf(l->why, sizeof l->why, "%s", why);
         if (n == 0 || (n < 0 && errno != EINTR)) {
             snprintf(msg, 256, "%s", l->why[0] ? l->why : "no answer from the other side in time");
             return ERR_BUSY;

@@ -15,7 +15,7 @@
 uint64_t loop_random(void)
 {
     uint64_t v = 0;
-    while (getrandom(&v, sizeof(v), 0) != (ssize_t)sizeof(v)) {
+    while (getrandom(&v, sizeof v, 0) != (ssize_t)sizeof v) {
         if (errno != EINTR)
             abort(); /* no randomness, no keys, no identities: nothing safe can be done */
     }
@@ -97,7 +97,7 @@ void loop_log(int level, const char *text)
     time_t seconds = (time_t)(ms / 1000);
     char ts[40] = "?";
     if (gmtime_r(&seconds, &tm))
-        strftime(ts, sizeof(ts), "%Y-%m-%dT%H:%M:%S", &tm);
+        strftime(ts, sizeof ts, "%Y-%m-%dT%H:%M:%S", &tm);
     if (journal_reads())
         buf_printf(&b, "<%c>", priority[l]);
     buf_printf(&b, "ts=%s.%03uZ level=%s ", ts, (unsigned)(ms % 1000), name[l]);
@@ -125,7 +125,7 @@ void loop_log_limited(struct log_limit *t, const char *event, const char *reason
     if (t->last_ms && now - t->last_ms < LOG_LIMIT_MS)
         return;
     struct buf b = {0};
-    snprintf(count, sizeof(count), "%llu", (unsigned long long)t->count);
+    snprintf(count, sizeof count, "%llu", (unsigned long long)t->count);
     loop_log_value(&b, "event", event);
     loop_log_value(&b, "reason", reason);
     loop_log_value(&b, "from", who);

@@ -84,8 +84,8 @@ static void on_poll_closed(uv_handle_t *h)
 static uv_poll_t *poll_open(struct loop *l, void *socket)
 {
     int fd = -1;
-    size_t len = sizeof(fd);
-    uv_poll_t *h = mem_alloc(sizeof(*h));
+    size_t len = sizeof fd;
+    uv_poll_t *h = mem_alloc(sizeof *h);
     if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) || uv_poll_init(&l->uv, h, fd)) {
         mem_free(h);
         return NULL; /* the tick still serves the socket */
@@ -154,7 +154,7 @@ static void note_gone(struct loop *l, const struct route *r)
         if (l->gone[i].len == r->len && memcmp(l->gone[i].id, r->id, r->len) == 0)
             return;
     }
-    l->gone = mem_grow(l->gone, l->n_gone, &l->cap_gone, sizeof(l->gone[0]));
+    l->gone = mem_grow(l->gone, l->n_gone, &l->cap_gone, sizeof l->gone[0]);
     l->gone[l->n_gone++] = *r;
 }
 
@@ -239,7 +239,7 @@ static void serve_monitor(struct loop *l)
 {
     const char *why = NULL;
     for (int i = 0; i < TURN_MESSAGES; i++) {
-        enum link_news news = link_news(l->parent.monitor, &why);
+        enum link_news news = link_news_next(l->parent.monitor, &why);
         if (news == NEWS_NONE)
             return;
         if (news == NEWS_UP && !l->parent.up) {
@@ -303,7 +303,7 @@ static void serve_gone(struct loop *l)
     /* Only those known now: a step that sends there again adds to the next turn. */
     for (size_t n = l->n_gone; n > 0; n--) {
         struct event ev = {.kind = EVENT_UNREACHABLE, .route = l->gone[0]};
-        memmove(l->gone, l->gone + 1, --l->n_gone * sizeof(l->gone[0]));
+        memmove(l->gone, l->gone + 1, --l->n_gone * sizeof l->gone[0]);
         step(l, ev);
     }
 }
@@ -548,7 +548,7 @@ static void finish(struct loop *l)
 int loop_run(const struct loop_options *o)
 {
     char msg[256] = "cannot start the event loop";
-    struct loop *l = mem_alloc(sizeof(*l));
+    struct loop *l = mem_alloc(sizeof *l);
     l->o = o;
     signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write */
     if (uv_loop_init(&l->uv)) {

@@ -33,9 +33,9 @@ static enum err dial(const char *dir, uint32_t timeout_ms, int *fd, char msg[256
     control_address(&address, dir_fd);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     /* The send timeout is also connect's, where the listener's queue is full. */
-    if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait))) {
+    if (*fd < 0 || setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait)) {
         e = fail(ERR_IO, "cannot make a socket", msg);
-    } else if (connect(*fd, (struct sockaddr *)&address, sizeof(address))) {
+    } else if (connect(*fd, (struct sockaddr *)&address, sizeof address)) {
         if (errno == ENOENT || errno == ECONNREFUSED || errno == ENOTSOCK)
             e = fail(ERR_STATE, "no node is running here", msg);
         else if (errno == EAGAIN || errno == EINTR)
@@ -79,7 +79,7 @@ static enum err read_line(int fd, int64_t deadline, struct buf *b, char msg[256]
             continue;
         if (ready <= 0)
             return fail(ERR_BUSY, "the node has not answered in time; try again", msg);
-        ssize_t n = recv(fd, chunk, sizeof(chunk), 0);
+        ssize_t n = recv(fd, chunk, sizeof chunk, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)

@@ -76,8 +76,8 @@ void trace_dump(void)
     uint64_t first = written > TRACE_RECORDS ? written - TRACE_RECORDS : 0;
     for (uint64_t i = first; i < written; i++) {
         const struct trace_record *r = &ring[i % TRACE_RECORDS];
-        size_t count = r->action ? sizeof(action_name) / sizeof(action_name[0])
-                                 : sizeof(event_name) / sizeof(event_name[0]);
+        size_t count = r->action ? sizeof action_name / sizeof action_name[0]
+                                 : sizeof event_name / sizeof event_name[0];
         const char *name = r->kind >= count ? "?"
                            : r->action      ? action_name[r->kind]
                                             : event_name[r->kind];

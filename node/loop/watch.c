@@ -28,7 +28,7 @@ void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *chan
     char *path = real ? real : mem_strdup(db_path), *copy = mem_strdup(path);
     w->changed = changed;
     w->wal = wal;
-    snprintf(w->name, sizeof(w->name), "%s", basename(copy));
+    snprintf(w->name, sizeof w->name, "%s", basename(copy));
     uv_fs_event_init(uv, &w->handle);
     w->handle.data = w;
     int rc = uv_fs_event_start(&w->handle, on_watch, dirname(path), 0);

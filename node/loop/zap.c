@@ -1,10 +1,9 @@
 /* The ZAP handler (RFC 27): libzmq's I/O thread asks, for every CURVE handshake, whether the key
  * may enter.
  *
- * - request: "1.0" | request id | domain | address | routing id | mechanism | the
- *   client's key, 32 bytes; REP has taken the delimiter off
- *
- * - reply: "1.0" | request id | "200" or "400" | text | User-Id | metadata (empty)
+ *   request   "1.0" | request id | domain | address | routing id | mechanism | the client's key,
+ *             32 bytes; REP has taken the delimiter off
+ *   reply     "1.0" | request id | "200" or "400" | text | User-Id | metadata (empty)
  *
  * Whatever is not exactly that, with our domain and CURVE, is refused. */
 #include "node/loop/int.h"
@@ -34,7 +33,7 @@ enum err zap_open(struct zap *z, void *ctx, char msg[256])
 {
     int zero = 0;
     z->socket = zmq_socket(ctx, ZMQ_REP);
-    if (!z->socket || zmq_setsockopt(z->socket, ZMQ_LINGER, &zero, sizeof(zero)) ||
+    if (!z->socket || zmq_setsockopt(z->socket, ZMQ_LINGER, &zero, sizeof zero) ||
         zmq_bind(z->socket, LINK_ZAP_ENDPOINT)) {
         snprintf(msg, 256, "cannot make the handler that knows the children's keys: %s",
                  zmq_strerror(errno));
@@ -63,7 +62,7 @@ static int read_request(void *socket, struct frame f[FRAME_COUNT])
     int n = 0;
     for (int more = 1; more; n++) {
         struct frame *to = n < FRAME_COUNT ? &f[n] : &rest;
-        size_t size = sizeof(more);
+        size_t size = sizeof more;
         to->len = zmq_recv(socket, to->p, FRAME_BYTES, ZMQ_DONTWAIT);
         if (to->len < 0 || zmq_getsockopt(socket, ZMQ_RCVMORE, &more, &size))
             return n;
@@ -92,7 +91,7 @@ bool zap_serve(struct zap *z)
 {
     struct frame f[FRAME_COUNT];
     char user_id[256] = "", address[FRAME_BYTES + 1] = "";
-    memset(f, 0, sizeof(f));
+    memset(f, 0, sizeof f);
     int n = read_request(z->socket, f);
     if (n == 0)
         return false;

@@ -72,10 +72,10 @@ static enum err set_common(void *socket, const struct link_keys *own, char msg[2
 {
     /* ZMQ_ROUTING_ID is left unset: the ROUTER picks a fresh address per connection, so a second
      * copy of an office cannot take the first one's place, and nobody can name himself. */
-    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++) {
+    for (size_t i = 0; i < sizeof common / sizeof common[0]; i++) {
         int64_t most = LIMIT_MESSAGE_BYTES + CURVE_FRAME_BYTES;
         int rc = common[i].name == ZMQ_MAXMSGSIZE
-                     ? zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof(most))
+                     ? zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most)
                      : zmq_setsockopt(socket, common[i].name, &common[i].value, sizeof(int));
         if (rc)
             return zmq_failed(ERR_IO, "cannot set a socket option", msg);
@@ -95,13 +95,13 @@ enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, 
     if (e)
         goto out;
     e = ERR_IO;
-    if (zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof(one)) ||
+    if (zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof one) ||
         /* Without a domain CURVE accepts any key; with one but without enforcing it, it still does
          * while no handler is there. Both together refuse. */
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, LINK_ZAP_DOMAIN, strlen(LINK_ZAP_DOMAIN)) ||
-        zmq_setsockopt(s, ZMQ_ZAP_ENFORCE_DOMAIN, &one, sizeof(one)) ||
+        zmq_setsockopt(s, ZMQ_ZAP_ENFORCE_DOMAIN, &one, sizeof one) ||
         /* A message to a peer that is gone is an error here, not a silence. */
-        zmq_setsockopt(s, ZMQ_ROUTER_MANDATORY, &one, sizeof(one))) {
+        zmq_setsockopt(s, ZMQ_ROUTER_MANDATORY, &one, sizeof one)) {
         e = zmq_failed(ERR_IO, "cannot secure the listening socket", msg);
         goto out;
     }
@@ -134,8 +134,8 @@ enum err link_client_socket(void *ctx, const struct link_keys *own,
  * address. */
 static void allow_ipv6(void *socket, const char *endpoint)
 {
-    int on = strchr(endpoint, '[') != NULL;
-    zmq_setsockopt(socket, ZMQ_IPV6, &on, sizeof(on));
+    int on = strchr(endpoint, '[') ? 1 : 0;
+    zmq_setsockopt(socket, ZMQ_IPV6, &on, sizeof on);
 }
 
 enum err link_connect(void *socket, const char *endpoint, char msg[256])
@@ -154,7 +154,7 @@ enum err link_monitor(void *ctx, void *socket, void **out, char msg[256])
     int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
                  ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
                  ZMQ_EVENT_DISCONNECTED;
-    snprintf(name, sizeof(name), "inproc://monitor-%016llx", (unsigned long long)loop_random());
+    snprintf(name, sizeof name, "inproc://monitor-%016llx", (unsigned long long)loop_random());
     void *s = zmq_socket(ctx, ZMQ_PAIR);
     if (!s || zmq_socket_monitor(socket, name, events) || zmq_connect(s, name)) {
         enum err e = zmq_failed(ERR_IO, "cannot watch the connection", msg);
@@ -170,7 +170,7 @@ void link_close(void *socket, void *monitor, int linger_ms)
 {
     if (socket) {
         zmq_socket_monitor(socket, NULL, 0);
-        zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+        zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
         zmq_close(socket);
     }
     if (monitor)
@@ -180,16 +180,16 @@ void link_close(void *socket, void *monitor, int linger_ms)
 bool link_readable(void *socket)
 {
     int events = 0;
-    size_t len = sizeof(events);
+    size_t len = sizeof events;
     return socket && zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && events & ZMQ_POLLIN;
 }
 
-enum link_news link_news(void *monitor, const char **why)
+enum link_news link_news_next(void *monitor, const char **why)
 {
     uint8_t head[6];
     uint16_t event;
     uint32_t value;
-    if (!monitor || zmq_recv(monitor, head, sizeof(head), ZMQ_DONTWAIT) != sizeof(head))
+    if (!monitor || zmq_recv(monitor, head, sizeof head, ZMQ_DONTWAIT) != sizeof head)
         return NEWS_NONE;
     zmq_recv(monitor, NULL, 0, ZMQ_DONTWAIT); /* the address */
     memcpy(&event, head, 2);
@@ -220,10 +220,10 @@ static bool outbox_put(struct outbox *b, const void *p, size_t len)
     if (b->n >= LINK_QUEUE_MESSAGES || (b->n > 0 && len > LINK_QUEUE_BYTES - b->size_bytes))
         return false;
     if (b->head > 0 && b->head + b->n == b->cap) {
-        memmove(b->item, b->item + b->head, b->n * sizeof(b->item[0]));
+        memmove(b->item, b->item + b->head, b->n * sizeof b->item[0]);
         b->head = 0;
     }
-    b->item = mem_grow(b->item, b->head + b->n, &b->cap, sizeof(b->item[0]));
+    b->item = mem_grow(b->item, b->head + b->n, &b->cap, sizeof b->item[0]);
     b->item[b->head + b->n] = (struct bytes){.p = mem_copy(p, len), .len = len};
     b->n++;
     b->size_bytes += len;
@@ -260,7 +260,7 @@ void peers_close(struct peers *p, int linger_ms)
         outbox_fini(&p->queue[i].box);
     mem_free(p->queue);
     if (p->socket) {
-        zmq_setsockopt(p->socket, ZMQ_LINGER, &linger_ms, sizeof(linger_ms));
+        zmq_setsockopt(p->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
         zmq_close(p->socket);
     }
     *p = (struct peers){0};
@@ -323,7 +323,7 @@ enum delivery peers_send(struct peers *p, const struct route *to, const void *by
         enum delivery d = router_send(p->socket, to, bytes, len);
         if (d != DELIVERY_QUEUED)
             return d;
-        p->queue = mem_grow(p->queue, p->n, &p->cap, sizeof(p->queue[0]));
+        p->queue = mem_grow(p->queue, p->n, &p->cap, sizeof p->queue[0]);
         q = &p->queue[p->n++];
         *q = (struct peer_queue){.route = *to};
     }
@@ -372,7 +372,7 @@ static enum frames receive_rest(void *socket, struct incoming *in)
 bool peers_receive(struct peers *p, struct incoming *in)
 {
     uint8_t id[256];
-    int id_len = p->socket ? zmq_recv(p->socket, id, sizeof(id), ZMQ_DONTWAIT) : -1;
+    int id_len = p->socket ? zmq_recv(p->socket, id, sizeof id, ZMQ_DONTWAIT) : -1;
     if (id_len < 0)
         return false;
     *in = (struct incoming){0};
@@ -382,7 +382,7 @@ bool peers_receive(struct peers *p, struct incoming *in)
     }
     in->user_id = zmq_msg_gets(&in->frame, "User-Id");
     /* The ids that libzmq makes up begin with a zero byte, those that a peer can choose do not. */
-    if (id_len == 0 || (size_t)id_len > sizeof(in->route.id) || id[0] != 0) {
+    if (id_len == 0 || (size_t)id_len > sizeof in->route.id || id[0] != 0) {
         in->dropped = "a routing id of its own";
     } else if (!in->user_id || !in->user_id[0]) {
         in->dropped = "no identity";

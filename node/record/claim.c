@@ -1,7 +1,3 @@
-#include "node/db/store_int.h"
-
-#include <string.h>
-
 /* Claims: the unique values and the references of births that do not stand (tonle_claim), and the
  * rows that held ones wait for (tonle_held.bt, bk).
  *
@@ -9,6 +5,9 @@
  * a set of hashes answers first (store_filter.c): of claims (table, index, value), of rows with
  * claims, of rows that are waited for, and of rows that have held births.
  */
+#include "node/db/store_int.h"
+
+#include <string.h>
 
 #define CLAIM_OF_ROW 1
 #define WAITED_FOR 2

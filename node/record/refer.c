@@ -1,7 +1,3 @@
-#include "node/db/store_int.h"
-
-#include <string.h>
-
 /* Which birth of its parent a child means (DESIGN 4, "Births").
  *
  * What a seal writes into a foreign key that refers to the parent's whole key names the birth that
@@ -19,17 +15,20 @@
  * a name: only the earliest birth of a key loses it, and who is dead is passed over before it is
  * forgotten as after. Under the birth policies `first` and `review` the earliest is the one that
  * stands. */
+#include "node/db/store_int.h"
+
+#include <string.h>
 
 /* ---- naming, before the seal ---- */
 
-struct known { /* a key of the parent, and who stands there */
+struct known_parent { /* a key of the parent, and who stands there */
     struct bytes key;
     struct dot birth;
 };
 struct parents { /* of one table: those born here, and those looked up */
     bool begun;
     bool unsettled; /* the table has records: others may have names */
-    struct known *known;
+    struct known_parent *known;
     size_t n, cap;
     uint32_t *slot; /* open addressing: index + 1 */
     size_t slots;
@@ -53,7 +52,7 @@ static size_t place_of(const struct parents *p, struct bytes key)
     return at;
 }
 
-static struct known *find(const struct parents *p, struct bytes key)
+static struct known_parent *find(const struct parents *p, struct bytes key)
 {
     size_t at = p->slots ? place_of(p, key) : 0;
     return p->slots && p->slot[at] ? &p->known[p->slot[at] - 1] : NULL;
@@ -71,7 +70,7 @@ static void add(struct naming *n, struct parents *p, struct bytes key, struct do
     if (p->slot[at])
         return;
     p->known = arena_grow(n->a, p->known, p->n, &p->cap, sizeof *p->known);
-    p->known[p->n++] = (struct known){{arena_copy(n->a, key.p, key.len), key.len}, birth};
+    p->known[p->n++] = (struct known_parent){{arena_copy(n->a, key.p, key.len), key.len}, birth};
     p->slot[at] = (uint32_t)p->n;
 }
 
@@ -122,7 +121,7 @@ static const struct birth *who_is_there(const struct row *r, const struct table_
 static enum err birth_at(struct naming *n, struct parents *p, const struct table_schema *t,
                          struct bytes key, struct dot *birth)
 {
-    const struct known *known = find(p, key);
+    const struct known_parent *known = find(p, key);
     struct row row;
     *birth = known ? known->birth : (struct dot){0};
     if (known || !p->unsettled)

@@ -1,13 +1,12 @@
-#include "node/db/store_int.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* Records of unsettled rows, and rows of the application's tables.
  *
  * A record is looked at through the stable clock each time it is read (row_forget), so a
  * stable(mark) message is in force at once; the bytes are rewritten whenever the row is next
  * touched, or by the sweep. */
+#include "node/db/store_int.h"
+
+#include <stdio.h>
+#include <string.h>
 
 enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
 {
@@ -143,7 +142,7 @@ static uint64_t swept_hash(uint32_t t, const void *key, size_t len)
 static enum err read_swept(struct store *s)
 {
     sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
-    bool row = q != NULL;
+    bool row = q;
     enum err e = q ? ERR_OK : ERR_SCHEMA;
     while (e == ERR_OK && row && s->swept.known) {
         e = store_step(s, q, &row);

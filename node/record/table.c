@@ -19,7 +19,7 @@ enum err part_insert(struct store *s, const struct table_schema *t, const struct
     buf_printf(&sql, ")");
     sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
     buf_fini(&sql);
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     for (uint32_t c = 0; c < t->n_columns; c++)
         store_bind(q, (int)c + 1, &values[c]);
@@ -54,7 +54,7 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
     arena_fini(&scratch);
     if (n == (int)t->n_key)
         return ERR_OK;
-    if (q == NULL)
+    if (!q)
         return part_stmt_error(s);
     for (uint32_t k = 0; k < t->n_key; k++)
         store_bind(q, (int)k + 1, &old[t->key[k]]);
@@ -72,7 +72,7 @@ enum err part_delete(struct store *s, struct row_key k)
     buf_printf(&sql, "DELETE FROM %s WHERE %s", k.t->qname, k.t->key_where);
     sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
     buf_fini(&sql);
-    enum err e = q == NULL ? part_stmt_error(s) : row_bind_key(&scratch, q, k, 1);
+    enum err e = !q ? part_stmt_error(s) : row_bind_key(&scratch, q, k, 1);
     if (e == ERR_OK)
         e = run_write(s, k.t, q);
     arena_fini(&scratch);
@@ -138,7 +138,7 @@ enum err part_same_columns(struct store *s, const struct table_schema *t,
 
 /* ---- slices */
 
-static void slice_sql(struct buf *sql, const struct slice *want, bool after, bool upto)
+static void slice_sql(struct buf *sql, const struct key_range *want, bool after, bool upto)
 {
     const struct table_schema *t = want->t;
     struct arena scratch = {0};
@@ -163,7 +163,7 @@ static bool is_records_key(struct bytes key)
     return key.len > 0 && key.p[0] == PART_RECORDS;
 }
 
-static enum err slice_start(struct store *s, struct arena *a, const struct slice *want,
+static enum err slice_start(struct store *s, struct arena *a, const struct key_range *want,
                             sqlite3_stmt **q)
 {
     bool after = want->after.len > 0;
@@ -172,7 +172,7 @@ static enum err slice_start(struct store *s, struct arena *a, const struct slice
     slice_sql(&sql, want, after, upto);
     *q = store_stmt(s, buf_str(&sql));
     buf_fini(&sql);
-    if (*q == NULL)
+    if (!*q)
         return part_stmt_error(s);
     int p = 1;
     enum err e = ERR_OK;
@@ -188,7 +188,7 @@ static enum err slice_start(struct store *s, struct arena *a, const struct slice
     return ERR_OK;
 }
 
-enum err part_slice(struct store *s, struct arena *a, const struct slice *want,
+enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
                     struct slice_rows *out)
 {
     const struct table_schema *t = want->t;

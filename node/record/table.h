@@ -13,12 +13,11 @@
 /* Statements on a published table; `values` are its n_columns replicated columns in charter order.
  * A refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table
  * as it was. */
-enum err part_insert(struct store *s, const struct table_schema *t,
-                     const struct value *values) MUST_CHECK;
+enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values);
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
-                     const struct value *values) MUST_CHECK;
-enum err part_delete(struct store *s, struct row_key k) MUST_CHECK;
+                     const struct value *values);
+enum err part_delete(struct store *s, struct row_key k);
 /* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63
  * on. */
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
@@ -28,7 +27,7 @@ uint64_t part_mask(const struct table_schema *t, const struct value *old,
  * the store's no slice keeps an application from committing for longer than the lock budget (DESIGN
  * 10). Key bytes beginning with PART_RECORDS stand behind every row: see store_chunk.c. */
 #define PART_RECORDS 0xff
-struct slice {
+struct key_range {
     const struct table_schema *t;
     struct bytes after; /* key bytes, exclusive; empty: from the start */
     struct bytes upto;  /* inclusive; empty: no bound */
@@ -41,8 +40,8 @@ struct slice_rows {
     struct bytes *key;
     bool end; /* no row of the range is behind these */
 };
-enum err part_slice(struct store *s, struct arena *a, const struct slice *want,
-                    struct slice_rows *out) MUST_CHECK;
+enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
+                    struct slice_rows *out);
 
 /* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
  * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
@@ -56,7 +55,7 @@ struct value *part_birth_values(struct arena *a, const struct table_schema *t,
 
 /* ERR_SCHEMA unless the chunk has the columns that the charter here names. */
 enum err part_same_columns(struct store *s, const struct table_schema *t,
-                           const struct load_chunk *chunk) MUST_CHECK;
+                           const struct load_chunk *chunk);
 
 /* A changeset of the journal, decoded and verified with its site's key; for scans over many. {0} is
  * valid. */
@@ -66,10 +65,10 @@ struct opener {
     struct arena arena; /* of the record */
 };
 enum err part_open(struct store *s, struct opener *o, struct arena *a, const struct item *i,
-                   struct changeset *cs) MUST_CHECK;
+                   struct changeset *cs);
 void part_opener_fini(struct opener *o);
 /* The changeset at this position of the journal; ERR_NOT_FOUND where none is (any more). */
-enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out) MUST_CHECK;
+enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out);
 /* The next change of this key in a changeset, or NULL; *tc its table. There may be several: of
  * different births. */
 struct change_place { /* {0}: at the start */
@@ -82,7 +81,7 @@ const struct row_change *part_next_change(const struct changeset *cs, const char
 /* What stood in a conflict's cell before it (store_before.c). */
 enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
                      struct bytes key, struct dot birth, struct conflict_side *before,
-                     bool *has_before) MUST_CHECK;
+                     bool *has_before);
 
 /* Lower-case hex text of n bytes; "" for all zeroes. */
 const char *part_hex(struct arena *a, const uint8_t *p, size_t n);

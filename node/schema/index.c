@@ -1,12 +1,11 @@
+/* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys),
+ * as SQL texts prepared once: the same forms for plain, composite, partial and expression indexes.
+ */
 #include "node/schema/schema.h"
 
 #include "protocol/limits.h"
 
 #include <string.h>
-
-/* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys),
- * as SQL texts prepared once: the same forms for plain, composite, partial and expression indexes.
- */
 
 /* ---- unique indexes ---- */
 

@@ -1,10 +1,9 @@
+/* One table as the database describes it: pragma_table_list, table_xinfo, index_list, index_xinfo,
+ * and the SQL text for what those do not tell (expressions, predicates, generated columns). */
 #include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* One table as the database describes it: pragma_table_list, table_xinfo, index_list, index_xinfo,
- * and the SQL text for what those do not tell (expressions, predicates, generated columns). */
 
 uint32_t table_info_column(const struct table_info *t, const char *name)
 {

@@ -1,3 +1,8 @@
+/* The compiled charter (node/charter.h) as the store reads it, and keys as JSON.
+ *
+ * A table that carries "key" was completed by store_schema_complete: its columns are the whole
+ * list. Otherwise the columns listed are exceptions, and every stored column of the table is
+ * published. */
 #include "node/schema/schema.h"
 
 #include "protocol/limits.h"
@@ -5,12 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The compiled charter (node/charter.h) as the store reads it, and keys as JSON.
- *
- * A table that carries "key" was completed by store_schema_complete: its columns are the whole
- * list. Otherwise the columns listed are exceptions, and every stored column of the table is
- * published. */
 
 /* ---- the compiled charter ---- */
 
@@ -118,20 +117,20 @@ static enum err read_groups(struct store *s, struct arena *a, const json_t *list
         if (e == ERR_OK)
             e = read_rule(s, a, t->name, j, &t->otherwise, &g->rule);
         for (uint32_t k = 0; e == ERR_OK && k < g->n; k++)
-            if (charter_group(t, g->column[k]))
+            if (charter_group_of(t, g->column[k]))
                 e = bad(s, t->name, "a column in two groups");
         t->n_groups++;
         if (e == ERR_OK && g->rule.policy == POLICY_SUM)
             e = bad(s, t->name, "a group with the policy sum");
     }
     for (uint32_t i = 0; e == ERR_OK && i < t->n_columns; i++) {
-        const struct charter_cells *g = charter_group(t, t->column[i]);
+        const struct charter_cells *g = charter_group_of(t, t->column[i]);
         t->rule[i] = g ? g->rule : t->rule[i];
     }
     return e;
 }
 
-const struct charter_cells *charter_group(const struct table_charter *t, const char *column)
+const struct charter_cells *charter_group_of(const struct table_charter *t, const char *column)
 {
     for (uint32_t g = 0; g < t->n_groups; g++) {
         for (uint32_t i = 0; i < t->groups[g].n; i++) {
@@ -144,7 +143,7 @@ const struct charter_cells *charter_group(const struct table_charter *t, const c
 
 const struct column_rule *charter_rule(const struct table_charter *t, const char *column)
 {
-    const struct charter_cells *g = charter_group(t, column);
+    const struct charter_cells *g = charter_group_of(t, column);
     for (uint32_t i = 0; !g && i < t->n_columns; i++) {
         if (sqlite3_stricmp(t->column[i], column) == 0)
             return &t->rule[i];

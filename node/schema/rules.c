@@ -1,7 +1,6 @@
-#include "node/schema/schema.h"
-
 /* The charter's words about a table as conflict/ wants them: one entry a column, absent arrays
  * where nothing says anything special. */
+#include "node/schema/schema.h"
 
 static bool is_key(const struct table_schema *t, uint32_t column)
 {

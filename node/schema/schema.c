@@ -1,14 +1,13 @@
-#include "node/schema/schema.h"
-
-#include "protocol/limits.h"
-
-#include <string.h>
-
 /* The published tables: what the newest charter says of them, matched with what stands in this
  * database.
  *
  * Read again when PRAGMA schema_version or the newest charter differs from what they were read
  * from; both are looked at on every call, since another process may change either. */
+#include "node/schema/schema.h"
+
+#include "protocol/limits.h"
+
+#include <string.h>
 
 /* ---- names ---- */
 
@@ -198,7 +197,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
         columns_of_table(a, t, &info);
     if (e != ERR_OK)
         return e;
-    t->internal = c == NULL;
+    t->internal = !c;
     t->hub_only = t->internal && strcmp(t->name, "tonle_decision") != 0;
     schema_rules(s, a, t, c, &t->rules);
     t->policy = t->rules.policy;

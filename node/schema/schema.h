@@ -82,12 +82,12 @@ enum affinity sql_affinity(const char *declared_type, bool strict);
 /* ---- store_schema_info.c */
 /* Reads one table of the main database. ERR_OK with found == false when there is none. */
 enum err table_info_read(struct store *s, struct arena *a, const char *name,
-                         struct table_info *out) MUST_CHECK;
+                         struct table_info *out);
 uint32_t table_info_column(const struct table_info *t, const char *name); /* UINT32_MAX; any case */
 /* Marks the columns that an SQL expression over the table reads, generated ones and what those are
  * computed from included, by asking SQLite's own compiler. */
 enum err table_info_reads(struct store *s, struct arena *a, const struct table_info *t,
-                          const char *expression, bool *reads) MUST_CHECK;
+                          const char *expression, bool *reads);
 /* SQL of a row source that has every column of the table, with the table's own affinities and
  * collations: value(c) for the stored column c, generated columns computed from them. */
 typedef void sql_value_fn(struct buf *b, struct arena *a, const struct table_info *t,
@@ -99,7 +99,7 @@ void table_row_source(struct buf *b, struct arena *a, const struct table_info *t
 /* Fills unique, unique_columns of an existing table. */
 void schema_fill_unique(struct arena *a, struct table_schema *t, const struct table_info *info);
 /* Fills s->fks and the depths. */
-enum err schema_fill_references(struct store *s, struct arena *a) MUST_CHECK;
+enum err schema_fill_references(struct store *s, struct arena *a);
 
 /* ---- store_schema_json.c */
 struct column_rule { /* how the values of a column or a group are decided */
@@ -136,14 +136,14 @@ struct table_charter {
     const char **index;
 };
 enum err charter_tables(struct store *s, struct arena *a, const json_t *compiled,
-                        struct table_charter **out, uint32_t *n) MUST_CHECK;
+                        struct table_charter **out, uint32_t *n);
 /* The rule of a column, in any case, listed or not. */
 const struct column_rule *charter_rule(const struct table_charter *t, const char *column);
 /* The group it is in, or NULL. */
-const struct charter_cells *charter_group(const struct table_charter *t, const char *column);
+const struct charter_cells *charter_group_of(const struct table_charter *t, const char *column);
 /* The newest charter as parsed; *root NULL when there is none. The caller frees it with
  * json_decref. */
-enum err charter_newest(struct store *s, json_t **root) MUST_CHECK;
+enum err charter_newest(struct store *s, json_t **root);
 
 /* ---- store_schema_rules.c */
 /* The rules of a published table under a charter, which need not be the one in force (columns and
@@ -171,7 +171,7 @@ struct name_list {
 /* Learns what each application trigger that an applied row could fire writes; leaves TEMP copies of
  * those that write nothing replicated. */
 enum err triggers_learn(struct store *s, struct arena *a, struct name_list replicated,
-                        struct trigger_info **out, uint32_t *n) MUST_CHECK;
+                        struct trigger_info **out, uint32_t *n);
 void capture_forget_copies(struct store *s); /* they are made anew before they are needed */
 
 #endif

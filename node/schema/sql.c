@@ -1,11 +1,10 @@
+/* Reads just enough of SQL to take apart what SQLite itself has accepted and stored in
+ * sqlite_schema: quotes ('' "" `` []), comments and parentheses are honoured, everything else is
+ * one token a word. */
 #include "node/schema/schema.h"
 
 #include <ctype.h>
 #include <string.h>
-
-/* Reads just enough of SQL to take apart what SQLite itself has accepted and stored in
- * sqlite_schema: quotes ('' "" `` []), comments and parentheses are honoured, everything else is
- * one token a word. */
 
 struct token {
     const char *p;

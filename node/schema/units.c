@@ -1,5 +1,3 @@
-#include "node/db/store_int.h"
-
 /* The unit of every site that the registry knows, by site: what owner, national and local look at.
  *
  * tonle_site names the node of a site, tonle_node that node's unit. Both are small (one row an
@@ -7,6 +5,7 @@
  * PRAGMA data_version, which stands still within a transaction; our own writes do not move it, so
  * whoever writes rows of these tables says so (units_changed). Being told once too often costs one
  * read. */
+#include "node/db/store_int.h"
 
 void units_changed(struct store *s)
 {

@@ -71,7 +71,7 @@ static void update(struct office *o, const char *table, int n, int round)
     sqlite3_finalize(q);
 }
 
-static void row(const char *what, int n, double plain, double ours)
+static void row_of(const char *what, int n, double plain, double ours)
 {
     printf("%-44s %9.0f rows/s   plain %9.0f   %5.2f x plain\n", what, n / ours, n / plain,
            plain / ours);
@@ -110,14 +110,14 @@ int main(int argc, char **argv)
     double plain_insert = now() - t;
     t = now();
     insert(a, "person", 0, n);
-    row("capture: INSERT, one transaction", n, plain_insert, now() - t);
+    row_of("capture: INSERT, one transaction", n, plain_insert, now() - t);
     double seal = seal_all(a);
-    row("seal: INSERT", n, plain_insert, seal);
+    row_of("seal: INSERT", n, plain_insert, seal);
     t = now();
     for (int i = 0; i < n; i += 5000)
         insert(hub, "plain", i, n - i < 5000 ? n - i : 5000);
     double plain_batches = now() - t;
-    row("apply: INSERT (verify, merge, write)", n, plain_batches, pull(hub, a));
+    row_of("apply: INSERT (verify, merge, write)", n, plain_batches, pull(hub, a));
     printf(
         "%-44s %9s bytes/row\n", "records of unsettled rows",
         office_one(
@@ -128,16 +128,16 @@ int main(int argc, char **argv)
     double plain_update = now() - t;
     t = now();
     update(a, "person", n, 1);
-    row("capture: UPDATE of one column", n, plain_update, now() - t);
-    row("seal: UPDATE", n, plain_update, seal_all(a));
-    row("apply: UPDATE, rows unsettled", n, plain_update, pull(hub, a));
+    row_of("capture: UPDATE of one column", n, plain_update, now() - t);
+    row_of("seal: UPDATE", n, plain_update, seal_all(a));
+    row_of("apply: UPDATE, rows unsettled", n, plain_update, pull(hub, a));
     t = now();
     federation_settle(&f);
     printf("%-44s %9.0f rows/s   left %s records\n", "forgetting (stable, swept)",
            2.0 * n / (now() - t), office_one(hub, "SELECT count(*) FROM tonle_row"));
     update(a, "person", n, 2);
     (void)seal_all(a);
-    row("apply: UPDATE, rows settled", n, plain_update, pull(hub, a));
+    row_of("apply: UPDATE, rows settled", n, plain_update, pull(hub, a));
     printf("%-44s %9.1f bytes/row\n", "journal",
            atof(office_one(hub, "SELECT sum(length(bytes)) FROM tonle_journal WHERE site <> 0")) /
                (3.0 * n));

@@ -118,7 +118,7 @@ static void leave(struct federation *f, enum beside beside, int n)
 }
 
 #define MAX_ROUNDS 32
-enum what { INSERT, UPDATE, CONCURRENT, WHATS };
+enum bench_what { INSERT, UPDATE, CONCURRENT, WHATS };
 
 struct figures { /* seconds of the apply at the hub */
     double round[WHATS][MAX_ROUNDS], sum[WHATS];
@@ -129,14 +129,15 @@ static void better(double *best, double seconds)
     *best = *best == 0 || seconds < *best ? seconds : *best;
 }
 
-struct world {
+struct bench_world {
     const char *what, *policy;
     bool foreign;
     enum beside beside;
 };
 
 /* A hub and two offices; what applying costs at the hub. */
-static void measure(const struct world *world, int n, int others, int rounds, struct figures *out)
+static void measure(const struct bench_world *world, int n, int others, int rounds,
+                    struct figures *out)
 {
     struct federation f;
     char schema[2048], person[1024], charter[1024];
@@ -182,14 +183,14 @@ static void line(const char *what, int n, const struct figures *base, const stru
 }
 
 /* In per cent. */
-static double cost(const struct figures *x, const struct figures *base, enum what what)
+static double cost(const struct figures *x, const struct figures *base, enum bench_what what)
 {
     return 100 * (x->sum[what] / base->sum[what] - 1);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct world world[] = {
+    static const struct bench_world world[] = {
         {"latest, UNIQUE", "latest", false, NOTHING},
         {"latest, UNIQUE, foreign key", "latest", true, NOTHING},
         {"max, UNIQUE, foreign key", "max", true, NOTHING},

@@ -29,7 +29,7 @@ static struct buf *seed_new(struct seeds *s, uint8_t decoder)
     return b;
 }
 
-static void seed_items(struct seeds *s, struct arena *a, const struct keys *k, uint64_t seed)
+static void seed_items(struct seeds *s, struct arena *a, const struct sample_pair *k, uint64_t seed)
 {
     struct mark mark;
     struct answer answer;
@@ -42,7 +42,7 @@ static void seed_items(struct seeds *s, struct arena *a, const struct keys *k, u
     codec_stable_encode(&stable, k->secret, seed_new(s, 4));
 }
 
-static bool seed_changeset(struct seeds *s, const struct keys *k)
+static bool seed_changeset(struct seeds *s, const struct sample_pair *k)
 {
     struct changeset cs;
     struct segment_info info[3] = {{"", 1, 10, {1}}, {"120104", 6, 1000, {2}}, {"13", 0, 2, {3}}};
@@ -94,7 +94,7 @@ static void seed_row(struct seeds *s, struct arena *a)
 static bool make_seeds(struct seeds *s)
 {
     struct arena a = {0};
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct message m;
     for (uint64_t seed = 0; seed < 3; seed++) {
         for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
@@ -184,7 +184,7 @@ static size_t run_files(const char *dir)
     DIR *d = opendir(dir);
     if (!d)
         return 0;
-    for (struct dirent *e; ok && (e = readdir(d)) != NULL;) {
+    for (struct dirent *e; ok && (e = readdir(d));) {
         if (e->d_name[0] == '.')
             continue;
         ok = run_file(dir, e->d_name);

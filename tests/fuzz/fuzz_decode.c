@@ -26,7 +26,7 @@ static void require_same(const struct buf *got, const void *p, size_t len)
 
 static void fuzz_message(struct arena *a, const uint8_t *p, size_t len)
 {
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct message m, again;
     struct bytes body, signature;
     struct buf b = {0}, first = {0}, second = {0};
@@ -44,7 +44,7 @@ static void fuzz_message(struct arena *a, const uint8_t *p, size_t len)
 
 static void fuzz_sealed(struct arena *a, const uint8_t *p, size_t len)
 {
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     uint64_t site;
@@ -83,7 +83,7 @@ static void fuzz_segment(struct arena *a, const uint8_t *p, size_t len)
 
 static void fuzz_item(struct arena *a, const uint8_t *p, size_t len)
 {
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct bytes b = {p, len};
     struct mark mark;
     struct answer answer;

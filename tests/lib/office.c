@@ -207,7 +207,7 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
         return false;
     }
     MUST(e);
-    const struct store_state *st = store_state(o->store);
+    const struct store_state *st = store_state_get(o->store);
     cs.federation = "00112233445566778899aabbccddeeff";
     cs.dot = (struct dot){o->site, st->seq + 1};
     cs.context = st->clock;
@@ -268,9 +268,9 @@ void office_pull(struct office *to, struct office *from)
     bool moved = true;
     while (moved) {
         moved = false;
-        const struct clock *theirs = &store_state(from->store)->clock;
+        const struct clock *theirs = &store_state_get(from->store)->clock;
         for (size_t i = 0; i < theirs->n; i++) {
-            uint64_t have = clock_get(&store_state(to->store)->clock, theirs->entry[i].site);
+            uint64_t have = clock_get(&store_state_get(to->store)->clock, theirs->entry[i].site);
             struct apply_report report;
             if (have >= theirs->entry[i].seq)
                 continue;
@@ -291,7 +291,7 @@ void federation_settle(struct federation *f)
         struct stable st = {.mark_id = 1, .hlc = 1};
         bool more = true;
         MUST(store_begin(o->store));
-        clock_copy(&st.clock, &store_state(o->store)->clock);
+        clock_copy(&st.clock, &store_state_get(o->store)->clock);
         MUST(store_set_stable(o->store, &o->arena, &st));
         while (more) {
             MUST(store_sweep(o->store, &o->arena, 5000, &more));

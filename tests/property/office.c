@@ -6,20 +6,20 @@
 
 static const uint32_t unique_columns[1] = {C_UNIQUE};
 
-void office_init(struct office *o, struct arena *arena, const struct table_rules *rules,
+void office_init(struct model_office *o, struct arena *arena, const struct table_rules *rules,
                  uint64_t site, int skew)
 {
-    *o = (struct office){.arena = arena, .rules = rules, .site = site, .skew = skew};
+    *o = (struct model_office){.arena = arena, .rules = rules, .site = site, .skew = skew};
 }
 
-void office_fini(struct office *o)
+void office_fini(struct model_office *o)
 {
     clock_fini(&o->clock);
     clock_fini(&o->stable);
 }
 
 /* What the table and the record would give back after a restart. */
-static void round_trip(struct office *o, uint32_t key)
+static void round_trip(struct model_office *o, uint32_t key)
 {
     struct row *r = &o->row[key];
     struct buf bytes = {0};
@@ -42,7 +42,7 @@ static void round_trip(struct office *o, uint32_t key)
     const void *kept = arena_copy(o->arena, bytes.data, bytes.len);
     assert_int_equal(row_decode(o->arena, r, o->rules, kept, bytes.len), ERR_OK);
     struct birth *b = row_standing(r, o->rules);
-    assert_int_equal(b != NULL, table != NULL);
+    assert_int_equal(!!b, !!table);
     if (b)
         birth_set_values(o->arena, b, o->rules, table);
     row_encode(&again, r, o->rules);
@@ -52,20 +52,20 @@ static void round_trip(struct office *o, uint32_t key)
     buf_fini(&again);
 }
 
-struct claim {
+struct unique_claim {
     uint64_t unique;
     uint64_t gives;
     uint64_t needs;
 };
 
-static void describe(const struct office *o, const struct birth *b, uint32_t key,
-                     struct hold_item *it, struct claim *c)
+static void describe(const struct model_office *o, const struct birth *b, uint32_t key,
+                     struct hold_item *it, struct unique_claim *c)
 {
     uint32_t column;
     struct value bad;
     const struct value *unique = &b->values[C_UNIQUE];
     const struct value *parent = &b->values[C_PARENT];
-    *c = (struct claim){
+    *c = (struct unique_claim){
         .unique = (uint64_t)unique->u.i, .gives = key, .needs = (uint64_t)parent->u.i};
     *it = (struct hold_item){.key = key, .birth = b->name, .birth_hlc = b->hlc, .tie = key};
     it->valid = birth_sums_stand(b, o->rules, &column, &bad);
@@ -78,10 +78,10 @@ static void describe(const struct office *o, const struct birth *b, uint32_t key
     it->n_needs = parent->type == VALUE_INTEGER;
 }
 
-void office_decide(struct office *o)
+void office_decide(struct model_office *o)
 {
     struct hold_item item[ITEMS_MAX];
-    struct claim claim[ITEMS_MAX];
+    struct unique_claim claim[ITEMS_MAX];
     struct birth *birth[ITEMS_MAX];
     size_t n = 0;
     for (uint32_t k = 0; k < KEYS; k++) {
@@ -98,7 +98,7 @@ void office_decide(struct office *o)
         birth[i]->held = item[i].reason;
 }
 
-void office_apply(struct office *o, const struct changeset *cs, bool by_identity)
+void office_apply(struct model_office *o, const struct told_change *cs, bool by_identity)
 {
     for (uint32_t i = 0; i < cs->n; i++) {
         const struct edit *e = &cs->edit[i];
@@ -117,7 +117,7 @@ void office_apply(struct office *o, const struct changeset *cs, bool by_identity
         round_trip(o, cs->edit[i].key);
 }
 
-static bool unique_is_free(const struct office *o, int64_t number)
+static bool unique_is_free(const struct model_office *o, int64_t number)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
         const struct birth *b = row_standing(&o->row[k], o->rules);
@@ -127,7 +127,7 @@ static bool unique_is_free(const struct office *o, int64_t number)
     return true;
 }
 
-static bool has_living(const struct office *o, const struct row *r)
+static bool has_living(const struct model_office *o, const struct row *r)
 {
     for (uint32_t i = 0; i < r->n_births; i++)
         if (birth_alive(&r->births[i], o->rules))
@@ -136,8 +136,8 @@ static bool has_living(const struct office *o, const struct row *r)
 }
 
 /* Mostly a value never written before, so that a write can be told from every other. */
-static struct value random_cell(const struct office *o, struct gen *g, const struct change *ch,
-                                uint32_t column, uint64_t *serial)
+static struct value random_cell(const struct model_office *o, struct gen *g,
+                                const struct change *ch, uint32_t column, uint64_t *serial)
 {
     uint32_t small = gen_below(g, 4);
     if (column == C_UNIQUE)
@@ -153,7 +153,7 @@ static struct value random_cell(const struct office *o, struct gen *g, const str
                                 : value_integer(small);
 }
 
-static void set_columns(struct office *o, struct gen *g, struct edit *e, uint32_t mask,
+static void set_columns(struct model_office *o, struct gen *g, struct edit *e, uint32_t mask,
                         uint64_t *serial)
 {
     uint32_t *column = arena_alloc(o->arena, COLUMNS * sizeof *column);
@@ -172,7 +172,7 @@ static void set_columns(struct office *o, struct gen *g, struct edit *e, uint32_
 
 /* A person may decide about a birth that does not stand as long as its delete is not agreed on:
  * after that the others may have forgotten it. */
-static bool may_be_named(const struct office *o, const struct birth *b)
+static bool may_be_named(const struct model_office *o, const struct birth *b)
 {
     uint32_t n;
     const struct version *v = birth_cell(o->arena, b, o->rules, COLUMN_EXISTS, &n);
@@ -183,14 +183,15 @@ static bool may_be_named(const struct office *o, const struct birth *b)
 }
 
 /* The birth that an edit is about; NULL: it makes one. */
-static const struct birth *pick_birth(const struct office *o, struct gen *g, const struct row *r)
+static const struct birth *pick_birth(const struct model_office *o, struct gen *g,
+                                      const struct row *r)
 {
     const struct birth *b = r->n_births ? &r->births[gen_below(g, r->n_births)] : NULL;
     return b && gen_percent(g, 30) && may_be_named(o, b) ? b : row_standing(r, o->rules);
 }
 
-static void random_edit(struct office *o, struct gen *g, struct edit *e, const struct birth *b,
-                        uint64_t *serial)
+static void random_edit(struct model_office *o, struct gen *g, struct edit *e,
+                        const struct birth *b, uint64_t *serial)
 {
     uint32_t mask = 0;
     if (!b) {
@@ -206,9 +207,10 @@ static void random_edit(struct office *o, struct gen *g, struct edit *e, const s
     set_columns(o, g, e, mask, serial);
 }
 
-struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint64_t *serial)
+struct told_change *office_write(struct model_office *o, struct gen *g, uint64_t t,
+                                 uint64_t *serial)
 {
-    struct changeset *cs = arena_alloc(o->arena, sizeof *cs);
+    struct told_change *cs = arena_alloc(o->arena, sizeof *cs);
     uint32_t first = gen_below(g, KEYS);
     cs->dot = (struct dot){o->site, clock_get(&o->clock, o->site) + 1};
     cs->hlc = hlc_tick(o->hlc, t + (uint64_t)(o->skew + 10));
@@ -238,7 +240,8 @@ struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint
 
 /* Whether some version of a birth has this unique number: another may come to be shown when the row
  * moves to another scope. */
-static bool has_number(const struct office *o, const struct birth *b, const struct value *number)
+static bool has_number(const struct model_office *o, const struct birth *b,
+                       const struct value *number)
 {
     uint32_t n;
     uint32_t cell = cell_of(o->rules, C_UNIQUE);
@@ -254,7 +257,7 @@ static bool has_number(const struct office *o, const struct birth *b, const stru
 
 /* The dead and their numbers count too: an office that still knows them must rank as the others do.
  */
-static bool shares_unique(const struct office *o, uint32_t key)
+static bool shares_unique(const struct model_office *o, uint32_t key)
 {
     for (int64_t number = 1; number < 4; number++) {
         struct value v = value_integer(number);
@@ -281,7 +284,8 @@ static void list_names(const struct row *r, const struct clock *stable, struct n
             names->name[names->n++] = r->births[i].name;
 }
 
-void office_forget(struct office *o, const struct clock *stable, const struct names *keep, bool hub)
+void office_forget(struct model_office *o, const struct clock *stable, const struct names *keep,
+                   bool hub)
 {
     bool shares[KEYS];
     clock_join(&o->stable, stable);

@@ -18,7 +18,7 @@ struct edit {
     struct change ch;
     struct dot identity; /* the name of the birth meant, even where the change itself names none */
 };
-struct changeset {
+struct told_change {
     struct dot dot;
     uint64_t hlc;
     struct clock context;
@@ -31,7 +31,7 @@ struct names { /* births of one key that keep their names */
     size_t n;
 };
 
-struct office {
+struct model_office {
     struct arena *arena; /* of the whole history */
     const struct table_rules *rules;
     uint64_t site;
@@ -45,17 +45,18 @@ struct office {
     struct conflict_list met[KEYS];
 };
 
-void office_init(struct office *o, struct arena *arena, const struct table_rules *rules,
+void office_init(struct model_office *o, struct arena *arena, const struct table_rules *rules,
                  uint64_t site, int skew);
-void office_fini(struct office *o);
+void office_fini(struct model_office *o);
 /* A local transaction at time t: a changeset, not applied yet; NULL when it would write nothing. */
-struct changeset *office_write(struct office *o, struct gen *g, uint64_t t, uint64_t *serial);
+struct told_change *office_write(struct model_office *o, struct gen *g, uint64_t t,
+                                 uint64_t *serial);
 /* `by_identity`: for an office that never forgets a name. */
-void office_apply(struct office *o, const struct changeset *cs, bool by_identity);
+void office_apply(struct model_office *o, const struct told_change *cs, bool by_identity);
 /* Forgets what `stable` covers; with `hub`, decides the names that are kept first. */
-void office_forget(struct office *o, const struct clock *stable, const struct names *keep,
+void office_forget(struct model_office *o, const struct clock *stable, const struct names *keep,
                    bool hub);
 /* Which births stand. */
-void office_decide(struct office *o);
+void office_decide(struct model_office *o);
 
 #endif

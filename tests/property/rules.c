@@ -83,7 +83,7 @@ void rules_random(struct rule_set *s, struct gen *g, const uint64_t *site, size_
 uint32_t rules_whole_groups(const struct table_rules *rules, uint32_t mask)
 {
     for (uint32_t c = 0; c < COLUMNS; c++) {
-        const struct cell_group *g = cell_group(rules, c);
+        const struct cell_group *g = cell_group_of(rules, c);
         for (uint32_t i = 0; g && mask >> c & 1 && i < g->n; i++)
             mask |= 1u << g->column[i];
     }

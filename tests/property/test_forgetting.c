@@ -15,32 +15,32 @@
 #define MARKS_MAX 64
 #define CALM_WRITES 60 /* each seen by everybody before the next: most conflicts get settled */
 
-enum item_kind { ITEM_WRITE, ITEM_MARK, ITEM_PASSED, ITEM_STABLE };
+enum stream_item_kind { ITEM_WRITE, ITEM_MARK, ITEM_PASSED, ITEM_STABLE };
 enum stability { BY_MARKS, BY_ACKS, BY_MARKS_REVIVING };
 
-struct item {
-    enum item_kind kind;
-    struct changeset *cs;
+struct link_item {
+    enum stream_item_kind kind;
+    struct told_change *cs;
     size_t mark;
     int office; /* ITEM_PASSED: who */
     struct names keep[KEYS];
 };
 
-struct mark {
+struct stream_mark {
     struct clock clock;
     uint32_t passed; /* a bit for each office */
     bool stable;
 };
 
-struct world {
+struct forgetting_world {
     uint64_t seed;
     struct gen g;
     struct arena arena;
     struct tree tree;
     struct rule_set set;
-    struct office thin[OFFICES_MAX]; /* forgets */
-    struct office full[OFFICES_MAX];
-    struct mark mark[MARKS_MAX];
+    struct model_office thin[OFFICES_MAX]; /* forgets */
+    struct model_office full[OFFICES_MAX];
+    struct stream_mark mark[MARKS_MAX];
     size_t n_marks;
     size_t n_stable;
     uint64_t seen_mark[OFFICES_MAX]; /* a bit for each mark */
@@ -50,11 +50,12 @@ struct world {
     bool differs;
 };
 
-static void put(struct world *w, int at, struct item *it);
+static void put(struct forgetting_world *w, int at, struct link_item *it);
 
-static struct item *new_item(struct world *w, enum item_kind kind, size_t mark, int office)
+static struct link_item *new_item(struct forgetting_world *w, enum stream_item_kind kind,
+                                  size_t mark, int office)
 {
-    struct item *it = arena_alloc(&w->arena, sizeof *it);
+    struct link_item *it = arena_alloc(&w->arena, sizeof *it);
     it->kind = kind;
     it->mark = mark;
     it->office = office;
@@ -62,15 +63,15 @@ static struct item *new_item(struct world *w, enum item_kind kind, size_t mark, 
 }
 
 /* The hub has heard that `office` passed `mark`. */
-static void hub_count(struct world *w, const struct item *answer)
+static void hub_count(struct forgetting_world *w, const struct link_item *answer)
 {
-    struct mark *m = &w->mark[answer->mark];
+    struct stream_mark *m = &w->mark[answer->mark];
     m->passed |= 1u << answer->office;
     if (m->stable || m->passed != (1u << w->tree.n) - 1)
         return;
     m->stable = true;
     w->n_stable++;
-    struct item *it = new_item(w, ITEM_STABLE, answer->mark, 0);
+    struct link_item *it = new_item(w, ITEM_STABLE, answer->mark, 0);
     office_forget(&w->thin[0], &m->clock, NULL, true);
     memcpy(it->keep, w->thin[0].keep, sizeof it->keep);
     w->seen_stable[0] |= UINT64_C(1) << answer->mark;
@@ -84,7 +85,7 @@ static bool first_time(uint64_t *seen, size_t mark)
     return first;
 }
 
-static void put_write(struct world *w, int at, struct item *it)
+static void put_write(struct forgetting_world *w, int at, struct link_item *it)
 {
     if (clock_covers(&w->full[at].clock, it->cs->dot))
         return;
@@ -94,7 +95,7 @@ static void put_write(struct world *w, int at, struct item *it)
     tree_append(&w->tree, at, it);
 }
 
-static void put(struct world *w, int at, struct item *it)
+static void put(struct forgetting_world *w, int at, struct link_item *it)
 {
     if (it->kind == ITEM_WRITE) {
         put_write(w, at, it);
@@ -116,7 +117,7 @@ static void deliver(void *context, int to, void *item)
     put(context, to, item);
 }
 
-static void send_mark(struct world *w)
+static void send_mark(struct forgetting_world *w)
 {
     if (w->n_marks == MARKS_MAX)
         return;
@@ -125,7 +126,7 @@ static void send_mark(struct world *w)
 }
 
 /* What everybody has acknowledged, known to everybody at once. */
-static void forget_acknowledged(struct world *w)
+static void forget_acknowledged(struct forgetting_world *w)
 {
     struct clock least = {0};
     for (int s = 0; s < w->tree.n; s++) {
@@ -142,10 +143,10 @@ static void forget_acknowledged(struct world *w)
     clock_fini(&least);
 }
 
-static void local_write(struct world *w, uint64_t t)
+static void local_write(struct forgetting_world *w, uint64_t t)
 {
     int at = (int)gen_below(&w->g, (uint32_t)w->tree.n);
-    struct item *it = new_item(w, ITEM_WRITE, 0, at);
+    struct link_item *it = new_item(w, ITEM_WRITE, 0, at);
     it->cs = office_write(&w->thin[at], &w->g, t, &w->serial);
     if (!it->cs)
         return;
@@ -158,7 +159,7 @@ static void local_write(struct world *w, uint64_t t)
     put(w, at, it);
 }
 
-static bool same_shown(const struct office *a, const struct office *b)
+static bool same_shown(const struct model_office *a, const struct model_office *b)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
         const struct birth *x = row_standing(&a->row[k], a->rules);
@@ -172,7 +173,7 @@ static bool same_shown(const struct office *a, const struct office *b)
     return true;
 }
 
-static void put_open(struct buf *b, const struct office *o)
+static void put_open(struct buf *b, const struct model_office *o)
 {
     for (uint64_t k = 0; k < KEYS; k++) {
         struct conflict_list open = {0};
@@ -186,7 +187,7 @@ static void put_open(struct buf *b, const struct office *o)
     }
 }
 
-static bool same_open(const struct office *a, const struct office *b)
+static bool same_open(const struct model_office *a, const struct model_office *b)
 {
     struct buf x = {0};
     struct buf y = {0};
@@ -198,7 +199,7 @@ static bool same_open(const struct office *a, const struct office *b)
     return same;
 }
 
-static void step(struct world *w, uint64_t t, enum stability by)
+static void step(struct forgetting_world *w, uint64_t t, enum stability by)
 {
     uint32_t p = gen_below(&w->g, 100);
     if (p < 25)
@@ -217,7 +218,7 @@ static void step(struct world *w, uint64_t t, enum stability by)
         w->differs |= !same_shown(&w->thin[i], &w->full[i]) || !same_open(&w->thin[i], &w->full[i]);
 }
 
-static void start(struct world *w, uint64_t seed)
+static void start(struct forgetting_world *w, uint64_t seed)
 {
     w->seed = seed;
     w->g = gen_seeded(seed);
@@ -233,7 +234,7 @@ static void start(struct world *w, uint64_t seed)
     }
 }
 
-static void run(struct world *w, uint64_t seed, enum stability by)
+static void run(struct forgetting_world *w, uint64_t seed, enum stability by)
 {
     start(w, seed);
     for (int i = 0; i < w->tree.n; i++)
@@ -243,7 +244,7 @@ static void run(struct world *w, uint64_t seed, enum stability by)
         step(w, (uint64_t)t, by);
 }
 
-static void finish(struct world *w)
+static void finish(struct forgetting_world *w)
 {
     for (int i = 0; i < w->tree.n; i++) {
         office_fini(&w->thin[i]);
@@ -262,7 +263,7 @@ static void forgetting_by_marks_changes_nothing_shown(void **state)
     size_t stable = 0;
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
-        struct world w = {0};
+        struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
         CHECK(seed, !w.differs);
         stable += w.n_stable;
@@ -277,7 +278,7 @@ static void forgetting_by_acknowledgements_diverges(void **state)
     size_t diverged = 0;
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
-        struct world w = {0};
+        struct forgetting_world w = {0};
         run(&w, seed, BY_ACKS);
         diverged += w.differs;
         finish(&w);
@@ -293,7 +294,7 @@ static void reviving_an_agreed_delete_diverges(void **state)
     size_t diverged = 0;
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
-        struct world w = {0};
+        struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS_REVIVING);
         diverged += w.differs;
         finish(&w);
@@ -302,7 +303,7 @@ static void reviving_an_agreed_delete_diverges(void **state)
 }
 
 /* Another row may have one of this row's unique numbers, so its ranks stay. */
-static bool is_ranked(struct world *w, const struct row *r)
+static bool is_ranked(struct forgetting_world *w, const struct row *r)
 {
     uint32_t n;
     uint32_t cell = cell_of(&w->set.rules, C_UNIQUE);
@@ -315,7 +316,7 @@ static bool is_ranked(struct world *w, const struct row *r)
 }
 
 /* A cell has a reason to stay: values that are not one, or what is no integer in a sum. */
-static bool cell_may_stay(struct world *w, const struct cell *c)
+static bool cell_may_stay(struct forgetting_world *w, const struct cell *c)
 {
     bool differ = policy_of(&w->set.rules, c->column) == POLICY_SUM;
     for (uint32_t i = 1; i < c->n; i++)
@@ -325,7 +326,7 @@ static bool cell_may_stay(struct world *w, const struct cell *c)
 
 /* Whether a row, after everything was heard by everybody, has a reason to be on record; and nothing
  * of it is there without one. */
-static bool may_stay(struct world *w, const struct row *r)
+static bool may_stay(struct forgetting_world *w, const struct row *r)
 {
     bool ranked = is_ranked(w, r);
     bool stays = r->n_births > 1 || (ranked && !dot_is_none(r->births[0].base));
@@ -348,7 +349,7 @@ static void nothing_settled_is_kept(void **state)
     size_t settled = 0;
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES / 4; seed++) {
-        struct world w = {0};
+        struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
         for (uint64_t t = 0; t < CALM_WRITES; t++) {
             tree_heal(&w.tree, deliver, &w);

@@ -78,7 +78,7 @@ static bool needs_are_given(const struct hold_item *item, size_t n, size_t at)
 }
 
 /* The text, word by word: quadratic, and sure. */
-static void reference(struct hold_item *item, size_t n)
+static void reference_to(struct hold_item *item, size_t n)
 {
     bool taken[ITEMS_MAX] = {false};
     for (size_t i = 0; i < n; i++)
@@ -145,7 +145,7 @@ static void holds_have_one_answer_in_every_order(void **state)
         size_t n = gen_below(&g, ITEMS_MAX + 1);
         random_state(&g, item, claims, n);
         memcpy(expected, item, sizeof item);
-        reference(expected, n);
+        reference_to(expected, n);
         for (int order = 0; order < 3; order++) {
             hold_decide(item, n, BIRTH_FIRST);
             for (size_t i = 0; i < n; i++) {

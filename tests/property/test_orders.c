@@ -18,7 +18,7 @@ struct write { /* a change by its own site, seq 1 */
     int64_t value;    /* of all its columns; of a sum: its delta */
 };
 
-struct set {
+struct order_set {
     const char *name;
     size_t n;
     struct write w[CHANGES_MAX];
@@ -26,7 +26,7 @@ struct set {
 
 #define ALL ((1u << COLUMNS) - 1)
 
-static const struct set fixed[] = {
+static const struct order_set fixed[] = {
     {"two updates of all columns",
      2,
      {{CHANGE_UPDATE, -1, 0, 10, ALL, 1}, {CHANGE_UPDATE, -1, 0, 11, ALL, 2}}},
@@ -79,8 +79,8 @@ static const struct set fixed[] = {
       {CHANGE_UPDATE, -1, 5, 13, 15, 8}}},
 };
 
-struct play {
-    const struct set *set;
+struct order_play {
+    const struct order_set *set;
     uint64_t id; /* seed, or index of the fixed set */
     struct rule_set rule_set;
     const struct table_rules *rules;
@@ -99,7 +99,7 @@ static struct dot dot_of(int i)
 
 /* Few values, so that they meet: integers, texts of which two are alike, and units for the scope.
  * Of a sum a delta, once in a while what is no integer. */
-static struct value value_of(struct play *p, const struct write *w, uint32_t column)
+static struct value value_of(struct order_play *p, const struct write *w, uint32_t column)
 {
     static const char *const alike[] = {"\u1780", "\u1780\u200b", "k"};
     static const char *const scope[] = {"KH-1", "KH-2", "KH"};
@@ -115,7 +115,7 @@ static struct value value_of(struct play *p, const struct write *w, uint32_t col
     return value_integer(w->value);
 }
 
-static void make_change(struct play *p, size_t i)
+static void make_change(struct order_play *p, size_t i)
 {
     const struct write *w = &p->set->w[i];
     uint32_t *column = arena_alloc(&p->arena, COLUMNS * sizeof *column);
@@ -137,7 +137,7 @@ static void make_change(struct play *p, size_t i)
             clock_set(&p->context[i], dot_of((int)j).site, 1);
 }
 
-static void put_open(struct play *p, struct buf *b, const struct row *r)
+static void put_open(struct order_play *p, struct buf *b, const struct row *r)
 {
     struct conflict_list open = {0};
     row_open_conflicts(&p->arena, r, p->rules, &open);
@@ -149,7 +149,7 @@ static void put_open(struct play *p, struct buf *b, const struct row *r)
 }
 
 /* Holds are decided outside of merging: here the first living birth stands. */
-static void put_row(const struct play *p, struct buf *b, struct row *r)
+static void put_row(const struct order_play *p, struct buf *b, struct row *r)
 {
     bool taken = false;
     for (uint32_t i = 0; i < r->n_births; i++) {
@@ -164,7 +164,7 @@ static void put_row(const struct play *p, struct buf *b, struct row *r)
 }
 
 /* Merges a change, and once more: the second time nothing happens and nothing is reported. */
-static void merge_twice(struct play *p, struct row *r, const struct change *ch)
+static void merge_twice(struct order_play *p, struct row *r, const struct change *ch)
 {
     struct clock stable = {0};
     struct forget forget = {.stable = &stable};
@@ -184,7 +184,7 @@ static void merge_twice(struct play *p, struct row *r, const struct change *ch)
 }
 
 /* The totals of a birth are what was ever written to them. */
-static void check_totals(struct play *p, const struct birth *b)
+static void check_totals(struct order_play *p, const struct birth *b)
 {
     for (uint32_t c = 0; c < COLUMNS; c++) {
         __int128 total = 0;
@@ -204,7 +204,7 @@ static void check_totals(struct play *p, const struct birth *b)
     }
 }
 
-static void play_order(struct play *p, const size_t *order)
+static void play_order(struct order_play *p, const size_t *order)
 {
     struct row r;
     struct buf end = {0};
@@ -223,7 +223,7 @@ static void play_order(struct play *p, const size_t *order)
     buf_fini(&end);
 }
 
-static void every_order(struct play *p, size_t *order, size_t n, unsigned done)
+static void every_order(struct order_play *p, size_t *order, size_t n, unsigned done)
 {
     if (n == p->set->n) {
         play_order(p, order);
@@ -238,9 +238,9 @@ static void every_order(struct play *p, size_t *order, size_t n, unsigned done)
     }
 }
 
-static size_t play_set(const struct set *set, uint64_t id, struct gen *g)
+static size_t play_set(const struct order_set *set, uint64_t id, struct gen *g)
 {
-    struct play p = {.set = set, .id = id};
+    struct order_play p = {.set = set, .id = id};
     size_t order[CHANGES_MAX];
     uint64_t site[CHANGES_MAX];
     for (int i = 0; i < CHANGES_MAX; i++)
@@ -273,9 +273,9 @@ static void every_order_of_chosen_changes_ends_the_same(void **state)
     assert_int_equal(orders, RULE_SETS * (2 + 6 + 2 + 3 + 2 + 6 + 2 + 6 + 3 + 16));
 }
 
-static void random_set(struct gen *g, struct set *s)
+static void random_set(struct gen *g, struct order_set *s)
 {
-    *s = (struct set){.name = "random", .n = 3 + gen_below(g, 3)};
+    *s = (struct order_set){.name = "random", .n = 3 + gen_below(g, 3)};
     for (size_t i = 0; i < s->n; i++) {
         struct write *w = &s->w[i];
         for (size_t j = 0; j < i; j++)
@@ -307,7 +307,7 @@ static void every_order_of_random_changes_ends_the_same(void **state)
     (void)state;
     for (uint64_t seed = 0; seed < RANDOM_SETS; seed++) {
         struct gen g = gen_seeded(seed);
-        struct set s;
+        struct order_set s;
         random_set(&g, &s);
         orders += play_set(&s, seed, &g);
     }

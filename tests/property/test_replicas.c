@@ -7,23 +7,23 @@
 #define HISTORIES 3000
 #define CHANGESETS_MAX 200
 
-struct world {
+struct replicas_world {
     uint64_t seed;
     struct gen g;
     struct arena arena;
     struct tree tree;
     struct rule_set set;
-    struct office office[OFFICES_MAX];
-    struct changeset *all[CHANGESETS_MAX];
+    struct model_office office[OFFICES_MAX];
+    struct told_change *all[CHANGESETS_MAX];
     size_t n_all;
     uint64_t serial;
 };
 
 static void deliver(void *context, int to, void *item)
 {
-    struct world *w = context;
-    struct office *o = &w->office[to];
-    struct changeset *cs = item;
+    struct replicas_world *w = context;
+    struct model_office *o = &w->office[to];
+    struct told_change *cs = item;
     if (clock_covers(&o->clock, cs->dot))
         return;
     CHECK(w->seed, clock_includes(&o->clock, &cs->context));
@@ -31,12 +31,12 @@ static void deliver(void *context, int to, void *item)
     tree_append(&w->tree, to, cs);
 }
 
-static void step(struct world *w, uint64_t t)
+static void step(struct replicas_world *w, uint64_t t)
 {
     uint32_t p = gen_below(&w->g, 100);
     if (p < 40 && w->n_all < CHANGESETS_MAX) {
         int at = (int)gen_below(&w->g, (uint32_t)w->tree.n);
-        struct changeset *cs = office_write(&w->office[at], &w->g, t, &w->serial);
+        struct told_change *cs = office_write(&w->office[at], &w->g, t, &w->serial);
         if (!cs)
             return;
         w->all[w->n_all++] = cs;
@@ -50,7 +50,7 @@ static void step(struct world *w, uint64_t t)
     }
 }
 
-static void run(struct world *w, uint64_t seed)
+static void run(struct replicas_world *w, uint64_t seed)
 {
     w->seed = seed;
     w->g = gen_seeded(seed);
@@ -67,7 +67,7 @@ static void run(struct world *w, uint64_t seed)
     tree_heal(&w->tree, deliver, w);
 }
 
-static void finish(struct world *w)
+static void finish(struct replicas_world *w)
 {
     for (int i = 0; i < w->tree.n; i++)
         office_fini(&w->office[i]);
@@ -86,7 +86,7 @@ static void put_conflicts(struct buf *b, struct conflict_list *list, uint64_t ke
 }
 
 /* Everything an office shows: what stands, what is held and why, what is open. */
-static void describe(struct world *w, struct office *o, struct buf *b)
+static void describe(struct replicas_world *w, struct model_office *o, struct buf *b)
 {
     for (uint64_t k = 0; k < KEYS; k++) {
         struct conflict_list open = {0};
@@ -103,7 +103,7 @@ static void describe(struct world *w, struct office *o, struct buf *b)
     }
 }
 
-static void check_replicas_agree(struct world *w)
+static void check_replicas_agree(struct replicas_world *w)
 {
     struct buf first = {0};
     describe(w, &w->office[0], &first);
@@ -127,9 +127,10 @@ static bool find_value(const struct change *ch, uint32_t column, struct value *v
 }
 
 /* The value that a change wrote to one cell; false when it wrote none. */
-static bool find_cell(struct world *w, const struct change *ch, uint32_t cell, struct value *v)
+static bool find_cell(struct replicas_world *w, const struct change *ch, uint32_t cell,
+                      struct value *v)
 {
-    const struct cell_group *g = cell_group(&w->set.rules, cell);
+    const struct cell_group *g = cell_group_of(&w->set.rules, cell);
     struct value member[COLUMNS];
     *v = value_integer(ch->kind != CHANGE_DELETE);
     if (cell == COLUMN_EXISTS)
@@ -144,8 +145,8 @@ static bool find_cell(struct world *w, const struct change *ch, uint32_t cell, s
 }
 
 /* The version that a changeset wrote to one cell of one identity; false when it wrote none. */
-static bool wrote(struct world *w, const struct changeset *cs, uint32_t key, struct dot identity,
-                  uint32_t cell, struct version *v)
+static bool wrote(struct replicas_world *w, const struct told_change *cs, uint32_t key,
+                  struct dot identity, uint32_t cell, struct version *v)
 {
     for (uint32_t i = 0; i < cs->n; i++) {
         const struct edit *e = &cs->edit[i];
@@ -157,8 +158,8 @@ static bool wrote(struct world *w, const struct changeset *cs, uint32_t key, str
     return false;
 }
 
-static bool is_overwritten(struct world *w, uint32_t key, struct dot identity, uint32_t column,
-                           struct dot dot)
+static bool is_overwritten(struct replicas_world *w, uint32_t key, struct dot identity,
+                           uint32_t column, struct dot dot)
 {
     struct version v;
     for (size_t i = 0; i < w->n_all; i++)
@@ -168,7 +169,8 @@ static bool is_overwritten(struct world *w, uint32_t key, struct dot identity, u
     return false;
 }
 
-static bool is_recorded(struct world *w, uint32_t key, uint32_t column, const struct version *v)
+static bool is_recorded(struct replicas_world *w, uint32_t key, uint32_t column,
+                        const struct version *v)
 {
     for (int i = 0; i < w->tree.n; i++) {
         const struct conflict_list *met = &w->office[i].met[key];
@@ -198,7 +200,7 @@ static bool is_shown_alike(const struct version *v, uint32_t n, const struct ver
 
 /* One cell against every write to it ever made: its versions are exactly those that no writer had
  * seen, or under `latest` the last one, the others being on record. */
-static void check_cell(struct world *w, uint32_t key, const struct birth *b, uint32_t cell)
+static void check_cell(struct replicas_world *w, uint32_t key, const struct birth *b, uint32_t cell)
 {
     uint32_t n;
     uint32_t expected = 0;
@@ -225,7 +227,8 @@ static void check_cell(struct world *w, uint32_t key, const struct birth *b, uin
 
 /* The total of a sum is what all that was ever written to it adds up to; what is no integer is
  * there exactly until a later write has seen it. */
-static void check_sum(struct world *w, uint32_t key, const struct birth *b, uint32_t column)
+static void check_sum(struct replicas_world *w, uint32_t key, const struct birth *b,
+                      uint32_t column)
 {
     __int128 total = 0;
     bool counted = false;
@@ -251,7 +254,7 @@ static void check_sum(struct world *w, uint32_t key, const struct birth *b, uint
     CHECK(w->seed, others == (c ? c->n : 0));
 }
 
-static void check_against_all_writes(struct world *w)
+static void check_against_all_writes(struct replicas_world *w)
 {
     size_t births = 0;
     size_t born = 0;
@@ -274,7 +277,7 @@ static void check_against_all_writes(struct world *w)
     CHECK(w->seed, births == born);
 }
 
-static const struct changeset *find_changeset(struct world *w, struct dot dot)
+static const struct told_change *find_changeset(struct replicas_world *w, struct dot dot)
 {
     for (size_t i = 0; i < w->n_all; i++)
         if (dot_equal(w->all[i]->dot, dot))
@@ -285,12 +288,12 @@ static const struct changeset *find_changeset(struct world *w, struct dot dot)
 
 /* No side of a reported conflict had seen another, and no two sides that differ are left out of it.
  */
-static void check_exactness(struct world *w, const struct conflict *c)
+static void check_exactness(struct replicas_world *w, const struct conflict *c)
 {
     bool differ = false;
     for (uint32_t i = 0; i < c->n; i++) {
         for (uint32_t j = 0; j < c->n; j++) {
-            const struct changeset *a = find_changeset(w, c->v[i].dot);
+            const struct told_change *a = find_changeset(w, c->v[i].dot);
             CHECK(w->seed, i == j || !clock_covers(&a->context, c->v[j].dot));
             differ |= !value_alike(&c->v[i].value, &c->v[j].value);
         }
@@ -300,7 +303,7 @@ static void check_exactness(struct world *w, const struct conflict *c)
     CHECK(w->seed, c->open == (policy_of(&w->set.rules, c->column) != POLICY_LATEST));
 }
 
-static size_t check_reports(struct world *w)
+static size_t check_reports(struct replicas_world *w)
 {
     size_t reported = 0;
     for (int i = 0; i < w->tree.n; i++)
@@ -317,7 +320,7 @@ static void replicas_converge(void **state)
 {
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
-        struct world w = {0};
+        struct replicas_world w = {0};
         run(&w, seed);
         check_replicas_agree(&w);
         finish(&w);
@@ -331,7 +334,7 @@ static void nothing_is_lost_and_conflicts_are_exact(void **state)
     size_t reported = 0;
     (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
-        struct world w = {0};
+        struct replicas_world w = {0};
         run(&w, HISTORIES + seed);
         check_against_all_writes(&w);
         reported += check_reports(&w);

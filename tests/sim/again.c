@@ -1,3 +1,5 @@
+/* What was applied before comes again (promise 10); and the negative controls: a world in which one
+ * rule is broken, which the oracle must find. */
 #include "tests/sim/world.h"
 
 #include "protocol/codec.h"
@@ -5,9 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-/* What was applied before comes again (promise 10); and the negative controls: a world in which one
- * rule is broken, which the oracle must find. */
 
 /* Everything in the database but the counters of transactions and the positions of the links. */
 static uint64_t contents(struct store *s)
@@ -51,7 +50,7 @@ static uint64_t contents(struct store *s)
 static bool pick(struct world *w, struct machine *m, struct arena *a, struct machine **from,
                  struct item *item)
 {
-    const struct clock *clock = &store_state(m->o.store)->clock;
+    const struct clock *clock = &store_state_get(m->o.store)->clock;
     *from = &w->m[m->parent >= 0 ? m->parent : (int)world_below(w, (uint32_t)w->n)];
     if (*from == m || !(*from)->alive || clock->n == 0)
         return false;
@@ -111,7 +110,7 @@ static void apply_early(struct world *w, struct machine *m)
 {
     struct arena a = {0};
     struct machine *from = &w->m[world_below(w, (uint32_t)w->n)];
-    const struct clock *clock = &store_state(m->o.store)->clock;
+    const struct clock *clock = &store_state_get(m->o.store)->clock;
     struct item item;
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
@@ -139,7 +138,7 @@ static void forget_early(struct machine *m)
     struct arena a = {0};
     struct stable st = {0};
     if (store_begin(m->o.store) == ERR_OK) {
-        const struct store_state *state = store_state(m->o.store);
+        const struct store_state *state = store_state_get(m->o.store);
         st.hlc = state->hlc;
         clock_copy(&st.clock, &state->clock);
         if (store_set_stable(m->o.store, &a, &st) != ERR_OK || store_commit(m->o.store) != ERR_OK)
@@ -159,7 +158,7 @@ static bool pick_row(struct store *s, struct arena *a, const char *sql, struct r
     struct bytes key = store_column_bytes(a, q, 1);
     *k = (struct row_key){schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)), key.p, key.len};
     sqlite3_reset(q);
-    return k->t != NULL && !k->t->internal;
+    return k->t && !k->t->internal;
 }
 
 /* What was counted is counted again. */

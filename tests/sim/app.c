@@ -1,9 +1,8 @@
+/* A careless ordinary application: plain SQL, its own transactions, now and then one left open. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* A careless ordinary application: plain SQL, its own transactions, now and then one left open. */
 
 const char app_schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "

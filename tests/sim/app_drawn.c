@@ -1,9 +1,8 @@
+/* The applications of a drawn schema: every kind of statement, on any table. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* The applications of a drawn schema: every kind of statement, on any table. */
 
 struct writing {
     struct world *w;

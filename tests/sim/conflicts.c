@@ -1,12 +1,11 @@
+/* When everything has come to rest: what is recorded as a conflict is one (promise 6), with what
+ * was written (2), and what is open is what the merged state says. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* When everything has come to rest: what is recorded as a conflict is one (promise 6), with what
- * was written (2), and what is open is what the merged state says. */
-
-struct recorded { /* one side of a record, as it stands in the database */
+struct recorded_conflict { /* one side of a record, as it stands in the database */
     const struct table_schema *t;
     const struct model_row *r;
     const char *cell;
@@ -15,11 +14,11 @@ struct recorded { /* one side of a record, as it stands in the database */
     int form;
 };
 
-static bool column_is(const struct recorded *s, const struct value *v, uint32_t column)
+static bool column_is(const struct recorded_conflict *s, const struct value *v, uint32_t column)
 {
     const struct cell_group *g = s->t->rules.group ? s->t->rules.group[column] : NULL;
     struct value member[DRAWN_COLUMNS];
-    if ((g != NULL) != (s->form == VALUE_TUPLE))
+    if (!!g != (s->form == VALUE_TUPLE))
         return false;
     if (!g)
         return value_equal(&s->value, v);
@@ -34,7 +33,7 @@ static bool column_is(const struct recorded *s, const struct value *v, uint32_t 
 }
 
 /* Whether this change wrote that. */
-static bool is_of(const struct recorded *s, const struct change *ch)
+static bool is_of(const struct recorded_conflict *s, const struct change *ch)
 {
     if (strcmp(s->cell, "exists") == 0)
         return s->value.u.i == (ch->kind != CHANGE_DELETE);
@@ -50,7 +49,7 @@ static bool is_of(const struct recorded *s, const struct change *ch)
 }
 
 /* What a record says an office wrote, it wrote. */
-static void check_side(struct world *w, struct machine *m, const struct recorded *s)
+static void check_side(struct world *w, struct machine *m, const struct recorded_conflict *s)
 {
     for (size_t i = 0; s->r && i < s->r->n; i++) {
         const struct change *ch = &s->r->change[i].ch;
@@ -72,11 +71,12 @@ static void check_values(struct world *w, struct machine *m)
                   " v.seq > 0");
     while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
         struct bytes k = store_column_bytes(&a, q, 1);
-        struct recorded s = {.t = schema_by_number(m->watch, (uint32_t)sqlite3_column_int(q, 0)),
-                             .cell = store_column_text(&a, q, 2),
-                             .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
-                             .value = store_column(&a, q, 5),
-                             .form = sqlite3_column_int(q, 6)};
+        struct recorded_conflict s = {
+            .t = schema_by_number(m->watch, (uint32_t)sqlite3_column_int(q, 0)),
+            .cell = store_column_text(&a, q, 2),
+            .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
+            .value = store_column(&a, q, 5),
+            .form = sqlite3_column_int(q, 6)};
         s.r = model_find(&m->model, (uint32_t)(s.t - m->watch->tables), k.p, k.len);
         check_side(w, m, &s);
     }
@@ -98,7 +98,7 @@ static void check_pairs(struct world *w, struct machine *m)
     while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
         struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)},
                    y = {store_column_u64(q, 5), store_column_u64(q, 6)};
-        const struct model_changeset *cs = model_changeset(&m->model, x);
+        const struct model_changeset *cs = model_find_changeset(&m->model, x);
         if (!cs || clock_covers(&cs->context, y))
             world_break(
                 w, "6",
@@ -171,7 +171,7 @@ static void check_detail(struct world *w, struct machine *m, struct arena *a,
                   " AND v.site = ?3 AND v.seq = ?4 AND v.value = 1 AND (SELECT count(*) FROM"
                   " tonle_conflict_side n WHERE n.conflict = c.id) = ?5"
                   " ORDER BY v.detail = ?6 DESC LIMIT 1"); /* of two births it may be */
-    const struct model_cell *exists = model_cell(c->birth, &t->rules, COLUMN_EXISTS);
+    const struct model_cell *exists = model_find_cell(c->birth, &t->rules, COLUMN_EXISTS);
     for (uint32_t i = 0; i < c->n; i++) {
         if (exists->v[i].value[0].u.i == 0)
             continue;

@@ -1,14 +1,13 @@
-#include "tests/sim/world.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* What is resolved is taken again, too, but for births and deletions: a change that brings back a
  * dead identity may have to name none, and only who forgets names knows which one that means.
  *
  * Now and then somebody sits down at the review desk of an office and decides what is open there,
  * or settles a held row, in every way there is; also what is refused is tried. Counted tables are
  * left as they are where a decision would write a counter: their totals are told from outside. */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
 
 struct desk {
     struct world *w;
@@ -49,7 +48,7 @@ static bool pick(struct desk *d, const char *sql)
         d->t = table_named(d->w, store_column_text(&d->a, q, 1));
         d->cell = store_column_text(&d->a, q, 2);
     }
-    return d->t != NULL;
+    return d->t;
 }
 
 /* As a person would type it. */
@@ -150,7 +149,7 @@ void desk_decide(struct world *w, struct machine *m)
     struct desk d = {.w = w, .m = m};
     struct store *s = m->o.store;
     bool held = draw_chance(&w->app, 400);
-    if (!m->alive || store_state(s)->loading || store_begin(s) != ERR_OK)
+    if (!m->alive || store_state_get(s)->loading || store_begin(s) != ERR_OK)
         return;
     d.review =
         (struct review){.by = "clerk", .reason = "seen", .now_ms = 1700000000000ULL + w->now};

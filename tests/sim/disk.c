@@ -19,17 +19,17 @@ struct file {
     bool exists_durable;
     struct image live, durable;
     uint32_t generation; /* handles of an older one are dead */
-    struct handle *handles;
+    struct disk_handle *handles;
     uint8_t *shm[64];
     int shm_refs;
-    struct handle *shm_exclusive[SHM_SLOTS];
+    struct disk_handle *shm_exclusive[SHM_SLOTS];
     int shm_shared[SHM_SLOTS];
 };
-struct handle {
+struct disk_handle {
     sqlite3_file base;
     struct disk *disk;
     struct file *file;
-    struct handle *next; /* of the file */
+    struct disk_handle *next; /* of the file */
     uint32_t generation;
     int lock;
     uint32_t shm_mine; /* slots held shared */
@@ -80,18 +80,18 @@ static void image_copy(struct image *to, const struct image *from)
         memcpy(to->p, from->p, from->n);
 }
 
-static struct image *bytes_of(struct handle *h)
+static struct image *bytes_of(struct disk_handle *h)
 {
     return h->temporary ? &h->own : &h->file->live;
 }
 
-static bool dead(const struct handle *h)
+static bool dead(const struct disk_handle *h)
 {
     return !h->temporary && h->generation != h->file->generation;
 }
 
 /* Whether this write or sync still happens. */
-static bool power(struct handle *h)
+static bool power(struct disk_handle *h)
 {
     struct disk *d = h->disk;
     if (h->temporary)
@@ -114,14 +114,14 @@ static int io_unmap(sqlite3_file *f, int del);
 
 static int io_close(sqlite3_file *f)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     if (h->temporary) {
         free(h->own.p);
         return SQLITE_OK;
     }
     if (h->shm_open)
         io_unmap(f, 0);
-    for (struct handle **p = &h->file->handles; *p; p = &(*p)->next) {
+    for (struct disk_handle **p = &h->file->handles; *p; p = &(*p)->next) {
         if (*p == h) {
             *p = h->next;
             break;
@@ -132,7 +132,7 @@ static int io_close(sqlite3_file *f)
 
 static int io_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     struct image *m = bytes_of(h);
     if (dead(h))
         return SQLITE_IOERR_READ;
@@ -146,7 +146,7 @@ static int io_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
 
 static int io_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     struct image *m = bytes_of(h);
     if (!power(h))
         return SQLITE_IOERR_WRITE;
@@ -158,7 +158,7 @@ static int io_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 
 static int io_truncate(sqlite3_file *f, sqlite3_int64 n)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     if (!power(h))
         return SQLITE_IOERR_TRUNCATE;
     image_size(bytes_of(h), (size_t)n);
@@ -167,7 +167,7 @@ static int io_truncate(sqlite3_file *f, sqlite3_int64 n)
 
 static int io_sync(sqlite3_file *f, int flags)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     (void)flags;
     if (!power(h))
         return SQLITE_IOERR_FSYNC;
@@ -180,21 +180,21 @@ static int io_sync(sqlite3_file *f, int flags)
 
 static int io_size(sqlite3_file *f, sqlite3_int64 *n)
 {
-    *n = (sqlite3_int64)bytes_of((struct handle *)f)->n;
+    *n = (sqlite3_int64)bytes_of((struct disk_handle *)f)->n;
     return SQLITE_OK;
 }
 
-static int others(const struct handle *h, int level)
+static int others(const struct disk_handle *h, int level)
 {
     int n = 0;
-    for (const struct handle *o = h->file->handles; o; o = o->next)
+    for (const struct disk_handle *o = h->file->handles; o; o = o->next)
         n += o != h && !dead(o) && o->lock >= level;
     return n;
 }
 
 static int io_lock(sqlite3_file *f, int level)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     if (h->temporary || h->lock >= level)
         return SQLITE_OK;
     if (dead(h))
@@ -217,7 +217,7 @@ static int io_lock(sqlite3_file *f, int level)
 
 static int io_unlock(sqlite3_file *f, int level)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     if (h->lock > level)
         h->lock = level;
     return SQLITE_OK;
@@ -225,7 +225,7 @@ static int io_unlock(sqlite3_file *f, int level)
 
 static int io_reserved(sqlite3_file *f, int *yes)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     *yes =
         !h->temporary && (h->lock >= SQLITE_LOCK_RESERVED || others(h, SQLITE_LOCK_RESERVED) > 0);
     return SQLITE_OK;
@@ -255,7 +255,7 @@ static int io_device(sqlite3_file *f)
 
 static int io_map(sqlite3_file *f, int region, int size, int extend, void volatile **out)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     *out = NULL;
     if (dead(h) || region >= 64)
         return SQLITE_IOERR_SHMMAP;
@@ -272,7 +272,7 @@ static int io_map(sqlite3_file *f, int region, int size, int extend, void volati
     return SQLITE_OK;
 }
 
-static int shm_release(struct handle *h, int slot)
+static int shm_release(struct disk_handle *h, int slot)
 {
     struct file *x = h->file;
     if (x->shm_exclusive[slot] == h)
@@ -286,7 +286,7 @@ static int shm_release(struct handle *h, int slot)
 
 static int io_shm_lock(sqlite3_file *f, int at, int n, int flags)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     struct file *x = h->file;
     if (dead(h))
         return flags & SQLITE_SHM_UNLOCK ? SQLITE_OK : SQLITE_IOERR_SHMLOCK;
@@ -330,7 +330,7 @@ static void shm_drop(struct file *x)
 
 static int io_unmap(sqlite3_file *f, int del)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     (void)del;
     if (!h->shm_open)
         return SQLITE_OK;
@@ -383,7 +383,7 @@ static struct file *find(struct disk *d, const char *name, bool make)
 
 static int vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags, int *out)
 {
-    struct handle *h = (struct handle *)f;
+    struct disk_handle *h = (struct disk_handle *)f;
     memset(h, 0, sizeof *h);
     h->disk = v->pAppData;
     if (out)
@@ -411,7 +411,7 @@ static int vfs_delete(sqlite3_vfs *v, const char *name, int sync)
     struct file *x = find(d, name, false);
     if (!x || !x->exists)
         return SQLITE_IOERR_DELETE_NOENT;
-    struct handle probe = {.disk = d, .file = x, .generation = x->generation};
+    struct disk_handle probe = {.disk = d, .file = x, .generation = x->generation};
     if (!power(&probe))
         return SQLITE_IOERR_DELETE;
     x->exists = false;
@@ -476,7 +476,7 @@ struct disk *disk_new(uint64_t seed)
     d->random_sql = d->random ^ 0x5bd1e995;
     d->wall_ms = 1700000000000ULL;
     d->vfs = (sqlite3_vfs){.iVersion = 2,
-                           .szOsFile = sizeof(struct handle),
+                           .szOsFile = sizeof(struct disk_handle),
                            .mxPathname = 120,
                            .zName = DISK_VFS,
                            .pAppData = d,

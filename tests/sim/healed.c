@@ -1,11 +1,10 @@
+/* When everything has come to rest: the offices are alike (promise 3), every write is found again
+ * (2), conflicts are between writers that did not know of one another and nobody else (6), and what
+ * is stable has left nothing behind. The model is the hub's, of the whole journal. */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* When everything has come to rest: the offices are alike (promise 3), every write is found again
- * (2), conflicts are between writers that did not know of one another and nobody else (6), and what
- * is stable has left nothing behind. The model is the hub's, of the whole journal. */
 
 /* ---- alike */
 
@@ -149,7 +148,7 @@ static uint32_t place_in_cell(const struct table_rules *rules, uint32_t column)
 static bool sibling(const struct model_birth *b, const struct table_rules *rules, uint32_t column,
                     const struct value *value)
 {
-    const struct model_cell *c = model_cell(b, rules, column);
+    const struct model_cell *c = model_find_cell(b, rules, column);
     bool sum = column != COLUMN_EXISTS && rules->policy[column] == POLICY_SUM;
     for (uint32_t i = 0; c && (c->n > 1 || sum) && i < c->n; i++) {
         if (value_alike(&c->v[i].value[place_in_cell(rules, column)], value))
@@ -184,7 +183,7 @@ static bool recorded(struct world *w, const struct model_row *r, const char *cel
 /* A row that is dead although somebody changed it unseen is on record as it would stand. */
 static bool lost_to_delete(const struct model_birth *b, const struct table_rules *rules)
 {
-    const struct model_cell *exists = model_cell(b, rules, COLUMN_EXISTS);
+    const struct model_cell *exists = model_find_cell(b, rules, COLUMN_EXISTS);
     bool differ = false;
     for (uint32_t i = 1; i < exists->n; i++)
         differ |= exists->v[i].value[0].u.i != exists->v[0].value[0].u.i;
@@ -196,7 +195,7 @@ static void find_cell(struct world *w, struct arena *a, const struct model_row *
 {
     const struct model *m = &w->m[0].model;
     const struct table_schema *t = &w->m[0].watch->tables[r->table];
-    const struct model_birth *b = model_birth(r, ch->birth);
+    const struct model_birth *b = model_find_birth(r, ch->birth);
     if (column != COLUMN_EXISTS && t->rules.policy[column] == POLICY_SUM && value_is_count(value))
         return; /* in the total */
     if (column != COLUMN_EXISTS && ch->kind == CHANGE_DELETE && !b->alive)
@@ -264,7 +263,7 @@ static bool still_needed(struct store *s, const struct table_schema *t, const st
 static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
 {
     struct store *s = m->watch;
-    if (clock_compare(&store_state(s)->stable, &store_state(s)->clock) != CLOCK_EQUAL)
+    if (clock_compare(&store_state_get(s)->stable, &store_state_get(s)->clock) != CLOCK_EQUAL)
         world_break(w, "12", "%s: not everything has become stable", m->o.name);
     if (store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
         world_break(w, "3", "%s: a row has two records", m->o.name);

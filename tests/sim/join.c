@@ -1,3 +1,7 @@
+/* An office that comes later: the hub enrols it, its parent gives it chunk after chunk while
+ * everybody goes on working, then all of them are loaded in one transaction and the node starts (as
+ * `tonle join` does). Journals do not hold what came with the load, so the model of such an office
+ * begins with its parent's. */
 #include "tests/sim/world.h"
 
 #include "protocol/codec.h"
@@ -5,11 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* An office that comes later: the hub enrols it, its parent gives it chunk after chunk while
- * everybody goes on working, then all of them are loaded in one transaction and the node starts (as
- * `tonle join` does). Journals do not hold what came with the load, so the model of such an office
- * begins with its parent's. */
 
 enum stage { STAGE_ENROL, STAGE_WAIT, STAGE_FETCH, STAGE_LOAD };
 
@@ -32,7 +31,7 @@ void join_fini(struct machine *m)
     free(m->base);
 }
 
-static bool enrol(struct world *w, struct machine *m)
+static bool enrol_office(struct world *w, struct machine *m)
 {
     struct store *hub = w->m[0].o.store;
     if (!w->m[0].alive || store_begin(hub) != ERR_OK)
@@ -104,7 +103,7 @@ static bool fetch(struct world *w, struct machine *m)
                                .max_rows = 1 + world_below(w, 6)};
     if (!parent->alive || store_begin_read(s) != ERR_OK)
         return false;
-    bool done = !store_capture_pending(s) && !store_state(s)->loading;
+    bool done = !store_capture_pending(s) && !store_state_get(s)->loading;
     if (done && store_chunk_read(s, &a, &ask, m->o.name, &msg.u.load_chunk) != ERR_OK) {
         world_break(w, "3", "%s: no chunk of %s: %s", parent->o.name, ask.table, store_message(s));
         done = false;
@@ -121,7 +120,7 @@ static bool fetch(struct world *w, struct machine *m)
         if (!c->end)
             buf_put(&m->join_after, c->last_key.p, c->last_key.len);
         m->join_table += c->end;
-        if (table_name(w, m->join_table) == NULL)
+        if (!table_name(w, m->join_table))
             m->join_stage = STAGE_LOAD;
     }
     if (store_commit(s) != ERR_OK)
@@ -207,7 +206,7 @@ void join_step(struct world *w, struct machine *m)
     bool moved = false;
     switch ((enum stage)m->join_stage) {
     case STAGE_ENROL:
-        moved = enrol(w, m);
+        moved = enrol_office(w, m);
         m->join_stage = moved ? STAGE_WAIT : STAGE_ENROL;
         break;
     case STAGE_WAIT:

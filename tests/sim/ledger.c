@@ -1,8 +1,3 @@
-#include "tests/sim/world.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* What the applications themselves know of what they did, kept in tables of their own in the same
  * transactions: keys that they made vanish or appear, and what they added to each counter. So a
  * capture, a seal or a merge that invents or loses something is seen from outside of all of them.
@@ -10,6 +5,10 @@
  * Counters are told only of tables in which each key is one office's and nobody deletes: then the
  * total over the births of a key is the sum of what all offices added. Two parts of 32 bits each,
  * because the sum of parts that fit need not fit. */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
 
 static const char tables[] =
     "CREATE TABLE IF NOT EXISTS app_gone(t TEXT, k TEXT, PRIMARY KEY(t, k)) WITHOUT ROWID;"

@@ -1,11 +1,10 @@
+/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
+ *     [--join] [--write-while-loading] [--drawn] [--trace] [--verbose] */
 #include "tests/sim/world.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
- *     [--join] [--write-while-loading] [--drawn] [--trace] [--verbose] */
 
 struct options {
     uint64_t from, count, ms;

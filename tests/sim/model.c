@@ -28,7 +28,7 @@ struct model_row *model_find(const struct model *m, uint32_t table, const void *
     return NULL;
 }
 
-static struct model_row *row_at(struct model *m, uint32_t table, const void *key, size_t len)
+static struct model_row *model_row_at(struct model *m, uint32_t table, const void *key, size_t len)
 {
     struct model_row *r = model_find(m, table, key, len);
     if (r)
@@ -39,7 +39,7 @@ static struct model_row *row_at(struct model *m, uint32_t table, const void *key
     return r;
 }
 
-const struct model_changeset *model_changeset(const struct model *m, struct dot d)
+const struct model_changeset *model_find_changeset(const struct model *m, struct dot d)
 {
     for (size_t i = m->n; i > 0; i--) {
         if (dot_equal(m->changeset[i - 1].dot, d))
@@ -83,7 +83,7 @@ static const struct value *written(const struct change *ch, uint32_t column)
 
 static bool writes(const struct change *ch, const struct shape *s)
 {
-    return s->column == COLUMN_EXISTS || written(ch, s->member[0]) != NULL;
+    return s->column == COLUMN_EXISTS || written(ch, s->member[0]);
 }
 
 /* No other write to the cell had seen it. */
@@ -151,7 +151,7 @@ static struct value total(const struct model_row *r, struct arena *a, struct dot
     for (size_t i = 0; i < r->n; i++) {
         const struct value *v =
             dot_equal(r->change[i].ch.birth, birth) ? written(&r->change[i].ch, column) : NULL;
-        if (v == NULL || !value_is_count(v))
+        if (!v || !value_is_count(v))
             continue;
         any |= v->type != VALUE_NULL;
         n += value_count(v);
@@ -168,8 +168,8 @@ bool model_alike(const struct model_version *a, const struct model_version *b, u
     return true;
 }
 
-const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
-                                    uint32_t column)
+const struct model_cell *model_find_cell(const struct model_birth *b,
+                                         const struct table_rules *rules, uint32_t column)
 {
     const struct cell_group *g =
         column != COLUMN_EXISTS && rules->group ? rules->group[column] : NULL;
@@ -226,7 +226,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)
 {
     uint32_t column = fk->key_column[fk->n - 1];
-    const struct model_cell *c = model_cell(b, &s->tables[fk->child].rules, column);
+    const struct model_cell *c = model_find_cell(b, &s->tables[fk->child].rules, column);
     for (size_t i = 0; i < b->row->n; i++) {
         const struct change *ch = &b->row->change[i].ch;
         if (!dot_equal(ch->dot, c->v[c->shown].dot) || !dot_equal(ch->birth, b->name))
@@ -280,7 +280,7 @@ static void derive_shown(const struct model *m, const struct table_schema *t, st
     struct value scope = value_null();
     for (int pass = 0; pass < 2; pass++) {
         const struct model_cell *first =
-            rules->scope ? model_cell(b, rules, rules->scope - 1) : NULL;
+            rules->scope ? model_find_cell(b, rules, rules->scope - 1) : NULL;
         for (uint32_t i = 0; i < b->n_cells; i++) {
             struct model_cell *c = &b->cell[i];
             if (c->n == 0 || (c == first) != (pass == 0))
@@ -298,7 +298,7 @@ static void derive_shown(const struct model *m, const struct table_schema *t, st
 static void derive_rank(const struct table_schema *t, struct model_birth *b)
 {
     for (uint32_t i = 0; i < t->n_unique_columns; i++) {
-        const struct model_cell *c = model_cell(b, &t->rules, t->unique_columns[i]);
+        const struct model_cell *c = model_find_cell(b, &t->rules, t->unique_columns[i]);
         for (uint32_t j = 0; c && j < c->n; j++) {
             if (model_order(c->v[j].hlc, c->v[j].dot, b->rank.hlc, b->rank.dot) > 0)
                 b->rank = (struct model_version){c->v[j].dot, c->v[j].hlc, NULL};
@@ -347,7 +347,7 @@ void model_derive(const struct model *m, struct store *s, struct model_row *r)
     }
 }
 
-const struct model_birth *model_birth(const struct model_row *r, struct dot name)
+const struct model_birth *model_find_birth(const struct model_row *r, struct dot name)
 {
     for (uint32_t i = 0; i < r->n_births; i++) {
         if (dot_equal(r->birth[i].name, name))
@@ -414,7 +414,7 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
         return false;
     }
     key_encode(&key, rc->key, tc->n_key);
-    struct model_row *r = row_at(m, (uint32_t)(t - s->tables), key.data, key.len);
+    struct model_row *r = model_row_at(m, (uint32_t)(t - s->tables), key.data, key.len);
     buf_fini(&key);
     struct change ch = copy_change(m, cs, rc, tc, t);
     const char *wrong = malformed(t, &ch);

@@ -75,15 +75,15 @@ void model_fini(struct model *m); /* keeps probe and units */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len);
 /* The context of a dot; NULL when it is not in the journal. */
-const struct model_changeset *model_changeset(const struct model *m, struct dot d);
+const struct model_changeset *model_find_changeset(const struct model *m, struct dot d);
 
 /* Brings the births of a row up to date with its changes. */
 void model_derive(const struct model *m, struct store *s, struct model_row *r);
-const struct model_birth *model_birth(const struct model_row *r, struct dot name);
+const struct model_birth *model_find_birth(const struct model_row *r, struct dot name);
 /* The parent's birth that was named when what is shown of a foreign key was written, or none. */
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk);
-const struct model_cell *model_cell(const struct model_birth *b, const struct table_rules *rules,
-                                    uint32_t column);
+const struct model_cell *model_find_cell(const struct model_birth *b,
+                                         const struct table_rules *rules, uint32_t column);
 bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);
 
 /* model_choose.c: the version that a cell shows, and whether it is alive */

@@ -1,9 +1,8 @@
+/* DESIGN 4, "Policies", word by word. */
 #include "tests/sim/model.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* DESIGN 4, "Policies", word by word. */
 
 int model_order(uint64_t hlc_a, struct dot a, uint64_t hlc_b, struct dot b)
 {

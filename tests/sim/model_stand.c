@@ -1,9 +1,8 @@
+/* DESIGN 4, "Holds": the four passes over all living births; and what is open. */
 #include "tests/sim/model.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* DESIGN 4, "Holds": the four passes over all living births; and what is open. */
 
 static uint64_t number(uint32_t kind, size_t index, struct bytes b)
 {

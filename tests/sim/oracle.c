@@ -1,13 +1,12 @@
+/* After every step of a node: the journal is read on, and the promises that each of its items can
+ * break are looked at. When the capture log is empty, the office must look exactly as the model of
+ * its own journal does (tables.c). */
 #include "tests/sim/world.h"
 
 #include "protocol/seal.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* After every step of a node: the journal is read on, and the promises that each of its items can
- * break are looked at. When the capture log is empty, the office must look exactly as the model of
- * its own journal does (tables.c). */
 
 #define FULL_STEPS 25 /* the tables are compared at least so often */
 
@@ -187,7 +186,7 @@ static void read_journal(struct world *w, struct machine *m)
     m->base_read = true;
     sqlite3_stmt *q = store_stmt(
         m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");
-    bool row = q != NULL;
+    bool row = q;
     if (q)
         store_bind_u64(q, 1, m->model_pos);
     while (row && w->broken[0] == '\0') {
@@ -209,7 +208,7 @@ static void read_journal(struct world *w, struct machine *m)
 
 static void check_state(struct world *w, struct machine *m)
 {
-    const struct store_state *st = store_state(m->watch);
+    const struct store_state *st = store_state_get(m->watch);
     if (clock_compare(&m->clock, &st->clock) != CLOCK_EQUAL)
         broken(w, m, "2", "the clock is not that of the journal");
     if (clock_get(&st->clock, m->o.site) != st->seq)
@@ -250,7 +249,7 @@ void oracle_step(struct world *w, struct machine *m)
         check_state(w, m);
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
     if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
-        !store_state(m->watch)->loading && m->n_deferred == 0) {
+        !store_state_get(m->watch)->loading && m->n_deferred == 0) {
         oracle_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;

@@ -1,3 +1,4 @@
+/* How a world begins: what its seed draws, and its offices. */
 #include "tests/sim/world.h"
 
 #include "conflict/value.h"
@@ -6,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* How a world begins: what its seed draws, and its offices. */
 
 static void draw_profile(struct world *w)
 {

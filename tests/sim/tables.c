@@ -1,12 +1,11 @@
-#include "tests/sim/world.h"
-
-#include <stdio.h>
-#include <string.h>
-
 /* One office against the model of its journal: the same rows in the tables with the same values,
  * the same held rows with theirs, every version that is not stable on record and none that nobody
  * wrote.
  */
+#include "tests/sim/world.h"
+
+#include <stdio.h>
+#include <string.h>
 
 /* What a join could not take in stays aside as a local matter. */
 #define HELD_COUNT "SELECT count(*) FROM tonle_held WHERE reason <> 'local'"
@@ -55,7 +54,7 @@ static void check_row(struct comparing *c, const struct model_row *r)
     }
     if (row_read(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &now) != ERR_OK)
         world_break(c->w, "1", "%s: %s", c->m->o.name, store_message(c->m->watch));
-    if (now == NULL && stands)
+    if (!now && stands)
         world_break(c->w, "3", "%s: %s %s should stand (%s)", c->m->o.name, t->name, key_text(c, r),
                     values_text(c, t, stands->values));
     if (now && !stands)
@@ -138,7 +137,7 @@ static bool record_has(const struct version *v, uint32_t n, struct dot d)
 /* The identity that lost its name: stable, not named on record, and not stably dead. */
 static bool may_be_unnamed(struct comparing *c, const struct model_birth *b, const struct row *rec)
 {
-    const struct clock *stable = &store_state(c->m->watch)->stable;
+    const struct clock *stable = &store_state_get(c->m->watch)->stable;
     if (!clock_covers(stable, b->name) || row_find_birth(rec, b->name))
         return false;
     const struct model_cell *exists = &b->cell[b->n_cells - 1];
@@ -155,11 +154,11 @@ static bool may_be_unnamed(struct comparing *c, const struct model_birth *b, con
 static void check_values(struct comparing *c, const struct model_birth *b, const struct birth *rec)
 {
     const struct table_schema *t = &c->m->watch->tables[b->row->table];
-    if (!b->alive || b->held == HOLD_NONE || rec->values == NULL)
+    if (!b->alive || b->held == HOLD_NONE || !rec->values)
         return;
     const struct value *have = birth_shown(&c->a, rec, &t->rules);
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        const struct model_cell *cell = model_cell(b, &t->rules, i);
+        const struct model_cell *cell = model_find_cell(b, &t->rules, i);
         bool sum = t->rules.policy[i] == POLICY_SUM && cell->n > 0;
         if (!sum && !value_equal(&have[i], &b->values[i]))
             world_break(c->w, "2", "%s: %s %s is held with (%s), should with (%s)", c->m->o.name,
@@ -192,7 +191,7 @@ static void check_cell(struct comparing *c, const struct model_birth *b, const s
                        const struct model_cell *cell)
 {
     const struct table_schema *t = &c->m->watch->tables[b->row->table];
-    const struct clock *stable = &store_state(c->m->watch)->stable;
+    const struct clock *stable = &store_state_get(c->m->watch)->stable;
     const char *name = cell->column == COLUMN_EXISTS ? "existence" : t->column[cell->column];
     uint32_t n;
     if (cell->column != COLUMN_EXISTS && t->rules.policy[cell->column] == POLICY_SUM) {
@@ -215,7 +214,7 @@ static void check_cell(struct comparing *c, const struct model_birth *b, const s
 static void check_versions(struct comparing *c, const struct model_row *r, const struct row *row,
                            const struct birth *rec)
 {
-    const struct model_birth *b = model_birth(r, rec->name);
+    const struct model_birth *b = model_find_birth(r, rec->name);
     for (uint32_t i = 0; !b && dot_is_none(rec->name) && i < r->n_births; i++) {
         if (may_be_unnamed(c, &r->birth[i], row))
             b = &r->birth[i];
@@ -234,7 +233,7 @@ static void check_versions(struct comparing *c, const struct model_row *r, const
 static void check_record(struct comparing *c, const struct model_row *r)
 {
     for (size_t i = 0; i < r->n; i++) {
-        if (!model_birth(r, r->change[i].ch.birth))
+        if (!model_find_birth(r, r->change[i].ch.birth))
             world_break(c->w, "2", "%s: a change of %s names a birth that nobody made",
                         c->m->o.name, key_text(c, r));
     }
@@ -254,12 +253,12 @@ static void check_record(struct comparing *c, const struct model_row *r)
     struct value *now = NULL;
     if (row_read(s, &c->a, (struct row_key){t, r->key, r->len}, &now) != ERR_OK)
         world_break(c->w, "1", "%s: %s", c->m->o.name, store_message(s));
-    if (at != RECORD_NONE && rec.n_births > 0 && standing != (now != NULL))
+    if (at != RECORD_NONE && rec.n_births > 0 && standing != !!now)
         world_break(c->w, "3", "%s: %s %s: %u births on record stand, %d row in the table",
-                    c->m->o.name, t->name, key_text(c, r), standing, now != NULL);
+                    c->m->o.name, t->name, key_text(c, r), standing, !!now);
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct model_birth *b = &r->birth[i];
-        if (!clock_covers(&store_state(s)->stable, b->name) && !row_find_birth(&rec, b->name))
+        if (!clock_covers(&store_state_get(s)->stable, b->name) && !row_find_birth(&rec, b->name))
             world_break(c->w, "2", "%s: %s %s: a birth is not on record", c->m->o.name, t->name,
                         key_text(c, r));
     }
@@ -349,9 +348,9 @@ static void dump(struct comparing *c)
                now ? values_text(c, t, now) : "-");
     }
     printf("stable");
-    for (size_t i = 0; i < store_state(s)->stable.n; i++)
-        printf(" %04llx:%llu", (unsigned long long)store_state(s)->stable.entry[i].site >> 48,
-               (unsigned long long)store_state(s)->stable.entry[i].seq);
+    for (size_t i = 0; i < store_state_get(s)->stable.n; i++)
+        printf(" %04llx:%llu", (unsigned long long)store_state_get(s)->stable.entry[i].site >> 48,
+               (unsigned long long)store_state_get(s)->stable.entry[i].seq);
     printf("\n");
     if (c->bad)
         dump_row(c, c->bad);

@@ -380,7 +380,7 @@ static void happen(struct world *w, struct happening *h)
         break;
     case WHAT_APP:
         if (m->o.app &&
-            (w->profile.write_loading || !m->alive || !store_state(m->o.store)->loading))
+            (w->profile.write_loading || !m->alive || !store_state_get(m->o.store)->loading))
             app_write(w, m);
         world_later(w, WHAT_CHANGE, h->node, 1 + world_below(w, 30), 0);
         if (!w->healing && h->link)
@@ -460,8 +460,8 @@ static bool settled(struct world *w)
             return false;
         if (store_capture_pending(m->o.store))
             return false;
-        const struct clock *hub = &store_state(w->m[0].o.store)->clock;
-        if (clock_compare(hub, &store_state(m->o.store)->clock) != CLOCK_EQUAL)
+        const struct clock *hub = &store_state_get(w->m[0].o.store)->clock;
+        if (clock_compare(hub, &store_state_get(m->o.store)->clock) != CLOCK_EQUAL)
             return false;
     }
     return true;
@@ -473,8 +473,8 @@ static bool forgotten(struct world *w)
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
         if (!m->alive || store_meta_u64(m->o.store, "sweep_due", 0) != 0 ||
-            clock_compare(&store_state(m->o.store)->stable, &store_state(m->o.store)->clock) !=
-                CLOCK_EQUAL)
+            clock_compare(&store_state_get(m->o.store)->stable,
+                          &store_state_get(m->o.store)->clock) != CLOCK_EQUAL)
             return false;
     }
     return true;

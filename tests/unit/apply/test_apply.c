@@ -436,7 +436,7 @@ static void stability_leaves_nothing_behind(void **state)
         struct stable st = {.mark_id = 1, .hlc = 1};
         bool more = true;
         assert_int_equal(store_begin(o->store), ERR_OK);
-        clock_copy(&st.clock, &store_state(o->store)->clock);
+        clock_copy(&st.clock, &store_state_get(o->store)->clock);
         assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
         while (more)
             assert_int_equal(store_sweep(o->store, &o->arena, 1, &more), ERR_OK);

@@ -71,8 +71,8 @@ static void rest_equal(struct federation *f)
 /* Everything is stable: no change to come is concurrent with what the hub has. */
 static void all_stable(struct federation *f)
 {
-    struct stable st = {.hlc = store_state(HUB->store)->hlc};
-    clock_copy(&st.clock, &store_state(HUB->store)->clock);
+    struct stable st = {.hlc = store_state_get(HUB->store)->hlc};
+    clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
     for (int i = 0; i < f->n; i++) {
         struct office *o = &f->office[i];
         assert_int_equal(store_begin(o->store), ERR_OK);

@@ -65,7 +65,7 @@ static void load_table(struct federation *f, const char *table, bool write)
 static struct load_report load(struct federation *f, enum load_mode mode, bool write)
 {
     struct load_report report;
-    uint64_t pos = store_state(HUB->store)->journal_pos;
+    uint64_t pos = store_state_get(HUB->store)->journal_pos;
     assert_int_equal(store_begin(NEW->store), ERR_OK);
     assert_int_equal(store_load_begin(NEW->store, mode), ERR_OK);
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)

@@ -204,7 +204,7 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
-    struct dot dot = {from->site, store_state(from->store)->seq};
+    struct dot dot = {from->site, store_state_get(from->store)->seq};
     assert_int_equal(store_journal_find(from->store, &o->arena, dot, &item), ERR_OK);
     assert_int_equal(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash),
                      ERR_OK);

@@ -109,7 +109,7 @@ static void stable_but(void **state, const struct office *late)
     struct arena a = {0};
     struct stable st = {.mark_id = 1, .hlc = 1};
     federation_sync(f);
-    clock_copy(&st.clock, &store_state(HUB->store)->clock);
+    clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
     for (int i = 0; i < f->n; i++) {
         struct store *s = f->office[i].store;
         bool more = true;
@@ -127,7 +127,7 @@ static void stable_but(void **state, const struct office *late)
     arena_fini(&a);
 }
 
-static void stable(void **state)
+static void stable_at(void **state)
 {
     stable_but(state, NULL);
 }
@@ -191,7 +191,7 @@ static void children_follow_to_a_new_key(void **state)
     assert_string_equal(office_one(B, "SELECT group_concat(DISTINCT note || room) FROM visit, stay"
                                       " WHERE visit.id = 'v1'"),
                         "1r");
-    stable(state);
+    stable_at(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_row r JOIN tonle_table t"
                                         " USING(t) WHERE t.name NOT LIKE 'tonle%'"),
                         "0");
@@ -240,7 +240,7 @@ static void a_reference_is_replaced_by_a_later_one(void **state)
 static void references_are_kept_as_long_as_the_names(void **state)
 {
     equal(state);
-    stable(state);
+    stable_at(state);
     equal(state);
     retry(HUB);
     retry(B);
@@ -248,26 +248,26 @@ static void references_are_kept_as_long_as_the_names(void **state)
     equal(state);
     office_sql(A, "UPDATE visit SET note = 'y'; INSERT INTO visit VALUES('v4','K','4')");
     equal(state);
-    stable(state);
+    stable_at(state);
     office_sql(C, "DELETE FROM visit; DELETE FROM person WHERE id = 'K'");
     equal(state);
     assert_string_equal(office_one(B, standing), "KDaraK v1K,v2K f1 K1 b1K1");
     assert_string_equal(office_one(B, held), "NULL");
-    stable(state);
-    stable(state);
+    stable_at(state);
+    stable_at(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_row r JOIN tonle_table t"
                                       " USING(t) WHERE t.name NOT LIKE 'tonle%'"),
                         "0");
     equal(state);
 }
 
-/* A name that is forgotten means what it meant: the offices that have passed stable(mark) and those
+/* A name that is forgotten means what it meant: the offices that have passed stable_at(mark) and those
  * that have not hold the same rows. */
 static void a_forgotten_name_means_the_same(void **state)
 {
     office_sql(A, "INSERT INTO person(id,name,age) VALUES('M','Mao',1);"
                   "INSERT INTO visit VALUES('m1','M','1')");
-    stable(state); /* M has no name, nor whom m1 means */
+    stable_at(state); /* M has no name, nor whom m1 means */
     office_sql(A, "UPDATE person SET age = 2 WHERE id = 'M'");
     office_sql(B, "DELETE FROM visit WHERE id = 'm1'; DELETE FROM person WHERE id = 'M'");
     office_seal(A);
@@ -280,7 +280,7 @@ static void a_forgotten_name_means_the_same(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM visit WHERE id LIKE 'm%'"), "0");
     assert_string_equal(office_one(HUB, "SELECT reason FROM tonle_held WHERE key = '\"m2\"'"),
                         "parent");
-    stable(state);
+    stable_at(state);
     equal(state);
     assert_string_equal(office_one(HUB, "SELECT reason FROM tonle_held WHERE key = '\"m2\"'"),
                         "parent");
@@ -314,14 +314,14 @@ static void a_reference_may_be_come_back_to(void **state)
     office_sql(A, "INSERT INTO person(id,name) VALUES('X','x'),('Y','y');"
                   "INSERT INTO stay VALUES('Y',1,'y')");
     equal(state);
-    stable(state);
+    stable_at(state);
     office_sql(A, "INSERT INTO stay VALUES('X',1,'a')");
     office_seal(A);
     B->now_ms += 10000;
     office_sql(B, "INSERT INTO stay VALUES('X',1,'b'); INSERT INTO bill VALUES('b9','X',1)");
     equal(state);
     assert_string_equal(office_one(HUB, bill), "b1"); /* the later birth stands, and its bill */
-    stable(state);
+    stable_at(state);
     office_sql(A, "UPDATE bill SET p = 'Y' WHERE id = 'b9'");
     equal(state);
     stable_but(state, C);

@@ -180,7 +180,7 @@ static void a_forgotten_name_does_not_change_a_conflict(void **state)
     office_sql(A, "UPDATE person SET points=2");
     office_sql(B, "UPDATE person SET points=3");
     equal(f);
-    clock_copy(&c, &store_state(HUB->store)->clock);
+    clock_copy(&c, &store_state_get(HUB->store)->clock);
     pass_stable(f, 0, &c);
     pass_stable(f, 1, &c);
     office_sql(B, "UPDATE person SET mail='m'");
@@ -206,7 +206,7 @@ static void a_dead_row_keeps_its_rank(void **state)
     office_sql(A, "INSERT INTO person(id,ident) VALUES('p1','X')");
     assert_true(office_seal(A));
     office_pull(HUB, A);
-    clock_copy(&c, &store_state(HUB->store)->clock);
+    clock_copy(&c, &store_state_get(HUB->store)->clock);
     office_sql(HUB, "DELETE FROM person WHERE id='p1'");
     assert_true(office_seal(HUB));
     office_sql(A, "UPDATE person SET points=1 WHERE id='p1'");
@@ -297,7 +297,7 @@ static void an_error_anywhere_leaves_nothing(void **state)
                "WHERE id='p3';"
                "INSERT INTO org VALUES('7','c7','z')");
     assert_true(office_seal(A));
-    uint64_t seq = store_state(A->store)->seq;
+    uint64_t seq = store_state_get(A->store)->seq;
     char before[4096];
     snprintf(before, sizeof before, "%s", content(B));
     int failed = 0;
@@ -339,7 +339,7 @@ static void a_full_disk_holds_no_row(void **state)
     assert_int_equal(sqlite3_exec(B->store->db, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
-    assert_int_equal(clock_get(&store_state(B->store)->clock, A->site), 0);
+    assert_int_equal(clock_get(&store_state_get(B->store)->clock, A->site), 0);
     assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL),
                      SQLITE_OK);
     assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
@@ -399,7 +399,7 @@ static void local_columns_survive_a_hold(void **state)
     assert_string_equal(office_one(B, "SELECT org||desk FROM person"), "c1none");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
     struct clock c = {0};
-    clock_copy(&c, &store_state(HUB->store)->clock);
+    clock_copy(&c, &store_state_get(HUB->store)->clock);
     pass_stable(f, 2, &c);
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_local"), "0");
     clock_fini(&c);

@@ -69,7 +69,7 @@ static void check_record(struct office *o, const struct table_schema *t, struct 
     const char *json = schema_key_json(&o->arena, t, key.p, key.len);
     if (standing > 1)
         complain(o, "two births stand", json);
-    if (r.n_births && (standing == 1) != (values != NULL))
+    if (r.n_births && (standing == 1) != !!values)
         complain(o, standing ? "stands on record, not in the table" : "in the table, not on record",
                  json);
     char sql[600];
@@ -156,7 +156,7 @@ static void same_digests(struct federation *f)
 
 /* ---- random SQL ---- */
 
-struct world {
+struct random_world {
     struct federation f;
     uint64_t rng;
     struct clock mark;     /* what everybody had when all was quiet */
@@ -167,7 +167,7 @@ struct world {
     bool trace;
 };
 
-static uint64_t draw(struct world *w, uint64_t n)
+static uint64_t draw(struct random_world *w, uint64_t n)
 {
     w->rng ^= w->rng << 13;
     w->rng ^= w->rng >> 7;
@@ -175,7 +175,7 @@ static uint64_t draw(struct world *w, uint64_t n)
     return (w->rng >> 11) % n;
 }
 
-static const char *text(struct world *w, const char *prefix, uint64_t n)
+static const char *text(struct random_world *w, const char *prefix, uint64_t n)
 {
     static char out[16][24];
     static int turn;
@@ -188,7 +188,7 @@ static const char *text(struct world *w, const char *prefix, uint64_t n)
     return p;
 }
 
-static const char *plain(struct world *w, const char *prefix, uint64_t n)
+static const char *plain(struct random_world *w, const char *prefix, uint64_t n)
 {
     static char out[16][24];
     static int turn;
@@ -197,7 +197,7 @@ static const char *plain(struct world *w, const char *prefix, uint64_t n)
     return p;
 }
 
-static void person_column(struct world *w, char *sql, size_t size)
+static void person_column(struct random_world *w, char *sql, size_t size)
 {
     switch (draw(w, 12)) {
     case 0:
@@ -238,7 +238,7 @@ static void person_column(struct world *w, char *sql, size_t size)
     }
 }
 
-static void random_sql(struct world *w, char *sql, size_t size)
+static void random_sql(struct random_world *w, char *sql, size_t size)
 {
     char set[2][64];
     switch (draw(w, 16)) {
@@ -322,7 +322,7 @@ static void pull_upto(struct office *to, struct office *from, const struct clock
     while (moved) {
         moved = false;
         for (size_t i = 0; i < limit->n; i++) {
-            uint64_t have = clock_get(&store_state(to->store)->clock, limit->entry[i].site);
+            uint64_t have = clock_get(&store_state_get(to->store)->clock, limit->entry[i].site);
             struct apply_report report;
             if (have >= limit->entry[i].seq)
                 continue;
@@ -337,7 +337,7 @@ static void pull_upto(struct office *to, struct office *from, const struct clock
     }
 }
 
-static void pass_stable(struct world *w, int i)
+static void pass_stable(struct random_world *w, int i)
 {
     struct office *o = &w->f.office[i];
     assert_int_equal(store_begin(o->store), ERR_OK);
@@ -347,7 +347,7 @@ static void pass_stable(struct world *w, int i)
     arena_reset(&o->arena);
 }
 
-static void down(struct world *w, int i)
+static void down(struct random_world *w, int i)
 {
     struct office *o = &w->f.office[i];
     seal_all(o);
@@ -360,7 +360,7 @@ static void down(struct world *w, int i)
     check_books(o);
 }
 
-static void up(struct world *w, int i)
+static void up(struct random_world *w, int i)
 {
     seal_all(&w->f.office[0]);
     seal_all(&w->f.office[i]);
@@ -368,7 +368,7 @@ static void up(struct world *w, int i)
     check_books(&w->f.office[0]);
 }
 
-static void quiet(struct world *w)
+static void quiet(struct random_world *w)
 {
     for (int round = 0; round < 2; round++) {
         for (int i = 1; i < w->f.n; i++)
@@ -379,7 +379,7 @@ static void quiet(struct world *w)
 }
 
 /* The hub says that all it was quiet at is stable. */
-static void stable(struct world *w)
+static void stable_at(struct random_world *w)
 {
     struct office *hub = &w->f.office[0];
     for (int i = 1; i < w->f.n; i++) {
@@ -398,7 +398,7 @@ static void stable(struct world *w)
     assert_int_equal(store_commit(hub->store), ERR_OK);
     pass_stable(w, 0);
     w->behind = (struct clock){0};
-    clock_copy(&w->behind, &store_state(hub->store)->clock);
+    clock_copy(&w->behind, &store_state_get(hub->store)->clock);
     for (int i = 1; i < w->f.n; i++)
         w->due[i] = true;
 }
@@ -423,7 +423,7 @@ static void retry(struct office *o)
     check_books(o);
 }
 
-static void step(struct world *w)
+static void step(struct random_world *w)
 {
     char sql[512];
     int i = (int)draw(w, (uint64_t)w->f.n);
@@ -448,7 +448,7 @@ static void step(struct world *w)
         break;
     case 4:
         if (draw(w, 3) == 0)
-            stable(w);
+            stable_at(w);
         break;
     default:
         random_sql(w, sql, sizeof sql);
@@ -502,11 +502,11 @@ static void check_statements(struct office *o)
     }
 }
 
-static void history(uint64_t seed, int steps)
+static void history_of(uint64_t seed, int steps)
 {
-    static struct world w;
-    w = (struct world){.rng = seed * 0x9e3779b97f4a7c15ULL + 1,
-                       .trace = getenv("REVIEW_TRACE") != NULL};
+    static struct random_world w;
+    w = (struct random_world){.rng = seed * 0x9e3779b97f4a7c15ULL + 1,
+                              .trace = getenv("REVIEW_TRACE")};
     fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     federation_start(&w.f, 3, schema, charter, false);
     if (seed % 2) /* one application minds its references */
@@ -517,7 +517,7 @@ static void history(uint64_t seed, int steps)
             quiet(&w);
             federation_assert_equal(&w.f, tables);
             same_digests(&w.f);
-            clock_copy(&w.mark, &store_state(w.f.office[0].store)->clock);
+            clock_copy(&w.mark, &store_state_get(w.f.office[0].store)->clock);
         }
     }
     for (int i = 0; i < w.f.n; i++)
@@ -539,7 +539,7 @@ static void random_histories_converge(void **state)
                                                            : one ? 1
                                                                  : 4;
     for (uint64_t seed = from; seed < from + n; seed++)
-        history(seed, 240);
+        history_of(seed, 240);
 }
 
 int main(void)

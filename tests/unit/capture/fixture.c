@@ -31,7 +31,7 @@ static void write_all(int fd, const char *text)
 }
 
 /* The script goes through a file, so that no pipe can fill up. */
-static int shell(struct office *o, const char *sql, struct buf *out)
+static int shell(struct capture_office *o, const char *sql, struct buf *out)
 {
     char script[280], result[280],
         *argv[] = {(char *)"sqlite3",   (char *)"-batch", (char *)"-init",
@@ -62,7 +62,7 @@ static int shell(struct office *o, const char *sql, struct buf *out)
     return status;
 }
 
-char *office_app_output(struct office *o, const char *sql, int *status)
+char *office_app_output(struct capture_office *o, const char *sql, int *status)
 {
     struct buf out = {0};
     *status = shell(o, sql, &out);
@@ -71,7 +71,7 @@ char *office_app_output(struct office *o, const char *sql, int *status)
     return text;
 }
 
-void office_app(struct office *o, const char *sql)
+void office_app(struct capture_office *o, const char *sql)
 {
     struct buf out = {0};
     int status = shell(o, sql, &out);
@@ -80,13 +80,13 @@ void office_app(struct office *o, const char *sql)
     buf_fini(&out);
 }
 
-static void ok(struct office *o, enum err e)
+static void ok(struct capture_office *o, enum err e)
 {
     if (e != ERR_OK)
         fail_msg("%s: %s", err_name(e), store_message(o->s));
 }
 
-void office_publish(struct office *o, const char *version, const char *compiled)
+void office_publish(struct capture_office *o, const char *version, const char *compiled)
 {
     ok(o, store_begin(o->s));
     sqlite3_stmt *q = store_stmt(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0)");
@@ -97,7 +97,7 @@ void office_publish(struct office *o, const char *version, const char *compiled)
     ok(o, store_commit(o->s));
 }
 
-void office_install(struct office *o)
+void office_install(struct capture_office *o)
 {
     ok(o, store_begin(o->s));
     ok(o, store_capture_install(o->s));
@@ -119,9 +119,9 @@ static char *charter_of(const char *tables)
     return text;
 }
 
-void office_open(struct office *o, const char *schema, const char *tables)
+void office_open(struct capture_office *o, const char *schema, const char *tables)
 {
-    *o = (struct office){0};
+    *o = (struct capture_office){0};
     char msg[256];
     const char *tmp = getenv("TMPDIR");
     snprintf(o->dir, sizeof o->dir, "%s/tonle-capture-XXXXXX", tmp ? tmp : P_tmpdir);
@@ -148,7 +148,7 @@ void office_open(struct office *o, const char *schema, const char *tables)
     office_install(o);
 }
 
-void office_close(struct office *o)
+void office_close(struct capture_office *o)
 {
     static const char *const files[] = {"app.db",     "app.db-journal", "app.db-wal",
                                         "app.db-shm", "script",         "result"};
@@ -215,7 +215,7 @@ static void print_changes(struct buf *b, const struct changeset *cs)
     }
 }
 
-const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t max_bytes,
+const char *office_collect_limited(struct capture_office *o, uint32_t max_rows, uint64_t max_bytes,
                                    bool *cut)
 {
     struct changeset cs = {0};
@@ -235,7 +235,7 @@ const char *office_collect_limited(struct office *o, uint32_t max_rows, uint64_t
     return o->text;
 }
 
-const char *office_collect(struct office *o)
+const char *office_collect(struct capture_office *o)
 {
     bool cut;
     const char *text = office_collect_limited(o, 5000, 4 << 20, &cut);
@@ -244,7 +244,7 @@ const char *office_collect(struct office *o)
     return text;
 }
 
-int64_t office_number(struct office *o, const char *sql)
+int64_t office_number(struct capture_office *o, const char *sql)
 {
     return store_pragma(o->s, sql);
 }
@@ -252,7 +252,7 @@ int64_t office_number(struct office *o, const char *sql)
 void check_rules_capture(const char *schema, const char *rules, const char *setup, const char *act,
                          const char *expected)
 {
-    struct office o;
+    struct capture_office o;
     office_open(&o, schema, "t");
     office_publish(&o, "0000000002", rules);
     office_install(&o);
@@ -266,7 +266,7 @@ void check_rules_capture(const char *schema, const char *rules, const char *setu
 void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
                          const char *expected)
 {
-    struct office o;
+    struct capture_office o;
     office_open(&o, schema, tables);
     office_app(&o, setup);
     office_collect(&o);

@@ -326,7 +326,7 @@ static void settings_of_the_application_do_not_matter(void **state)
 static void the_application_sees_its_own_counts(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     int status;
     office_open(&o, PLAIN, "t");
     char *text = office_app_output(

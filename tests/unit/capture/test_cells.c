@@ -20,7 +20,7 @@
 #define ID "id TEXT PRIMARY KEY NOT NULL"
 
 struct completed {
-    struct office o;
+    struct capture_office o;
     const char *json;
     struct finding *f;
     size_t n;
@@ -41,7 +41,7 @@ static void complete(struct completed *x, const char *schema, const char *yaml)
         fail_msg("%s", store_message(x->o.s));
 }
 
-static const char *finding(const struct completed *x, const char *level)
+static const char *finding_of(const struct completed *x, const char *level)
 {
     for (size_t i = 0; i < x->n; i++) {
         if (strcmp(x->f[i].level, level) == 0)
@@ -59,7 +59,7 @@ static void expect_finding(const char *schema, const char *yaml, const char *lev
     complete(&x, schema, yaml);
     for (size_t i = 0; i < x.n; i++)
         of_level += strcmp(x.f[i].level, level) == 0;
-    const char *text = finding(&x, level);
+    const char *text = finding_of(&x, level);
     if (of_level != 1 || !strstr(text, wanted))
         fail_msg("wanted %s '%s', got %zu, the first '%s' for %s", level, wanted, of_level,
                  text ? text : "", schema);
@@ -75,9 +75,9 @@ static void expect_good(const char *schema, const char *yaml)
 {
     struct completed x = {0};
     complete(&x, schema, yaml);
-    const char *text = finding(&x, "fail");
+    const char *text = finding_of(&x, "fail");
     if (!text)
-        text = finding(&x, "warn");
+        text = finding_of(&x, "warn");
     if (text)
         fail_msg("found '%s' for %s", text, schema);
     office_close(&x.o);
@@ -175,8 +175,8 @@ static void expect_groups(const char *schema, const char *yaml, const char *want
 {
     struct completed x = {0};
     complete(&x, schema, yaml);
-    if (finding(&x, "fail"))
-        fail_msg("%s", finding(&x, "fail"));
+    if (finding_of(&x, "fail"))
+        fail_msg("%s", finding_of(&x, "fail"));
     json_t *root = json_loads(x.json, 0, NULL);
     json_t *t = json_array_get(json_object_get(root, "tables"), 0);
     json_t *other = json_loads(wanted, 0, NULL);
@@ -311,7 +311,7 @@ static void a_charter_becomes_the_rules_of_its_tables(void **state)
              "    groups:\n"
              "      - { name: state, columns: [s, d, A], policy: rank, rank: [active, ended] }\n"
              "  - name: plain\n");
-    assert_null(finding(&x, "fail"));
+    assert_null(finding_of(&x, "fail"));
     publish(&x);
     const struct table_schema *t = schema_table(x.o.s, "t"), *plain = schema_table(x.o.s, "plain");
     assert_true(t->exists);
@@ -384,7 +384,7 @@ static void the_completed_form_says_where_policies_come_from(void **state)
 static void a_group_keeps_to_what_can_change(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, "CREATE TABLE t(" ID ", a, b); CREATE TABLE u(" ID ", a, b);", "");
     office_publish(&o, "0000000002",
                    "{\"tables\":[{\"name\":\"t\",\"groups\":[{\"name\":\"g\","
@@ -406,7 +406,7 @@ static void a_group_keeps_to_what_can_change(void **state)
 static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct finding *f;
     size_t n, warned = 0;
     office_open(&o, "CREATE TABLE t(" ID ", a, b, CHECK (a < b));", "t");
@@ -444,7 +444,7 @@ static void a_damaged_charter_is_refused(void **state)
          "a column in two groups"},
         {"\"groups\":[{\"name\":\"g\",\"columns\":[\"a\",1]}]", "a name that is no text"},
     };
-    struct office o;
+    struct capture_office o;
     char json[512];
     const char *completed;
     struct finding *f;

@@ -26,7 +26,7 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
         ("DROP TRIGGER tonle_del_5;"
          "CREATE TRIGGER tonle_del_5 AFTER DELETE ON t BEGIN SELECT 1; END;"),
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
         office_app(&o, "DELETE FROM t;");
@@ -47,7 +47,7 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
 static void installing_twice_changes_nothing(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     int64_t before = office_number(&o, "PRAGMA schema_version");
     office_install(&o);
@@ -60,7 +60,7 @@ static void installing_twice_changes_nothing(void **state)
 static void a_log_moves_over_by_column_name(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3),('y',1,2,3);");
     office_collect(&o);
@@ -82,7 +82,7 @@ static void unpublished_tables_are_let_go(void **state)
 {
     (void)state;
     const char *count = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_*_[56]'";
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);", "t,u");
     assert_int_equal(office_number(&o, count), 14);
     office_app(&o, "INSERT INTO u VALUES('a');");
@@ -102,7 +102,7 @@ static void unpublished_tables_are_let_go(void **state)
 static void a_rolled_back_install_is_not_done(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     office_app(&o, "DROP TRIGGER tonle_ins_5;");
     assert_int_equal(store_begin(o.s), ERR_OK);
@@ -120,7 +120,7 @@ static void a_rolled_back_install_is_not_done(void **state)
 static void notes_are_collected(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     struct value v[4] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa")};
     assert_int_equal(store_begin(o.s), ERR_OK);
@@ -145,7 +145,7 @@ static void notes_are_collected(void **state)
 static void a_cut_collect_takes_whole_keys(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     bool cut;
     office_open(&o,
                 "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, p REFERENCES p(id)); CREATE TABLE "
@@ -168,7 +168,7 @@ static void a_cut_collect_takes_whole_keys(void **state)
     office_close(&o);
 }
 
-static void assert_held(struct office *o, const char *key, const char *message)
+static void assert_held(struct capture_office *o, const char *key, const char *message)
 {
     sqlite3_stmt *q = store_stmt(o->s, "SELECT message FROM tonle_held WHERE reason = 'limit'"
                                        " AND key = ?1 AND office = 'hub' AND since_ms > 0");
@@ -181,7 +181,7 @@ static void assert_held(struct office *o, const char *key, const char *message)
         assert_non_null(strstr((const char *)sqlite3_column_text(q, 0), message));
         sqlite3_reset(q);
     }
-    assert_int_equal(row, message != NULL);
+    assert_int_equal(row, !!message);
 }
 
 /* A row or key over the limits stays in its table, is held with the reason, and stops nothing; it
@@ -189,7 +189,7 @@ static void assert_held(struct office *o, const char *key, const char *message)
 static void a_row_too_large_is_held_until_it_fits(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('big','1',zeroblob(9000000)),('ok','2',1),"
                    "(hex(zeroblob(5000)),'3',1),('gone','4',zeroblob(9000000));");
@@ -215,7 +215,7 @@ static void a_row_too_large_is_held_until_it_fits(void **state)
 static void a_value_too_large_stays_back_alone(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c, d);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3,4);");
     office_collect(&o);
@@ -243,7 +243,7 @@ static void a_value_too_large_stays_back_alone(void **state)
 static void old_values_of_a_delete_are_known(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct changeset cs = {0};
     bool cut;
     office_open(&o, TABLE, "t");
@@ -272,7 +272,7 @@ static void old_values_of_a_delete_are_known(void **state)
 static void no_lookup_scans_the_table(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     int status;
     office_open(
         &o,
@@ -334,7 +334,7 @@ static double seconds(void)
 static void collecting_five_thousand_rows_is_fast(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct changeset cs = {0};
     bool cut;
     office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a,b,c,d,e,f,g);", "t");

@@ -81,7 +81,7 @@ static void statement(struct buf *b, const char *key)
         buf_printf(b, "INSERT %sINTO t(a,b,c,d) SELECT b,a,d,c FROM t;\n", clause);
 }
 
-static void counting(struct buf *b)
+static void count_events(struct buf *b)
 {
     uint32_t n = draw(9);
     switch (draw(4)) {
@@ -104,7 +104,7 @@ static void counting(struct buf *b)
 }
 
 /* The rows of a table that have an identity, sorted, with types. */
-static char *dump(struct office *o, const char *table, const char *known)
+static char *dump(struct capture_office *o, const char *table, const char *known)
 {
     char sql[400];
     int status;
@@ -116,7 +116,7 @@ static char *dump(struct office *o, const char *table, const char *known)
     return office_app_output(o, sql, &status);
 }
 
-static void run(struct office *o, struct arena *a, const char *sql, const struct value *v,
+static void run(struct capture_office *o, struct arena *a, const char *sql, const struct value *v,
                 uint32_t n)
 {
     sqlite3_stmt *q = store_stmt(o->s, sql);
@@ -137,7 +137,7 @@ static void key_where(struct buf *b, const struct table_changes *t, uint32_t fir
 
 #define SUM 2 /* column c, where the schema has rules */
 
-static struct value total_of(struct office *o, const struct table_changes *t,
+static struct value total_of(struct capture_office *o, const struct table_changes *t,
                              const struct value *key)
 {
     struct buf b = {0};
@@ -155,7 +155,7 @@ static struct value total_of(struct office *o, const struct table_changes *t,
     return v;
 }
 
-static void set_sum(struct office *o, const char *table, const struct table_changes *t,
+static void set_sum(struct capture_office *o, const char *table, const struct table_changes *t,
                     const struct value *key, struct value total)
 {
     struct buf b = {0};
@@ -169,8 +169,8 @@ static void set_sum(struct office *o, const char *table, const struct table_chan
 
 /* After a change of row r: the total is the copy's, the delta added to it, and the table shows it.
  */
-static void settle_sum(struct office *o, const struct table_changes *t, const struct row_change *r,
-                       struct value before)
+static void settle_sum(struct capture_office *o, const struct table_changes *t,
+                       const struct row_change *r, struct value before)
 {
     for (uint32_t i = 0; i < r->n_cells; i++) {
         struct value v = r->value[i];
@@ -188,7 +188,8 @@ static void settle_sum(struct office *o, const struct table_changes *t, const st
 
 /* Checks each change against the copy, too: a birth must find nothing, an update and a delete one
  * row. */
-static void apply(struct office *o, const struct table_changes *t, const struct row_change *r)
+static void apply_step(struct capture_office *o, const struct table_changes *t,
+                       const struct row_change *r)
 {
     struct buf b = {0};
     struct value v[16];
@@ -212,7 +213,7 @@ static void apply(struct office *o, const struct table_changes *t, const struct 
     buf_fini(&b);
 }
 
-static void collect_into_copy(struct office *o, uint32_t max_rows, bool sums)
+static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool sums)
 {
     bool cut = true;
     while (cut) {
@@ -228,12 +229,12 @@ static void collect_into_copy(struct office *o, uint32_t max_rows, bool sums)
             for (uint32_t r = 0; r < t->n_rows; r++) {
                 struct value before = value_null();
                 const struct value *old = collect_old_sums(o->s, i, r);
-                assert_int_equal(old != NULL, sums && t->rows[r].kind != CHANGE_BORN);
+                assert_int_equal(!!old, sums && t->rows[r].kind != CHANGE_BORN);
                 if (old) {
                     before = total_of(o, t, t->rows[r].key);
                     assert_true(value_equal(&old[SUM], &before));
                 }
-                apply(o, t, &t->rows[r]);
+                apply_step(o, t, &t->rows[r]);
                 if (sums)
                     settle_sum(o, t, &t->rows[r], before);
             }
@@ -280,7 +281,7 @@ static const char rules[] =
 
 static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows)
 {
-    struct office o;
+    struct capture_office o;
     office_open(&o, schema->sql, "t");
     office_app(&o, "CREATE TABLE copy(a, b, c, d);");
     if (schema->later) {
@@ -294,12 +295,12 @@ static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows
         uint64_t at = seed;
         for (uint32_t n = 1 + draw(25); n > 0; n--) {
             if (schema->later && draw(3) == 0)
-                counting(&b);
+                count_events(&b);
             else
                 statement(&b, schema->key);
         }
         free(office_app_output(&o, buf_str(&b), &status));
-        collect_into_copy(&o, max_rows, schema->later != NULL);
+        collect_into_copy(&o, max_rows, schema->later);
         char *is = dump(&o, "copy", "1"), *should = dump(&o, "t", schema->known);
         if (strcmp(is, should) != 0) {
             fprintf(stderr, "%s\n%s\nis\n%s\nshould be\n%s\n", schema->sql, buf_str(&b), is,
@@ -338,7 +339,7 @@ static void a_cut_log_carries_the_table_over(void **state)
 static void a_big_log_carries_the_table_over(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     const char *count =
         "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
     bool cut;

@@ -97,8 +97,8 @@ static void checks_are_found(void **state)
 
 /* ---- claims ---- */
 
-static const char *claim(struct office *o, const char *table, uint32_t index,
-                         const struct value *columns)
+static const char *claim_of(struct capture_office *o, const char *table, uint32_t index,
+                            const struct value *columns)
 {
     struct table_schema *t = schema_table(o->s, table);
     struct buf b = {0};
@@ -141,7 +141,7 @@ static const char *claim(struct office *o, const char *table, uint32_t index,
 static void claims_follow_the_indexes(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct value v[4] = {value_text("new"), value_text("X"), value_text("1"), value_integer(5)};
     office_open(&o,
                 "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) "
@@ -155,20 +155,20 @@ static void claims_follow_the_indexes(void **state)
     struct table_schema *t = schema_table(o.s, "t");
     assert_int_equal(t->n_columns, 4);
     assert_int_equal(t->n_unique, 4);
-    assert_string_equal(claim(&o, "t", 0, v), "5,'X' blocked by old");
-    assert_string_equal(claim(&o, "t", 1, v), "'X' blocked by");
-    assert_string_equal(claim(&o, "t", 2, v), "'x','1' blocked by old");
-    assert_string_equal(claim(&o, "t", 3, v), "'1-5' blocked by old");
+    assert_string_equal(claim_of(&o, "t", 0, v), "5,'X' blocked by old");
+    assert_string_equal(claim_of(&o, "t", 1, v), "'X' blocked by");
+    assert_string_equal(claim_of(&o, "t", 2, v), "'x','1' blocked by old");
+    assert_string_equal(claim_of(&o, "t", 3, v), "'1-5' blocked by old");
     assert_string_equal(t->unique[0].collation[1], "NOCASE");
     assert_int_equal(t->unique[3].n_columns, 2); /* b and c, through g */
     assert_int_equal(t->unique[3].columns[0], 2);
     assert_int_equal(t->n_unique_columns, 4);
     v[2] = value_text("2");
-    assert_string_equal(claim(&o, "t", 1, v), "no claim");
+    assert_string_equal(claim_of(&o, "t", 1, v), "no claim");
     v[1] = value_null();
-    assert_string_equal(claim(&o, "t", 0, v), "no claim");
+    assert_string_equal(claim_of(&o, "t", 0, v), "no claim");
     v[2] = value_null();
-    assert_string_equal(claim(&o, "t", 3, v), "no claim");
+    assert_string_equal(claim_of(&o, "t", 3, v), "no claim");
     office_close(&o);
 }
 
@@ -177,7 +177,7 @@ static void claims_follow_the_indexes(void **state)
 static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct value v[1] = {value_text("A")};
     office_open(&o,
                 "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a UNIQUE, b UNIQUE); "
@@ -194,7 +194,7 @@ static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
     assert_int_equal(t->key[0], 1);
     struct value both[2] = {value_null(), v[0]};
     uint32_t k = strcmp(t->unique[0].collation[0], "NOCASE") == 0 ? 0 : 1;
-    assert_string_equal(claim(&o, "t", k, both), "'A' blocked by a");
+    assert_string_equal(claim_of(&o, "t", k, both), "'A' blocked by a");
     office_app(&o, "UPDATE t SET b=7;");
     assert_false(store_capture_pending(o.s));
     office_close(&o);
@@ -204,7 +204,7 @@ static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
 static void references_and_depths_are_read(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o,
                 "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT, z REFERENCES local, "
                 "s REFERENCES c, FOREIGN KEY(x,y) REFERENCES b);"
@@ -234,7 +234,7 @@ static void references_and_depths_are_read(void **state)
 static void keys_go_to_json_and_back(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(
         &o, "CREATE TABLE t(a, b, PRIMARY KEY(b,a)); CREATE TABLE u(k TEXT PRIMARY KEY NOT NULL);",
         "t,u");
@@ -293,7 +293,7 @@ static bool has_finding(struct finding *f, size_t n, const char *level, const ch
 static void check_findings(const char *schema, const char *tables, const char *level,
                            const char *part)
 {
-    struct office o;
+    struct capture_office o;
     struct finding *f;
     size_t n;
     struct buf b = {0};
@@ -399,7 +399,7 @@ static void findings_name_rows_that_do_not_fit(void **state)
 static void a_completed_charter_makes_the_tables_elsewhere(void **state)
 {
     (void)state;
-    struct office hub, office;
+    struct capture_office hub, office;
     struct finding *f;
     size_t n;
     uint32_t created = 0;
@@ -448,7 +448,7 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
 static void an_unwritable_table_stops_nothing(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o,
                 "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT); "
                 "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);"
@@ -468,7 +468,7 @@ static void an_unwritable_table_stops_nothing(void **state)
 static void local_triggers_work_on_applied_rows(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(
         &o,
         "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v); CREATE TABLE u(id TEXT PRIMARY KEY NOT "

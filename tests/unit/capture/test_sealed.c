@@ -136,13 +136,13 @@ static void a_held_birth_is_renamed(void **state)
     int64_t v = loser[3] == 'A' ? 1 : 2;
     struct value values[] = {value_text("z"), value_integer(v), value_integer(v), value_integer(v),
                              value_text(loser)};
-    uint64_t seq = store_state(f.office[0].store)->seq;
+    uint64_t seq = store_state_get(f.office[0].store)->seq;
     queue(&f.office[0], "y", held_birth(A), CHANGE_DELETE, 0, NULL, NULL);
     queue(&f.office[0], "z", (struct dot){0, 0}, CHANGE_BORN, 5, all, values);
     everywhere("SELECT r FROM t WHERE id='z'", loser);
     everywhere("SELECT count(*) FROM tonle_held", "0");
     everywhere("SELECT count(DISTINCT r) FROM t WHERE id<>'x'", "2");
-    assert_int_equal(store_state(f.office[0].store)->seq, seq + 1);
+    assert_int_equal(store_state_get(f.office[0].store)->seq, seq + 1);
 }
 
 /* While a value of ours is too large, the row's other changes go on in both directions, and it is

@@ -107,7 +107,7 @@ static void what_is_no_integer_travels_as_itself(void **state)
 static void a_trigger_that_runs_ahead_loses_nothing(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
@@ -132,7 +132,7 @@ static void a_trigger_that_runs_ahead_loses_nothing(void **state)
 static void a_cut_log_adds_up(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     bool cut;
     office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
@@ -156,7 +156,7 @@ static void a_cut_log_adds_up(void **state)
 static void old_totals_are_known(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct changeset cs = {0};
     bool cut;
     office_open(&o, TABLE, "t");
@@ -193,7 +193,7 @@ static void old_totals_are_known(void **state)
 static void only_sums_cost_a_log_row(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     const char *trigger = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_sum_*'";
     office_open(&o, TABLE, "t");
     assert_int_equal(office_number(&o, trigger), 0);
@@ -222,7 +222,7 @@ static void only_sums_cost_a_log_row(void **state)
 static void a_total_is_remembered_beside_a_value_too_large(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);

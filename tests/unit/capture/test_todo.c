@@ -25,7 +25,7 @@
     "{\"name\":\"q\"},{\"name\":\"p\"}]}"
 enum { ID, S, A, B, C };
 
-static void open_office(struct office *o)
+static void open_office(struct capture_office *o)
 {
     office_open(o, TABLE, "t,q,p");
     office_publish(o, "0000000002", RULES);
@@ -34,7 +34,8 @@ static void open_office(struct office *o)
     office_collect(o);
 }
 
-static struct row_key key_of(struct office *o, struct buf *b, const char *table, const char *id)
+static struct row_key key_of(struct capture_office *o, struct buf *b, const char *table,
+                             const char *id)
 {
     struct value v = value_text(id);
     buf_reset(b);
@@ -43,8 +44,8 @@ static struct row_key key_of(struct office *o, struct buf *b, const char *table,
 }
 
 /* One cell, or none for column 0; a decision like any that `resolve` queues. */
-static enum err queue(struct office *o, const char *id, struct dot birth, enum change_kind kind,
-                      uint32_t column, struct value v)
+static enum err queue(struct capture_office *o, const char *id, struct dot birth,
+                      enum change_kind kind, uint32_t column, struct value v)
 {
     struct buf b = {0};
     assert_int_equal(store_begin(o->s), ERR_OK);
@@ -54,7 +55,7 @@ static enum err queue(struct office *o, const char *id, struct dot birth, enum c
     return e;
 }
 
-static void queue_born(struct office *o, const char *table, const char *id, int64_t v)
+static void queue_born(struct capture_office *o, const char *table, const char *id, int64_t v)
 {
     struct buf b = {0};
     struct value values[] = {value_text(id), value_integer(v), value_integer(v), value_integer(v),
@@ -72,7 +73,7 @@ static const struct dot none = {0, 0}, held = {9, 4}, dead = {9, 5};
 
 /* On record at key 'x': the birth that stands, without a name; one held, 9:4, with values of its
  * own; one dead, 9:5. */
-static void put_record(struct office *o)
+static void put_record(struct capture_office *o)
 {
     struct arena a = {0};
     struct buf b = {0};
@@ -97,7 +98,7 @@ static void put_record(struct office *o)
 static void a_queued_change_travels(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     assert_false(store_capture_pending(o.s));
     assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, S, value_integer(25)), ERR_OK);
@@ -117,7 +118,7 @@ static void a_queued_change_travels(void **state)
 static void a_held_birth_is_changed_by_name(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     put_record(&o);
     assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, S, value_integer(90)), ERR_OK);
@@ -139,7 +140,7 @@ static void a_held_birth_is_changed_by_name(void **state)
 static void one_birth_is_one_change(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     put_record(&o);
     office_app(&o, "UPDATE t SET s=11, a='app' WHERE id='x';");
@@ -163,7 +164,7 @@ static void one_birth_is_one_change(void **state)
 static void decisions_are_known(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     struct changeset cs = {0};
     bool cut;
     open_office(&o);
@@ -194,7 +195,7 @@ static void decisions_are_known(void **state)
 static void two_births_of_a_key_do_not_share_a_changeset(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     bool cut;
     open_office(&o);
     queue_born(&o, "t", "z", 1);
@@ -218,7 +219,7 @@ static void two_births_of_a_key_do_not_share_a_changeset(void **state)
 static void queued_changes_are_cut_like_others(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     bool cut;
     open_office(&o);
     office_app(&o, "INSERT INTO q VALUES('1','a');");
@@ -245,7 +246,7 @@ static void queued_changes_are_cut_like_others(void **state)
 static void what_is_gone_is_let_go(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     assert_int_equal(queue(&o, "nobody", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_int_equal(queue(&o, "nobody", held, CHANGE_DELETE, ID, value_null()), ERR_OK);
@@ -263,7 +264,7 @@ static void what_is_gone_is_let_go(void **state)
 static void a_forgotten_name_is_the_unnamed_birth(void **state)
 {
     (void)state;
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     assert_int_equal(queue(&o, "y", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_string_equal(office_collect(&o), "t update 'y' c=1\n");
@@ -275,7 +276,7 @@ static void what_cannot_be_sent_is_not_queued(void **state)
 {
     (void)state;
     static uint8_t big[LIMIT_VALUE_BYTES + 1];
-    struct office o;
+    struct capture_office o;
     open_office(&o);
     struct value v = value_bytes(VALUE_BLOB, big, sizeof big);
     assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, C, v), ERR_LIMIT);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-static struct hold_item row(uint32_t key, uint64_t rank)
+static struct hold_item row_of(uint32_t key, uint64_t rank)
 {
     return (struct hold_item){.key = key,
                               .birth = {1, key + 1},
@@ -24,7 +24,7 @@ static const uint64_t number[] = {0, 1, 2, 3, 4, 5, 6, 7};
  * answer at all. */
 static void unique_is_decided_before_references(void **state)
 {
-    struct hold_item item[2] = {row(0, 1), row(1, 2)};
+    struct hold_item item[2] = {row_of(0, 1), row_of(1, 2)};
     (void)state;
     item[0].unique = item[1].unique = &number[5];
     item[0].n_unique = item[1].n_unique = 1;
@@ -40,7 +40,7 @@ static void unique_is_decided_before_references(void **state)
  */
 static void a_cycle_of_references_stands(void **state)
 {
-    struct hold_item item[4] = {row(0, 1), row(1, 2), row(2, 3), row(3, 4)};
+    struct hold_item item[4] = {row_of(0, 1), row_of(1, 2), row_of(2, 3), row_of(3, 4)};
     (void)state;
     for (int i = 0; i < 4; i++) {
         item[i].gives = &number[i];
@@ -64,7 +64,7 @@ static void a_chain_falls_with_its_head(void **state)
     struct hold_item item[6];
     (void)state;
     for (uint32_t i = 0; i < 6; i++) {
-        item[i] = row(i, i + 1);
+        item[i] = row_of(i, i + 1);
         item[i].gives = &number[i];
         item[i].n_gives = 1;
         item[i].needs = &number[i ? i - 1 : 0];
@@ -85,7 +85,7 @@ static void a_chain_falls_with_its_head(void **state)
 /* Of several births the unnamed one (the oldest) stands; where it is not valid, the next. */
 static void the_first_valid_birth_of_a_key_stands(void **state)
 {
-    struct hold_item item[3] = {row(4, 3), row(4, 2), row(4, 1)};
+    struct hold_item item[3] = {row_of(4, 3), row_of(4, 2), row_of(4, 1)};
     (void)state;
     item[0].birth_hlc = 9;
     item[1].birth_hlc = 8;
@@ -126,7 +126,7 @@ static void the_birth_policy_chooses_who_stands(void **state)
             for (size_t j = 0; j < 3; j++) {
                 size_t b = orders[o][j];
                 place[b] = j;
-                item[j] = row(4, 1);
+                item[j] = row_of(4, 1);
                 item[j].birth = b ? (struct dot){b, 7} : (struct dot){0};
                 item[j].birth_hlc = table[i].hlc[b];
             }
@@ -144,7 +144,8 @@ static void the_birth_policy_chooses_who_stands(void **state)
  * and the one that stands is the one that claims. */
 static void the_latest_valid_birth_of_each_key_stands(void **state)
 {
-    struct hold_item item[5] = {row(4, 1), row(6, 4), row(4, 3), row(4, 2), row(5, 9)};
+    struct hold_item item[5] = {row_of(4, 1), row_of(6, 4), row_of(4, 3), row_of(4, 2),
+                                row_of(5, 9)};
     (void)state;
     for (uint64_t i = 0; i < 5; i++)
         item[i].birth_hlc = i + 1;
@@ -164,7 +165,7 @@ static void the_latest_valid_birth_of_each_key_stands(void **state)
 /* A row held in pass 3 takes none of its numbers, not even those that were free. */
 static void a_held_row_takes_no_number(void **state)
 {
-    struct hold_item item[3] = {row(0, 1), row(1, 2), row(2, 3)};
+    struct hold_item item[3] = {row_of(0, 1), row_of(1, 2), row_of(2, 3)};
     (void)state;
     for (int i = 0; i < 3; i++) {
         item[i].unique = &number[i]; /* {0,1} {1,2} {2,3} */
@@ -181,7 +182,7 @@ static void equal_ranks_are_decided_by_the_tie(void **state)
 {
     (void)state;
     for (int swapped = 0; swapped < 2; swapped++) {
-        struct hold_item item[2] = {row(0, 0), row(1, 0)};
+        struct hold_item item[2] = {row_of(0, 0), row_of(1, 0)};
         item[swapped].tie = 7;
         item[!swapped].tie = 3;
         for (int i = 0; i < 2; i++) {
@@ -200,7 +201,7 @@ static void equal_ties_are_decided_by_the_key(void **state)
 {
     (void)state;
     for (uint32_t swapped = 0; swapped < 2; swapped++) {
-        struct hold_item item[2] = {row(swapped, 0), row(!swapped, 0)};
+        struct hold_item item[2] = {row_of(swapped, 0), row_of(!swapped, 0)};
         for (int i = 0; i < 2; i++) {
             item[i].tie = 3;
             item[i].unique = &number[6];
@@ -217,7 +218,8 @@ static void equal_ties_are_decided_by_the_key(void **state)
  * back once, so that a child with another giver stands. */
 static void a_row_falls_once_for_two_parents(void **state)
 {
-    struct hold_item item[5] = {row(0, 1), row(1, 2), row(2, 3), row(3, 4), row(4, 5)};
+    struct hold_item item[5] = {row_of(0, 1), row_of(1, 2), row_of(2, 3), row_of(3, 4),
+                                row_of(4, 5)};
     (void)state;
     for (int i = 0; i < 4; i++) {
         item[i].gives = &number[i];
@@ -243,8 +245,8 @@ static void many_numbers_are_kept_apart(void **state)
     (void)state;
     for (uint32_t i = 0; i < N; i++) {
         own[i] = i * i + UINT64_C(0x100000000) * (i % 7);
-        item[i] = row(i, i);
-        item[N + i] = row(N + i, N + i);
+        item[i] = row_of(i, i);
+        item[N + i] = row_of(N + i, N + i);
         item[i].unique = item[N + i].unique = item[i].gives = &own[i];
         item[i].n_unique = item[N + i].n_unique = item[i].n_gives = 1;
         item[i].needs = &own[(i + 1) % N]; /* one cycle of all */

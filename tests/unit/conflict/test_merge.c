@@ -14,7 +14,7 @@ static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_MAX};
 static const struct table_rules rules = {.n_columns = COLUMNS, .policy = policies};
 static const uint32_t both[COLUMNS] = {LATEST, MAX};
 
-struct desk { /* one row, and what merging needs */
+struct merge_desk { /* one row, and what merging needs */
     struct arena arena;
     struct row row;
     struct value settled[COLUMNS];
@@ -27,7 +27,7 @@ struct desk { /* one row, and what merging needs */
 
 static int setup(void **state)
 {
-    struct desk *d = mem_alloc(sizeof *d);
+    struct merge_desk *d = mem_alloc(sizeof *d);
     d->settled[LATEST] = value_integer(10);
     d->settled[MAX] = value_integer(20);
     d->forget.stable = &d->stable;
@@ -38,7 +38,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct desk *d = *state;
+    struct merge_desk *d = *state;
     clock_fini(&d->context);
     clock_fini(&d->stable);
     arena_fini(&d->arena);
@@ -46,7 +46,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct change change(struct desk *d, uint64_t site, enum change_kind kind, struct dot birth)
+static struct change make_change(struct merge_desk *d, uint64_t site, enum change_kind kind,
+                                 struct dot birth)
 {
     return (struct change){.dot = {site, 1},
                            .hlc = 100 + site,
@@ -55,13 +56,14 @@ static struct change change(struct desk *d, uint64_t site, enum change_kind kind
                            .birth = kind == CHANGE_BORN ? (struct dot){site, 1} : birth};
 }
 
-static struct merge_result merge(struct desk *d, const struct change *ch)
+static struct merge_result merge(struct merge_desk *d, const struct change *ch)
 {
     return merge_change(&d->arena, &d->row, &rules, ch, &d->forget, &d->met);
 }
 
 /* Writes both columns. */
-static struct merge_result write_both(struct desk *d, struct change ch, int64_t latest, int64_t max)
+static struct merge_result write_both(struct merge_desk *d, struct change ch, int64_t latest,
+                                      int64_t max)
 {
     struct value *v = arena_alloc(&d->arena, sizeof d->value);
     v[LATEST] = value_integer(latest);
@@ -78,8 +80,8 @@ static const struct dot unnamed = {0, 0};
  * values as they were. */
 static void a_change_that_has_seen_all_replaces_all(void **state)
 {
-    struct desk *d = *state;
-    struct merge_result m = write_both(d, change(d, 1, CHANGE_UPDATE, unnamed), 11, 12);
+    struct merge_desk *d = *state;
+    struct merge_result m = write_both(d, make_change(d, 1, CHANGE_UPDATE, unnamed), 11, 12);
     assert_true(m.applied && !m.orphan && !m.siblings);
     assert_int_equal(d->met.n, 0);
     assert_int_equal(m.birth->values[LATEST].u.i, 11);
@@ -92,9 +94,9 @@ static void a_change_that_has_seen_all_replaces_all(void **state)
  * and leaves it open; both sides are there with their values. */
 static void concurrent_updates_meet(void **state)
 {
-    struct desk *d = *state;
-    write_both(d, change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
-    struct merge_result m = write_both(d, change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
+    struct merge_desk *d = *state;
+    write_both(d, make_change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
+    struct merge_result m = write_both(d, make_change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
     assert_true(m.applied && m.siblings);
     assert_int_equal(d->met.n, 2);
     for (int i = 0; i < 2; i++) {
@@ -119,9 +121,9 @@ static void concurrent_updates_meet(void **state)
 /* Equal values written concurrently are no conflict, now or later. */
 static void equal_values_are_no_conflict(void **state)
 {
-    struct desk *d = *state;
-    write_both(d, change(d, 1, CHANGE_UPDATE, unnamed), 11, 30);
-    write_both(d, change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
+    struct merge_desk *d = *state;
+    write_both(d, make_change(d, 1, CHANGE_UPDATE, unnamed), 11, 30);
+    write_both(d, make_change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
     struct conflict_list open = {0};
     row_open_conflicts(&d->arena, &d->row, &rules, &open);
     assert_int_equal(d->met.n, 0);
@@ -132,13 +134,13 @@ static void equal_values_are_no_conflict(void **state)
  * that has seen both ends it. */
 static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
 {
-    struct desk *d = *state;
+    struct merge_desk *d = *state;
     struct conflict_list open = {0};
-    struct change del = change(d, 1, CHANGE_DELETE, unnamed);
+    struct change del = make_change(d, 1, CHANGE_DELETE, unnamed);
     struct merge_result m = merge(d, &del);
     assert_false(birth_alive(m.birth, &rules));
     assert_null(row_standing(&d->row, &rules));
-    m = write_both(d, change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
+    m = write_both(d, make_change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
     assert_true(birth_alive(m.birth, &rules));
     assert_ptr_equal(row_standing(&d->row, &rules), m.birth);
     assert_int_equal(d->met.n, 1);
@@ -149,7 +151,7 @@ static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
     assert_int_equal(open.n, 1);
     clock_set(&d->context, 1, 1);
     clock_set(&d->context, 2, 1);
-    del = change(d, 3, CHANGE_DELETE, unnamed);
+    del = make_change(d, 3, CHANGE_DELETE, unnamed);
     m = merge(d, &del);
     assert_false(birth_alive(m.birth, &rules));
     assert_int_equal(d->met.n, 1);
@@ -162,9 +164,9 @@ static void a_delete_beside_an_update_is_a_conflict_of_existence(void **state)
  * changes made to it; the two are an open conflict of the key. */
 static void births_of_one_key_stay_apart(void **state)
 {
-    struct desk *d = *state;
+    struct merge_desk *d = *state;
     const struct dot name = {5, 1};
-    struct merge_result m = write_both(d, change(d, 5, CHANGE_BORN, unnamed), 50, 51);
+    struct merge_result m = write_both(d, make_change(d, 5, CHANGE_BORN, unnamed), 50, 51);
     assert_true(m.applied && m.siblings);
     assert_int_equal(m.birth->held, HOLD_BIRTH);
     assert_int_equal(d->met.n, 1);
@@ -173,11 +175,11 @@ static void births_of_one_key_stay_apart(void **state)
     assert_int_equal(d->met.c[0].shown, 0);
     assert_true(dot_equal(d->met.c[0].v[1].dot, name));
     clock_set(&d->context, 5, 1);
-    write_both(d, change(d, 6, CHANGE_UPDATE, name), 60, 61);
+    write_both(d, make_change(d, 6, CHANGE_UPDATE, name), 60, 61);
     assert_int_equal(row_find_birth(&d->row, name)->values[LATEST].u.i, 60);
     assert_int_equal(row_find_birth(&d->row, unnamed)->values[LATEST].u.i, 10);
     assert_int_equal(row_standing(&d->row, &rules)->values[LATEST].u.i, 10);
-    m = write_both(d, change(d, 5, CHANGE_BORN, unnamed), 50, 51);
+    m = write_both(d, make_change(d, 5, CHANGE_BORN, unnamed), 50, 51);
     assert_false(m.applied);
     assert_int_equal(d->row.n_births, 2);
     assert_int_equal(d->met.n, 1);
@@ -187,11 +189,11 @@ static void births_of_one_key_stay_apart(void **state)
  * `first` shows the earliest living one. */
 static void births_are_ordered_by_time_and_name(void **state)
 {
-    struct desk *d = *state;
+    struct merge_desk *d = *state;
     static const uint64_t site[] = {7, 3, 5};
     static const uint64_t hlc[] = {40, 41, 40};
     for (int i = 0; i < 3; i++) {
-        struct change ch = change(d, site[i], CHANGE_BORN, unnamed);
+        struct change ch = make_change(d, site[i], CHANGE_BORN, unnamed);
         ch.hlc = hlc[i];
         write_both(d, ch, i, i);
     }
@@ -200,7 +202,7 @@ static void births_are_ordered_by_time_and_name(void **state)
     assert_int_equal(d->row.births[1].name.site, 5);
     assert_int_equal(d->row.births[2].name.site, 7);
     assert_int_equal(d->row.births[3].name.site, 3);
-    struct change del = change(d, 9, CHANGE_DELETE, unnamed);
+    struct change del = make_change(d, 9, CHANGE_DELETE, unnamed);
     merge(d, &del);
     d->met.n = 0;
     row_open_conflicts(&d->arena, &d->row, &rules, &d->met);
@@ -212,13 +214,13 @@ static void births_are_ordered_by_time_and_name(void **state)
 /* A dead birth that an update brings back beside another meets it as a new one would. */
 static void a_revived_birth_meets_the_living_one(void **state)
 {
-    struct desk *d = *state;
-    struct change del = change(d, 1, CHANGE_DELETE, unnamed);
+    struct merge_desk *d = *state;
+    struct change del = make_change(d, 1, CHANGE_DELETE, unnamed);
     merge(d, &del);
-    write_both(d, change(d, 2, CHANGE_BORN, unnamed), 50, 51);
+    write_both(d, make_change(d, 2, CHANGE_BORN, unnamed), 50, 51);
     assert_int_equal(row_standing(&d->row, &rules)->name.site, 2);
     assert_int_equal(d->met.n, 0);
-    struct merge_result m = write_both(d, change(d, 3, CHANGE_UPDATE, unnamed), 11, 12);
+    struct merge_result m = write_both(d, make_change(d, 3, CHANGE_UPDATE, unnamed), 11, 12);
     assert_int_equal(m.birth->held, HOLD_BIRTH);
     assert_int_equal(row_standing(&d->row, &rules)->name.site, 2);
     assert_int_equal(d->met.n, 2);
@@ -230,34 +232,34 @@ static void a_revived_birth_meets_the_living_one(void **state)
  * stable and not kept; otherwise nothing here, and nothing changes. */
 static void a_name_not_on_record_is_resolved_or_an_orphan(void **state)
 {
-    struct desk *d = *state;
+    struct merge_desk *d = *state;
     const struct dot name = {8, 1};
-    struct merge_result m = write_both(d, change(d, 9, CHANGE_UPDATE, name), 1, 2);
+    struct merge_result m = write_both(d, make_change(d, 9, CHANGE_UPDATE, name), 1, 2);
     assert_true(m.orphan && !m.applied && !m.birth);
     clock_set(&d->stable, 8, 1);
     d->forget.keep = &name;
     d->forget.n_keep = 1;
-    m = write_both(d, change(d, 9, CHANGE_UPDATE, name), 1, 2);
+    m = write_both(d, make_change(d, 9, CHANGE_UPDATE, name), 1, 2);
     assert_true(m.orphan && !m.applied);
     assert_int_equal(d->row.births[0].n_cells, 0);
     d->forget.n_keep = 0;
-    m = write_both(d, change(d, 9, CHANGE_UPDATE, name), 1, 2);
+    m = write_both(d, make_change(d, 9, CHANGE_UPDATE, name), 1, 2);
     assert_true(m.applied && !m.orphan && dot_is_none(m.birth->name));
     d->row = (struct row){0};
-    m = write_both(d, change(d, 10, CHANGE_UPDATE, name), 1, 2);
+    m = write_both(d, make_change(d, 10, CHANGE_UPDATE, name), 1, 2);
     assert_true(m.orphan);
-    m = write_both(d, change(d, 10, CHANGE_UPDATE, unnamed), 1, 2);
+    m = write_both(d, make_change(d, 10, CHANGE_UPDATE, unnamed), 1, 2);
     assert_true(m.orphan);
 }
 
 /* The same change twice, also the loser of a conflict, changes nothing and reports nothing. */
 static void merging_twice_is_merging_once(void **state)
 {
-    struct desk *d = *state;
-    write_both(d, change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
-    write_both(d, change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
+    struct merge_desk *d = *state;
+    write_both(d, make_change(d, 2, CHANGE_UPDATE, unnamed), 11, 30);
+    write_both(d, make_change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
     size_t met = d->met.n;
-    struct merge_result m = write_both(d, change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
+    struct merge_result m = write_both(d, make_change(d, 1, CHANGE_UPDATE, unnamed), 12, 29);
     assert_false(m.applied);
     assert_false(m.orphan);
     assert_true(m.siblings);
@@ -268,11 +270,11 @@ static void merging_twice_is_merging_once(void **state)
 /* A delete that carries values merges them: whoever revives the row finds them. */
 static void a_delete_keeps_the_columns_changed_before_it(void **state)
 {
-    struct desk *d = *state;
-    struct merge_result m = write_both(d, change(d, 1, CHANGE_DELETE, unnamed), 77, 78);
+    struct merge_desk *d = *state;
+    struct merge_result m = write_both(d, make_change(d, 1, CHANGE_DELETE, unnamed), 77, 78);
     assert_int_equal(m.birth->values[LATEST].u.i, 77);
     assert_false(birth_alive(m.birth, &rules));
-    struct change ch = change(d, 2, CHANGE_UPDATE, unnamed);
+    struct change ch = make_change(d, 2, CHANGE_UPDATE, unnamed);
     m = merge(d, &ch);
     assert_true(birth_alive(m.birth, &rules));
     assert_int_equal(m.birth->values[MAX].u.i, 78);

@@ -21,7 +21,7 @@ static const uint8_t policies[COLUMNS] = {
 static const struct site_unit unit[] = {{1, "KH-1"}, {2, "KH-2"}};
 static const struct unit_list units = {.n = 2, .site = unit};
 
-struct desk { /* one row, and what merging needs */
+struct cells_desk { /* one row, and what merging needs */
     struct arena arena;
     struct table_rules rules;
     struct row row;
@@ -33,7 +33,7 @@ struct desk { /* one row, and what merging needs */
 
 static int setup(void **state)
 {
-    struct desk *d = mem_alloc(sizeof *d);
+    struct cells_desk *d = mem_alloc(sizeof *d);
     d->rules = (struct table_rules){.n_columns = COLUMNS,
                                     .policy = policies,
                                     .group = groups,
@@ -50,7 +50,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct desk *d = *state;
+    struct cells_desk *d = *state;
     clock_fini(&d->stable);
     arena_fini(&d->arena);
     mem_free(d);
@@ -60,7 +60,7 @@ static int teardown(void **state)
 static const struct dot unnamed = {0, 0};
 
 /* A change by its own site; `seen` bits are the sites it has seen, of seq 1. */
-struct say {
+struct cell_says {
     uint64_t site;
     enum change_kind kind;
     unsigned seen;
@@ -71,7 +71,7 @@ struct say {
     uint64_t hlc; /* 0: by its site */
 };
 
-static struct merge_result merge(struct desk *d, const struct say *s)
+static struct merge_result merge(struct cells_desk *d, const struct cell_says *s)
 {
     struct clock context = {0};
     struct change ch = {.dot = {s->site, 1},
@@ -90,14 +90,14 @@ static struct merge_result merge(struct desk *d, const struct say *s)
     return m;
 }
 
-static size_t count_open(struct desk *d)
+static size_t count_open(struct cells_desk *d)
 {
     struct conflict_list open = {0};
     row_open_conflicts(&d->arena, &d->row, &d->rules, &open);
     return open.n;
 }
 
-static struct value wide(struct desk *d, __int128 n)
+static struct value wide(struct cells_desk *d, __int128 n)
 {
     return value_wide(&d->arena, n);
 }
@@ -106,10 +106,10 @@ static struct value wide(struct desk *d, __int128 n)
  * conflict is one of the group. */
 static void groups_meet_whole(void **state)
 {
-    struct desk *d = *state;
-    const struct say a = {
+    struct cells_desk *d = *state;
+    const struct cell_says a = {
         3, CHANGE_UPDATE, 0, 2, {FIRST, LEAD}, {value_text("z"), value_text("a")}, unnamed, 0};
-    const struct say b = {
+    const struct cell_says b = {
         4, CHANGE_UPDATE, 0, 2, {FIRST, LEAD}, {value_text("a"), value_text("b")}, unnamed, 0};
     merge(d, &a);
     struct merge_result m = merge(d, &b);
@@ -120,14 +120,14 @@ static void groups_meet_whole(void **state)
     assert_int_equal(d->met.c[0].v[0].value.type, VALUE_TUPLE);
     assert_int_equal(d->met.c[0].shown, 1);
     assert_int_equal(count_open(d), 1);
-    const struct say settle = {5,
-                               CHANGE_UPDATE,
-                               1 << 3 | 1 << 4,
-                               2,
-                               {FIRST, LEAD},
-                               {value_text("x"), value_text("y")},
-                               unnamed,
-                               0};
+    const struct cell_says settle = {5,
+                                     CHANGE_UPDATE,
+                                     1 << 3 | 1 << 4,
+                                     2,
+                                     {FIRST, LEAD},
+                                     {value_text("x"), value_text("y")},
+                                     unnamed,
+                                     0};
     m = merge(d, &settle);
     assert_memory_equal(m.birth->values[FIRST].u.p, "x", 1);
     assert_int_equal(d->met.n, 1);
@@ -137,10 +137,10 @@ static void groups_meet_whole(void **state)
 /* A group's change that lacks a member is completed with what is shown, whichever member it is. */
 static void a_missing_member_is_what_is_shown(void **state)
 {
-    struct desk *d = *state;
-    const struct say lead = {3, CHANGE_UPDATE, 0, 1, {LEAD}, {value_text("new")}, unnamed, 0};
-    const struct say first = {4,       CHANGE_UPDATE,       1 << 3,  1,
-                              {FIRST}, {value_text("old")}, unnamed, 0};
+    struct cells_desk *d = *state;
+    const struct cell_says lead = {3, CHANGE_UPDATE, 0, 1, {LEAD}, {value_text("new")}, unnamed, 0};
+    const struct cell_says first = {4,       CHANGE_UPDATE,       1 << 3,  1,
+                                    {FIRST}, {value_text("old")}, unnamed, 0};
     struct merge_result m = merge(d, &lead);
     assert_memory_equal(m.birth->values[FIRST].u.p, "given", 5);
     assert_memory_equal(m.birth->values[LEAD].u.p, "new", 3);
@@ -154,15 +154,15 @@ static void a_missing_member_is_what_is_shown(void **state)
  * it in the change is its own. */
 static void a_group_is_merged_where_nothing_is_known(void **state)
 {
-    struct desk *d = *state;
-    const struct say s = {3,
-                          CHANGE_UPDATE,
-                          0,
-                          3,
-                          {KEY, FIRST, LEAD},
-                          {value_integer(1), value_text("a"), value_text("b")},
-                          unnamed,
-                          0};
+    struct cells_desk *d = *state;
+    const struct cell_says s = {3,
+                                CHANGE_UPDATE,
+                                0,
+                                3,
+                                {KEY, FIRST, LEAD},
+                                {value_integer(1), value_text("a"), value_text("b")},
+                                unnamed,
+                                0};
     row_from_settled(&d->arena, &d->row, NULL);
     struct merge_result m = merge(d, &s);
     assert_null(m.birth->values);
@@ -177,7 +177,7 @@ static void a_group_is_merged_where_nothing_is_known(void **state)
  * the second may have seen the first. */
 static void sums_add_up_and_keep_what_is_no_number(void **state)
 {
-    struct desk *setting = *state;
+    struct cells_desk *setting = *state;
     struct value text = value_text("many");
     struct value real = value_real(0.5);
     const struct {
@@ -208,11 +208,11 @@ static void sums_add_up_and_keep_what_is_no_number(void **state)
          wide(setting, 1 - WIDE_MAX), 0},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct desk *d = setting;
+        struct cells_desk *d = setting;
         d->settled[COUNT] = table[i].before;
         row_from_settled(&d->arena, &d->row, d->settled);
-        const struct say a = {3, CHANGE_UPDATE, 0, 1, {COUNT}, {table[i].a}, unnamed, 0};
-        const struct say b = {
+        const struct cell_says a = {3, CHANGE_UPDATE, 0, 1, {COUNT}, {table[i].a}, unnamed, 0};
+        const struct cell_says b = {
             4, CHANGE_UPDATE, table[i].b_saw_a ? 1 << 3 : 0, 1, {COUNT}, {table[i].b}, unnamed, 0};
         merge(d, &a);
         struct merge_result m = merge(d, &b);
@@ -231,7 +231,7 @@ static void sums_add_up_and_keep_what_is_no_number(void **state)
  * beside a NULL. */
 static void births_begin_sums(void **state)
 {
-    struct desk *d = *state;
+    struct cells_desk *d = *state;
     const struct {
         struct value v;
         struct value total;
@@ -244,7 +244,7 @@ static void births_begin_sums(void **state)
         {value_text("many"), value_null(), 1},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const struct say born = {5, CHANGE_BORN, 0, 1, {COUNT}, {table[i].v}, unnamed, 0};
+        const struct cell_says born = {5, CHANGE_BORN, 0, 1, {COUNT}, {table[i].v}, unnamed, 0};
         d->row = (struct row){0};
         struct merge_result m = merge(d, &born);
         assert_true(value_equal(&m.birth->values[COUNT], &table[i].total));
@@ -256,10 +256,10 @@ static void births_begin_sums(void **state)
  * knew the values of the dead. */
 static void deltas_count_once_and_onto_the_dead(void **state)
 {
-    struct desk *d = *state;
-    const struct say gone = {3, CHANGE_DELETE, 0, 1, {COUNT}, {wide(d, 4)}, unnamed, 0};
-    const struct say more = {4, CHANGE_DELETE, 0, 1, {COUNT}, {wide(d, 10)}, unnamed, 0};
-    const struct say back = {5, CHANGE_UPDATE, 0, 1, {COUNT}, {wide(d, 100)}, unnamed, 0};
+    struct cells_desk *d = *state;
+    const struct cell_says gone = {3, CHANGE_DELETE, 0, 1, {COUNT}, {wide(d, 4)}, unnamed, 0};
+    const struct cell_says more = {4, CHANGE_DELETE, 0, 1, {COUNT}, {wide(d, 10)}, unnamed, 0};
+    const struct cell_says back = {5, CHANGE_UPDATE, 0, 1, {COUNT}, {wide(d, 100)}, unnamed, 0};
     merge(d, &gone);
     merge(d, &more);
     struct merge_result m = merge(d, &more);
@@ -279,7 +279,7 @@ static void deltas_count_once_and_onto_the_dead(void **state)
  * office's charter sends it for a plain column. Columns beyond the rules' are passed over. */
 static void strangers_become_plain_values(void **state)
 {
-    struct desk *d = *state;
+    struct cells_desk *d = *state;
     struct value pair[] = {value_integer(1), value_integer(2)};
     struct value tuple = value_tuple(&d->arena, pair, 2);
     const struct {
@@ -291,17 +291,17 @@ static void strangers_become_plain_values(void **state)
         {tuple, value_bytes(VALUE_BLOB, tuple.u.p, tuple.len)},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        const struct say s = {
+        const struct cell_says s = {
             10 + i, CHANGE_UPDATE, 0xfff, 2, {PLAIN, COLUMNS}, {table[i].v, table[i].v}, unnamed,
             0};
-        const struct say born = {
+        const struct cell_says born = {
             20 + i, CHANGE_BORN, 0xfff, 2, {PLAIN, COLUMNS}, {table[i].v, table[i].v}, unnamed, 0};
         struct merge_result m = merge(d, &s);
         assert_true(value_equal(&m.birth->values[PLAIN], &table[i].stands));
         m = merge(d, &born);
         assert_true(value_equal(&m.birth->values[PLAIN], &table[i].stands));
     }
-    const struct say sum = {9, CHANGE_UPDATE, 0, 1, {COUNT}, {tuple}, unnamed, 0};
+    const struct cell_says sum = {9, CHANGE_UPDATE, 0, 1, {COUNT}, {tuple}, unnamed, 0};
     struct merge_result m = merge(d, &sum);
     assert_int_equal(birth_show(&d->arena, m.birth, COUNT, &d->rules).dot.site, 9);
 }
@@ -309,16 +309,17 @@ static void strangers_become_plain_values(void **state)
 /* Texts that people cannot tell apart are no conflict, under any policy; what was written stays. */
 static void alike_texts_are_no_conflict(void **state)
 {
-    struct desk *d = *state;
-    const struct say a = {3,
-                          CHANGE_UPDATE,
-                          0,
-                          3,
-                          {FIRST, LEAD, PLAIN},
-                          {value_text("\u1780\u17b6"), value_text("\u00e9"), value_text("\u1780")},
-                          unnamed,
-                          0};
-    const struct say b = {
+    struct cells_desk *d = *state;
+    const struct cell_says a = {
+        3,
+        CHANGE_UPDATE,
+        0,
+        3,
+        {FIRST, LEAD, PLAIN},
+        {value_text("\u1780\u17b6"), value_text("\u00e9"), value_text("\u1780")},
+        unnamed,
+        0};
+    const struct cell_says b = {
         4,
         CHANGE_UPDATE,
         0,
@@ -338,12 +339,14 @@ static void alike_texts_are_no_conflict(void **state)
  * told about the conflict. */
 static void a_row_that_moves_has_another_owner(void **state)
 {
-    struct desk *d = *state;
-    const struct say one = {1, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("of 1")}, unnamed, 0};
-    const struct say two = {2, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("of 2")}, unnamed, 0};
-    const struct say move = {3,       CHANGE_UPDATE,        1 << 1 | 1 << 2, 1,
-                             {SCOPE}, {value_text("KH-2")}, unnamed,         0};
-    const struct say both = {
+    struct cells_desk *d = *state;
+    const struct cell_says one = {1,       CHANGE_UPDATE,        0,       1,
+                                  {STATE}, {value_text("of 1")}, unnamed, 0};
+    const struct cell_says two = {2,       CHANGE_UPDATE,        0,       1,
+                                  {STATE}, {value_text("of 2")}, unnamed, 0};
+    const struct cell_says move = {3,       CHANGE_UPDATE,        1 << 1 | 1 << 2, 1,
+                                   {SCOPE}, {value_text("KH-2")}, unnamed,         0};
+    const struct cell_says both = {
         3, CHANGE_UPDATE, 0, 2, {SCOPE, STATE}, {value_text("KH-2"), value_text("of 3")}, unnamed,
         0};
     merge(d, &one);
@@ -368,12 +371,13 @@ static void delete_policies_decide_and_stay_open(void **state)
 {
     static const bool alive[DELETE_COUNT] = {
         [DELETE_UPDATE_WINS] = true, [DELETE_DELETE_WINS] = false, [DELETE_REVIEW] = true};
-    struct desk *d = *state;
-    const struct say gone = {3, CHANGE_DELETE, 0, 0, {0}, {{0}}, unnamed, 0};
-    const struct say kept = {4, CHANGE_UPDATE, 0, 1, {PLAIN}, {value_text("lost?")}, unnamed, 0};
-    const struct say again = {6, CHANGE_UPDATE, 1 << 3 | 1 << 4, 0, {0}, {{0}}, unnamed, 0};
-    const struct say really = {7, CHANGE_DELETE, 1 << 3 | 1 << 4 | 1 << 6, 0, {0}, {{0}}, unnamed,
-                               0};
+    struct cells_desk *d = *state;
+    const struct cell_says gone = {3, CHANGE_DELETE, 0, 0, {0}, {{0}}, unnamed, 0};
+    const struct cell_says kept = {4,       CHANGE_UPDATE,         0,       1,
+                                   {PLAIN}, {value_text("lost?")}, unnamed, 0};
+    const struct cell_says again = {6, CHANGE_UPDATE, 1 << 3 | 1 << 4, 0, {0}, {{0}}, unnamed, 0};
+    const struct cell_says really = {
+        7, CHANGE_DELETE, 1 << 3 | 1 << 4 | 1 << 6, 0, {0}, {{0}}, unnamed, 0};
     for (int i = 0; i < 2 * DELETE_COUNT; i++) {
         d->rules.delete_policy = (enum delete_policy)(i / 2);
         row_from_settled(&d->arena, &d->row, d->settled);
@@ -399,10 +403,10 @@ static void delete_policies_decide_and_stay_open(void **state)
 /* Of a dead row only its existence can be in conflict. */
 static void the_dead_have_no_other_conflict(void **state)
 {
-    struct desk *d = *state;
-    const struct say a = {3, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("a")}, unnamed, 0};
-    const struct say b = {4, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("b")}, unnamed, 0};
-    const struct say gone = {5, CHANGE_DELETE, 1 << 3, 0, {0}, {{0}}, unnamed, 0};
+    struct cells_desk *d = *state;
+    const struct cell_says a = {3, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("a")}, unnamed, 0};
+    const struct cell_says b = {4, CHANGE_UPDATE, 0, 1, {STATE}, {value_text("b")}, unnamed, 0};
+    const struct cell_says gone = {5, CHANGE_DELETE, 1 << 3, 0, {0}, {{0}}, unnamed, 0};
     d->rules.delete_policy = DELETE_DELETE_WINS;
     merge(d, &a);
     merge(d, &b);
@@ -420,14 +424,14 @@ static void birth_policies_choose_and_keep_the_identity(void **state)
 {
     static const uint64_t in_force[BIRTH_COUNT] = {
         [BIRTH_FIRST] = 12, [BIRTH_LATEST] = 9, [BIRTH_REVIEW] = 12};
-    struct desk *d = *state;
+    struct cells_desk *d = *state;
     char first[33] = "";
     for (int i = 0; i < 2 * BIRTH_COUNT; i++) {
         d->rules.birth_policy = (enum birth_policy)(i / 2);
         d->row = (struct row){0};
         d->met.n = 0;
         for (uint64_t site = 12; site >= 9; site -= site == 12 ? 2 : 1) {
-            const struct say born = {
+            const struct cell_says born = {
                 .site = site, .kind = CHANGE_BORN, .hlc = 200 - site /* the last site is first */};
             merge(d, &born);
         }
@@ -456,22 +460,23 @@ static void birth_policies_choose_and_keep_the_identity(void **state)
  * or closed, that each have an identity of their own. */
 static void one_changeset_may_meet_another_in_two_births(void **state)
 {
-    struct desk *d = *state;
-    const struct say first = {.site = 3, .kind = CHANGE_BORN};
-    const struct say second = {.site = 4, .kind = CHANGE_BORN};
+    struct cells_desk *d = *state;
+    const struct cell_says first = {.site = 3, .kind = CHANGE_BORN};
+    const struct cell_says second = {.site = 4, .kind = CHANGE_BORN};
     d->row = (struct row){0};
     merge(d, &first);
     merge(d, &second);
     for (uint64_t site = 5; site <= 6; site++) {
         for (uint64_t birth = 3; birth <= 4; birth++) {
-            const struct say s = {site,
-                                  CHANGE_UPDATE,
-                                  1 << 3 | 1 << 4,
-                                  2,
-                                  {STATE, PLAIN},
-                                  {value_integer((int64_t)site), value_integer((int64_t)site)},
-                                  {birth, 1},
-                                  0};
+            const struct cell_says s = {
+                site,
+                CHANGE_UPDATE,
+                1 << 3 | 1 << 4,
+                2,
+                {STATE, PLAIN},
+                {value_integer((int64_t)site), value_integer((int64_t)site)},
+                {birth, 1},
+                0};
             d->met.n = site == 5 ? 0 : d->met.n;
             merge(d, &s);
         }

@@ -16,14 +16,14 @@ static const struct unit_list registry = {sizeof offices / sizeof *offices, offi
 static const char *const states[] = {"active", "7", "suspended", "-3", "ស្លាប់"};
 static const struct rank_list ranking = {sizeof states / sizeof *states, states};
 
-static struct version version(uint64_t hlc, uint64_t site, struct value v)
+static struct version make_version(uint64_t hlc, uint64_t site, struct value v)
 {
     return (struct version){.dot = {site, 1}, .hlc = hlc, .value = v};
 }
 
 static struct version by(uint64_t hlc, uint64_t site)
 {
-    return version(hlc, site, value_integer((int64_t)(hlc * 100 + site)));
+    return make_version(hlc, site, value_integer((int64_t)(hlc * 100 + site)));
 }
 
 #define VERSIONS 4
@@ -104,12 +104,12 @@ static void time_decides_under_latest_and_earliest(void **state)
 /* max and min follow SQLite's order over all types; equal values: the latest, under both. */
 static void values_decide_under_max_and_min(void **state)
 {
-    const struct version five = version(1, 9, value_integer(5));
-    const struct version five_later = version(2, 2, value_integer(5));
-    const struct version real = version(7, 1, value_real(4.5));
-    const struct version text = version(1, 1, value_text("a"));
-    const struct version blob = version(0, 3, value_bytes(VALUE_BLOB, "a", 1));
-    const struct version null = version(9, 4, value_null());
+    const struct version five = make_version(1, 9, value_integer(5));
+    const struct version five_later = make_version(2, 2, value_integer(5));
+    const struct version real = make_version(7, 1, value_real(4.5));
+    const struct version text = make_version(1, 1, value_text("a"));
+    const struct version blob = make_version(0, 3, value_bytes(VALUE_BLOB, "a", 1));
+    const struct version null = make_version(9, 4, value_null());
     const struct policy_case table[] = {
         {POLICY_MAX, NULL, {five_later, five, real, null}, 4, NULL, NULL},
         {POLICY_MAX, NULL, {blob, text, five, null}, 4, NULL, NULL},
@@ -128,10 +128,10 @@ static void groups_are_compared_member_by_member(void **state)
     const struct value low[] = {value_integer(-90), value_text("z")};
     const struct value middle[] = {value_integer(10), value_text("a")};
     const struct value high[] = {value_integer(10), value_text("b")};
-    const struct version v_low = version(9, 1, value_tuple(&a, low, 2));
-    const struct version v_middle = version(8, 1, value_tuple(&a, middle, 2));
-    const struct version v_high = version(1, 1, value_tuple(&a, high, 2));
-    const struct version v_high_later = version(2, 1, value_tuple(&a, high, 2));
+    const struct version v_low = make_version(9, 1, value_tuple(&a, low, 2));
+    const struct version v_middle = make_version(8, 1, value_tuple(&a, middle, 2));
+    const struct version v_high = make_version(1, 1, value_tuple(&a, high, 2));
+    const struct version v_high_later = make_version(2, 1, value_tuple(&a, high, 2));
     const struct policy_case table[] = {
         {POLICY_MAX, NULL, {v_high_later, v_high, v_middle, v_low}, 4, NULL, NULL},
         {POLICY_MIN, NULL, {v_low, v_middle, v_high}, 3, NULL, NULL},
@@ -207,15 +207,15 @@ static void the_level_decides_under_national_and_local(void **state)
  * is found when it looks the same. */
 static void the_list_decides_under_rank(void **state)
 {
-    const struct version active = version(9, 1, value_text("active"));
-    const struct version suspended = version(2, 1, value_text("suspended"));
-    const struct version seven = version(3, 1, value_integer(7));
-    const struct version seven_text = version(4, 1, value_text("7"));
-    const struct version minus = version(1, 1, value_integer(-3));
-    const struct version dead = version(1, 2, value_text("ស្លា\xe2\x80\x8bប់"));
-    const struct version unlisted = version(10, 1, value_text("ACTIVE"));
-    const struct version null = version(11, 1, value_null());
-    const struct version real = version(12, 1, value_real(7));
+    const struct version active = make_version(9, 1, value_text("active"));
+    const struct version suspended = make_version(2, 1, value_text("suspended"));
+    const struct version seven = make_version(3, 1, value_integer(7));
+    const struct version seven_text = make_version(4, 1, value_text("7"));
+    const struct version minus = make_version(1, 1, value_integer(-3));
+    const struct version dead = make_version(1, 2, value_text("ស្លា\xe2\x80\x8bប់"));
+    const struct version unlisted = make_version(10, 1, value_text("ACTIVE"));
+    const struct version null = make_version(11, 1, value_null());
+    const struct version real = make_version(12, 1, value_real(7));
     const struct rank_list *r = &ranking;
     const struct policy_case table[] = {
         {POLICY_RANK, NULL, {suspended, seven, active, unlisted}, 4, NULL, r},
@@ -238,8 +238,8 @@ static void the_ends_of_the_integers_are_ranked(void **state)
     const struct policy_case table[] = {
         {POLICY_RANK,
          NULL,
-         {version(1, 1, value_integer(INT64_MAX)), version(2, 1, value_integer(0)),
-          version(3, 1, value_integer(INT64_MIN)), version(4, 1, value_integer(1))},
+         {make_version(1, 1, value_integer(INT64_MAX)), make_version(2, 1, value_integer(0)),
+          make_version(3, 1, value_integer(INT64_MIN)), make_version(4, 1, value_integer(1))},
          4,
          NULL,
          &list},
@@ -254,9 +254,9 @@ static void the_first_member_of_a_group_is_ranked(void **state)
     struct arena a = {0};
     const struct value one[] = {value_text("suspended"), value_text("2020")};
     const struct value two[] = {value_text("active"), value_text("suspended")};
-    const struct version high = version(1, 1, value_tuple(&a, one, 2));
-    const struct version low = version(2, 1, value_tuple(&a, two, 2));
-    const struct version none = version(3, 1, value_tuple(&a, NULL, 0));
+    const struct version high = make_version(1, 1, value_tuple(&a, one, 2));
+    const struct version low = make_version(2, 1, value_tuple(&a, two, 2));
+    const struct version none = make_version(3, 1, value_tuple(&a, NULL, 0));
     const struct policy_case table[] = {{POLICY_RANK, NULL, {high, low, none}, 3, NULL, &ranking}};
     (void)state;
     CHECK_CASES(table);
@@ -297,13 +297,13 @@ static void a_group_is_one_cell(void **state)
     for (uint32_t i = 0; i < 6; i++) {
         assert_int_equal(cell_of(&rules, i), wanted[i]);
         assert_int_equal(cell_of(&plain, i), i);
-        assert_null(cell_group(&plain, i));
+        assert_null(cell_group_of(&plain, i));
     }
-    assert_ptr_equal(cell_group(&rules, 1), &name);
-    assert_null(cell_group(&rules, 2));
-    assert_null(cell_group(&rules, 5));
+    assert_ptr_equal(cell_group_of(&rules, 1), &name);
+    assert_null(cell_group_of(&rules, 2));
+    assert_null(cell_group_of(&rules, 5));
     assert_int_equal(cell_of(&rules, COLUMN_EXISTS), COLUMN_EXISTS);
-    assert_null(cell_group(&rules, COLUMN_EXISTS));
+    assert_null(cell_group_of(&rules, COLUMN_EXISTS));
 }
 
 /* A column has its own policy, one that is unknown is `latest`; under review the fallback shows,

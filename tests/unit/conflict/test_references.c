@@ -14,7 +14,7 @@ static const struct table_rules rules = {.n_columns = COLUMNS, .policy = policie
 static const uint32_t column[COLUMNS] = {LATEST, MAX};
 static const struct dot none = {0, 0}, own = {1, 1};
 
-struct desk {
+struct references_desk {
     struct arena a;
     struct row row;
     struct clock context, stable;
@@ -24,7 +24,7 @@ struct desk {
 
 static int setup(void **state)
 {
-    struct desk *d = mem_alloc(sizeof *d);
+    struct references_desk *d = mem_alloc(sizeof *d);
     d->forget.stable = &d->stable;
     *state = d;
     return 0;
@@ -32,7 +32,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     clock_fini(&d->context);
     clock_fini(&d->stable);
     arena_fini(&d->a);
@@ -41,8 +41,8 @@ static int teardown(void **state)
 }
 
 /* Writes one column (or, born, both) and names `parent` there. */
-static void put(struct desk *d, uint64_t site, enum change_kind kind, uint32_t c, int64_t value,
-                struct dot parent)
+static void put(struct references_desk *d, uint64_t site, enum change_kind kind, uint32_t c,
+                int64_t value, struct dot parent)
 {
     struct reference *ref = arena_alloc(&d->a, sizeof *ref);
     struct value *v = arena_alloc(&d->a, COLUMNS * sizeof *v);
@@ -62,7 +62,7 @@ static void put(struct desk *d, uint64_t site, enum change_kind kind, uint32_t c
     assert_true(merge_change(&d->a, &d->row, &rules, &ch, &d->forget, &d->met).applied);
 }
 
-static struct dot meant(struct desk *d, uint32_t c)
+static struct dot meant(struct references_desk *d, uint32_t c)
 {
     return birth_reference(&d->a, &d->row.births[0], c, &rules);
 }
@@ -76,7 +76,7 @@ static struct dot parent(uint64_t site)
  * that names nobody; a write elsewhere does not, nor one that loses. */
 static void a_reference_lives_as_long_as_its_version(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     put(d, 1, CHANGE_BORN, LATEST, 5, parent(8));
     assert_true(dot_equal(meant(d, LATEST), parent(8)));
     assert_true(dot_is_none(meant(d, MAX)));
@@ -96,7 +96,7 @@ static void a_reference_lives_as_long_as_its_version(void **state)
 /* Each of several versions has its own, and the one shown is meant. */
 static void the_shown_version_says_who_is_meant(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     put(d, 1, CHANGE_BORN, MAX, 1, none);
     clock_raise(&d->context, 1, 1);
     put(d, 2, CHANGE_UPDATE, MAX, 9, parent(8));
@@ -113,7 +113,7 @@ static void the_shown_version_says_who_is_meant(void **state)
  * settled its row is, with the version become the base. */
 static void a_reference_goes_with_the_name(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     const struct dot kept = parent(8);
     put(d, 1, CHANGE_BORN, LATEST, 5, parent(8));
     clock_raise(&d->context, 1, 1);
@@ -142,7 +142,7 @@ static void a_reference_goes_with_the_name(void **state)
 /* Alike values that mean different parents are not one value as long as a name is left. */
 static void alike_values_of_different_parents_stay(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     const struct dot kept = parent(9);
     put(d, 1, CHANGE_BORN, MAX, 1, none);
     clock_raise(&d->context, 1, 1);
@@ -164,7 +164,7 @@ static void alike_values_of_different_parents_stay(void **state)
  * each byte of one changed is refused or gives what is written in just that way. */
 static void references_are_kept_in_records(void **state)
 {
-    struct desk *d = *state;
+    struct references_desk *d = *state;
     struct buf b = {0}, again = {0};
     struct row back;
     put(d, 1, CHANGE_BORN, MAX, 1, own);

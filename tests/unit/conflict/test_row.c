@@ -12,7 +12,7 @@ static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_MAX, POLICY_LATE
 static const struct table_rules rules = {.n_columns = COLUMNS, .policy = policies};
 static const uint32_t unique[1] = {UNIQUE};
 
-static struct version version(uint64_t site, int64_t value)
+static struct version make_version(uint64_t site, int64_t value)
 {
     return (struct version){.dot = {site, 1}, .hlc = 10 * site, .value = value_integer(value)};
 }
@@ -58,12 +58,12 @@ static void cells_and_versions_are_sorted(void **state)
     struct arena a = {0};
     struct row r = one_birth(&a, unnamed);
     struct birth *b = r.births;
-    const struct version v[3] = {version(3, 1), version(1, 9), version(2, 4)};
+    const struct version v[3] = {make_version(3, 1), make_version(1, 9), make_version(2, 4)};
     (void)state;
-    set(&a, b, COLUMN_EXISTS, version(4, 1));
+    set(&a, b, COLUMN_EXISTS, make_version(4, 1));
     birth_set_cell(&a, b, MAX, v, 3);
-    set(&a, b, LATEST, version(5, 1));
-    set(&a, b, LATEST, version(6, 2));
+    set(&a, b, LATEST, make_version(5, 1));
+    set(&a, b, LATEST, make_version(6, 2));
     assert_int_equal(b->n_cells, 3);
     assert_int_equal(b->cells[0].column, LATEST);
     assert_int_equal(b->cells[0].v->value.u.i, 2);
@@ -82,12 +82,12 @@ static void values_of_the_table_fill_single_versions(void **state)
     struct arena a = {0};
     struct row r = one_birth(&a, unnamed);
     struct birth *b = r.births;
-    const struct version two[2] = {version(1, 4), version(2, 7)};
+    const struct version two[2] = {make_version(1, 4), make_version(2, 7)};
     const struct value table[COLUMNS] = {value_integer(1), value_integer(7), value_text("x")};
     (void)state;
-    set(&a, b, LATEST, version(3, 0));
+    set(&a, b, LATEST, make_version(3, 0));
     birth_set_cell(&a, b, MAX, two, 2);
-    set(&a, b, COLUMN_EXISTS, version(3, 1));
+    set(&a, b, COLUMN_EXISTS, make_version(3, 1));
     birth_set_values(&a, b, &rules, table);
     assert_int_equal(b->cells[0].v->value.u.i, 1);
     assert_int_equal(b->cells[1].v[0].value.u.i, 4);
@@ -108,7 +108,7 @@ static void the_standing_birth_is_alive_and_not_held(void **state)
     r.births->held = HOLD_UNIQUE;
     assert_null(row_standing(&r, &rules));
     r.births->held = HOLD_NONE;
-    set(&a, r.births, COLUMN_EXISTS, version(4, 0));
+    set(&a, r.births, COLUMN_EXISTS, make_version(4, 0));
     assert_null(row_standing(&r, &rules));
     arena_fini(&a);
 }
@@ -120,9 +120,9 @@ static void a_rank_is_the_latest_write_of_the_unique_columns(void **state)
     struct arena a = {0};
     struct row r = one_birth(&a, (struct dot){3, 1});
     const uint32_t columns[2] = {MAX, UNIQUE};
-    const struct version two[2] = {version(5, 4), version(2, 7)};
+    const struct version two[2] = {make_version(5, 4), make_version(2, 7)};
     (void)state;
-    set(&a, r.births, LATEST, version(9, 1));
+    set(&a, r.births, LATEST, make_version(9, 1));
     assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 3);
     birth_set_cell(&a, r.births, MAX, two, 2);
     assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 5);
@@ -131,7 +131,7 @@ static void a_rank_is_the_latest_write_of_the_unique_columns(void **state)
     r.births->base = unnamed;
     r.births->base_hlc = 0;
     assert_true(dot_is_none(birth_rank(r.births, &rules, unique, 1).dot));
-    set(&a, r.births, UNIQUE, version(6, 8)); /* not the first of them */
+    set(&a, r.births, UNIQUE, make_version(6, 8)); /* not the first of them */
     assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 6);
     arena_fini(&a);
 }
@@ -165,8 +165,8 @@ static void what_is_stable_leaves_nothing(void **state)
     (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
-    set(&t.a, r.births, LATEST, version(4, 1));
-    set(&t.a, r.births, COLUMN_EXISTS, version(4, 1));
+    set(&t.a, r.births, LATEST, make_version(4, 1));
+    set(&t.a, r.births, COLUMN_EXISTS, make_version(4, 1));
     assert_false(row_is_settled(&r));
     row_forget(&t.a, &r, &rules, &t.f);
     assert_true(row_is_settled(&r));
@@ -183,7 +183,7 @@ static void what_is_covered_has_nothing_to_wait_for(void **state)
     (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
-    struct version two[] = {version(2, 1), version(4, 1)};
+    struct version two[] = {make_version(2, 1), make_version(4, 1)};
     birth_set_cell(&t.a, r.births, LATEST, two, 2);
     assert_true(row_covered(&r, &t.stable));
     r.births->name.seq = 5;
@@ -206,7 +206,7 @@ static void what_is_not_stable_stays(void **state)
     (void)state;
     start(&t, 2);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
-    set(&t.a, r.births, LATEST, version(4, 1));
+    set(&t.a, r.births, LATEST, make_version(4, 1));
     row_forget(&t.a, &r, &rules, &t.f);
     assert_int_equal(r.births->name.site, 3);
     assert_int_equal(r.births->base.site, 3);
@@ -224,8 +224,8 @@ static void what_is_not_stable_stays(void **state)
 static void siblings_that_differ_stay(void **state)
 {
     struct forgetting t;
-    const struct version differ[2] = {version(1, 4), version(2, 7)};
-    const struct version same[2] = {version(1, 4), version(2, 4)};
+    const struct version differ[2] = {make_version(1, 4), make_version(2, 7)};
+    const struct version same[2] = {make_version(1, 4), make_version(2, 4)};
     (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, unnamed);
@@ -245,11 +245,11 @@ static void a_stable_death_goes(void **state)
 {
     struct forgetting t;
     const struct dot name = {1, 1};
-    const struct version beside[2] = {version(2, 0), version(3, 1)};
+    const struct version beside[2] = {make_version(2, 0), make_version(3, 1)};
     (void)state;
     start(&t, 1);
     struct row r = one_birth(&t.a, name);
-    set(&t.a, r.births, COLUMN_EXISTS, version(2, 0));
+    set(&t.a, r.births, COLUMN_EXISTS, make_version(2, 0));
     row_forget(&t.a, &r, &rules, &t.f);
     assert_int_equal(r.n_births, 1);
     clock_set(&t.stable, 2, 1);
@@ -257,7 +257,7 @@ static void a_stable_death_goes(void **state)
     birth_set_cell(&t.a, r.births, COLUMN_EXISTS, beside, 2);
     row_forget(&t.a, &r, &rules, &t.f);
     assert_int_equal(r.n_births, 1);
-    set(&t.a, r.births, COLUMN_EXISTS, version(2, 0));
+    set(&t.a, r.births, COLUMN_EXISTS, make_version(2, 0));
     t.f.keep = &name;
     t.f.n_keep = 1;
     row_forget(&t.a, &r, &rules, &t.f);
@@ -274,7 +274,7 @@ static void a_listed_name_stays(void **state)
     (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, name);
-    set(&t.a, r.births, LATEST, version(4, 1));
+    set(&t.a, r.births, LATEST, make_version(4, 1));
     t.f.keep = &name;
     t.f.n_keep = 1;
     row_forget(&t.a, &r, &rules, &t.f);
@@ -332,8 +332,8 @@ static void a_rank_stays_while_it_is_needed(void **state)
     (void)state;
     start(&t, 5);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
-    set(&t.a, r.births, LATEST, version(4, 1));
-    set(&t.a, r.births, UNIQUE, version(5, 1));
+    set(&t.a, r.births, LATEST, make_version(4, 1));
+    set(&t.a, r.births, UNIQUE, make_version(5, 1));
     t.f.keep_rank = true;
     row_forget(&t.a, &r, &rules, &t.f);
     assert_true(dot_is_none(r.births->name));

@@ -53,7 +53,7 @@ static struct value name(struct arena *a, const char *lead, const char *first)
     return value_tuple(a, v, 2);
 }
 
-static struct birth *birth(struct arena *a)
+static struct birth *make_birth(struct arena *a)
 {
     struct birth *b = arena_alloc(a, sizeof *b);
     b->values = arena_alloc(a, COLUMNS * sizeof *b->values);
@@ -69,7 +69,7 @@ static struct birth *birth(struct arena *a)
 static void a_group_is_made_of_its_columns(void **state)
 {
     uint32_t n;
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     const struct version *v = birth_cell(*state, b, &rules, FIRST, &n);
     struct value expected = name(*state, "family", "given");
     assert_int_equal(n, 1);
@@ -85,7 +85,7 @@ static void a_group_is_made_of_its_columns(void **state)
 /* What is shown of a group's column is its member of the one tuple that wins, never a mixture. */
 static void a_group_is_shown_whole(void **state)
 {
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     const struct version v[] = {by_site(1, name(*state, "b", "a")),
                                 by_site(2, name(*state, "a", "z"))};
     birth_set_cell(*state, b, FIRST, v, 2);
@@ -104,7 +104,7 @@ static void a_group_is_shown_whole(void **state)
 /* Every column as shown, also where nothing is known but what the cells say. */
 static void what_is_not_known_is_shown_as_null(void **state)
 {
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     struct version v = by_site(1, name(*state, "b", "a"));
     struct version gone = by_site(1, value_integer(0));
     b->values = NULL;
@@ -129,7 +129,7 @@ static void scope_and_list_choose(void **state)
     } table[] = {{"KH-1-7", 1}, {"KH-2", 2}, {"KH-3", 0}, {"", 2}, {NULL, 2}};
     const struct version v[] = {by_site(1, value_null()), by_site(2, value_null()),
                                 by_site(3, value_null())};
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         b->values[SCOPE] = table[i].scope ? value_text(table[i].scope) : value_null();
         assert_int_equal(birth_choose(*state, b, &rules, ALONE, v, 3), table[i].wins);
@@ -144,7 +144,7 @@ static void a_scope_does_not_decide_about_itself(void **state)
 {
     uint8_t own[COLUMNS] = {[SCOPE] = POLICY_OWNER};
     struct table_rules odd = rules;
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     const struct version v[] = {by_site(2, value_text("KH-2")), by_site(3, value_text("KH-1"))};
     odd.policy = own;
     odd.group = NULL;
@@ -159,7 +159,7 @@ static void a_scope_does_not_decide_about_itself(void **state)
 /* Values from the table reach groups of one version, and neither sums' cells nor siblings. */
 static void values_from_the_table_reach_lone_versions(void **state)
 {
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     struct value table[COLUMNS] = {[FIRST] = value_text("new"), [LEAD] = value_text("name")};
     struct version v = by_site(1, name(*state, "", ""));
     struct version other = by_site(2, value_text("many"));
@@ -177,7 +177,7 @@ static void values_from_the_table_reach_lone_versions(void **state)
  * that is none. */
 static void sums_must_be_numbers_to_stand(void **state)
 {
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     const struct {
         struct value total;
         bool stands;
@@ -234,7 +234,7 @@ static void forgetting_asks_what_people_see(void **state)
     clock_set(&stable, 1, 1);
     clock_set(&stable, 2, 1);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct birth *b = birth(*state);
+        struct birth *b = make_birth(*state);
         struct row r = {.n_births = 1, .births = b};
         const struct version v[] = {by_site(1, table[i].v[0]), by_site(2, table[i].v[1])};
         const struct forget f = {.stable = &stable};
@@ -249,7 +249,7 @@ static void forgetting_asks_what_people_see(void **state)
 static void a_group_ranks_for_its_columns(void **state)
 {
     static const uint32_t unique[] = {LEAD};
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     struct row r = {.n_births = 1, .births = b};
     struct version v = by_site(1, name(*state, "", ""));
     struct clock stable = {0};
@@ -277,7 +277,7 @@ static void delete_policies_say_who_lives(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct table_rules mine = rules;
-        struct birth *b = birth(*state);
+        struct birth *b = make_birth(*state);
         struct row r = {.n_births = 1, .births = b};
         const struct version v[] = {by_site(1, value_integer(table[i].v[0])),
                                     by_site(2, value_integer(table[i].v[1]))};
@@ -292,7 +292,7 @@ static void delete_policies_say_who_lives(void **state)
 static void a_delete_in_conflict_is_not_forgotten(void **state)
 {
     struct table_rules mine = rules;
-    struct birth *b = birth(*state);
+    struct birth *b = make_birth(*state);
     struct row r = {.n_births = 1, .births = b};
     const struct version v[] = {by_site(1, value_integer(0)), by_site(2, value_integer(1))};
     struct clock stable = {0};

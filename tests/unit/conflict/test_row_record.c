@@ -47,7 +47,7 @@ static struct value random_version(struct arena *a, struct gen *g, const struct 
     struct value v[2] = {random_value(g), random_value(g)};
     if (cell == COLUMN_EXISTS)
         return value_integer(gen_below(g, 2));
-    if (cell_group(rr, cell))
+    if (cell_group_of(rr, cell))
         return value_tuple(a, v, 2);
     if (policy_of(rr, cell) == POLICY_SUM)
         return gen_percent(g, 50) ? value_text("many") : value_real(0.5);
@@ -142,7 +142,7 @@ static void check_same(uint64_t seed, const struct table_rules *rr, const struct
         bool stands = birth_alive(x, rr) && x->held == HOLD_NONE;
         CHECK(seed, dot_equal(x->name, y->name) && x->hlc == y->hlc && x->held == y->held);
         CHECK(seed, dot_equal(x->base, y->base) && x->base_hlc == y->base_hlc);
-        CHECK(seed, (x->values && !stands) == (y->values != NULL));
+        CHECK(seed, (x->values && !stands) == !!y->values);
         for (uint32_t c = 0; y->values && c < rr->n_columns; c++)
             CHECK(seed, value_equal(&x->values[c], &y->values[c]));
         check_cells(seed, rr, x, y, stands);

@@ -54,7 +54,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 void fake_dir_remove(const char *dir)
 {
     char log[4200];
-    snprintf(log, sizeof(log), "%s.log", dir);
+    snprintf(log, sizeof log, "%s.log", dir);
     unlink(log);
     assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
@@ -79,7 +79,7 @@ static void live(const struct fake *f, int reports)
     memcpy(o.parent_curve_key, f->parent_key, CURVE_KEY_BYTES);
     memcpy(o.curve_key, f->keys.key, CURVE_KEY_BYTES);
     memcpy(o.curve_secret, f->keys.secret, CURVE_KEY_BYTES);
-    snprintf(log, sizeof(log), "%s.log", f->dir);
+    snprintf(log, sizeof log, "%s.log", f->dir);
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDERR_FILENO);
     close(fd);
@@ -89,12 +89,12 @@ static void live(const struct fake *f, int reports)
     exit(code);
 }
 
-void fake_run(struct running *r, const struct fake *f)
+void fake_run(struct running_loop *r, const struct fake *f)
 {
     int pipe_fd[2];
     char line[4096];
-    *r = (struct running){0};
-    snprintf(r->dir, sizeof(r->dir), "%s", f->dir);
+    *r = (struct running_loop){0};
+    snprintf(r->dir, sizeof r->dir, "%s", f->dir);
     assert_int_equal(pipe2(pipe_fd, O_CLOEXEC), 0);
     fflush(NULL);
     r->pid = fork();
@@ -109,13 +109,13 @@ void fake_run(struct running *r, const struct fake *f)
         return;
     if (f->listen && !f->late) {
         fake_expect(r, "listening ", line);
-        snprintf(r->endpoint, sizeof(r->endpoint), "%.255s", line + strlen("listening "));
+        snprintf(r->endpoint, sizeof r->endpoint, "%.255s", line + strlen("listening "));
     }
     fake_expect(r, "start", line);
 }
 
 /* Takes the first line out of pending. */
-static bool take_line(struct running *r, char line[4096])
+static bool take_line(struct running_loop *r, char line[4096])
 {
     char *end = memchr(r->pending, '\n', r->pending_len);
     if (!end)
@@ -127,7 +127,7 @@ static bool take_line(struct running *r, char line[4096])
     return true;
 }
 
-bool fake_report(struct running *r, const char *prefix, char line[4096], int wait_ms)
+bool fake_report(struct running_loop *r, const char *prefix, char line[4096], int wait_ms)
 {
     int64_t until = now_ms() + wait_ms;
     for (;;) {
@@ -142,14 +142,14 @@ bool fake_report(struct running *r, const char *prefix, char line[4096], int wai
         if (left <= 0 || poll(&p, 1, (int)left) <= 0)
             return false;
         ssize_t n =
-            read(r->reports, r->pending + r->pending_len, sizeof(r->pending) - r->pending_len);
+            read(r->reports, r->pending + r->pending_len, sizeof r->pending - r->pending_len);
         if (n <= 0)
             return false;
         r->pending_len += (size_t)n;
     }
 }
 
-void fake_expect(struct running *r, const char *prefix, char line[4096])
+void fake_expect(struct running_loop *r, const char *prefix, char line[4096])
 {
     if (!fake_report(r, prefix, line, WAIT_MS)) {
         struct buf log = {0};
@@ -160,13 +160,13 @@ void fake_expect(struct running *r, const char *prefix, char line[4096])
     }
 }
 
-void fake_do(struct running *r, const char *fmt, ...)
+void fake_do(struct running_loop *r, const char *fmt, ...)
 {
     char line[1024], msg[256] = "";
     struct buf reply = {0};
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(line, sizeof(line), fmt, ap);
+    vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     enum err e = control_request(r->dir, line, WAIT_MS, &reply, msg);
     if (e)
@@ -176,7 +176,7 @@ void fake_do(struct running *r, const char *fmt, ...)
     buf_fini(&reply);
 }
 
-int fake_wait(struct running *r)
+int fake_wait(struct running_loop *r)
 {
     int status = -1;
     int64_t until = now_ms() + WAIT_MS;
@@ -190,19 +190,19 @@ int fake_wait(struct running *r)
     return status;
 }
 
-int fake_stop(struct running *r, int signal_number)
+int fake_stop(struct running_loop *r, int signal_number)
 {
     assert_int_equal(kill(r->pid, signal_number), 0);
     return fake_wait(r);
 }
 
-void fake_log(const struct running *r, struct buf *out)
+void fake_log(const struct running_loop *r, struct buf *out)
 {
     char path[4200], chunk[4096];
-    snprintf(path, sizeof(path), "%s.log", r->dir);
+    snprintf(path, sizeof path, "%s.log", r->dir);
     FILE *f = fopen(path, "re");
     assert_non_null(f);
-    for (size_t n; (n = fread(chunk, 1, sizeof(chunk), f)) > 0;)
+    for (size_t n; (n = fread(chunk, 1, sizeof chunk, f)) > 0;)
         buf_put(out, chunk, n);
     fclose(f);
 }

@@ -34,7 +34,7 @@ struct fake { /* how to run one; filled by the test */
     struct fake_child child[4];
     unsigned n_child;
 };
-struct running {
+struct running_loop {
     pid_t pid;
     int reports;
     char dir[4096];
@@ -47,17 +47,17 @@ void fake_dir(char dir[4096]);
 void fake_dir_remove(const char *dir);
 /* Starts a process and waits until it has been started, and listens when it should. Its stderr:
  * DIR.log */
-void fake_run(struct running *r, const struct fake *f);
+void fake_run(struct running_loop *r, const struct fake *f);
 /* The next report that begins with `prefix`, others are passed over. Fails after WAIT_MS. */
-void fake_expect(struct running *r, const char *prefix, char line[4096]);
+void fake_expect(struct running_loop *r, const char *prefix, char line[4096]);
 /* The same with a time limit; false when none came. */
-bool fake_report(struct running *r, const char *prefix, char line[4096], int wait_ms);
+bool fake_report(struct running_loop *r, const char *prefix, char line[4096], int wait_ms);
 /* A request; fails the test unless it is answered. */
-void fake_do(struct running *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void fake_do(struct running_loop *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Sends the signal and returns the status of waitpid. */
-int fake_stop(struct running *r, int signal_number);
-int fake_wait(struct running *r);
+int fake_stop(struct running_loop *r, int signal_number);
+int fake_wait(struct running_loop *r);
 /* What the process wrote to stderr. */
-void fake_log(const struct running *r, struct buf *out);
+void fake_log(const struct running_loop *r, struct buf *out);
 
 #endif

@@ -15,10 +15,10 @@ void fake_tell(struct node *n, const char *fmt, ...)
     char line[4096];
     va_list ap;
     va_start(ap, fmt);
-    int len = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+    int len = vsnprintf(line, sizeof line - 1, fmt, ap);
     va_end(ap);
-    if (len > (int)sizeof(line) - 2)
-        len = (int)sizeof(line) - 2;
+    if (len > (int)sizeof line - 2)
+        len = (int)sizeof line - 2;
     line[len] = '\n';
     if (write(n->reports, line, (size_t)len + 1) < 0)
         exit(99);
@@ -39,7 +39,7 @@ bool node_authorise(struct node *n, const uint8_t key[CURVE_KEY_BYTES], uint64_t
 
 static struct action *add(struct actions *out, enum action_kind kind)
 {
-    out->a = mem_grow(out->a, out->n, &out->cap, sizeof(out->a[0]));
+    out->a = mem_grow(out->a, out->n, &out->cap, sizeof out->a[0]);
     out->a[out->n] = (struct action){.kind = kind};
     return &out->a[out->n++];
 }
@@ -101,7 +101,7 @@ static void obey(struct node *n, const char *line, const struct event *ev, struc
         add(out, ACTION_READY);
     } else if (strncmp(line, "log ", 4) == 0 || strncmp(line, "fatal ", 6) == 0) {
         struct action *a = add(out, line[0] == 'l' ? ACTION_LOG : ACTION_FATAL);
-        snprintf(n->text, sizeof(n->text), "%s", strchr(line, ' ') + 1);
+        snprintf(n->text, sizeof n->text, "%s", strchr(line, ' ') + 1);
         a->level = 1;
         a->text = n->text;
     } else if (strcmp(line, "abort") == 0) {
@@ -115,11 +115,11 @@ static void request(struct node *n, const struct event *ev, struct actions *out)
     fake_tell(n, "request %.*s", (int)(ev->len > 60 ? 60 : ev->len), (const char *)ev->bytes);
     if (ev->len == 4 && memcmp(ev->bytes, "hold", 4) == 0)
         return;
-    snprintf(line, sizeof(line), "%.*s", (int)(ev->len > 299 ? 299 : ev->len),
+    snprintf(line, sizeof line, "%.*s", (int)(ev->len > 299 ? 299 : ev->len),
              (const char *)ev->bytes);
     struct action *a = add(out, ACTION_REPLY);
     a->request_id = ev->request_id;
-    snprintf(n->reply, sizeof(n->reply), "done %zu", ev->len);
+    snprintf(n->reply, sizeof n->reply, "done %zu", ev->len);
     a->bytes = (struct bytes){.p = (uint8_t *)n->reply, .len = strlen(n->reply)};
     obey(n, line, ev, out);
 }

@@ -25,16 +25,16 @@
 struct home { /* one office without neighbours */
     char top[4096], dir[4096], db[4200];
     struct fake fake;
-    struct running r;
+    struct running_loop r;
 };
 
 static int home_make(void **state)
 {
-    struct home *h = calloc(1, sizeof(*h));
+    struct home *h = calloc(1, sizeof *h);
     fake_dir(h->top);
-    snprintf(h->dir, sizeof(h->dir), "%.3000s/state", h->top);
+    snprintf(h->dir, sizeof h->dir, "%.3000s/state", h->top);
     assert_int_equal(mkdir(h->dir, 0700), 0);
-    snprintf(h->db, sizeof(h->db), "%s/app.db", h->dir);
+    snprintf(h->db, sizeof h->db, "%s/app.db", h->dir);
     h->fake = (struct fake){.dir = h->dir, .db_path = h->db};
     *state = h;
     return 0;
@@ -57,7 +57,7 @@ static void assert_clean_exit(int status)
 static void write_file(const char *dir, const char *name)
 {
     char path[4400];
-    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    snprintf(path, sizeof path, "%s/%s", dir, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "x", 1), 1);
@@ -74,7 +74,7 @@ static void loop_stops_cleanly(void **state)
     h->fake.listen = "tcp://127.0.0.1:0";
     curve_make(&h->fake.keys);
     fake_run(&h->r, &h->fake);
-    snprintf(path, sizeof(path), "%s/control.sock", h->dir);
+    snprintf(path, sizeof path, "%s/control.sock", h->dir);
     assert_int_equal(lstat(path, &st), 0);
     assert_int_equal(st.st_mode, S_IFSOCK | 0600);
     for (int i = 0; i < 5; i++)
@@ -83,7 +83,7 @@ static void loop_stops_cleanly(void **state)
     assert_clean_exit(fake_wait(&h->r));
     DIR *d = opendir(h->dir);
     for (struct dirent *e; (e = readdir(d));) {
-        snprintf(path, sizeof(path), "%s/%.255s", h->dir, e->d_name);
+        snprintf(path, sizeof path, "%s/%.255s", h->dir, e->d_name);
         assert_int_equal(lstat(path, &st), 0);
         assert_true(S_ISREG(st.st_mode) || e->d_name[0] == '.');
     }
@@ -131,7 +131,7 @@ static void control_request_tells_its_failures_apart(void **state)
     struct buf reply = {0};
     char *longest = mem_alloc(CONTROL_LINE_BYTES + 2);
     memset(longest, 'x', CONTROL_LINE_BYTES - 1);
-    snprintf(missing, sizeof(missing), "%s/missing", h->dir);
+    snprintf(missing, sizeof missing, "%s/missing", h->dir);
     assert_int_equal(control_request(missing, "ping", 1000, &reply, msg), ERR_STATE);
     assert_int_equal(control_request(h->dir, "ping", 1000, &reply, msg), ERR_STATE);
     fake_run(&h->r, &h->fake);
@@ -158,7 +158,7 @@ static int raw_client(const char *dir)
     int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     control_address(&address, dir_fd);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     close(dir_fd);
     return fd;
 }
@@ -209,9 +209,9 @@ static void control_limits_lines_and_clients(void **state)
     int fd[CONTROL_CLIENTS + 1];
     fake_run(&h->r, &h->fake);
     fd[0] = raw_client(h->dir);
-    memset(chunk, 'x', sizeof(chunk));
-    for (size_t sent = 0; sent < CONTROL_LINE_BYTES + 8192; sent += sizeof(chunk)) {
-        if (send(fd[0], chunk, sizeof(chunk), MSG_NOSIGNAL) < 0)
+    memset(chunk, 'x', sizeof chunk);
+    for (size_t sent = 0; sent < CONTROL_LINE_BYTES + 8192; sent += sizeof chunk) {
+        if (send(fd[0], chunk, sizeof chunk, MSG_NOSIGNAL) < 0)
             break;
     }
     read_lines(fd[0], 1, got);
@@ -250,7 +250,7 @@ static void expect_state(int fd, const char *state)
     do { /* the watchdog speaks in between */
         struct pollfd p = {.fd = fd, .events = POLLIN};
         assert_int_equal(poll(&p, 1, WAIT_MS), 1);
-        ssize_t n = recv(fd, got, sizeof(got) - 1, 0);
+        ssize_t n = recv(fd, got, sizeof got - 1, 0);
         assert_true(n > 0);
         got[n] = 0;
     } while (strcmp(got, state) != 0);
@@ -280,9 +280,9 @@ static void notify_reaches_the_supervisor(void **state)
     struct home *h = *state;
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     char name[128];
-    snprintf(a.sun_path, sizeof(a.sun_path), "%.80s/notify", h->top);
+    snprintf(a.sun_path, sizeof a.sun_path, "%.80s/notify", h->top);
     notify_through(h, notify_socket(&a, strlen(a.sun_path) + 1), a.sun_path);
-    int len = snprintf(name, sizeof(name), "@tonle-test-%d", (int)getpid());
+    int len = snprintf(name, sizeof name, "@tonle-test-%d", (int)getpid());
     memcpy(a.sun_path, name, (size_t)len);
     a.sun_path[0] = 0;
     notify_through(h, notify_socket(&a, (size_t)len), name);
@@ -306,7 +306,7 @@ static void loop_ends_with_one_after_a_fatal_action(void **state)
     assert_non_null(strstr(buf_str(&log), "event=start"));
     assert_non_null(strstr(buf_str(&log), "event=request to=1 len=4"));
     assert_non_null(strstr(buf_str(&log), "action=fatal"));
-    snprintf(path, sizeof(path), "%s/control.sock", h->dir);
+    snprintf(path, sizeof path, "%s/control.sock", h->dir);
     assert_int_not_equal(lstat(path, &st), 0);
     buf_fini(&log);
     buf_fini(&reply);
@@ -415,7 +415,7 @@ static void loop_does_not_spin_on_its_own_commits(void **state)
 static void loop_listens_when_the_address_is_free(void **state)
 {
     struct home *h = *state;
-    struct running first = {0};
+    struct running_loop first = {0};
     struct home *other = NULL;
     char line[4096], endpoint[256];
     curve_make(&h->fake.keys);
@@ -423,7 +423,7 @@ static void loop_listens_when_the_address_is_free(void **state)
     other->fake.listen = "tcp://127.0.0.1:0";
     other->fake.keys = h->fake.keys;
     fake_run(&first, &other->fake);
-    snprintf(endpoint, sizeof(endpoint), "%s", first.endpoint);
+    snprintf(endpoint, sizeof endpoint, "%s", first.endpoint);
     h->fake.listen = endpoint;
     h->fake.late = true;
     fake_run(&h->r, &h->fake);

@@ -16,18 +16,18 @@
 #include <string.h>
 #include <sys/wait.h>
 
-struct world { /* a parent office, running, and what is needed to knock at its door */
+struct link_world { /* a parent office, running, and what is needed to knock at its door */
     char dir[4096], db[4200];
     struct fake parent;
-    struct running p;
+    struct running_loop p;
     struct link_keys child, stranger;
 };
 
 static int world_up(void **state)
 {
-    struct world *w = calloc(1, sizeof(*w));
+    struct link_world *w = calloc(1, sizeof *w);
     fake_dir(w->dir);
-    snprintf(w->db, sizeof(w->db), "%s/app.db", w->dir);
+    snprintf(w->db, sizeof w->db, "%s/app.db", w->dir);
     curve_make(&w->child);
     curve_make(&w->stranger);
     w->parent =
@@ -42,14 +42,14 @@ static int world_up(void **state)
 
 static int world_down(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     int status = fake_stop(&w->p, SIGTERM);
     fake_dir_remove(w->dir);
     free(w);
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static struct join_line *knock(struct world *w, const struct link_keys *own)
+static struct join_line *knock(struct link_world *w, const struct link_keys *own)
 {
     struct join_line *l = NULL;
     char msg[256] = "";
@@ -80,7 +80,7 @@ static const char *route_in(char *line)
  * gave, and the answer to its route reaches the child. */
 static void loop_carries_messages_both_ways(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256];
     struct buf got = {0};
     struct join_line *l = knock(w, &w->child);
@@ -98,7 +98,7 @@ static void loop_carries_messages_both_ways(void **state)
  * sends reaches the node. */
 static void loop_refuses_an_unknown_key(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256] = "";
     struct join_line *l = knock(w, &w->stranger);
     assert_int_equal(join_send(l, "let me in", 9, WAIT_MS, msg), ERR_REFUSED);
@@ -120,7 +120,7 @@ static void loop_refuses_an_unknown_key(void **state)
  * given. */
 static void join_finds_a_wrong_server_key(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char msg[256] = "";
     struct buf reply = {0};
     struct join_request r = {.endpoint = w->p.endpoint,
@@ -142,7 +142,7 @@ static bool stranger_gets_in(void *ctx, void *server)
 {
     struct link_keys own, stranger;
     char endpoint[256], msg[256], byte;
-    size_t len = sizeof(endpoint);
+    size_t len = sizeof endpoint;
     int wait = 3000;
     void *client, *monitor;
     const char *why;
@@ -156,10 +156,10 @@ static bool stranger_gets_in(void *ctx, void *server)
     assert_int_equal(link_connect(client, endpoint, msg), ERR_OK);
     zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
     assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
-    bool in = link_news(monitor, &why) == NEWS_UP;
+    bool in = link_news_next(monitor, &why) == NEWS_UP;
     if (in) {
-        zmq_setsockopt(client, ZMQ_SNDTIMEO, &wait, sizeof(wait));
-        zmq_setsockopt(server, ZMQ_RCVTIMEO, &wait, sizeof(wait));
+        zmq_setsockopt(client, ZMQ_SNDTIMEO, &wait, sizeof wait);
+        zmq_setsockopt(server, ZMQ_RCVTIMEO, &wait, sizeof wait);
         assert_int_equal(zmq_send(client, "x", 1, 0), 1);
         assert_true(zmq_recv(server, &byte, 1, 0) >= 0);
     }
@@ -181,7 +181,7 @@ static void link_refuses_an_unknown_key_without_a_handler(void **state)
     assert_false(stranger_gets_in(ctx, server));
     zmq_close(server);
     assert_int_equal(link_server_socket(ctx, &own, &server, msg), ERR_OK);
-    assert_int_equal(zmq_setsockopt(server, 93, &off, sizeof(off)), 0);
+    assert_int_equal(zmq_setsockopt(server, 93, &off, sizeof off), 0);
     assert_true(stranger_gets_in(ctx, server));
     zmq_close(server);
     zmq_ctx_term(ctx);
@@ -191,16 +191,16 @@ static void link_refuses_an_unknown_key_without_a_handler(void **state)
  * EVENT_UNREACHABLE. */
 static void loop_reports_unreachable_routes(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], route[64], prefix[128];
     fake_do(&w->p, "send 0011223344 x");
     fake_expect(&w->p, "unreachable route=0011223344", line);
     struct join_line *l = knock(w, &w->child);
     say(l, "hello");
     fake_expect(&w->p, "receive", line);
-    snprintf(route, sizeof(route), "%s", route_in(line));
+    snprintf(route, sizeof route, "%s", route_in(line));
     join_close(l);
-    snprintf(prefix, sizeof(prefix), "unreachable route=%s", route);
+    snprintf(prefix, sizeof prefix, "unreachable route=%s", route);
     for (int i = 0; i < 100;
          i++) { /* until the parent's libzmq has seen the end of the connection */
         fake_do(&w->p, "send %s x", route);
@@ -210,23 +210,23 @@ static void loop_reports_unreachable_routes(void **state)
     fail_msg("never unreachable");
 }
 
-struct below { /* a child office that runs the loop too */
+struct below_office { /* a child office that runs the loop too */
     char dir[4096], db[4200];
     struct fake child;
-    struct running c;
+    struct running_loop c;
 };
 
-static void below_up(struct below *b, struct world *w, const struct link_keys *keys)
+static void below_up(struct below_office *b, struct link_world *w, const struct link_keys *keys)
 {
     fake_dir(b->dir);
-    snprintf(b->db, sizeof(b->db), "%s/app.db", b->dir);
+    snprintf(b->db, sizeof b->db, "%s/app.db", b->dir);
     b->child = (struct fake){
         .dir = b->dir, .db_path = b->db, .parent_endpoint = w->p.endpoint, .keys = *keys};
     memcpy(b->child.parent_key, w->parent.keys.key, CURVE_KEY_BYTES);
     fake_run(&b->c, &b->child);
 }
 
-static void below_down(struct below *b)
+static void below_down(struct below_office *b)
 {
     int status = fake_stop(&b->c, SIGTERM);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -237,15 +237,15 @@ static void below_down(struct below *b)
  * new route, and the goodbye of a clean stop arrives. */
 static void loop_dials_and_redials_its_parent(void **state)
 {
-    struct world *w = *state;
-    struct below *b = calloc(1, sizeof(*b));
+    struct link_world *w = *state;
+    struct below_office *b = calloc(1, sizeof *b);
     char line[4096], first[64];
     below_up(b, w, &w->child);
     fake_expect(&b->c, "dialled", line);
     fake_do(&b->c, "send - one");
     fake_expect(&w->p, "receive user=takeo", line);
     assert_non_null(strstr(line, "text=one"));
-    snprintf(first, sizeof(first), "%s", route_in(line));
+    snprintf(first, sizeof first, "%s", route_in(line));
     fake_do(&w->p, "send %s two", first);
     fake_expect(&b->c, "receive user= route=-", line);
     assert_non_null(strstr(line, "text=two"));
@@ -265,12 +265,12 @@ static void loop_dials_and_redials_its_parent(void **state)
  * anything; what the child's node sent in between is not delivered into the new session. */
 static void loop_finds_its_parent_again(void **state)
 {
-    struct world *w = *state;
-    struct below *b = calloc(1, sizeof(*b));
+    struct link_world *w = *state;
+    struct below_office *b = calloc(1, sizeof *b);
     char line[4096], endpoint[256];
     below_up(b, w, &w->child);
     fake_expect(&b->c, "dialled", line);
-    snprintf(endpoint, sizeof(endpoint), "%s", w->p.endpoint);
+    snprintf(endpoint, sizeof endpoint, "%s", w->p.endpoint);
     fake_stop(&w->p, SIGKILL);
     fake_expect(&b->c, "lost", line);
     fake_do(&b->c, "send - stale");
@@ -289,8 +289,8 @@ static void loop_finds_its_parent_again(void **state)
  * dialled. */
 static void loop_logs_a_refusal_once(void **state)
 {
-    struct world *w = *state;
-    struct below *b = calloc(1, sizeof(*b));
+    struct link_world *w = *state;
+    struct below_office *b = calloc(1, sizeof *b);
     struct buf log = {0};
     char line[4096];
     below_up(b, w, &w->stranger);
@@ -312,7 +312,7 @@ static void loop_logs_a_refusal_once(void **state)
 /* A frame over the limit never reaches the node: its sender's connection ends, and others go on. */
 static void loop_drops_what_is_over_the_limit(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256];
     size_t len = LIMIT_MESSAGE_BYTES + 1000;
     uint8_t *big = calloc(1, len);
@@ -338,14 +338,14 @@ static void loop_drops_what_is_over_the_limit(void **state)
 /* A message of exactly the limit goes through. */
 static void loop_takes_a_message_of_the_limit(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256], expected[64];
     size_t len = LIMIT_MESSAGE_BYTES;
     uint8_t *big = calloc(1, len);
     struct join_line *l = knock(w, &w->child);
     assert_int_equal(join_send(l, big, len, WAIT_MS, msg), ERR_OK);
     fake_expect(&w->p, "receive", line);
-    snprintf(expected, sizeof(expected), "len=%zu ", len);
+    snprintf(expected, sizeof expected, "len=%zu ", len);
     assert_non_null(strstr(line, expected));
     join_close(l);
     free(big);
@@ -355,7 +355,7 @@ static void loop_takes_a_message_of_the_limit(void **state)
  * nothing at all is given up. */
 static void loop_queues_within_bounds(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256], expected[16];
     struct buf got = {0};
     struct join_line *l = knock(w, &w->child);
@@ -366,7 +366,7 @@ static void loop_queues_within_bounds(void **state)
     for (unsigned i = 0; i < 4500; i++) {
         buf_reset(&got);
         assert_int_equal(join_receive(l, WAIT_MS, &got, msg), ERR_OK);
-        snprintf(expected, sizeof(expected), "%06u", i);
+        snprintf(expected, sizeof expected, "%06u", i);
         assert_memory_equal(got.data, expected, 6);
     }
     char report[4096];
@@ -382,12 +382,12 @@ static void loop_queues_within_bounds(void **state)
 /* A message of several frames, which no node of ours sends, is dropped whole. */
 static void loop_drops_messages_of_several_frames(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256];
     void *ctx = link_context(), *s;
     int wait = WAIT_MS;
     assert_int_equal(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg), ERR_OK);
-    zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof(wait));
+    zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof wait);
     assert_int_equal(link_connect(s, w->p.endpoint, msg), ERR_OK);
     assert_int_equal(zmq_send(s, "a", 1, ZMQ_SNDMORE), 1);
     assert_int_equal(zmq_send(s, "b", 1, ZMQ_SNDMORE), 1);
@@ -402,12 +402,12 @@ static void loop_drops_messages_of_several_frames(void **state)
 /* A peer that names itself gets nothing through, though its key is known. */
 static void loop_drops_messages_from_self_named_routes(void **state)
 {
-    struct world *w = *state;
+    struct link_world *w = *state;
     char line[4096], msg[256];
     void *ctx = link_context(), *s;
     int wait = WAIT_MS;
     assert_int_equal(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg), ERR_OK);
-    zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof(wait));
+    zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof wait);
     zmq_setsockopt(s, ZMQ_ROUTING_ID, "kandal", 6);
     assert_int_equal(link_connect(s, w->p.endpoint, msg), ERR_OK);
     assert_int_equal(zmq_send(s, "named", 5, 0), 5);
@@ -454,20 +454,20 @@ static void zap_refuses_malformed_requests(void **state)
     struct zap z = {.authorise = accept_anybody};
     assert_int_equal(zap_open(&z, ctx, msg), ERR_OK);
     assert_int_equal(zmq_connect(asker, LINK_ZAP_ENDPOINT), 0);
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const *f = cases[i].frame;
         for (int k = 0; f[k]; k++)
             assert_true(zmq_send(asker, f[k], strlen(f[k]), f[k + 1] ? ZMQ_SNDMORE : 0) >= 0);
         zmq_pollitem_t item = {.socket = z.socket, .events = ZMQ_POLLIN};
         assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
         assert_true(zap_serve(&z));
-        assert_int_equal(zmq_recv(asker, got, sizeof(got), 0), 3);
-        assert_int_equal(zmq_recv(asker, got, sizeof(got), 0), f[1] ? 1 : 0);
-        assert_int_equal(zmq_recv(asker, got, sizeof(got), 0), 3);
+        assert_int_equal(zmq_recv(asker, got, sizeof got, 0), 3);
+        assert_int_equal(zmq_recv(asker, got, sizeof got, 0), f[1] ? 1 : 0);
+        assert_int_equal(zmq_recv(asker, got, sizeof got, 0), 3);
         assert_memory_equal(got, cases[i].status, 3);
-        zmq_recv(asker, got, sizeof(got), 0);
-        assert_int_equal(zmq_recv(asker, got, sizeof(got), 0), cases[i].status[0] == '2' ? 7 : 0);
-        assert_int_equal(zmq_recv(asker, got, sizeof(got), 0), 0);
+        zmq_recv(asker, got, sizeof got, 0);
+        assert_int_equal(zmq_recv(asker, got, sizeof got, 0), cases[i].status[0] == '2' ? 7 : 0);
+        assert_int_equal(zmq_recv(asker, got, sizeof got, 0), 0);
     }
     assert_false(zap_serve(&z));
     zmq_close(asker);

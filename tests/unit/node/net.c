@@ -76,10 +76,10 @@ void net_post(struct net *t, int to, const struct route *route, const char *user
 static struct net_message *take(struct net *t)
 {
     struct net_message *m = t->queue;
-    if (m == NULL)
+    if (!m)
         return NULL;
     t->queue = m->next;
-    if (t->queue == NULL)
+    if (!t->queue)
         t->queue_end = &t->queue;
     m->next = NULL;
     return m;
@@ -98,7 +98,7 @@ static bool dial(struct net *t, struct net_office *o)
 {
     char user_id[256];
     struct net_office *p = net_find(t, o->parent);
-    if (o->cut || p->node == NULL ||
+    if (o->cut || !p->node ||
         !node_authorise(p->node, o->keys.curve_key, WALL + t->now_ms, user_id))
         return false;
     o->dialled = index_of(t, p);
@@ -148,7 +148,7 @@ static bool deliver_down(struct net *t, struct net_office *from, const struct ac
         return true;
     }
     struct net_office *to = &t->office[index];
-    if (to->dialled != index_of(t, from) || to->connection != a->route.id[2] || to->node == NULL)
+    if (to->dialled != index_of(t, from) || to->connection != a->route.id[2] || !to->node)
         return false;
     for (int i = 0; i < copies; i++)
         net_post(t, index, &(struct route){0}, "", a->bytes.p, a->bytes.len);
@@ -217,7 +217,7 @@ static void act(struct net *t, struct net_office *o, const struct action *a)
 static void step(struct net *t, struct net_office *o, struct event ev)
 {
     struct actions *out = &o->actions, own = {0};
-    if (o->node == NULL)
+    if (!o->node)
         return;
     ev.mono_ms = t->now_ms;
     ev.wall_ms = (uint64_t)((int64_t)(WALL + t->now_ms) + o->clock_error_ms);
@@ -255,7 +255,7 @@ static bool stale(struct net *t, const struct net_message *m)
 static bool deliver_one(struct net *t)
 {
     struct net_message *m = take(t);
-    if (m == NULL)
+    if (!m)
         return false;
     if (!stale(t, m))
         step(t, &t->office[m->to],
@@ -340,12 +340,12 @@ static bool settled(struct net *t)
 {
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
-        if (o->node == NULL)
+        if (!o->node)
             continue;
-        if (strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true") == NULL)
+        if (!strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
             return false;
-        if (clock_compare(&store_state(o->store)->clock,
-                          &store_state(t->office[HUB].store)->clock) != CLOCK_EQUAL)
+        if (clock_compare(&store_state_get(o->store)->clock,
+                          &store_state_get(t->office[HUB].store)->clock) != CLOCK_EQUAL)
             return false;
     }
     return true;
@@ -583,10 +583,10 @@ void net_stop(struct net *t)
         mem_free(o->actions.a);
         remove_files(o);
     }
-    while ((m = take(t)) != NULL)
+    while ((m = take(t)))
         net_message_free(m);
     for (int c = 0; c < NET_CLIENTS; c++) {
-        while ((m = t->to_client[c]) != NULL) {
+        while ((m = t->to_client[c])) {
             t->to_client[c] = m->next;
             net_message_free(m);
         }

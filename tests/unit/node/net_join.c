@@ -1,3 +1,4 @@
+/* What `tonle join` does, over the queues: enrolment, first load. */
 #include "tests/unit/node/net.h"
 
 #include "protocol/seal.h"
@@ -5,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What `tonle join` does, over the queues: enrolment, first load. */
 
 #define WALL 1700000000000ULL
 #define HUB 0
@@ -54,7 +53,7 @@ bool net_client_receive(struct net *t, int client, struct arena *a, struct messa
 {
     struct net_message *first = t->to_client[client];
     struct bytes body, signature;
-    if (first == NULL)
+    if (!first)
         return false;
     t->to_client[client] = first->next;
     NET_MUST(NULL, codec_decode(a, arena_copy(a, first->bytes, first->len), first->len, m, &body,
@@ -78,7 +77,7 @@ static void exchange(struct net *t, struct net_office *to, const uint8_t *key,
     abort();
 }
 
-static void enrol(struct net *t, struct net_office *o, struct net_office *parent)
+static void enrol_office(struct net *t, struct net_office *o, struct net_office *parent)
 {
     struct message ask = {.type = MESSAGE_ENROL}, m = {0};
     struct arena a = {0};
@@ -127,7 +126,7 @@ void net_join(struct net *t, struct net_office *o)
     static const char *const tables[] = {"tonle_node",     "tonle_site", "tonle_charter",
                                          "tonle_decision", "resident",   "note"};
     struct net_office *hub = &t->office[HUB];
-    enrol(t, o, net_find(t, o->parent));
+    enrol_office(t, o, net_find(t, o->parent));
     struct store_identity id = {.federation = t->federation,
                                 .federation_name = "test",
                                 .node = o->name,

@@ -43,9 +43,9 @@ static void what_all_have_is_forgotten(void **state)
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 20000));
     assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2");
-    assert_int_equal(
-        clock_compare(&store_state(DISTRICT->store)->stable, &store_state(HUB->store)->clock),
-        CLOCK_EQUAL);
+    assert_int_equal(clock_compare(&store_state_get(DISTRICT->store)->stable,
+                                   &store_state_get(HUB->store)->clock),
+                     CLOCK_EQUAL);
 }
 
 /* With nothing to do nothing is sent, sealed or written, however long it lasts. */

@@ -57,14 +57,14 @@ static void a_locked_database_does_not_look_restored(void **state)
     office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 10000));
     leave_wal(t, PROVINCE);
-    struct store_state before = *store_state(PROVINCE->store);
+    struct store_state before = *store_state_get(PROVINCE->store);
     assert_true(before.seq > 0 && before.journal_pos > 0 && before.clock.n > 1);
     office_sql(t, PROVINCE, "BEGIN EXCLUSIVE");
-    const struct store_state *now = store_state(PROVINCE->store);
+    const struct store_state *now = store_state_get(PROVINCE->store);
     assert_int_equal(now->seq, before.seq);
     assert_int_equal(now->journal_pos, before.journal_pos);
     assert_int_equal(now->clock.n, before.clock.n);
-    assert_string_equal(store_identity(PROVINCE->store)->node, "province");
+    assert_string_equal(store_identity_get(PROVINCE->store)->node, "province");
     office_cut(t, PROVINCE);
     office_mend(t, PROVINCE);
     net_run(t, 10000);
@@ -222,7 +222,7 @@ static void stable_before_its_changes_is_refused(void **state)
     net_run(t, 70000);
     slip_in(t, HUB, ITEM_STABLE, &b);
     net_run(t, 10000);
-    assert_int_equal(clock_get(&store_state(PROVINCE->store)->stable, PROVINCE->site), 0);
+    assert_int_equal(clock_get(&store_state_get(PROVINCE->store)->stable, PROVINCE->site), 0);
     assert_non_null(strstr(PROVINCE->log, "that it was based on are missing"));
     buf_fini(&b);
     clock_fini(&c);
@@ -264,7 +264,7 @@ static void a_boastful_child_is_sent_one_credit(void **state)
     struct buf b = {0};
     struct message m = {.type = MESSAGE_HELLO};
     net_run(t, 70000);
-    const struct store_state *st = store_state(PROVINCE->store);
+    const struct store_state *st = store_state_get(PROVINCE->store);
     m.u.hello = (struct hello){
         .protocol = PROTOCOL_VERSION,
         .session = 7,

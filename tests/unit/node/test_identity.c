@@ -152,14 +152,14 @@ static void a_restored_database_is_refused(void **state)
     office_stop(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
     PROVINCE->outside_site = 0;
-    uint64_t seq = store_state(HUB->store)->clock.n;
+    uint64_t seq = store_state_get(HUB->store)->clock.n;
     office_run(t, PROVINCE);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "its database was restored"));
     assert_non_null(strstr(status(t, PROVINCE), "--as-new-site"));
     assert_non_null(strstr(status(t, HUB), "its database was restored"));
-    assert_int_equal(store_state(HUB->store)->clock.n, seq);
+    assert_int_equal(store_state_get(HUB->store)->clock.n, seq);
     assert_true(PROVINCE->sent_hellos < 30);
 }
 
@@ -174,10 +174,10 @@ static void the_record_outside_stops_the_first_seal(void **state)
     office_stop(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
     office_run(t, PROVINCE);
-    uint64_t seq = store_state(PROVINCE->store)->seq;
+    uint64_t seq = store_state_get(PROVINCE->store)->seq;
     office_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
     net_run(t, 20000);
-    assert_int_equal(store_state(PROVINCE->store)->seq, seq);
+    assert_int_equal(store_state_get(PROVINCE->store)->seq, seq);
     assert_non_null(strstr(status(t, PROVINCE), "it was restored"));
     assert_string_equal(office_text(PROVINCE, "SELECT text FROM note"), "work");
 }
@@ -195,10 +195,10 @@ static void a_welcome_ends_the_suspicion(void **state)
     office_run(t, PROVINCE);
     office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
     net_run(t, 5000);
-    uint64_t seq = store_state(PROVINCE->store)->seq;
+    uint64_t seq = store_state_get(PROVINCE->store)->seq;
     office_mend(t, PROVINCE);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
-    assert_int_equal(store_state(PROVINCE->store)->seq, seq + 1);
+    assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
 /* A hub restored behind what its child has is refused by the child. */

@@ -160,7 +160,7 @@ static void a_busy_database_never_acknowledges(void **state)
 static void writes_are_batched_but_never_held_back(void **state)
 {
     struct net *t = *state;
-    uint64_t seq = store_state(DISTRICT->store)->seq;
+    uint64_t seq = store_state_get(DISTRICT->store)->seq;
     for (int i = 0; i < 100; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
@@ -168,7 +168,7 @@ static void writes_are_batched_but_never_held_back(void **state)
         net_run(t, 5);
     }
     net_run(t, 200);
-    assert_in_range(store_state(DISTRICT->store)->seq - seq, 4, 8);
+    assert_in_range(store_state_get(DISTRICT->store)->seq - seq, 4, 8);
     assert_true(net_settle(t, 10000));
 }
 
@@ -176,13 +176,13 @@ static void writes_are_batched_but_never_held_back(void **state)
 static void a_long_log_is_cut(void **state)
 {
     struct net *t = *state;
-    uint64_t seq = store_state(DISTRICT->store)->seq;
+    uint64_t seq = store_state_get(DISTRICT->store)->seq;
     office_sql(t, DISTRICT,
                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 12000)"
                " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
     office_sql(t, HUB, "INSERT INTO note VALUES('hub','x')");
     assert_true(net_settle(t, 30000));
-    assert_int_equal(store_state(DISTRICT->store)->seq - seq, 3);
+    assert_int_equal(store_state_get(DISTRICT->store)->seq - seq, 3);
     assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "12001");
     assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "12001");
 }
@@ -191,7 +191,7 @@ static void a_long_log_is_cut(void **state)
 static void a_clean_stop_seals(void **state)
 {
     struct net *t = *state;
-    uint64_t seq = store_state(DISTRICT->store)->seq;
+    uint64_t seq = store_state_get(DISTRICT->store)->seq;
     office_sql(t, DISTRICT, "INSERT INTO note VALUES('n','x')");
     office_stop(t, DISTRICT);
     assert_int_equal(DISTRICT->outside_seq, seq + 1);
@@ -213,7 +213,7 @@ static void federation_time_comes_from_the_parent(void **state)
     office_sql(t, HUB, "UPDATE note SET text = 'later'");
     assert_true(net_settle(t, 20000));
     assert_string_equal(office_text(DISTRICT, "SELECT text FROM note"), "later");
-    uint64_t hlc_ms = store_state(HUB->store)->hlc >> 16;
+    uint64_t hlc_ms = store_state_get(HUB->store)->hlc >> 16;
     assert_true(hlc_ms < 1700000000000ULL + t->now_ms + 60000);
 }
 

@@ -49,8 +49,8 @@ static json_int_t number(const json_t *o, const char *name)
 }
 
 /* One ENROL to the hub or the province; the answer. */
-static enum enrol_state enrol(struct net *t, struct net_office *to, const char *name,
-                              const char *as, const char *keys, char reason[512])
+static enum enrol_state enrol_office(struct net *t, struct net_office *to, const char *name,
+                                     const char *as, const char *keys, char reason[512])
 {
     struct message m = {.type = MESSAGE_ENROL}, answer;
     struct arena a = {0};
@@ -77,9 +77,9 @@ static void enrolment_happens_once(void **state)
     struct net *t = *state;
     char reason[512];
     net_invite(t, "kampot", "07", "hub", 0);
-    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
-    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
-    assert_int_equal(enrol(t, HUB, "kampot", "kampot", "other", reason), ENROL_REFUSED);
+    assert_int_equal(enrol_office(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
+    assert_int_equal(enrol_office(t, HUB, "kampot", "kampot", "kampot", reason), ENROL_DONE);
+    assert_int_equal(enrol_office(t, HUB, "kampot", "kampot", "other", reason), ENROL_REFUSED);
     assert_non_null(strstr(reason, "other keys"));
     assert_true(
         net_until(t, PROVINCE, "SELECT state FROM tonle_node WHERE name='kampot'", "active", 5000));
@@ -92,7 +92,7 @@ static void an_invitation_is_for_one_node(void **state)
     char reason[512];
     net_invite(t, "kampot", "07", "hub", 0);
     net_invite(t, "takeo", "21", "hub", 0);
-    assert_int_equal(enrol(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
+    assert_int_equal(enrol_office(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
     assert_string_equal(office_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
                         "invited");
 }
@@ -105,14 +105,14 @@ static void a_province_relays_enrolment(void **state)
     net_invite(t, "d1", "1201", "province", 0);
     assert_true(net_settle(t, 10000));
     office_cut(t, PROVINCE);
-    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
     assert_non_null(strstr(reason, "line"));
     office_mend(t, PROVINCE);
     assert_true(net_settle(t, 30000));
-    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
     net_run(t, 2000);
-    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_DONE);
-    assert_int_equal(enrol(t, PROVINCE, "d1", "d1", "thief", reason), ENROL_REFUSED);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_DONE);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "thief", reason), ENROL_REFUSED);
 }
 
 /* A first load of several chunks while others write ends with the same rows, forgetting included.
@@ -229,7 +229,7 @@ static void verify_finds_a_difference(void **state)
 }
 
 /* The application's writes with capture off. */
-static void escape(struct net_office *o, const char *sql)
+static void first_escape(struct net_office *o, const char *sql)
 {
     assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -245,8 +245,9 @@ static void the_scan_seals_what_escaped(void **state)
                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
                " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
-    escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n01500';"
-                     "INSERT INTO note VALUES('zz','new'); DELETE FROM note WHERE id='n00002'");
+    first_escape(PROVINCE,
+                 "UPDATE note SET text='escaped' WHERE id='n01500';"
+                 "INSERT INTO note VALUES('zz','new'); DELETE FROM note WHERE id='n00002'");
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"none\"}");
     assert_int_equal(number(j, "changed") + number(j, "new") + number(j, "deleted"), 3);
     assert_int_equal(number(j, "settled"), 0);
@@ -274,12 +275,12 @@ static void an_unclean_stop_starts_the_scan(void **state)
                " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
     office_crash(t, PROVINCE);
-    escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
+    first_escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
     PROVINCE->unclean = true;
     office_run(t, PROVINCE);
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='n00150'", "escaped", 20000));
     office_crash(t, PROVINCE);
-    escape(PROVINCE, "UPDATE note SET text='many'");
+    first_escape(PROVINCE, "UPDATE note SET text='many'");
     office_run(t, PROVINCE);
     net_run(t, 20000);
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
@@ -296,12 +297,12 @@ static void an_unclean_stop_starts_the_scan(void **state)
 static void a_poke_seals_at_once(void **state)
 {
     struct net *t = *state;
-    uint64_t seq = store_state(PROVINCE->store)->seq;
+    uint64_t seq = store_state_get(PROVINCE->store)->seq;
     sqlite3_exec(PROVINCE->app, "INSERT INTO note VALUES('n','x')", NULL, NULL, NULL);
     json_t *j = ask(t, PROVINCE, "{\"do\":\"poke\"}");
     assert_true(json_is_true(json_object_get(j, "ok")));
     json_decref(j);
-    assert_int_equal(store_state(PROVINCE->store)->seq, seq + 1);
+    assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
 int main(void)

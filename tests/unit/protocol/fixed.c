@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-#define B(text) ((struct bytes){(const uint8_t *)(text), sizeof(text) - 1})
-#define CLOCK(entries) ((struct clock){(entries), sizeof(entries) / sizeof *(entries), 0})
+#define B(text) ((struct bytes){(const uint8_t *)(text), sizeof text - 1})
+#define CLOCK(entries) ((struct clock){(entries), sizeof entries / sizeof *(entries), 0})
 
 static const char federation[] = "00112233445566778899aabbccddeeff";
 static struct clock_entry two[] = {{0x1111111111111111, 7}, {0x8000000000000001, 300}};
@@ -25,11 +25,11 @@ static void ascending(uint8_t *p, size_t n, uint8_t from)
     }
 #define TEXT(s)                                                                                    \
     {                                                                                              \
-        .type = VALUE_TEXT, .len = sizeof(s) - 1, .u.p = (s)                                       \
+        .type = VALUE_TEXT, .len = sizeof s - 1, .u.p = (s)                                        \
     }
 #define BLOB(s)                                                                                    \
     {                                                                                              \
-        .type = VALUE_BLOB, .len = sizeof(s) - 1, .u.p = (s)                                       \
+        .type = VALUE_BLOB, .len = sizeof s - 1, .u.p = (s)                                        \
     }
 
 const struct dot fixed_dot = {0x1111111111111111, 8};

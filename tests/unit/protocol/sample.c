@@ -20,9 +20,9 @@ uint32_t sample_below(uint64_t *seed, uint32_t n)
     return n ? (uint32_t)(sample_next(seed) % n) : 0;
 }
 
-struct keys sample_keys(uint8_t first)
+struct sample_pair sample_keys(uint8_t first)
 {
-    struct keys k;
+    struct sample_pair k;
     uint8_t seed[32];
     for (uint8_t i = 0; i < sizeof seed; i++)
         seed[i] = (uint8_t)(first + i);

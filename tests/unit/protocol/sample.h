@@ -8,11 +8,11 @@
 
 #include "protocol/message.h"
 
-struct keys {
+struct sample_pair {
     uint8_t key[SIGN_PUBLIC_BYTES];
     uint8_t secret[SIGN_SECRET_BYTES];
 };
-struct keys sample_keys(uint8_t first); /* from the seed first, first + 1, ... */
+struct sample_pair sample_keys(uint8_t first); /* from the seed first, first + 1, ... */
 
 uint64_t sample_next(uint64_t *seed);
 uint32_t sample_below(uint64_t *seed, uint32_t n); /* 0 when n is 0 */

@@ -45,7 +45,7 @@ static enum err decode_message(struct arena *a, struct bytes b, struct buf *imag
 
 static enum err decode_items(struct arena *a, struct bytes b, struct buf *image)
 {
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct mark mark;
     struct answer answer;
     struct stable stable;
@@ -64,7 +64,7 @@ static enum err decode_items(struct arena *a, struct bytes b, struct buf *image)
 
 static enum err decode_sealed(struct arena *a, struct bytes b, struct buf *image)
 {
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     (void)!seal_peek(a, b.p, b.len, &cs);
@@ -130,7 +130,7 @@ static void attempt_all(decode_fn *decode, struct bytes b, size_t bound, uint64_
 static void broken_messages_are_refused_or_harmless(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
             struct arena a = {0};
@@ -199,7 +199,7 @@ static void broken_row_states_are_refused_or_harmless(void **state)
 static void broken_items_are_refused_or_harmless(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
         struct buf b = {0};
@@ -226,7 +226,7 @@ static void broken_items_are_refused_or_harmless(void **state)
 static void broken_changesets_are_refused_or_harmless(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct buf b = {0};
     struct changeset cs;
     struct segment_info info[3] = {{"", 1, 10, {1}}, {"120104", 6, 1000, {2}}, {"13", 0, 2, {3}}};
@@ -260,7 +260,7 @@ static void broken_changesets_are_refused_or_harmless(void **state)
 static void no_bit_of_a_sealed_changeset_can_change(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct buf b = {0}, image = {0};
     struct changeset cs;
     uint8_t hash[HASH_BYTES];

@@ -312,7 +312,7 @@ static void too_much_is_refused_before_memory_is_taken(void **state)
 static void a_hello_sent_back_is_no_welcome(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct buf b = {0};
     struct message m;
     fixed_message(MESSAGE_HELLO, &m);
@@ -326,7 +326,7 @@ static void a_hello_sent_back_is_no_welcome(void **state)
 static void signatures_keep_to_their_purpose(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1), other = sample_keys(2);
+    struct sample_pair k = sample_keys(1), other = sample_keys(2);
     uint8_t s[SIGNATURE_BYTES];
     seal_sign("tonle-a", "bytes", 5, k.secret, s);
     assert_int_equal(seal_verify("tonle-a", "bytes", 5, k.key, s), ERR_OK);
@@ -350,7 +350,7 @@ struct forgery {
 
 static enum err open_forged(const struct forgery *f, size_t bound)
 {
-    struct keys k = sample_keys(1), other = sample_keys(2);
+    struct sample_pair k = sample_keys(1), other = sample_keys(2);
     struct arena a = {0};
     struct buf packed = {0}, header = {0}, sealed = {0};
     struct changeset cs = {.federation = "f", .dot = {1, 1}, .n_segments = 1};

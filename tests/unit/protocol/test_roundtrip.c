@@ -29,7 +29,7 @@ static void assert_same_bytes(const struct buf *a, const struct buf *b)
 static void every_message_comes_back(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
             struct arena a = {0};
@@ -59,7 +59,7 @@ static void every_message_comes_back(void **state)
 static void every_item_comes_back(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1), other = sample_keys(2);
+    struct sample_pair k = sample_keys(1), other = sample_keys(2);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
         struct buf bytes = {0}, before = {0}, after = {0};
@@ -108,7 +108,7 @@ static void every_item_comes_back(void **state)
 static void every_changeset_comes_back(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
         struct buf sealed = {0}, again = {0}, before = {0}, after = {0};
@@ -164,7 +164,7 @@ static void a_bulk_insert_costs_only_its_values(void **state)
 static void encoding_stops_at_the_limits(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     static uint8_t big[LIMIT_VALUE_BYTES + 1];
     static const uint32_t column[] = {0, 1, 2};
     const char *names[] = {"id", "a", "b"};
@@ -218,7 +218,7 @@ static void encoding_stops_at_the_limits(void **state)
 static void keys_and_sites_are_reproducible(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1), other = sample_keys(2);
+    struct sample_pair k = sample_keys(1), other = sample_keys(2);
     assert_true(seal_site(k.key, 1) == seal_site(k.key, 1));
     assert_true(seal_site(k.key, 1) != seal_site(k.key, 2));
     assert_true(seal_site(k.key, 1) != seal_site(other.key, 1));

@@ -15,12 +15,13 @@
 
 #define B(text)                                                                                    \
     {                                                                                              \
-        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+        (const uint8_t *)(text), sizeof text - 1                                                   \
     }
 
 /* Two columns, the key is the first; rows: two born, one updated in the second column, one deleted.
  */
-struct table { /* contents of the packed and repeated fields of TableChanges, and of each Column */
+struct
+    sample_table { /* contents of the packed and repeated fields of TableChanges, and of each Column */
     const char *column[3];
     struct bytes key;
     uint64_t rows;
@@ -40,7 +41,7 @@ struct table { /* contents of the packed and repeated fields of TableChanges, an
     struct bytes ref_seq;
 };
 
-static const struct table right = {
+static const struct sample_table right = {
     .column = {"id", "name"},
     .key = B("\x00"),
     .rows = 4,
@@ -67,7 +68,7 @@ static void put_packed(struct buf *b, unsigned id, struct bytes content)
         wire_bytes(b, id, content.p, content.len);
 }
 
-static enum err decode(const struct table *t, struct buf *image)
+static enum err decode(const struct sample_table *t, struct buf *image)
 {
     struct arena a = {0};
     struct buf table = {0}, segment = {0};
@@ -124,7 +125,7 @@ static void the_format_is_as_described(void **state)
     buf_fini(&got), buf_fini(&expected);
 }
 
-static void assert_refused(const struct table *t, const char *what)
+static void assert_refused(const struct sample_table *t, const char *what)
 {
     enum err e = decode(t, NULL);
     if (e != ERR_MALFORMED)
@@ -134,7 +135,7 @@ static void assert_refused(const struct table *t, const char *what)
 
 #define REFUSE(field, ...)                                                                         \
     do {                                                                                           \
-        struct table t_ = right;                                                                   \
+        struct sample_table t_ = right;                                                            \
         t_.field = (__typeof__(t_.field))__VA_ARGS__;                                              \
         assert_refused(&t_, #field " " #__VA_ARGS__);                                              \
     } while (0)
@@ -148,7 +149,7 @@ static void columns_and_keys_are_sound(void **state)
     REFUSE(column[2], "one too many for the values");
     REFUSE(key, B(""));
     REFUSE(key, B("\x02"));
-    struct table t = right;
+    struct sample_table t = right;
     t.key_value[1] = t.key_value[0];
     t.key = (struct bytes)B("\x00\x01");
     assert_int_equal(decode(&t, NULL), ERR_OK);
@@ -181,7 +182,7 @@ static void runs_add_up(void **state)
     REFUSE(run_rows, B("\x02\x02\xff\xff\xff\xff\x0f"));
     REFUSE(rows, 5);
     REFUSE(rows, 3);
-    struct table t = right;
+    struct sample_table t = right;
     t.run_form = (struct bytes)B("\x00\x00\x01\x02");
     t.run_rows = (struct bytes)B("\x01\x01\x01\x01");
     assert_refused(&t, "a run in two pieces");
@@ -200,7 +201,7 @@ static void births_are_sound(void **state)
     REFUSE(birth_row, B(""));
     REFUSE(birth_seq, B("\x00"));
     REFUSE(birth_site, B("\x00\x00\x00\x00\x00\x00\x00\x00"));
-    struct table t = right;
+    struct sample_table t = right;
     t.birth_row = (struct bytes)B("\x02\x03");
     t.birth_site = (struct bytes)B("\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
     t.birth_seq = (struct bytes)B("\x07\x07");
@@ -216,7 +217,7 @@ static void births_are_sound(void **state)
 static void references_are_sound(void **state)
 {
     (void)state;
-    struct table t = right;
+    struct sample_table t = right;
     t.ref_column = t.ref_row = t.ref_rows = t.ref_site = t.ref_seq = (struct bytes){0};
     assert_int_equal(decode(&t, NULL), ERR_OK);
     REFUSE(ref_column, B("\x01\x02"));
@@ -263,7 +264,7 @@ static void values_fit_their_rows(void **state)
     REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\xf8\x7f\0\0\0\0\0\0\0\0")); /* NaN */
     REFUSE(value[0], B("\x08\x02\x22\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x80"));   /* -0.0 */
     REFUSE(value[1].p, NULL);
-    struct table t = right;
+    struct sample_table t = right;
     t.value[0] = (struct bytes)B("\x08\x02\x22\x10\0\0\0\0\0\0\xf0\x7f\0\0\0\0\0\0\0\0");
     assert_int_equal(decode(&t, NULL), ERR_OK); /* infinity and 0.0 */
     t.value[1] = (struct bytes)B("\x08\x00");
@@ -280,7 +281,7 @@ static void values_fit_their_rows(void **state)
 static void deltas_are_sound(void **state)
 {
     (void)state;
-    struct table t = right;
+    struct sample_table t = right;
     t.value[1] = (struct bytes)THIRD(Z12 "\0\0\0\x07");
     assert_int_equal(decode(&t, NULL), ERR_OK);
     t.value[1] = (struct bytes)THIRD("\0\0\0\x10" Z12); /* 2^100 */
@@ -312,7 +313,7 @@ static void deltas_are_sound(void **state)
 static void an_identity_comes_once(void **state)
 {
     (void)state;
-    struct table t = right;
+    struct sample_table t = right;
     t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x00"); /* 3, 3 */
     assert_int_equal(decode(&t, NULL), ERR_OK);                   /* unnamed, and 9:7 */
     t.birth_row = t.birth_site = t.birth_seq = (struct bytes){NULL, 0};
@@ -341,7 +342,7 @@ static void keys_fit_their_rows(void **state)
     REFUSE(key_value[0], B("\x08\x01\x1a\x03\x06\x02\x02"));
     REFUSE(key_value[0].p, NULL);
     REFUSE(key_value[1], B("\x08\x01\x1a\x02\x06\x02"));
-    struct table born = right;
+    struct sample_table born = right;
     born.rows = 2;
     born.run_form = (struct bytes)B("\x00");
     born.run_rows = (struct bytes)B("\x02");
@@ -361,7 +362,7 @@ static void keys_fit_their_rows(void **state)
 static void limits_hold_before_memory_is_taken(void **state)
 {
     (void)state;
-    struct table t = right;
+    struct sample_table t = right;
     t.rows = (uint64_t)LIMIT_ROWS + 4;
     t.run_rows = (struct bytes)B("\xa2\x9c\x01\x01\x01"); /* 20,002 */
     assert_int_equal(decode(&t, NULL), ERR_LIMIT);

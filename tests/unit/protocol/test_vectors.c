@@ -56,7 +56,7 @@ static void put_vector(const char *name, struct buf *out)
 static void messages_keep_their_bytes(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         char name[32];
         struct buf bytes = {0};
@@ -75,7 +75,7 @@ static void messages_keep_their_bytes(void **state)
 static void items_keep_their_bytes(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct buf bytes = {0};
     struct mark mark;
     struct answer answer;
@@ -144,7 +144,7 @@ static void references_keep_their_bytes(void **state)
 static void a_sealed_changeset_opens_for_ever(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct arena a = {0};
     struct buf sealed = {0}, chain = {0}, before = {0}, after = {0};
     struct changeset cs, got;
@@ -179,7 +179,7 @@ static void a_load_chunk_opens_for_ever(void **state)
 static void identities_keep_their_bytes(void **state)
 {
     (void)state;
-    struct keys k = sample_keys(1);
+    struct sample_pair k = sample_keys(1);
     struct buf bytes = {0};
     buf_put(&bytes, k.key, sizeof k.key);
     buf_put_u64(&bytes, seal_site(k.key, 0x0123456789abcdef));

@@ -75,7 +75,7 @@ static enum err take(struct office *o, const char *id, struct dot dot)
 }
 
 /* The office passes stable(mark), the mark being what the hub has. */
-static void forget(struct office *o, const struct clock *c)
+static void forget_all(struct office *o, const struct clock *c)
 {
     struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
     bool more = true;
@@ -89,7 +89,7 @@ static void forget(struct office *o, const struct clock *c)
 static struct clock settled(void **state)
 {
     struct clock c = {0};
-    clock_copy(&c, &store_state(HUB->store)->clock);
+    clock_copy(&c, &store_state_get(HUB->store)->clock);
     return c;
 }
 
@@ -104,11 +104,11 @@ static void a_delete_undone_is_a_new_birth(void **state)
     assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
     federation_sync(*state);
     struct clock all = settled(state);
-    forget(A, &all);
+    forget_all(A, &all);
     assert_int_equal(take(B, c.id, side_of(&c, B)), ERR_OK);
     federation_sync(*state);
-    forget(HUB, &all);
-    forget(B, &all);
+    forget_all(HUB, &all);
+    forget_all(B, &all);
     federation_sync(*state);
     const char *row = "SELECT id || family || given || points || paid || note FROM person";
     assert_string_equal(office_one(HUB, row), "p1SokDara1130changed");
@@ -127,11 +127,11 @@ static void a_dropped_birth_taken_again_is_a_new_one(void **state)
     assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
     federation_sync(*state);
     struct clock all = settled(state);
-    forget(A, &all);
+    forget_all(A, &all);
     assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
     federation_sync(*state);
-    forget(HUB, &all);
-    forget(B, &all);
+    forget_all(HUB, &all);
+    forget_all(B, &all);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
     federation_assert_equal(*state, tables);
@@ -154,7 +154,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     federation_sync(*state);
     struct clock all = settled(state);
     for (int i = 0; i < 3; i++)
-        forget(&((struct federation *)*state)->office[i], &all);
+        forget_all(&((struct federation *)*state)->office[i], &all);
     assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
@@ -239,7 +239,7 @@ static void a_forgotten_row_is_entered_again(void **state)
                 "00FFDara130changed");
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i < 3; o++)
-            forget(&((struct federation *)*state)->office[o], &all);
+            forget_all(&((struct federation *)*state)->office[o], &all);
         clock_fini(&all);
     }
     assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_OK);
@@ -265,7 +265,7 @@ static void a_forgotten_birth_is_entered_again(void **state)
         federation_assert_equal(*state, tables);
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i != 2; o++)
-            forget(&((struct federation *)*state)->office[o], &all);
+            forget_all(&((struct federation *)*state)->office[o], &all);
         clock_fini(&all);
     }
 }
@@ -289,7 +289,7 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
         federation_sync(*state);
         assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
         struct clock all = settled(state);
-        forget(A, &all);
+        forget_all(A, &all);
         clock_fini(&all);
     }
 }

@@ -52,7 +52,7 @@ static int stop(void **state)
 #define A (&((struct federation *)*state)->office[1])
 #define B (&((struct federation *)*state)->office[2])
 
-static struct explanation explain(struct office *o, const char *key, const char *compiled)
+static struct explanation explain_row(struct office *o, const char *key, const char *compiled)
 {
     struct explanation x;
     enum err e = store_explain(o->store, &arena, "person", key, compiled, &x);
@@ -61,7 +61,7 @@ static struct explanation explain(struct office *o, const char *key, const char 
     return x;
 }
 
-static const struct explain_cell *cell(const struct explanation *x, const char *name)
+static const struct explain_cell *cell_named(const struct explanation *x, const char *name)
 {
     for (size_t i = 0; i < x->n_cells; i++)
         if (strcmp(x->cells[i].cell, name) == 0)
@@ -95,24 +95,24 @@ static void each_cell_names_its_rule_and_its_line(void **state)
 {
     office_sql(HUB, "INSERT INTO person(id, unit) VALUES('p', '1203')");
     federation_sync(*state);
-    struct explanation x = explain(A, "\"p\"", NULL);
+    struct explanation x = explain_row(A, "\"p\"", NULL);
     assert_string_equal(x.state, "stands");
     assert_int_equal(x.n_cells, 2 + 6);
-    assert_string_equal(cell(&x, "state")->rule.policy, "review");
-    assert_string_equal(cell(&x, "state")->rule.fallback, "latest");
-    assert_string_equal(cell(&x, "state")->rule.from, "column");
-    assert_int_equal(cell(&x, "state")->rule.line, 9);
-    assert_string_equal(cell(&x, "points")->rule.policy, "max");
-    assert_null(cell(&x, "points")->rule.fallback);
-    assert_string_equal(cell(&x, "note")->rule.policy, "latest");
-    assert_int_equal(cell(&x, "spelling")->n_members, 2);
-    assert_string_equal(cell(&x, "spelling")->members[1], "last");
-    assert_int_equal(cell(&x, "spelling")->rule.line, 14);
-    assert_false(cell(&x, "spelling")->implied);
-    assert_string_equal(cell(&x, "exists")->rule.policy, "update-wins");
-    assert_int_equal(cell(&x, "exists")->rule.line, 6);
-    assert_string_equal(cell(&x, "birth")->rule.policy, "first");
-    assert_int_equal(cell(&x, "birth")->rule.line, 0);
+    assert_string_equal(cell_named(&x, "state")->rule.policy, "review");
+    assert_string_equal(cell_named(&x, "state")->rule.fallback, "latest");
+    assert_string_equal(cell_named(&x, "state")->rule.from, "column");
+    assert_int_equal(cell_named(&x, "state")->rule.line, 9);
+    assert_string_equal(cell_named(&x, "points")->rule.policy, "max");
+    assert_null(cell_named(&x, "points")->rule.fallback);
+    assert_string_equal(cell_named(&x, "note")->rule.policy, "latest");
+    assert_int_equal(cell_named(&x, "spelling")->n_members, 2);
+    assert_string_equal(cell_named(&x, "spelling")->members[1], "last");
+    assert_int_equal(cell_named(&x, "spelling")->rule.line, 14);
+    assert_false(cell_named(&x, "spelling")->implied);
+    assert_string_equal(cell_named(&x, "exists")->rule.policy, "update-wins");
+    assert_int_equal(cell_named(&x, "exists")->rule.line, 6);
+    assert_string_equal(cell_named(&x, "birth")->rule.policy, "first");
+    assert_int_equal(cell_named(&x, "birth")->rule.line, 0);
     for (size_t i = 0; i < x.n_cells; i++)
         assert_int_equal(x.cells[i].n_sides, 0);
 }
@@ -122,10 +122,10 @@ static void the_owner_is_the_nearest_office_above(void **state)
 {
     office_sql(HUB, "INSERT INTO person(id, unit) VALUES('p', '1203'), ('q', '88')");
     federation_sync(*state);
-    struct explanation x = explain(B, "\"p\"", NULL);
+    struct explanation x = explain_row(B, "\"p\"", NULL);
     assert_string_equal(x.scope, "1203");
     assert_true(strcmp(x.office, "office1") == 0 || strcmp(x.office, "office2") == 0);
-    x = explain(B, "\"q\"", NULL);
+    x = explain_row(B, "\"q\"", NULL);
     assert_string_equal(x.office, "hub");
 }
 
@@ -135,8 +135,8 @@ static void what_the_rule_decided_between_is_told(void **state)
 {
     quarrel(state, "points = 9, phone = 'a', state = 'revoked'",
             "points = 5, phone = 'b', state = 'active'");
-    struct explanation x = explain(HUB, "\"p\"", NULL);
-    const struct explain_cell *points = cell(&x, "points");
+    struct explanation x = explain_row(HUB, "\"p\"", NULL);
+    const struct explain_cell *points = cell_named(&x, "points");
     assert_int_equal(points->n_sides, 2);
     for (size_t i = 0; i < 2; i++) {
         bool of_a = strcmp(points->sides[i].office, "office1") == 0;
@@ -144,16 +144,16 @@ static void what_the_rule_decided_between_is_told(void **state)
         assert_int_equal(points->sides[i].shown, of_a);
     }
     assert_true(points->conflict[0] != '\0');
-    const struct explain_cell *phone = cell(&x, "phone");
+    const struct explain_cell *phone = cell_named(&x, "phone");
     assert_int_equal(phone->n_sides, 2);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(phone->sides[i].shown, is_text(&phone->sides[i].value, "b"));
     office_sql(A, "UPDATE person SET phone = 'c', points = 10 WHERE id = 'p'");
     federation_sync(*state);
-    x = explain(HUB, "\"p\"", NULL);
-    assert_int_equal(cell(&x, "phone")->n_sides, 0);
-    assert_int_equal(cell(&x, "points")->n_sides, 0);
-    assert_int_equal(cell(&x, "state")->n_sides, 2);
+    x = explain_row(HUB, "\"p\"", NULL);
+    assert_int_equal(cell_named(&x, "phone")->n_sides, 0);
+    assert_int_equal(cell_named(&x, "points")->n_sides, 0);
+    assert_int_equal(cell_named(&x, "state")->n_sides, 2);
 }
 
 /* Another charter is tried on the versions on record: another value, the same one, nothing to
@@ -164,17 +164,17 @@ static void another_charter_is_a_dry_run(void **state)
             "points = 5, phone = 'b', state = 'active'");
     char before[16];
     snprintf(before, sizeof before, "%s", office_one(HUB, "PRAGMA data_version"));
-    struct explanation x = explain(HUB, "\"p\"", other);
-    const struct explain_cell *status = cell(&x, "state");
+    struct explanation x = explain_row(HUB, "\"p\"", other);
+    const struct explain_cell *status = cell_named(&x, "state");
     assert_string_equal(status->other.policy, "rank");
     assert_int_equal(status->other.n_rank, 3);
     assert_int_equal(status->verdict, EXPLAIN_OTHERWISE);
     assert_true(is_text(&status->sides[status->other_shown].value, "revoked"));
-    const struct explain_cell *phone = cell(&x, "phone");
+    const struct explain_cell *phone = cell_named(&x, "phone");
     assert_int_equal(phone->verdict, EXPLAIN_OTHERWISE);
     assert_true(is_text(&phone->sides[phone->other_shown].value, "a"));
-    assert_int_equal(cell(&x, "points")->verdict, EXPLAIN_SAME);
-    assert_int_equal(cell(&x, "note")->verdict, EXPLAIN_NONE);
+    assert_int_equal(cell_named(&x, "points")->verdict, EXPLAIN_SAME);
+    assert_int_equal(cell_named(&x, "note")->verdict, EXPLAIN_NONE);
     assert_string_equal(office_one(HUB, "PRAGMA data_version"), before);
     assert_string_equal(office_one(HUB, "SELECT phone FROM person"), "b");
 }
@@ -190,13 +190,13 @@ static void deletes_and_births_are_tried_too(void **state)
     office_sql(B, "UPDATE person SET note = 'kept' WHERE id = 'p';"
                   "INSERT INTO person(id, unit, note) VALUES('twice', '1203', 'second')");
     federation_sync(*state);
-    struct explanation x = explain(HUB, "\"p\"", other);
-    const struct explain_cell *exists = cell(&x, "exists");
+    struct explanation x = explain_row(HUB, "\"p\"", other);
+    const struct explain_cell *exists = cell_named(&x, "exists");
     assert_int_equal(exists->n_sides, 2);
     assert_int_equal(exists->verdict, EXPLAIN_OTHERWISE);
     assert_string_equal(exists->sides[exists->other_shown].office, "office1");
-    x = explain(HUB, "\"twice\"", other);
-    const struct explain_cell *birth = cell(&x, "birth");
+    x = explain_row(HUB, "\"twice\"", other);
+    const struct explain_cell *birth = cell_named(&x, "birth");
     assert_int_equal(birth->n_sides, 2);
     assert_int_equal(birth->verdict, EXPLAIN_OTHERWISE);
     assert_string_equal(birth->sides[birth->other_shown].office, "office2");
@@ -235,16 +235,16 @@ static void cells_cut_otherwise_are_mixed_or_unknown(void **state)
                                       "\"policy\":\"latest\"", "\"policy\":\"sum\"", NAMES);
     quarrel(state, "points = 9, first = 'fa', last = 'la'",
             "points = 5, first = 'fb', last = 'lb'");
-    struct explanation x = explain(HUB, "\"p\"", apart);
-    assert_int_equal(cell(&x, "spelling")->n_sides, 2);
-    assert_int_equal(cell(&x, "spelling")->verdict, EXPLAIN_OTHERWISE);
-    assert_int_equal(cell(&x, "spelling")->other_shown, 2);
-    x = explain(HUB, "\"p\"", together);
-    assert_int_equal(cell(&x, "points")->verdict, EXPLAIN_UNKNOWN);
-    x = explain(HUB, "\"p\"", sum);
-    assert_int_equal(cell(&x, "points")->verdict, EXPLAIN_UNKNOWN);
-    x = explain(HUB, "\"p\"", charter);
-    assert_int_equal(cell(&x, "spelling")->verdict, EXPLAIN_SAME);
+    struct explanation x = explain_row(HUB, "\"p\"", apart);
+    assert_int_equal(cell_named(&x, "spelling")->n_sides, 2);
+    assert_int_equal(cell_named(&x, "spelling")->verdict, EXPLAIN_OTHERWISE);
+    assert_int_equal(cell_named(&x, "spelling")->other_shown, 2);
+    x = explain_row(HUB, "\"p\"", together);
+    assert_int_equal(cell_named(&x, "points")->verdict, EXPLAIN_UNKNOWN);
+    x = explain_row(HUB, "\"p\"", sum);
+    assert_int_equal(cell_named(&x, "points")->verdict, EXPLAIN_UNKNOWN);
+    x = explain_row(HUB, "\"p\"", charter);
+    assert_int_equal(cell_named(&x, "spelling")->verdict, EXPLAIN_SAME);
 }
 
 static const struct explain_count *count(const struct explain_count *list, size_t n,
@@ -316,8 +316,8 @@ static void the_owner_policy_looks_at_the_scope(void **state)
     HUB->now_ms += 60000;
     office_sql(HUB, "UPDATE person SET phone = 'of the hub' WHERE id = 'p'");
     federation_sync(*state);
-    struct explanation x = explain(B, "\"p\"", owner);
-    const struct explain_cell *phone = cell(&x, "phone");
+    struct explanation x = explain_row(B, "\"p\"", owner);
+    const struct explain_cell *phone = cell_named(&x, "phone");
     assert_int_equal(phone->verdict, EXPLAIN_OTHERWISE);
     assert_string_equal(phone->sides[phone->other_shown].office, "office1");
     for (int i = 0; i < 3; i++) {

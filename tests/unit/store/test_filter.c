@@ -89,7 +89,7 @@ static void a_full_filter_is_read_again(void **state)
         filter_add(&f, hash_of(i));
     while (filter_open(HUB->store, &f))
         fill(&f, UINT64_MAX);
-    assert_true(f.full && f.known && f.word == NULL);
+    assert_true(f.full && f.known && !f.word);
     assert_true(filter_has(&f, hash_of(UINT64_MAX)));
     mem_free(f.word);
 }
@@ -159,7 +159,7 @@ static void a_sweep_in_slices_misses_nothing(void **state)
         bool more = true;
         unsigned calls = 0;
         assert_int_equal(store_begin(B->store), ERR_OK);
-        clock_copy(&st.clock, &store_state(B->store)->clock);
+        clock_copy(&st.clock, &store_state_get(B->store)->clock);
         assert_int_equal(store_set_stable(B->store, &a, &st), ERR_OK);
         for (; more && calls < 30; calls++)
             assert_int_equal(store_sweep(B->store, &a, slice, &more), ERR_OK);

@@ -47,7 +47,7 @@ static int stop(void **state)
 #define A (&((struct federation *)*state)->office[1])
 #define B (&((struct federation *)*state)->office[2])
 
-static struct history history(struct office *o, const char *table, const char *key)
+static struct history history_of(struct office *o, const char *table, const char *key)
 {
     struct history h;
     assert_int_equal(store_history(o->store, &arena, table, key, &h), ERR_OK);
@@ -85,7 +85,7 @@ static void history_tells_every_write(void **state)
     HUB->now_ms += 2000;
     office_sql(HUB, "DELETE FROM receipt WHERE number=1");
     federation_sync(*state);
-    struct history h = history(A, "receipt", "[\"S\",1]");
+    struct history h = history_of(A, "receipt", "[\"S\",1]");
     const struct history_entry *x = h.entry;
     assert_int_equal(h.n, 3);
     assert_int_equal(x[0].kind, CHANGE_BORN);
@@ -99,7 +99,7 @@ static void history_tells_every_write(void **state)
     assert_string_equal(x[2].office, "hub");
     assert_true(x[0].hlc < x[1].hlc && x[1].hlc < x[2].hlc);
     assert_false(h.older);
-    h = history(A, "receipt", "[\"S\",9]");
+    h = history_of(A, "receipt", "[\"S\",9]");
     assert_int_equal(h.n, 0);
     assert_false(h.older);
     assert_int_equal(store_history(A->store, &arena, "receipt", "\"S\"", &h), ERR_USAGE);
@@ -130,7 +130,7 @@ static void a_write_names_what_it_had_seen(void **state)
     federation_sync(*state);
     office_sql(HUB, "UPDATE person SET name = 'last' WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(B, "person", "p");
+    struct history h = history_of(B, "person", "p");
     assert_int_equal(h.n, 5);
     const struct history_entry *born = write_of(&h, "hub", "name", "born");
     const struct history_entry *second = write_of(&h, "office1", "name", "second");
@@ -165,7 +165,7 @@ static void concurrent_writes_name_each_other(void **state)
     federation_sync(*state);
     office_sql(HUB, "UPDATE person SET phone = 'settled' WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(A, "person", "p");
+    struct history h = history_of(A, "person", "p");
     const struct history_entry *a = write_of(&h, "office1", "phone", "a");
     const struct history_entry *b = write_of(&h, "office2", "phone", "b");
     assert_int_equal(a->n_met, 1); /* of office2's two writes the newer one */
@@ -191,7 +191,7 @@ static void groups_and_reviewed_cells_meet_by_their_own_rules(void **state)
     B->now_ms += 60000;
     office_sql(B, "UPDATE person SET last = 'lb', state = 'sb' WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(HUB, "person", "p");
+    struct history h = history_of(HUB, "person", "p");
     const struct history_entry *a = write_of(&h, "office1", "first", "fa");
     assert_int_equal(a->n_met, 2);
     assert_string_equal(a->met[0].cell, "state");
@@ -215,7 +215,7 @@ static void a_sum_is_told_in_deltas(void **state)
     office_sql(A, "UPDATE person SET paid = paid + 5 WHERE id = 'p'");
     office_sql(B, "UPDATE person SET paid = paid - 7 WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(HUB, "person", "p");
+    struct history h = history_of(HUB, "person", "p");
     assert_int_equal(h.n, 3);
     for (size_t i = 1; i < 3; i++) {
         assert_int_equal(h.entry[i].n_met, 0);
@@ -234,7 +234,7 @@ static void a_delete_beside_an_update_is_told(void **state)
     office_sql(A, "DELETE FROM person WHERE id = 'p'");
     office_sql(B, "UPDATE person SET name = 'kept' WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(HUB, "person", "p");
+    struct history h = history_of(HUB, "person", "p");
     const struct history_entry *kept = write_of(&h, "office2", "name", "kept");
     assert_int_equal(kept->n_met, 1);
     assert_string_equal(kept->met[0].cell, "exists");
@@ -260,7 +260,7 @@ static void births_are_told_apart(void **state)
     federation_sync(*state);
     office_sql(A, "INSERT INTO person(id, name) VALUES('q', 'two')");
     federation_sync(*state);
-    struct history h = history(HUB, "person", "p");
+    struct history h = history_of(HUB, "person", "p");
     const struct history_entry *first = write_of(&h, "office1", "name", "first");
     const struct history_entry *second = write_of(&h, "office2", "name", "second");
     assert_false(first->beside || first->again);
@@ -270,7 +270,7 @@ static void births_are_told_apart(void **state)
     assert_string_equal(second->met[0].policy, "first");
     assert_false(second->met[0].won);
     assert_true(first->met[0].won);
-    h = history(HUB, "person", "q");
+    h = history_of(HUB, "person", "q");
     assert_int_equal(h.n, 3);
     assert_false(h.entry[0].again);
     assert_true(h.entry[2].again && !h.entry[2].beside);
@@ -281,17 +281,17 @@ static void a_journal_that_begins_later_is_told(void **state)
 {
     office_sql(HUB, "INSERT INTO person(id, name) VALUES('p', 'born'), ('q', 'born')");
     federation_sync(*state);
-    assert_false(history(A, "person", "p").older);
+    assert_false(history_of(A, "person", "p").older);
     office_sql(A, "DELETE FROM tonle_journal; DELETE FROM tonle_touch");
-    struct history h = history(A, "person", "q");
+    struct history h = history_of(A, "person", "q");
     assert_int_equal(h.n, 0);
     assert_true(h.older);
     office_sql(HUB, "UPDATE person SET name = 'changed' WHERE id = 'p'");
     federation_sync(*state);
-    h = history(A, "person", "p");
+    h = history_of(A, "person", "p");
     assert_int_equal(h.n, 1);
     assert_true(h.older);
-    assert_false(history(HUB, "person", "p").older);
+    assert_false(history_of(HUB, "person", "p").older);
 }
 
 /* A decision stands at the write that it travelled with, and is known without the journal too. */
@@ -312,7 +312,7 @@ static void decisions_stand_at_their_writes(void **state)
     assert_int_equal(capture_note(A->store, t, CHANGE_BORN, UINT64_MAX, v), ERR_OK);
     assert_int_equal(store_commit(A->store), ERR_OK);
     federation_sync(*state);
-    struct history h = history(B, "person", "p");
+    struct history h = history_of(B, "person", "p");
     assert_int_equal(h.n, 2);
     assert_int_equal(h.entry[0].n_decisions, 0);
     assert_int_equal(h.entry[1].n_decisions, 1);
@@ -320,9 +320,9 @@ static void decisions_stand_at_their_writes(void **state)
     assert_string_equal(h.entry[1].decisions[0].reason, "seen the card");
     assert_string_equal(h.entry[1].decisions[0].conflict, "ffee");
     assert_int_equal(h.entry[1].decisions[0].at_ms, 7);
-    assert_int_equal(history(B, "person", "q").entry[1].n_decisions, 0);
+    assert_int_equal(history_of(B, "person", "q").entry[1].n_decisions, 0);
     office_sql(B, "DELETE FROM tonle_journal; DELETE FROM tonle_touch");
-    h = history(B, "person", "p");
+    h = history_of(B, "person", "p");
     assert_int_equal(h.n, 0);
     assert_int_equal(h.n_decisions, 1);
     assert_string_equal(h.decisions[0].choice, "take it");
@@ -355,17 +355,17 @@ static void only_a_handful_of_changesets_is_read(void **state)
     office_sql(A, "UPDATE person SET phone = 'a' WHERE id = 'p'");
     office_sql(B, "UPDATE person SET phone = 'b' WHERE id = 'p'");
     federation_sync(*state);
-    struct history h = history(A, "person", "p");
+    struct history h = history_of(A, "person", "p");
     assert_int_equal(h.n, 3);
     assert_true(h.changesets >= 600 + 40);
     assert_in_range(h.read, 3, 5);
-    h = history(A, "receipt", "[\"large\",39999]");
+    h = history_of(A, "receipt", "[\"large\",39999]");
     assert_int_equal(h.n, 1);
     assert_in_range(h.read, 1, 3);
-    h = history(A, "receipt", "[\"many\",300]");
+    h = history_of(A, "receipt", "[\"many\",300]");
     assert_int_equal(h.n, 1);
     assert_in_range(h.read, 1, 3);
-    h = history(A, "person", "never");
+    h = history_of(A, "person", "never");
     assert_int_equal(h.n, 0);
     assert_in_range(h.read, 0, 2);
 }
@@ -455,7 +455,7 @@ static void what_stood_before_reads_the_rows_changesets(void **state)
     assert_true(is_text(&member[0], "f"));
     assert_true(is_text(&member[1], "l2"));
     assert_string_equal(more.before.office, "hub");
-    assert_int_equal(history(HUB, "person", "p").n, 4);
+    assert_int_equal(history_of(HUB, "person", "p").n, 4);
 }
 
 /* Changesets from before the filters are read as ever, beside those that have one. */
@@ -468,11 +468,11 @@ static void changesets_without_a_filter_are_read(void **state)
     office_sql(HUB, "UPDATE person SET name = 'third' WHERE id = 'p'");
     federation_sync(*state);
     office_sql(A, "DELETE FROM tonle_touch WHERE pos <> (SELECT max(pos) FROM tonle_touch)");
-    struct history h = history(A, "person", "p");
+    struct history h = history_of(A, "person", "p");
     assert_int_equal(h.n, 3);
     assert_int_equal(h.read, h.changesets);
     office_sql(A, "DELETE FROM tonle_touch");
-    assert_int_equal(history(A, "person", "p").n, 3);
+    assert_int_equal(history_of(A, "person", "p").n, 3);
 }
 
 int main(void)

@@ -213,8 +213,8 @@ static void sites_tell_office_key_and_progress(void **state)
     assert_string_equal(r.node, "office1");
     assert_string_equal(r.unit, "12");
     assert_memory_equal(r.sign_key, o->key, SIGN_PUBLIC_BYTES);
-    assert_int_equal(r.seq, store_state(o->store)->seq);
-    assert_memory_equal(r.chain, store_state(o->store)->chain, HASH_BYTES);
+    assert_int_equal(r.seq, store_state_get(o->store)->seq);
+    assert_memory_equal(r.chain, store_state_get(o->store)->chain, HASH_BYTES);
     assert_true(r.hlc > 0);
     assert_int_equal(store_site_get(hub->store, &a, 4711, &r), ERR_NOT_FOUND);
     assert_int_equal(store_site_list(hub->store, &a, &list, &n), ERR_OK);

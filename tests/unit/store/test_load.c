@@ -160,9 +160,9 @@ static void a_load_carries_everything_not_settled(void **state)
     federation_assert_equal(f, published);
     assert_int_equal(report.rows, 9);
     assert_int_equal(
-        clock_compare(&store_state(HUB->store)->clock, &store_state(NEW->store)->clock),
+        clock_compare(&store_state_get(HUB->store)->clock, &store_state_get(NEW->store)->clock),
         CLOCK_EQUAL);
-    assert_false(store_state(NEW->store)->loading);
+    assert_false(store_state_get(NEW->store)->loading);
     assert_string_equal(
         office_one(NEW,
                    "SELECT group_concat(hex(rec)) FROM (SELECT rec FROM tonle_row ORDER BY t, k)"),
@@ -214,10 +214,10 @@ static void load_while(struct federation *f, void (*between)(struct federation *
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
     write_history(f);
     assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
-    assert_true(store_state(NEW->store)->loading);
+    assert_true(store_state_get(NEW->store)->loading);
     federation_sync(f);
     federation_assert_equal(f, published);
-    assert_false(store_state(NEW->store)->loading);
+    assert_false(store_state_get(NEW->store)->loading);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_chunk"), "0");
 }
 
@@ -240,7 +240,7 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
     struct stable st = {.mark_id = 1,
                         .site = o->site,
                         .clock = *clock,
-                        .hlc = store_state(o->store)->hlc,
+                        .hlc = store_state_get(o->store)->hlc,
                         .n_keep = n,
                         .keep = keep};
     assert_int_equal(store_begin(o->store), ERR_OK);
@@ -262,13 +262,13 @@ static void a_load_takes_over_the_stable_horizon(void **state)
     struct load_report report;
     uint32_t n;
     write_history(f);
-    clock_copy(&clock, &store_state(HUB->store)->clock);
+    clock_copy(&clock, &store_state_get(HUB->store)->clock);
     assert_int_equal(store_keep_list(HUB->store, &a, &clock, &keep, &n), ERR_OK);
     assert_true(n > 0);
     set_stable(HUB, &clock, n, keep);
     set_stable(A, &clock, n, keep);
     load_must(f, LOAD_EMPTY, 2, &report);
-    assert_int_equal(clock_compare(&store_state(NEW->store)->stable, &clock), CLOCK_EQUAL);
+    assert_int_equal(clock_compare(&store_state_get(NEW->store)->stable, &clock), CLOCK_EQUAL);
     assert_string_equal(office_one(NEW, keep_sql), office_one(HUB, keep_sql));
     federation_assert_equal(f, published);
     office_sql(NEW,
@@ -303,12 +303,12 @@ static void the_load_ends_at_the_last_position(void **state)
     write_history(f);
     assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
     assert_int_equal(store_peer_get(NEW->store, "hub", &peer), ERR_OK);
-    assert_true(store_state(NEW->store)->loading);
+    assert_true(store_state_get(NEW->store)->loading);
     for (uint64_t pos = peer.received_pos; pos <= peer.received_pos + 1; pos++) {
         assert_int_equal(store_begin(NEW->store), ERR_OK);
         assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
         assert_int_equal(store_commit(NEW->store), ERR_OK);
-        assert_int_equal(store_state(NEW->store)->loading, pos == peer.received_pos);
+        assert_int_equal(store_state_get(NEW->store)->loading, pos == peer.received_pos);
     }
 }
 

@@ -31,7 +31,7 @@ static int start(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
     snprintf(f->dir, sizeof f->dir, "/tmp/tonle-pin-XXXXXX");
-    if (mkdtemp(f->dir) == NULL)
+    if (!mkdtemp(f->dir))
         return -1;
     snprintf(f->path, sizeof f->path, "%s/p.db", f->dir);
     snprintf(f->wal, sizeof f->wal, "%s-wal", f->path);

@@ -193,7 +193,7 @@ static void freshness_follows_the_changesets(void **state)
     assert_int_equal(n, 2);
     assert_string_equal(list[1].node, "office1");
     assert_int_equal(list[1].site, A->site);
-    assert_int_equal(list[1].seq, store_state(A->store)->seq);
+    assert_int_equal(list[1].seq, store_state_get(A->store)->seq);
     assert_true(list[1].as_of_ms >= 1700000000000ULL && list[1].as_of_ms <= A->now_ms);
     arena_fini(&a);
 }

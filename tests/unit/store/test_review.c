@@ -221,8 +221,8 @@ static void settle_all(struct office *o)
 {
     struct stable st = {.mark_id = 1,
                         .site = o->site,
-                        .clock = store_state(o->store)->clock,
-                        .hlc = store_state(o->store)->hlc};
+                        .clock = store_state_get(o->store)->clock,
+                        .hlc = store_state_get(o->store)->hlc};
     struct clock clock = {0};
     clock_copy(&clock, &st.clock);
     st.clock = clock;
@@ -417,7 +417,7 @@ static void the_changeset_of_a_decision_is_known(void **state)
     assert_true(dot_is_none(dot));
     assert_true(office_seal(A));
     assert_int_equal(store_decision_dot(A->store, &a, decision, &dot), ERR_OK);
-    assert_true(dot_equal(dot, (struct dot){A->site, store_state(A->store)->seq}));
+    assert_true(dot_equal(dot, (struct dot){A->site, store_state_get(A->store)->seq}));
     assert_false(store_capture_pending(A->store));
     arena_fini(&a);
 }
