@@ -5,6 +5,12 @@
  */
 #include "node/apply/apply.h"
 
+#include "node/apply/applying.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/journal.h"
+#include "node/state/state.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -64,7 +70,7 @@ static enum err check_chain(struct store *s, const struct apply_input *in)
 static enum err check(struct store *s, const struct apply_input *in, struct apply_report *report)
 {
     const struct changeset *cs = in->cs;
-    uint64_t have = clock_get(&s->state.clock, cs->dot.site);
+    uint64_t have = clock_get(&state_of(s)->clock, cs->dot.site);
     if (cs->dot.seq <= have) {
         report->already = true;
         return check_same(s, in);
@@ -73,8 +79,8 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
         return store_fail(s, ERR_GAP, "changeset %016llx:%llu came, %llu is the next",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
                           (unsigned long long)have + 1);
-    bool own_of_load = in->source[0] == '\0' && s->state.loading; /* store_seal_context */
-    if (!own_of_load && !clock_includes(&s->state.clock, &cs->context))
+    bool own_of_load = in->source[0] == '\0' && state_of(s)->loading; /* store_seal_context */
+    if (!own_of_load && !clock_includes(&state_of(s)->clock, &cs->context))
         return store_fail(s, ERR_CAUSAL,
                           "changeset %016llx:%llu builds on changesets that are not here",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq);
@@ -97,47 +103,31 @@ static enum err charter_passed(struct store *s)
     enum err e = store_step(s, q, &row);
     if (e != ERR_OK || !row)
         return e;
-    s->state.charter_version = store_column_u64(q, 0);
-    s->state.schema_version = store_column_u64(q, 1);
+    uint64_t version = store_column_u64(q, 0), schema_version = store_column_u64(q, 1);
     sqlite3_reset(q);
-    s->schema_cookie = -1;
-    e = store_meta_set_u64(s, "charter_version", s->state.charter_version);
-    return e == ERR_OK ? store_meta_set_u64(s, "schema_version", s->state.schema_version) : e;
+    schema_changed(s);
+    return state_set_charter(s, version, schema_version);
 }
 
 static enum err advance(struct store *s, const struct apply_input *in, uint64_t *at)
 {
     const struct changeset *cs = in->cs;
-    sqlite3_stmt *q = store_stmt(
-        s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_u64(q, 1, cs->dot.site);
-    store_bind_u64(q, 2, cs->dot.seq);
-    store_bind_u64(q, 3, cs->hlc);
-    store_bind_blob(q, 4, in->hash, HASH_BYTES);
-    enum err e = store_run(s, q);
-    clock_raise(&s->state.clock, cs->dot.site, cs->dot.seq);
+    enum err e = state_advance(s, cs->dot, cs->hlc, in->hash);
     if (e == ERR_OK)
         e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, at);
     if (e == ERR_OK)
         e = touch_note(s, cs, *at);
     if (e == ERR_OK)
         e = store_set_hlc(s, cs->hlc);
-    if (e == ERR_OK && in->source[0] == '\0') {
-        s->state.seq = cs->dot.seq;
-        memcpy(s->state.chain, in->hash, HASH_BYTES);
-        e = store_meta_set_u64(s, "seq", cs->dot.seq);
-        if (e == ERR_OK)
-            e = store_meta_set(s, "chain", in->hash, HASH_BYTES);
-    }
+    if (e == ERR_OK && in->source[0] == '\0')
+        e = state_sealed(s, cs->dot.seq, in->hash);
     return e;
 }
 
 static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
-    struct apply ap = {.cs = in->cs, .own = in->source[0] == '\0'};
+    struct applying ap = {.cs = in->cs, .own = in->source[0] == '\0'};
     uint64_t pos;
     work_init(&ap.w, s, a);
     ap.w.dot = in->cs->dot;
@@ -173,8 +163,6 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
         e = take(s, a, in, report);
     if (e == ERR_OK && in->source[0] != '\0')
         e = store_peer_received(s, in->source, in->link_pos);
-    if (e == ERR_OK && s->state.loading && strcmp(in->source, s->identity.parent) == 0)
-        e = load_passed(s, a, in->link_pos);
     return e;
 }
 
@@ -191,10 +179,10 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
                 if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(s, i, j))
                     continue; /* a decision names its birth itself */
                 struct row row;
-                buf_reset(&s->scratch);
-                key_encode(&s->scratch, tc->rows[j].key, tc->n_key);
-                struct row_key k = {t, arena_copy(a, s->scratch.data, s->scratch.len),
-                                    s->scratch.len};
+                buf_reset(&s->apply->scratch);
+                key_encode(&s->apply->scratch, tc->rows[j].key, tc->n_key);
+                struct row_key k = {t, arena_copy(a, s->apply->scratch.data, s->apply->scratch.len),
+                                    s->apply->scratch.len};
                 e = row_load(s, a, k, &row, NULL);
                 struct birth *b = e == ERR_OK ? row_standing(&row, &t->rules) : NULL;
                 tc->rows[j].birth = b ? b->name : (struct dot){0, 0};

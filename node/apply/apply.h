@@ -1,31 +1,74 @@
-/* store_apply.h - the rows of one changeset, merged into a work: when it arrives, or when a table
- * that it was deferred for fits here.
+/* apply.h - one changeset merged, decided and written; what follows a seal; what is forgotten; what
+ * is tried again.
  *
- * Invariant: a table's changesets are merged in journal order. While some wait for the table to
- * fit, every later one from elsewhere waits behind them.
+ * Invariant: with the capture log empty, every replicated table shows exactly the merged state (but
+ * for rows held back); the journal, the clock, the seq and the chain hash change only together.
+ * tonle_held (but for what capture keeps back), tonle_conflict, tonle_side, tonle_deferred and
+ * tonle_again are written here.
  */
 #ifndef NODE_APPLY_APPLY_H
 #define NODE_APPLY_APPLY_H
 
-#include "node/apply/work.h"
+#include "node/db/db.h"
+#include "protocol/message.h"
 
-struct apply {
-    struct work w;
+struct apply_input {
     const struct changeset *cs;
-    bool own;
-    bool charter;  /* it carries a row of tonle_charter */
-    bool registry; /* or of another internal table */
-    bool replay;   /* it was deferred: our changesets behind own_seq were sealed after it came */
-    uint64_t own_seq;
-    const struct table_changes **later; /* tables that do not fit here: to be deferred */
-    size_t n_later, cap_later;
+    struct bytes bytes;  /* exact sealed bytes, for the journal */
+    const uint8_t *hash; /* chain hash */
+    const char *source;  /* neighbour's node name; "" for our own seal */
+    uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
+    uint64_t now_ms;     /* federation time, for records */
 };
+struct apply_report {
+    bool already; /* the clock covered it: nothing done but the link position */
+    uint32_t rows;
+    uint32_t held; /* rows newly held */
+    uint32_t released;
+    uint32_t conflicts; /* records made */
+    uint32_t orphans;   /* changes whose identity is not here */
+    uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
+                         does not publish any more, and of groups that did not come whole */
+    uint32_t deferred; /* rows that wait for their table */
+};
+/* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same
+ * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error
+ * the caller rolls back. */
+enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
+                     struct apply_report *report);
+/* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
+ * where its birth is not stable. Before the changeset is encoded. */
+enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs);
+/* While the first load catches up, what stands in a row is the state of its chunk and what the
+ * stream has brought since: joins that chunk's clock into `context`, so that it says what the
+ * writer here saw. ERR_LIMIT when the rows of the changeset come from chunks of different clocks:
+ * seal fewer. */
+enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
+                            struct clock *context);
+/* Deletes from the log what the last store_collect of this transaction consumed; what of it is too
+ * large to be sent becomes held (reason `limit`) as of now_ms. */
+enum err store_collect_done(struct store *s, uint64_t now_ms);
+/* Merges what waits for tables that fit now, about max_rows rows; *more when there are others. Does
+ * nothing while local writes are captured and not sealed. */
+enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
+#define DEFER_SLICE 500
+/* At the hub: births that keep their names under this stable clock. */
+enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
+                         struct kept_birth **keep, uint32_t *n);
+/* Raises the stable clock and replaces the keep list. Records are swept later, and looked at
+ * through the stable clock meanwhile. */
+enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st);
+/* Forgets at most max_rows records; *more when there are others. */
+enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
+enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
+/* Decides again: one (id) or all (NULL). *released: rows that stand now. */
+enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
+                          uint32_t *released);
+/* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
+ */
+enum err load_parents(struct store *s, struct arena *a);
 
-/* Every table of the changeset, or only `table`. */
-enum err apply_rows(struct apply *ap, const char *table);
-
-/* ---- store_defer.c */
-/* Notes that these rows of the changeset at `pos` wait, and shows them as held. */
-enum err defer_note(struct apply *ap, const struct table_changes *tc, uint64_t pos);
+void apply_open(struct store *s);
+void apply_close(struct store *s);
 
 #endif

@@ -4,8 +4,11 @@
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
  * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
  * the page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
-#include "node/record/table.h"
+#include "node/apply/work.h"
 
+#include "node/db/sqlite.h"
+#include "node/journal/journal.h"
+#include "node/state/state.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -131,6 +134,17 @@ enum err load_passed(struct store *s, struct arena *a, uint64_t pos)
         e = store_meta_set_u64(s, "sweep_due", 1);
     if (e != ERR_OK)
         return e;
-    s->state.loading = false;
+    state_set_loading(s, false);
     return load_parents(s, a);
+}
+
+enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
+{
+    enum err e = journal_peer_received(s, node, pos);
+    if (e != ERR_OK || !state_of(s)->loading || strcmp(node, identity_of(s)->parent) != 0)
+        return e;
+    struct arena a = {0};
+    e = load_passed(s, &a, pos);
+    arena_fini(&a);
+    return e;
 }

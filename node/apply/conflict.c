@@ -4,6 +4,8 @@
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 
 #include <string.h>
 
@@ -176,7 +178,7 @@ static enum err save_record(struct work *w, struct work_row *r, const struct con
     else if (e == ERR_OK)
         e = update_record(w, id, state, &sides.n);
     if (strcmp(state, "open") == 0)
-        w->s->counts_stale = true;
+        state_counts_changed(w->s);
     return e == ERR_OK ? save_sides(w, r, &sides) : e;
 }
 
@@ -239,7 +241,7 @@ static enum err close_record(struct work *w, const struct open_record *old)
     if (!q)
         return ERR_SCHEMA;
     struct buf dot = {0};
-    w->s->counts_stale = true;
+    state_counts_changed(w->s);
     buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site,
                (unsigned long long)w->dot.seq);
     store_bind_text(q, 1, old->id);

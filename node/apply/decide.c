@@ -5,6 +5,7 @@
 #include "node/apply/work.h"
 
 #include "conflict/hold.h"
+#include "node/db/sqlite.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -268,8 +269,8 @@ static void decide_table(struct contest *k, const struct table_schema *t)
 
 static void decide(struct contest *k)
 {
-    for (uint32_t i = 0; i < k->w->s->n_tables; i++)
-        decide_table(k, &k->w->s->tables[i]);
+    for (uint32_t i = 0; i < k->w->s->schema->n_tables; i++)
+        decide_table(k, &k->w->s->schema->tables[i]);
 }
 
 static struct contender *chosen(struct contest *k, const struct work_row *r)

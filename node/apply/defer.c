@@ -12,97 +12,17 @@
  *   - when the last one is merged, all references are looked at again: while the table was not
  *     here, nothing could lack a parent in it
  */
-#include "node/apply/apply.h"
-#include "node/record/table.h"
+#include "node/apply/applying.h"
 
 #include "conflict/hlc.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/open.h"
+#include "node/record/deferral.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
-
-struct deferral {
-    struct deferral *next;
-    struct clock stable;
-    char table[];
-};
-
-void defer_forget(struct store *s)
-{
-    while (s->deferred) {
-        struct deferral *next = s->deferred->next;
-        clock_fini(&s->deferred->stable);
-        mem_free(s->deferred);
-        s->deferred = next;
-    }
-    s->deferred_known = false;
-}
-
-void defer_begin(struct store *s)
-{
-    if (s->deferred_rev != s->state_version)
-        defer_forget(s);
-}
-
-void defer_commit(struct store *s)
-{
-    s->deferred_rev = s->state_version;
-}
-
-static enum err add(struct store *s, const char *table, const void *stable, size_t len)
-{
-    struct deferral *d = mem_alloc(sizeof *d + strlen(table) + 1);
-    struct cursor c = cursor_of(stable, len);
-    strcpy(d->table, table);
-    d->next = s->deferred;
-    s->deferred = d;
-    return clock_decode(&c, &d->stable, len);
-}
-
-/* The tables that wait, each with the clock of its first changeset. */
-static enum err read(struct store *s)
-{
-    if (s->deferred_known)
-        return ERR_OK;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name, min(pos), stable FROM tonle_deferred"
-                                    " GROUP BY name ORDER BY name");
-    if (!q)
-        return part_stmt_error(s);
-    enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row;) {
-        e = store_step(s, q, &row);
-        if (e == ERR_OK && row)
-            e = add(s, (const char *)sqlite3_column_text(q, 0), sqlite3_column_blob(q, 2),
-                    (size_t)sqlite3_column_bytes(q, 2));
-    }
-    sqlite3_reset(q);
-    s->deferred_known = e == ERR_OK;
-    s->deferred_rev = s->state_version;
-    return e;
-}
-
-bool store_deferred_any(struct store *s)
-{
-    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)") == 1;
-}
-
-static struct deferral *find(struct store *s, const char *table)
-{
-    struct deferral *d = read(s) == ERR_OK ? s->deferred : NULL;
-    while (d && strcmp(d->table, table) != 0)
-        d = d->next;
-    return d;
-}
-
-bool defer_waits(struct store *s, const char *table)
-{
-    return find(s, table);
-}
-
-const struct clock *defer_stable(struct store *s, const char *table)
-{
-    const struct deferral *d = find(s, table);
-    return d ? &d->stable : &s->state.stable;
-}
 
 /* ---- noting ---- */
 
@@ -126,7 +46,7 @@ static const char *why(struct store *s, struct arena *a, const char *table)
 
 /* One entry a row, whatever the number of its changes. The table may have no number yet: 0, and its
  * name before the key. */
-static enum err show_held(struct apply *ap, const struct table_changes *tc,
+static enum err show_held(struct applying *ap, const struct table_changes *tc,
                           const struct row_change *rc, const char *text)
 {
     struct work *w = &ap->w;
@@ -151,12 +71,12 @@ static enum err show_held(struct apply *ap, const struct table_changes *tc,
     store_bind_blob(q, 7, arena_copy(w->a, key.data, key.len), key.len);
     buf_fini(&key);
     enum err e = store_run(w->s, q);
-    w->s->counts_stale = true;
+    state_counts_changed(w->s);
     w->report->held += e == ERR_OK && sqlite3_changes(w->s->db) > 0;
     return e;
 }
 
-enum err defer_note(struct apply *ap, const struct table_changes *tc, uint64_t pos)
+enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos)
 {
     struct store *s = ap->w.s;
     sqlite3_stmt *q =
@@ -164,13 +84,13 @@ enum err defer_note(struct apply *ap, const struct table_changes *tc, uint64_t p
     if (!q)
         return part_stmt_error(s);
     struct buf stable = {0};
-    clock_encode(&stable, &s->state.stable);
+    clock_encode(&stable, &state_of(s)->stable);
     store_bind_text(q, 1, tc->table);
     store_bind_u64(q, 2, pos);
     store_bind_blob(q, 3, stable.data, stable.len);
     enum err e = store_run(s, q);
     if (e == ERR_OK && !defer_waits(s, tc->table))
-        e = add(s, tc->table, stable.data, stable.len);
+        e = deferral_add(s, tc->table, stable.data, stable.len);
     buf_fini(&stable);
     const char *text = why(s, ap->w.a, tc->table);
     for (uint32_t i = 0; e == ERR_OK && i < tc->n_rows; i++)
@@ -199,7 +119,7 @@ static enum err first_waiting(struct store *s, struct arena *a, const char *tabl
     if (!q)
         return part_stmt_error(s);
     store_bind_text(q, 1, table);
-    store_bind_u64(q, 2, s->identity.site);
+    store_bind_u64(q, 2, identity_of(s)->site);
     enum err e = store_step(s, q, any);
     if (e != ERR_OK || !*any)
         return e;
@@ -221,11 +141,11 @@ static enum err merge_one(struct store *s, struct arena *a, const char *table,
     struct apply_report report = {0};
     enum err e = part_open(s, &opener, a, &item, &cs);
     part_opener_fini(&opener);
-    struct apply ap = {.cs = &cs, .replay = true, .own_seq = wait->own_seq};
+    struct applying ap = {.cs = &cs, .replay = true, .own_seq = wait->own_seq};
     work_init(&ap.w, s, a);
     ap.w.dot = cs.dot;
     ap.w.hlc = cs.hlc;
-    ap.w.now_ms = hlc_ms(s->state.hlc);
+    ap.w.now_ms = hlc_ms(state_of(s)->hlc);
     ap.w.report = &report;
     if (e == ERR_OK)
         e = apply_rows(&ap, table);
@@ -253,9 +173,9 @@ static enum err all_done(struct store *s, struct arena *a, const char *table)
         return part_stmt_error(s);
     store_bind_text(q, 1, table);
     enum err e = store_run(s, q);
-    s->counts_stale = true;
-    defer_forget(s);
-    return e == ERR_OK && !s->state.loading ? load_parents(s, a) : e;
+    state_counts_changed(s);
+    deferral_forget(s);
+    return e == ERR_OK && !state_of(s)->loading ? load_parents(s, a) : e;
 }
 
 static enum err replay_table(struct store *s, const char *table, uint32_t max_rows, uint32_t *rows)
@@ -270,8 +190,8 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
         if (e != ERR_OK || !any)
             break;
         struct cursor c = cursor_of(wait.stable.p, wait.stable.len);
-        clock_reset(&find(s, table)->stable);
-        e = clock_decode(&c, &find(s, table)->stable, wait.stable.len);
+        clock_reset(&deferral_find(s, table)->stable);
+        e = clock_decode(&c, &deferral_find(s, table)->stable, wait.stable.len);
         if (e == ERR_OK)
             e = merge_one(s, &a, table, &wait, rows);
         if (e == ERR_OK)
@@ -286,7 +206,10 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
 /* A table that waits and fits. */
 static const char *next_fitting(struct store *s, struct arena *a)
 {
-    for (const struct deferral *d = read(s) == ERR_OK ? s->deferred : NULL; d; d = d->next) {
+    struct deferral *d;
+    if (deferral_list(s, &d) != ERR_OK)
+        return NULL;
+    for (; d; d = d->next) {
         const struct table_schema *t = schema_table(s, d->table);
         if (t && t->exists && t->t)
             return arena_strdup(a, d->table);
@@ -298,9 +221,10 @@ enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool 
 {
     uint32_t rows = 0;
     const char *table;
-    enum err e = read(s);
+    struct deferral *waiting;
+    enum err e = deferral_list(s, &waiting);
     *more = false;
-    if (e != ERR_OK || !s->deferred || store_capture_pending(s))
+    if (e != ERR_OK || !waiting || store_capture_pending(s))
         return e;
     e = capture_temp_triggers(s);
     while (e == ERR_OK && rows < max_rows && (table = next_fitting(s, a)))

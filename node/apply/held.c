@@ -3,6 +3,8 @@
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -168,7 +170,7 @@ static bool in_the_way(struct work *w, const struct work_row *r, const struct bi
 enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
                          const struct value *v)
 {
-    const struct table_schema *parent = &w->s->tables[fk->parent];
+    const struct table_schema *parent = &w->s->schema->tables[fk->parent];
     struct held_by *by = r->parent = arena_alloc(w->a, sizeof *by);
     *by = (struct held_by){.table = parent->name, .key_json = "", .office = ""};
     bool by_key = fk->n == parent->n_key;
@@ -299,7 +301,8 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
     store_bind_text(q, 15, by.table);
     store_bind_text(q, 16, by.office);
     store_bind_u64(q, 17, by.ms);
-    w->s->counts_stale = w->s->counts_stale || !old;
+    if (!old)
+        state_counts_changed(w->s);
     if (!old && w->report)
         w->report->held++;
     enum err e = store_run(w->s, q);
@@ -315,7 +318,7 @@ static enum err drop_entry(struct work *w, const char *id)
     if (!q)
         return ERR_SCHEMA;
     store_bind_text(q, 1, id);
-    w->s->counts_stale = true;
+    state_counts_changed(w->s);
     if (w->report)
         w->report->released++;
     return store_run(w->s, q);

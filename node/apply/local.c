@@ -4,6 +4,9 @@
  * birth on record. */
 #include "node/apply/work.h"
 
+#include "node/db/sqlite.h"
+#include "node/record/bind.h"
+
 #include <string.h>
 
 static enum err count_of(struct work *w, const struct work_row *r, bool *any)
@@ -90,14 +93,4 @@ enum err local_find(struct work *w, const struct work_row *r, const struct birth
         out->value[out->n++] = store_column(w->a, q, 1);
     }
     return e;
-}
-
-enum err local_drop(struct store *s, struct row_key k)
-{
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_local WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    return store_run(s, q);
 }

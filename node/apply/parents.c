@@ -14,16 +14,18 @@
  */
 #include "node/apply/work.h"
 
+#include "node/db/sqlite.h"
+
 #include <string.h>
 
 static bool is_child(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
 {
-    return &w->s->tables[fk->child] == r->k.t;
+    return &w->s->schema->tables[fk->child] == r->k.t;
 }
 
 static bool is_parent(const struct work *w, const struct foreign_key *fk, const struct work_row *r)
 {
-    return &w->s->tables[fk->parent] == r->k.t;
+    return &w->s->schema->tables[fk->parent] == r->k.t;
 }
 
 static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table_schema *t,
@@ -99,14 +101,14 @@ static enum err let_in(struct work *w, struct work_row *r)
 static enum err let_children_in(struct work *w, struct work_row *r)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
         struct bytes folded, *key;
         size_t n;
         if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->now, &v, &folded))
             continue;
-        const struct table_schema *child = &w->s->tables[fk->child];
+        const struct table_schema *child = &w->s->schema->tables[fk->child];
         sqlite3_stmt *q =
             store_stmt(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
         if (!q)
@@ -180,7 +182,8 @@ static enum err find_meant(struct work *w, struct work_row *r, const struct fore
     struct row_key k;
     const struct birth *b = row_standing(&r->row, &r->k.t->rules);
     *out = (struct meant_parent){0};
-    if (!b || !fk->key_column || !refer_key(w->a, fk, &w->s->tables[fk->parent], r->now, &k))
+    if (!b || !fk->key_column ||
+        !refer_key(w->a, fk, &w->s->schema->tables[fk->parent], r->now, &k))
         return ERR_OK;
     struct work_row *parent = work_find(w, k.t, k.key, k.len);
     if (!parent && claims_may_hold(w->s, k))
@@ -198,8 +201,8 @@ static enum err find_meant(struct work *w, struct work_row *r, const struct fore
 static enum err check_parents(struct work *w, struct work_row *r)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && r->now && f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
+    for (uint32_t f = 0; e == ERR_OK && r->now && f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
         struct bytes folded;
         bool yes = false;
@@ -224,15 +227,15 @@ static enum err children_of(struct work *w, const struct foreign_key *fk, const 
         return ERR_SCHEMA;
     for (uint32_t i = 0; i < fk->n; i++)
         store_bind(q, (int)i + 1, &v[i]);
-    return collect_keys(w, q, &w->s->tables[fk->child], false, key, n);
+    return collect_keys(w, q, &w->s->schema->tables[fk->child], false, key, n);
 }
 
 /* The rows that refer to these values of r, which may not stand any more. */
 static enum err check_children(struct work *w, struct work_row *r, const struct value *values)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && values && f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
+    for (uint32_t f = 0; e == ERR_OK && values && f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
         struct bytes folded, *key;
         size_t n;
@@ -242,7 +245,7 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
         e = given(w, fk, v, &yes);
         if (e != ERR_OK || yes)
             continue;
-        const struct table_schema *child = &w->s->tables[fk->child];
+        const struct table_schema *child = &w->s->schema->tables[fk->child];
         e = children_of(w, fk, v, &key, &n);
         for (size_t i = 0; e == ERR_OK && i < n; i++) {
             struct work_row *c = work_get(w, child, key[i].p, key[i].len);
@@ -256,7 +259,7 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
 
 enum err work_orphans(struct work *w, const struct foreign_key *fk)
 {
-    const struct table_schema *child = &w->s->tables[fk->child];
+    const struct table_schema *child = &w->s->schema->tables[fk->child];
     sqlite3_stmt *q = store_stmt(w->s, fk->orphans_sql);
     struct bytes *key;
     size_t n;
@@ -275,9 +278,9 @@ enum err work_orphans(struct work *w, const struct foreign_key *fk)
 static enum err look_again(struct work *w, struct work_row *r)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
-        const struct table_schema *child = &w->s->tables[fk->child];
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
+        const struct table_schema *child = &w->s->schema->tables[fk->child];
         struct value *v;
         struct bytes folded, *key;
         size_t n;
@@ -296,7 +299,7 @@ static enum err look_again(struct work *w, struct work_row *r)
 
 enum err work_parents(struct work *w)
 {
-    if (w->s->n_fks == 0)
+    if (w->s->schema->n_fks == 0)
         return ERR_OK;
     enum err e = ERR_OK;
     for (size_t i = 0; i < w->n; i++)
@@ -307,9 +310,9 @@ enum err work_parents(struct work *w)
     }
     if (e == ERR_OK)
         e = come_in(w);
-    for (uint32_t f = 0; e == ERR_OK && f < w->s->n_fks; f++) {
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
         if (w->seek_orphans[f])
-            e = work_orphans(w, &w->s->fks[f]);
+            e = work_orphans(w, &w->s->schema->fks[f]);
     }
     for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
         if (w->row[i]->others_moved && w->row[i]->now)

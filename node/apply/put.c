@@ -5,6 +5,8 @@
  */
 #include "node/apply/work.h"
 
+#include "node/db/sqlite.h"
+#include "node/record/bind.h"
 #include "protocol/limits.h"
 
 #include <stdio.h>
@@ -12,7 +14,7 @@
 
 static uint32_t table_index(const struct work *w, const struct table_schema *t)
 {
-    return (uint32_t)(t - w->s->tables);
+    return (uint32_t)(t - w->s->schema->tables);
 }
 
 static const char *insert_sql(struct work *w, const struct table_schema *t)
@@ -128,33 +130,44 @@ struct raised {
 static enum err remember_raised(struct work *w, const struct work_row *r)
 {
     struct raised *x = mem_alloc(sizeof *x + r->k.len);
-    x->schema = w->s->schema_cookie;
+    x->schema = schema_cookie(w->s);
     x->t = r->k.t->t;
     x->len = r->k.len;
     memcpy(x->key, r->k.key, r->k.len);
     snprintf(x->message, sizeof x->message, "%s", sqlite3_errmsg(w->s->db));
-    x->next = w->s->raised;
-    w->s->raised = x;
+    x->next = w->s->apply->raised;
+    w->s->apply->raised = x;
     return store_fail(w->s, ERR_BUSY, "a trigger rolled the transaction back: %s", x->message);
 }
 
 static const struct raised *find_raised(const struct work *w, const struct work_row *r)
 {
-    for (const struct raised *x = w->s->raised; x; x = x->next) {
-        if (x->schema == w->s->schema_cookie && x->t == r->k.t->t && x->len == r->k.len &&
+    for (const struct raised *x = w->s->apply->raised; x; x = x->next) {
+        if (x->schema == schema_cookie(w->s) && x->t == r->k.t->t && x->len == r->k.len &&
             memcmp(x->key, r->k.key, x->len) == 0)
             return x;
     }
     return NULL;
 }
 
-void put_release(struct store *s)
+void apply_open(struct store *s)
 {
-    while (s->raised) {
-        struct raised *next = s->raised->next;
-        mem_free(s->raised);
-        s->raised = next;
+    s->apply = mem_alloc(sizeof *s->apply);
+}
+
+void apply_close(struct store *s)
+{
+    struct apply *own = s->apply;
+    if (!own)
+        return;
+    while (own->raised) {
+        struct raised *next = own->raised->next;
+        mem_free(own->raised);
+        own->raised = next;
     }
+    buf_fini(&own->scratch);
+    mem_free(own);
+    s->apply = NULL;
 }
 
 /* "NOT NULL constraint failed: table.column": of a column that is only here, or of a table that one
@@ -357,7 +370,7 @@ enum err work_take(struct work *w, struct work_row *r)
         e = drop_temp_triggers(w, r->k.t);
         if (e != ERR_OK)
             return e;
-        w->s->temp_triggers_stale = true;
+        w->s->apply->copies_stale = true;
     }
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,

@@ -1,6 +1,11 @@
 /* Deciding again what was decided before: one held row, all of them, what a cut log left alone, or,
  * when the first load has ended, every row that refers to another. */
+#include "node/apply/apply.h"
+
 #include "node/apply/work.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 
 static enum err finish(struct work *w, uint32_t *released)
 {
@@ -26,7 +31,7 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
             "node does not run, start it first (`tonle run`)");
     work_init(&w, s, a);
     w.now_ms = now_ms;
-    w.hlc = s->state.hlc;
+    w.hlc = state_of(s)->hlc;
     sqlite3_stmt *q = store_stmt(s, id ? "SELECT t, k FROM tonle_held WHERE id = ?1"
                                        : "SELECT t, k FROM tonle_held");
     if (!q)
@@ -79,7 +84,7 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     enum err e = capture_temp_triggers(s);
     work_init(&w, s, &a);
     w.now_ms = now_ms;
-    w.hlc = s->state.hlc;
+    w.hlc = state_of(s)->hlc;
     w.part = true; /* what is captured and not sealed yet is left alone */
     (void)work_get(&w, k.t, k.key, k.len);
     if (e == ERR_OK)
@@ -139,7 +144,7 @@ enum err again_decide(struct store *s, uint64_t now_ms)
     bool any = false;
     work_init(&w, s, &a);
     w.now_ms = now_ms;
-    w.hlc = s->state.hlc;
+    w.hlc = state_of(s)->hlc;
     enum err e = find_noted(s, &w, &any);
     if (e == ERR_OK && any)
         e = store_exec(s, "DELETE FROM tonle_again");
@@ -179,12 +184,19 @@ enum err load_parents(struct store *s, struct arena *a)
         return e;
     work_init(&w, s, a);
     w.check_parents = true;
-    w.hlc = s->state.hlc;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_fks; i++) {
-        if (s->tables[s->fks[i].child].exists && s->tables[s->fks[i].parent].exists)
-            e = work_orphans(&w, &s->fks[i]);
+    w.hlc = state_of(s)->hlc;
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_fks; i++) {
+        if (s->schema->tables[s->schema->fks[i].child].exists &&
+            s->schema->tables[s->schema->fks[i].parent].exists)
+            e = work_orphans(&w, &s->schema->fks[i]);
     }
     if (e == ERR_OK)
         e = held_parents(&w);
     return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+enum err store_collect_done(struct store *s, uint64_t now_ms)
+{
+    enum err e = collect_consumed(s, now_ms, retry_row);
+    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
 }

@@ -1,6 +1,9 @@
 /* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
  * decided when all are (work_finish). */
-#include "node/apply/apply.h"
+#include "node/apply/applying.h"
+
+#include "node/capture/capture.h"
+#include "node/state/state.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +14,12 @@ struct column_map { /* changeset column -> ours; UINT32_MAX: the charter does no
 };
 
 /* While the first load catches up: a chunk's clock tells what its rows already hold (DESIGN 8). */
-static bool chunk_has(struct apply *ap, struct row_key k)
+static bool chunk_has(struct applying *ap, struct row_key k)
 {
-    return ap->w.s->state.loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->cs->dot);
+    return state_of(ap->w.s)->loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->cs->dot);
 }
 
-static void to_references(struct apply *ap, const struct row_change *rc,
+static void to_references(struct applying *ap, const struct row_change *rc,
                           const struct column_map *map, struct change *ch)
 {
     struct reference *ref = NULL;
@@ -43,7 +46,7 @@ static bool has_all(const struct change *ch, const struct cell_group *g)
 /* Groups are sent whole (store_collect.c). Part of one would be completed with what each office
  * shows at the time, which is not the same everywhere: it counts nowhere. Groups are the same in
  * every charter: they change by a migration alone. */
-static void refuse_parts(struct apply *ap, const struct table_rules *rules, struct change *ch)
+static void refuse_parts(struct applying *ap, const struct table_rules *rules, struct change *ch)
 {
     uint32_t *column = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *column);
     struct value *value = arena_alloc(ap->w.a, (ch->n_cells + 1) * sizeof *value);
@@ -60,7 +63,7 @@ static void refuse_parts(struct apply *ap, const struct table_rules *rules, stru
     ch->value = value;
 }
 
-static struct change to_change(struct apply *ap, const struct row_change *rc,
+static struct change to_change(struct applying *ap, const struct row_change *rc,
                                const struct column_map *map, const struct table_schema *t)
 {
     const struct changeset *cs = ap->cs;
@@ -108,7 +111,7 @@ struct row_at { /* in segments[0] of our own changeset */
 };
 
 /* What the sums were before the deltas that the table already shows: merging adds them. */
-static struct value *before_deltas(struct apply *ap, const struct table_schema *t,
+static struct value *before_deltas(struct applying *ap, const struct table_schema *t,
                                    const struct value *values, const struct row_at *at)
 {
     const struct value *old = values ? collect_old_sums(ap->w.s, at->table, at->row) : NULL;
@@ -123,7 +126,7 @@ static struct value *before_deltas(struct apply *ap, const struct table_schema *
 
 /* What stands in the table after our own write. `kind`: what the application did; of a decision
  * only what it wrote beside it is in the table. */
-static enum err load_own(struct apply *ap, struct work_row *r, const struct change *ch,
+static enum err load_own(struct applying *ap, struct work_row *r, const struct change *ch,
                          enum change_kind kind, const struct row_at *at)
 {
     if (r->loaded)
@@ -147,7 +150,7 @@ static enum err load_own(struct apply *ap, struct work_row *r, const struct chan
 }
 
 /* A birth of a row without record needs no read: the INSERT tells whether a row stands there. */
-static enum err load_remote(struct apply *ap, struct work_row *r, const struct change *ch)
+static enum err load_remote(struct applying *ap, struct work_row *r, const struct change *ch)
 {
     if (r->loaded || ch->kind != CHANGE_BORN)
         return work_load(&ap->w, r);
@@ -160,7 +163,7 @@ static enum err load_remote(struct apply *ap, struct work_row *r, const struct c
     return work_load(&ap->w, r);
 }
 
-static enum err record_closed(struct apply *ap, struct work_row *r,
+static enum err record_closed(struct applying *ap, struct work_row *r,
                               const struct conflict_list *list)
 {
     enum err e = ERR_OK;
@@ -177,9 +180,9 @@ static enum err record_closed(struct apply *ap, struct work_row *r,
  * then the children are found by what they lack. */
 static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
 {
-    for (uint32_t f = 0; f < w->s->n_fks; f++) {
-        const struct foreign_key *fk = &w->s->fks[f];
-        if (&w->s->tables[fk->parent] != t)
+    for (uint32_t f = 0; f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
+        if (&w->s->schema->tables[fk->parent] != t)
             continue;
         for (uint32_t i = 0; i < fk->n; i++) {
             for (uint32_t c = 0; c < ch->n_cells; c++)
@@ -190,17 +193,17 @@ static void seek_orphans(struct work *w, const struct table_schema *t, const str
 
 /* Whether one of our own versions was sealed when this deferred change was here, and has seen it.
  */
-static bool seen_by_own(const struct apply *ap, const struct version *v, uint32_t n)
+static bool seen_by_own(const struct applying *ap, const struct version *v, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (v[i].dot.site == ap->w.s->identity.site && v[i].dot.seq > ap->own_seq)
+        if (v[i].dot.site == identity_of(ap->w.s)->site && v[i].dot.seq > ap->own_seq)
             return true;
     return false;
 }
 
 /* A deferred change meets what we have sealed meanwhile: everywhere else that was merged behind it,
  * and what it wrote there is gone. Deltas are added all the same. */
-static void leave_out_seen(struct apply *ap, const struct work_row *r, struct change *ch)
+static void leave_out_seen(struct applying *ap, const struct work_row *r, struct change *ch)
 {
     const struct table_rules *rules = &r->k.t->rules;
     const struct birth *b = row_find_birth(&r->row, ch->birth);
@@ -226,7 +229,7 @@ static void leave_out_seen(struct apply *ap, const struct work_row *r, struct ch
 }
 
 /* A delete, or a change of what we have deleted since: nothing of it is left. */
-static bool wholly_seen(struct apply *ap, const struct work_row *r, const struct change *ch)
+static bool wholly_seen(struct applying *ap, const struct work_row *r, const struct change *ch)
 {
     const struct table_rules *rules = &r->k.t->rules;
     const struct birth *b = row_find_birth(&r->row, ch->birth);
@@ -241,9 +244,9 @@ static bool wholly_seen(struct apply *ap, const struct work_row *r, const struct
 static bool writes_reference(const struct store *s, const struct table_schema *t,
                              const struct change *ch)
 {
-    for (uint32_t f = 0; f < s->n_fks; f++) {
-        const struct foreign_key *fk = &s->fks[f];
-        if (&s->tables[fk->child] != t || !fk->key_column)
+    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &s->schema->fks[f];
+        if (&s->schema->tables[fk->child] != t || !fk->key_column)
             continue;
         for (uint32_t c = 0; c < ch->n_cells; c++)
             if (ch->column[c] == fk->key_column[fk->n - 1])
@@ -252,7 +255,7 @@ static bool writes_reference(const struct store *s, const struct table_schema *t
     return false;
 }
 
-static enum err merge_row(struct apply *ap, struct work_row *r, const struct change *ch)
+static enum err merge_row(struct applying *ap, struct work_row *r, const struct change *ch)
 {
     struct work *w = &ap->w;
     struct forget f;
@@ -306,10 +309,10 @@ static int by_key(const void *x, const void *y)
 /* Rows are met, read and written in the order of their keys: neighbours are then on the same pages
  * of every table, and most seeks end where the last one did. What is decided does not depend on the
  * order; changes of one key keep theirs. */
-static const struct keyed *in_key_order(struct apply *ap, const struct table_changes *tc)
+static const struct keyed *in_key_order(struct applying *ap, const struct table_changes *tc)
 {
     struct keyed *rows = arena_alloc(ap->w.a, (tc->n_rows + 1) * sizeof *rows);
-    struct buf *key = &ap->w.s->scratch;
+    struct buf *key = &ap->w.s->apply->scratch;
     for (uint32_t i = 0; i < tc->n_rows; i++) {
         buf_reset(key);
         key_encode(key, tc->rows[i].key, tc->n_key);
@@ -319,7 +322,7 @@ static const struct keyed *in_key_order(struct apply *ap, const struct table_cha
     return rows;
 }
 
-static enum err apply_row(struct apply *ap, const struct table_place *p, const struct keyed *at,
+static enum err apply_row(struct applying *ap, const struct table_place *p, const struct keyed *at,
                           bool decision)
 {
     struct work *w = &ap->w;
@@ -359,7 +362,7 @@ static bool map_columns(struct arena *a, const struct table_schema *t,
 
 /* Our own writes first, then our decisions: a key that has both is loaded as the application left
  * it. */
-static enum err apply_table(struct apply *ap, const struct table_place *p)
+static enum err apply_table(struct applying *ap, const struct table_place *p)
 {
     enum err e = ERR_OK;
     const struct keyed *rows = in_key_order(ap, p->tc);
@@ -373,7 +376,7 @@ static enum err apply_table(struct apply *ap, const struct table_place *p)
     return e;
 }
 
-static void put_later(struct apply *ap, const struct table_changes *tc)
+static void put_later(struct applying *ap, const struct table_changes *tc)
 {
     ap->later = arena_grow(ap->w.a, ap->later, ap->n_later, &ap->cap_later, sizeof *ap->later);
     ap->later[ap->n_later++] = tc;
@@ -381,11 +384,11 @@ static void put_later(struct apply *ap, const struct table_changes *tc)
 
 /* The registry and the charter are the hub's alone. A table that does not fit here waits until it
  * does, and so does all that comes for it meanwhile. */
-static enum err take_table(struct apply *ap, const struct table_changes *tc, uint32_t index)
+static enum err take_table(struct applying *ap, const struct table_changes *tc, uint32_t index)
 {
     struct store *s = ap->w.s;
     struct table_place p = {.t = schema_table(s, tc->table), .tc = tc, .index = index};
-    if (p.t && p.t->hub_only && ap->cs->dot.site != s->identity.hub_site) {
+    if (p.t && p.t->hub_only && ap->cs->dot.site != identity_of(s)->hub_site) {
         ap->w.report->refused += tc->n_rows;
         return ERR_OK;
     }
@@ -399,7 +402,7 @@ static enum err take_table(struct apply *ap, const struct table_changes *tc, uin
     return apply_table(ap, &p);
 }
 
-enum err apply_rows(struct apply *ap, const char *table)
+enum err apply_rows(struct applying *ap, const char *table)
 {
     enum err e = ERR_OK;
     const struct changeset *cs = ap->cs;

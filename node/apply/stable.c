@@ -1,9 +1,12 @@
 /* Forgetting (DESIGN 4): the stable clock is raised at once; records are looked at through it from
  * then on (row_load), and swept out of the table in small slices when there is time. So passing a
  * stable(mark) costs the same however many rows it settles. */
-#include "node/apply/work.h"
+#include "node/apply/apply.h"
 
 #include "conflict/hlc.h"
+#include "node/apply/work.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 
 #include <string.h>
 
@@ -68,24 +71,6 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
     return e;
 }
 
-static enum err write_stable(struct store *s, const struct clock *c)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
-        if (clock_get(&s->state.stable, c->entry[i].site) >= c->entry[i].seq)
-            continue;
-        sqlite3_stmt *q =
-            store_stmt(s, "INSERT OR REPLACE INTO tonle_stable(site, seq) VALUES(?1, ?2)");
-        if (!q)
-            return ERR_SCHEMA;
-        store_bind_u64(q, 1, c->entry[i].site);
-        store_bind_u64(q, 2, c->entry[i].seq);
-        e = store_run(s, q);
-    }
-    clock_join(&s->state.stable, c);
-    return e;
-}
-
 static enum err write_keep(struct store *s, const struct kept_birth *k)
 {
     struct table_schema *t = schema_table(s, k->table);
@@ -112,10 +97,10 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     (void)a;
     enum err e = schema_load(s);
     if (e == ERR_OK)
-        e = write_stable(s, &st->clock);
+        e = state_raise_stable(s, &st->clock);
     if (e == ERR_OK)
         e = store_exec(s, "DELETE FROM tonle_keep");
-    s->keep_known = false;
+    record_keep_changed(s);
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);
     if (e == ERR_OK)

@@ -9,17 +9,22 @@
  */
 #include "node/apply/work.h"
 
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/journal.h"
+#include "node/state/state.h"
+
 #include <string.h>
 
 void work_init(struct work *w, struct store *s, struct arena *a)
 {
-    *w = (struct work){.s = s, .a = a, .check_parents = !s->state.loading};
+    *w = (struct work){.s = s, .a = a, .check_parents = !state_of(s)->loading};
     w->limits = limit_any(s, &w->limits) != ERR_OK || w->limits; /* when in doubt, looked for */
-    w->insert_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->insert_sql);
-    w->delete_sql = arena_alloc(a, (s->n_tables + 1) * sizeof *w->delete_sql);
-    w->seek_orphans = arena_alloc(a, s->n_fks + 1);
-    w->table_held = arena_alloc(a, s->n_tables + 1);
-    memset(w->table_held, -1, s->n_tables + 1);
+    w->insert_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->insert_sql);
+    w->delete_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->delete_sql);
+    w->seek_orphans = arena_alloc(a, s->schema->n_fks + 1);
+    w->table_held = arena_alloc(a, s->schema->n_tables + 1);
+    memset(w->table_held, -1, s->schema->n_tables + 1);
 }
 
 static void map_grow(struct work *w)
@@ -209,7 +214,7 @@ static uint32_t living(const struct work_row *r, struct birth **one)
 /* Whether the table has anything held or claimed at all: most tables never do. */
 bool work_contended(struct work *w, const struct table_schema *t)
 {
-    int8_t *known = &w->table_held[t - w->s->tables];
+    int8_t *known = &w->table_held[t - w->s->schema->tables];
     if (*known < 0) {
         *known = 0;
         sqlite3_stmt *q =
@@ -388,9 +393,9 @@ enum err work_finish(struct work *w)
         e = work_parents(w);
     for (size_t i = 0; e == ERR_OK && i < w->n; i++)
         e = save(w, w->row[i]);
-    if (e == ERR_OK && w->s->temp_triggers_stale) {
+    if (e == ERR_OK && w->s->apply->copies_stale) {
         e = capture_temp_triggers(w->s);
-        w->s->temp_triggers_stale = e != ERR_OK;
+        w->s->apply->copies_stale = e != ERR_OK;
     }
     return e;
 }

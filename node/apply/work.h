@@ -1,4 +1,4 @@
-/* store_work.h - the rows touched by one transaction, from merging to what stands.
+/* work.h - the rows touched by one transaction, from merging to what stands.
  *
  * A work lives as long as one apply, seal, load end or retry; everything is in its arena.
  * Invariant: after work_finish every touched row of the application's tables equals what the merged
@@ -8,7 +8,8 @@
 #ifndef NODE_APPLY_WORK_H
 #define NODE_APPLY_WORK_H
 
-#include "node/db/store_int.h"
+#include "node/apply/apply.h"
+#include "node/record/record.h"
 
 /* The row in the way of a held one. */
 struct held_by {
@@ -93,6 +94,14 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now);
 enum err work_finish(struct work *w);
 struct site_name *work_site(struct work *w, uint64_t site);
 
+/* What the room keeps between its transactions (put.c). */
+struct apply {
+    struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
+    bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
+                              commit */
+    struct buf scratch;    /* for one key at a time */
+};
+
 /* store_put.c: one row of an application's table */
 enum row_put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
 /* Makes the table's row equal to what is shown of the birth: INSERT, or UPDATE of the columns that
@@ -149,5 +158,21 @@ bool work_same(const struct table_schema *t, const struct value *x, const struct
 bool work_unique_changed(const struct table_schema *t, const struct value *x,
                          const struct value *y);
 void work_note(struct work *w, struct work_row *r); /* the table row changed: pass 4 must look */
+
+/* ---- catchup.c: between the end of the first load and the position of its last chunk */
+/* Whether the chunk that holds this key was read when its clock covered `d` already. */
+bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
+/* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta
+ * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
+ * (load_parents). */
+enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
+
+/* ---- retry.c */
+/* store_retry.c: one row decided again, and what this office alone refuses in its table. Leaves
+ * rows alone that are captured and not sealed. */
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
+/* The same file: a row that is left alone for that; decided when the log is empty. */
+enum err again_note(struct store *s, struct row_key k);
+enum err again_decide(struct store *s, uint64_t now_ms);
 
 #endif

@@ -6,29 +6,30 @@
  * text. */
 #include "node/capture/capture.h"
 
+#include "node/capture/log.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct capture_state *capture_state_of(struct store *s)
+void capture_open(struct store *s)
 {
-    if (!s->collected) {
-        struct capture_state *c = mem_alloc(sizeof *c);
-        c->checked = c->installed = c->temp_cookie = c->log_cookie = -1;
-        s->collected = c;
-    }
-    return s->collected;
+    s->capture = mem_alloc(sizeof *s->capture);
+    s->capture->checked = s->capture->installed = -1;
+    s->capture->temp_cookie = s->capture->log_cookie = -1;
 }
 
-void collect_release(struct store *s)
+void capture_close(struct store *s)
 {
-    struct capture_state *c = s->collected;
+    struct capture *c = s->capture;
     if (!c)
         return;
     collected_free(c->collected);
     arena_fini(&c->log_arena);
     mem_free(c);
-    s->collected = NULL;
+    s->capture = NULL;
 }
 
 /* ---- what stands ---- */
@@ -107,12 +108,13 @@ static bool all_stand(struct store *s)
 {
     bool stands = schema_load(s) == ERR_OK;
     struct arena a = {0};
-    for (uint32_t i = 0; stands && i < s->n_tables; i++) {
+    for (uint32_t i = 0; stands && i < s->schema->n_tables; i++) {
         struct capture_plan p;
-        if (s->tables[i].t == 0)
+        if (s->schema->tables[i].t == 0)
             stands = false; /* newly published: it has no number yet */
-        else if (s->tables[i].exists && (plan_of(s, &a, &s->tables[i], &p) != ERR_OK ||
-                                         plan_stands(s, &a, s->tables[i].t, &p, &stands) != ERR_OK))
+        else if (s->schema->tables[i].exists &&
+                 (plan_of(s, &a, &s->schema->tables[i], &p) != ERR_OK ||
+                  plan_stands(s, &a, s->schema->tables[i].t, &p, &stands) != ERR_OK))
             stands = false;
     }
     arena_fini(&a);
@@ -121,15 +123,15 @@ static bool all_stand(struct store *s)
 
 bool store_capture_check(struct store *s)
 {
-    struct capture_state *c = capture_state_of(s);
+    struct capture *c = s->capture;
     if (schema_load(s) != ERR_OK)
         return false;
-    if (c->checked == s->schema_cookie)
+    if (c->checked == schema_cookie(s))
         return true;
     if (!all_stand(s))
         return false;
-    bool committed = c->installed != s->schema_cookie || c->installed_rev != s->state_version;
-    c->checked = committed ? s->schema_cookie : -1;
+    bool committed = c->installed != schema_cookie(s) || c->installed_rev != state_version(s);
+    c->checked = committed ? schema_cookie(s) : -1;
     return true;
 }
 
@@ -139,18 +141,18 @@ static enum err number_tables(struct store *s)
 {
     enum err e = schema_load(s);
     bool any = false;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
-        if (s->tables[i].t)
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        if (s->schema->tables[i].t)
             continue;
         sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_table(name) VALUES(?1)");
         if (q)
-            store_bind_text(q, 1, s->tables[i].name);
+            store_bind_text(q, 1, s->schema->tables[i].name);
         e = store_run(s, q);
         any = true;
     }
     if (e != ERR_OK || !any)
         return e;
-    s->schema_cookie = -1;
+    schema_changed(s);
     return schema_load(s);
 }
 
@@ -352,33 +354,33 @@ static enum err drop_unwanted(struct store *s, struct arena *a)
 
 enum err store_capture_install(struct store *s)
 {
-    struct capture_state *c = capture_state_of(s);
+    struct capture *c = s->capture;
     struct arena a = {0};
     enum err e = number_tables(s);
     if (e == ERR_OK)
         e = drop_unwanted(s, &a);
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
-        if (s->tables[i].exists)
-            e = install_table(s, &a, &s->tables[i]);
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        if (s->schema->tables[i].exists)
+            e = install_table(s, &a, &s->schema->tables[i]);
     }
     arena_fini(&a);
     if (e == ERR_OK)
         e = schema_load(s);
-    c->installed = s->schema_cookie;
-    c->installed_rev = s->state_version;
+    c->installed = schema_cookie(s);
+    c->installed_rev = state_version(s);
     c->checked = -1;
     return e == ERR_OK ? capture_temp_triggers(s) : e;
 }
 
 /* ---- the logs ---- */
 
-static enum err find_logs(struct store *s, struct capture_state *c)
+static enum err find_logs(struct store *s, struct capture *c)
 {
     struct buf b = {0};
     enum err e = ERR_OK;
     buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM tonle_todo)");
     arena_reset(&c->log_arena);
-    c->has_log = arena_alloc(&c->log_arena, s->n_tables);
+    c->has_log = arena_alloc(&c->log_arena, s->schema->n_tables);
     sqlite3_stmt *q = store_stmt(s, "SELECT substr(name, 11) FROM main.sqlite_schema"
                                     " WHERE type = 'table' AND name GLOB 'tonle_log_[0-9]*'");
     for (bool row = true; row;) {
@@ -388,7 +390,7 @@ static enum err find_logs(struct store *s, struct capture_state *c)
         struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 0));
         if (!t || !t->exists)
             continue;
-        c->has_log[t - s->tables] = true;
+        c->has_log[t - s->schema->tables] = true;
         buf_printf(&b, " OR EXISTS(SELECT 1 FROM tonle_log_%u)", t->t);
     }
     c->pending_sql = arena_strdup(&c->log_arena, buf_str(&b));
@@ -396,24 +398,24 @@ static enum err find_logs(struct store *s, struct capture_state *c)
     return e;
 }
 
-enum err capture_logs(struct store *s, struct capture_state **out)
+enum err capture_logs(struct store *s, struct capture **out)
 {
-    struct capture_state *c = capture_state_of(s);
+    struct capture *c = s->capture;
     *out = c;
     enum err e = schema_load(s);
-    if (e != ERR_OK || c->log_cookie == s->schema_cookie)
+    if (e != ERR_OK || c->log_cookie == schema_cookie(s))
         return e;
     c->log_cookie = -1;
     e = find_logs(s, c);
     if (e == ERR_OK)
-        c->log_cookie = s->schema_cookie;
+        c->log_cookie = schema_cookie(s);
     return e;
 }
 
 bool store_capture_pending(struct store *s)
 {
-    struct capture_state *c;
-    if (!s->ready || capture_logs(s, &c) != ERR_OK)
+    struct capture *c;
+    if (!store_is_ready(s) || capture_logs(s, &c) != ERR_OK)
         return false;
     return store_pragma(s, c->pending_sql) == 1;
 }

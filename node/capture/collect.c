@@ -27,6 +27,9 @@
  * All events of a key are consumed together, or none: a key is never half sealed. */
 #include "node/capture/collect.h"
 
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 #include "protocol/limits.h"
 
 #include <stdlib.h>
@@ -211,7 +214,7 @@ static void note_limit(struct output *o, struct log_entry *e, const bool *left,
     e->limited = true;
     c->limits = arena_grow(&c->arena, c->limits, c->n_limits, &c->limits_cap, sizeof *c->limits);
     struct limit *l = &c->limits[c->n_limits++];
-    *l = (struct limit){.table = (uint32_t)(o->t - o->s->tables),
+    *l = (struct limit){.table = (uint32_t)(o->t - o->s->schema->tables),
                         .key = {e->key, e->key_len},
                         .born = !left,
                         .message = arena_strdup(&c->arena, message)};
@@ -363,12 +366,12 @@ static int order_compare(const void *x, const void *y)
 }
 
 /* The published tables with a log, parents first. */
-static uint32_t parents_first(struct store *s, const struct capture_state *st, struct order *order)
+static uint32_t parents_first(struct store *s, const struct capture *st, struct order *order)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < s->n_tables; i++) {
+    for (uint32_t i = 0; i < s->schema->n_tables; i++) {
         if (st->has_log[i])
-            order[n++] = (struct order){s->tables[i].depth, i};
+            order[n++] = (struct order){s->schema->tables[i].depth, i};
     }
     qsort(order, n, sizeof *order, order_compare);
     return n;
@@ -386,7 +389,7 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
         find_todos(o, w->table);
         if (e != ERR_OK || (w->n_entries == 0 && o->n_todos == 0))
             continue;
-        o->t = &o->s->tables[w->table];
+        o->t = &o->s->schema->tables[w->table];
         o->table = &segment->tables[segment->n_tables];
         describe_table(o, o->t, o->table);
         e = emit_table(o, w, stopped);
@@ -400,11 +403,11 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
 
 /* An index made in this transaction changes the schema version; what is remembered of it is not
  * trusted before the commit. */
-static enum err index_big_logs(struct store *s, struct capture_state *st)
+static enum err index_big_logs(struct store *s, struct capture *st)
 {
     bool any = false;
     enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         bool made = false;
         if (st->has_log[i])
             e = collect_index_big(s, i, &made);
@@ -413,33 +416,32 @@ static enum err index_big_logs(struct store *s, struct capture_state *st)
     if (e != ERR_OK || !any)
         return e;
     e = capture_logs(s, &st);
-    st->installed = s->schema_cookie;
-    st->installed_rev = s->state_version;
+    st->installed = schema_cookie(s);
+    st->installed_rev = state_version(s);
     return e;
 }
 
 /* What was queued for a table that is not here any more changes nothing. */
-static void drop_homeless(const struct store *s, const struct capture_state *st,
-                          struct todo_list *l)
+static void drop_homeless(const struct store *s, const struct capture *st, struct todo_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         uint32_t table = l->entry[i].table;
-        l->entry[i].taken = table >= s->n_tables || !st->has_log[table];
+        l->entry[i].taken = table >= s->schema->n_tables || !st->has_log[table];
     }
 }
 
 enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
                        struct changeset *cs, bool *cut)
 {
-    struct capture_state *st;
+    struct capture *st;
     *cut = false;
     enum err e = capture_logs(s, &st);
     if (e != ERR_OK)
         return e;
     collected_free(st->collected);
     struct collected *c = st->collected = mem_alloc(sizeof *c);
-    c->work = mem_alloc(s->n_tables * sizeof *c->work);
-    c->tables = arena_alloc(a, s->n_tables * sizeof *c->tables);
+    c->work = mem_alloc(s->schema->n_tables * sizeof *c->work);
+    c->tables = arena_alloc(a, s->schema->n_tables * sizeof *c->tables);
     e = index_big_logs(s, st);
     if (e == ERR_OK)
         e = limit_any(s, &c->any_limits);
@@ -448,7 +450,7 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
     if (e != ERR_OK)
         return e;
     drop_homeless(s, st, &c->todo);
-    struct order *order = arena_alloc(a, s->n_tables * sizeof *order);
+    struct order *order = arena_alloc(a, s->schema->n_tables * sizeof *order);
     uint32_t n = parents_first(s, st, order);
     struct segment *segment = arena_alloc(a, sizeof *segment);
     segment->scope = "";
@@ -466,7 +468,7 @@ enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint
 
 static const struct collected_row *collected_row_at(struct store *s, uint32_t table, uint32_t row)
 {
-    const struct capture_state *st = s->collected;
+    const struct capture *st = s->capture;
     const struct collected *c = st ? st->collected : NULL;
     if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
         return NULL;

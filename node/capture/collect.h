@@ -1,4 +1,4 @@
-/* store_collect.h - what the files of store_collect share: reading a log into one entry a key,
+/* collect.h - what the files of collecting share: reading a log into one entry a key,
  * deciding, and what goes beside the log: queued changes (tonle_todo) and rows too large to be
  * sent.
  *
@@ -7,7 +7,9 @@
 #ifndef NODE_CAPTURE_COLLECT_H
 #define NODE_CAPTURE_COLLECT_H
 
-#include "node/capture/capture.h"
+#include "node/capture/log.h"
+#include "node/schema/schema.h"
+#include "protocol/message.h"
 
 struct log_entry {
     const uint8_t *key;
@@ -28,7 +30,7 @@ struct log_event {
 };
 
 struct table_work {
-    uint32_t table; /* index into s->tables */
+    uint32_t table; /* index into s->schema->tables */
     uint32_t n_entries;
     size_t entries_cap;
     struct log_entry *entries;
@@ -43,7 +45,7 @@ struct table_work {
 /* ---- store_todo.c: an entry of tonle_todo */
 struct todo {
     int64_t n;
-    uint32_t table; /* index into s->tables; UINT32_MAX: it is not published any more */
+    uint32_t table; /* index into s->schema->tables; UINT32_MAX: it is not published any more */
     struct bytes key;
     struct dot birth;
     enum change_kind kind;
@@ -63,7 +65,7 @@ int todo_key_compare(struct bytes a, struct bytes b);
 
 /* ---- store_limit.c: what is too large to be sent, of one row of ours */
 struct limit {
-    uint32_t table; /* index into s->tables */
+    uint32_t table; /* index into s->schema->tables */
     struct bytes key;
     bool born;           /* the row as a whole: no other office has it */
     bool *left;          /* columns whose value was left out; NULL with `born` */

@@ -1,5 +1,7 @@
 /* The changeset is in the journal: what it consumed goes, what it could not take stays known. */
+#include "node/capture/capture.h"
 #include "node/capture/collect.h"
+#include "node/db/sqlite.h"
 
 static bool consumed(const struct table_work *w, uint32_t event)
 {
@@ -24,11 +26,11 @@ static enum err delete_consumed(struct store *s, const struct table_work *w)
     enum err e = ERR_OK;
     for (uint32_t i = 0; all && i < w->n_events; i++)
         all = consumed(w, i);
-    buf_printf(&b, "DELETE FROM main.tonle_log_%u", s->tables[w->table].t);
+    buf_printf(&b, "DELETE FROM main.tonle_log_%u", s->schema->tables[w->table].t);
     if (all) {
         e = w->n_events ? store_run(s, store_stmt(s, buf_str(&b))) : ERR_OK;
         buf_fini(&b);
-        return e == ERR_OK ? collect_index_drop(s, s->tables[w->table].t) : e;
+        return e == ERR_OK ? collect_index_drop(s, s->schema->tables[w->table].t) : e;
     }
     buf_printf(&b, " WHERE rowid BETWEEN ?1 AND ?2");
     for (uint32_t i = 0; e == ERR_OK && i < w->n_events; i++) {
@@ -54,7 +56,7 @@ static enum err save_limits(struct store *s, const struct collected *c, uint64_t
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
             struct log_entry *x = &w->entries[k];
             if (x->taken && !x->limited)
-                e = limit_drop(s, &s->tables[w->table], (struct bytes){x->key, x->key_len},
+                e = limit_drop(s, &s->schema->tables[w->table], (struct bytes){x->key, x->key_len},
                                &x->freed);
         }
     }
@@ -63,8 +65,9 @@ static enum err save_limits(struct store *s, const struct collected *c, uint64_t
     return e;
 }
 
-/* A row that only we had is gone: what others have under its key comes in. */
-static enum err let_in(struct store *s, const struct collected *c, uint64_t now_ms)
+/* Rows that only we had and that are gone: what others have under their keys may come in. */
+static enum err tell_freed(struct store *s, const struct collected *c, uint64_t now_ms,
+                           collect_freed_fn *freed)
 {
     enum err e = ERR_OK;
     for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
@@ -72,25 +75,24 @@ static enum err let_in(struct store *s, const struct collected *c, uint64_t now_
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
             const struct log_entry *x = &w->entries[k];
             if (x->freed && !x->born)
-                e = retry_row(s, (struct row_key){&s->tables[w->table], x->key, x->key_len},
-                              now_ms);
+                e = freed(s, (struct row_key){&s->schema->tables[w->table], x->key, x->key_len},
+                          now_ms);
         }
     }
     return e;
 }
 
-enum err store_collect_done(struct store *s, uint64_t now_ms)
+enum err collect_consumed(struct store *s, uint64_t now_ms, collect_freed_fn *freed)
 {
-    struct capture_state *st = capture_state_of(s);
-    struct collected *c = st->collected;
+    struct collected *c = s->capture->collected;
     enum err e = c ? save_limits(s, c, now_ms) : ERR_OK;
     for (uint32_t i = 0; c && e == ERR_OK && i < c->n; i++)
         e = delete_consumed(s, &c->work[i]);
     if (c && e == ERR_OK)
         e = todo_done(s, &c->todo);
     if (c && e == ERR_OK)
-        e = let_in(s, c, now_ms);
+        e = tell_freed(s, c, now_ms, freed);
     collected_free(c);
-    st->collected = NULL;
-    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
+    s->capture->collected = NULL;
+    return e;
 }

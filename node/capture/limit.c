@@ -3,7 +3,11 @@
  * what was left out, because the log is consumed: a row that no other office has (c = ''), or
  * columns of one that they have. When a later seal takes the row, they count as changed. v: of a
  * sum column, the total the others have. */
+#include "node/capture/capture.h"
+
 #include "node/capture/collect.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +41,7 @@ static sqlite3_stmt *of_row(struct store *s, const char *sql, uint32_t t, struct
 enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
                     struct bytes key, struct limit *out)
 {
-    *out = (struct limit){.table = (uint32_t)(t - s->tables), .key = key};
+    *out = (struct limit){.table = (uint32_t)(t - s->schema->tables), .key = key};
     sqlite3_stmt *q = of_row(s, "SELECT c, v FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, key);
     enum err e = q ? ERR_OK : ERR_SCHEMA;
     for (bool row = true; e == ERR_OK && row;) {
@@ -87,7 +91,7 @@ static enum err put_held(struct store *s, const struct limit *l, uint64_t now_ms
 {
     struct arena a = {0};
     char id[17];
-    const struct table_schema *t = &s->tables[l->table];
+    const struct table_schema *t = &s->schema->tables[l->table];
     uint64_t h = bytes_hash(VALUE_HASH_SEED, "limit", sizeof "limit");
     h = bytes_hash(h, t->name, strlen(t->name) + 1);
     h = bytes_hash(h, l->key.p, l->key.len);
@@ -105,10 +109,10 @@ static enum err put_held(struct store *s, const struct limit *l, uint64_t now_ms
     store_bind_text(q, 4, t->name);
     store_bind_text(q, 5, schema_key_json(&a, t, l->key.p, l->key.len));
     store_bind_text(q, 6, l->message);
-    store_bind_text(q, 7, s->identity.node);
+    store_bind_text(q, 7, identity_of(s)->node);
     store_bind_u64(q, 8, now_ms);
-    store_bind_u64(q, 9, s->identity.site); /* with seq 0: the name of no birth */
-    s->counts_stale = true;
+    store_bind_u64(q, 9, identity_of(s)->site); /* with seq 0: the name of no birth */
+    state_counts_changed(s);
     enum err e = store_run(s, q);
     arena_fini(&a);
     return e;
@@ -116,7 +120,7 @@ static enum err put_held(struct store *s, const struct limit *l, uint64_t now_ms
 
 enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms)
 {
-    const struct table_schema *t = &s->tables[l->table];
+    const struct table_schema *t = &s->schema->tables[l->table];
     struct value none = value_null();
     sqlite3_stmt *q = of_row(s, "DELETE FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, l->key);
     enum err e = q ? store_run(s, q) : ERR_SCHEMA;
@@ -136,7 +140,7 @@ enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes 
     *any = e == ERR_OK && sqlite3_changes(s->db) > 0;
     if (!*any)
         return e;
-    s->counts_stale = true;
+    state_counts_changed(s);
     q = of_row(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'", t->t, key);
     return q ? store_run(s, q) : ERR_SCHEMA;
 }

@@ -15,6 +15,8 @@
  * changeset would have one name. */
 #include "node/capture/collect.h"
 
+#include "node/record/record.h"
+
 #include <string.h>
 
 struct wish {

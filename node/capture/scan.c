@@ -6,6 +6,8 @@
  * through the index. The index costs the application a little until the log is empty again. */
 #include "node/capture/collect.h"
 
+#include "node/db/sqlite.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -158,7 +160,7 @@ static void add_event(struct table_work *w, int64_t rowid, uint32_t entry)
 static enum err scan_front(struct store *s, struct collected *c, struct table_work *w,
                            uint32_t max_keys, bool indexed, int64_t *last)
 {
-    const struct table_schema *t = &s->tables[w->table];
+    const struct table_schema *t = &s->schema->tables[w->table];
     struct arena a = {0};
     struct buf key = {0};
     sqlite3_stmt *q = store_stmt(s, scan_sql(&a, t));
@@ -192,7 +194,7 @@ static enum err scan_front(struct store *s, struct collected *c, struct table_wo
 /* What stands behind `last` of the keys already found. */
 static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
 {
-    const struct table_schema *t = &s->tables[w->table];
+    const struct table_schema *t = &s->schema->tables[w->table];
     struct arena a = {0};
     struct value *key = arena_alloc(&a, t->n_key * sizeof *key);
     sqlite3_stmt *q = store_stmt(s, more_sql(&a, t));
@@ -236,7 +238,7 @@ static bool has_index(struct store *s, uint32_t t)
 
 enum err collect_index_big(struct store *s, uint32_t table, bool *made)
 {
-    const struct table_schema *t = &s->tables[table];
+    const struct table_schema *t = &s->schema->tables[table];
     struct arena a = {0};
     struct buf b = {0};
     buf_printf(
@@ -264,7 +266,7 @@ enum err collect_index_drop(struct store *s, uint32_t t)
 enum err collect_scan(struct store *s, struct collected *c, struct table_work *w, uint32_t max_keys)
 {
     int64_t last = 0;
-    bool indexed = has_index(s, s->tables[w->table].t);
+    bool indexed = has_index(s, s->schema->tables[w->table].t);
     enum err e = scan_front(s, c, w, max_keys, indexed, &last);
     return e == ERR_OK && w->left && indexed ? scan_rest(s, w, last) : e;
 }

@@ -15,7 +15,7 @@
  * could evict is noted before, also where the index is only local; too many is noise, too few would
  * be a loss. In the candidate queries the table has an alias, because one named "new" or "old"
  * would hide NEW and OLD. */
-#include "node/capture/capture.h"
+#include "node/capture/log.h"
 
 #include <stdio.h>
 #include <string.h>

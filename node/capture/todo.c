@@ -4,6 +4,8 @@
  * that has been applied here, and store_collect_done deletes them. */
 #include "node/capture/collect.h"
 
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
 #include "protocol/limits.h"
 
 #include <stdlib.h>
@@ -89,7 +91,7 @@ static enum err read_entry(struct store *s, struct arena *a, sqlite3_stmt *q, st
 {
     const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 1));
     *x = (struct todo){.n = sqlite3_column_int64(q, 0),
-                       .table = t ? (uint32_t)(t - s->tables) : UINT32_MAX,
+                       .table = t ? (uint32_t)(t - s->schema->tables) : UINT32_MAX,
                        .key = store_column_bytes(a, q, 2),
                        .birth = {store_column_u64(q, 3), store_column_u64(q, 4)},
                        .kind = (enum change_kind)sqlite3_column_int(q, 5)};

@@ -5,7 +5,11 @@
  * TEMP, and SQLite's compiler is asked (sqlite3_set_authorizer names the trigger behind each write)
  * what it writes. A copy that writes a replicated table goes again: that effect arrives by itself.
  */
+#include "node/capture/triggers.h"
+
 #include "node/capture/capture.h"
+#include "node/capture/log.h"
+#include "node/db/sqlite.h"
 
 #include <string.h>
 
@@ -245,23 +249,23 @@ static uint32_t count_copies(struct store *s)
 
 void capture_forget_copies(struct store *s)
 {
-    capture_state_of(s)->temp_cookie = -1;
+    s->capture->temp_cookie = -1;
 }
 
 enum err capture_temp_triggers(struct store *s)
 {
-    struct capture_state *c = capture_state_of(s);
+    struct capture *c = s->capture;
     enum err e = schema_load(s);
-    if (e != ERR_OK || (c->temp_cookie == s->schema_cookie && count_copies(s) == c->n_temp))
+    if (e != ERR_OK || (c->temp_cookie == schema_cookie(s) && count_copies(s) == c->n_temp))
         return e;
     struct arena a = {0};
     struct trigger_info *info;
     uint32_t n;
-    const char **name = arena_alloc(&a, s->n_tables * sizeof *name);
-    for (uint32_t i = 0; i < s->n_tables; i++)
-        name[i] = s->tables[i].name;
-    e = triggers_learn(s, &a, (struct name_list){name, s->n_tables}, &info, &n);
-    c->temp_cookie = e == ERR_OK ? s->schema_cookie : -1;
+    const char **name = arena_alloc(&a, s->schema->n_tables * sizeof *name);
+    for (uint32_t i = 0; i < s->schema->n_tables; i++)
+        name[i] = s->schema->tables[i].name;
+    e = triggers_learn(s, &a, (struct name_list){name, s->schema->n_tables}, &info, &n);
+    c->temp_cookie = e == ERR_OK ? schema_cookie(s) : -1;
     c->n_temp = count_copies(s);
     arena_fini(&a);
     return e;

@@ -5,7 +5,9 @@
  * refuses. So their columns, transitively, become one group, where one rule decides them all; where
  * the rules differ, the administrator has to say. Key columns never change and stand outside. A sum
  * is the total of what all offices wrote, so no constraint may have a say in it. */
-#include "node/check/check.h"
+#include "node/check/checking.h"
+
+#include "node/db/sqlite.h"
 
 #include <stdio.h>
 #include <string.h>

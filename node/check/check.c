@@ -2,6 +2,11 @@
  * is published, and the tables that a new office lacks. */
 #include "node/check/check.h"
 
+#include "node/capture/capture.h"
+#include "node/check/checking.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,7 +172,8 @@ static enum err check_one(struct check_run *c, const struct table_charter *t, js
     if (complete)
         complete_columns(table, &info);
     e = check_table(c, t, &info, table);
-    bool looks = !table || !c->s->ready; /* not for a charter that a live node might have */
+    bool looks =
+        !table || !store_is_ready(c->s); /* not for a charter that a live node might have */
     if (e == ERR_OK && looks && info.found && strcmp(info.kind, "table") == 0)
         e = check_sizes(c, t, &info, complete);
     if (e != ERR_OK || !complete)
@@ -209,8 +215,8 @@ enum err store_schema_findings(struct store *s, struct arena *a, struct finding 
 {
     struct check_run c = {.s = s, .a = a};
     json_t *root = NULL;
-    enum err e = s->ready ? charter_newest(s, &root)
-                          : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
+    enum err e = store_is_ready(s) ? charter_newest(s, &root)
+                                   : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
     if (e == ERR_OK && root)
         e = check_all(&c, root, false);
     else if (e == ERR_OK)

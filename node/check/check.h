@@ -1,41 +1,27 @@
-/* store_schema_check.h - the list of findings that the schema checks write to. */
+/* check.h - whether a charter fits this database, and what it has to be completed with.
+ *
+ * Invariant: nothing is changed but by store_schema_create_missing.
+ */
 #ifndef NODE_CHECK_CHECK_H
 #define NODE_CHECK_CHECK_H
 
-#include "node/schema/schema.h"
+#include "conflict/mem.h"
+#include "node/db/db.h"
 
-struct check_run {
-    struct store *s;
-    struct arena *a;
-    struct finding *list; /* heap while growing */
-    size_t n, cap;
-    struct name_list replicated;
+/* Makes the published tables and indexes that are missing here (a new office with an empty
+ * database). */
+enum err store_schema_create_missing(struct store *s, uint32_t *created);
+/* What doctor and charter check say of this database: one line each, "ok", "warn" or "fail". */
+struct finding {
+    const char *level;   /* "ok" "warn" "fail" */
+    const char *subject; /* table, trigger, setting */
+    const char *text;    /* what, and the remedy */
 };
-void check_say(struct check_run *c, const char *level, const char *subject, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-/* One published table against the database; `table`: its JSON when that is completed, or NULL. */
-enum err check_table(struct check_run *c, const struct table_charter *t,
-                     const struct table_info *info, json_t *table);
-/* The entry of a column in a table's JSON, borrowed; NULL. */
-json_t *check_column(const json_t *table, const char *name);
-bool check_replicated(const struct check_run *c, const char *table);
-/* store_schema_cells.c: the charter's policies against the columns of this table, its CHECKs and
- * its UNIQUEs. Columns that these name together, and that the file puts in no group, become an
- * implied one: they are added to the table's JSON. `table` NULL: the charter is in force already,
- * and what was not foreseen in it is only warned of. */
-enum err check_cells(struct check_run *c, const struct table_charter *t,
-                     const struct table_info *info, json_t *table);
-/* store_schema_rows.c: rows here that refer to rows that do not exist, between replicated tables;
- * rows that are too large to be sent (`complete`: the charter is not in force yet); what is no
- * integer in a sum; the library and the journal mode. */
-enum err check_orphans(struct check_run *c, const struct table_info *info);
-enum err check_sizes(struct check_run *c, const struct table_charter *t,
-                     const struct table_info *info, bool complete);
-enum err check_sums(struct check_run *c, const struct table_charter *t,
-                    const struct table_info *info);
-void check_library(struct check_run *c);
-/* ", did you mean x or y?" from the names that a query gives; "" when nothing is near. */
-const char *check_near(struct check_run *c, const char *name, const char *sql,
-                       const char *argument);
+enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n);
+/* The same for a compiled charter that is not published yet (charter check FILE against --db). Also
+ * fills the columns, keys and CREATE statements into the compiled form: returns the completed JSON.
+ */
+enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
+                               const char **completed, struct finding **out, size_t *n);
 
 #endif

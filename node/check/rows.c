@@ -1,6 +1,8 @@
 /* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
-#include "node/check/check.h"
+#include "node/check/checking.h"
 
+#include "node/db/pin.h"
+#include "node/db/sqlite.h"
 #include "protocol/limits.h"
 
 #include <string.h>

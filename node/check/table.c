@@ -1,6 +1,7 @@
 /* What is said of one table: whether it can be replicated, and what of it stays here. */
-#include "node/check/check.h"
+#include "node/check/checking.h"
 
+#include "node/db/sqlite.h"
 #include "protocol/limits.h"
 
 #include <ctype.h>

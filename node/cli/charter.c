@@ -1,6 +1,9 @@
 /* charter.c - the federation's rules: checked, and shown. */
 #include "node/cli/findings.h"
 
+#include "node/check/check.h"
+#include "node/journal/registry.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -10,7 +10,8 @@
 
 #include "node/charter/charter.h"
 #include "node/config/config.h"
-#include "node/db/store.h"
+#include "node/state/state.h"
+#include "node/store/store.h"
 
 #include <jansson.h>
 

@@ -1,5 +1,6 @@
 #include "node/cli/cli.h"
 
+#include "node/db/db.h"
 #include "node/loop/control.h"
 #include "protocol/seal.h"
 

@@ -2,6 +2,7 @@
 #include "node/cli/conflict.h"
 
 #include "conflict/hlc.h"
+#include "node/desk/desk.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,6 +3,7 @@
 #define NODE_CLI_CONFLICT_H
 
 #include "node/cli/stream.h"
+#include "node/desk/desk.h"
 
 /* The filters of list, export and resolve --all. The last entry of an array of options is theirs to
  * end. */

@@ -1,6 +1,8 @@
 /* conflict_resolve.c - a person decides a conflict, or takes what is in force for many. */
 #include "node/cli/conflict.h"
+
 #include "node/cli/review.h"
+#include "node/desk/desk.h"
 
 #include <string.h>
 #include <unistd.h>

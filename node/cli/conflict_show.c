@@ -5,6 +5,7 @@
 #include "node/cli/conflict.h"
 
 #include "conflict/hlc.h"
+#include "node/desk/desk.h"
 
 #include <stdlib.h>
 #include <string.h>

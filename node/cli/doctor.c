@@ -2,6 +2,8 @@
 #include "node/cli/findings.h"
 
 #include "conflict/hlc.h"
+#include "node/capture/capture.h"
+#include "node/check/check.h"
 
 #include <dirent.h>
 #include <errno.h>

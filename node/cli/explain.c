@@ -3,6 +3,8 @@
 #include "node/cli/cli.h"
 
 #include "conflict/hlc.h"
+#include "node/db/db.h"
+#include "node/desk/desk.h"
 
 #include <stdio.h>
 #include <string.h>

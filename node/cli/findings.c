@@ -1,5 +1,7 @@
 #include "node/cli/findings.h"
 
+#include "node/check/check.h"
+
 #include <stdio.h>
 #include <string.h>
 

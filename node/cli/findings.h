@@ -2,6 +2,7 @@
 #ifndef NODE_CLI_FINDINGS_H
 #define NODE_CLI_FINDINGS_H
 
+#include "node/check/check.h"
 #include "node/cli/cli.h"
 
 struct findings { /* {0}; everything lives in the command's arena */

@@ -1,6 +1,8 @@
 /* held.c - rows that are known and safe but cannot stand in their table now. */
 #include "node/cli/stream.h"
 
+#include "node/desk/desk.h"
+
 #include <errno.h>
 #include <string.h>
 

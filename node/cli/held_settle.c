@@ -1,6 +1,9 @@
 /* held_settle.c - a person settles held rows: decides again, or changes, merges or drops one. */
 #include "node/cli/review.h"
 
+#include "node/apply/apply.h"
+#include "node/desk/desk.h"
+
 #include <stdio.h>
 
 #define LIST "tonle held list"

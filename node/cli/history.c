@@ -2,6 +2,8 @@
 #include "node/cli/cli.h"
 
 #include "conflict/hlc.h"
+#include "node/db/db.h"
+#include "node/desk/desk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,6 +5,10 @@
  */
 #include "node/cli/cli.h"
 
+#include "node/capture/capture.h"
+#include "node/capture/publish.h"
+#include "node/check/check.h"
+#include "node/journal/registry.h"
 #include "protocol/seal.h"
 
 #include <limits.h>

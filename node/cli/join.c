@@ -1,6 +1,11 @@
 /* join.c - at the office: enrols, fetches everything, and makes this database a node's. */
 #include "node/cli/join.h"
 
+#include "node/apply/apply.h"
+#include "node/capture/capture.h"
+#include "node/check/check.h"
+#include "node/db/copy.h"
+#include "node/load/load.h"
 #include "protocol/seal.h"
 
 #include <errno.h>

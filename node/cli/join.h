@@ -9,6 +9,7 @@
 #define NODE_CLI_JOIN_H
 
 #include "node/cli/cli.h"
+#include "node/load/load.h"
 #include "node/loop/join.h"
 
 #define JOIN_REACH_MS 30000 /* how long the parent is tried for (DESIGN 12) */

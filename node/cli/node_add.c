@@ -5,6 +5,8 @@
  */
 #include "node/cli/cli.h"
 
+#include "node/capture/publish.h"
+#include "node/journal/registry.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>

@@ -1,6 +1,8 @@
 /* node_list.c - the registry, with line and data of the neighbours. */
 #include "node/cli/cli.h"
 
+#include "node/journal/registry.h"
+
 #include <stdio.h>
 #include <string.h>
 

@@ -1,5 +1,8 @@
 #include "node/cli/review.h"
 
+#include "node/db/db.h"
+#include "node/desk/desk.h"
+
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>

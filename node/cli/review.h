@@ -5,6 +5,7 @@
 #define NODE_CLI_REVIEW_H
 
 #include "node/cli/cli.h"
+#include "node/desk/desk.h"
 
 struct review_words { /* the options of every deciding command */
     struct option_list set;

@@ -1,6 +1,8 @@
 /* run.c - the node in the foreground. */
 #include "node/cli/cli.h"
 
+#include "node/db/db.h"
+#include "node/journal/journal.h"
 #include "node/loop/loop.h"
 #include "protocol/seal.h"
 

@@ -8,7 +8,16 @@
 #define NODE_CORE_INTERNAL_H
 
 #include "conflict/hlc.h"
+#include "node/apply/apply.h"
+#include "node/capture/capture.h"
+#include "node/capture/publish.h"
 #include "node/core/node.h"
+#include "node/desk/desk.h"
+#include "node/journal/journal.h"
+#include "node/journal/registry.h"
+#include "node/load/load.h"
+#include "node/state/state.h"
+#include "node/store/store.h"
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"

@@ -8,7 +8,8 @@
 #define NODE_CORE_NODE_H
 
 #include "node/core/event.h"
-#include "node/db/store.h"
+
+struct store;
 
 struct node_options {
     struct store *store; /* borrowed; opened, ready */

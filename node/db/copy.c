@@ -1,4 +1,6 @@
-#include "node/db/store_int.h"
+#include "node/db/copy.h"
+
+#include "node/db/sqlite.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

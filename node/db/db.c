@@ -1,4 +1,6 @@
-#include "node/db/store_int.h"
+#include "node/db/db.h"
+
+#include "node/db/sqlite.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -315,188 +317,86 @@ static void remove_journal(struct store *s)
         sqlite3_exec(s->db, "PRAGMA main.journal_mode=DELETE", NULL, NULL, NULL);
 }
 
-/* Nothing changes the node's own tables of a database that another version made. */
-static enum err check_version(struct store *s, char msg[256])
+enum err db_open(struct store *s, const struct store_options *o, char msg[256])
 {
-    int64_t made = store_pragma(s, "SELECT v FROM tonle_meta WHERE k = 'ddl'");
-    if (made == DDL_VERSION)
-        return ERR_OK;
-    snprintf(msg, 256,
-             "%.120s: its tonle_* tables are version %lld, this program keeps version %d: run the"
-             " version of Tonle that it was made with",
-             s->options.path, (long long)made, DDL_VERSION);
-    return ERR_SCHEMA;
-}
-
-enum err store_open(struct store **out, const struct store_options *o, char msg[256])
-{
-    *out = NULL;
-    struct store *s = mem_alloc(sizeof *s);
     s->options = *o;
     s->options.path = mem_strdup(o->path);
     s->options.vfs = o->vfs ? mem_strdup(o->vfs) : NULL;
     s->stmts = mem_alloc(sizeof *s->stmts);
-    s->data_version = s->state_version = s->schema_cookie = -1;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (o->create ? SQLITE_OPEN_CREATE : 0);
     if (o->read_only)
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
     enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
-    bool row = false;
-    sqlite3_stmt *q = NULL;
-    if (e == ERR_OK) { /* the first read tells whether it is a database at all */
-        q = store_stmt(s,
-                       "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'tonle_meta'");
-        e = q ? store_step(s, q, &row) : store_error(s, sqlite3_errcode(s->db));
-        if (q)
-            sqlite3_reset(q);
-    }
+    /* the first read tells whether it is a database at all */
+    if (e == ERR_OK && store_pragma(s, "SELECT count(*) FROM sqlite_schema") < 0)
+        e = store_error(s, sqlite3_errcode(s->db));
     if (e == ERR_OK && !o->read_only)
         e = truncate_journal(s);
-    if (e != ERR_OK) {
+    if (e != ERR_OK)
         snprintf(msg, 256, "%s: %s", o->path, s->db ? sqlite3_errmsg(s->db) : "cannot be opened");
-        if ((rc & 0xff) == SQLITE_CANTOPEN)
-            e = ERR_NOT_FOUND;
-        store_close(s);
-        return e;
-    }
-    s->ready = row;
-    e = s->ready ? check_version(s, msg) : ERR_OK;
-    if (e != ERR_OK) {
-        store_close(s);
-        return e;
-    }
-    if (s->ready && !o->read_only && o->wal_guard) {
-        e = pin_open(s);
-        if (e != ERR_OK) {
-            snprintf(msg, 256, "%s: %.200s", o->path, s->message);
-            store_close(s);
-            return e;
-        }
-    }
-    *out = s;
-    return ERR_OK;
+    return (rc & 0xff) == SQLITE_CANTOPEN ? ERR_NOT_FOUND : e;
 }
 
-void store_close(struct store *s)
+void db_close(struct store *s)
 {
-    if (!s)
-        return;
-    if (s->in_write || s->in_read)
-        store_rollback(s);
-    pin_close(s);
     if (s->stmts)
         stmt_clear(s->stmts);
     mem_free(s->stmts);
-    collect_release(s);
-    put_release(s);
-    filters_clear(s);
-    buf_fini(&s->claim_key);
-    defer_forget(s);
-    remove_journal(s);
+    if (s->db)
+        remove_journal(s);
     sqlite3_close_v2(s->db);
-    buf_fini(&s->scratch);
-    clock_fini(&s->state.clock);
-    clock_fini(&s->state.stable);
-    arena_fini(&s->identity_arena);
-    arena_fini(&s->state_arena);
-    arena_fini(&s->schema_arena);
-    arena_fini(&s->units_arena);
     mem_free((void *)s->options.path);
     mem_free((void *)s->options.vfs);
-    mem_free(s);
 }
 
-bool store_changed(struct store *s)
-{
-    int64_t v = store_pragma(s, "PRAGMA data_version");
-    if (v == s->data_version)
-        return false;
-    s->data_version = v;
-    return true;
-}
+/* ---- transactions: store/ says when */
 
-/* ---- transactions ---- */
+#define STMT_CACHE_MAX 2000 /* UPDATEs differ by the columns they set: it must not grow for ever */
 
-#define STMT_CACHE_MAX                                                                             \
-    2000 /* UPDATEs differ by the columns they set: the cache must not grow for ever */
-
-/* What cannot be begun whole is not begun: the caller finds no transaction open. */
-static enum err not_begun(struct store *s, enum err e)
-{
-    if (sqlite3_get_autocommit(s->db) && !s->in_write && !s->in_read)
-        return e;
-    char keep[sizeof s->message];
-    memcpy(keep, s->message, sizeof keep);
-    store_rollback(s);
-    memcpy(s->message, keep, sizeof keep);
-    return e;
-}
-
-enum err store_begin(struct store *s)
+enum err db_begin(struct store *s, bool write)
 {
     if (s->stmts->n > STMT_CACHE_MAX)
         stmt_clear(s->stmts);
-    enum err e = store_exec(s, "BEGIN IMMEDIATE");
+    enum err e = store_exec(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
     if (e != ERR_OK)
-        return not_begun(s, e);
-    s->in_write = true;
-    s->changes_before = sqlite3_total_changes(s->db);
-    s->keep_known = false;
-    e = s->ready ? state_refresh(s) : ERR_OK;
-    filters_begin(s);
-    defer_begin(s);
-    return e == ERR_OK ? e : not_begun(s, e);
-}
-
-enum err store_begin_read(struct store *s)
-{
-    enum err e = store_exec(s, "BEGIN");
-    if (e != ERR_OK)
-        return not_begun(s, e);
-    s->in_read = true;
-    s->keep_known = false;
-    (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
-    e = s->ready ? state_refresh(s) : ERR_OK;
-    filters_begin(s);
-    defer_begin(s);
-    return e == ERR_OK ? e : not_begun(s, e);
-}
-
-enum err store_commit(struct store *s)
-{
-    bool wrote = s->in_write && sqlite3_total_changes(s->db) != s->changes_before;
-    enum err e = wrote && s->ready ? state_commit(s) : ERR_OK;
-    if (e == ERR_OK)
-        e = store_exec(s, "COMMIT");
-    if (e != ERR_OK) {
-        char keep[sizeof s->message];
-        memcpy(keep, s->message, sizeof keep);
-        store_rollback(s);
-        memcpy(s->message, keep, sizeof keep);
         return e;
-    }
-    s->in_write = s->in_read = false;
-    if (wrote) {
-        filters_commit(s);
-        defer_commit(s);
-        pin_after_commit(s);
-    }
+    s->in_write = write;
+    s->in_read = !write;
+    s->changes_before = sqlite3_total_changes(s->db);
+    if (!write)
+        (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
     return ERR_OK;
 }
 
-void store_rollback(struct store *s)
+bool db_open_transaction(const struct store *s)
+{
+    return s->in_write || s->in_read || !sqlite3_get_autocommit(s->db);
+}
+
+bool db_wrote(const struct store *s)
+{
+    return s->in_write && sqlite3_total_changes(s->db) != s->changes_before;
+}
+
+enum err db_commit(struct store *s)
+{
+    enum err e = store_exec(s, "COMMIT");
+    if (e == ERR_OK)
+        s->in_write = s->in_read = false;
+    return e;
+}
+
+void db_rollback(struct store *s)
 {
     if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_write = s->in_read = false;
-    /* store_create may have been undone; -1, a locked database, tells nothing */
-    if (s->ready &&
-        store_pragma(s, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_meta'") == 0)
-        s->ready = false;
-    s->state_version = -1; /* what was changed in memory did not happen */
-    filters_undo(s);
-    defer_forget(s);
-    s->schema_cookie = -1;
-    units_changed(s);
+}
+
+bool db_moved(struct store *s)
+{
+    int moved = 0;
+    return sqlite3_file_control(s->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved;
 }

@@ -1,4 +1,4 @@
-#include "node/db/store_int.h"
+#include "node/db/ddl.h"
 
 /* The tables of Tonle in the application's database. An application or operator may read
  * tonle_conflict, tonle_held and tonle_freshness with plain SQL; the others are the node's own.

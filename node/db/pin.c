@@ -17,7 +17,9 @@
  * write lock goes on as a PASSIVE one; the handler interrupts it before that, so it copies nothing.
  * Our connections never checkpoint by themselves, so the reclaim is also done where no pin is
  * needed. */
-#include "node/db/store_int.h"
+#include "node/db/pin.h"
+
+#include "node/db/sqlite.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -207,7 +209,7 @@ static void reclaim(struct store *s)
 
 void pin_after_commit(struct store *s)
 {
-    if (s->options.read_only || !s->ready || (!s->pin && pin_make(s) != ERR_OK))
+    if (s->options.read_only || (!s->pin && pin_make(s) != ERR_OK))
         return;
     struct pin *p = s->pin;
     if (p->pid != getpid() || p->pages == 0)

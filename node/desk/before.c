@@ -1,7 +1,9 @@
 /* What stood in a cell before its writers went different ways: the latest write to it that all
  * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
  * latest first. */
-#include "node/record/table.h"
+#include "node/desk/review.h"
+
+#include "node/journal/open.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,6 +6,8 @@
  * stands and names nobody means who stands. */
 #include "node/desk/review.h"
 
+#include "node/db/sqlite.h"
+
 #include <string.h>
 
 struct key_list {
@@ -16,7 +18,7 @@ struct key_list {
 static enum err candidates(const struct reviewed *r, uint32_t f, const struct value *old,
                            struct key_list *out)
 {
-    const struct foreign_key *fk = &r->s->fks[f];
+    const struct foreign_key *fk = &r->s->schema->fks[f];
     const uint8_t format = ROW_HAS_REFERENCES;
     struct value *v;
     struct bytes folded;
@@ -27,7 +29,7 @@ static enum err candidates(const struct reviewed *r, uint32_t f, const struct va
               " UNION SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?3 AND v = ?4");
     if (!q)
         return part_stmt_error(r->s);
-    sqlite3_bind_int64(q, 1, r->s->tables[fk->child].t);
+    sqlite3_bind_int64(q, 1, r->s->schema->tables[fk->child].t);
     store_bind_blob(q, 2, &format, 1);
     sqlite3_bind_int64(q, 3, CLAIM_REFERENCE + f);
     store_bind_blob(q, 4, folded.p, folded.len);
@@ -82,7 +84,7 @@ static enum err move_of_row(const struct reviewed *r, const struct birth *b,
                             const struct foreign_key *fk, const struct value *values,
                             struct bytes key)
 {
-    const struct table_schema *t = &r->s->tables[fk->child];
+    const struct table_schema *t = &r->s->schema->tables[fk->child];
     struct reviewed child;
     enum err e = review_row(r->s, r->a, (struct row_key){t, key.p, key.len}, &child);
     bool same = t == r->k.t && key.len == r->k.len && memcmp(key.p, r->k.key, key.len) == 0;
@@ -100,12 +102,12 @@ enum err review_children(const struct reviewed *r, const struct birth *b, struct
 {
     const struct value *old = review_values(r, b);
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && f < r->s->n_fks; f++) {
-        const struct foreign_key *fk = &r->s->fks[f];
+    for (uint32_t f = 0; e == ERR_OK && f < r->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &r->s->schema->fks[f];
         struct key_list found = {0};
-        if (&r->s->tables[fk->parent] != r->k.t || !fk->key_column)
+        if (&r->s->schema->tables[fk->parent] != r->k.t || !fk->key_column)
             continue;
-        bool own = &r->s->tables[fk->child] == r->k.t && belongs(r, b, fk, b, old);
+        bool own = &r->s->schema->tables[fk->child] == r->k.t && belongs(r, b, fk, b, old);
         for (uint32_t i = 0; own && i < fk->n; i++) /* it refers to itself */
             values[fk->key_column[i]] = values[r->k.t->key[i]];
         e = candidates(r, f, old, &found);

@@ -7,6 +7,7 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
+#include "node/db/sqlite.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,9 @@
  * put in force. */
 #include "node/desk/explain.h"
 
+#include "node/db/sqlite.h"
 #include "node/desk/review.h"
+#include "node/journal/journal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* store_explain.h - what the parts of explain share: another charter, and what it would say.
+/* explain.h - what the parts of explain share: another charter, and what it would say.
  *
  * Invariant: nothing here is written. The other charter was completed against this database, so
  * its cells (CHECK and UNIQUE make groups) are those it would have if it were published.
@@ -6,8 +6,8 @@
 #ifndef NODE_DESK_EXPLAIN_H
 #define NODE_DESK_EXPLAIN_H
 
-#include "node/record/table.h"
-#include "node/schema/schema.h"
+#include "node/desk/desk.h"
+#include "node/schema/rules.h"
 
 struct other_charter {
     json_t *root; /* completed; NULL: none is asked about */

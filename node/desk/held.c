@@ -14,6 +14,9 @@
  * then the held row is dropped. */
 #include "node/desk/review.h"
 
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
+
 #include <string.h>
 
 struct held_settling {

@@ -1,4 +1,4 @@
-/* store_history.h - the writes to one row as they are read from the journal, before they are told.
+/* history.h - the writes to one row as they are read from the journal, before they are told.
  *
  * Invariant: `w` holds every write to the row that the journal here has, each with the context of
  * its changeset; store_met.c adds to each what it had seen and what it met.
@@ -6,7 +6,9 @@
 #ifndef NODE_DESK_HISTORY_H
 #define NODE_DESK_HISTORY_H
 
-#include "node/record/table.h"
+#include "node/desk/desk.h"
+#include "node/schema/schema.h"
+#include "protocol/message.h"
 
 struct row_write {
     struct history_entry x;

@@ -2,7 +2,11 @@
  *
  * A list of a hundred thousand is read in the order of its table and sorted here: SQLite's sorter
  * would take longer than the answer may. */
+#include "node/desk/desk.h"
+
+#include "node/db/sqlite.h"
 #include "node/desk/review.h"
+#include "node/state/state.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -154,7 +158,7 @@ enum err store_held_own(struct store *s, struct arena *a, struct held_record few
     *total = 0;
     if (!q)
         return part_stmt_error(s);
-    store_bind_text(q, 1, s->identity.node);
+    store_bind_text(q, 1, identity_of(s)->node);
     while ((e = store_step(s, q, &row)) == ERR_OK && row) {
         if (*total < HELD_FEW)
             few[*total] = held_from(a, q);

@@ -9,6 +9,7 @@
  */
 #include "node/desk/explain.h"
 
+#include "node/check/check.h"
 #include "node/desk/review.h"
 
 #include <stdlib.h>

@@ -16,6 +16,8 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
+#include "node/journal/journal.h"
+#include "node/journal/open.h"
 
 #include <stdlib.h>
 #include <string.h>

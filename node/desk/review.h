@@ -1,4 +1,4 @@
-/* store_review.h - what the files of the review desk share: the row a decision is about, who may
+/* review.h - what the files of the review desk share: the row a decision is about, who may
  * decide, the values that were typed, and the decision's own record.
  *
  * Invariant: a decision changes nothing by itself. It is a row of tonle_decision and entries of
@@ -8,7 +8,8 @@
 #ifndef NODE_DESK_REVIEW_H
 #define NODE_DESK_REVIEW_H
 
-#include "node/record/table.h"
+#include "node/desk/desk.h"
+#include "node/record/record.h"
 
 struct reviewed { /* one row, as everything here sees it now */
     struct store *s;
@@ -105,5 +106,11 @@ enum err list_conflict(struct store *s, struct arena *a, const char *id,
  * when the table has no such cell any more. */
 #define CELL_UNKNOWN 0xfffffffdu
 uint32_t list_cell(const struct table_schema *t, const char *name);
+
+/* ---- before.c */
+/* What stood in a conflict's cell before it (store_before.c). */
+enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
+                     struct bytes key, struct dot birth, struct conflict_side *before,
+                     bool *has_before);
 
 #endif

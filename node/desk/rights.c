@@ -9,7 +9,10 @@
  * is national. Where a row that is followed is not here, nobody but the hub is known to own it. */
 #include "node/desk/review.h"
 
-#include "node/schema/schema.h"
+#include "node/db/sqlite.h"
+#include "node/journal/registry.h"
+#include "node/schema/rules.h"
+#include "node/state/state.h"
 
 #include <string.h>
 
@@ -49,9 +52,9 @@ static const char *as_unit(struct arena *a, const struct value *v)
 static const struct foreign_key *follows(const struct rights *r, const struct table_schema *t,
                                          uint32_t column)
 {
-    for (uint32_t f = 0; f < r->s->n_fks; f++) {
-        const struct foreign_key *fk = &r->s->fks[f];
-        if (&r->s->tables[fk->child] != t)
+    for (uint32_t f = 0; f < r->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &r->s->schema->fks[f];
+        if (&r->s->schema->tables[fk->child] != t)
             continue;
         for (uint32_t i = 0; i < fk->n; i++)
             if (fk->child_column[i] == column)
@@ -65,7 +68,7 @@ static const struct foreign_key *follows(const struct rights *r, const struct ta
 static enum err parent_row(struct rights *r, const struct foreign_key *fk,
                            const struct table_schema **t, const struct value **values)
 {
-    const struct table_schema *parent = &r->s->tables[fk->parent];
+    const struct table_schema *parent = &r->s->schema->tables[fk->parent];
     struct buf sql = {0};
     buf_printf(&sql, "SELECT %s FROM %s WHERE ", parent->column_list, parent->qname);
     for (uint32_t i = 0; i < fk->n; i++)

@@ -3,6 +3,7 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
+#include "node/db/sqlite.h"
 
 #include <string.h>
 

@@ -4,7 +4,8 @@
  * {"hex":"00ff"}. */
 #include "node/desk/review.h"
 
-#include "node/schema/schema.h"
+#include "node/schema/info.h"
+#include "node/schema/rules.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,11 @@
 /* The decision's record, and the changes it queues. */
 #include "node/desk/review.h"
 
-#include "conflict/hlc.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/journal.h"
+#include "node/record/table.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -216,7 +220,7 @@ static enum err decision_id(struct store *s, const struct subject *about, char i
 {
     uint64_t n = store_meta_u64(s, META_DECISIONS, 0) + 1;
     for (unsigned half = 0; half < 2; half++) {
-        uint64_t h = bytes_hash(VALUE_HASH_SEED + half * 7919, &s->identity.site, 8);
+        uint64_t h = bytes_hash(VALUE_HASH_SEED + half * 7919, &identity_of(s)->site, 8);
         h = bytes_hash(h, &n, sizeof n);
         h = bytes_hash(h, about->id, strlen(about->id));
         snprintf(id + half * 16, 17, "%016llx", (unsigned long long)h);

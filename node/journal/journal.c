@@ -6,7 +6,11 @@
  * them may lie a long run of one neighbour's items (a province that comes back after weeks), and
  * that is jumped over through the index on (source, kind): one seek for each source and kind,
  * whatever the length of the run. */
-#include "node/record/table.h"
+#include "node/journal/journal.h"
+
+#include "node/db/sqlite.h"
+#include "node/file/hex.h"
+#include "node/state/state.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -57,7 +61,7 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
     if (e != ERR_OK)
         return e;
     *pos = (uint64_t)sqlite3_last_insert_rowid(s->db);
-    s->state.journal_pos = *pos;
+    state_set_journal_pos(s, *pos);
     return ERR_OK;
 }
 
@@ -227,7 +231,7 @@ enum err store_peer_get(struct store *s, const char *node, struct peer_record *o
 }
 
 /* Both are set as told, also downwards: a neighbour that took a new site has a new journal. */
-enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
+enum err journal_peer_received(struct store *s, const char *node, uint64_t pos)
 {
     assert(s->in_write);
     sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_peer(node, received_pos) VALUES(?1, ?2)"
@@ -236,14 +240,7 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos)
         return part_stmt_error(s);
     store_bind_text(q, 1, node);
     store_bind_u64(q, 2, pos);
-    enum err e = store_run(s, q);
-    if (e != ERR_OK || !s->state.loading || strcmp(node, s->identity.parent) != 0)
-        return e;
-    struct arena a = {
-        0}; /* the load's last position may be a mark's, which store_apply never sees */
-    e = load_passed(s, &a, pos);
-    arena_fini(&a);
-    return e;
+    return store_run(s, q);
 }
 
 enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint64_t contact_ms)
@@ -272,7 +269,7 @@ static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
                               .unit = store_column_text(a, q, 2),
                               .seq = store_column_u64(q, 4),
                               .hlc = store_column_u64(q, 6)};
-    if (!part_unhex(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
+    if (!hex_bytes(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
         return store_fail(s, ERR_CORRUPT,
                           "tonle_site: the signing key of site %016llx is not %zu hex digits",
                           (unsigned long long)r->site, 2 * sizeof r->sign_key);

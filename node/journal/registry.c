@@ -1,119 +1,21 @@
 /* The registry of nodes and the charter: replicated tables like any other, but written by the hub
  * alone. A row is written only where it differs and is noted in the capture log, so that it travels
  * with the next seal and an unchanged row makes no traffic. */
-#include "node/record/table.h"
+#include "node/journal/registry.h"
 
-#include "protocol/limits.h"
+#include "node/db/sqlite.h"
+#include "node/file/hex.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PUT_CELLS 12
-
-struct put_cell { /* a column by name, because the published order is the schema's matter */
-    const char *column;
-    struct value value;
-};
-
 static const char *const state_name[] = {
     [NODE_INVITED] = "invited", [NODE_ACTIVE] = "active", [NODE_RETIRED] = "retired"};
 
-static enum err only_at_hub(struct store *s)
+const char *node_state_name(enum node_state state)
 {
-    const struct store_identity *id = store_identity_get(s);
-    if (!id || strcmp(id->node, id->hub) != 0)
-        return store_fail(
-            s, ERR_STATE,
-            "the registry and the charter are written at the hub%s%s only: run the command there",
-            !id ? "" : " ", !id ? "" : id->hub);
-    return ERR_OK;
-}
-
-/* Puts the cells in the table's column order; every replicated column must be given. */
-static enum err arrange(struct store *s, const struct table_schema *t, const struct put_cell *cell,
-                        size_t n, struct value *values)
-{
-    bool given[PUT_CELLS] = {false};
-    assert(t->n_columns <= PUT_CELLS);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t c = schema_column(t, cell[i].column);
-        if (c == UINT32_MAX)
-            return store_fail(s, ERR_SCHEMA, "%s has no column %s", t->name, cell[i].column);
-        values[c] = cell[i].value;
-        given[c] = true;
-    }
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        if (!given[c])
-            return store_fail(s, ERR_SCHEMA, "%s: column %s is unknown to this program", t->name,
-                              t->column[c]);
-    return ERR_OK;
-}
-
-static enum err put(struct store *s, struct arena *a, const char *table,
-                    const struct put_cell *cell, size_t n)
-{
-    const struct table_schema *t = schema_table(s, table);
-    if (!t)
-        return store_fail(s, ERR_SCHEMA, "table %s is missing", table);
-    struct value values[PUT_CELLS];
-    enum err e = arrange(s, t, cell, n, values);
-    if (e != ERR_OK)
-        return e;
-    struct buf key = {0};
-    schema_key_encode(t, values, &key);
-    struct value *old = NULL;
-    e = row_read(s, a, (struct row_key){t, key.data, key.len}, &old);
-    if (e == ERR_OK && !old) {
-        e = part_insert(s, t, values);
-        if (e == ERR_OK)
-            e = capture_note(s, t, CHANGE_BORN, 0, values);
-    } else if (e == ERR_OK && part_mask(t, old, values) != 0) {
-        e = part_update(s, t, old, values);
-        if (e == ERR_OK)
-            e = capture_note(s, t, CHANGE_UPDATE, part_mask(t, old, values), values);
-    }
-    buf_fini(&key);
-    return e;
-}
-
-enum err store_node_put(struct store *s, const struct node_record *r)
-{
-    assert(s->in_write && r->state >= NODE_INVITED && r->state <= NODE_RETIRED);
-    enum err e = only_at_hub(s);
-    if (e == ERR_OK)
-        e = schema_load(s);
-    if (e != ERR_OK)
-        return e;
-    struct arena a = {0};
-    char site[17] = "";
-    if (r->site != 0)
-        snprintf(site, sizeof site, "%016llx", (unsigned long long)r->site);
-    const struct put_cell node[] = {
-        {"name", value_text(r->name)},
-        {"unit", value_text(r->unit)},
-        {"parent", value_text(r->parent)},
-        {"listen", value_text(r->listen)},
-        {"state", value_text(state_name[r->state])},
-        {"site", value_text(site)},
-        {"curve_key", value_text(part_hex(&a, r->curve_key, sizeof r->curve_key))},
-        {"enrol_key", value_text(part_hex(&a, r->enrol_key, sizeof r->enrol_key))},
-        {"enrol_expires_ms", value_integer((int64_t)r->enrol_expires_ms)},
-        {"reads", value_text(r->reads)},
-        {"joined_ms", value_integer((int64_t)r->joined_ms)},
-    };
-    e = put(s, &a, "tonle_node", node, sizeof node / sizeof node[0]);
-    if (e == ERR_OK && r->site != 0) {
-        const struct put_cell row[] = {
-            {"site", value_text(site)},
-            {"number", value_integer((int64_t)r->site)},
-            {"node", value_text(r->name)},
-            {"sign_key", value_text(part_hex(&a, r->sign_key, sizeof r->sign_key))},
-        };
-        e = put(s, &a, "tonle_site", row, sizeof row / sizeof row[0]);
-    }
-    arena_fini(&a);
-    return e;
+    return state_name[state];
 }
 
 #define NODE_SQL                                                                                   \
@@ -125,7 +27,7 @@ static enum err node_key(struct store *s, const struct node_record *r, const cha
                          const char *text, uint8_t *out)
 {
     _Static_assert(CURVE_KEY_BYTES == SIGN_PUBLIC_BYTES, "one length for all keys");
-    if (part_unhex(text, out, CURVE_KEY_BYTES))
+    if (hex_bytes(text, out, CURVE_KEY_BYTES))
         return ERR_OK;
     return store_fail(s, ERR_CORRUPT, "tonle_node: the %s of %s is not %d hex digits", what,
                       r->name, 2 * CURVE_KEY_BYTES);
@@ -148,7 +50,7 @@ static enum err node_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
         return store_fail(s, ERR_CORRUPT, "tonle_node: %s has the unknown state '%s'", r->name,
                           state);
     uint8_t site[8];
-    if (!part_unhex(store_column_text(a, q, 5), site, sizeof site))
+    if (!hex_bytes(store_column_text(a, q, 5), site, sizeof site))
         return store_fail(s, ERR_CORRUPT, "tonle_node: the site of %s is not 16 hex digits",
                           r->name);
     for (size_t i = 0; i < sizeof site; i++)
@@ -224,30 +126,6 @@ enum err store_charter_get(struct store *s, struct arena *a, struct charter_reco
                                    .compiled = store_column_text(a, q, 3),
                                    .published_ms = store_column_u64(q, 4)};
     sqlite3_reset(q);
-    return e;
-}
-
-enum err store_charter_put(struct store *s, const struct charter_record *r)
-{
-    assert(s->in_write);
-    enum err e = only_at_hub(s);
-    if (e == ERR_OK)
-        e = schema_load(s);
-    if (e != ERR_OK)
-        return e;
-    /* Padded, so that the order of the text is the order of the versions. */
-    char version[24];
-    snprintf(version, sizeof version, "%010llu", (unsigned long long)r->version);
-    const struct put_cell cell[] = {
-        {"version", value_text(version)},
-        {"schema_version", value_integer((int64_t)r->schema_version)},
-        {"yaml", value_text(r->yaml)},
-        {"compiled", value_text(r->compiled)},
-        {"published_ms", value_integer((int64_t)r->published_ms)},
-    };
-    struct arena a = {0};
-    e = put(s, &a, "tonle_charter", cell, sizeof cell / sizeof cell[0]);
-    arena_fini(&a);
     return e;
 }
 

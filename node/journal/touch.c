@@ -18,7 +18,9 @@
  * whose filter says "maybe" sees all that reading every changeset would show. A changeset without a
  * filter (written by a version before this table) is always a "maybe".
  */
-#include "node/record/table.h"
+#include "node/journal/journal.h"
+
+#include "node/db/sqlite.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +99,9 @@ enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
             rows += cs->segments[g].tables[i].n_rows;
     size_t len = (rows * TOUCH_BITS_A_ROW + 7) / 8 + TOUCH_BYTES_MORE;
     uint8_t *filter = mem_alloc(len);
-    fill(&s->scratch, filter, len, cs);
+    struct buf scratch = {0};
+    fill(&scratch, filter, len, cs);
+    buf_fini(&scratch);
     store_bind_u64(q, 1, pos);
     store_bind_blob(q, 2, filter, len);
     enum err e = store_run(s, q);

@@ -10,8 +10,13 @@
  * The side of ours has the dot (our site, 0): it was never sealed. The federation's has none.
  * Columns that exist only here go back to their rows. */
 #include "node/load/adopt.h"
+
 #include "node/apply/work.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/record/bind.h"
 #include "node/record/table.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -120,10 +125,10 @@ static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
         store_bind_text(q, 3, schema_key_json(d->a, d->t, k.key, k.len));
         store_bind_text(q, 4, hold_reason_name(HOLD_LOCAL));
         store_bind_text(q, 5, buf_str(&text));
-        store_bind_text(q, 6, s->identity.node);
-        store_bind_u64(q, 7, s->state.hlc >> 16);
+        store_bind_text(q, 6, identity_of(s)->node);
+        store_bind_u64(q, 7, state_of(s)->hlc >> 16);
         store_bind_blob(q, 8, place.data, place.len);
-        s->counts_stale = true;
+        state_counts_changed(s);
         e = store_run(s, q);
     }
     buf_fini(&place);
@@ -173,7 +178,8 @@ static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
                             const struct value side[2], bool *take_ours)
 {
     struct store *s = w->s;
-    struct version v[2] = {{{0, 0}, 0, side[0]}, {{s->identity.site, 0}, s->state.hlc, side[1]}};
+    struct version v[2] = {{{0, 0}, 0, side[0]},
+                           {{identity_of(s)->site, 0}, state_of(s)->hlc, side[1]}};
     struct chooser chooser = {.policy = policy_of(&r->k.t->rules, cell)};
     /* By time we would always win: but our value was never compared with anybody's. */
     struct version by_value[2] = {{{0, 0}, 0, v[0].value}, {{0, 0}, 0, v[1].value}};
@@ -206,7 +212,7 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
 {
     struct work w;
     work_init(&w, d->s, d->a);
-    w.hlc = d->s->state.hlc;
+    w.hlc = state_of(d->s)->hlc;
     struct work_row *r = work_get(&w, k.t, k.key, k.len);
     enum err e = work_load(&w, r);
     if (e != ERR_OK)
@@ -337,15 +343,15 @@ enum err adopt_all(struct store *s, struct load_report *report)
 {
     bool captured = false;
     enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
-        struct adopt d = {.s = s, .t = &s->tables[i], .report = report};
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        struct adopt d = {.s = s, .t = &s->schema->tables[i], .report = report};
         aside_name(d.aside, d.t);
         if (d.t->internal || !d.t->exists || !has_aside(s, d.aside))
             continue;
         if (!captured) /* what is adopted is noted in the capture log: it must be there */
             e = store_capture_install(s);
         captured = true;
-        d.t = &s->tables[i];
+        d.t = &s->schema->tables[i];
         if (e == ERR_OK)
             e = adopt_table(&d);
     }

@@ -1,4 +1,4 @@
-/* store_adopt.h - rows that an office had before it joined: set aside for the load, compared after
+/* adopt.h - rows that an office had before it joined: set aside for the load, compared after
  * it.
  *
  * Invariant: no set-aside row is dropped before it is equal to the federation's, recorded cell by
@@ -8,7 +8,8 @@
 #ifndef NODE_LOAD_ADOPT_H
 #define NODE_LOAD_ADOPT_H
 
-#include "node/db/store_int.h"
+#include "node/load/load.h"
+#include "node/schema/schema.h"
 
 /* Copies the table, its local columns included, to tonle_adopt_<t>; nothing when it has no rows. */
 enum err adopt_set_aside(struct store *s, const struct table_schema *t);

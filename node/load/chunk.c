@@ -13,8 +13,14 @@
  *   empty, or a key             rows behind it, then records as far as there is room
  *   PART_RECORDS + key bytes    records behind it
  */
-#include "node/record/table.h"
+#include "node/load/load.h"
 
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/journal.h"
+#include "node/load/slice.h"
+#include "node/state/state.h"
+#include "node/store/store.h"
 #include "protocol/limits.h"
 
 #include <stdlib.h>
@@ -235,9 +241,9 @@ static enum err read_all(struct chunk_read *c, const char *peer)
         e = store_journal_backlog(c->s, LINK_DOWN, peer, UINT64_MAX >> 1, &tail);
     out->end = end;
     out->pos = tail.tail_pos;
-    out->clock = copy_clock(c->a, &c->s->state.clock);
-    out->stable = copy_clock(c->a, &c->s->state.stable);
-    out->hlc = c->s->state.hlc;
+    out->clock = copy_clock(c->a, &state_of(c->s)->clock);
+    out->stable = copy_clock(c->a, &state_of(c->s)->stable);
+    out->hlc = state_of(c->s)->hlc;
     out->keep = arena_copy(c->a, c->keep, c->n_keep * sizeof *c->keep);
     out->n_keep = (uint32_t)c->n_keep;
     return e;

@@ -5,6 +5,10 @@
  *   stands          other       changed
  *   stands          none        deleted, unless its birth is held here
  *   none            stands      new, unless the parent holds a living birth with these values */
+#include "node/load/load.h"
+
+#include "node/capture/capture.h"
+#include "node/load/slice.h"
 #include "node/record/table.h"
 
 #include <assert.h>

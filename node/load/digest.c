@@ -9,8 +9,11 @@
  * Births that are held everywhere count with their own tag. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
  * and no reason for an alarm. */
-#include "node/record/table.h"
+#include "node/load/slice.h"
 
+#include "node/db/sqlite.h"
+#include "node/load/load.h"
+#include "node/record/table.h"
 #include "protocol/seal.h"
 
 #include <string.h>
@@ -128,10 +131,10 @@ enum err store_digest(struct store *s, struct arena *a, struct table_digest **ou
     enum err e = schema_load(s);
     if (e != ERR_OK)
         return e;
-    struct table_digest *d = arena_alloc(a, s->n_tables * sizeof *d);
+    struct table_digest *d = arena_alloc(a, s->schema->n_tables * sizeof *d);
     uint32_t count = 0;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
-        const struct table_schema *t = &s->tables[i];
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        const struct table_schema *t = &s->schema->tables[i];
         if (!t->exists)
             continue;
         d[count].table = arena_strdup(a, t->name);

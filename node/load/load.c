@@ -9,11 +9,16 @@
  *
  * tonle_meta: load_mode; load_pos the furthest chunk's position, there until the stream has passed
  * it. */
-#include "node/apply/work.h"
-#include "node/load/adopt.h"
-#include "node/record/table.h"
+#include "node/load/load.h"
 
 #include "conflict/hlc.h"
+#include "node/apply/work.h"
+#include "node/capture/capture.h"
+#include "node/db/sqlite.h"
+#include "node/journal/registry.h"
+#include "node/load/adopt.h"
+#include "node/load/slice.h"
+#include "node/state/state.h"
 #include "protocol/limits.h"
 
 #include <assert.h>
@@ -56,16 +61,16 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
 {
     assert(s->in_write);
     enum err e = schema_load(s);
-    for (uint32_t i = 0; e == ERR_OK && mode == LOAD_EMPTY && i < s->n_tables; i++)
-        if (s->tables[i].exists && !s->tables[i].internal)
-            e = require_empty(s, &s->tables[i]);
+    for (uint32_t i = 0; e == ERR_OK && mode == LOAD_EMPTY && i < s->schema->n_tables; i++)
+        if (s->schema->tables[i].exists && !s->schema->tables[i].internal)
+            e = require_empty(s, &s->schema->tables[i]);
     if (e == ERR_OK)
         e = store_exec(s, "DELETE FROM tonle_chunk");
     if (e == ERR_OK)
         e = store_meta_set_u64(s, META_MODE, mode);
     if (e == ERR_OK)
         e = store_meta_set_u64(s, META_POS, UINT64_MAX >> 1); /* until store_load_end knows */
-    s->state.loading = true;
+    state_set_loading(s, true);
     return e;
 }
 
@@ -81,9 +86,8 @@ static enum err forget_table(struct store *s, const struct table_schema *t)
              "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
              " AND state = 'open'",
              t->t, t->t, t->t, t->t, t->t);
-    filters_clear(s);
-    s->keep_known = false;
-    s->counts_stale = true;
+    record_forget(s);
+    state_counts_changed(s);
     enum err e = store_exec(s, sql);
     sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
                                     " AND reason = 'local'"); /* of an adoption (store_adopt.c) */
@@ -132,45 +136,6 @@ static enum err prepare_table(struct store *s, const struct table_schema *t)
     return e == ERR_OK ? forget_table(s, t) : e;
 }
 
-/* ---- the clocks */
-
-static enum err put_clock(struct store *s, const char *sql, const struct clock *c, bool hash)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
-        sqlite3_stmt *q = store_stmt(s, sql);
-        if (!q)
-            return part_stmt_error(s);
-        store_bind_u64(q, 1, c->entry[i].site);
-        store_bind_u64(q, 2, c->entry[i].seq);
-        static const uint8_t unknown[HASH_BYTES];
-        if (hash)
-            store_bind_blob(q, 3, unknown, sizeof unknown);
-        e = store_run(s, q);
-    }
-    return e;
-}
-
-/* Our own site's entry, seq and chain stay: what we have sealed is not the sender's to tell. */
-static enum err take_clocks(struct store *s, const struct load_chunk *chunk)
-{
-    enum err e = put_clock(s,
-                           "INSERT INTO tonle_clock(site, seq, hlc, hash) VALUES(?1, ?2, 0, ?3)"
-                           " ON CONFLICT(site) DO UPDATE SET seq = ?2, hlc = 0, hash = ?3"
-                           " WHERE seq < ?2",
-                           &chunk->clock, true);
-    if (e == ERR_OK)
-        e = put_clock(s,
-                      "INSERT INTO tonle_stable(site, seq) VALUES(?1, ?2)"
-                      " ON CONFLICT(site) DO UPDATE SET seq = max(seq, ?2)",
-                      &chunk->stable, false);
-    if (e == ERR_OK)
-        e = store_set_hlc(s, chunk->hlc);
-    clock_join(&s->state.clock, &chunk->clock);
-    clock_join(&s->state.stable, &chunk->stable);
-    return e;
-}
-
 static enum err note_chunk(struct store *s, const struct table_schema *t,
                            const struct load_chunk *chunk, int64_t ord)
 {
@@ -195,7 +160,8 @@ static enum err take_keep(struct store *s, const struct table_schema *t,
                           const struct load_chunk *chunk)
 {
     enum err e = ERR_OK;
-    s->keep_known = s->keep_known && chunk->n_keep == 0;
+    if (chunk->n_keep)
+        record_keep_changed(s);
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
         const struct kept_birth *b = &chunk->keep[i];
         sqlite3_stmt *q = store_stmt(
@@ -311,7 +277,7 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
     if (e == ERR_OK && ord == 0)
         e = prepare_table(s, t);
     if (e == ERR_OK && all == 0)
-        e = take_clocks(s, chunk);
+        e = state_take_clocks(s, &chunk->clock, &chunk->stable, chunk->hlc);
     if (e == ERR_OK)
         e = take_keep(s, t, chunk);
     if (e == ERR_OK)
@@ -338,10 +304,7 @@ static enum err take_charter(struct store *s, struct arena *a)
     enum err e = store_charter_get(s, a, &c);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
-    s->state.charter_version = c.version;
-    s->state.schema_version = c.schema_version;
-    e = store_meta_set_u64(s, "charter_version", c.version);
-    return e == ERR_OK ? store_meta_set_u64(s, "schema_version", c.schema_version) : e;
+    return state_set_charter(s, c.version, c.schema_version);
 }
 
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report)
@@ -349,11 +312,11 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
     assert(s->in_write);
     *report = (struct load_report){0};
     enum err e = schema_load(s);
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         uint64_t n = 0;
-        if (s->tables[i].internal || !s->tables[i].exists)
+        if (s->schema->tables[i].internal || !s->schema->tables[i].exists)
             continue;
-        e = count_rows(s, &s->tables[i], &n);
+        e = count_rows(s, &s->schema->tables[i], &n);
         report->rows += n;
     }
     if (e == ERR_OK)

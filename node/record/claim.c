@@ -5,7 +5,11 @@
  * a set of hashes answers first (store_filter.c): of claims (table, index, value), of rows with
  * claims, of rows that are waited for, and of rows that have held births.
  */
-#include "node/db/store_int.h"
+#include "node/record/record.h"
+
+#include "node/db/sqlite.h"
+#include "node/record/filter.h"
+#include "node/record/own.h"
 
 #include <string.h>
 
@@ -25,7 +29,7 @@ static uint64_t row_hash(unsigned what, uint32_t t, const void *key, size_t len)
 
 static enum err read_claims(struct store *s, struct arena *a)
 {
-    struct hash_filter *f = &s->claims;
+    struct hash_filter *f = &s->record->claims;
     sqlite3_stmt *q = store_stmt(s, "SELECT t, idx, v, k FROM tonle_claim");
     enum err e = ERR_OK;
     for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
@@ -44,7 +48,7 @@ static enum err read_claims(struct store *s, struct arena *a)
 
 static enum err read_waiting(struct store *s, struct arena *a)
 {
-    struct hash_filter *f = &s->claims;
+    struct hash_filter *f = &s->record->claims;
     sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk, t, k FROM tonle_held"
                                     " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
     enum err e = ERR_OK;
@@ -67,9 +71,9 @@ static enum err read_waiting(struct store *s, struct arena *a)
 static void filter_read(struct store *s)
 {
     struct arena a = {0};
-    while (filter_open(s, &s->claims))
+    while (filter_open(s, &s->record->claims))
         if (read_claims(s, &a) != ERR_OK || read_waiting(s, &a) != ERR_OK)
-            s->claims.full = true;
+            s->record->claims.full = true;
     arena_fini(&a);
 }
 
@@ -78,7 +82,7 @@ static bool may(struct store *s, uint64_t h)
     if (!filter_serves(s))
         return true;
     filter_read(s);
-    return filter_has(&s->claims, h);
+    return filter_has(&s->record->claims, h);
 }
 
 bool row_any_claims(struct store *s)
@@ -86,7 +90,7 @@ bool row_any_claims(struct store *s)
     if (!filter_serves(s))
         return true;
     filter_read(s);
-    return s->claims.n > 0 || s->claims.full;
+    return s->record->claims.n > 0 || s->record->claims.full;
 }
 
 bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v)
@@ -101,7 +105,7 @@ bool claims_may_block(struct store *s, struct row_key k)
 
 void claims_note_blocker(struct store *s, uint32_t t, struct bytes key)
 {
-    filter_add(&s->claims, row_hash(WAITED_FOR, t, key.p, key.len));
+    filter_add(&s->record->claims, row_hash(WAITED_FOR, t, key.p, key.len));
 }
 
 bool claims_may_hold(struct store *s, struct row_key k)
@@ -111,7 +115,7 @@ bool claims_may_hold(struct store *s, struct row_key k)
 
 void claims_note_held(struct store *s, struct row_key k)
 {
-    filter_add(&s->claims, row_hash(HELD_AT, k.t->t, k.key, k.len));
+    filter_add(&s->record->claims, row_hash(HELD_AT, k.t->t, k.key, k.len));
 }
 
 /* ---- what a row claims ---- */
@@ -230,7 +234,7 @@ bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
 bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
                      const struct value *columns)
 {
-    struct buf *b = &s->claim_key;
+    struct buf *b = &s->record->claim_key;
     for (uint32_t i = 0; i < t->n_unique; i++) {
         const struct unique_index *u = &t->unique[i];
         bool whole = true;
@@ -264,8 +268,8 @@ static enum err claim_put(struct store *s, struct row_key k, int64_t idx, struct
     store_bind_u64(q, 5, birth.site);
     store_bind_u64(q, 6, birth.seq);
     enum err e = store_run(s, q);
-    filter_add(&s->claims, claim_hash(k.t->t, idx, v));
-    filter_add(&s->claims, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len));
+    filter_add(&s->record->claims, claim_hash(k.t->t, idx, v));
+    filter_add(&s->record->claims, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len));
     return e;
 }
 
@@ -281,11 +285,11 @@ static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key
         if (e == ERR_OK && claims)
             e = claim_put(s, k, i, folded, b->name);
     }
-    for (uint32_t i = 0; e == ERR_OK && b->held == HOLD_PARENT && i < s->n_fks; i++) {
+    for (uint32_t i = 0; e == ERR_OK && b->held == HOLD_PARENT && i < s->schema->n_fks; i++) {
         struct value *v;
         struct bytes folded;
-        if (&s->tables[s->fks[i].child] == k.t &&
-            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
+        if (&s->schema->tables[s->schema->fks[i].child] == k.t &&
+            row_reference(a, &s->schema->fks[i], true, b->values, &v, &folded))
             e = claim_put(s, k, CLAIM_REFERENCE + i, folded, b->name);
     }
     return e;

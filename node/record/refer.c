@@ -15,7 +15,9 @@
  * a name: only the earliest birth of a key loses it, and who is dead is passed over before it is
  * forgotten as after. Under the birth policies `first` and `review` the earliest is the one that
  * stands. */
-#include "node/db/store_int.h"
+#include "node/record/record.h"
+
+#include "node/db/sqlite.h"
 
 #include <string.h>
 
@@ -37,7 +39,7 @@ struct naming {
     struct store *s;
     struct arena *a;
     struct changeset *cs;
-    struct parents *of; /* each of s->tables */
+    struct parents *of; /* each of s->schema->tables */
     struct buf key;
 };
 
@@ -192,7 +194,8 @@ static void put(struct naming *n, struct row_change *r, uint32_t column, struct 
 
 static enum err name_table(struct naming *n, const struct foreign_key *fk, struct table_changes *tc)
 {
-    const struct table_schema *t = &n->s->tables[fk->child], *parent = &n->s->tables[fk->parent];
+    const struct table_schema *t = &n->s->schema->tables[fk->child],
+                              *parent = &n->s->schema->tables[fk->parent];
     struct parents *p = &n->of[fk->parent];
     uint32_t column = fk->key_column[fk->n - 1];
     enum err e = p->begun ? ERR_OK : begin(n, p, parent);
@@ -216,16 +219,17 @@ enum err refer_name(struct store *s, struct arena *a, struct changeset *cs)
 {
     struct naming n = {.s = s, .a = a, .cs = cs};
     enum err e = ERR_OK;
-    if (s->n_fks == 0)
+    if (s->schema->n_fks == 0)
         return ERR_OK;
-    n.of = arena_alloc(a, s->n_tables * sizeof *n.of);
+    n.of = arena_alloc(a, s->schema->n_tables * sizeof *n.of);
     for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
         for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
             struct table_changes *tc = &cs->segments[g].tables[i];
             const struct table_schema *t = schema_table(s, tc->table);
-            for (uint32_t f = 0; t && e == ERR_OK && f < s->n_fks; f++) {
-                if (&s->tables[s->fks[f].child] == t && s->fks[f].key_column)
-                    e = name_table(&n, &s->fks[f], tc);
+            for (uint32_t f = 0; t && e == ERR_OK && f < s->schema->n_fks; f++) {
+                if (&s->schema->tables[s->schema->fks[f].child] == t &&
+                    s->schema->fks[f].key_column)
+                    e = name_table(&n, &s->schema->fks[f], tc);
             }
         }
     }
@@ -254,9 +258,9 @@ bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table
 const struct birth *refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
                                const struct birth *child, const struct row *parent)
 {
-    const struct table_rules *rules = &s->tables[fk->parent].rules;
+    const struct table_rules *rules = &s->schema->tables[fk->parent].rules;
     struct dot name =
-        birth_reference(a, child, fk->key_column[fk->n - 1], &s->tables[fk->child].rules);
+        birth_reference(a, child, fk->key_column[fk->n - 1], &s->schema->tables[fk->child].rules);
     const struct birth *first = NULL;
     for (uint32_t i = 0; i < parent->n_births; i++) {
         const struct birth *b = &parent->births[i];
@@ -312,15 +316,15 @@ static enum err keeps(struct store *s, struct arena *a, struct row_key k, const 
     enum err e = ERR_OK;
     *kept = !b->values || (c && c->n > 1);
     const struct value *values = *kept ? NULL : birth_shown(a, b, &k.t->rules);
-    for (uint32_t f = 0; e == ERR_OK && !*kept && f < s->n_fks; f++) {
-        const struct foreign_key *fk = &s->fks[f];
+    for (uint32_t f = 0; e == ERR_OK && !*kept && f < s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &s->schema->fks[f];
         struct row_key parent;
-        if (&s->tables[fk->child] != k.t || !fk->key_column ||
+        if (&s->schema->tables[fk->child] != k.t || !fk->key_column ||
             fk->key_column[fk->n - 1] != ref->column)
             continue;
         if (fk->n > 1)
-            e = is_kept_anywhere(s, s->tables[fk->parent].t, ref->birth, kept);
-        else if (refer_key(a, fk, &s->tables[fk->parent], values, &parent))
+            e = is_kept_anywhere(s, s->schema->tables[fk->parent].t, ref->birth, kept);
+        else if (refer_key(a, fk, &s->schema->tables[fk->parent], values, &parent))
             e = is_kept(s, parent, ref->birth, kept);
     }
     return e;

@@ -3,7 +3,13 @@
  * A record is looked at through the stable clock each time it is read (row_forget), so a
  * stable(mark) message is in force at once; the bytes are rewritten whenever the row is next
  * touched, or by the sweep. */
-#include "node/db/store_int.h"
+#include "node/record/record.h"
+
+#include "node/db/sqlite.h"
+#include "node/record/bind.h"
+#include "node/record/filter.h"
+#include "node/record/own.h"
+#include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -90,11 +96,11 @@ static enum err shares_unique(struct store *s, struct arena *a, struct row_key k
 
 static bool any_kept(struct store *s)
 {
-    if (!s->keep_known) {
-        s->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
-        s->keep_known = true;
+    if (!s->record->keep_known) {
+        s->record->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
+        s->record->keep_known = true;
     }
-    return s->keep_any;
+    return s->record->keep_any;
 }
 
 static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
@@ -128,7 +134,8 @@ enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, stru
     *f = (struct forget){.stable = defer_stable(s, k.t->name),
                          .unique_columns = k.t->unique_columns,
                          .n_unique_columns = k.t->n_unique_columns,
-                         .keep_rank = k.t->n_unique > 0 && (s->state.loading || row_any_claims(s))};
+                         .keep_rank =
+                             k.t->n_unique > 0 && (state_of(s)->loading || row_any_claims(s))};
     return keep_names(s, a, k, f);
 }
 
@@ -144,10 +151,10 @@ static enum err read_swept(struct store *s)
     sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
     bool row = q;
     enum err e = q ? ERR_OK : ERR_SCHEMA;
-    while (e == ERR_OK && row && s->swept.known) {
+    while (e == ERR_OK && row && s->record->swept.known) {
         e = store_step(s, q, &row);
         if (e == ERR_OK && row)
-            filter_add(&s->swept,
+            filter_add(&s->record->swept,
                        swept_hash((uint32_t)sqlite3_column_int64(q, 0), sqlite3_column_blob(q, 1),
                                   (size_t)sqlite3_column_bytes(q, 1)));
     }
@@ -161,12 +168,12 @@ static enum err read_swept(struct store *s)
 /* Whether the record may be in the swept part: false is certain. */
 static bool may_be_swept(struct store *s, struct row_key k)
 {
-    if (!filter_serves(s) || (!s->swept.known && ++s->swept.asked < ASKED_FIRST))
+    if (!filter_serves(s) || (!s->record->swept.known && ++s->record->swept.asked < ASKED_FIRST))
         return true;
-    while (filter_open(s, &s->swept))
+    while (filter_open(s, &s->record->swept))
         if (read_swept(s) != ERR_OK)
-            s->swept.full = true; /* in doubt the database is asked */
-    return filter_has(&s->swept, swept_hash(k.t->t, k.key, k.len));
+            s->record->swept.full = true; /* in doubt the database is asked */
+    return filter_has(&s->record->swept, swept_hash(k.t->t, k.key, k.len));
 }
 
 static enum err record_read(struct store *s, struct arena *a, struct row_key k, enum record_at at,
@@ -206,7 +213,7 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     struct forget f;
     e = row_forgetting(s, a, k, &f);
     /* whose names those are, row_save finds out */
-    f.keep_references = s->state.loading || any_kept(s);
+    f.keep_references = state_of(s)->loading || any_kept(s);
     if (e == ERR_OK)
         row_forget(a, out, &k.t->rules, &f);
     return e;
@@ -234,7 +241,7 @@ static enum err record_write(struct store *s, struct row_key k, const struct row
                                " VALUES(?1, ?2, ?3, ?4, ?5)");
     if (!q)
         return ERR_SCHEMA;
-    struct buf *b = &s->scratch;
+    struct buf *b = &s->record->scratch;
     buf_reset(b);
     row_encode(b, r, &k.t->rules);
     sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
@@ -245,6 +252,16 @@ static enum err record_write(struct store *s, struct row_key k, const struct row
     return store_run(s, q);
 }
 
+enum err local_drop(struct store *s, struct row_key k)
+{
+    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_local WHERE t = ?1 AND k = ?2");
+    if (!q)
+        return ERR_SCHEMA;
+    sqlite3_bind_int64(q, 1, k.t->t);
+    store_bind_blob(q, 2, k.key, k.len);
+    return store_run(s, q);
+}
+
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
                   enum record_at at)
 {
@@ -252,9 +269,10 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
     struct forget f;
     enum err e = row_forgetting(s, a, k, &f);
     /* while loading, the row that shares a value may not have come yet */
-    if (e == ERR_OK && f.keep_rank && !s->state.loading)
+    if (e == ERR_OK && f.keep_rank && !state_of(s)->loading)
         e = shares_unique(s, a, k, r, &f.keep_rank);
-    f.keep_references = s->state.loading; /* the names of a parent may come with a later chunk */
+    f.keep_references =
+        state_of(s)->loading; /* the names of a parent may come with a later chunk */
     if (e == ERR_OK && !f.keep_references && any_kept(s))
         e = refer_keep(s, a, k, r, &f);
     if (e != ERR_OK)
@@ -279,7 +297,8 @@ enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct ro
                    enum record_at at)
 {
     enum err e = row_save(s, a, k, r, at);
-    if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) || !row_covered(r, &s->state.stable))
+    if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) ||
+        !row_covered(r, &state_of(s)->stable))
         return e;
     sqlite3_stmt *q = store_stmt(s, "UPDATE OR REPLACE tonle_row SET swept = 1"
                                     " WHERE swept = 0 AND t = ?1 AND k = ?2");
@@ -288,6 +307,6 @@ enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct ro
     sqlite3_bind_int64(q, 1, k.t->t);
     store_bind_blob(q, 2, k.key, k.len);
     e = store_run(s, q);
-    filter_add(&s->swept, swept_hash(k.t->t, k.key, k.len));
+    filter_add(&s->record->swept, swept_hash(k.t->t, k.key, k.len));
     return e;
 }

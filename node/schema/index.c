@@ -1,8 +1,9 @@
 /* What two rows of a table may clash over (UNIQUE indexes), and what rows refer to (foreign keys),
  * as SQL texts prepared once: the same forms for plain, composite, partial and expression indexes.
  */
-#include "node/schema/schema.h"
+#include "node/schema/info.h"
 
+#include "node/db/sqlite.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -160,8 +161,8 @@ void schema_fill_unique(struct arena *a, struct table_schema *t, const struct ta
 
 static uint32_t table_index(const struct store *s, const char *name)
 {
-    for (uint32_t i = 0; i < s->n_tables; i++) {
-        if (s->tables[i].exists && sqlite3_stricmp(s->tables[i].name, name) == 0)
+    for (uint32_t i = 0; i < s->schema->n_tables; i++) {
+        if (s->schema->tables[i].exists && sqlite3_stricmp(s->schema->tables[i].name, name) == 0)
             return i;
     }
     return UINT32_MAX;
@@ -188,7 +189,8 @@ static const char *collation_of(struct store *s, const struct table_schema *t, u
 
 static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk)
 {
-    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
+    const struct table_schema *child = &s->schema->tables[fk->child],
+                              *parent = &s->schema->tables[fk->parent];
     struct buf b = {0};
     for (uint32_t i = 0; i < child->n_key; i++)
         buf_printf(&b, "%sc.%s", i ? "," : "SELECT ",
@@ -207,7 +209,8 @@ static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_
 
 static void reference_sql(struct store *s, struct arena *a, struct foreign_key *fk)
 {
-    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
+    const struct table_schema *child = &s->schema->tables[fk->child],
+                              *parent = &s->schema->tables[fk->parent];
     struct buf up = {0}, down = {0};
     fk->collation = arena_alloc(a, fk->n * sizeof *fk->collation);
     fk->orphans_sql = orphans_sql(s, a, fk);
@@ -237,7 +240,8 @@ struct reference_list {
 static void add_column(struct foreign_key *fk, struct store *s, struct arena *a, const char *from,
                        const char *to)
 {
-    const struct table_schema *child = &s->tables[fk->child], *parent = &s->tables[fk->parent];
+    const struct table_schema *child = &s->schema->tables[fk->child],
+                              *parent = &s->schema->tables[fk->parent];
     uint32_t c = column_index(child, from), p = UINT32_MAX;
     if (to)
         p = column_index(parent, to);
@@ -269,7 +273,7 @@ static enum err read_references(struct store *s, struct arena *a, uint32_t child
     sqlite3_stmt *q = store_stmt(s, "SELECT id, \"table\", \"from\", \"to\""
                                     " FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq");
     if (q)
-        store_bind_text(q, 1, s->tables[child].name);
+        store_bind_text(q, 1, s->schema->tables[child].name);
     int64_t id = -1;
     struct foreign_key fk = {0};
     enum err e = ERR_OK;
@@ -297,12 +301,12 @@ static enum err read_references(struct store *s, struct arena *a, uint32_t child
 static void fill_depths(struct store *s)
 {
     bool moved = true;
-    for (uint32_t round = 0; moved && round < s->n_tables; round++) {
+    for (uint32_t round = 0; moved && round < s->schema->n_tables; round++) {
         moved = false;
-        for (uint32_t i = 0; i < s->n_fks; i++) {
-            struct table_schema *child = &s->tables[s->fks[i].child];
-            uint32_t above = s->tables[s->fks[i].parent].depth;
-            if (s->fks[i].child != s->fks[i].parent && child->depth <= above) {
+        for (uint32_t i = 0; i < s->schema->n_fks; i++) {
+            struct table_schema *child = &s->schema->tables[s->schema->fks[i].child];
+            uint32_t above = s->schema->tables[s->schema->fks[i].parent].depth;
+            if (s->schema->fks[i].child != s->schema->fks[i].parent && child->depth <= above) {
                 child->depth = above + 1;
                 moved = true;
             }
@@ -313,7 +317,7 @@ static void fill_depths(struct store *s)
 /* The child's columns in the order of the parent's key, where all of it is referred to. */
 static void fill_key_columns(struct store *s, struct arena *a, struct foreign_key *fk)
 {
-    const struct table_schema *parent = &s->tables[fk->parent];
+    const struct table_schema *parent = &s->schema->tables[fk->parent];
     uint32_t *column = arena_alloc(a, fk->n * sizeof *column), found = 0;
     for (uint32_t k = 0; k < parent->n_key; k++) {
         for (uint32_t i = 0; i < fk->n; i++) {
@@ -328,11 +332,12 @@ static void fill_key_columns(struct store *s, struct arena *a, struct foreign_ke
 /* A changeset has so many of one table; others are as if they named nobody. */
 static void limit_key_columns(struct store *s)
 {
-    for (uint32_t t = 0; t < s->n_tables; t++) {
+    for (uint32_t t = 0; t < s->schema->n_tables; t++) {
         uint32_t n = 0;
-        for (uint32_t i = 0; i < s->n_fks; i++) {
-            if (s->fks[i].child == t && s->fks[i].key_column && ++n > LIMIT_REFERENCES)
-                s->fks[i].key_column = NULL;
+        for (uint32_t i = 0; i < s->schema->n_fks; i++) {
+            if (s->schema->fks[i].child == t && s->schema->fks[i].key_column &&
+                ++n > LIMIT_REFERENCES)
+                s->schema->fks[i].key_column = NULL;
         }
     }
 }
@@ -341,17 +346,17 @@ enum err schema_fill_references(struct store *s, struct arena *a)
 {
     struct reference_list l = {0};
     enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_tables; i++) {
-        if (s->tables[i].exists && !s->tables[i].internal)
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        if (s->schema->tables[i].exists && !s->schema->tables[i].internal)
             e = read_references(s, a, i, &l);
     }
-    s->n_fks = l.n;
-    s->fks = arena_copy(a, l.fk, l.n * sizeof *l.fk);
+    s->schema->n_fks = l.n;
+    s->schema->fks = arena_copy(a, l.fk, l.n * sizeof *l.fk);
     mem_free(l.fk);
-    for (uint32_t i = 0; e == ERR_OK && i < s->n_fks; i++)
-        reference_sql(s, a, &s->fks[i]);
-    for (uint32_t i = 0; i < s->n_fks; i++)
-        fill_key_columns(s, a, &s->fks[i]);
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_fks; i++)
+        reference_sql(s, a, &s->schema->fks[i]);
+    for (uint32_t i = 0; i < s->schema->n_fks; i++)
+        fill_key_columns(s, a, &s->schema->fks[i]);
     limit_key_columns(s);
     fill_depths(s);
     return e;

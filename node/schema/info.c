@@ -1,6 +1,8 @@
 /* One table as the database describes it: pragma_table_list, table_xinfo, index_list, index_xinfo,
  * and the SQL text for what those do not tell (expressions, predicates, generated columns). */
-#include "node/schema/schema.h"
+#include "node/schema/info.h"
+
+#include "node/db/sqlite.h"
 
 #include <stdio.h>
 #include <string.h>

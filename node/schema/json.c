@@ -3,8 +3,10 @@
  * A table that carries "key" was completed by store_schema_complete: its columns are the whole
  * list. Otherwise the columns listed are exceptions, and every stored column of the table is
  * published. */
-#include "node/schema/schema.h"
+#include "node/schema/rules.h"
 
+#include "node/db/sqlite.h"
+#include "node/schema/info.h"
 #include "protocol/limits.h"
 
 #include <math.h>

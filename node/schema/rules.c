@@ -1,6 +1,9 @@
 /* The charter's words about a table as conflict/ wants them: one entry a column, absent arrays
  * where nothing says anything special. */
-#include "node/schema/schema.h"
+#include "node/schema/rules.h"
+
+#include "node/db/sqlite.h"
+#include "node/schema/own.h"
 
 static bool is_key(const struct table_schema *t, uint32_t column)
 {
@@ -72,7 +75,7 @@ static void fill_groups(struct arena *a, const struct table_schema *t,
 void schema_rules(struct store *s, struct arena *a, const struct table_schema *t,
                   const struct table_charter *c, struct table_rules *out)
 {
-    *out = (struct table_rules){.n_columns = t->n_columns, .units = &s->units};
+    *out = (struct table_rules){.n_columns = t->n_columns, .units = &own_of(s)->units};
     fill_columns(a, t, c, out);
     if (!c)
         return;

@@ -5,6 +5,11 @@
  * from; both are looked at on every call, since another process may change either. */
 #include "node/schema/schema.h"
 
+#include "node/db/sqlite.h"
+#include "node/schema/info.h"
+#include "node/schema/own.h"
+#include "node/schema/rules.h"
+#include "node/state/state.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -26,18 +31,18 @@ char *schema_quote(struct arena *a, const char *name)
 
 struct table_schema *schema_table(struct store *s, const char *name)
 {
-    for (uint32_t i = 0; i < s->n_tables; i++) {
-        if (strcmp(s->tables[i].name, name) == 0)
-            return &s->tables[i];
+    for (uint32_t i = 0; i < s->schema->n_tables; i++) {
+        if (strcmp(s->schema->tables[i].name, name) == 0)
+            return &s->schema->tables[i];
     }
     return NULL;
 }
 
 struct table_schema *schema_by_number(struct store *s, uint32_t t)
 {
-    for (uint32_t i = 0; t && i < s->n_tables; i++) {
-        if (s->tables[i].t == t)
-            return &s->tables[i];
+    for (uint32_t i = 0; t && i < s->schema->n_tables; i++) {
+        if (s->schema->tables[i].t == t)
+            return &s->schema->tables[i];
     }
     return NULL;
 }
@@ -216,23 +221,23 @@ static enum err read_tables(struct store *s, const json_t *charter)
 {
     static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
                                                           "tonle_charter", "tonle_decision"};
-    struct arena *a = &s->schema_arena;
+    struct arena *a = &own_of(s)->arena;
     struct table_charter *c = NULL;
     uint32_t n = 0;
-    s->n_tables = s->n_fks = 0;
-    s->tables = NULL;
-    s->fks = NULL;
+    s->schema->n_tables = s->schema->n_fks = 0;
+    s->schema->tables = NULL;
+    s->schema->fks = NULL;
     arena_reset(a);
     enum err e = charter ? charter_tables(s, a, charter, &c, &n) : ERR_OK;
     if (e != ERR_OK)
         return e;
-    s->tables = arena_alloc(a, (n + INTERNAL_TABLES) * sizeof *s->tables);
+    s->schema->tables = arena_alloc(a, (n + INTERNAL_TABLES) * sizeof *s->schema->tables);
     for (uint32_t i = 0; e == ERR_OK && i < n + INTERNAL_TABLES; i++) {
-        struct table_schema *t = &s->tables[i];
+        struct table_schema *t = &s->schema->tables[i];
         const struct table_charter *from = i < INTERNAL_TABLES ? NULL : &c[i - INTERNAL_TABLES];
         t->name = from ? (char *)from->name : (char *)internal[i];
         e = fill_table(s, a, t, from);
-        s->n_tables = i + 1;
+        s->schema->n_tables = i + 1;
     }
     return e == ERR_OK ? schema_fill_references(s, a) : e;
 }
@@ -261,24 +266,24 @@ static enum err refresh(struct store *s)
     int64_t cookie = 0;
     json_t *charter = NULL;
     enum err e = read_cookie(s, &cookie);
-    if (e != ERR_OK || cookie == s->schema_cookie)
+    if (e != ERR_OK || cookie == own_of(s)->cookie)
         return e;
-    s->schema_cookie = -1;
+    own_of(s)->cookie = -1;
     e = charter_newest(s, &charter);
     if (e == ERR_OK)
         e = read_tables(s, charter);
     json_decref(charter);
     if (e == ERR_OK)
-        s->schema_cookie = cookie;
+        own_of(s)->cookie = cookie;
     else
-        s->n_tables = s->n_fks = 0;
+        s->schema->n_tables = s->schema->n_fks = 0;
     return e;
 }
 
 /* All of it from one snapshot. */
 enum err schema_load(struct store *s)
 {
-    if (!s->ready)
+    if (!store_is_ready(s))
         return store_fail(s, ERR_STATE, "this database does not belong to a Tonle node yet");
     bool alone = sqlite3_get_autocommit(s->db);
     enum err e = alone ? store_run(s, store_stmt(s, "BEGIN")) : ERR_OK;
@@ -291,4 +296,32 @@ enum err schema_load(struct store *s)
         e = e == ERR_OK ? end : e;
     }
     return e;
+}
+
+void schema_changed(struct store *s)
+{
+    own_of(s)->cookie = -1;
+}
+
+int64_t schema_cookie(const struct store *s)
+{
+    return own_of(s)->cookie;
+}
+
+void schema_open(struct store *s)
+{
+    struct schema_own *own = mem_alloc(sizeof *own);
+    own->cookie = -1;
+    s->schema = &own->tables;
+}
+
+void schema_close(struct store *s)
+{
+    struct schema_own *own = own_of(s);
+    if (!own)
+        return;
+    arena_fini(&own->arena);
+    arena_fini(&own->units_arena);
+    mem_free(own);
+    s->schema = NULL;
 }

@@ -1,177 +1,108 @@
-/* store_schema.h - what the schema and capture files share: one table as the database describes it.
+/* schema.h - the published tables as they stand in this database: columns, keys as bytes and as
+ * JSON, unique indexes, references, rules.
  *
- * `struct table_schema` (store_int.h) is the published table; `struct table_info` here is the table
- * that really stands in this database, with its local columns, generated columns and every index.
+ * Invariant: read anew when the schema or the charter has changed since (schema_load); pointers to
+ * tables and references live until then, so nothing of a table is kept across transactions.
  */
 #ifndef NODE_SCHEMA_SCHEMA_H
 #define NODE_SCHEMA_SCHEMA_H
 
-#include "node/db/store_int.h"
+#include "conflict/policy.h"
+#include "node/db/db.h"
 
-#include <jansson.h>
-
-enum affinity { AFFINITY_BLOB, AFFINITY_TEXT, AFFINITY_NUMERIC, AFFINITY_INTEGER, AFFINITY_REAL };
-
-struct column_info {
+/* A UNIQUE index, or the primary key where its collation is not BINARY: what two rows may clash
+ * over. */
+struct unique_index {
     char *name;
-    char *type;
-    char *dflt; /* SQL of the default, or NULL */
-    bool notnull;
-    bool generated;
-    uint32_t pk; /* 1... place in the primary key; 0: not in it */
-    enum affinity affinity;
-};
-
-struct index_part {
-    int64_t cid; /* column number, -2 for an expression */
-    char *sql;   /* quoted column or (expression) */
-    char *collation;
-};
-struct index_info { /* a UNIQUE index; the others do not matter here */
-    char *name;
-    bool primary;
-    bool partial;
-    uint32_t n;
-    struct index_part *part;
-    char *predicate; /* or NULL */
-    bool *reads;     /* by column number: what expressions, predicate and columns depend on */
-    bool *keyed;     /* the same without the predicate: what two rows would clash over */
-};
-
-struct table_info {
-    bool found;
-    const char *broken; /* why SQLite cannot write it from here (an unknown function or collation),
-                           or NULL */
-    char *name;
-    char *kind; /* table | view | virtual | shadow */
-    char *sql;
-    bool without_rowid;
-    bool strict;
-    bool rowid_alias; /* a lone INTEGER PRIMARY KEY */
+    uint32_t n;        /* key expressions */
+    char *claim_sql;   /* SELECT e1, ... FROM (SELECT ?1 AS "c1", ... all replicated columns) WHERE
+                          predicate: no row = no claim */
+    char *blocker_sql; /* SELECT key columns FROM table WHERE e1 COLLATE c1 = ?1 AND ... AND
+                          predicate */
+    char **collation;  /* of each expression; folds a claim's text to canonical bytes */
     uint32_t n_columns;
-    struct column_info *column;
+    uint32_t *columns;     /* replicated columns it depends on, ascending */
+    uint32_t *part_column; /* of columns alone, without a predicate: the replicated column of each
+                              part; else NULL */
+};
+struct foreign_key { /* child columns -> parent columns, both replicated tables */
+    uint32_t child;  /* index into store.tables */
+    uint32_t parent;
+    uint32_t n;
+    uint32_t *child_column; /* replicated column indices */
+    uint32_t *parent_column;
+    uint32_t *key_column;   /* of the parent's whole key: the child's columns in the order of that
+                               key, the last one carries the reference (row.h); else NULL */
+    const char **collation; /* of each parent column: what compares a reference */
+    char *parent_sql;       /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the
+                               parent) */
+    char *children_sql;     /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
+    char *orphans_sql;      /* SELECT key columns FROM child WHERE no parent stands (reads the whole
+                               child table) */
+};
+struct table_schema { /* one published table */
+    uint32_t t; /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
+    char *name;
+    bool internal; /* tonle_node, tonle_site, tonle_charter, tonle_decision */
+    bool hub_only; /* the first three of these: only the hub writes them */
+    bool exists;   /* here, with all published columns */
+    uint32_t n_columns;
+    char **column;         /* published columns, charter order */
+    const uint8_t *policy; /* rules.policy */
     uint32_t n_key;
-    uint32_t *key; /* column numbers, in key order */
+    uint32_t *key; /* indices of the key columns, in key order */
+    struct table_rules rules;
+    uint32_t n_local; /* stored columns that are not published */
+    char **local;
     uint32_t n_unique;
-    struct index_info *unique;
+    struct unique_index *unique;
+    uint32_t n_unique_columns;
+    uint32_t *unique_columns; /* all columns of all unique keys, the key included: for the rank */
+    uint32_t depth;           /* parents first: 0 references nothing */
+    char *column_list;        /* "c1","c2",... quoted */
+    char *key_where;          /* "k1" IS ?1 AND ... with = for keys (never NULL) */
+    char *key_order;          /* "k1","k2" */
+    char *qname;              /* quoted, main.-qualified */
+    char *read_sql; /* SELECT all replicated columns by key (?1...); NULL when the table is not here
+                     */
 };
 
-/* ---- store_schema_sql.c: a small reader of SQLite's own SQL text */
-struct index_sql {
-    uint32_t n;
-    char **part;     /* without ASC and DESC */
-    char *predicate; /* or NULL */
+struct schema { /* read by all, written by schema/ alone */
+    uint32_t n_tables;
+    struct table_schema *tables;
+    uint32_t n_fks;
+    struct foreign_key *fks;
 };
-/* The parts and the predicate of a CREATE INDEX text; false when it is none. */
-bool sql_index(struct arena *a, const char *sql, struct index_sql *out);
-/* The expression of a generated column of a CREATE TABLE text, or NULL. */
-char *sql_generated(struct arena *a, const char *sql, const char *column);
-bool sql_mentions(const char *expression, const char *column);
-struct check_sql {
-    char *name; /* of its CONSTRAINT, as it is written there; or NULL */
-    char *expression;
-};
-/* The CHECKs of a CREATE TABLE text, of columns and of the table. */
-void sql_checks(struct arena *a, const char *sql, struct check_sql **out, uint32_t *n);
-/* Whether the text begins with these words (upper case, one blank between them). */
-bool sql_begins(const char *sql, const char *words);
-char *sql_take(struct arena *a,
-               struct buf *b); /* copies the text into the arena and frees the buffer */
-enum affinity sql_affinity(const char *declared_type, bool strict);
+/* (Re)reads the published tables when the schema or the charter changed since; every public entry
+ * that uses s->schema->tables calls it first (cheap when nothing changed). */
+enum err schema_load(struct store *s);
 
-/* ---- store_schema_info.c */
-/* Reads one table of the main database. ERR_OK with found == false when there is none. */
-enum err table_info_read(struct store *s, struct arena *a, const char *name,
-                         struct table_info *out);
-uint32_t table_info_column(const struct table_info *t, const char *name); /* UINT32_MAX; any case */
-/* Marks the columns that an SQL expression over the table reads, generated ones and what those are
- * computed from included, by asking SQLite's own compiler. */
-enum err table_info_reads(struct store *s, struct arena *a, const struct table_info *t,
-                          const char *expression, bool *reads);
-/* SQL of a row source that has every column of the table, with the table's own affinities and
- * collations: value(c) for the stored column c, generated columns computed from them. */
-typedef void sql_value_fn(struct buf *b, struct arena *a, const struct table_info *t,
-                          uint32_t column, void *user);
-void table_row_source(struct buf *b, struct arena *a, const struct table_info *t,
-                      sql_value_fn *value, void *user);
-
-/* ---- store_schema_index.c */
-/* Fills unique, unique_columns of an existing table. */
-void schema_fill_unique(struct arena *a, struct table_schema *t, const struct table_info *info);
-/* Fills s->fks and the depths. */
-enum err schema_fill_references(struct store *s, struct arena *a);
-
-/* ---- store_schema_json.c */
-struct column_rule { /* how the values of a column or a group are decided */
-    enum policy policy;
-    enum policy fallback;  /* of review; else latest */
-    struct rank_list rank; /* n == 0: none */
-};
-struct charter_cells { /* columns that change together */
-    const char *name;
-    struct column_rule rule;
-    bool implied; /* by a CHECK or UNIQUE, not by the file */
-    uint32_t n;
-    const char **column; /* in the file's order */
-};
-/* One table of the compiled form, before the database is looked at. */
-struct table_charter {
-    const char *name;
-    bool has_columns; /* false: all stored columns of the table */
-    uint32_t n_columns;
-    const char **column;
-    struct column_rule *rule; /* of each column, its group's where it is in one */
-    bool *own;                /* the file gives the column a policy */
-    struct column_rule otherwise;
-    uint32_t n_groups;
-    struct charter_cells *groups;
-    const char *scope, *follow; /* scope: { column } or { follow }; both NULL: national */
-    uint32_t n_key;
-    const char **key;
-    const char *write; /* "any" when it does not say */
-    enum delete_policy delete_policy;
-    enum birth_policy birth_policy;
-    const char *create; /* or NULL */
-    uint32_t n_indexes;
-    const char **index;
-};
-enum err charter_tables(struct store *s, struct arena *a, const json_t *compiled,
-                        struct table_charter **out, uint32_t *n);
-/* The rule of a column, in any case, listed or not. */
-const struct column_rule *charter_rule(const struct table_charter *t, const char *column);
-/* The group it is in, or NULL. */
-const struct charter_cells *charter_group_of(const struct table_charter *t, const char *column);
-/* The newest charter as parsed; *root NULL when there is none. The caller frees it with
- * json_decref. */
-enum err charter_newest(struct store *s, json_t **root);
-
-/* ---- store_schema_rules.c */
-/* The rules of a published table under a charter, which need not be the one in force (columns and
- * key of `t` are). `c` NULL: the internal tables. Arena memory; the units are the store's. */
-void schema_rules(struct store *s, struct arena *a, const struct table_schema *t,
-                  const struct table_charter *c, struct table_rules *out);
-
-/* A value as JSON gives it, in the form that keys have there; false for anything else, null too. */
-bool schema_value_parse(struct arena *a, const json_t *j, struct value *out);
-
-/* ---- store_triggers.c */
-struct trigger_info {
-    char *name;
-    char *table;
-    char *sql; /* CREATE TRIGGER ... */
-    bool on_view;
-    bool writes_replicated;
-    bool writes_local;
-    const char *broken; /* what SQLite says when it cannot run here, or NULL */
-};
-struct name_list {
-    const char **name;
-    uint32_t n;
-};
-/* Learns what each application trigger that an applied row could fire writes; leaves TEMP copies of
- * those that write nothing replicated. */
-enum err triggers_learn(struct store *s, struct arena *a, struct name_list replicated,
-                        struct trigger_info **out, uint32_t *n);
-void capture_forget_copies(struct store *s); /* they are made anew before they are needed */
+void schema_changed(struct store *s); /* to be read again */
+/* PRAGMA schema_version at which the tables were read; -1: to be read again. */
+int64_t schema_cookie(const struct store *s);
+void schema_open(struct store *s);
+void schema_close(struct store *s);
+struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
+struct table_schema *schema_by_number(struct store *s, uint32_t t);
+uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
+char *schema_quote(struct arena *a, const char *name);                  /* "na""me" */
+void schema_key_encode(const struct table_schema *t, const struct value *columns,
+                       struct buf *out); /* from all columns */
+/* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not
+ * UTF-8 is {"text_hex":"..."}. */
+char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);
+/* The same of n values. */
+char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
+/* All columns as a JSON object, in charter order; totals beyond 64 bits are {"wide":"123"}. */
+char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns);
+enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
+                          const char *json, struct buf *key);
+#define INTERNAL_TABLES 4
+/* Reads the registry again when another connection committed since, or units_changed was called.
+ * schema_load calls it, so every public entry has them fresh; call it again where the registry may
+ * have changed in the middle of one. Strings from before the call are void. */
+enum err units_refresh(struct store *s);
+void units_changed(
+    struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
 
 #endif

@@ -1,7 +1,9 @@
 /* Reads just enough of SQL to take apart what SQLite itself has accepted and stored in
  * sqlite_schema: quotes ('' "" `` []), comments and parentheses are honoured, everything else is
  * one token a word. */
-#include "node/schema/schema.h"
+#include "node/schema/info.h"
+
+#include "node/db/sqlite.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -5,11 +5,14 @@
  * PRAGMA data_version, which stands still within a transaction; our own writes do not move it, so
  * whoever writes rows of these tables says so (units_changed). Being told once too often costs one
  * read. */
-#include "node/db/store_int.h"
+#include "node/schema/schema.h"
+
+#include "node/db/sqlite.h"
+#include "node/schema/own.h"
 
 void units_changed(struct store *s)
 {
-    s->units_known = false;
+    own_of(s)->units_known = false;
 }
 
 static enum err read_units(struct store *s, struct site_unit **list, size_t *n)
@@ -24,8 +27,9 @@ static enum err read_units(struct store *s, struct site_unit **list, size_t *n)
         if (e != ERR_OK || !row)
             break;
         *list = mem_grow(*list, *n, &cap, sizeof **list);
-        (*list)[(*n)++] = (struct site_unit){.site = store_column_u64(q, 0),
-                                             .unit = store_column_text(&s->units_arena, q, 1)};
+        (*list)[(*n)++] =
+            (struct site_unit){.site = store_column_u64(q, 0),
+                               .unit = store_column_text(&own_of(s)->units_arena, q, 1)};
     }
     return e;
 }
@@ -33,18 +37,19 @@ static enum err read_units(struct store *s, struct site_unit **list, size_t *n)
 enum err units_refresh(struct store *s)
 {
     int64_t version = store_pragma(s, "PRAGMA main.data_version");
-    if (version >= 0 && s->units_known && version == s->units_version)
+    if (version >= 0 && own_of(s)->units_known && version == own_of(s)->units_version)
         return ERR_OK;
     struct site_unit *list = NULL;
     size_t n = 0;
-    s->units = (struct unit_list){0};
-    s->units_known = false;
-    arena_reset(&s->units_arena);
+    own_of(s)->units = (struct unit_list){0};
+    own_of(s)->units_known = false;
+    arena_reset(&own_of(s)->units_arena);
     enum err e = read_units(s, &list, &n);
     if (e == ERR_OK) {
-        s->units = (struct unit_list){n, arena_copy(&s->units_arena, list, n * sizeof *list)};
-        s->units_known = version >= 0;
-        s->units_version = version;
+        own_of(s)->units =
+            (struct unit_list){n, arena_copy(&own_of(s)->units_arena, list, n * sizeof *list)};
+        own_of(s)->units_known = version >= 0;
+        own_of(s)->units_version = version;
     }
     mem_free(list);
     return e;

@@ -1,18 +1,24 @@
 #!/bin/sh
-# Who may include what (the rooms: ARCHITECTURE.md). includes.sh ROOT
+# Who may include what (the rooms: ARCHITECTURE.md). includes.sh ROOT [HEADERS]
+#
+# HEADERS: which headers of a room others may include, beside its own.
 #
 # Prints each violation as FILE:LINE: text, then how many files were read. Fails on a violation, and on
 # nothing read: a gate whose find matches nothing would stay green for ever.
 set -eu
+headers=${2:-$1/tests/gates/headers.txt}
+list=$(sed -n "s/^\(node[^ ]*\).*/\1/p" "$headers" 2>/dev/null | tr "\n" " ")
 cd "$1"
 # shellcheck disable=SC2016
 said=$(find conflict protocol node \( -name '*.c' -o -name '*.h' \) -type f 2>/dev/null | LC_ALL=C sort |
-    xargs -r awk '
+    xargs -r awk -v public="$list" '
 BEGIN {
     split("assert.h ctype.h errno.h inttypes.h limits.h math.h stdalign.h stdarg.h stdbool.h stddef.h " \
           "stdint.h stdio.h stdlib.h string.h", list, " ")
     for (i in list) pure["<" list[i] ">"] = 1
-    split("file db charter config schema record journal capture check apply load desk core loop cli", rooms, " ")
+    split("file db charter config state schema record journal capture check apply store load desk core loop cli", rooms, " ")
+    n = split(public, list, " ")
+    for (i = 1; i <= n; i++) may["\"" list[i] "\""] = 1
     for (i in rooms) height[rooms[i]] = i + 0
 }
 function bad(text) {
@@ -51,10 +57,12 @@ FNR == 1 {
     only("utf8proc", "^conflict/text\\.c$")
     only("sodium", "^protocol/seal[a-z_]*\\.[ch]$")
     only("zstd", "^protocol/seal[a-z_]*\\.[ch]$")
-    only("sqlite3|libpq", "^node/(db|schema|record|journal|capture|check|apply|load|desk)/[a-z_]+\\.[ch]$")
-    only("\"node/db/store_int\\.h", "^node/(db|schema|record|journal|capture|check|apply|load|desk)/[a-z_]+\\.[ch]$")
+    only("sqlite3|libpq", "^node/db/[a-z_]+\\.[ch]$")
+    only("\"node/db/sqlite\\.h", "^node/(db|state|schema|record|journal|capture|check|apply|load|desk)/[a-z_]+\\.[ch]$")
     if (inc ~ /^"node\// && split(FILENAME, here, "/") == 3) {
         split(inc, there, "/")
+        if (here[2] != there[2] && there[3] != there[2] ".h\"" && !(inc in may))
+            bad("is private to node/" there[2] "/, or not in tests/gates/headers.txt")
         if (height[there[2]] > height[here[2]]) bad("an include goes down, never up to node/" there[2] "/")
     }
     only("<(uv|zmq)\\.h", "^node/(loop/[a-z_]+\\.[ch]|cli/main\\.c)$")

@@ -3,10 +3,12 @@
 #
 # 1. An undefined symbol of a library must be defined by one of the libraries given, or match a line of
 #    ALLOW_DIR/<library>.txt (a shell pattern; # begins a comment). Where that file does not exist, every
-#    line of ALLOW_DIR/<library>.deny.txt is "symbol pattern, then the objects that may have it".
+#    line of ALLOW_DIR/<library>.deny.txt (for libroom_*: rooms.deny.txt) is "symbol pattern, then who may
+#    have it": patterns of library/object.
 # 2. No library has mutable state: no object in .data, .bss, common or thread-local sections, but for the
 #    lines "object symbol" of ALLOW_DIR/state.txt (either may be a pattern).
 # 3. No external name is defined twice.
+# 4. A room (libroom_<name>) calls only rooms that stand before it in ALLOW_DIR/order.txt.
 #
 # Prints each violation and how many objects were read; fails on a violation or on none read.
 set -eu
@@ -63,12 +65,16 @@ while read -r lib object symbol; do
     if [ -f "$allow/$lib.txt" ]; then
         grep -qxF "$symbol" "$work/defined" || matches "$symbol" "$allow/$lib.txt" ||
             say "$lib: $object calls $symbol, which is not on its list"
-    elif [ -f "$allow/$lib.deny.txt" ]; then
-        if denied "$symbol" "$object" "$allow/$lib.deny.txt"; then
-            say "$lib: $object may not call $symbol"
-        fi
-    else
+        continue
+    fi
+    case $lib in
+    libroom_*) list=$allow/rooms.deny.txt ;;
+    *) list=$allow/$lib.deny.txt ;;
+    esac
+    if [ ! -f "$list" ]; then
         say "$lib: no list of symbols"
+    elif denied "$symbol" "$lib/$object" "$list"; then
+        say "$lib: $object may not call $symbol"
     fi
 done < "$work/undefined"
 
@@ -83,6 +89,20 @@ while read -r lib object symbol section; do
     done < "$allow/state.txt"
     [ -n "$ok" ] || say "$lib: $object keeps mutable state: $symbol in $section"
 done < "$work/state"
+
+# Which room defines each name that another room calls, and where both stand in the order.
+if [ -f "$allow/order.txt" ]; then
+    sed 's/#.*//' "$allow/order.txt" | tr -s ' \n' '\n\n' | awk 'NF { print "libroom_" $1, NR }' > "$work/order"
+    awk 'FILENAME ~ /order$/ { height[$1] = $2; next }
+        FILENAME ~ /all$/ { if ($4 != "U" && $4 ~ /^[A-Z]$/) at[$3] = $1; next }
+        ($1 in height) && ($3 in at) && height[at[$3]] > height[$1] { print $1, $2, $3, at[$3] }
+        $1 ~ /^libroom_/ && !($1 in height) { print $1, "-", "-", "-" }' \
+        "$work/order" "$work/all" "$work/undefined" | LC_ALL=C sort -u > "$work/upward"
+    while read -r lib object symbol at; do
+        [ "$symbol" = - ] && say "$lib has no place in order.txt" && continue
+        say "$lib: $object calls $symbol, which is up in $at"
+    done < "$work/upward"
+fi
 
 for twice in $(uniq -d "$work/defined"); do
     say "the name $twice is defined twice"

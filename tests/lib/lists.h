@@ -2,7 +2,7 @@
 #ifndef TESTS_LIB_LISTS_H
 #define TESTS_LIB_LISTS_H
 
-#include "node/db/store.h"
+#include "node/desk/desk.h"
 
 struct held_record *lists_held(struct store *s, struct arena *a, size_t *n);
 /* `open`: only open ones; otherwise every state but superseded. */

@@ -1,4 +1,5 @@
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
 #include "conflict/hlc.h"
 #include "protocol/seal.h"

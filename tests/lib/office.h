@@ -5,7 +5,8 @@
 #ifndef TESTS_LIB_OFFICE_H
 #define TESTS_LIB_OFFICE_H
 
-#include "node/db/store.h"
+#include "node/apply/apply.h"
+#include "node/state/state.h"
 
 #include <sqlite3.h>
 

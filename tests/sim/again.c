@@ -1,5 +1,6 @@
 /* What was applied before comes again (promise 10); and the negative controls: a world in which one
  * rule is broken, which the oracle must find. */
+#include "tests/lib/rooms.h"
 #include "tests/sim/world.h"
 
 #include "protocol/codec.h"

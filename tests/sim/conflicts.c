@@ -1,5 +1,7 @@
 /* When everything has come to rest: what is recorded as a conflict is one (promise 6), with what
  * was written (2), and what is open is what the merged state says. */
+#include "node/db/db.h"
+#include "node/db/sqlite.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -77,7 +79,7 @@ static void check_values(struct world *w, struct machine *m)
             .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
             .value = store_column(&a, q, 5),
             .form = sqlite3_column_int(q, 6)};
-        s.r = model_find(&m->model, (uint32_t)(s.t - m->watch->tables), k.p, k.len);
+        s.r = model_find(&m->model, (uint32_t)(s.t - m->watch->schema->tables), k.p, k.len);
         check_side(w, m, &s);
     }
     sqlite3_reset(q);
@@ -138,7 +140,7 @@ static bool has_sides(struct store *s, const char *id, const struct model_confli
 /* One record that is open, of this cell, with exactly these sides. */
 static bool is_open(struct store *s, const struct model_conflict *c)
 {
-    const struct table_schema *t = &s->tables[c->row->table];
+    const struct table_schema *t = &s->schema->tables[c->row->table];
     bool row = true, found = false;
     struct arena a = {0};
     sqlite3_stmt *q = store_stmt(
@@ -160,7 +162,7 @@ static bool is_open(struct store *s, const struct model_conflict *c)
 static void check_detail(struct world *w, struct machine *m, struct arena *a,
                          const struct model_conflict *c)
 {
-    const struct table_schema *t = &m->watch->tables[c->row->table];
+    const struct table_schema *t = &m->watch->schema->tables[c->row->table];
     bool row = true;
     if (c->column != COLUMN_EXISTS)
         return;
@@ -195,7 +197,7 @@ static void check_detail(struct world *w, struct machine *m, struct arena *a,
 /* How much there was to see. */
 static void count_open(struct world *w, const struct model_conflict *c, const struct store *s)
 {
-    const struct table_rules *rules = &s->tables[c->row->table].rules;
+    const struct table_rules *rules = &s->schema->tables[c->row->table].rules;
     if (c->column == COLUMN_EXISTS)
         w->exists++;
     else if (c->column == COLUMN_BIRTH)
@@ -220,7 +222,7 @@ void oracle_open(struct world *w, struct arena *a)
     const struct model_conflict *c = model_open(&hub->model, hub->watch, a, &n);
     count_held(w, a);
     for (size_t i = 0; i < n; i++) {
-        const struct table_schema *t = &hub->watch->tables[c[i].row->table];
+        const struct table_schema *t = &hub->watch->schema->tables[c[i].row->table];
         count_open(w, &c[i], hub->watch);
         check_detail(w, hub, a, &c[i]);
         if (!is_open(hub->watch, &c[i]))

@@ -4,6 +4,9 @@
  * Now and then somebody sits down at the review desk of an office and decides what is open there,
  * or settles a held row, in every way there is; also what is refused is tried. Counted tables are
  * left as they are where a decision would write a counter: their totals are told from outside. */
+#include "node/desk/desk.h"
+#include "node/db/sqlite.h"
+#include "node/store/store.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>

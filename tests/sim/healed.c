@@ -1,6 +1,7 @@
 /* When everything has come to rest: the offices are alike (promise 3), every write is found again
  * (2), conflicts are between writers that did not know of one another and nobody else (6), and what
  * is stable has left nothing behind. The model is the hub's, of the whole journal. */
+#include "tests/lib/rooms.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -50,8 +51,8 @@ static void alike(struct world *w, const char *sql)
 static void tables_alike(struct world *w)
 {
     const struct store *s = w->m[0].watch;
-    for (uint32_t i = 0; i < s->n_tables; i++) {
-        const struct table_schema *t = &s->tables[i];
+    for (uint32_t i = 0; i < s->schema->n_tables; i++) {
+        const struct table_schema *t = &s->schema->tables[i];
         char sql[512];
         snprintf(sql, sizeof sql, "SELECT %s FROM %s ORDER BY %s", t->column_list, t->qname,
                  t->key_order);
@@ -167,7 +168,7 @@ static bool recorded(struct world *w, const struct model_row *r, const char *cel
         sqlite3_stmt *q = store_stmt(
             s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
                " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.site = ?4 AND v.seq = ?5");
-        sqlite3_bind_int64(q, 1, s->tables[r->table].t);
+        sqlite3_bind_int64(q, 1, s->schema->tables[r->table].t);
         store_bind_blob(q, 2, r->key, r->len);
         store_bind_text(q, 3, cell);
         store_bind_u64(q, 4, dot.site);
@@ -194,7 +195,7 @@ static void find_cell(struct world *w, struct arena *a, const struct model_row *
                       const struct change *ch, uint32_t column, const struct value *value)
 {
     const struct model *m = &w->m[0].model;
-    const struct table_schema *t = &w->m[0].watch->tables[r->table];
+    const struct table_schema *t = &w->m[0].watch->schema->tables[r->table];
     const struct model_birth *b = model_find_birth(r, ch->birth);
     if (column != COLUMN_EXISTS && t->rules.policy[column] == POLICY_SUM && value_is_count(value))
         return; /* in the total */

@@ -2,6 +2,8 @@
  * everybody goes on working, then all of them are loaded in one transaction and the node starts (as
  * `tonle join` does). Journals do not hold what came with the load, so the model of such an office
  * begins with its parent's. */
+#include "conflict/err.h"
+#include "tests/lib/rooms.h"
 #include "tests/sim/world.h"
 
 #include "protocol/codec.h"

@@ -5,6 +5,7 @@
  * Counters are told only of tables in which each key is one office's and nobody deletes: then the
  * total over the births of a key is the sum of what all offices added. Two parts of 32 bits each,
  * because the sum of parts that fit need not fit. */
+#include "node/db/sqlite.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -225,7 +226,7 @@ void ledger_totals(struct world *w, struct model *m, struct store *s)
         const struct model_row *r = &m->row[i];
         for (int j = 0; j < w->schema.n; j++) {
             const struct drawn_table *t = &w->schema.table[j];
-            if (t->counted && strcmp(t->name, s->tables[r->table].name) == 0)
+            if (t->counted && strcmp(t->name, s->schema->tables[r->table].name) == 0)
                 check_row(w, &a, t, r);
         }
     }

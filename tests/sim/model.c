@@ -226,7 +226,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)
 {
     uint32_t column = fk->key_column[fk->n - 1];
-    const struct model_cell *c = model_find_cell(b, &s->tables[fk->child].rules, column);
+    const struct model_cell *c = model_find_cell(b, &s->schema->tables[fk->child].rules, column);
     for (size_t i = 0; i < b->row->n; i++) {
         const struct change *ch = &b->row->change[i].ch;
         if (!dot_equal(ch->dot, c->v[c->shown].dot) || !dot_equal(ch->birth, b->name))
@@ -322,7 +322,7 @@ static int by_age(const void *x, const void *y)
 
 void model_derive(const struct model *m, struct store *s, struct model_row *r)
 {
-    const struct table_schema *t = &s->tables[r->table];
+    const struct table_schema *t = &s->schema->tables[r->table];
     if (r->derived)
         return;
     arena_reset(&r->arena);
@@ -414,7 +414,7 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
         return false;
     }
     key_encode(&key, rc->key, tc->n_key);
-    struct model_row *r = model_row_at(m, (uint32_t)(t - s->tables), key.data, key.len);
+    struct model_row *r = model_row_at(m, (uint32_t)(t - s->schema->tables), key.data, key.len);
     buf_fini(&key);
     struct change ch = copy_change(m, cs, rc, tc, t);
     const char *wrong = malformed(t, &ch);

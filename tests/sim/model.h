@@ -9,8 +9,9 @@
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
-#include "conflict/merge.h"
-#include "node/db/store_int.h"
+#include "node/db/sqlite.h"
+#include "node/schema/schema.h"
+#include "protocol/changeset.h"
 
 struct model_changeset {
     struct dot dot;

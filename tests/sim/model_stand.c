@@ -1,4 +1,7 @@
 /* DESIGN 4, "Holds": the four passes over all living births; and what is open. */
+#include "node/db/sqlite.h"
+#include "node/record/record.h"
+#include "protocol/message.h"
 #include "tests/sim/model.h"
 
 #include <stdlib.h>
@@ -39,11 +42,11 @@ static bool fits(const struct model *m, const struct table_schema *t, const stru
 
 void model_claims(const struct model *m, struct store *s, struct arena *a, struct model_birth *b)
 {
-    const struct table_schema *t = &s->tables[b->row->table];
+    const struct table_schema *t = &s->schema->tables[b->row->table];
     b->valid = fits(m, t, b);
     b->unique = arena_alloc(a, (t->n_unique + 1) * sizeof *b->unique);
-    b->gives = arena_alloc(a, (s->n_fks + 1) * sizeof *b->gives);
-    b->needs = arena_alloc(a, (s->n_fks + 1) * sizeof *b->needs);
+    b->gives = arena_alloc(a, (s->schema->n_fks + 1) * sizeof *b->gives);
+    b->needs = arena_alloc(a, (s->schema->n_fks + 1) * sizeof *b->needs);
     for (uint32_t i = 0; b->valid && i < t->n_unique; i++) {
         bool any = false;
         struct value *v;
@@ -51,14 +54,14 @@ void model_claims(const struct model *m, struct store *s, struct arena *a, struc
         if (row_claim(s, a, t, i, b->values, &any, &v, &folded) == ERR_OK && any)
             b->unique[b->n_unique++] = number(1000 + t->t, i, folded);
     }
-    for (uint32_t i = 0; b->valid && i < s->n_fks; i++) {
+    for (uint32_t i = 0; b->valid && i < s->schema->n_fks; i++) {
         struct value *v;
         struct bytes folded;
-        if (&s->tables[s->fks[i].parent] == t &&
-            row_reference(a, &s->fks[i], false, b->values, &v, &folded))
+        if (&s->schema->tables[s->schema->fks[i].parent] == t &&
+            row_reference(a, &s->schema->fks[i], false, b->values, &v, &folded))
             b->gives[b->n_gives++] = number(1, i, folded);
-        if (&s->tables[s->fks[i].child] == t &&
-            row_reference(a, &s->fks[i], true, b->values, &v, &folded))
+        if (&s->schema->tables[s->schema->fks[i].child] == t &&
+            row_reference(a, &s->schema->fks[i], true, b->values, &v, &folded))
             b->needs[b->n_needs++] = number(1, i, folded);
     }
 }
@@ -94,7 +97,7 @@ static void choose_births(struct model_birth **b, size_t n, struct store *s)
             continue;
         if (!stands || stands->row != b[i]->row) {
             stands = b[i];
-        } else if (s->tables[b[i]->row->table].rules.birth_policy == BIRTH_LATEST) {
+        } else if (s->schema->tables[b[i]->row->table].rules.birth_policy == BIRTH_LATEST) {
             stands->held = HOLD_BIRTH;
             stands = b[i];
         } else {
@@ -105,7 +108,7 @@ static void choose_births(struct model_birth **b, size_t n, struct store *s)
 
 static uint64_t tie(const struct model_birth *b, struct store *s)
 {
-    const char *name = s->tables[b->row->table].name;
+    const char *name = s->schema->tables[b->row->table].name;
     uint64_t h = bytes_hash(VALUE_HASH_SEED, name, strlen(name) + 1);
     return bytes_hash(h, b->row->key, b->row->len);
 }
@@ -157,13 +160,13 @@ static void choose_unique(struct model_birth **b, size_t n, struct store *s, str
 static void bind(const struct model *m, struct store *s, struct arena *a, struct model_birth *b,
                  struct model_birth **all, size_t n)
 {
-    b->bound = arena_alloc(a, (s->n_fks + 1) * sizeof *b->bound);
+    b->bound = arena_alloc(a, (s->schema->n_fks + 1) * sizeof *b->bound);
     b->n_bound = 0;
-    for (uint32_t f = 0; f < s->n_fks; f++) {
-        const struct foreign_key *fk = &s->fks[f];
+    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &s->schema->fks[f];
         struct row_key k;
         if (fk->child != b->row->table || !fk->key_column ||
-            !refer_key(a, fk, &s->tables[fk->parent], b->values, &k))
+            !refer_key(a, fk, &s->schema->tables[fk->parent], b->values, &k))
             continue;
         const struct model_row *parent = model_find(m, fk->parent, k.key, k.len);
         struct dot name = model_named(s, b, fk);
@@ -272,7 +275,7 @@ struct model_conflict *model_open(const struct model *m, struct store *s, struct
     struct open_list l = {.a = a};
     for (size_t i = 0; i < m->n_rows; i++) {
         const struct model_row *r = &m->row[i];
-        const struct table_rules *rules = &s->tables[r->table].rules;
+        const struct table_rules *rules = &s->schema->tables[r->table].rules;
         for (uint32_t j = 0; j < r->n_births; j++)
             open_cells(&l, rules, &r->birth[j]);
         open_births(&l, r, rules);

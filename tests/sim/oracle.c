@@ -1,6 +1,7 @@
 /* After every step of a node: the journal is read on, and the promises that each of its items can
  * break are looked at. When the capture log is empty, the office must look exactly as the model of
  * its own journal does (tables.c). */
+#include "tests/lib/rooms.h"
 #include "tests/sim/world.h"
 
 #include "protocol/seal.h"

@@ -1,3 +1,5 @@
+#include "node/schema/schema.h"
+#include "node/db/sqlite.h"
 #include "tests/sim/schema.h"
 
 #include "node/charter/charter.h"

@@ -6,7 +6,9 @@
 #ifndef TESTS_SIM_SCHEMA_H
 #define TESTS_SIM_SCHEMA_H
 
-#include "node/db/store_int.h"
+#include "conflict/policy.h"
+#include "node/db/db.h"
+#include "node/db/sqlite.h"
 
 #define DRAWN_TABLES 5
 #define DRAWN_COLUMNS 8

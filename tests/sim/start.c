@@ -1,4 +1,6 @@
 /* How a world begins: what its seed draws, and its offices. */
+#include "node/check/check.h"
+#include "node/store/store.h"
 #include "tests/sim/world.h"
 
 #include "conflict/value.h"

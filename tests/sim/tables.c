@@ -2,6 +2,9 @@
  * the same held rows with theirs, every version that is not stable on record and none that nobody
  * wrote.
  */
+#include "node/db/db.h"
+#include "node/db/sqlite.h"
+#include "node/record/record.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -21,7 +24,7 @@ struct comparing {
 
 static char *key_text(struct comparing *c, const struct model_row *r)
 {
-    return schema_key_json(&c->a, &c->m->watch->tables[r->table], r->key, r->len);
+    return schema_key_json(&c->a, &c->m->watch->schema->tables[r->table], r->key, r->len);
 }
 
 static const char *values_text(struct comparing *c, const struct table_schema *t,
@@ -45,7 +48,7 @@ static const char *values_text(struct comparing *c, const struct table_schema *t
 /* The row in the table is the birth that the model lets stand, with the values it shows. */
 static void check_row(struct comparing *c, const struct model_row *r)
 {
-    const struct table_schema *t = &c->m->watch->tables[r->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[r->table];
     struct value *now = NULL;
     const struct model_birth *stands = NULL;
     for (uint32_t i = 0; i < r->n_births; i++) {
@@ -76,7 +79,8 @@ static void check_others(struct comparing *c, const struct table_schema *t)
     size_t stands = 0;
     snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", t->qname);
     for (size_t i = 0; i < c->n; i++)
-        stands += &s->tables[c->birth[i]->row->table] == t && c->birth[i]->held == HOLD_NONE;
+        stands +=
+            &s->schema->tables[c->birth[i]->row->table] == t && c->birth[i]->held == HOLD_NONE;
     if (store_pragma(s, sql) != (int64_t)stands)
         world_break(c->w, "3", "%s: %s has %lld rows, %zu should stand", c->m->o.name, t->name,
                     (long long)store_pragma(s, sql), stands);
@@ -96,7 +100,7 @@ static void check_held(struct comparing *c)
             want += c->birth[j]->row == b->row && c->birth[j]->held == b->held;
         sqlite3_stmt *q = store_stmt(
             s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3");
-        sqlite3_bind_int64(q, 1, s->tables[b->row->table].t);
+        sqlite3_bind_int64(q, 1, s->schema->tables[b->row->table].t);
         store_bind_blob(q, 2, b->row->key, b->row->len);
         store_bind_text(q, 3, hold_reason_name(b->held));
         bool row = false;
@@ -107,8 +111,8 @@ static void check_held(struct comparing *c)
             continue;
         c->bad = b->row;
         world_break(c->w, "3", "%s: %s %s (%s) is held %zu times for '%s', should %zu times",
-                    c->m->o.name, s->tables[b->row->table].name, key_text(c, b->row),
-                    values_text(c, &s->tables[b->row->table], b->values), have,
+                    c->m->o.name, s->schema->tables[b->row->table].name, key_text(c, b->row),
+                    values_text(c, &s->schema->tables[b->row->table], b->values), have,
                     hold_reason_name(b->held), want);
     }
     if (store_pragma(s, HELD_COUNT) != (int64_t)held)
@@ -153,7 +157,7 @@ static bool may_be_unnamed(struct comparing *c, const struct model_birth *b, con
 /* What is written of a held birth is all there. */
 static void check_values(struct comparing *c, const struct model_birth *b, const struct birth *rec)
 {
-    const struct table_schema *t = &c->m->watch->tables[b->row->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[b->row->table];
     if (!b->alive || b->held == HOLD_NONE || !rec->values)
         return;
     const struct value *have = birth_shown(&c->a, rec, &t->rules);
@@ -171,7 +175,7 @@ static void check_values(struct comparing *c, const struct model_birth *b, const
 static void check_no_number(struct comparing *c, const struct model_birth *b,
                             const struct birth *rec, const struct model_cell *cell)
 {
-    const struct table_schema *t = &c->m->watch->tables[b->row->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[b->row->table];
     const struct cell *found = NULL;
     for (uint32_t i = 0; i < rec->n_cells; i++) {
         if (rec->cells[i].column == cell->column)
@@ -190,7 +194,7 @@ static void check_no_number(struct comparing *c, const struct model_birth *b,
 static void check_cell(struct comparing *c, const struct model_birth *b, const struct birth *rec,
                        const struct model_cell *cell)
 {
-    const struct table_schema *t = &c->m->watch->tables[b->row->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[b->row->table];
     const struct clock *stable = &store_state_get(c->m->watch)->stable;
     const char *name = cell->column == COLUMN_EXISTS ? "existence" : t->column[cell->column];
     uint32_t n;
@@ -221,7 +225,7 @@ static void check_versions(struct comparing *c, const struct model_row *r, const
     }
     if (!b) {
         world_break(c->w, "3", "%s: %s %s has a birth on record that nobody made", c->m->o.name,
-                    c->m->watch->tables[r->table].name, key_text(c, r));
+                    c->m->watch->schema->tables[r->table].name, key_text(c, r));
         return;
     }
     for (uint32_t i = 0; i < b->n_cells; i++)
@@ -238,7 +242,7 @@ static void check_record(struct comparing *c, const struct model_row *r)
                         c->m->o.name, key_text(c, r));
     }
     struct store *s = c->m->watch;
-    const struct table_schema *t = &s->tables[r->table];
+    const struct table_schema *t = &s->schema->tables[r->table];
     struct row rec;
     enum record_at at;
     uint32_t standing = 0;
@@ -282,7 +286,7 @@ static void dump_birth(const struct birth *b, const struct table_schema *t)
 
 static void dump_model(struct comparing *c, const struct model_birth *b)
 {
-    const struct table_schema *t = &c->m->watch->tables[b->row->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[b->row->table];
     printf("        birth %04llx:%llu %s%s", (unsigned long long)b->name.site >> 48,
            (unsigned long long)b->name.seq, b->alive ? "alive " : "dead",
            b->alive ? hold_reason_name(b->held) : "");
@@ -300,7 +304,7 @@ static void dump_model(struct comparing *c, const struct model_birth *b)
 static void dump_row(struct comparing *c, const struct model_row *r)
 {
     static const char *const kind[] = {"", "born", "update", "delete"};
-    const struct table_schema *t = &c->m->watch->tables[r->table];
+    const struct table_schema *t = &c->m->watch->schema->tables[r->table];
     struct row rec;
     printf("%s %s\n", t->name, key_text(c, r));
     for (size_t i = 0; i < r->n; i++) {
@@ -336,7 +340,7 @@ static void dump(struct comparing *c)
     struct store *s = c->m->watch;
     for (size_t i = 0; i < c->n; i++) {
         const struct model_birth *b = c->birth[i];
-        const struct table_schema *t = &s->tables[b->row->table];
+        const struct table_schema *t = &s->schema->tables[b->row->table];
         struct value *now = NULL;
         if (row_read(s, &c->a, (struct row_key){t, b->row->key, b->row->len}, &now) != ERR_OK)
             continue;
@@ -374,9 +378,9 @@ void oracle_tables(struct world *w, struct machine *m)
         check_record(&c, &m->model.row[i]);
         c.bad = w->broken[0] != '\0' ? &m->model.row[i] : NULL;
     }
-    for (uint32_t i = 0; i < m->watch->n_tables && w->broken[0] == '\0'; i++) {
-        if (!m->watch->tables[i].internal)
-            check_others(&c, &m->watch->tables[i]);
+    for (uint32_t i = 0; i < m->watch->schema->n_tables && w->broken[0] == '\0'; i++) {
+        if (!m->watch->schema->tables[i].internal)
+            check_others(&c, &m->watch->schema->tables[i]);
     }
     check_held(&c);
     if (w->broken[0] != '\0' && w->verbose)

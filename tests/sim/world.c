@@ -1,4 +1,6 @@
 #include "tests/sim/world.h"
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 
 #include "conflict/value.h"
 #include "protocol/codec.h"

@@ -1,5 +1,7 @@
 /* Merging, holding and releasing over real databases: changesets are carried by hand between
  * offices. */
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

@@ -1,5 +1,7 @@
 /* Rows of a table that does not fit at one office: they wait there, and the outcome is the same as
  * where they never waited. */
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

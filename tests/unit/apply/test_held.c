@@ -1,4 +1,5 @@
 /* Held rows: every way to be held, the words, who stands in the way, and coming back by itself. */
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

@@ -1,4 +1,6 @@
 /* The first load of rows with sums, groups and decisions of any kind, while others write them. */
+#include "node/load/load.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

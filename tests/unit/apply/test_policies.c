@@ -2,6 +2,7 @@
  */
 #include "protocol/seal.h"
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

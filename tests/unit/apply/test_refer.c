@@ -1,5 +1,6 @@
 /* A reference means the parent that was there when it was written, not whoever has its key. */
-#include "node/db/store_int.h"
+#include "node/desk/desk.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

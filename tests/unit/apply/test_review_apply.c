@@ -1,5 +1,7 @@
 /* Orders of delivery and shapes of tables that the plain tests do not meet. */
-#include "node/db/store_int.h"
+#include "node/capture/capture.h"
+#include "node/journal/journal.h"
+#include "node/store/store.h"
 #include "protocol/seal.h"
 #include "tests/lib/office.h"
 

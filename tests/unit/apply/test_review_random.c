@@ -1,7 +1,9 @@
 /* Random histories of three offices over a schema in which everything clashes with everything:
  * whatever the order of seals, pulls and stable messages, the offices end equal, and the store's
  * books fit its tables. */
-#include "node/db/store_int.h"
+#include "node/load/load.h"
+#include "node/record/record.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

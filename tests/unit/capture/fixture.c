@@ -5,8 +5,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 /* clang-format on */
 
+#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <fcntl.h>
@@ -119,7 +121,7 @@ static char *charter_of(const char *tables)
     return text;
 }
 
-void office_open(struct capture_office *o, const char *schema, const char *tables)
+void capture_office_open(struct capture_office *o, const char *schema, const char *tables)
 {
     *o = (struct capture_office){0};
     char msg[256];
@@ -148,7 +150,7 @@ void office_open(struct capture_office *o, const char *schema, const char *table
     office_install(o);
 }
 
-void office_close(struct capture_office *o)
+void capture_office_close(struct capture_office *o)
 {
     static const char *const files[] = {"app.db",     "app.db-journal", "app.db-wal",
                                         "app.db-shm", "script",         "result"};
@@ -253,26 +255,26 @@ void check_rules_capture(const char *schema, const char *rules, const char *setu
                          const char *expected)
 {
     struct capture_office o;
-    office_open(&o, schema, "t");
+    capture_office_open(&o, schema, "t");
     office_publish(&o, "0000000002", rules);
     office_install(&o);
     office_app(&o, setup);
     office_collect(&o);
     office_app(&o, act);
     assert_string_equal(office_collect(&o), expected);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
                          const char *expected)
 {
     struct capture_office o;
-    office_open(&o, schema, tables);
+    capture_office_open(&o, schema, tables);
     office_app(&o, setup);
     office_collect(&o);
     office_app(&o, act);
     assert_string_equal(office_collect(&o), expected);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 void check_capture(const char *schema, const char *setup, const char *act, const char *expected)

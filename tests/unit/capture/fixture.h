@@ -3,7 +3,7 @@
 #ifndef TESTS_CAPTURE_FIXTURE_H
 #define TESTS_CAPTURE_FIXTURE_H
 
-#include "node/capture/capture.h"
+#include "node/db/db.h"
 
 struct capture_office {
     char dir[256];
@@ -15,8 +15,8 @@ struct capture_office {
 
 /* Makes the application's schema, then the store, publishes the named tables (comma separated) and
  * installs capture. */
-void office_open(struct capture_office *o, const char *schema, const char *tables);
-void office_close(struct capture_office *o);
+void capture_office_open(struct capture_office *o, const char *schema, const char *tables);
+void capture_office_close(struct capture_office *o);
 /* Publishes a compiled charter under a version ("0000000001"...). */
 void office_publish(struct capture_office *o, const char *version, const char *compiled);
 void office_install(struct capture_office *o);

@@ -328,12 +328,12 @@ static void the_application_sees_its_own_counts(void **state)
     (void)state;
     struct capture_office o;
     int status;
-    office_open(&o, PLAIN, "t");
+    capture_office_open(&o, PLAIN, "t");
     char *text = office_app_output(
         &o, ROWS "UPDATE t SET v=0 WHERE id<3; SELECT changes(), last_insert_rowid();", &status);
     assert_string_equal(text, "2|3\n");
     free(text);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A table of the most columns there may be: masks of several words. */

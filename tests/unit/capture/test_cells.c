@@ -7,11 +7,16 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 /* clang-format on */
 
 #include "node/charter/charter.h"
+#include "node/check/check.h"
+#include "node/db/db.h"
 #include "node/schema/schema.h"
 #include "tests/unit/capture/fixture.h"
+
+#include "node/schema/own.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +37,7 @@ static void complete(struct completed *x, const char *schema, const char *yaml)
     struct charter c;
     char text[2048], msg[1024];
     const char *compiled;
-    office_open(&x->o, schema, "");
+    capture_office_open(&x->o, schema, "");
     snprintf(text, sizeof text, "federation: x\nschema_version: 1\ntables:\n%s", yaml);
     if (charter_parse(&x->o.a, "c", text, strlen(text), &c, msg) ||
         charter_compile(&x->o.a, &c, &compiled, msg))
@@ -63,7 +68,7 @@ static void expect_finding(const char *schema, const char *yaml, const char *lev
     if (of_level != 1 || !strstr(text, wanted))
         fail_msg("wanted %s '%s', got %zu, the first '%s' for %s", level, wanted, of_level,
                  text ? text : "", schema);
-    office_close(&x.o);
+    capture_office_close(&x.o);
 }
 
 static void expect_fail(const char *schema, const char *yaml, const char *wanted)
@@ -80,7 +85,7 @@ static void expect_good(const char *schema, const char *yaml)
         text = finding_of(&x, "warn");
     if (text)
         fail_msg("found '%s' for %s", text, schema);
-    office_close(&x.o);
+    capture_office_close(&x.o);
 }
 
 /* A counter is an INTEGER that nothing has a say in: no key, CHECK, UNIQUE, partial index or
@@ -187,7 +192,7 @@ static void expect_groups(const char *schema, const char *yaml, const char *want
     free(groups);
     json_decref(root);
     json_decref(other);
-    office_close(&x.o);
+    capture_office_close(&x.o);
 }
 
 /* What one CHECK or UNIQUE names together becomes one group, transitively, without key columns and
@@ -319,7 +324,7 @@ static void a_charter_becomes_the_rules_of_its_tables(void **state)
     assert_int_equal(t->rules.delete_policy, DELETE_DELETE_WINS);
     assert_int_equal(t->rules.birth_policy, BIRTH_REVIEW);
     assert_int_equal(t->rules.scope, schema_column(t, "unit") + 1);
-    assert_ptr_equal(t->rules.units, &x.o.s->units);
+    assert_ptr_equal(t->rules.units, &own_of(x.o.s)->units);
     expect_rule(t, "n", POLICY_SUM, POLICY_SUM, NULL);
     expect_rule(t, "r", POLICY_REVIEW, POLICY_RANK, NULL);
     expect_rule(t, "b", POLICY_REVIEW, POLICY_LATEST, NULL);
@@ -345,7 +350,7 @@ static void a_charter_becomes_the_rules_of_its_tables(void **state)
     assert_null(plain->rules.fallback);
     assert_null(plain->rules.rank);
     assert_int_equal(plain->rules.scope, 0);
-    office_close(&x.o);
+    capture_office_close(&x.o);
 }
 
 /* The completed form names for every column who gave its policy and where. */
@@ -376,7 +381,7 @@ static void the_completed_form_says_where_policies_come_from(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 4), "fallback")),
                         "latest");
     json_decref(root);
-    office_close(&x.o);
+    capture_office_close(&x.o);
 }
 
 /* A group keeps to the columns that are here and can change; where fewer than two are left there is
@@ -385,7 +390,7 @@ static void a_group_keeps_to_what_can_change(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, "CREATE TABLE t(" ID ", a, b); CREATE TABLE u(" ID ", a, b);", "");
+    capture_office_open(&o, "CREATE TABLE t(" ID ", a, b); CREATE TABLE u(" ID ", a, b);", "");
     office_publish(&o, "0000000002",
                    "{\"tables\":[{\"name\":\"t\",\"groups\":[{\"name\":\"g\","
                    "\"columns\":[\"b\",\"id\",\"a\",\"gone\"]}]},"
@@ -399,7 +404,7 @@ static void a_group_keeps_to_what_can_change(void **state)
     assert_null(t->rules.group[0]);
     for (uint32_t i = 0; i < u->n_columns; i++)
         assert_null(u->rules.group[i]);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Under a charter in force, a CHECK that only this database has is warned of. */
@@ -409,7 +414,7 @@ static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
     struct capture_office o;
     struct finding *f;
     size_t n, warned = 0;
-    office_open(&o, "CREATE TABLE t(" ID ", a, b, CHECK (a < b));", "t");
+    capture_office_open(&o, "CREATE TABLE t(" ID ", a, b, CHECK (a < b));", "t");
     office_publish(&o, "0000000002",
                    "{\"tables\":[{\"name\":\"t\",\"key\":[\"id\"],\"columns\":[{\"name\":\"id\"},"
                    "{\"name\":\"a\"},{\"name\":\"b\",\"policy\":\"max\"}]}]}");
@@ -420,7 +425,7 @@ static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
         warned += strcmp(f[i].level, "warn") == 0 && strstr(f[i].text, "put them in one group");
     }
     assert_int_equal(warned, 1);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A compiled charter that contradicts itself is refused with the table's name and changes nothing.
@@ -449,7 +454,7 @@ static void a_damaged_charter_is_refused(void **state)
     const char *completed;
     struct finding *f;
     size_t n;
-    office_open(&o, "CREATE TABLE t(" ID ", a, b, c);", "t");
+    capture_office_open(&o, "CREATE TABLE t(" ID ", a, b, c);", "t");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(json, sizeof json, "{\"tables\":[{\"name\":\"t\",%s}]}", bad[i].table);
         assert_int_equal(store_schema_complete(o.s, &o.a, json, &completed, &f, &n), ERR_SCHEMA);
@@ -457,7 +462,7 @@ static void a_damaged_charter_is_refused(void **state)
             fail_msg("wanted '%s', got '%s'", bad[i].message, store_message(o.s));
     }
     assert_true(schema_table(o.s, "t")->exists);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 int main(void)

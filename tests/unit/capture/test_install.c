@@ -7,6 +7,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
          "CREATE TRIGGER tonle_del_5 AFTER DELETE ON t BEGIN SELECT 1; END;"),
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     for (size_t i = 0; i < sizeof harm / sizeof *harm; i++) {
         office_app(&o, "DELETE FROM t;");
         office_collect(&o);
@@ -40,7 +41,7 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
     }
     office_app(&o, "UPDATE t SET w=1;");
     assert_string_equal(office_collect(&o), "t update 'kept' w=1\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Installing again where everything stands writes nothing. */
@@ -48,11 +49,11 @@ static void installing_twice_changes_nothing(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     int64_t before = office_number(&o, "PRAGMA schema_version");
     office_install(&o);
     assert_int_equal(office_number(&o, "PRAGMA schema_version"), before);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A table that was dropped and made again with other columns in another order keeps what was
@@ -61,7 +62,7 @@ static void a_log_moves_over_by_column_name(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);", "t");
+    capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3),('y',1,2,3);");
     office_collect(&o);
     office_app(&o, "UPDATE t SET c=30 WHERE id='x'; DELETE FROM t WHERE id='y';"
@@ -73,7 +74,7 @@ static void a_log_moves_over_by_column_name(void **state)
     assert_false(store_capture_check(o.s));
     office_install(&o);
     assert_string_equal(office_collect(&o), "t update 'x' c=30\nt delete 'y'\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* What is no longer published is no longer captured; a log that still holds something is kept for
@@ -83,7 +84,7 @@ static void unpublished_tables_are_let_go(void **state)
     (void)state;
     const char *count = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_*_[56]'";
     struct capture_office o;
-    office_open(&o, TABLE "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);", "t,u");
+    capture_office_open(&o, TABLE "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);", "t,u");
     assert_int_equal(office_number(&o, count), 14);
     office_app(&o, "INSERT INTO u VALUES('a');");
     office_publish(&o, "0000000002", "{\"tables\":[]}");
@@ -95,7 +96,7 @@ static void unpublished_tables_are_let_go(void **state)
     assert_false(store_capture_check(o.s));
     office_install(&o);
     assert_string_equal(office_collect(&o), "u born 'a' id='a'\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A rolled back installation leaves nothing behind, and is not taken for done. */
@@ -103,7 +104,7 @@ static void a_rolled_back_install_is_not_done(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_app(&o, "DROP TRIGGER tonle_ins_5;");
     assert_int_equal(store_begin(o.s), ERR_OK);
     assert_int_equal(store_capture_install(o.s), ERR_OK);
@@ -113,7 +114,7 @@ static void a_rolled_back_install_is_not_done(void **state)
     office_app(&o, "DROP TRIGGER tonle_del_5;"); /* the same schema_version as the install had,
                                                     another schema */
     assert_false(store_capture_check(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* What the node writes itself (the registry) is noted and collected like any write. */
@@ -121,7 +122,7 @@ static void notes_are_collected(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     struct value v[4] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa")};
     assert_int_equal(store_begin(o.s), ERR_OK);
     struct table_schema *site = schema_table(o.s, "tonle_site");
@@ -138,7 +139,7 @@ static void notes_are_collected(void **state)
     assert_string_equal(office_collect(&o),
                         "tonle_site born '0f' site='0f' number=15 node='hub' sign_key='aa'\n"
                         "tonle_site update 'f0' node='x'\ntonle_site delete '00'\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A cut collect consumes whole keys, parents before children, and says that more is left. */
@@ -147,10 +148,11 @@ static void a_cut_collect_takes_whole_keys(void **state)
     (void)state;
     struct capture_office o;
     bool cut;
-    office_open(&o,
-                "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, p REFERENCES p(id)); CREATE TABLE "
-                "p(id TEXT PRIMARY KEY NOT NULL, v);",
-                "c,p");
+    capture_office_open(
+        &o,
+        "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, p REFERENCES p(id)); CREATE TABLE "
+        "p(id TEXT PRIMARY KEY NOT NULL, v);",
+        "c,p");
     office_app(&o, "INSERT INTO c VALUES('1','a'); INSERT INTO p VALUES('a',1),('b',2); UPDATE p "
                    "SET v=9 WHERE id='a';"
                    "DELETE FROM p WHERE id='b'; INSERT INTO p VALUES('c',3);");
@@ -165,7 +167,7 @@ static void a_cut_collect_takes_whole_keys(void **state)
     assert_true(cut);
     assert_string_equal(office_collect_limited(&o, 100, 1500, &cut), "p born 'f' id='f' v=1\n");
     assert_false(cut);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 static void assert_held(struct capture_office *o, const char *key, const char *message)
@@ -190,7 +192,7 @@ static void a_row_too_large_is_held_until_it_fits(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('big','1',zeroblob(9000000)),('ok','2',1),"
                    "(hex(zeroblob(5000)),'3',1),('gone','4',zeroblob(9000000));");
     assert_string_equal(office_collect(&o), "t born 'ok' id='ok' code='2' v=1\n");
@@ -207,7 +209,7 @@ static void a_row_too_large_is_held_until_it_fits(void **state)
                         "t born 'big' id='big' code='5' v='small'\nt delete 'ok'\n");
     assert_int_equal(store_limit_rows(o.s), 0);
     assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_held"), 0);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Of a row that others have, only what is too large stays back, a group as a whole; the next write
@@ -216,7 +218,7 @@ static void a_value_too_large_stays_back_alone(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c, d);", "t");
+    capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c, d);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3,4);");
     office_collect(&o);
     office_app(&o, "UPDATE t SET a=zeroblob(8388609), c=30;");
@@ -236,7 +238,7 @@ static void a_value_too_large_stays_back_alone(void **state)
     office_app(&o, "UPDATE t SET c=32; DELETE FROM t;");
     assert_non_null(strstr(office_collect(&o), "t delete 'x' "));
     assert_int_equal(store_limit_rows(o.s), 0);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Of a deleted row the values it had last are at hand. */
@@ -246,7 +248,7 @@ static void old_values_of_a_delete_are_known(void **state)
     struct capture_office o;
     struct changeset cs = {0};
     bool cut;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('a','x',1),('b','y',2);");
     office_collect(&o);
     office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t "
@@ -263,7 +265,7 @@ static void old_values_of_a_delete_are_known(void **state)
     assert_null(collect_old_values(o.s, 1, 0));
     assert_null(collect_old_values(o.s, 0, 3));
     store_rollback(o.s);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Every lookup of the BEFORE triggers and of collect goes through an index: no table is scanned.
@@ -274,7 +276,7 @@ static void no_lookup_scans_the_table(void **state)
     (void)state;
     struct capture_office o;
     int status;
-    office_open(
+    capture_office_open(
         &o,
         "CREATE TABLE t(id TEXT COLLATE NOCASE PRIMARY KEY, a TEXT COLLATE NOCASE UNIQUE, b, c "
         "TEXT, d NOT NULL DEFAULT 1 UNIQUE, UNIQUE(b,c));"
@@ -319,7 +321,7 @@ static void no_lookup_scans_the_table(void **state)
     assert_non_null(strstr(plan, "SEARCH main.t USING INDEX"));
     free(plan);
     buf_fini(&b);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 static double seconds(void)
@@ -337,7 +339,7 @@ static void collecting_five_thousand_rows_is_fast(void **state)
     struct capture_office o;
     struct changeset cs = {0};
     bool cut;
-    office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a,b,c,d,e,f,g);", "t");
+    capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a,b,c,d,e,f,g);", "t");
     office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
                    " INSERT INTO t SELECT printf('KH-%08d',i),i,'some text',i*1.5,NULL,'more text "
                    "here',i,i FROM n;");
@@ -352,7 +354,7 @@ static void collecting_five_thousand_rows_is_fast(void **state)
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5000);
     assert_int_equal(store_commit(o.s), ERR_OK);
     assert_true(both < 0.5);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 int main(void)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
@@ -245,11 +246,11 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
     assert_false(store_capture_pending(o->s));
 }
 
-struct schema {
+struct drawn_schema {
     const char *sql, *key, *known;
     const char *later; /* c is a sum; and this is made after the capture triggers */
 };
-static const struct schema schemas[] = {
+static const struct drawn_schema schemas[] = {
     {"CREATE TABLE t(a PRIMARY KEY NOT NULL, b UNIQUE, c, d);", "a", "1", NULL},
     {"CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT COLLATE NOCASE UNIQUE, c INTEGER, d REAL);", "a",
      "1", NULL},
@@ -279,10 +280,10 @@ static const char rules[] =
     "{\"tables\":[{\"name\":\"t\",\"columns\":[{\"name\":\"a\"},{\"name\":\"b\"},"
     "{\"name\":\"c\",\"policy\":\"sum\"},{\"name\":\"d\"}]}]}";
 
-static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows)
+static void twin(const struct drawn_schema *schema, uint32_t rounds, uint32_t max_rows)
 {
     struct capture_office o;
-    office_open(&o, schema->sql, "t");
+    capture_office_open(&o, schema->sql, "t");
     office_app(&o, "CREATE TABLE copy(a, b, c, d);");
     if (schema->later) {
         office_publish(&o, "0000000002", rules);
@@ -311,7 +312,7 @@ static void twin(const struct schema *schema, uint32_t rounds, uint32_t max_rows
         free(should);
         buf_fini(&b);
     }
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Whatever statements a random application runs, the collected changes carry its table over
@@ -343,7 +344,7 @@ static void a_big_log_carries_the_table_over(void **state)
     const char *count =
         "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
     bool cut;
-    office_open(&o, "CREATE TABLE t(a TEXT PRIMARY KEY NOT NULL, b, c, d);", "t");
+    capture_office_open(&o, "CREATE TABLE t(a TEXT PRIMARY KEY NOT NULL, b, c, d);", "t");
     office_app(&o, "CREATE TABLE copy(a, b, c, d); CREATE INDEX ca ON copy(a); INSERT INTO t "
                    "VALUES('0',1,1,1),('x',1,1,1);"
                    "INSERT INTO copy SELECT * FROM t;");
@@ -362,7 +363,7 @@ static void a_big_log_carries_the_table_over(void **state)
     assert_true(strcmp(is, should) == 0);
     free(is);
     free(should);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 int main(void)

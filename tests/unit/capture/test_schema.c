@@ -7,6 +7,9 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "conflict/value.h"
+#include "node/schema/info.h"
+#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
@@ -143,15 +146,16 @@ static void claims_follow_the_indexes(void **state)
     (void)state;
     struct capture_office o;
     struct value v[4] = {value_text("new"), value_text("X"), value_text("1"), value_integer(5)};
-    office_open(&o,
-                "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) "
-                "STORED, g AS (b || '-' || c));"
-                "CREATE UNIQUE INDEX i0 ON t(c, a COLLATE NOCASE); CREATE UNIQUE INDEX i1 ON t(a) "
-                "WHERE b = 1;"
-                "CREATE UNIQUE INDEX i2 ON t(lower(a), b DESC); CREATE UNIQUE INDEX i3 ON t(l) "
-                "WHERE g IS NOT NULL;"
-                "INSERT INTO t(k,a,b,c) VALUES('old','x','1',5),('other','X','2',6);",
-                "t");
+    capture_office_open(
+        &o,
+        "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, a TEXT, b TEXT, c, l AS (lower(g)) "
+        "STORED, g AS (b || '-' || c));"
+        "CREATE UNIQUE INDEX i0 ON t(c, a COLLATE NOCASE); CREATE UNIQUE INDEX i1 ON t(a) "
+        "WHERE b = 1;"
+        "CREATE UNIQUE INDEX i2 ON t(lower(a), b DESC); CREATE UNIQUE INDEX i3 ON t(l) "
+        "WHERE g IS NOT NULL;"
+        "INSERT INTO t(k,a,b,c) VALUES('old','x','1',5),('other','X','2',6);",
+        "t");
     struct table_schema *t = schema_table(o.s, "t");
     assert_int_equal(t->n_columns, 4);
     assert_int_equal(t->n_unique, 4);
@@ -169,7 +173,7 @@ static void claims_follow_the_indexes(void **state)
     assert_string_equal(claim_of(&o, "t", 0, v), "no claim");
     v[2] = value_null();
     assert_string_equal(claim_of(&o, "t", 3, v), "no claim");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A primary key is a unique index where its collation folds more than identity; an index over a
@@ -179,10 +183,11 @@ static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
     (void)state;
     struct capture_office o;
     struct value v[1] = {value_text("A")};
-    office_open(&o,
-                "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a UNIQUE, b UNIQUE); "
-                "INSERT INTO t VALUES('a',1,2);",
-                "");
+    capture_office_open(
+        &o,
+        "CREATE TABLE t(k TEXT COLLATE NOCASE PRIMARY KEY NOT NULL, a UNIQUE, b UNIQUE); "
+        "INSERT INTO t VALUES('a',1,2);",
+        "");
     office_publish(&o, "0000000002",
                    "{\"tables\":[{\"name\":\"t\",\"key\":[\"k\"],\"columns\":[{\"name\":\"a\","
                    "\"policy\":\"max\"},{\"name\":\"k\"}]}]}");
@@ -197,7 +202,7 @@ static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
     assert_string_equal(claim_of(&o, "t", k, both), "'A' blocked by a");
     office_app(&o, "UPDATE t SET b=7;");
     assert_false(store_capture_pending(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Foreign keys between replicated tables, with the implicit parent key, and the order they give. */
@@ -205,21 +210,22 @@ static void references_and_depths_are_read(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o,
-                "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT, z REFERENCES local, "
-                "s REFERENCES c, FOREIGN KEY(x,y) REFERENCES b);"
-                "CREATE TABLE b(p TEXT, q TEXT, r REFERENCES a(u), PRIMARY KEY(q,p)) WITHOUT ROWID;"
-                "CREATE TABLE a(id TEXT PRIMARY KEY NOT NULL, u TEXT COLLATE NOCASE UNIQUE); "
-                "CREATE TABLE local(id PRIMARY KEY);"
-                "CREATE TABLE r1(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r2); CREATE TABLE "
-                "r2(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r1);",
-                "c,b,a,r1,r2");
+    capture_office_open(
+        &o,
+        "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, x TEXT, y TEXT, z REFERENCES local, "
+        "s REFERENCES c, FOREIGN KEY(x,y) REFERENCES b);"
+        "CREATE TABLE b(p TEXT, q TEXT, r REFERENCES a(u), PRIMARY KEY(q,p)) WITHOUT ROWID;"
+        "CREATE TABLE a(id TEXT PRIMARY KEY NOT NULL, u TEXT COLLATE NOCASE UNIQUE); "
+        "CREATE TABLE local(id PRIMARY KEY);"
+        "CREATE TABLE r1(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r2); CREATE TABLE "
+        "r2(id TEXT PRIMARY KEY NOT NULL, o REFERENCES r1);",
+        "c,b,a,r1,r2");
     assert_int_equal(schema_table(o.s, "a")->depth, 0);
     assert_int_equal(schema_table(o.s, "b")->depth, 1);
     assert_int_equal(schema_table(o.s, "c")->depth, 2);
-    assert_int_equal(o.s->n_fks, 5);
-    for (uint32_t i = 0; i < o.s->n_fks; i++) {
-        struct foreign_key *fk = &o.s->fks[i];
+    assert_int_equal(o.s->schema->n_fks, 5);
+    for (uint32_t i = 0; i < o.s->schema->n_fks; i++) {
+        struct foreign_key *fk = &o.s->schema->fks[i];
         assert_non_null(store_stmt(o.s, fk->parent_sql));
         assert_non_null(store_stmt(o.s, fk->children_sql));
         if (fk->n == 2) { /* (x,y) -> (q,p) */
@@ -227,7 +233,7 @@ static void references_and_depths_are_read(void **state)
             assert_int_equal(fk->parent_column[1], 0);
         }
     }
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Keys go to JSON and come back, whatever they hold. */
@@ -235,7 +241,7 @@ static void keys_go_to_json_and_back(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(
+    capture_office_open(
         &o, "CREATE TABLE t(a, b, PRIMARY KEY(b,a)); CREATE TABLE u(k TEXT PRIMARY KEY NOT NULL);",
         "t,u");
     struct table_schema *t = schema_table(o.s, "t"), *u = schema_table(o.s, "u");
@@ -268,7 +274,7 @@ static void keys_go_to_json_and_back(void **state)
         assert_int_equal(schema_key_parse(o.s, &o.a, t, bad[i], &key), ERR_USAGE);
     buf_fini(&key);
     buf_fini(&other);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* ---- what is said of a schema ---- */
@@ -298,16 +304,16 @@ static void check_findings(const char *schema, const char *tables, const char *l
     size_t n;
     struct buf b = {0};
     const char *completed;
-    office_open(&o, schema, "");
+    capture_office_open(&o, schema, "");
     buf_printf(&b, "{\"federation\":\"x\",\"tables\":[%s]}", tables);
-    o.s->ready = false; /* as before `hub init` */
+    state_set_ready(o.s, false); /* as before `hub init` */
     enum err e = store_schema_complete(o.s, &o.a, buf_str(&b), &completed, &f, &n);
-    o.s->ready = true;
+    state_set_ready(o.s, true);
     if (e != ERR_OK)
         fail_msg("%s", store_message(o.s));
     assert_true(has_finding(f, n, level, part));
     buf_fini(&b);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Everything that stands in the way of replication is said, with its level. */
@@ -404,7 +410,7 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
     size_t n;
     uint32_t created = 0;
     const char *completed;
-    office_open(
+    capture_office_open(
         &hub,
         "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, \"a b\" TEXT DEFAULT 1, g TEXT AS (id || "
         "'x')) STRICT;"
@@ -416,7 +422,7 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
                               "\"name\":\"a b\",\"policy\":\"min\",\"write\":\"any\"}]}]}",
                               &completed, &f, &n),
         ERR_OK);
-    office_open(&office, "PRAGMA user_version=1;", "");
+    capture_office_open(&office, "PRAGMA user_version=1;", "");
     office_publish(&office, "0000000002", completed);
     assert_int_equal(store_begin(office.s), ERR_OK);
     assert_int_equal(store_schema_create_missing(office.s, &created), ERR_OK);
@@ -440,8 +446,8 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
     assert_int_equal(store_begin(office.s), ERR_OK);
     assert_int_equal(store_schema_create_missing(office.s, &created), ERR_SCHEMA);
     store_rollback(office.s);
-    office_close(&hub);
-    office_close(&office);
+    capture_office_close(&hub);
+    capture_office_close(&office);
 }
 
 /* A table that this node could never write is left alone; the others go on. */
@@ -449,16 +455,17 @@ static void an_unwritable_table_stops_nothing(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o,
-                "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT); "
-                "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);"
-                "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT "
-                "CHECK (only_in_the_app(v)))' WHERE name='t';",
-                "t,u");
+    capture_office_open(
+        &o,
+        "PRAGMA writable_schema=ON; CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT); "
+        "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);"
+        "UPDATE sqlite_schema SET sql='CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v TEXT "
+        "CHECK (only_in_the_app(v)))' WHERE name='t';",
+        "t,u");
     assert_false(schema_table(o.s, "t")->exists);
     office_app(&o, "INSERT INTO u VALUES('a');");
     assert_string_equal(office_collect(&o), "u born 'a' id='a'\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* ---- the application's triggers on applied rows ---- */
@@ -469,7 +476,7 @@ static void local_triggers_work_on_applied_rows(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(
+    capture_office_open(
         &o,
         "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v); CREATE TABLE u(id TEXT PRIMARY KEY NOT "
         "NULL); CREATE TABLE l(x); CREATE TABLE l2(x);"
@@ -503,7 +510,7 @@ static void local_triggers_work_on_applied_rows(void **state)
     assert_int_equal(office_number(&o, "SELECT count(*) FROM l"), 1);
     assert_int_equal(store_exec(o.s, "DELETE FROM t WHERE id='c'"), ERR_OK);
     assert_int_equal(office_number(&o, "SELECT count(*) FROM l"), 0);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 int main(void)

@@ -7,7 +7,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
-#include "node/db/store_int.h"
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <stdio.h>

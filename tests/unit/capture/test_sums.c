@@ -7,6 +7,8 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 #include "tests/unit/capture/fixture.h"
 
 /* Columns of policy sum travel as deltas, columns of a group together. */
@@ -108,7 +110,7 @@ static void a_trigger_that_runs_ahead_loses_nothing(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
     office_app(&o, ROWS
@@ -125,7 +127,7 @@ static void a_trigger_that_runs_ahead_loses_nothing(void **state)
     assert_string_equal(office_collect(&o), "t born 4 id=4 s=1 v='d!'\n");
     office_app(&o, "REPLACE INTO t VALUES(4,5,'e');");
     assert_string_equal(office_collect(&o), "t update 4 s=+4 v='e!'\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Deltas of a log that is sealed in pieces add up to what was written. */
@@ -134,7 +136,7 @@ static void a_cut_log_adds_up(void **state)
     (void)state;
     struct capture_office o;
     bool cut;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
     office_app(&o, ROWS);
@@ -149,7 +151,7 @@ static void a_cut_log_adds_up(void **state)
     assert_true(cut);
     assert_string_equal(office_collect_limited(&o, 2, 1 << 20, &cut), "t update 1 s=+8\n");
     assert_false(cut);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* The totals from before the window are at hand for updates and deletes, changed or not. */
@@ -159,7 +161,7 @@ static void old_totals_are_known(void **state)
     struct capture_office o;
     struct changeset cs = {0};
     bool cut;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
     office_app(&o, ROWS "INSERT INTO t VALUES(5,50,'e');");
@@ -186,7 +188,7 @@ static void old_totals_are_known(void **state)
     assert_int_equal(collect_old_values(o.s, 0, 4)[1].u.i, 51);
     assert_null(collect_old_sums(o.s, 0, 5));
     store_rollback(o.s);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Only writes to a sum column pay for it, and with the policy the trigger goes. */
@@ -195,7 +197,7 @@ static void only_sums_cost_a_log_row(void **state)
     (void)state;
     struct capture_office o;
     const char *trigger = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_sum_*'";
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     assert_int_equal(office_number(&o, trigger), 0);
     office_app(&o, ROWS);
     office_collect(&o);
@@ -214,7 +216,7 @@ static void only_sums_cost_a_log_row(void **state)
     assert_int_equal(office_number(&o, trigger), 0);
     office_app(&o, "UPDATE t SET s=s+1 WHERE id=1;");
     assert_string_equal(office_collect(&o), "t update 1 s=12\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A value too large in a sum column stays back, and the integer after it is a delta against the
@@ -223,7 +225,7 @@ static void a_total_is_remembered_beside_a_value_too_large(void **state)
 {
     (void)state;
     struct capture_office o;
-    office_open(&o, TABLE, "t");
+    capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
     office_app(&o, ROWS);
@@ -233,7 +235,7 @@ static void a_total_is_remembered_beside_a_value_too_large(void **state)
     office_app(&o, "UPDATE t SET s=13 WHERE id=1;");
     assert_string_equal(office_collect(&o), "t update 1 s=+3\n");
     assert_int_equal(store_limit_rows(o.s), 0);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 #define GROUPED                                                                                    \

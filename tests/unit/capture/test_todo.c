@@ -7,7 +7,9 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "conflict/buf.h"
 #include "protocol/limits.h"
+#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <string.h>
@@ -27,7 +29,7 @@ enum { ID, S, A, B, C };
 
 static void open_office(struct capture_office *o)
 {
-    office_open(o, TABLE, "t,q,p");
+    capture_office_open(o, TABLE, "t,q,p");
     office_publish(o, "0000000002", RULES);
     office_install(o);
     office_app(o, "INSERT INTO t VALUES('x',10,1,2,3),('y',20,1,2,3);");
@@ -110,7 +112,7 @@ static void a_queued_change_travels(void **state)
     assert_int_equal(queue(&o, "y", none, CHANGE_DELETE, ID, value_null()), ERR_OK);
     assert_string_equal(office_collect(&o), "t delete 'y'\n");
     assert_string_equal(office_collect(&o), "");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Other births of the key are named; their totals and members are their own. One that all agree is
@@ -132,7 +134,7 @@ static void a_held_birth_is_changed_by_name(void **state)
     assert_int_equal(queue(&o, "x", dead, CHANGE_UPDATE, ID, value_null()), ERR_OK);
     assert_string_equal(office_collect(&o), "");
     assert_false(store_capture_pending(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* What the application wrote to the birth that stands, and what is queued for it, are one change:
@@ -157,7 +159,7 @@ static void one_birth_is_one_change(void **state)
     assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_string_equal(office_collect(&o), "t delete 'y'\n");
     assert_false(store_capture_pending(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Decisions are told from the application's changes, and know the totals from before both. */
@@ -187,7 +189,7 @@ static void decisions_are_known(void **state)
     store_rollback(o.s);
     assert_true(store_capture_pending(o.s));
     assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_todo"), 2);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A queued birth has all its values; a second one of its key, by the application or queued, waits
@@ -212,7 +214,7 @@ static void two_births_of_a_key_do_not_share_a_changeset(void **state)
                         "t born 'v' id='v' s=NULL a=NULL b=NULL c=9\n");
     assert_true(cut);
     assert_string_equal(office_collect(&o), "t born 'v' id='v' s=4 a=4 b=4 c=4\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* Queued changes count towards the limits of a seal, and go with their table, parents first. */
@@ -239,7 +241,7 @@ static void queued_changes_are_cut_like_others(void **state)
     for (cut = true; cut; seals++)
         assert_non_null(strstr(office_collect_limited(&o, 2, 1 << 20, &cut), "p born"));
     assert_int_equal(seals, 4);
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* What is gone when its turn comes changes nothing, and is not kept. */
@@ -257,7 +259,7 @@ static void what_is_gone_is_let_go(void **state)
     assert_true(store_capture_pending(o.s));
     assert_string_equal(office_collect(&o), "");
     assert_false(store_capture_pending(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* A name that was forgotten since means the birth that lost its name. */
@@ -268,7 +270,7 @@ static void a_forgotten_name_is_the_unnamed_birth(void **state)
     open_office(&o);
     assert_int_equal(queue(&o, "y", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_string_equal(office_collect(&o), "t update 'y' c=1\n");
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 /* What no changeset could carry is refused when it is queued, in words. */
@@ -285,7 +287,7 @@ static void what_cannot_be_sent_is_not_queued(void **state)
                      ERR_REFUSED);
     assert_non_null(strstr(store_message(o.s), "--set s=N"));
     assert_false(store_capture_pending(o.s));
-    office_close(&o);
+    capture_office_close(&o);
 }
 
 int main(void)

@@ -1,4 +1,5 @@
 #include "tests/unit/node/net.h"
+#include "tests/lib/rooms.h"
 
 #include "protocol/seal.h"
 

@@ -1,4 +1,5 @@
 /* What `tonle join` does, over the queues: enrolment, first load. */
+#include "tests/lib/rooms.h"
 #include "tests/unit/node/net.h"
 
 #include "protocol/seal.h"

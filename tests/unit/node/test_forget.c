@@ -1,4 +1,5 @@
 /* Marks, answers, stable: what every office has is forgotten, and nothing before (DESIGN 4). */
+#include "tests/lib/rooms.h"
 #include "tests/unit/node/net.h"
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
 /* What an enrolled but hostile neighbour, or an operator's mishap, cannot do to a node. */
+#include "node/state/state.h"
 #include "tests/unit/node/net.h"
 
 #include "protocol/limits.h"

@@ -1,4 +1,5 @@
 /* Who may connect, and how a copied or restored database is found out (DESIGN 7). */
+#include "node/state/state.h"
 #include "tests/unit/node/net.h"
 
 #include "protocol/seal.h"

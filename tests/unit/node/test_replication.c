@@ -1,4 +1,5 @@
 /* Three offices in a row - hub, province, district - with real databases, under virtual time. */
+#include "node/state/state.h"
 #include "tests/unit/node/net.h"
 
 #include "protocol/limits.h"

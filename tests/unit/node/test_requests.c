@@ -1,4 +1,5 @@
 /* Enrolment, first load, and what operators ask of a running node. */
+#include "node/state/state.h"
 #include "tests/unit/node/net.h"
 
 #include "protocol/seal.h"

@@ -1,4 +1,5 @@
 /* Decisions that are taken again, when offices have forgotten what they were about. */
+#include "node/store/store.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 

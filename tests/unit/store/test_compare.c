@@ -1,5 +1,6 @@
 /* The reconcile scan: what was written behind capture's back is found, and sealed or taken back. */
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

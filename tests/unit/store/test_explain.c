@@ -1,4 +1,5 @@
 /* Explain: the rule of each cell of a row, and what another charter would decide. */
+#include "node/desk/desk.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

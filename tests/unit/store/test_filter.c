@@ -1,7 +1,10 @@
 /* What keeps a bulk apply fast beside many open conflicts and held rows: the sets of hashes that
  * answer before the database does, and the records that a sweep puts apart. */
-#include "node/db/store_int.h"
-#include "node/record/table.h"
+#include "node/load/load.h"
+#include "node/load/slice.h"
+#include "node/record/filter.h"
+#include "node/record/own.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>
@@ -207,7 +210,7 @@ static void another_connection_sweeps(void **state)
         assert_int_equal(store_begin_read(watch), ERR_OK);
         assert_int_equal(schema_load(watch), ERR_OK);
         ask_for_nobody(watch, &a);
-        assert_true(watch->swept.known);
+        assert_true(watch->record->swept.known);
         assert_int_equal(where(watch, &a, "p0"), time == 0 ? RECORD_FRESH : RECORD_SWEPT);
         assert_int_equal(store_commit(watch), ERR_OK);
         federation_settle(f);
@@ -247,22 +250,22 @@ static void a_rollback_brings_back_what_was_deleted(void **state)
     assert_int_equal(store_begin(HUB->store), ERR_OK);
     assert_int_equal(store_exec(HUB->store, "DELETE FROM tonle_row WHERE swept = 1"), ERR_OK);
     ask_for_nobody(HUB->store, &a);
-    assert_true(HUB->store->swept.known);
+    assert_true(HUB->store->record->swept.known);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_NONE);
     store_rollback(HUB->store);
     assert_int_equal(store_begin(HUB->store), ERR_OK);
     ask_for_nobody(HUB->store, &a);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_SWEPT);
-    assert_true(HUB->store->swept.known);
+    assert_true(HUB->store->record->swept.known);
     store_rollback(HUB->store); /* it was read in this transaction, too: nothing to be sure of */
-    assert_false(HUB->store->swept.known);
+    assert_false(HUB->store->record->swept.known);
     assert_int_equal(store_begin(HUB->store), ERR_OK);
     ask_for_nobody(HUB->store, &a);
     assert_int_equal(store_meta_set_u64(HUB->store, "one", 1), ERR_OK);
     assert_int_equal(store_commit(HUB->store), ERR_OK);
     assert_int_equal(store_begin(HUB->store), ERR_OK);
     store_rollback(HUB->store); /* it is not read again for that */
-    assert_true(HUB->store->swept.known);
+    assert_true(HUB->store->record->swept.known);
     arena_fini(&a);
 }
 

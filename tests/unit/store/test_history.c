@@ -1,7 +1,6 @@
 /* The history of one row: every write, what it had seen, what it met; read from few changesets. */
 #include "tests/lib/office.h"
-
-#include "node/record/table.h"
+#include "tests/lib/rooms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,7 @@
 /* The journal's filters, positions and sites, on a real database. */
+#include "node/db/db.h"
+#include "node/journal/journal.h"
+#include "node/store/store.h"
 #include "tests/lib/office.h"
 
 #include <setjmp.h>

@@ -1,10 +1,10 @@
-/* The first load between two real databases: what it carries, what moves meanwhile, what it adopts.
- */
+/* The first load between two databases: what it carries, what moves meanwhile, what it adopts. */
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
-#include "node/db/store_int.h"
-#include "node/record/table.h"
+#include "node/apply/work.h"
+#include "node/load/slice.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,8 @@
 /* The WAL guard against a real library: whether other connections can start the WAL anew. */
-#include "node/db/store_int.h"
+#include "node/db/pin.h"
+#include "node/db/sqlite.h"
+#include "node/state/state.h"
+#include "node/store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,10 @@
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
-#include "node/record/table.h"
+#include "node/db/copy.h"
+#include "node/load/load.h"
+#include "node/load/slice.h"
+#include "node/store/store.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* The registry and the charter: rows that only the hub writes and that travel like any other. */
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

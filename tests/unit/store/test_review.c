@@ -1,4 +1,6 @@
 /* The review desk: what a person decides about conflicts. */
+#include "node/capture/capture.h"
+#include "node/store/store.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 

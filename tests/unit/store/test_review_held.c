@@ -1,4 +1,5 @@
 /* The review desk: held rows that a person settles, and who may decide what. */
+#include "node/store/store.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 

@@ -1,6 +1,7 @@
 /* The unit of every site, as the rules of all tables see it. */
-#include "node/db/store_int.h"
+#include "node/schema/own.h"
 #include "tests/lib/office.h"
+#include "tests/lib/rooms.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,9 +66,9 @@ static void every_site_has_its_unit(void **state)
     for (int i = 0; i < 3; i++)
         assert_string_equal(unit(s, OFFICE(i)->site), OFFICE(i)->unit);
     assert_null(unit(s, 12345));
-    for (uint32_t i = 0; i < s->n_tables; i++)
-        assert_ptr_equal(s->tables[i].rules.units, &s->units);
-    assert_int_equal(s->units.n, 3);
+    for (uint32_t i = 0; i < s->schema->n_tables; i++)
+        assert_ptr_equal(s->schema->tables[i].rules.units, &own_of(s)->units);
+    assert_int_equal(own_of(s)->units.n, 3);
 }
 
 /* A site is known within the transaction that brings it, also beside others whose numbers are above
@@ -84,8 +85,8 @@ static void a_new_site_is_known_at_once(void **state)
     assert_string_equal(unit(s, 1), "13");
     assert_string_equal(unit(s, UINT64_MAX), "1402");
     assert_string_equal(unit(s, OFFICE(2)->site), OFFICE(2)->unit);
-    for (size_t i = 1; i < s->units.n; i++)
-        assert_true(s->units.site[i - 1].site < s->units.site[i].site);
+    for (size_t i = 1; i < own_of(s)->units.n; i++)
+        assert_true(own_of(s)->units.site[i - 1].site < own_of(s)->units.site[i].site);
     store_rollback(s);
     assert_null(unit(s, 1));
     assert_int_equal(store_begin(s), ERR_OK);
@@ -120,7 +121,7 @@ static void nothing_is_read_again_for_nothing(void **state)
     office_sql(OFFICE(0), "INSERT INTO note VALUES('a', 'x')");
     assert_true(office_seal(OFFICE(0)));
     assert_string_equal(unit(s, OFFICE(1)->site), OFFICE(1)->unit);
-    s->units.n = 0;
+    own_of(s)->units.n = 0;
     office_pull(OFFICE(1), OFFICE(0));
     assert_null(unit(s, OFFICE(1)->site));
 }

@@ -11,7 +11,9 @@
  * Outside a transaction nobody knows what others commit: the database is asked. So it is over
  * FILTER_MAX entries.
  */
-#include "node/db/store_int.h"
+#include "node/record/filter.h"
+
+#include "node/state/state.h"
 
 #define FILTER_MIN 8192
 #define FILTER_MAX (64 * FILTER_MIN)
@@ -56,7 +58,7 @@ bool filter_open(struct store *s, struct hash_filter *f)
     if (f->known)
         return false;
     empty(f, f->room ? f->room : FILTER_MIN);
-    f->rev = s->state_version;
+    f->rev = state_version(s);
     f->known = true;
     f->in_write = s->in_write;
     f->full = f->room > FILTER_MAX;
@@ -70,44 +72,25 @@ bool filter_serves(const struct store *s)
     return s->in_write || s->in_read;
 }
 
-static void begin(struct store *s, struct hash_filter *f)
+void filter_begin(struct store *s, struct hash_filter *f)
 {
-    if (s->state_version < 0 || f->rev != s->state_version)
+    if (state_version(s) < 0 || f->rev != state_version(s))
         empty(f, f->room);
 }
 
-static void commit(struct store *s, struct hash_filter *f)
+void filter_commit(struct store *s, struct hash_filter *f)
 {
-    f->rev = s->state_version;
+    f->rev = state_version(s);
     f->in_write = false;
 }
 
-static void undo(struct hash_filter *f)
+void filter_undo(struct hash_filter *f)
 {
     if (f->in_write)
         empty(f, f->room);
 }
 
-void filters_begin(struct store *s)
+void filter_clear(struct hash_filter *f)
 {
-    begin(s, &s->claims);
-    begin(s, &s->swept);
-}
-
-void filters_commit(struct store *s)
-{
-    commit(s, &s->claims);
-    commit(s, &s->swept);
-}
-
-void filters_undo(struct store *s)
-{
-    undo(&s->claims);
-    undo(&s->swept);
-}
-
-void filters_clear(struct store *s)
-{
-    empty(&s->claims, 0);
-    empty(&s->swept, 0);
+    empty(f, 0);
 }

@@ -1,0 +1,9 @@
+/* ddl.h - the tonle_* tables; the comments in ddl.c are their documentation. */
+#ifndef NODE_DB_DDL_H
+#define NODE_DB_DDL_H
+
+#define DDL_VERSION 4
+extern const char
+    store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
+
+#endif

@@ -1,0 +1,42 @@
+/* load.h - row states out and in: the first load, its chunks, comparing and digests.
+ *
+ * Invariant: a chunk is read in one short transaction and says the clock it was read at.
+ */
+#ifndef NODE_LOAD_LOAD_H
+#define NODE_LOAD_LOAD_H
+
+#include "node/db/db.h"
+#include "protocol/message.h"
+
+/* Reads up to max_rows keys of a table after request->after in key order, records of keys that have
+ * no row in the table included (tombstones, held births). Short: one read transaction. */
+enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request,
+                          const char *peer, struct load_chunk *out);
+/* First load, in one transaction from store_load_begin to store_load_end: rows of the office that
+ * are in the way are compared (adopt) or were removed (replace). */
+enum load_mode { LOAD_EMPTY, LOAD_REPLACE, LOAD_ADOPT };
+enum err store_load_begin(struct store *s, enum load_mode mode);
+enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk);
+struct load_report {
+    uint64_t rows;
+    uint64_t adopted_new; /* rows that the federation lacked: they travel with the next seal */
+    uint64_t adopted_equal;
+    uint64_t adopted_conflicts; /* differing cells, recorded */
+};
+enum err store_load_end(struct store *s, struct arena *a, struct load_report *report);
+/* Compares a chunk with the local rows of the same range: what escaped capture. */
+enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED };
+struct escape {
+    enum escape_kind kind;
+    const char *table;
+    struct bytes key;
+};
+enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             struct bytes after, struct escape **out, size_t *n);
+/* Puts what escaped into the capture log (the differing columns), so that it is sealed like any
+ * write; or, with take_parent, writes the parent's row back. */
+enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             const struct escape *e, bool take_parent);
+enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n);
+
+#endif

@@ -1,0 +1,35 @@
+/* slice.h - rows of a table in key order, a slice at a time, and what loads and digests share. */
+#ifndef NODE_LOAD_SLICE_H
+#define NODE_LOAD_SLICE_H
+
+#include "node/record/record.h"
+#include "protocol/message.h"
+
+/* Rows of a table in key order. A read in slices, each its own statement: outside a transaction of
+ * the store's no slice keeps an application from committing for longer than the lock budget (DESIGN
+ * 10). Key bytes beginning with PART_RECORDS stand behind every row: see chunk.c. */
+struct key_range {
+    const struct table_schema *t;
+    struct bytes after; /* key bytes, exclusive; empty: from the start */
+    struct bytes upto;  /* inclusive; empty: no bound */
+    uint32_t max_rows;
+    size_t max_bytes; /* of values, as a rule of thumb: at least one row comes */
+};
+struct slice_rows {
+    uint32_t n;
+    struct value **row; /* each n_columns values */
+    struct bytes *key;
+    bool end; /* no row of the range is behind these */
+};
+enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
+                    struct slice_rows *out);
+/* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
+ * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
+enum digest_tag { DIGEST_STANDS = 1, DIGEST_HELD = 2 };
+void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum digest_tag tag,
+                const struct value *values);
+/* ERR_SCHEMA unless the chunk has the columns that the charter here names. */
+enum err part_same_columns(struct store *s, const struct table_schema *t,
+                           const struct load_chunk *chunk);
+
+#endif

@@ -1,0 +1,85 @@
+#include "node/record/deferral.h"
+
+#include "node/db/sqlite.h"
+#include "node/record/own.h"
+#include "node/record/record.h"
+#include "node/state/state.h"
+
+#include <string.h>
+
+void deferral_forget(struct store *s)
+{
+    struct record *r = s->record;
+    while (r->deferred) {
+        struct deferral *next = r->deferred->next;
+        clock_fini(&r->deferred->stable);
+        mem_free(r->deferred);
+        r->deferred = next;
+    }
+    r->deferred_known = false;
+}
+
+enum err deferral_add(struct store *s, const char *table, const void *stable, size_t len)
+{
+    struct deferral *d = mem_alloc(sizeof *d + strlen(table) + 1);
+    struct cursor c = cursor_of(stable, len);
+    strcpy(d->table, table);
+    d->next = s->record->deferred;
+    s->record->deferred = d;
+    return clock_decode(&c, &d->stable, len);
+}
+
+/* The tables that wait, each with the clock of its first changeset. */
+static enum err read(struct store *s)
+{
+    if (s->record->deferred_known)
+        return ERR_OK;
+    sqlite3_stmt *q = store_stmt(s, "SELECT name, min(pos), stable FROM tonle_deferred"
+                                    " GROUP BY name ORDER BY name");
+    if (!q)
+        return part_stmt_error(s);
+    enum err e = ERR_OK;
+    for (bool row = true; e == ERR_OK && row;) {
+        e = store_step(s, q, &row);
+        if (e == ERR_OK && row)
+            e = deferral_add(s, (const char *)sqlite3_column_text(q, 0), sqlite3_column_blob(q, 2),
+                             (size_t)sqlite3_column_bytes(q, 2));
+    }
+    sqlite3_reset(q);
+    s->record->deferred_known = e == ERR_OK;
+    s->record->deferred_rev = state_version(s);
+    return e;
+}
+
+enum err deferral_list(struct store *s, struct deferral **out)
+{
+    enum err e = read(s);
+    *out = e == ERR_OK ? s->record->deferred : NULL;
+    return e;
+}
+
+bool store_deferred_any(struct store *s)
+{
+    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)") == 1;
+}
+
+struct deferral *deferral_find(struct store *s, const char *table)
+{
+    struct deferral *d;
+    if (deferral_list(s, &d) != ERR_OK)
+        return NULL;
+    while (d && strcmp(d->table, table) != 0)
+        d = d->next;
+    return d;
+}
+
+bool defer_waits(struct store *s, const char *table)
+{
+    return deferral_find(s, table);
+}
+
+const struct clock *defer_stable(struct store *s, const char *table)
+{
+    const struct deferral *d = deferral_find(s, table);
+    return d ? &d->stable : &state_of(s)->stable;
+}

@@ -1,0 +1,96 @@
+/* record.h - the record of a row that is not settled, its claims and references, and what is kept
+ * of rows beside them.
+ *
+ * Invariant: a row has at most one record, and a settled row none. A record is looked at through
+ * the stable clock each time it is read. tonle_row, tonle_claim and tonle_local are written here
+ * alone.
+ */
+#ifndef NODE_RECORD_RECORD_H
+#define NODE_RECORD_RECORD_H
+
+#include "node/schema/schema.h"
+#include "protocol/message.h"
+
+struct row_key { /* one row of one published table */
+    const struct table_schema *t;
+    const uint8_t *key; /* canonical bytes */
+    size_t len;
+};
+/* A position in the order of keys that begins with this byte stands behind every row, among the
+ * records (load/chunk.c): no key begins with it. */
+#define PART_RECORDS 0xff
+/* Where the record of a row is: tonle_row.swept, if it has one. */
+enum record_at { RECORD_NONE, RECORD_FRESH, RECORD_SWEPT };
+/* The record after forgetting; values of the standing birth not filled in. *at: where it was; NULL
+ * when nobody wants to know. */
+enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
+                  enum record_at *at);
+/* Forgets, then writes, replaces or deletes the record and its claims. `at` as row_load told it. */
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                  enum record_at at);
+/* The same for a sweep: a record that has nothing left to become stable goes to the swept part. */
+enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                   enum record_at at);
+/* The row in the table: *values (n_columns) or NULL. */
+enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values);
+/* The stable clock and the kept names as row_forget wants them; keep_rank is true where it might be
+ * needed. */
+enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f);
+/* The claim of these column values to unique index i: false when it makes none (a NULL, or outside
+ * the partial index's predicate). `v` are the claim's values, `folded` its canonical bytes. */
+enum err row_claim(struct store *s, struct arena *a, const struct table_schema *t, uint32_t i,
+                   const struct value *columns, bool *claims, struct value **v,
+                   struct bytes *folded);
+/* The canonical bytes of a foreign reference, from the parent's or the child's columns; false with
+ * a NULL. */
+bool row_reference(struct arena *a, const struct foreign_key *fk, bool of_child,
+                   const struct value *columns, struct value **v, struct bytes *folded);
+/* Whether anything is claimed in this database. */
+bool row_any_claims(struct store *s);
+/* Whether this value may be claimed: false is certain. */
+bool claims_may(struct store *s, const struct table_schema *t, int64_t idx, struct bytes v);
+/* Whether one of these columns' unique values may be claimed: false is certain, and cheap. */
+bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema *t,
+                     const struct value *columns);
+/* Whether held rows may wait for this one; one does from now on. */
+bool claims_may_block(struct store *s, struct row_key k);
+void claims_note_blocker(struct store *s, uint32_t t, struct bytes key);
+/* Whether this key may have a held birth: false is certain; it has one from now on. */
+bool claims_may_hold(struct store *s, struct row_key k);
+void claims_note_held(struct store *s, struct row_key k);
+/* Whether another row than k claims this value. */
+enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct bytes v,
+                          bool *other);
+/* Writes the claims of the births that do not stand. */
+enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r);
+#define CLAIM_REFERENCE 1000
+/* Before the seal: what the rows write into foreign keys names the parent's birth that stands here,
+ * where it has a name. */
+enum err refer_name(struct store *s, struct arena *a, struct changeset *cs);
+/* The parent's key that the child's values (all columns) refer to; false with a NULL. */
+bool refer_key(struct arena *a, const struct foreign_key *fk, const struct table_schema *parent,
+               const struct value *values, struct row_key *out);
+/* The living birth of the parent's row that this birth of the child means; NULL: none lives. */
+const struct birth *refer_find(struct store *s, struct arena *a, const struct foreign_key *fk,
+                               const struct birth *child, const struct row *parent);
+/* Fills in f->parents: which of the births that r's references name keep their names. */
+enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                    struct forget *f);
+bool store_deferred_any(struct store *s); /* rows wait for a table that does not fit here */
+/* Whether changesets wait for this table to fit here. */
+bool defer_waits(struct store *s, const char *table);
+/* The stable clock through which rows of this table are looked at. */
+const struct clock *defer_stable(struct store *s, const char *table);
+enum err local_drop(struct store *s, struct row_key k); /* forgets what was kept of a row */
+
+/* ---- the room's own */
+void record_open(struct store *s);
+void record_close(struct store *s);
+void record_begin(struct store *s);    /* state_version is known */
+void record_commit(struct store *s);   /* state_version is that of our own commit */
+void record_rollback(struct store *s); /* what was read in the transaction may be wrong */
+/* Rows of a table were taken out of tonle_row and tonle_claim all at once. */
+void record_forget(struct store *s);
+void record_keep_changed(struct store *s); /* tonle_keep was written */
+
+#endif
