@@ -72,7 +72,8 @@ static bool same_values(const struct table_schema *t, const struct value *x, con
     return true;
 }
 
-/* "A parent may hold a row that its child, seeing less, shows" (DESIGN 4, Holds). */
+/* What the parent holds and this office shows, with the same values, is no escape (DESIGN 4,
+ * "Holds"). */
 static bool held_above(struct comparison *c, struct arena *scratch, const struct row_state *st,
                        const struct value *here)
 {

@@ -4,8 +4,8 @@
  * position are ours when the load ends, and the stream goes on behind that position; tonle_chunk
  * tells store_apply what a later chunk has already. The stable clock is only the first chunk's: a
  * later one would forget what changes that are still to come may be concurrent with; the stream
- * brings it in its place. A row state replaces all that is known of its row (DESIGN 4), so a key
- * that a later chunk brings again, now dead, goes.
+ * brings it in its place. A row state replaces all that is known of its row (DESIGN 4,
+ * "Row states"), so a key that a later chunk brings again, now dead, goes.
  *
  * tonle_meta: load_mode; load_pos the furthest chunk's position, there until the stream has passed
  * it. */

@@ -138,7 +138,7 @@ contents() { # OFFICE: every row of every replicated table
         sqlite3 -cmd '.timeout 10000' -cmd '.mode quote' "$ROOT/$1/app.db" "SELECT * FROM $table ORDER BY 1, 2"
     done
 }
-# all_equal OFFICE...: the same visible rows, held rows and open conflicts everywhere (DESIGN, promise 3).
+# all_equal OFFICE...: the same visible rows, held rows and open conflicts everywhere (DESIGN 2, promise 3).
 all_equal() {
     local first=$1 office
     contents "$first" >"$ROOT/contents"
