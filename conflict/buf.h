@@ -11,6 +11,11 @@
 #include <stdint.h>
 #include <string.h>
 
+struct bytes { /* borrowed */
+    const uint8_t *p;
+    size_t len;
+};
+
 struct buf { /* {0} is a valid empty buffer */
     uint8_t *data;
     size_t len;

@@ -11,11 +11,6 @@
 
 #define PROTOCOL_VERSION 2
 
-struct bytes { /* borrowed */
-    const uint8_t *p;
-    size_t len;
-};
-
 /* Items: what has a place in the link's order. Their bytes are stored and relayed as they came. */
 enum item_kind { ITEM_CHANGESET = 1, ITEM_MARK = 2, ITEM_ANSWER = 3, ITEM_STABLE = 4 };
 

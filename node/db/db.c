@@ -369,6 +369,22 @@ enum err db_begin(struct store *s, bool write)
     return ERR_OK;
 }
 
+enum err db_snapshot_begin(struct store *s, bool *own)
+{
+    *own = sqlite3_get_autocommit(s->db);
+    return *own ? store_exec(s, "BEGIN") : ERR_OK;
+}
+
+enum err db_snapshot_end(struct store *s, bool own, enum err e)
+{
+    if (!own || sqlite3_get_autocommit(s->db))
+        return e;
+    enum err end = store_exec(s, "COMMIT");
+    if (end != ERR_OK)
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return e == ERR_OK ? end : e;
+}
+
 bool db_open_transaction(const struct store *s)
 {
     return s->in_write || s->in_read || !sqlite3_get_autocommit(s->db);

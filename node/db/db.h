@@ -53,6 +53,10 @@ void db_close(struct store *s);
 /* For store/ alone, which tells every room: BEGIN IMMEDIATE or BEGIN; whether anything was written
  * since; the end. */
 enum err db_begin(struct store *s, bool write);
+/* One moment for several reads, in a transaction or not: *own tells db_snapshot_end whether it is
+ * this call's. The error of the reads, or of the end. */
+enum err db_snapshot_begin(struct store *s, bool *own);
+enum err db_snapshot_end(struct store *s, bool own, enum err e);
 bool db_open_transaction(const struct store *s);
 bool db_wrote(const struct store *s);
 enum err db_commit(struct store *s);

@@ -7,8 +7,8 @@
 #ifndef NODE_DB_SQLITE_H
 #define NODE_DB_SQLITE_H
 
+#include "conflict/buf.h"
 #include "node/db/db.h"
-#include "protocol/message.h"
 
 #include <sqlite3.h>
 

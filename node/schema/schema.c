@@ -285,17 +285,13 @@ enum err schema_load(struct store *s)
 {
     if (!store_is_ready(s))
         return store_fail(s, ERR_STATE, "this database does not belong to a Tonle node yet");
-    bool alone = sqlite3_get_autocommit(s->db);
-    enum err e = alone ? store_run(s, store_stmt(s, "BEGIN")) : ERR_OK;
+    bool own = false;
+    enum err e = db_snapshot_begin(s, &own);
     if (e == ERR_OK)
         e = refresh(s);
     if (e == ERR_OK)
         e = units_refresh(s);
-    if (alone && !sqlite3_get_autocommit(s->db)) {
-        enum err end = store_run(s, store_stmt(s, "COMMIT"));
-        e = e == ERR_OK ? end : e;
-    }
-    return e;
+    return db_snapshot_end(s, own, e);
 }
 
 void schema_changed(struct store *s)

@@ -6,7 +6,7 @@
 #include "node/state/state.h"
 
 #include "node/db/ddl.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -80,43 +80,28 @@ void state_counts_changed(struct store *s)
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value)
 {
     *value = (struct bytes){0};
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT v FROM tonle_meta WHERE k = ?1");
-    if (q)
-        store_bind_text(q, 1, key);
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return ERR_NOT_FOUND;
-    *value = store_column_bytes(a, q, 0);
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s, "SELECT v FROM tonle_meta WHERE k = ?1", value_text(key));
+    bool row = query_next(&q);
+    if (row)
+        *value = query_bytes(&q, a, 0);
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
+
+#define SET_META "INSERT OR REPLACE INTO tonle_meta(k, v) VALUES(?1, ?2)"
 
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len)
 {
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_meta(k, v) VALUES(?1, ?2)");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 1, key);
-    store_bind_blob(q, 2, p, len);
-    return store_run(s, q);
+    return DB_RUN(s, SET_META, value_text(key), value_blob(p, len));
 }
 
 /* *v is left as it was where there is no such value. */
 static enum err read_u64(struct store *s, const char *key, uint64_t *v)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT v FROM tonle_meta WHERE k = ?1");
-    if (q)
-        store_bind_text(q, 1, key);
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    *v = store_column_u64(q, 0);
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s, "SELECT v FROM tonle_meta WHERE k = ?1", value_text(key));
+    if (query_next(&q))
+        *v = query_u64(&q, 0);
+    return query_end(&q);
 }
 
 uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
@@ -127,12 +112,7 @@ uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
 
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v)
 {
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR REPLACE INTO tonle_meta(k, v) VALUES(?1, ?2)");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 1, key);
-    store_bind_u64(q, 2, v);
-    return store_run(s, q);
+    return DB_RUN(s, SET_META, value_text(key), value_u64(v));
 }
 
 static const char *meta_text(struct store *s, struct arena *a, const char *key)
@@ -154,16 +134,10 @@ static enum err set_text(struct store *s, const char *key, const char *text)
 static enum err read_clock(struct store *s, const char *sql, struct clock *c)
 {
     clock_reset(c);
-    sqlite3_stmt *q = store_stmt(s, sql);
-    bool row = true;
-    while (row) {
-        enum err e = store_step(s, q, &row);
-        if (e != ERR_OK)
-            return e;
-        if (row)
-            clock_set(c, store_column_u64(q, 0), store_column_u64(q, 1));
-    }
-    return ERR_OK;
+    struct query q = DB_QUERY(s, sql);
+    while (query_next(&q))
+        clock_set(c, query_u64(&q, 0), query_u64(&q, 1));
+    return query_end(&q);
 }
 
 static void read_identity(struct store *s)
@@ -230,21 +204,18 @@ static enum err read_state(struct store *s, uint64_t rev)
 enum err state_refresh(struct store *s)
 {
     uint64_t rev = 0;
-    bool own = !s->in_write && !s->in_read;
+    bool own = false;
     if (s->state->version > (int64_t)s->state->rev_seen)
         s->state->rev_seen = (uint64_t)s->state->version; /* of our last commit */
     enum err e = read_u64(s, "rev", &rev);
     if (e != ERR_OK || (s->state->version >= 0 && (int64_t)rev == s->state->version))
         return e;
-    if (own)
-        e = store_exec(s, "BEGIN");
+    e = db_snapshot_begin(s, &own);
     if (e == ERR_OK)
         e = read_u64(s, "rev", &rev);
     if (e == ERR_OK)
         e = read_state(s, rev);
-    if (own && !sqlite3_get_autocommit(s->db) && store_exec(s, "COMMIT") != ERR_OK)
-        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-    return e;
+    return db_snapshot_end(s, own, e);
 }
 
 /* Called by store_commit while the transaction is still open, when it changed anything. */
@@ -325,17 +296,10 @@ enum err store_create(struct store *s, const struct store_identity *id)
 
 enum err state_advance(struct store *s, struct dot d, uint64_t hlc, const uint8_t hash[HASH_BYTES])
 {
-    sqlite3_stmt *q = store_stmt(
-        s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, d.site);
-    store_bind_u64(q, 2, d.seq);
-    store_bind_u64(q, 3, hlc);
-    store_bind_blob(q, 4, hash, HASH_BYTES);
-    enum err e = store_run(s, q);
     clock_raise(&s->state->now.clock, d.site, d.seq);
-    return e;
+    return DB_RUN(s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)",
+                  value_u64(d.site), value_u64(d.seq), value_u64(hlc),
+                  value_blob(hash, HASH_BYTES));
 }
 
 enum err state_sealed(struct store *s, uint64_t seq, const uint8_t hash[HASH_BYTES])
@@ -370,13 +334,8 @@ enum err state_raise_stable(struct store *s, const struct clock *c)
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
         if (clock_get(&s->state->now.stable, c->entry[i].site) >= c->entry[i].seq)
             continue;
-        sqlite3_stmt *q =
-            store_stmt(s, "INSERT OR REPLACE INTO tonle_stable(site, seq) VALUES(?1, ?2)");
-        if (!q)
-            return part_stmt_error(s);
-        store_bind_u64(q, 1, c->entry[i].site);
-        store_bind_u64(q, 2, c->entry[i].seq);
-        e = store_run(s, q);
+        e = DB_RUN(s, "INSERT OR REPLACE INTO tonle_stable(site, seq) VALUES(?1, ?2)",
+                   value_u64(c->entry[i].site), value_u64(c->entry[i].seq));
     }
     clock_join(&s->state->now.stable, c);
     return e;
@@ -384,19 +343,15 @@ enum err state_raise_stable(struct store *s, const struct clock *c)
 
 /* ---- what a load brings */
 
+/* ?1 the site, ?2 the seq, ?3 (with hash) the one that nobody knows. */
 static enum err put_clock(struct store *s, const char *sql, const struct clock *c, bool hash)
 {
+    static const uint8_t unknown[HASH_BYTES];
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
-        sqlite3_stmt *q = store_stmt(s, sql);
-        if (!q)
-            return part_stmt_error(s);
-        store_bind_u64(q, 1, c->entry[i].site);
-        store_bind_u64(q, 2, c->entry[i].seq);
-        static const uint8_t unknown[HASH_BYTES];
-        if (hash)
-            store_bind_blob(q, 3, unknown, sizeof unknown);
-        e = store_run(s, q);
+        const struct value v[] = {value_u64(c->entry[i].site), value_u64(c->entry[i].seq),
+                                  value_blob(unknown, sizeof unknown)};
+        e = query_run(s, sql, hash ? 3 : 2, v);
     }
     return e;
 }

@@ -1,0 +1,113 @@
+#include "node/db/query.h"
+
+#include "node/db/sqlite.h"
+
+struct query query_of(struct store *s, const char *sql, size_t n, const struct value *v)
+{
+    struct query q = {.s = s, .stmt = store_stmt(s, sql)};
+    q.e = q.stmt ? ERR_OK : part_stmt_error(s);
+    for (size_t i = 0; i < n; i++)
+        query_bind(&q, (int)i + 1, v[i]);
+    return q;
+}
+
+void query_bind(struct query *q, int i, struct value v)
+{
+    if (q->e == ERR_OK)
+        store_bind(q->stmt, i, &v);
+}
+
+void query_fail(struct query *q, enum err e)
+{
+    if (q->e == ERR_OK)
+        q->e = e;
+}
+
+bool query_next(struct query *q)
+{
+    bool row = false;
+    if (q->e == ERR_OK)
+        q->e = store_step(q->s, q->stmt, &row);
+    return row;
+}
+
+enum err query_end(struct query *q)
+{
+    if (q->stmt)
+        sqlite3_reset(q->stmt);
+    q->stmt = NULL;
+    return q->e;
+}
+
+enum err query_run(struct store *s, const char *sql, size_t n, const struct value *v)
+{
+    struct query q = query_of(s, sql, n, v);
+    while (query_next(&q))
+        continue;
+    return query_end(&q);
+}
+
+int64_t query_i64(const struct query *q, int i)
+{
+    return sqlite3_column_int64(q->stmt, i);
+}
+
+uint64_t query_u64(const struct query *q, int i)
+{
+    return store_column_u64(q->stmt, i);
+}
+
+bool query_is_null(const struct query *q, int i)
+{
+    return sqlite3_column_type(q->stmt, i) == SQLITE_NULL;
+}
+
+const char *query_text(const struct query *q, struct arena *a, int i)
+{
+    return store_column_text(a, q->stmt, i);
+}
+
+struct bytes query_bytes(const struct query *q, struct arena *a, int i)
+{
+    return store_column_bytes(a, q->stmt, i);
+}
+
+struct bytes query_borrow(const struct query *q, int i)
+{
+    const void *p = sqlite3_column_blob(q->stmt, i);
+    return (struct bytes){p, (size_t)sqlite3_column_bytes(q->stmt, i)};
+}
+
+struct value query_value(const struct query *q, struct arena *a, int i)
+{
+    return store_column(a, q->stmt, i);
+}
+
+bool db_compiles(struct store *s, const char *sql, enum err *e)
+{
+    sqlite3_stmt *stmt = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
+    *e = store_error(s, rc);
+    sqlite3_finalize(stmt);
+    return rc == SQLITE_OK;
+}
+
+bool db_same_name(const char *a, const char *b)
+{
+    return sqlite3_stricmp(a, b) == 0;
+}
+
+bool db_name_begins(const char *name, const char *with, size_t n)
+{
+    return sqlite3_strnicmp(name, with, (int)n) == 0;
+}
+
+int64_t db_changes(const struct store *s)
+{
+    return sqlite3_changes64(s->db);
+}
+
+int64_t db_last_rowid(const struct store *s)
+{
+    return sqlite3_last_insert_rowid(s->db);
+}
