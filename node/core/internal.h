@@ -1,4 +1,4 @@
-/* node_internal.h - what the files of the node's core share: node.c and node_*.c.
+/* internal.h - what the files of the core share.
  *
  * Invariants: memory per neighbour is bounded by the credit we grant it (CREDIT_BYTES, or one
  * larger item alone); whatever changes in memory because of a transaction changes after its commit;
@@ -130,7 +130,7 @@ struct mark_kept { /* hub: a mark not yet answered by all */
     uint64_t id, hlc;
     struct clock clock;
 };
-struct open_scan; /* node_scan.c: verify and reconcile */
+struct open_scan; /* scan.c: verify and reconcile */
 
 struct node {
     struct node_options o;
@@ -214,17 +214,22 @@ bool node_is_hub(const struct node *n);
 void node_want(struct node *n, uint64_t mono_ms); /* step again then, at the latest */
 bool route_equal(const struct route *a, const struct route *b);
 
-/* ---- node_work.c: the step's one transaction */
+/* ---- work.c: the step's one transaction */
 void work_run(struct node *n);
 void work_deadline(struct node *n);
 
-/* ---- node_session.c */
+/* ---- peer.c */
+void peer_line(struct peer *p, enum line_state to); /* only moves that its table allows */
+/* Only for names that stand in the registry: their number bounds the list. */
+struct peer *peer_child(struct node *n, const char *name);
 struct peer *peer_new(const char *name, bool up);
 void peer_free(struct peer *p);
 struct peer *peer_find(struct node *n, const char *name); /* a child; NULL */
 struct peer *peer_at(struct node *n,
                      const struct route *r); /* by route, the parent included; NULL */
 bool peer_open(const struct peer *p);
+
+/* ---- session.c */
 void session_start(struct node *n);
 void session_dialled(struct node *n);
 void session_lost(struct node *n, struct peer *p);
@@ -242,10 +247,13 @@ void session_hello(struct node *n, const struct event *ev, const struct hello *h
                    const struct signed_body *s);
 void session_welcome(struct node *n, const struct hello *h, const struct signed_body *s);
 void session_refusal(struct node *n, const struct event *ev, const struct refusal *r);
-void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h,
-                       const struct signed_body *s);
 
-/* ---- node_hello.c: whether a hello or a welcome is who it says and has all that is on record of
+/* ---- beat.c */
+void beat_take(struct node *n, struct peer *p, const struct heartbeat *h,
+               const struct signed_body *s);
+void beat_send(struct node *n, struct peer *p);
+
+/* ---- hello.c: whether a hello or a welcome is who it says and has all that is on record of
  * it */
 struct verdict {
     enum refusal_code code; /* 0: fits */
@@ -260,7 +268,7 @@ void hello_check_known(struct node *n, const struct hello *h, struct verdict *v)
 void hello_check_parent(struct node *n, const struct hello *h, const struct signed_body *s,
                         struct verdict *v);
 
-/* ---- node_stream.c */
+/* ---- stream.c */
 void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h);
 void stream_close(struct peer *p);
 void stream_item(struct node *n, struct peer *p, const struct item_message *m);
@@ -286,10 +294,10 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
 void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
 
-/* ---- node_seal.c */
+/* ---- seal.c */
 enum err seal_captured(struct node *n, bool *cut);
 
-/* ---- node_mark.c */
+/* ---- mark.c */
 bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
 enum err mark_work(struct node *n); /* hub, in the transaction */
@@ -298,7 +306,7 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_it
                           const char *source);
 void mark_fini(struct node *n);
 
-/* ---- node_enrol.c */
+/* ---- enrol.c */
 void enrol_message(struct node *n, const struct event *ev, const struct enrol *m);
 void enrol_reply(struct node *n, const struct enrolled *m);
 enum err enrol_work(struct node *n); /* hub, in the transaction */
@@ -307,16 +315,16 @@ void enrol_forget_forwarded(struct node *n);
 void enrol_fini(struct node *n);
 bool enrol_may_ask(struct node *n, const char *user_id, const char *node);
 
-/* ---- node_authorise.c */
+/* ---- authorise.c */
 void authorise_fini(struct node *n);
 
-/* ---- node_load.c */
+/* ---- load.c */
 void load_message(struct node *n, const struct event *ev, const struct message *m);
 void load_answer(struct node *n); /* outside the transaction */
 void load_drop(struct node *n, const struct route *r);
 void load_fini(struct node *n);
 
-/* ---- node_scan.c */
+/* ---- scan.c */
 void scan_verify(struct node *n, uint64_t request_id);
 enum scan_settle { SETTLE_NONE, SETTLE_SEAL, SETTLE_TAKE_PARENT };
 void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bool accept);
@@ -329,7 +337,7 @@ void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
 
-/* ---- node_request.c */
+/* ---- request.c */
 void request_line(struct node *n, const struct event *ev);
 void request_reply(struct node *n, uint64_t id, const char *json);
 void request_error(struct node *n, uint64_t id, const char *text, const char *next);

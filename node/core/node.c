@@ -223,7 +223,7 @@ static void session_message(struct node *n, const struct event *ev, const struct
     else if (m->type == MESSAGE_ACK)
         stream_ack(n, p, &m->u.ack);
     else
-        session_heartbeat(n, p, &m->u.heartbeat, s);
+        beat_take(n, p, &m->u.heartbeat, s);
 }
 
 /* What only our parent says is taken only from it, what only a child says only from a child. */

@@ -1,11 +1,6 @@
 /* One neighbour's session: opened by the child's hello and the parent's welcome, kept by
- * heartbeats, ended by silence, by a lost connection or by a refusal.
- *
- * The child's side (the parent's line):
- *
- *   DOWN --dialled--> CONNECTING --welcome--> CONNECTED --silence, lost--> DOWN
- *                      |    ^                   |
- *                      refusal, then its retry time over: a new hello, or REFUSED meanwhile
+ * heartbeats (beat.c), ended by silence, by a lost connection or by a refusal. The line's states and
+ * moves stand in peer.c.
  *
  * While there is no session the hello is repeated, and after three heartbeats without an answer the
  * connection is made anew. */
@@ -14,68 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CONTACT_SAVE_MS 300000u
 #define HELLO_REPEAT_MS 1000u
-
-struct peer *peer_new(const char *name, bool up)
-{
-    struct peer *p = mem_alloc(sizeof *p);
-    p->name = mem_strdup(name);
-    p->up = up;
-    p->inbox_end = &p->inbox;
-    return p;
-}
-
-void peer_free(struct peer *p)
-{
-    if (!p)
-        return;
-    stream_close(p);
-    clock_fini(&p->clock);
-    mem_free(p->name);
-    mem_free(p);
-}
-
-bool peer_open(const struct peer *p)
-{
-    return p->line == LINE_CONNECTED && p->session != 0;
-}
-
-struct peer *peer_find(struct node *n, const char *name)
-{
-    for (size_t i = 0; i < n->n_children; i++) {
-        if (strcmp(n->children[i]->name, name) == 0)
-            return n->children[i];
-    }
-    return NULL;
-}
-
-struct peer *peer_at(struct node *n, const struct route *r)
-{
-    if (r->len == 0)
-        return n->parent;
-    for (size_t i = 0; i < n->n_children; i++) {
-        struct peer *p = n->children[i];
-        if (peer_open(p) && route_equal(&p->route, r))
-            return p;
-    }
-    return NULL;
-}
-
-/* Only for names that stand in the registry: their number bounds the list. */
-static struct peer *child_get(struct node *n, const char *name)
-{
-    struct peer *p = peer_find(n, name);
-    if (p)
-        return p;
-    p = peer_new(name, false);
-    struct peer_record rec;
-    if (store_peer_get(n->store, name, &rec) == ERR_OK)
-        p->contact_ms = p->contact_saved_ms = rec.contact_ms;
-    n->children = mem_grow(n->children, n->n_children, &n->cap_children, sizeof(struct peer *));
-    n->children[n->n_children++] = p;
-    return p;
-}
 
 static uint64_t silence_ms(const struct node *n)
 {
@@ -86,7 +20,7 @@ void session_end(struct node *n, struct peer *p, enum line_state line)
 {
     if (peer_open(p) && line != LINE_CONNECTED)
         node_log(n, 2, "event=session-ended peer=%s", p->name);
-    p->line = line;
+    peer_line(p, line);
     p->session = 0;
     p->rival_run = 0;
     stream_close(p);
@@ -166,7 +100,7 @@ static void say_hello(struct node *n, struct peer *p)
         p->session = node_random(n) | 1;
         p->hello_tries = 0;
     }
-    p->line = LINE_CONNECTING;
+    peer_line(p, LINE_CONNECTING);
     uint32_t shift = p->hello_tries < 5 ? p->hello_tries : 5;
     p->hello_tries++;
     p->hello_due_ms = n->mono_ms + node_jitter(n, (uint64_t)HELLO_REPEAT_MS << shift);
@@ -193,7 +127,7 @@ void session_start(struct node *n)
         p->contact_ms = p->contact_saved_ms = rec.contact_ms;
         p->received_pos = rec.received_pos;
     }
-    p->line = LINE_CONNECTING;
+    peer_line(p, LINE_CONNECTING);
     p->dead_due_ms = n->mono_ms + silence_ms(n);
 }
 
@@ -265,7 +199,7 @@ static void open_session(struct node *n, struct peer *p, const struct hello *h,
     p->run = h->run;
     p->site = h->site;
     memcpy(p->sign_key, v->site.sign_key, SIGN_PUBLIC_BYTES);
-    p->line = LINE_CONNECTED;
+    peer_line(p, LINE_CONNECTED);
     p->heard_ms = p->signed_ms = n->mono_ms;
     p->beat_due_ms = n->mono_ms;
     uint32_t beat = h->heartbeat_ms > n->o.heartbeat_ms ? h->heartbeat_ms : n->o.heartbeat_ms;
@@ -293,10 +227,10 @@ static void refuse_hello(struct node *n, const struct event *ev, const struct he
         store_node_get(n->store, &n->arena, ev->user_id, &r) != ERR_OK ||
         strcmp(r.parent, n->name) != 0)
         return;
-    struct peer *p = child_get(n, ev->user_id);
+    struct peer *p = peer_child(n, ev->user_id);
     say_why(p, v->reason, v->next);
     if (!peer_open(p))
-        p->line = LINE_REFUSED;
+        peer_line(p, LINE_REFUSED);
 }
 
 void session_hello(struct node *n, const struct event *ev, const struct hello *h,
@@ -308,7 +242,7 @@ void session_hello(struct node *n, const struct event *ev, const struct hello *h
         refuse_hello(n, ev, h, &v);
         return;
     }
-    struct peer *p = child_get(n, h->node);
+    struct peer *p = peer_child(n, h->node);
     if (peer_open(p) && p->session == h->session && route_equal(&p->route, &ev->route)) {
         send_hello(n, p, MESSAGE_WELCOME); /* the first one was lost */
         return;
@@ -422,59 +356,6 @@ void session_refusal(struct node *n, const struct event *ev, const struct refusa
     session_end(n, p, r->code == REFUSAL_GAP ? LINE_DOWN : LINE_REFUSED);
 }
 
-void session_heartbeat(struct node *n, struct peer *p, const struct heartbeat *h,
-                       const struct signed_body *s)
-{
-    if (h->site != p->site || codec_verify(s->body, s->signature, p->sign_key) != ERR_OK) {
-        node_log(n, 1, "event=bad-heartbeat peer=%s", p->name);
-        return;
-    }
-    p->signed_ms = n->mono_ms;
-    p->skew_ms = (int64_t)(h->time_ms - node_time(n));
-    p->contact_ms = node_time(n);
-    if (p->contact_ms > p->contact_saved_ms + CONTACT_SAVE_MS) {
-        p->contact_saved_ms = p->contact_ms;
-        p->peer_dirty = true;
-    }
-    /* The link keeps its order: what was sent before two heartbeats and is not here was lost. */
-    bool lost = p->inbox_n == 0 && p->tail_pos > p->seen_pos && h->tail_pos > p->seen_pos &&
-                p->beat_seen_pos == p->seen_pos;
-    p->tail_pos = h->tail_pos;
-    p->beat_seen_pos = p->seen_pos;
-    p->peer_captures = h->capture_pending;
-    clock_copy(&p->clock, &h->clock);
-    if (lost)
-        session_refuse(n, p, REFUSAL_GAP, 20 + node_random(n) % 81,
-                       "the last items were lost on the way: they are asked for again",
-                       "it is tried again by itself");
-}
-
-static uint64_t tail_for(struct node *n, struct peer *p)
-{
-    struct backlog b;
-    if (p->looked_pos == store_state_get(n->store)->journal_pos)
-        return p->sent_pos; /* all of it has been sent */
-    enum err e =
-        store_journal_backlog(n->store, p->up ? LINK_UP : LINK_DOWN, p->name, UINT64_MAX >> 1, &b);
-    return e == ERR_OK ? b.tail_pos : p->sent_pos;
-}
-
-static void beat(struct node *n, struct peer *p)
-{
-    const struct store_state *st = store_state_get(n->store);
-    struct message m = {.type = MESSAGE_HEARTBEAT};
-    m.u.heartbeat = (struct heartbeat){.session = p->session,
-                                       .time_ms = node_time(n),
-                                       .site = n->site,
-                                       .clock = st->clock,
-                                       .held = st->held,
-                                       .conflicts_open = st->conflicts_open,
-                                       .capture_pending = n->notice_first_ms != 0};
-    m.u.heartbeat.tail_pos = tail_for(n, p);
-    node_send(n, &p->route, &m);
-    p->beat_due_ms = n->mono_ms + n->o.heartbeat_ms;
-}
-
 static void parent_timers(struct node *n, struct peer *p)
 {
     if (peer_open(p)) {
@@ -501,10 +382,10 @@ void session_timers(struct node *n)
         if (peer_open(p) && n->mono_ms >= p->heard_ms + p->silence_ms)
             session_end(n, p, LINE_DOWN);
         if (peer_open(p) && n->mono_ms >= p->beat_due_ms)
-            beat(n, p);
+            beat_send(n, p);
     }
     if (n->parent && peer_open(n->parent) && n->mono_ms >= n->parent->beat_due_ms)
-        beat(n, n->parent);
+        beat_send(n, n->parent);
 }
 
 static void peer_deadline(struct node *n, const struct peer *p)
