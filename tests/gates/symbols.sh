@@ -33,50 +33,57 @@ say() {
     violations=$((violations + 1))
 }
 
-# Whether a word matches the first column of a list.
-matches() { # WORD FILE
-    while read -r pattern _; do
-        case $pattern in '' | '#'*) continue ;; esac
-        # shellcheck disable=SC2254
-        case $1 in $pattern) return 0 ;; esac
-    done < "$2"
-    return 1
-}
-
-denied() { # SYMBOL OBJECT FILE
-    while read -r pattern may; do
-        case $pattern in '' | '#'*) continue ;; esac
-        # shellcheck disable=SC2254
-        case $1 in
-        $pattern)
-            for caller in $may; do
-                # shellcheck disable=SC2254
-                case $2 in $caller) return 1 ;; esac
-            done
-            return 0
-            ;;
-        esac
-    done < "$3"
-    return 1
-}
-
 awk '$4 == "U" { print $1, $2, $3 }' "$work/all" | LC_ALL=C sort -u -k1,1 -k3,3 -k2,2 > "$work/undefined"
-while read -r lib object symbol; do
-    if [ -f "$allow/$lib.txt" ]; then
-        grep -qxF "$symbol" "$work/defined" || matches "$symbol" "$allow/$lib.txt" ||
-            say "$lib: $object calls $symbol, which is not on its list"
-        continue
-    fi
-    case $lib in
-    libroom_*) list=$allow/rooms.deny.txt ;;
-    *) list=$allow/$lib.deny.txt ;;
-    esac
-    if [ ! -f "$list" ]; then
-        say "$lib: no list of symbols"
-    elif denied "$symbol" "$lib/$object" "$list"; then
-        say "$lib: $object may not call $symbol"
-    fi
-done < "$work/undefined"
+awk -v allow="$allow" '
+# A shell pattern as a regular expression.
+function glob(p) {
+    gsub(/[.+(){}|^$]/, "\\\\&", p)
+    gsub(/\*/, ".*", p)
+    gsub(/\?/, ".", p)
+    return "^" p "$"
+}
+function read_list(lib,    file, line, n, word, i) {
+    kind[lib] = "allow"
+    file = allow "/" lib ".txt"
+    if ((getline line < file) < 0) {
+        kind[lib] = "deny"
+        file = allow "/" (lib ~ /^libroom_/ ? "rooms" : lib) ".deny.txt"
+        if ((getline line < file) < 0) {
+            kind[lib] = "none"
+            return
+        }
+    }
+    do {
+        n = split(line, word, " ")
+        if (n == 0 || word[1] ~ /^#/) continue
+        i = ++lines[lib]
+        pattern[lib, i] = glob(word[1])
+        callers[lib, i] = n
+        for (; n > 1; n--) caller[lib, i, n] = glob(word[n])
+    } while ((getline line < file) > 0)
+    close(file)
+}
+function denied(lib, object, symbol,    i, j) {
+    for (i = 1; i <= lines[lib]; i++) {
+        if (symbol !~ pattern[lib, i]) continue
+        for (j = 2; j <= callers[lib, i]; j++) if ((lib "/" object) ~ caller[lib, i, j]) return 0
+        return 1
+    }
+    return 0
+}
+function allowed(lib, symbol,    i) {
+    for (i = 1; i <= lines[lib]; i++) if (symbol ~ pattern[lib, i]) return 1
+    return 0
+}
+FILENAME ~ /defined$/ && FILENAME !~ /undefined$/ { defined[$1] = 1; next }
+{
+    if (!($1 in kind)) read_list($1)
+    if (kind[$1] == "none") print $1 ": no list of symbols"
+    else if (kind[$1] == "deny" && denied($1, $2, $3)) print $1 ": " $2 " may not call " $3
+    else if (kind[$1] == "allow" && !($3 in defined) && !allowed($1, $3))
+        print $1 ": " $2 " calls " $3 ", which is not on its list"
+}' "$work/defined" "$work/undefined" > "$work/wrong"
+while read -r line; do say "$line"; done < "$work/wrong"
 
 awk '$5 ~ /^(\.data|\.bss|\.tdata|\.tbss|\*COM\*)/ && $5 !~ /^\.data\.rel\.ro/ { print $1, $2, $3, $5 }' \
     "$work/all" > "$work/state"
