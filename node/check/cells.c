@@ -20,9 +20,10 @@ struct source { /* a CHECK or a UNIQUE */
 
 struct cells {
     struct check_run *c;
-    const struct table_charter *t;
+    const struct charter_table *t;
     const struct table_info *info;
-    const char *level; /* of what a charter in force did not foresee */
+    struct charter_table *out; /* what is completed, or NULL */
+    const char *level;         /* of what a charter in force did not foresee */
     uint32_t n_sources;
     struct source *source;
     uint32_t *class; /* by column number: the lowest column that changes with it */
@@ -42,7 +43,7 @@ static bool may_change(const struct cells *x, uint32_t column)
 
 static uint32_t scope_of(const struct cells *x)
 {
-    return x->t->scope ? table_info_column(x->info, x->t->scope) : UINT32_MAX;
+    return x->t->scope.column ? table_info_column(x->info, x->t->scope.column) : UINT32_MAX;
 }
 
 /* ---- the constraints ---- */
@@ -98,27 +99,26 @@ static enum err read_sources(struct cells *x)
 
 /* ---- groups of the file ---- */
 
-static void check_group(struct cells *x, const struct charter_cells *g)
+static void check_group(struct cells *x, const struct charter_group *g)
 {
     const char *table = x->t->name;
     uint32_t same = table_info_column(x->info, g->name);
     bool inside = false;
-    for (uint32_t i = 0; i < g->n; i++) {
-        uint32_t k = table_info_column(x->info, g->column[i]);
+    for (uint32_t i = 0; i < g->n_columns; i++) {
+        const char *name = g->columns[i];
+        uint32_t k = table_info_column(x->info, name);
         inside = inside || k == same;
         if (k == UINT32_MAX)
             check_say(x->c, "fail", table, "group %s: column %s.%s is not in this database%s",
-                      g->name, table, g->column[i],
-                      check_near(x->c, g->column[i],
-                                 "SELECT name FROM pragma_table_xinfo(?1, 'main')", table));
+                      g->name, table, name, check_near_column(x->c, table, name));
         else if (x->info->column[k].generated)
             check_say(x->c, "fail", table,
                       "group %s: column %s.%s is generated: every office computes it, leave it out",
-                      g->name, table, g->column[i]);
+                      g->name, table, name);
         else if (x->info->column[k].pk > 0)
             check_say(x->c, "fail", table,
                       "group %s: %s.%s is part of the key, which never changes: leave it out",
-                      g->name, table, g->column[i]);
+                      g->name, table, name);
     }
     if (same != UINT32_MAX && !inside)
         check_say(x->c, "fail", table,
@@ -197,38 +197,33 @@ static enum err follows(struct cells *x, uint32_t column, bool *yes)
  * is NOT NULL to SQLite, too. */
 static enum err check_scope(struct cells *x)
 {
-    const char *table = x->t->name, *name = x->t->scope ? x->t->scope : x->t->follow;
+    const char *table = x->t->name, *column = x->t->scope.column,
+               *name = column ? column : x->t->scope.follow;
     bool parent = false;
     if (!name)
         return ERR_OK;
     uint32_t k = table_info_column(x->info, name);
     if (k == UINT32_MAX) {
         check_say(x->c, "fail", table, "the scope column %s.%s is not in this database%s", table,
-                  name,
-                  check_near(x->c, name, "SELECT name FROM pragma_table_xinfo(?1, 'main')", table));
+                  name, check_near_column(x->c, table, name));
         return ERR_OK;
     }
     const struct column_info *col = &x->info->column[k];
     if (col->generated)
         check_say(x->c, "fail", table,
                   "the scope column %s.%s is generated: name a column that is stored", table, name);
-    else if (x->t->scope && !col->notnull)
+    else if (column && !col->notnull)
         check_say(x->c, "fail", table,
                   "the scope column %s.%s accepts NULL: declare it NOT NULL, because every row "
                   "belongs to a unit",
                   table, name);
-    if (x->t->scope && charter_rule(x->t, name)->policy == POLICY_SUM)
-        check_say(x->c, "fail", table,
-                  "the scope column %s.%s is no counter: take its policy sum "
-                  "away",
-                  table, name);
-    enum err e = x->t->follow ? follows(x, k, &parent) : ERR_OK;
-    if (x->t->follow && !parent)
+    enum err e = column ? ERR_OK : follows(x, k, &parent);
+    if (!column && !parent)
         check_say(x->c, "warn", table,
                   "%s.%s leads to no replicated table: declare it a foreign key, because the row's "
                   "unit is looked up there; until then its rows count as national",
                   table, name);
-    else if (x->t->follow && !col->notnull)
+    else if (!column && !col->notnull)
         check_say(x->c, "warn", table,
                   "%s.%s accepts NULL, and a row with a NULL there counts as national", table,
                   name);
@@ -261,44 +256,48 @@ static uint32_t next_column(const struct cells *x, const struct source *s, uint3
     return UINT32_MAX;
 }
 
-static bool same_rule(const struct column_rule *a, const struct column_rule *b)
+static bool same_rule(const struct charter_rule *a, const struct charter_rule *b)
 {
-    bool same = a->policy == b->policy && a->fallback == b->fallback && a->rank.n == b->rank.n;
-    for (uint32_t i = 0; same && i < a->rank.n; i++)
-        same = strcmp(a->rank.text[i], b->rank.text[i]) == 0;
+    bool same = strcmp(a->policy, b->policy) == 0 && !a->fallback == !b->fallback &&
+                (!a->fallback || strcmp(a->fallback, b->fallback) == 0) && a->n_rank == b->n_rank;
+    for (uint32_t i = 0; same && i < a->n_rank; i++)
+        same = strcmp(a->rank[i], b->rank[i]) == 0;
     return same;
 }
 
-static bool owns_rule(const struct table_charter *t, const char *column)
+/* Whether the file gives it a policy. */
+static bool owns_rule(const struct charter_table *t, const char *column)
 {
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (sqlite3_stricmp(t->column[i], column) == 0)
-            return t->own[i];
-    }
-    return false;
+    const struct charter_column *c = charter_column_named(t, column);
+    return c && c->rule.from && strcmp(c->rule.from, "column") == 0;
+}
+
+bool check_is_sum(const struct charter_table *t, const char *column)
+{
+    return strcmp(charter_rule_of(t, column)->policy, "sum") == 0;
 }
 
 /* The rule of a column as its class decides it: beside the scope column, one that only inherits the
  * policy owner follows the scope column's rule, for the same reason as that. */
-static const struct column_rule *rule_of(const struct cells *x, uint32_t column)
+static const struct charter_rule *rule_of(const struct cells *x, uint32_t column)
 {
-    const struct column_rule *r = charter_rule(x->t, name_of(x, column));
+    const struct charter_rule *r = charter_rule_of(x->t, name_of(x, column));
     uint32_t scope = scope_of(x);
-    if (r->policy == POLICY_OWNER && scope != UINT32_MAX && may_change(x, scope) &&
+    if (strcmp(r->policy, "owner") == 0 && scope != UINT32_MAX && may_change(x, scope) &&
         class_of(x, scope) == class_of(x, column) && !owns_rule(x->t, name_of(x, column)) &&
         !charter_group_of(x->t, name_of(x, column)))
-        return charter_rule(x->t, x->t->scope);
+        return charter_rule_of(x->t, x->t->scope.column);
     return r;
 }
 
 static const char *rule_words(const struct cells *x, uint32_t column)
 {
-    const struct charter_cells *g = charter_group_of(x->t, name_of(x, column));
+    const struct charter_group *g = charter_group_of(x->t, name_of(x, column));
     char text[160];
     if (g)
         snprintf(text, sizeof text, "group %.100s", g->name);
     else
-        snprintf(text, sizeof text, "policy %s", policy_name(rule_of(x, column)->policy));
+        snprintf(text, sizeof text, "policy %s", rule_of(x, column)->policy);
     return arena_strdup(x->c->a, text);
 }
 
@@ -308,13 +307,12 @@ static void check_together(struct cells *x, const struct source *s)
     uint32_t first = next_column(x, s, 0);
     uint32_t k = first == UINT32_MAX ? first : next_column(x, s, first + 1);
     for (; k != UINT32_MAX; k = next_column(x, s, k + 1)) {
-        const struct charter_cells *g = charter_group_of(x->t, name_of(x, first));
+        const struct charter_group *g = charter_group_of(x->t, name_of(x, first));
         bool together = charter_group_of(x->t, name_of(x, k)) == g;
         if (together && (g || same_rule(rule_of(x, first), rule_of(x, k))))
             continue;
         x->refused[class_of(x, first)] = true;
-        if (charter_rule(x->t, name_of(x, k))->policy == POLICY_SUM ||
-            charter_rule(x->t, name_of(x, first))->policy == POLICY_SUM)
+        if (check_is_sum(x->t, name_of(x, k)) || check_is_sum(x->t, name_of(x, first)))
             continue; /* said already */
         check_say(
             x->c, x->level, x->t->name,
@@ -344,95 +342,69 @@ static void classify(struct cells *x)
 
 static bool is_taken(const struct cells *x, const char *name)
 {
-    for (uint32_t i = 0; i < x->t->n_groups; i++) {
-        if (sqlite3_stricmp(x->t->groups[i].name, name) == 0)
+    for (uint32_t i = 0; i < x->out->n_groups; i++) {
+        if (charter_same_name(x->out->groups[i].name, name))
             return true;
     }
     return table_info_column(x->info, name) != UINT32_MAX;
 }
 
 /* "starts_on+ends_on": the columns, because that is what a person wants to read in a conflict. */
-static const char *implied_name(struct cells *x, const json_t *columns)
+static const char *implied_name(const struct cells *x, const char *const *column, uint32_t n)
 {
     struct buf b = {0};
-    for (size_t i = 0; i < json_array_size(columns); i++)
-        buf_printf(&b, "%s%s", i ? "+" : "", json_string_value(json_array_get(columns, i)));
+    for (uint32_t i = 0; i < n; i++)
+        buf_printf(&b, "%s%s", i ? "+" : "", column[i]);
     while (is_taken(x, buf_str(&b)))
         buf_printf(&b, "+");
     return sql_take(x->c->a, &b);
 }
 
-static json_t *rule_json(const struct column_rule *r)
+static void imply(struct cells *x, uint32_t class)
 {
-    json_t *o = json_pack("{ss}", "policy", policy_name(r->policy));
-    if (r->policy == POLICY_REVIEW)
-        json_object_set_new(o, "fallback", json_string(policy_name(r->fallback)));
-    json_t *rank = r->rank.n ? json_array() : NULL;
-    for (uint32_t i = 0; i < r->rank.n; i++)
-        json_array_append_new(rank, json_string(r->rank.text[i]));
-    if (rank)
-        json_object_set_new(o, "rank", rank);
-    return o;
-}
-
-/* Where the rule of a class comes from: the entry of the column that gives it. */
-static void set_origin(const struct cells *x, json_t *group, uint32_t first, const json_t *table)
-{
-    const char *giver = name_of(x, first);
-    if (charter_rule(x->t, giver) != rule_of(x, first))
-        giver = x->t->scope;
-    const json_t *entry = check_column(table, giver);
-    json_t *from = json_object_get(entry, "from"), *line = json_object_get(entry, "line");
-    if (from)
-        json_object_set(group, "from", from);
-    if (line)
-        json_object_set(group, "line", line);
-}
-
-static void imply(struct cells *x, uint32_t class, json_t *table)
-{
-    json_t *columns = json_array(), *list = json_object_get(table, "groups");
+    struct arena *a = x->c->a;
+    struct charter_table *out = x->out;
+    const char **column = arena_alloc(a, x->info->n_columns * sizeof *column);
+    uint32_t n = 0;
     for (uint32_t k = class; k < x->info->n_columns; k++) {
         if (may_change(x, k) && class_of(x, k) == class)
-            json_array_append_new(columns, json_string(name_of(x, k)));
+            column[n++] = name_of(x, k);
     }
-    if (json_array_size(columns) < 2) {
-        json_decref(columns);
+    if (n < 2)
         return;
-    }
-    json_t *group = rule_json(rule_of(x, class));
-    json_object_set_new(group, "name", json_string(implied_name(x, columns)));
-    json_object_set_new(group, "columns", columns);
-    json_object_set_new(group, "implied", json_true());
-    set_origin(x, group, class, table);
-    if (!list) {
-        list = json_array();
-        json_object_set_new(table, "groups", list);
-    }
-    json_array_append_new(list, group);
+    struct charter_group *groups = arena_alloc(a, (out->n_groups + 1) * sizeof *groups);
+    for (uint32_t i = 0; i < out->n_groups; i++)
+        groups[i] = out->groups[i];
+    groups[out->n_groups] = (struct charter_group){.name = implied_name(x, column, n),
+                                                   .rule = *rule_of(x, class),
+                                                   .columns = column,
+                                                   .n_columns = n,
+                                                   .implied = true};
+    out->groups = groups;
+    out->n_groups++;
 }
 
-enum err check_cells(struct check_run *c, const struct table_charter *t,
-                     const struct table_info *info, json_t *table)
+enum err check_cells(struct check_run *c, const struct charter_table *t,
+                     const struct table_info *info, struct charter_table *out)
 {
-    struct cells x = {.c = c, .t = t, .info = info, .level = table ? "fail" : "warn"};
+    struct cells x = {.c = c, .t = t, .info = info, .out = out, .level = out ? "fail" : "warn"};
     x.class = arena_alloc(c->a, info->n_columns * sizeof *x.class);
     x.refused = arena_alloc(c->a, info->n_columns);
     enum err e = read_sources(&x);
     for (uint32_t i = 0; e == ERR_OK && i < t->n_groups; i++)
         check_group(&x, &t->groups[i]);
     for (uint32_t k = 0; e == ERR_OK && k < info->n_columns; k++) {
-        if (!info->column[k].generated && charter_rule(t, name_of(&x, k))->policy == POLICY_SUM)
+        if (!info->column[k].generated && check_is_sum(t, name_of(&x, k)))
             e = check_sum(&x, k);
     }
     if (e == ERR_OK)
         e = check_scope(&x);
     if (e == ERR_OK)
         classify(&x);
-    for (uint32_t k = 0; e == ERR_OK && table && k < info->n_columns; k++) {
+    for (uint32_t k = 0; e == ERR_OK && out && k < info->n_columns; k++) {
         if (may_change(&x, k) && class_of(&x, k) == k && !x.refused[k] &&
             !charter_group_of(t, name_of(&x, k)))
-            imply(&x, k, table);
+            imply(&x, k);
     }
     mem_free(x.source);
     return e;

@@ -7,7 +7,6 @@
 #include "node/db/sqlite.h"
 #include "node/state/state.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static void check_settings(struct check_run *c)
@@ -57,195 +56,124 @@ static enum err check_triggers(struct check_run *c)
     return e;
 }
 
-static void list_replicated(struct check_run *c, const struct table_charter *t, uint32_t n)
+static void list_replicated(struct check_run *c, const struct charter *charter)
 {
-    c->replicated.name = arena_alloc(c->a, n * sizeof *c->replicated.name);
-    c->replicated.n = n;
-    for (uint32_t i = 0; i < n; i++)
-        c->replicated.name[i] = t[i].name;
+    c->replicated.name = arena_alloc(c->a, charter->n_tables * sizeof *c->replicated.name);
+    c->replicated.n = charter->n_tables;
+    for (uint32_t i = 0; i < charter->n_tables; i++)
+        c->replicated.name[i] = charter->tables[i].name;
 }
 
-/* ---- the completed form ---- */
+/* ---- completing it ---- */
 
-json_t *check_column(const json_t *table, const char *name)
+/* Every stored column, and the key. One that the file does not list has what the table says. */
+static void complete_columns(struct arena *a, const struct charter_table *t,
+                             const struct table_info *info, struct charter_table *out)
 {
-    const json_t *list = json_object_get(table, "columns");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *c = json_array_get(list, i);
-        const char *other = json_string_value(json_object_get(c, "name"));
-        if (other && sqlite3_stricmp(other, name) == 0)
-            return c;
-    }
-    return NULL;
-}
-
-/* Makes a member of `to` what it is in `from`, absent included. */
-static void copy_member(json_t *to, const char *key, json_t *value)
-{
-    if (value)
-        json_object_set(to, key, value);
-    else
-        json_object_del(to, key);
-}
-
-/* A column that the file does not list has what the table says. */
-static json_t *unlisted_column(const json_t *table)
-{
-    json_t *column = json_object();
-    copy_member(column, "policy", json_object_get(table, "policy"));
-    copy_member(column, "fallback", json_object_get(table, "fallback"));
-    copy_member(column, "from", json_object_get(table, "from"));
-    copy_member(column, "line", json_object_get(json_object_get(table, "line"), "policy"));
-    if (!json_object_get(column, "policy"))
-        json_object_set_new(column, "policy", json_string(policy_name(POLICY_LATEST)));
-    return column;
-}
-
-static void complete_columns(json_t *table, const struct table_info *info)
-{
-    json_t *columns = json_array(), *key = json_array();
+    out->columns = arena_alloc(a, info->n_columns * sizeof *out->columns);
+    out->n_columns = 0;
     for (uint32_t i = 0; i < info->n_columns; i++) {
         const struct column_info *c = &info->column[i];
         if (c->generated)
             continue;
-        json_t *listed = check_column(table, c->name);
-        json_t *column = listed ? json_incref(listed) : unlisted_column(table);
-        json_object_set_new(column, "name", json_string(c->name));
-        json_array_append_new(columns, column);
+        const struct charter_column *listed = charter_column_named(t, c->name);
+        struct charter_column *column = &out->columns[out->n_columns++];
+        *column = listed ? *listed : (struct charter_column){.rule = t->rule, .added = true};
+        column->name = c->name;
     }
+    out->key = arena_alloc(a, info->n_key * sizeof *out->key);
     for (uint32_t i = 0; i < info->n_key; i++)
-        json_array_append_new(key, json_string(info->column[info->key[i]].name));
-    json_object_set_new(table, "columns", columns);
-    json_object_set_new(table, "key", key);
-    json_object_set_new(table, "create", json_string(info->sql));
+        out->key[i] = info->column[info->key[i]].name;
+    out->n_key = info->n_key;
+    out->create = info->sql;
+    out->complete = true;
 }
 
-/* What a group says, its columns have. */
-static void complete_groups(json_t *table)
+static enum err complete_indexes(struct check_run *c, const struct table_info *info,
+                                 struct charter_table *out)
 {
-    static const char *const said[] = {"policy", "fallback", "rank", "line"};
-    const json_t *list = json_object_get(table, "groups");
-    for (size_t g = 0; g < json_array_size(list); g++) {
-        const json_t *group = json_array_get(list, g), *names = json_object_get(group, "columns");
-        bool implied = json_is_true(json_object_get(group, "implied"));
-        for (size_t i = 0; i < json_array_size(names); i++) {
-            const char *name = json_string_value(json_array_get(names, i));
-            json_t *column = name ? check_column(table, name) : NULL;
-            for (size_t k = 0; column && k < sizeof said / sizeof *said; k++)
-                copy_member(column, said[k], json_object_get(group, said[k]));
-            if (column && implied)
-                copy_member(column, "from", json_object_get(group, "from"));
-            else if (column)
-                json_object_set_new(column, "from", json_string("group"));
-        }
-    }
-}
-
-static enum err complete_indexes(struct store *s, json_t *table, const struct table_info *info)
-{
-    json_t *indexes = json_array();
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND tbl_name = ?1"
-                      " AND sql IS NOT NULL ORDER BY name");
+    size_t n = 0, cap = 0;
+    sqlite3_stmt *q = store_stmt(c->s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index'"
+                                       " AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name");
     if (q)
         store_bind_text(q, 1, info->name);
     enum err e = ERR_OK;
+    out->indexes = NULL;
     for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (row)
-            json_array_append_new(indexes, json_string((const char *)sqlite3_column_text(q, 0)));
+        e = store_step(c->s, q, &row);
+        if (e != ERR_OK || !row)
+            break;
+        out->indexes = arena_grow(c->a, out->indexes, n, &cap, sizeof *out->indexes);
+        out->indexes[n++] = store_column_text(c->a, q, 0);
     }
-    json_object_set_new(table, "indexes", indexes);
+    out->n_indexes = (unsigned)n;
     return e;
 }
 
 /* ---- the calls ---- */
 
-/* One table; completes its JSON when there is one. */
-static enum err check_one(struct check_run *c, const struct table_charter *t, json_t *table)
+/* One table; `out`, where there is one, is completed. */
+static enum err check_one(struct check_run *c, const struct charter_table *t,
+                          struct charter_table *out)
 {
     struct table_info info;
     enum err e = table_info_read(c->s, c->a, t->name, &info);
     if (e != ERR_OK)
         return e;
-    bool complete = table && info.found && strcmp(info.kind, "table") == 0;
-    if (complete)
-        complete_columns(table, &info);
-    e = check_table(c, t, &info, table);
-    bool looks =
-        !table || !store_is_ready(c->s); /* not for a charter that a live node might have */
-    if (e == ERR_OK && looks && info.found && strcmp(info.kind, "table") == 0)
-        e = check_sizes(c, t, &info, complete);
-    if (e != ERR_OK || !complete)
+    bool here = info.found && strcmp(info.kind, "table") == 0;
+    bool looks = !out || !store_is_ready(c->s); /* not for a charter that a live node might have */
+    e = check_table(c, t, &info, out);
+    if (e == ERR_OK && looks && here)
+        e = check_sizes(c, t, &info, out);
+    if (e != ERR_OK || !out || !here)
         return e;
-    complete_groups(table);
-    e = complete_indexes(c->s, table, &info);
+    complete_columns(c->a, t, &info, out);
+    e = complete_indexes(c, &info, out);
     if (e == ERR_OK && looks)
         e = check_sums(c, t, &info);
     return e == ERR_OK ? check_orphans(c, &info) : e;
 }
 
-/* Checks every table; completes the JSON when `complete`. */
-static enum err check_all(struct check_run *c, json_t *root, bool complete)
+/* Checks every table; `out`: the copy of the charter that is completed, or NULL. */
+static enum err check_all(struct check_run *c, const struct charter *charter, struct charter *out)
 {
-    struct table_charter *t = NULL;
-    uint32_t n = 0;
-    enum err e = charter_tables(c->s, c->a, root, &t, &n);
-    if (e != ERR_OK)
-        return e;
-    list_replicated(c, t, n);
+    enum err e = ERR_OK;
+    list_replicated(c, charter);
     check_settings(c);
-    if (!complete)
+    if (!out)
         check_library(c);
-    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
-        json_t *table = json_array_get(json_object_get(root, "tables"), i);
-        e = check_one(c, &t[i], complete ? table : NULL);
-    }
+    for (uint32_t i = 0; e == ERR_OK && i < charter->n_tables; i++)
+        e = check_one(c, &charter->tables[i], out ? &out->tables[i] : NULL);
     return e == ERR_OK ? check_triggers(c) : e;
-}
-
-static void hand_over(struct check_run *c, struct finding **out, size_t *n)
-{
-    *out = arena_copy(c->a, c->list, c->n * sizeof *c->list);
-    *n = c->n;
-    mem_free(c->list);
 }
 
 enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n)
 {
     struct check_run c = {.s = s, .a = a};
-    json_t *root = NULL;
-    enum err e = store_is_ready(s) ? charter_newest(s, &root)
+    const struct charter *charter = NULL;
+    enum err e = store_is_ready(s) ? schema_charter(s, a, &charter)
                                    : store_fail(s, ERR_STATE, "no Tonle node lives here yet");
-    if (e == ERR_OK && root)
-        e = check_all(&c, root, false);
+    if (e == ERR_OK && charter)
+        e = check_all(&c, charter, NULL);
     else if (e == ERR_OK)
         check_say(&c, "warn", "charter", "no charter has arrived yet: nothing is replicated");
-    if (e == ERR_OK && root && !store_capture_check(s))
+    if (e == ERR_OK && charter && !store_capture_check(s))
         check_say(&c, "warn", "capture",
                   "the capture triggers are not what they should be; a running node puts"
                   " them right, changes made meanwhile are found by `tonle verify --local`");
-    json_decref(root);
-    hand_over(&c, out, n);
+    check_hand_over(&c, out, n);
     return e;
 }
 
-enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
-                               const char **completed, struct finding **out, size_t *n)
+enum err store_schema_complete(struct store *s, struct arena *a, const struct charter *charter,
+                               struct charter *completed, struct finding **out, size_t *n)
 {
     struct check_run c = {.s = s, .a = a};
-    json_error_t error;
-    json_t *root = json_loads(compiled, 0, &error);
-    if (!root)
-        return store_fail(s, ERR_MALFORMED, "the compiled charter cannot be read: %s", error.text);
-    enum err e = check_all(&c, root, true);
-    char *text = json_dumps(root, JSON_COMPACT);
-    *completed = arena_strdup(a, text ? text : "");
-    if (!text && e == ERR_OK)
-        e = store_fail(s, ERR_SCHEMA, "a name in this database is not UTF-8");
-    free(text);
-    json_decref(root);
-    hand_over(&c, out, n);
+    const struct charter given = *charter; /* which *completed may be */
+    *completed = given;
+    completed->tables = arena_copy(a, given.tables, given.n_tables * sizeof *given.tables);
+    enum err e = check_all(&c, &given, completed);
+    check_hand_over(&c, out, n);
     return e;
 }
 
@@ -271,7 +199,7 @@ static enum err run_definition(struct store *s, const char *sql, bool table)
     return e;
 }
 
-static enum err create_table(struct store *s, const struct table_charter *t, bool *created)
+static enum err create_table(struct store *s, const struct charter_table *t, bool *created)
 {
     struct arena a = {0};
     struct table_info info;
@@ -280,7 +208,7 @@ static enum err create_table(struct store *s, const struct table_charter *t, boo
     if (*created)
         e = run_definition(s, t->create, true);
     for (uint32_t i = 0; e == ERR_OK && *created && i < t->n_indexes; i++)
-        e = run_definition(s, t->index[i], false);
+        e = run_definition(s, t->indexes[i], false);
     if (e == ERR_OK && *created) {
         e = table_info_read(s, &a, t->name, &info);
         if (e == ERR_OK && !info.found)
@@ -294,19 +222,14 @@ static enum err create_table(struct store *s, const struct table_charter *t, boo
 enum err store_schema_create_missing(struct store *s, uint32_t *created)
 {
     struct arena a = {0};
-    json_t *root = NULL;
-    struct table_charter *t = NULL;
-    uint32_t n = 0;
+    const struct charter *charter = NULL;
     *created = 0;
-    enum err e = charter_newest(s, &root);
-    if (e == ERR_OK && root)
-        e = charter_tables(s, &a, root, &t, &n);
-    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
+    enum err e = schema_charter(s, &a, &charter);
+    for (uint32_t i = 0; e == ERR_OK && charter && i < charter->n_tables; i++) {
         bool made = false;
-        e = create_table(s, &t[i], &made);
+        e = create_table(s, &charter->tables[i], &made);
         *created += made;
     }
-    json_decref(root);
     arena_fini(&a);
     return e;
 }

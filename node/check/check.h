@@ -1,11 +1,13 @@
 /* check.h - whether a charter fits this database, and what it has to be completed with.
  *
+ * Only what a database has to tell is checked here; what the charter says by itself was checked when
+ * it was read (node/charter/).
  * Invariant: nothing is changed but by store_schema_create_missing.
  */
 #ifndef NODE_CHECK_CHECK_H
 #define NODE_CHECK_CHECK_H
 
-#include "conflict/mem.h"
+#include "node/charter/charter.h"
 #include "node/db/db.h"
 
 /* Makes the published tables and indexes that are missing here (a new office with an empty
@@ -18,10 +20,10 @@ struct finding {
     const char *text;    /* what, and the remedy */
 };
 enum err store_schema_findings(struct store *s, struct arena *a, struct finding **out, size_t *n);
-/* The same for a compiled charter that is not published yet (charter check FILE against --db). Also
- * fills the columns, keys and CREATE statements into the compiled form: returns the completed JSON.
- */
-enum err store_schema_complete(struct store *s, struct arena *a, const char *compiled,
-                               const char **completed, struct finding **out, size_t *n);
+/* The same for a charter that is not published yet (charter check FILE against --db). *completed is
+ * the charter with the columns, implied groups, keys and CREATE statements of this database; it
+ * shares what it can with `charter`, and may be it. */
+enum err store_schema_complete(struct store *s, struct arena *a, const struct charter *charter,
+                               struct charter *completed, struct finding **out, size_t *n);
 
 #endif

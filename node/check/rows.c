@@ -123,16 +123,13 @@ enum err check_orphans(struct check_run *c, const struct table_info *t)
 }
 
 /* Whether the charter (`complete`: all of the table's columns) replicates it. */
-static bool is_published(const struct table_charter *t, const struct column_info *column,
+static bool is_published(const struct charter_table *t, const struct column_info *column,
                          bool complete)
 {
-    bool listed = complete;
-    for (uint32_t i = 0; i < t->n_columns && !listed; i++)
-        listed = sqlite3_stricmp(t->column[i], column->name) == 0;
-    return listed && !column->generated;
+    return (complete || charter_column_named(t, column->name)) && !column->generated;
 }
 
-enum err check_sizes(struct check_run *c, const struct table_charter *t,
+enum err check_sizes(struct check_run *c, const struct charter_table *t,
                      const struct table_info *info, bool complete)
 {
     struct buf all = {0}, each = {0}, where = {0};
@@ -167,7 +164,7 @@ enum err check_sizes(struct check_run *c, const struct table_charter *t,
     return e;
 }
 
-enum err check_sums(struct check_run *c, const struct table_charter *t,
+enum err check_sums(struct check_run *c, const struct charter_table *t,
                     const struct table_info *info)
 {
     enum err e = ERR_OK;
@@ -175,7 +172,7 @@ enum err check_sums(struct check_run *c, const struct table_charter *t,
         const char *name = info->column[i].name;
         struct buf where = {0};
         struct counted x;
-        if (charter_rule(t, name)->policy != POLICY_SUM)
+        if (!check_is_sum(t, name))
             continue;
         buf_printf(&where, "typeof(t.%s) NOT IN ('integer', 'null')", schema_quote(c->a, name));
         e = count_rows(c, info, buf_str(&where), &x);

@@ -8,20 +8,21 @@
 #include <string.h>
 
 /* Against the tables of a database; what it finds goes into the list. */
-static int check_database(struct cli *c, const char *path, const char *compiled, struct findings *l)
+static int check_database(struct cli *c, const char *path, const struct charter *charter,
+                          struct findings *l)
 {
     char msg[256] = "";
     struct store *s = NULL;
     struct finding *f = NULL;
     size_t n = 0;
-    const char *completed = NULL;
+    struct charter completed;
     struct store_options so = {.path = path, .read_only = true, .busy_ms = CLI_BUSY_MS};
     enum err e = store_open(&s, &so, msg);
     if (e == ERR_NOT_FOUND)
         return cli_fail(CLI_ERROR, "the database %s does not exist", path);
     if (e != ERR_OK)
         return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", path, msg);
-    e = store_schema_complete(s, &c->arena, compiled, &completed, &f, &n);
+    e = store_schema_complete(s, &c->arena, charter, &completed, &f, &n);
     for (size_t i = 0; i < n; i++)
         findings_add(c, l, f[i].level, f[i].subject, f[i].text);
     if (e != ERR_OK && l->failed == 0) {
@@ -48,7 +49,7 @@ static void add_lines(struct cli *c, struct findings *l, const char *level, cons
 int command_charter_check(struct cli *c, int argc, char **argv)
 {
     char msg[1024] = "";
-    const char *db = NULL, *compiled = NULL;
+    const char *db = NULL;
     struct charter charter;
     struct findings l = {0};
     const struct option options[] = {{"--db", OPTION_TEXT, &db}, {NULL, OPTION_FLAG, NULL}};
@@ -58,8 +59,6 @@ int command_charter_check(struct cli *c, int argc, char **argv)
     enum err e = charter_load(&c->arena, c->words[0], &charter, msg);
     if (e == ERR_NOT_FOUND || e == ERR_IO)
         return cli_fail(CLI_ERROR, "%s", msg);
-    if (e == ERR_OK)
-        e = charter_compile(&c->arena, &charter, &compiled, msg);
     if (e != ERR_OK)
         add_lines(c, &l, "fail", msg);
     else
@@ -67,9 +66,9 @@ int command_charter_check(struct cli *c, int argc, char **argv)
                      cli_printf(c, "%s, schema version %llu, %u tables", charter.federation,
                                 (unsigned long long)charter.schema_version, charter.n_tables));
     if (e == ERR_OK)
-        add_lines(c, &l, "warn", charter_notes(&c->arena, &charter));
+        add_lines(c, &l, "warn", charter.notes);
     if (e == ERR_OK && db)
-        code = check_database(c, db, compiled, &l);
+        code = check_database(c, db, &charter, &l);
     if (code != CLI_OK)
         return code;
     findings_print(c, &l);

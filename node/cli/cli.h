@@ -74,8 +74,6 @@ int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)
 int cli_usage(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_exit_of(enum err e); /* the exit code that stands for an error */
-/* Damerau-Levenshtein distance, for "did you mean". */
-unsigned cli_distance(const char *a, const char *b);
 
 /* ---- the node's directory and database */
 struct cli_office { /* {0}; released by office_close */

@@ -1,6 +1,7 @@
 #include "node/cli/cli.h"
 
 #include "node/db/db.h"
+#include "node/file/near.h"
 #include "node/loop/control.h"
 #include "protocol/seal.h"
 
@@ -69,31 +70,6 @@ int cli_exit_of(enum err e)
     }
 }
 
-unsigned cli_distance(const char *a, const char *b)
-{
-    unsigned d[66][66];
-    size_t n = strlen(a), m = strlen(b);
-    if (n > 64 || m > 64)
-        return 1000;
-    for (size_t i = 0; i <= n; i++)
-        for (size_t j = 0; j <= m; j++) {
-            if (i == 0 || j == 0) {
-                d[i][j] = (unsigned)(i + j);
-                continue;
-            }
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    return d[n][m];
-}
-
 /* ---- arguments */
 
 static int set_option(struct cli *c, const struct option *o, const char *value)
@@ -131,13 +107,13 @@ static int set_option(struct cli *c, const struct option *o, const char *value)
 static int unknown_option(const struct cli *c, const struct option *options, const char *word)
 {
     const char *best = "--dir";
-    unsigned least = cli_distance(word, best);
+    unsigned least = near_distance(word, best);
     for (const struct option *o = options; o && o->name; o++)
-        if (cli_distance(word, o->name) < least) {
-            least = cli_distance(word, o->name);
+        if (near_distance(word, o->name) < least) {
+            least = near_distance(word, o->name);
             best = o->name;
         }
-    if (cli_distance(word, "--json") < least)
+    if (near_distance(word, "--json") < least)
         best = "--json";
     return cli_usage(c, "`tonle %s` has no option \"%s\"; the nearest is %s", c->command->name,
                      word, best);

@@ -15,14 +15,11 @@ static const char *const verdicts[] = {[EXPLAIN_NONE] = "none",
                                        [EXPLAIN_OTHERWISE] = "otherwise",
                                        [EXPLAIN_UNKNOWN] = "unknown"};
 
-/* The charter of a file, compiled; CLI_OK or the exit code, message printed. */
-static int load_charter(struct cli *c, const char *path, const char **compiled)
+/* The charter of a file; CLI_OK or the exit code, message printed. */
+static int load_charter(struct cli *c, const char *path, struct charter *out)
 {
-    char msg[1024] = "";
-    struct charter charter;
-    enum err e = charter_load(&c->arena, path, &charter, msg);
-    if (e == ERR_OK)
-        e = charter_compile(&c->arena, &charter, compiled, msg);
+    char msg[CHARTER_MSG_BYTES] = "";
+    enum err e = charter_load(&c->arena, path, out, msg);
     if (e == ERR_NOT_FOUND || e == ERR_IO)
         return cli_fail(CLI_ERROR, "%s", msg);
     return e == ERR_OK ? CLI_OK : cli_fail(CLI_REFUSED, "%s", msg);
@@ -173,12 +170,12 @@ static void print_row(struct cli *c, const struct explanation *x, bool dry_run)
         cli_note("`tonle held show ID` says what settles a held row.");
 }
 
-static int explain_row(struct cli *c, struct cli_office *o, const char *compiled)
+static int explain_row(struct cli *c, struct cli_office *o, const struct charter *other)
 {
     struct explanation x;
     bool quoted;
     const char *key = cli_key_text(c, c->words[1], &quoted);
-    enum err e = store_explain(o->store, &c->arena, c->words[0], key, compiled, &x);
+    enum err e = store_explain(o->store, &c->arena, c->words[0], key, other, &x);
     if (e == ERR_NOT_FOUND || e == ERR_REFUSED)
         return cli_fail(cli_exit_of(e), "%s", store_message(o->store));
     if (e == ERR_USAGE)
@@ -186,9 +183,9 @@ static int explain_row(struct cli *c, struct cli_office *o, const char *compiled
     if (e != ERR_OK)
         return office_fail(o, e, "explaining the row");
     if (c->json)
-        print_row_json(&x, compiled);
+        print_row_json(&x, other);
     else
-        print_row(c, &x, compiled);
+        print_row(c, &x, other);
     return CLI_OK;
 }
 
@@ -249,12 +246,12 @@ static void print_counts(struct cli *c, const struct explain_count *list, size_t
              (unsigned long long)all, (unsigned long long)otherwise);
 }
 
-static int explain_conflicts(struct cli *c, struct cli_office *o, const char *compiled,
+static int explain_conflicts(struct cli *c, struct cli_office *o, const struct charter *other,
                              const struct explain_period *p)
 {
     struct explain_count *list;
     size_t n;
-    enum err e = store_explain_conflicts(o->store, &c->arena, compiled, p, &list, &n);
+    enum err e = store_explain_conflicts(o->store, &c->arena, other, p, &list, &n);
     if (e == ERR_NOT_FOUND)
         return cli_fail(CLI_ERROR,
                         "there is no replicated table %s: `tonle charter show` names them",
@@ -285,7 +282,8 @@ int command_explain(struct cli *c, int argc, char **argv)
 {
     struct cli_office o = {0};
     struct explain_period period = {0};
-    const char *file = NULL, *compiled = NULL, *since = NULL, *until = NULL;
+    struct charter charter;
+    const char *file = NULL, *since = NULL, *until = NULL;
     const struct option options[] = {{"--charter", OPTION_TEXT, &file},
                                      {"--table", OPTION_TEXT, &period.table},
                                      {"--since", OPTION_TEXT, &since},
@@ -307,13 +305,13 @@ int command_explain(struct cli *c, int argc, char **argv)
         (until && !parse_date(until, &period.until_ms)))
         return cli_usage(c, "a date is 2026-11-22 or 2026-11-22T10:30:00Z");
     if (file)
-        code = load_charter(c, file, &compiled);
+        code = load_charter(c, file, &charter);
     if (code == CLI_OK)
         code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
-    code = c->n_words == 2 ? explain_row(c, &o, compiled)
-                           : explain_conflicts(c, &o, compiled, &period);
+    code = c->n_words == 2 ? explain_row(c, &o, file ? &charter : NULL)
+                           : explain_conflicts(c, &o, &charter, &period);
     office_close(&o);
     return code;
 }

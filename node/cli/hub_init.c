@@ -77,23 +77,20 @@ static int read_charter(struct cli *c, struct init_options *in)
 {
     char msg[1024] = "";
     enum err e = charter_load(&c->arena, in->charter_path, &in->charter, msg);
-    if (e == ERR_OK)
-        e = charter_compile(&c->arena, &in->charter, &in->compiled, msg);
     if (e != ERR_OK)
         return cli_fail(e == ERR_REFUSED ? CLI_REFUSED : CLI_ERROR, "%s", msg);
-    const char *notes = charter_notes(&c->arena, &in->charter);
-    if (notes[0] != '\0')
-        cli_note("%s", notes);
+    if (in->charter.notes[0] != '\0')
+        cli_note("%s", in->charter.notes);
     return CLI_OK;
 }
 
-/* The charter against this database: fills in columns, keys and SQL. */
+/* The charter against this database: fills in columns, keys and SQL, and writes what is published. */
 static int complete_charter(struct cli *c, struct init_options *in)
 {
     struct finding *f = NULL;
     size_t n = 0, failed = 0;
-    const char *completed = NULL;
-    enum err e = store_schema_complete(in->store, &c->arena, in->compiled, &completed, &f, &n);
+    struct charter completed;
+    enum err e = store_schema_complete(in->store, &c->arena, &in->charter, &completed, &f, &n);
     for (size_t i = 0; i < n; i++) {
         if (strcmp(f[i].level, "ok") != 0)
             cli_note("%s  %s: %s", f[i].level, f[i].subject, f[i].text);
@@ -106,7 +103,9 @@ static int complete_charter(struct cli *c, struct init_options *in)
             in->db, failed);
     if (e != ERR_OK)
         return store_failed(in, e, "checking the tables");
-    in->compiled = completed;
+    if (charter_write(&c->arena, &completed, &in->compiled) != ERR_OK)
+        return cli_fail(CLI_REFUSED, "the name of a table, a column or an index in %s is not UTF-8",
+                        in->db);
     return CLI_OK;
 }
 

@@ -328,7 +328,7 @@ static int join_locked(struct cli *c, struct join_session *j)
     if (code == CLI_OK)
         code = check_rows(c, j);
     if (code == CLI_OK)
-        code = join_fetch_tables(j);
+        code = join_fetch_tables(c, j);
     if (code == CLI_OK)
         code = apply_chunk(c, j, &report);
     if (code == CLI_OK && clean_put(c->dir, msg) != ERR_OK)

@@ -37,7 +37,7 @@ struct join_session {
 int join_enrol(struct join_session *j);
 /* Fetches registry and charter into the spool and checks them; then everything else. */
 int join_fetch_registry(struct cli *c, struct join_session *j);
-int join_fetch_tables(struct join_session *j);
+int join_fetch_tables(struct cli *c, struct join_session *j);
 /* Reads the chunk at *offset and moves it on; ERR_NOT_FOUND at the end. */
 enum err join_spool_next(struct join_session *j, struct arena *a, uint64_t *offset,
                          struct load_chunk *out);

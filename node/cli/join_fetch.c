@@ -483,20 +483,17 @@ int join_fetch_registry(struct cli *c, struct join_session *j)
     return check_registry(c, j);
 }
 
-int join_fetch_tables(struct join_session *j)
+int join_fetch_tables(struct cli *c, struct join_session *j)
 {
     uint64_t request = 1000; /* beyond those of the registry */
-    size_t i;
-    json_t *table, *charter = json_loads(j->compiled, 0, NULL);
+    struct charter charter;
+    char msg[CHARTER_MSG_BYTES];
     int code = CLI_OK;
     j->rows = 0;
-    json_array_foreach(json_object_get(charter, "tables"), i, table)
-    {
-        const char *name = json_string_value(json_object_get(table, "name"));
-        if (code == CLI_OK && name)
-            code = fetch_table(j, name, &request);
-    }
-    json_decref(charter);
+    if (charter_read(&c->arena, j->compiled, strlen(j->compiled), &charter, msg) != ERR_OK)
+        return cli_fail(CLI_ERROR, "%s", msg);
+    for (unsigned i = 0; code == CLI_OK && i < charter.n_tables; i++)
+        code = fetch_table(j, charter.tables[i].name, &request);
     if (isatty(STDERR_FILENO))
         fputc('\n', stderr);
     return code;

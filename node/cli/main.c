@@ -5,6 +5,8 @@
  */
 #include "node/cli/cli.h"
 
+#include "node/file/near.h"
+
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -219,7 +221,7 @@ static const struct command *nearest(int argc, char **argv)
         if (is_family(argv[0]) && !belongs(k, argv[0]))
             continue;
         snprintf(typed, sizeof typed, two ? "%s %s" : "%s", argv[0], two ? argv[1] : "");
-        unsigned d = cli_distance(typed, k->name);
+        unsigned d = near_distance(typed, k->name);
         if (d < least) {
             least = d;
             best = k;

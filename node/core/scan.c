@@ -12,6 +12,8 @@
  *   none                      nothing */
 #include "node/core/internal.h"
 
+#include "node/charter/charter.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,17 +190,14 @@ static enum err read_tables(struct node *n, struct open_scan *sc)
     enum err e = store_charter_get(n->store, &n->arena, &c);
     if (e != ERR_OK)
         return e;
-    json_t *o = json_loads(c.compiled, 0, NULL), *t;
-    json_t *tables = json_object_get(o, "tables");
-    size_t i;
-    sc->table = arena_alloc(&sc->arena, (json_array_size(tables) + 1) * sizeof *sc->table);
-    json_array_foreach(tables, i, t)
-    {
-        const char *name = json_string_value(json_object_get(t, "name"));
-        if (name)
-            sc->table[sc->n_tables++] = arena_strdup(&sc->arena, name);
-    }
-    json_decref(o);
+    struct charter charter;
+    char msg[CHARTER_MSG_BYTES];
+    e = charter_read(&n->arena, c.compiled, strlen(c.compiled), &charter, msg);
+    if (e != ERR_OK)
+        return e;
+    sc->table = arena_alloc(&sc->arena, charter.n_tables * sizeof *sc->table);
+    for (unsigned i = 0; i < charter.n_tables; i++)
+        sc->table[sc->n_tables++] = arena_strdup(&sc->arena, charter.tables[i].name);
     return ERR_OK;
 }
 

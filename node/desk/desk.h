@@ -7,6 +7,7 @@
 #define NODE_DESK_DESK_H
 
 #include "conflict/merge.h"
+#include "node/charter/charter.h"
 #include "node/db/db.h"
 
 struct held_record {
@@ -217,11 +218,11 @@ struct explanation {
     size_t n_cells;
     struct explain_cell *cells;
 };
-/* `compiled`: another charter's compiled form (node/charter.h), or NULL. ERR_NOT_FOUND: no such
+/* `other`: another charter, as it was read from a file, or NULL. ERR_NOT_FOUND: no such
  * table, or nothing is known of the row; ERR_USAGE: no key of that table; ERR_REFUSED: the other
  * charter does not fit this database. store_message says which. */
 enum err store_explain(struct store *s, struct arena *a, const char *table, const char *key_json,
-                       const char *compiled, struct explanation *out);
+                       const struct charter *other, struct explanation *out);
 struct explain_period {
     const char *table; /* NULL: all */
     uint64_t since_ms; /* conflicts that were opened then or later */
@@ -237,7 +238,7 @@ struct explain_count { /* of one cell of one table */
     uint64_t reviewed;  /* decided by a rule now, but would wait for a person */
     uint64_t unknown;   /* EXPLAIN_UNKNOWN */
 };
-enum err store_explain_conflicts(struct store *s, struct arena *a, const char *compiled,
+enum err store_explain_conflicts(struct store *s, struct arena *a, const struct charter *other,
                                  const struct explain_period *period, struct explain_count **out,
                                  size_t *n);
 

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 struct explain {
     struct store *s;
@@ -17,9 +16,9 @@ struct explain {
     struct reviewed row;
     const struct birth
         *birth; /* the one told about: it stands, or lives, or is the first; or NULL */
-    const struct value *shown; /* its columns, or NULL */
-    json_t *charter;           /* the one in force, or NULL */
-    struct other_charter other;
+    const struct value *shown;     /* its columns, or NULL */
+    const struct charter *charter; /* the one in force, or NULL */
+    const struct charter *other;   /* completed; NULL: none is asked about */
     struct table_rules other_rules;
     struct conflict_record *conflicts; /* recorded of this row, newest first */
     size_t n_conflicts;
@@ -28,62 +27,29 @@ struct explain {
 
 /* ---- rules in words ---- */
 
-static const json_t *entry_named(const json_t *list, const char *name)
+struct explain_rule explain_rule_of(const struct charter *charter, const struct table_schema *t,
+                                    const struct table_rules *rules, uint32_t cell)
 {
-    size_t i;
-    const json_t *j;
-    json_array_foreach(list, i, j)
-    {
-        const char *its = json_string_value(json_object_get(j, "name"));
-        if (its && strcasecmp(its, name) == 0)
-            return j;
-    }
-    return NULL;
-}
-
-/* A line is a number, or "default" where the file does not say. */
-static uint64_t line_of(const json_t *line)
-{
-    return json_is_integer(line) ? (uint64_t)json_integer_value(line) : 0;
-}
-
-static const char *copied(struct arena *a, const char *text, const char *otherwise)
-{
-    return arena_strdup(a, text ? text : otherwise);
-}
-
-struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
-                                    const struct table_schema *t, const struct table_rules *rules,
-                                    uint32_t cell)
-{
-    const json_t *table = entry_named(json_object_get(charter, "tables"), t->name);
-    const json_t *lines = json_object_get(table, "line");
+    const struct charter_table *table = charter_table_named(charter, t->name);
     if (cell == COLUMN_EXISTS || cell == COLUMN_BIRTH) {
         bool exists = cell == COLUMN_EXISTS;
-        uint64_t line = line_of(json_object_get(lines, exists ? "delete" : "birth"));
+        uint64_t line = !table ? 0 : exists ? table->delete_line : table->birth_line;
         return (struct explain_rule){.policy = exists ? delete_policy_name(rules->delete_policy)
                                                       : birth_policy_name(rules->birth_policy),
                                      .from = line == 0 ? "default" : "table",
                                      .line = line};
     }
-    const struct cell_group *g = cell_group_of(rules, cell);
-    const json_t *entry = g ? entry_named(json_object_get(table, "groups"), g->name)
-                            : entry_named(json_object_get(table, "columns"), t->column[cell]);
+    const struct charter_rule none = {.from = "default"};
+    const struct charter_rule *said = table ? charter_rule_of(table, t->column[cell]) : &none;
     enum policy policy = policy_of(rules, cell);
     struct explain_rule r = {.policy = policy_name(policy),
-                             .from = copied(a, json_string_value(json_object_get(entry, "from")),
-                                            table ? "table" : "default"),
-                             .line = line_of(json_object_get(entry, "line"))};
-    if (!entry)
-        r.line = line_of(json_object_get(lines, "policy"));
+                             .from = said->from ? said->from : "table",
+                             .line = said->line};
     if (policy == POLICY_REVIEW)
         r.fallback = policy_name(policy_shown(rules, cell));
     if (rules->rank && policy_shown(rules, cell) == POLICY_RANK) {
         r.n_rank = rules->rank[cell].n;
-        const char **rank = arena_alloc(a, (r.n_rank + 1) * sizeof *rank);
-        for (uint32_t i = 0; i < r.n_rank; i++)
-            rank[i] = arena_strdup(a, rules->rank[cell].text[i]);
-        r.rank = rank;
+        r.rank = rules->rank[cell].text;
     }
     return r;
 }
@@ -244,18 +210,18 @@ static enum err add_cell(struct explain *x, uint32_t cell)
         const char **names = arena_alloc(x->a, g->n * sizeof *names);
         for (uint32_t i = 0; i < g->n; i++)
             names[i] = arena_strdup(x->a, t->column[g->column[i]]);
-        const json_t *table = entry_named(json_object_get(x->charter, "tables"), t->name);
-        const json_t *entry = entry_named(json_object_get(table, "groups"), g->name);
+        const struct charter_table *table = charter_table_named(x->charter, t->name);
+        const struct charter_group *entry = table ? charter_group_of(table, names[0]) : NULL;
         out->members = names;
         out->n_members = g->n;
-        out->implied = json_is_true(json_object_get(entry, "implied"));
+        out->implied = entry && entry->implied;
     }
-    out->rule = explain_rule_of(x->a, x->charter, t, &t->rules, cell);
+    out->rule = explain_rule_of(x->charter, t, &t->rules, cell);
     enum err e = find_sides(x, cell, out);
-    if (e != ERR_OK || !x->other.root)
+    if (e != ERR_OK || !x->other)
         return e;
     uint32_t there = column ? cell_of(&x->other_rules, cell) : cell;
-    out->other = explain_rule_of(x->a, x->other.root, t, &x->other_rules, there);
+    out->other = explain_rule_of(x->other, t, &x->other_rules, there);
     struct trial y = {.a = x->a,
                       .t = t,
                       .rules = &x->other_rules,
@@ -309,10 +275,11 @@ static enum err tell(struct explain *x)
 }
 
 enum err store_explain(struct store *s, struct arena *a, const char *table, const char *key_json,
-                       const char *compiled, struct explanation *out)
+                       const struct charter *other, struct explanation *out)
 {
     *out = (struct explanation){0};
-    struct explain x = {.s = s, .a = a, .out = out};
+    struct charter completed;
+    struct explain x = {.s = s, .a = a, .out = out, .other = other ? &completed : NULL};
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, table) : NULL;
     if (e == ERR_OK && !t)
@@ -326,14 +293,14 @@ enum err store_explain(struct store *s, struct arena *a, const char *table, cons
     struct buf key = {0};
     if (e == ERR_OK)
         e = schema_key_parse(s, a, t, key_json, &key);
-    if (e == ERR_OK && compiled)
-        e = explain_other(s, a, compiled, &x.other);
+    if (e == ERR_OK && other)
+        e = explain_other(s, a, other, &completed);
     if (e == ERR_OK)
         t = schema_table(s, table); /* the check may have read the schema again */
-    if (e == ERR_OK && compiled && !explain_rules(s, a, &x.other, t, &x.other_rules))
+    if (e == ERR_OK && other && !explain_rules(s, a, x.other, t, &x.other_rules))
         e = store_fail(s, ERR_REFUSED, "that charter does not name the table %.64s", t->name);
     if (e == ERR_OK)
-        e = charter_newest(s, &x.charter);
+        e = schema_charter(s, a, &x.charter);
     if (e == ERR_OK) {
         x.row.k = (struct row_key){t, arena_copy(a, key.data, key.len), key.len};
         out->table = arena_strdup(a, t->name);
@@ -341,7 +308,5 @@ enum err store_explain(struct store *s, struct arena *a, const char *table, cons
         e = tell(&x);
     }
     buf_fini(&key);
-    json_decref(x.charter);
-    explain_other_fini(&x.other);
     return e;
 }

@@ -9,17 +9,12 @@
 #include "node/desk/desk.h"
 #include "node/schema/rules.h"
 
-struct other_charter {
-    json_t *root; /* completed; NULL: none is asked about */
-    struct table_charter *tables;
-    uint32_t n;
-};
-/* ERR_REFUSED, and store_message says why, where it could not be published over this database. */
-enum err explain_other(struct store *s, struct arena *a, const char *compiled,
-                       struct other_charter *out);
-void explain_other_fini(struct other_charter *o);
+/* Completes another charter. ERR_REFUSED, and store_message says why, where it could not be published
+ * over this database. */
+enum err explain_other(struct store *s, struct arena *a, const struct charter *other,
+                       struct charter *out);
 /* False where it does not name the table. */
-bool explain_rules(struct store *s, struct arena *a, const struct other_charter *o,
+bool explain_rules(struct store *s, struct arena *a, const struct charter *other,
                    const struct table_schema *t, struct table_rules *out);
 
 struct trial { /* one conflict under other rules */
@@ -38,9 +33,8 @@ struct trial_answer {
 };
 struct trial_answer explain_try(const struct trial *y);
 
-/* What a charter (compiled form, or NULL: none) says of a cell, for people. */
-struct explain_rule explain_rule_of(struct arena *a, const json_t *charter,
-                                    const struct table_schema *t, const struct table_rules *rules,
-                                    uint32_t cell);
+/* What a charter (or NULL: none) says of a cell, for people. */
+struct explain_rule explain_rule_of(const struct charter *charter, const struct table_schema *t,
+                                    const struct table_rules *rules, uint32_t cell);
 
 #endif

@@ -14,47 +14,27 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum err explain_other(struct store *s, struct arena *a, const char *compiled,
-                       struct other_charter *out)
+enum err explain_other(struct store *s, struct arena *a, const struct charter *other,
+                       struct charter *out)
 {
-    const char *completed = NULL;
     struct finding *f = NULL;
     size_t n = 0;
-    *out = (struct other_charter){0};
-    enum err e = store_schema_complete(s, a, compiled, &completed, &f, &n);
+    enum err e = store_schema_complete(s, a, other, out, &f, &n);
     for (size_t i = 0; i < n; i++)
         if (strcmp(f[i].level, "fail") == 0)
             return store_fail(s, ERR_REFUSED, "that charter does not fit this database: %s: %s",
                               f[i].subject, f[i].text);
-    if (e != ERR_OK)
-        return e;
-    out->root = json_loads(completed, 0, NULL);
-    if (!out->root)
-        return store_fail(s, ERR_MALFORMED, "the compiled charter cannot be read");
-    e = charter_tables(s, a, out->root, &out->tables, &out->n);
-    if (e != ERR_OK)
-        explain_other_fini(out);
     return e;
 }
 
-void explain_other_fini(struct other_charter *o)
-{
-    json_decref(o->root);
-    o->root = NULL;
-}
-
-bool explain_rules(struct store *s, struct arena *a, const struct other_charter *o,
+bool explain_rules(struct store *s, struct arena *a, const struct charter *other,
                    const struct table_schema *t, struct table_rules *out)
 {
-    for (uint32_t i = 0; i < o->n; i++) {
-        if (strcasecmp(o->tables[i].name, t->name) != 0)
-            continue;
-        schema_rules(s, a, t, &o->tables[i], out);
-        return true;
-    }
-    return false;
+    const struct charter_table *c = charter_table_named(other, t->name);
+    if (c)
+        schema_rules(s, a, t, c, out);
+    return c;
 }
 
 /* ---- one conflict ---- */
@@ -195,7 +175,7 @@ struct counting {
     struct store *s;
     struct arena *a;      /* of the answer */
     struct arena scratch; /* of one conflict */
-    const struct other_charter *other;
+    const struct charter *other;
     const struct explain_period *period;
     struct explain_count *list;
     size_t n, cap;
@@ -212,7 +192,7 @@ static struct explain_count *count_of(struct counting *c, const struct conflict_
     bool known = t && cell != CELL_UNKNOWN && explain_rules(c->s, c->a, c->other, t, &rules);
     struct explain_rule rule = {.policy = ""};
     if (known)
-        rule = explain_rule_of(c->a, c->other->root, t, &rules, cell);
+        rule = explain_rule_of(c->other, t, &rules, cell);
     c->list = arena_grow(c->a, c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n] = (struct explain_count){.table = arena_strdup(c->a, r->table),
                                            .cell = arena_strdup(c->a, r->cell),
@@ -275,18 +255,18 @@ static int by_name(const void *x, const void *y)
     return c != 0 ? c : strcmp(p->cell, q->cell);
 }
 
-enum err store_explain_conflicts(struct store *s, struct arena *a, const char *compiled,
+enum err store_explain_conflicts(struct store *s, struct arena *a, const struct charter *other,
                                  const struct explain_period *period, struct explain_count **out,
                                  size_t *n)
 {
-    struct other_charter other;
-    struct counting c = {.s = s, .a = a, .other = &other, .period = period};
+    struct charter completed;
+    struct counting c = {.s = s, .a = a, .other = &completed, .period = period};
     *n = 0;
     enum err e = schema_load(s);
     if (e == ERR_OK && period->table && !schema_table(s, period->table))
         return store_fail(s, ERR_NOT_FOUND, "table %.64s is not in the charter", period->table);
     if (e == ERR_OK)
-        e = explain_other(s, a, compiled, &other);
+        e = explain_other(s, a, other, &completed);
     if (e != ERR_OK)
         return e;
     struct conflict_filter f = {.table = period->table};
@@ -298,6 +278,5 @@ enum err store_explain_conflicts(struct store *s, struct arena *a, const char *c
     *out = c.list;
     *n = c.n;
     arena_fini(&c.scratch);
-    explain_other_fini(&other);
     return e;
 }

@@ -21,21 +21,8 @@
 struct rights {
     struct store *s;
     struct arena *a;
-    json_t *charter;
+    const struct charter *charter; /* the one in force, or NULL */
 };
-
-static const json_t *table_rule(const struct rights *r, const char *table)
-{
-    size_t i;
-    const json_t *t;
-    json_array_foreach(json_object_get(r->charter, "tables"), i, t)
-    {
-        const char *name = json_string_value(json_object_get(t, "name"));
-        if (name && strcmp(name, table) == 0)
-            return t;
-    }
-    return NULL;
-}
 
 static const char *as_unit(struct arena *a, const struct value *v)
 {
@@ -100,9 +87,9 @@ static enum err row_scope(struct rights *r, const struct table_schema *t,
     *scope = "";
     enum err e = ERR_OK;
     for (int i = 0; e == ERR_OK && values && i < FOLLOW_MAX; i++) {
-        const json_t *rule = json_object_get(table_rule(r, t->name), "scope");
-        const char *column = json_string_value(json_object_get(rule, "column"));
-        const char *follow = json_string_value(json_object_get(rule, "follow"));
+        const struct charter_table *rule = charter_table_named(r->charter, t->name);
+        const char *column = rule ? rule->scope.column : NULL;
+        const char *follow = rule ? rule->scope.follow : NULL;
         uint32_t c = column   ? schema_column(t, column)
                      : follow ? schema_column(t, follow)
                               : UINT32_MAX;
@@ -145,14 +132,14 @@ static enum err owner_unit(struct rights *r, const char *scope, const char **uni
 
 static enum err judge(struct rights *r, const struct table_schema *t, const struct value *values)
 {
-    const char *by = json_string_value(json_object_get(r->charter, "review_by"));
+    const char *by = r->charter ? r->charter->review_by : "owner";
     const char *own = store_identity_get(r->s)->unit, *unit = by, *office = "", *scope = "";
-    if (by && strcmp(by, "any") == 0)
+    if (strcmp(by, "any") == 0)
         return ERR_OK;
-    if (by && strcmp(by, "national") == 0) {
+    if (strcmp(by, "national") == 0) {
         unit = "";
         office = store_identity_get(r->s)->hub;
-    } else if (!by || strcmp(by, "owner") == 0) {
+    } else if (strcmp(by, "owner") == 0) {
         enum err e = row_scope(r, t, values, &scope);
         if (e == ERR_OK)
             e = owner_unit(r, scope, &unit, &office);
@@ -164,7 +151,7 @@ static enum err judge(struct rights *r, const struct table_schema *t, const stru
     return store_fail(r->s, ERR_REFUSED,
                       "the charter (review_by: %.40s) leaves this row to %s%.40s%s%.70s%s, not to "
                       "this office: decide it there",
-                      by ? by : "owner", unit[0] != '\0' ? "unit " : "the nation", unit,
+                      by, unit[0] != '\0' ? "unit " : "the nation", unit,
                       office[0] != '\0' ? " (" : "", office, office[0] != '\0' ? ")" : "");
 }
 
@@ -172,10 +159,9 @@ enum err review_allowed(struct store *s, struct arena *a, const struct table_sch
                         const struct value *values)
 {
     struct rights r = {.s = s, .a = a};
-    enum err e = charter_newest(s, &r.charter);
+    enum err e = schema_charter(s, a, &r.charter);
     if (e == ERR_OK)
         e = judge(&r, t, values);
-    json_decref(r.charter);
     return e;
 }
 
@@ -184,11 +170,10 @@ enum err review_owner(struct store *s, struct arena *a, const struct table_schem
 {
     struct rights r = {.s = s, .a = a};
     const char *unit;
-    enum err e = charter_newest(s, &r.charter);
+    enum err e = schema_charter(s, a, &r.charter);
     if (e == ERR_OK)
         e = row_scope(&r, t, values, scope);
     if (e == ERR_OK)
         e = owner_unit(&r, *scope, &unit, office);
-    json_decref(r.charter);
     return e;
 }

@@ -10,6 +10,8 @@
  */
 #include "node/file/yaml.h"
 
+#include "node/file/near.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -36,7 +38,8 @@ void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned li
 {
     char one[YAML_MSG_BYTES];
     size_t used = strlen(msg);
-    int n = snprintf(one, sizeof one, "%s:%u: ", file, line);
+    int n = line ? snprintf(one, sizeof one, "%s:%u: ", file, line)
+                 : snprintf(one, sizeof one, "%s: ", file);
     if (n < 0 || (size_t)n >= sizeof one)
         n = 0;
     va_list ap;
@@ -50,48 +53,6 @@ void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned li
     if (separator)
         msg[used] = '\n';
     memcpy(msg + used + separator, one, len + 1);
-}
-
-/* Levenshtein's distance, with a swap of neighbours as one step; words over 31 bytes are far away.
- */
-static unsigned distance(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b);
-    unsigned d[32][32];
-    if (n > 31 || m > 31)
-        return 99;
-    for (unsigned i = 0; i <= n; i++)
-        d[i][0] = i;
-    for (unsigned j = 0; j <= m; j++)
-        d[0][j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        for (size_t j = 1; j <= m; j++) {
-            unsigned best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-            if (d[i - 1][j] + 1 < best)
-                best = d[i - 1][j] + 1;
-            if (d[i][j - 1] + 1 < best)
-                best = d[i][j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                d[i - 2][j - 2] + 1 < best)
-                best = d[i - 2][j - 2] + 1;
-            d[i][j] = best;
-        }
-    }
-    return d[n][m];
-}
-
-const char *charter_yaml_nearest(const char *word, const char *const *list)
-{
-    const char *found = NULL;
-    unsigned least = strlen(word) < 4 ? 2 : 3; /* the first distance that is too far */
-    for (; *list; list++) {
-        unsigned d = distance(word, *list);
-        if (d < least) {
-            least = d;
-            found = *list;
-        }
-    }
-    return found;
 }
 
 /* ---- where things stand */
@@ -268,7 +229,7 @@ static void report_unknown(struct yaml_walk *w, const char *path, unsigned line,
         if (n > 0 && used + (size_t)n < sizeof list)
             used += (size_t)n;
     }
-    const char *near = charter_yaml_nearest(key, known);
+    const char *near = near_word(key, known);
     if (near)
         charter_yaml_report(w->msg, w->lines->file, line,
                             "%s: unknown key '%.100s'; did you mean '%s'?", in_words(path), key,

@@ -1,8 +1,8 @@
-/* charter_yaml.h - YAML for a person who makes mistakes: libcyaml binds the text to structs, and a
+/* yaml.h - YAML for a person who makes mistakes: libcyaml binds the text to structs, and a
  * pass over libyaml's events before it finds every mistake with its line, and a proposal.
  *
  * Invariant: what charter_yaml_load accepts has only known keys, each once and of its one type, no
- * anchors, aliases or tags, and one document. Only charter*.c and config*.c include this.
+ * anchors, aliases or tags, and one document.
  */
 #ifndef NODE_FILE_YAML_H
 #define NODE_FILE_YAML_H
@@ -41,11 +41,8 @@ enum err charter_yaml_read_file(struct arena *a, const char *path, size_t max_by
 unsigned charter_yaml_line(const struct yaml_lines *l, const char *path);
 bool charter_yaml_has(const struct yaml_lines *l, const char *path);
 
-/* Appends "file:line: text\n" to msg while there is room for whole lines. */
+/* Appends "file:line: text\n" to msg while there is room for whole lines; line 0: "file: text". */
 void charter_yaml_report(char msg[YAML_MSG_BYTES], const char *file, unsigned line, const char *fmt,
                          ...) __attribute__((format(printf, 4, 5)));
-
-/* The word of a NULL-terminated list that is close enough to be what was meant, or NULL. */
-const char *charter_yaml_nearest(const char *word, const char *const *list);
 
 #endif

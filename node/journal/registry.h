@@ -29,7 +29,7 @@ struct charter_record {
     uint64_t version;
     uint64_t schema_version;
     const char *yaml;     /* as published */
-    const char *compiled; /* JSON: node/charter.h, charter_compile */
+    const char *compiled; /* JSON: node/charter/charter.h */
     uint64_t published_ms;
 };
 enum err store_charter_get(struct store *s, struct arena *a,

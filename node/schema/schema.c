@@ -121,23 +121,17 @@ static void columns_of_table(struct arena *a, struct table_schema *t, const stru
     }
 }
 
-static enum err columns_of_charter(struct store *s, struct arena *a, struct table_schema *t,
-                                   const struct table_charter *c)
+static void columns_of_charter(struct arena *a, struct table_schema *t,
+                               const struct charter_table *c)
 {
     t->column = arena_alloc(a, c->n_columns * sizeof *t->column);
     for (uint32_t i = 0; i < c->n_columns; i++)
-        t->column[i] = (char *)c->column[i];
+        t->column[i] = (char *)c->columns[i].name;
     t->n_columns = c->n_columns;
     t->key = arena_alloc(a, c->n_key * sizeof *t->key);
-    for (uint32_t i = 0; i < c->n_key; i++) {
-        t->key[i] = schema_column(t, c->key[i]);
-        if (t->key[i] == UINT32_MAX)
-            return store_fail(s, ERR_SCHEMA,
-                              "charter: table %s: key column %s is not among its columns", c->name,
-                              c->key[i]);
-    }
+    for (uint32_t i = 0; i < c->n_key; i++)
+        t->key[i] = (uint32_t)(charter_column_named(c, c->key[i]) - c->columns);
     t->n_key = c->n_key;
-    return ERR_OK;
 }
 
 /* Here, writable from here, with every published column stored and the published key as its primary
@@ -188,7 +182,7 @@ static enum err table_number(struct store *s, const char *name, uint32_t *t)
 
 /* `c` is NULL for the internal tables. */
 static enum err fill_table(struct store *s, struct arena *a, struct table_schema *t,
-                           const struct table_charter *c)
+                           const struct charter_table *c)
 {
     struct table_info info;
     enum err e = table_number(s, t->name, &t->t);
@@ -196,12 +190,10 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
         e = table_info_read(s, a, t->name, &info);
     if (e != ERR_OK)
         return e;
-    if (c && c->has_columns)
-        e = columns_of_charter(s, a, t, c);
+    if (c && c->complete)
+        columns_of_charter(a, t, c);
     else
         columns_of_table(a, t, &info);
-    if (e != ERR_OK)
-        return e;
     t->internal = !c;
     t->hub_only = t->internal && strcmp(t->name, "tonle_decision") != 0;
     schema_rules(s, a, t, c, &t->rules);
@@ -217,24 +209,45 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
 
 /* ---- all of them ---- */
 
-static enum err read_tables(struct store *s, const json_t *charter)
+enum err schema_charter(struct store *s, struct arena *a, const struct charter **out)
+{
+    *out = NULL;
+    bool row = false;
+    char msg[CHARTER_MSG_BYTES];
+    sqlite3_stmt *q =
+        store_stmt(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    enum err e = store_step(s, q, &row);
+    if (e != ERR_OK || !row)
+        return e;
+    struct charter *c = arena_alloc(a, sizeof *c);
+    e = charter_read(a, (const char *)sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0),
+                     c, msg);
+    sqlite3_reset(q);
+    if (e != ERR_OK)
+        return store_fail(s, e, "%s", msg);
+    *out = c;
+    return ERR_OK;
+}
+
+static enum err read_tables(struct store *s)
 {
     static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
                                                           "tonle_charter", "tonle_decision"};
     struct arena *a = &own_of(s)->arena;
-    struct table_charter *c = NULL;
-    uint32_t n = 0;
+    const struct charter *c = NULL;
     s->schema->n_tables = s->schema->n_fks = 0;
     s->schema->tables = NULL;
     s->schema->fks = NULL;
     arena_reset(a);
-    enum err e = charter ? charter_tables(s, a, charter, &c, &n) : ERR_OK;
+    enum err e = schema_charter(s, a, &c);
     if (e != ERR_OK)
         return e;
-    s->schema->tables = arena_alloc(a, (n + INTERNAL_TABLES) * sizeof *s->schema->tables);
-    for (uint32_t i = 0; e == ERR_OK && i < n + INTERNAL_TABLES; i++) {
+    uint32_t n = INTERNAL_TABLES + (c ? c->n_tables : 0);
+    s->schema->tables = arena_alloc(a, n * sizeof *s->schema->tables);
+    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
         struct table_schema *t = &s->schema->tables[i];
-        const struct table_charter *from = i < INTERNAL_TABLES ? NULL : &c[i - INTERNAL_TABLES];
+        const struct charter_table *from =
+            i < INTERNAL_TABLES ? NULL : &c->tables[i - INTERNAL_TABLES];
         t->name = from ? (char *)from->name : (char *)internal[i];
         e = fill_table(s, a, t, from);
         s->schema->n_tables = i + 1;
@@ -264,15 +277,11 @@ static enum err read_cookie(struct store *s, int64_t *cookie)
 static enum err refresh(struct store *s)
 {
     int64_t cookie = 0;
-    json_t *charter = NULL;
     enum err e = read_cookie(s, &cookie);
     if (e != ERR_OK || cookie == own_of(s)->cookie)
         return e;
     own_of(s)->cookie = -1;
-    e = charter_newest(s, &charter);
-    if (e == ERR_OK)
-        e = read_tables(s, charter);
-    json_decref(charter);
+    e = read_tables(s);
     if (e == ERR_OK)
         own_of(s)->cookie = cookie;
     else

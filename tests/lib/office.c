@@ -2,6 +2,7 @@
 #include "tests/lib/rooms.h"
 
 #include "conflict/hlc.h"
+#include "node/charter/charter.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>
@@ -133,12 +134,18 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     office_sql(o, schema);
     office_open_store(o, false);
     struct store_identity id = office_store_identity(o, hub);
-    const char *completed;
+    struct charter charter;
     struct finding *finding;
     size_t n_findings;
+    const char *completed = compiled;
+    char why[CHARTER_MSG_BYTES];
     MUST(store_begin(o->store));
     MUST(store_create(o->store, &id));
-    MUST(store_schema_complete(o->store, &o->arena, compiled, &completed, &finding, &n_findings));
+    MUST(charter_read(&o->arena, compiled, strlen(compiled), &charter, why));
+    bool complete = charter.tables[0].complete;
+    MUST(store_schema_complete(o->store, &o->arena, &charter, &charter, &finding, &n_findings));
+    if (!complete)
+        MUST(charter_write(&o->arena, &charter, &completed));
     MUST(store_commit(o->store));
     sqlite3_stmt *q;
     sqlite3_prepare_v2(o->app, "INSERT INTO tonle_charter VALUES('0000000001', 1, '', ?1, 0)", -1,

@@ -41,9 +41,9 @@ void office_found(struct office *o, const struct office *all, int n, const char 
 
 struct store_identity office_store_identity(const struct office *o, const struct office *hub);
 
-/* n offices with this schema; `compiled` is the charter's compiled form (node/charter.h) with at
- * least tables[].name and policies; columns and keys are completed from the database. Office 0 is
- * the hub. Any failure aborts the test. */
+/* n offices with this schema; `compiled` is the charter's published form (node/charter/charter.h)
+ * with at least tables[].name and policies. Where it is not complete, the database completes it.
+ * Office 0 is the hub. Any failure aborts the test. */
 void federation_start(struct federation *f, int n, const char *schema_sql, const char *compiled,
                       bool wal);
 void federation_stop(struct federation *f);

@@ -4,21 +4,33 @@
 #include <stdio.h>
 #include <string.h>
 
-const char app_schema[] =
-    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "
-    "ROWID;"
-    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), ident "
-    "INTEGER UNIQUE,"
-    " a TEXT, b TEXT, top INTEGER, low INTEGER, first TEXT, mother TEXT REFERENCES person(id),"
-    " CHECK(b IS NOT 'bad'));"
-    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT, PRIMARY "
-    "KEY(series, number))"
-    " WITHOUT ROWID;";
+#define HOUSE                                                                                      \
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "    \
+    "ROWID"
+#define PERSON                                                                                     \
+    "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id), ident "    \
+    "INTEGER UNIQUE, a TEXT, b TEXT, top INTEGER, low INTEGER, first TEXT, mother TEXT "           \
+    "REFERENCES person(id), CHECK(b IS NOT 'bad'))"
+#define RECEIPT                                                                                    \
+    "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note TEXT, PRIMARY "      \
+    "KEY(series, number)) WITHOUT ROWID"
+
+const char app_schema[] = HOUSE ";" PERSON ";" RECEIPT ";";
+/* As it was published once, by a version that wrote less: such a charter stays in force. */
 const char app_charter[] =
-    "{\"federation\":\"sim\",\"schema_version\":1,\"tables\":[{\"name\":\"house\",\"columns\":[]},"
-    "{\"name\":\"person\",\"columns\":[{\"name\":\"top\",\"policy\":\"max\"},{\"name\":\"low\","
-    "\"policy\":\"min\"},"
-    "{\"name\":\"first\",\"policy\":\"earliest\"}]},{\"name\":\"receipt\",\"columns\":[]}]}";
+    "{\"federation\":\"sim\",\"schema_version\":1,\"tables\":[{\"name\":\"house\",\"columns\":[{"
+    "\"policy\":\"latest\",\"name\":\"id\"},{\"policy\":\"latest\",\"name\":\"book\"},"
+    "{\"policy\":\"latest\",\"name\":\"village\"}],\"key\":[\"id\"],\"create\":\"" HOUSE
+    "\",\"indexes\":[]},{\"name\":\"person\",\"columns\":[{"
+    "\"policy\":\"latest\",\"name\":\"id\"},{\"policy\":\"latest\",\"name\":\"house\"},"
+    "{\"policy\":\"latest\",\"name\":\"ident\"},{\"policy\":\"latest\",\"name\":\"a\"},"
+    "{\"policy\":\"latest\",\"name\":\"b\"},{\"name\":\"top\",\"policy\":\"max\"},"
+    "{\"name\":\"low\",\"policy\":\"min\"},{\"name\":\"first\",\"policy\":\"earliest\"},"
+    "{\"policy\":\"latest\",\"name\":\"mother\"}],\"key\":[\"id\"],\"create\":\"" PERSON
+    "\",\"indexes\":[]},{\"name\":\"receipt\",\"columns\":[{"
+    "\"policy\":\"latest\",\"name\":\"series\"},{\"policy\":\"latest\",\"name\":\"number\"},"
+    "{\"policy\":\"latest\",\"name\":\"note\"}],\"key\":[\"series\",\"number\"],\"create\":"
+    "\"" RECEIPT "\",\"indexes\":[]}]}";
 
 static void statement(struct world *w, struct machine *m, char *sql, size_t size)
 {

@@ -305,7 +305,7 @@ static bool compile(struct drawn *d, char why[1024])
     print_charter(d, &yaml);
     enum err e = charter_parse(&a, "drawn.yaml", buf_str(&yaml), yaml.len, &c, why);
     if (e == ERR_OK)
-        e = charter_compile(&a, &c, &json, why);
+        e = charter_write(&a, &c, &json);
     if (e == ERR_OK)
         d->compiled = mem_strdup(json);
     else

@@ -1,6 +1,7 @@
 #include "tests/unit/node/net.h"
 #include "tests/lib/rooms.h"
 
+#include "node/charter/charter.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>
@@ -15,8 +16,7 @@ static const char schema[] =
     "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT) WITHOUT ROWID;"
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;";
 static const char compiled[] =
-    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
-    "{\"name\":\"resident\",\"columns\":[]},{\"name\":\"note\",\"columns\":[]}]}";
+    "{\"federation\":\"test\",\"tables\":[{\"name\":\"resident\"},{\"name\":\"note\"}]}";
 
 void net_must(enum err e, struct store *s, const char *what)
 {
@@ -522,6 +522,8 @@ static void make_hub(struct net *t)
                                 .hub_site = o->site,
                                 .site = o->site};
     memcpy(id.hub_sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct charter rules;
+    char why[CHARTER_MSG_BYTES];
     struct charter_record charter = {
         .version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
     struct node_record r = {.name = "hub",
@@ -534,7 +536,9 @@ static void make_hub(struct net *t)
                             .joined_ms = WALL};
     memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
     memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    NET_MUST(s, store_schema_complete(s, &a, compiled, &charter.compiled, &finding, &n));
+    NET_MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
+    NET_MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
+    NET_MUST(s, charter_write(&a, &rules, &charter.compiled));
     NET_MUST(s, store_begin(s));
     NET_MUST(s, store_create(s, &id));
     NET_MUST(s, store_charter_put(s, &charter));

@@ -1,4 +1,5 @@
 /* Explain: the rule of each cell of a row, and what another charter would decide. */
+#include "node/charter/charter.h"
 #include "node/desk/desk.h"
 #include "tests/lib/office.h"
 
@@ -53,10 +54,20 @@ static int stop(void **state)
 #define A (&((struct federation *)*state)->office[1])
 #define B (&((struct federation *)*state)->office[2])
 
-static struct explanation explain_row(struct office *o, const char *key, const char *compiled)
+/* From its published form; NULL: none. */
+static const struct charter *charter_of(const char *json)
+{
+    struct charter *c = json ? arena_alloc(&arena, sizeof *c) : NULL;
+    char msg[CHARTER_MSG_BYTES];
+    if (json && charter_read(&arena, json, strlen(json), c, msg) != ERR_OK)
+        fail_msg("%s", msg);
+    return c;
+}
+
+static struct explanation explain_row(struct office *o, const char *key, const char *json)
 {
     struct explanation x;
-    enum err e = store_explain(o->store, &arena, "person", key, compiled, &x);
+    enum err e = store_explain(o->store, &arena, "person", key, charter_of(json), &x);
     if (e != ERR_OK)
         fail_msg("%s: %s", err_name(e), store_message(o->store));
     return x;
@@ -208,7 +219,8 @@ static void deletes_and_births_are_tried_too(void **state)
     struct explain_count *list;
     size_t n;
     office_sql(HUB, "UPDATE tonle_conflict SET cell = 'no longer here' WHERE cell = 'birth'");
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, other, &p, &list, &n), ERR_OK);
+    assert_int_equal(store_explain_conflicts(HUB->store, &arena, charter_of(other), &p, &list, &n),
+                     ERR_OK);
     assert_int_equal(n, 2);
     assert_string_equal(list[0].cell, "exists");
     assert_string_equal(list[0].other, "delete-wins");
@@ -277,7 +289,8 @@ static void conflicts_of_a_period_are_counted(void **state)
     B->now_ms += 60000;
     office_sql(B, "UPDATE person SET phone = 'other', points = 7 WHERE id = 'q'");
     federation_sync(*state);
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, reviewed, &p, &list, &n), ERR_OK);
+    assert_int_equal(
+        store_explain_conflicts(HUB->store, &arena, charter_of(reviewed), &p, &list, &n), ERR_OK);
     assert_int_equal(n, 3);
     const struct explain_count *phone = count(list, n, "phone");
     assert_string_equal(phone->policy, "latest");
@@ -291,16 +304,19 @@ static void conflicts_of_a_period_are_counted(void **state)
     assert_int_equal(count(list, n, "state")->otherwise, 1);
     assert_int_equal(count(list, n, "state")->reviewed, 0); /* it waits for a person as it is */
     p.since_ms = split;
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, reviewed, &p, &list, &n), ERR_OK);
+    assert_int_equal(
+        store_explain_conflicts(HUB->store, &arena, charter_of(reviewed), &p, &list, &n), ERR_OK);
     assert_int_equal(n, 1);
     assert_int_equal(list[0].conflicts, 1);
     p = (struct explain_period){.until_ms = split, .table = "person"};
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, reviewed, &p, &list, &n), ERR_OK);
+    assert_int_equal(
+        store_explain_conflicts(HUB->store, &arena, charter_of(reviewed), &p, &list, &n), ERR_OK);
     assert_int_equal(n, 3);
     assert_int_equal(count(list, n, "phone")->conflicts, 1);
     p.table = "nothing";
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, reviewed, &p, &list, &n),
-                     ERR_NOT_FOUND);
+    assert_int_equal(
+        store_explain_conflicts(HUB->store, &arena, charter_of(reviewed), &p, &list, &n),
+        ERR_NOT_FOUND);
 }
 
 /* Under `owner` the row's own scope decides, also in the counts. */
@@ -323,11 +339,13 @@ static void the_owner_policy_looks_at_the_scope(void **state)
     assert_string_equal(phone->sides[phone->other_shown].office, "office1");
     for (int i = 0; i < 3; i++) {
         struct office *o = &((struct federation *)*state)->office[i];
-        assert_int_equal(store_explain_conflicts(o->store, &arena, owner, &p, &list, &n), ERR_OK);
+        assert_int_equal(
+            store_explain_conflicts(o->store, &arena, charter_of(owner), &p, &list, &n), ERR_OK);
         for (size_t k = 0; k < n; k++)
             assert_int_equal(list[k].otherwise, list[k].conflicts);
     }
-    assert_int_equal(store_explain_conflicts(HUB->store, &arena, owner, &p, &list, &n), ERR_OK);
+    assert_int_equal(store_explain_conflicts(HUB->store, &arena, charter_of(owner), &p, &list, &n),
+                     ERR_OK);
     assert_int_equal(n, 1);
 }
 
@@ -349,8 +367,10 @@ static void what_is_not_there_is_named(void **state)
     assert_int_equal(store_explain(s, &arena, "person", "[1,2]", NULL, &x), ERR_USAGE);
     assert_int_equal(store_explain(s, &arena, "person", "\"q\"", NULL, &x), ERR_NOT_FOUND);
     assert_non_null(strstr(store_message(s), "person has no row \"q\""));
-    assert_int_equal(store_explain(s, &arena, "person", "\"p\"", no_table, &x), ERR_REFUSED);
-    assert_int_equal(store_explain(s, &arena, "person", "\"p\"", no_column, &x), ERR_REFUSED);
+    assert_int_equal(store_explain(s, &arena, "person", "\"p\"", charter_of(no_table), &x),
+                     ERR_REFUSED);
+    assert_int_equal(store_explain(s, &arena, "person", "\"p\"", charter_of(no_column), &x),
+                     ERR_REFUSED);
     assert_non_null(strstr(store_message(s), "wings"));
 }
 
