@@ -114,6 +114,10 @@ struct enrol_wait {
     bool done; /* decided in the running transaction: */
     struct enrolled reply;
 };
+struct forwarded { /* a node whose enrolment our parent has not answered */
+    char *name;
+    uint64_t since_ms;
+};
 struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
     struct route route;
     char peer[LIMIT_NAME_BYTES + 1];
@@ -131,9 +135,12 @@ struct mark_kept { /* hub: a mark not yet answered by all */
     struct clock clock;
 };
 struct open_scan; /* scan.c: verify and reconcile */
+struct joining;   /* joining.h: an office that is none yet */
 
 struct node {
     struct node_options o;
+    struct joining
+        *join; /* not NULL: then nothing of the database, the parent and below is known */
     struct store *store;
     char *name, *parent_name, *federation, *hub;
     uint64_t site, hub_site;
@@ -179,8 +186,7 @@ struct node {
 
     struct enrol_wait *enrol[NODE_QUEUE];
     size_t n_enrol;
-    char *
-        forwarded[NODE_QUEUE]; /* names whose enrolment our parent has not answered, oldest first */
+    struct forwarded forwarded[NODE_QUEUE]; /* oldest first */
     size_t n_forwarded;
     char *refused_name, refused_reason[512]; /* of the last one that was refused above */
     struct load_wait *load[NODE_QUEUE];
@@ -336,6 +342,10 @@ enum err scan_work(struct node *n);
 void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
+
+/* ---- join.c */
+void join_step(struct node *n, const struct event *ev);
+void join_fini(struct node *n);
 
 /* ---- request.c */
 void request_line(struct node *n, const struct event *ev);
