@@ -7,11 +7,11 @@
 
 #include "node/apply/applying.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/state/state.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 /* ---- may it be applied at all? ---- */
@@ -24,20 +24,14 @@ static enum err has_hash(struct store *s, uint64_t site, uint64_t seq, const uin
 {
     static const uint8_t unknown[HASH_BYTES];
     *fits = true;
-    sqlite3_stmt *q = store_stmt(s, "SELECT hash FROM tonle_clock WHERE site = ?1 AND seq = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_u64(q, 1, site);
-    store_bind_u64(q, 2, seq);
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    const void *known = sqlite3_column_blob(q, 0);
-    *fits = sqlite3_column_bytes(q, 0) == HASH_BYTES &&
-            (memcmp(known, hash, HASH_BYTES) == 0 || memcmp(known, unknown, HASH_BYTES) == 0);
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s, "SELECT hash FROM tonle_clock WHERE site = ?1 AND seq = ?2",
+                              value_u64(site), value_u64(seq));
+    while (query_next(&q)) {
+        struct bytes known = query_borrow(&q, 0);
+        *fits = known.len == HASH_BYTES && (memcmp(known.p, hash, HASH_BYTES) == 0 ||
+                                            memcmp(known.p, unknown, HASH_BYTES) == 0);
+    }
+    return query_end(&q);
 }
 
 static enum err check_same(struct store *s, const struct apply_input *in)
@@ -79,12 +73,12 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
         return store_fail(s, ERR_GAP, "changeset %016llx:%llu came, %llu is the next",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq,
                           (unsigned long long)have + 1);
-    bool own_of_load = in->source[0] == '\0' && state_of(s)->loading; /* store_seal_context */
+    bool own_of_load = in->own && state_of(s)->loading; /* store_seal_context */
     if (!own_of_load && !clock_includes(&state_of(s)->clock, &cs->context))
         return store_fail(s, ERR_CAUSAL,
                           "changeset %016llx:%llu builds on changesets that are not here",
                           (unsigned long long)cs->dot.site, (unsigned long long)cs->dot.seq);
-    if (in->source[0] == '\0')
+    if (in->own)
         return ERR_OK;
     if (store_capture_pending(s))
         return store_fail(s, ERR_STATE, "local changes are not sealed yet");
@@ -96,15 +90,17 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
 /* The newest charter here is in force from the changeset that brought it. */
 static enum err charter_passed(struct store *s)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT CAST(version AS INTEGER), schema_version FROM tonle_charter"
-                      " ORDER BY version DESC LIMIT 1");
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
+    struct query q = DB_QUERY(s, "SELECT CAST(version AS INTEGER), schema_version"
+                                 " FROM tonle_charter ORDER BY version DESC LIMIT 1");
+    uint64_t version = 0, schema_version = 0;
+    bool any = query_next(&q);
+    if (any) {
+        version = query_u64(&q, 0);
+        schema_version = query_u64(&q, 1);
+    }
+    enum err e = query_end(&q);
+    if (e != ERR_OK || !any)
         return e;
-    uint64_t version = store_column_u64(q, 0), schema_version = store_column_u64(q, 1);
-    sqlite3_reset(q);
     schema_changed(s);
     return state_set_charter(s, version, schema_version);
 }
@@ -114,12 +110,13 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
     const struct changeset *cs = in->cs;
     enum err e = state_advance(s, cs->dot, cs->hlc, in->hash);
     if (e == ERR_OK)
-        e = store_journal_append(s, ITEM_CHANGESET, in->source, cs->dot, cs->hlc, in->bytes, at);
+        e = store_journal_append(s, ITEM_CHANGESET, in->own ? "" : in->source, cs->dot, cs->hlc,
+                                 in->bytes, at);
     if (e == ERR_OK)
         e = touch_note(s, cs, *at);
     if (e == ERR_OK)
         e = store_set_hlc(s, cs->hlc);
-    if (e == ERR_OK && in->source[0] == '\0')
+    if (e == ERR_OK && in->own)
         e = state_sealed(s, cs->dot.seq, in->hash);
     return e;
 }
@@ -127,8 +124,9 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
 static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
-    struct applying ap = {.cs = in->cs, .own = in->source[0] == '\0'};
-    uint64_t pos;
+    struct applying ap = {.cs = in->cs, .own = in->own};
+    uint64_t pos = 0;
+    assert(in->own || !store_capture_pending(s));
     work_init(&ap.w, s, a);
     ap.w.dot = in->cs->dot;
     ap.w.part = ap.own && in->cs->cut;
@@ -154,14 +152,15 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
 {
     bool more;
     *report = (struct apply_report){0};
+    assert(s->in_write && in->own == !in->source);
     enum err e = capture_temp_triggers(s); /* reads the schema too */
     if (e == ERR_OK)
         e = check(s, in, report);
-    if (e == ERR_OK && !report->already && in->source[0] != '\0')
+    if (e == ERR_OK && !report->already && !in->own)
         e = defer_replay(s, a, DEFER_SLICE, &more);
     if (e == ERR_OK && !report->already)
         e = take(s, a, in, report);
-    if (e == ERR_OK && in->source[0] != '\0')
+    if (e == ERR_OK && !in->own)
         e = store_peer_received(s, in->source, in->link_pos);
     return e;
 }

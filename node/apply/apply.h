@@ -3,8 +3,14 @@
  *
  * Invariant: with the capture log empty, every replicated table shows exactly the merged state (but
  * for rows held back); the journal, the clock, the seq and the chain hash change only together.
- * tonle_held (but for what capture keeps back), tonle_conflict, tonle_side, tonle_deferred and
- * tonle_again are written here.
+ * tonle_held (but for what capture keeps back), tonle_conflict, tonle_side, tonle_again and
+ * tonle_chunk are this room's tables.
+ *
+ * What writes here runs in a write transaction of the caller's (asserted), and decides over what is
+ * in the tables and the records alone, so that a rollback undoes it whole: on any error the caller
+ * rolls back. ERR_BUSY asks for the same again (also where an application's trigger rolled the
+ * transaction back). Ownership: what is handed out lives in the arena given; the changeset must
+ * live until the call returns.
  */
 #ifndef NODE_APPLY_APPLY_H
 #define NODE_APPLY_APPLY_H
@@ -16,7 +22,8 @@ struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
     const uint8_t *hash; /* chain hash */
-    const char *source;  /* neighbour's node name; "" for our own seal */
+    bool own;            /* sealed here just now, its rows stand in the tables already */
+    const char *source;  /* neighbour's node name; NULL for our own */
     uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
     uint64_t now_ms;     /* federation time, for records */
 };
@@ -60,13 +67,12 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st);
 /* Forgets at most max_rows records; *more when there are others. */
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
+/* What the neighbour has sent is here up to this position of its journal. Behind the last chunk of
+ * the first load, the load has caught up, and the foreign keys that waited are decided. */
 enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
                           uint32_t *released);
-/* store_retry.c: pass 4 over every row of every table with foreign keys (the first load has ended).
- */
-enum err load_parents(struct store *s, struct arena *a);
 
 void apply_open(struct store *s);
 void apply_close(struct store *s);

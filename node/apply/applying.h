@@ -24,7 +24,7 @@ struct applying {
 /* Every table of the changeset, or only `table`. */
 enum err apply_rows(struct applying *ap, const char *table);
 
-/* ---- store_defer.c */
+/* ---- defer.c */
 /* Notes that these rows of the changeset at `pos` wait, and shows them as held. */
 enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos);
 

@@ -3,93 +3,93 @@
  * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
  * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
- * the page of the records part, in the order of key bytes, that reaches it (store_chunk.c). */
+ * the page of the records part, in the order of key bytes, that reaches it (load/chunk.c). */
 #include "node/apply/work.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <string.h>
 
-static enum err read_clock(sqlite3_stmt *q, int column, struct clock *c)
+/* Whether an encoded clock covers d. */
+static enum err clock_has(struct bytes b, struct dot d, bool *yes)
 {
-    struct cursor cur =
-        cursor_of(sqlite3_column_blob(q, column), (size_t)sqlite3_column_bytes(q, column));
-    return clock_decode(&cur, c, LIMIT_CLOCK_ENTRIES);
+    struct clock c = {0};
+    struct cursor cur = cursor_of(b.p, b.len);
+    enum err e = clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES);
+    *yes = e == ERR_OK && clock_covers(&c, d);
+    clock_fini(&c);
+    return e;
 }
 
 /* Whether the chunk at this end of the table's chunks covers d; false when there is none. */
-static bool edge_covers(struct store *s, const struct table_schema *t, bool first, struct dot d)
+static enum err edge_covers(struct store *s, const struct table_schema *t, bool first, struct dot d,
+                            bool *yes)
 {
-    sqlite3_stmt *q = store_stmt(
-        s, first ? "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord LIMIT 1"
-                 : "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord DESC LIMIT 1");
-    bool row = false;
-    if (q)
-        sqlite3_bind_int64(q, 1, t->t);
-    if (store_step(s, q, &row) != ERR_OK || !row)
-        return false;
-    struct clock c = {0};
-    bool covers = read_clock(q, 0, &c) == ERR_OK && clock_covers(&c, d);
-    sqlite3_reset(q);
-    clock_fini(&c);
-    return covers;
+    *yes = false;
+    struct query q =
+        DB_QUERY(s,
+                 first ? "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord LIMIT 1"
+                       : "SELECT clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord DESC LIMIT 1",
+                 value_u64(t->t));
+    if (query_next(&q))
+        query_fail(&q, clock_has(query_borrow(&q, 0), d, yes));
+    return query_end(&q);
 }
 
-/* Whether this page of the records part reaches the key; NULL is the last one. */
-static bool reaches(sqlite3_stmt *q, struct row_key k)
+/* Whether this page of the records part reaches the key; empty is the last one. */
+static bool reaches(struct bytes page, struct row_key k)
 {
-    const uint8_t *last = sqlite3_column_blob(q, 0);
-    size_t len = (size_t)sqlite3_column_bytes(q, 0);
-    if (len == 0)
+    if (page.len == 0)
         return true;
-    if (last[0] != PART_RECORDS)
-        return false; /* rows only: see the top of store_chunk.c */
-    int order = memcmp(k.key, last + 1, k.len < len - 1 ? k.len : len - 1);
-    return order < 0 || (order == 0 && k.len <= len - 1);
+    if (page.p[0] != PART_RECORDS)
+        return false; /* rows only: see the top of load/chunk.c */
+    size_t len = page.len - 1;
+    int order = memcmp(k.key, page.p + 1, k.len < len ? k.len : len);
+    return order < 0 || (order == 0 && k.len <= len);
 }
 
 /* The clock of the page that tells what this key's state holds, as bytes in the arena; empty when
  * the table has none. */
-static struct bytes page_clock(struct store *s, struct arena *a, struct row_key k)
+static enum err page_clock(struct store *s, struct arena *a, struct row_key k, struct bytes *found)
 {
-    struct bytes found = {0};
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord");
-    if (!q)
-        return found;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    bool row;
-    while (found.len == 0 && store_step(s, q, &row) == ERR_OK && row) {
-        if (reaches(q, k))
-            found = store_column_bytes(a, q, 1);
+    *found = (struct bytes){0};
+    struct query q = DB_QUERY(
+        s, "SELECT last_key, clock FROM tonle_chunk WHERE t = ?1 ORDER BY ord", value_u64(k.t->t));
+    while (found->len == 0 && query_next(&q)) {
+        if (reaches(query_borrow(&q, 0), k))
+            *found = query_bytes(&q, a, 1);
     }
-    sqlite3_reset(q);
-    return found;
+    return query_end(&q);
 }
 
-bool load_chunk_covers(struct store *s, struct row_key k, struct dot d)
+enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool *covers)
 {
-    if (edge_covers(s, k.t, true, d))
-        return true; /* clocks only grow from chunk to chunk */
-    if (!edge_covers(s, k.t, false, d))
-        return false;
+    enum err e = edge_covers(s, k.t, true, d, covers);
+    if (e != ERR_OK || *covers)
+        return e; /* clocks only grow from chunk to chunk */
+    e = edge_covers(s, k.t, false, d, covers);
+    if (e != ERR_OK || !*covers)
+        return e;
     struct arena a = {0};
-    struct clock c = {0};
-    struct bytes b = page_clock(s, &a, k);
-    struct cursor cur = cursor_of(b.p, b.len);
-    bool covers =
-        b.len > 0 && clock_decode(&cur, &c, LIMIT_CLOCK_ENTRIES) == ERR_OK && clock_covers(&c, d);
-    clock_fini(&c);
+    struct bytes b;
+    *covers = false;
+    e = page_clock(s, &a, k, &b);
+    if (e == ERR_OK && b.len > 0)
+        e = clock_has(b, d, covers);
     arena_fini(&a);
-    return covers;
+    return e;
 }
 
 static enum err same_page(struct store *s, struct arena *a, struct row_key k, struct bytes *page)
 {
-    struct bytes b = page_clock(s, a, k);
+    struct bytes b;
+    enum err e = page_clock(s, a, k, &b);
+    if (e != ERR_OK)
+        return e;
     if (!page->p)
         *page = b;
     bool same = b.len == page->len && (b.len == 0 || memcmp(b.p, page->p, b.len) == 0);
@@ -125,6 +125,7 @@ enum err store_seal_context(struct store *s, struct arena *a, const struct chang
 
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos)
 {
+    assert(s->in_write);
     if (pos < store_meta_u64(s, "load_pos", 0))
         return ERR_OK;
     enum err e = store_exec(s, "DELETE FROM tonle_chunk");

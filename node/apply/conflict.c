@@ -4,9 +4,11 @@
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *cell_name(const struct table_schema *t, uint32_t cell)
@@ -49,9 +51,10 @@ static const char *side_detail(struct work *w, const struct work_row *r, const s
     return schema_row_json(w->a, r->k.t, work_shown(w, r, b));
 }
 
-struct sides { /* of one conflict; n: its number in tonle_conflict */
+struct entry_of { /* a conflict on its way into the tables */
     const struct conflict *c;
-    int64_t n;
+    const char *id;
+    int64_t n; /* its number in tonle_conflict */
 };
 
 #define SIDE_PARAMETERS 10
@@ -60,40 +63,41 @@ struct sides { /* of one conflict; n: its number in tonle_conflict */
     "INSERT OR IGNORE INTO tonle_side(n, site, seq, hlc, office, unit, value, shown, form, "       \
     "detail) VALUES"
 
-static void bind_side(struct work *w, const struct work_row *r, sqlite3_stmt *q,
-                      const struct sides *sides, uint32_t at, int first)
+/* The parameters of side `at`. */
+static void side_values(struct work *w, const struct work_row *r, const struct entry_of *x,
+                        uint32_t at, struct value *out)
 {
-    const struct version *v = &sides->c->v[at];
-    struct site_name *site = work_site(w, v->dot.site);
-    const char *detail = side_detail(w, r, sides->c, v);
+    const struct version *v = &x->c->v[at];
+    const struct site_name *site = work_site(w, v->dot.site);
+    const char *detail = side_detail(w, r, x->c, v);
     int form;
-    struct value value = stored_form(&v->value, &form);
-    sqlite3_bind_int64(q, first, sides->n);
-    store_bind_u64(q, first + 1, v->dot.site);
-    store_bind_u64(q, first + 2, v->dot.seq);
-    store_bind_u64(q, first + 3, v->hlc);
-    store_bind_text(q, first + 4, site->node);
-    store_bind_text(q, first + 5, site->unit);
-    store_bind(q, first + 6, &value);
-    sqlite3_bind_int(q, first + 7, at == sides->c->shown);
-    sqlite3_bind_int(q, first + 8, form);
-    if (detail)
-        store_bind_text(q, first + 9, detail);
+    const struct value value = stored_form(&v->value, &form);
+    const struct value side[SIDE_PARAMETERS] = {value_integer(x->n),
+                                                value_u64(v->dot.site),
+                                                value_u64(v->dot.seq),
+                                                value_u64(v->hlc),
+                                                value_text(site->node),
+                                                value_text(site->unit),
+                                                value,
+                                                value_integer(at == x->c->shown),
+                                                value_integer(form),
+                                                detail ? value_text(detail) : value_null()};
+    memcpy(out, side, sizeof side);
 }
 
 /* Two at a time, because nearly every conflict has two. */
-static enum err save_sides(struct work *w, const struct work_row *r, const struct sides *sides)
+static enum err save_sides(struct work *w, const struct work_row *r, const struct entry_of *x)
 {
     enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < sides->c->n;) {
-        bool two = i + 1 < sides->c->n;
-        sqlite3_stmt *q = store_stmt(w->s, two ? INSERT_SIDE SIDE "," SIDE : INSERT_SIDE SIDE);
-        if (!q)
-            return ERR_SCHEMA;
-        bind_side(w, r, q, sides, i++, 1);
+    struct value v[2 * SIDE_PARAMETERS];
+    assert(x->c->n > 1 && x->c->shown < x->c->n);
+    for (uint32_t i = 0; e == ERR_OK && i < x->c->n; i += 2) {
+        bool two = i + 1 < x->c->n;
+        side_values(w, r, x, i, v);
         if (two)
-            bind_side(w, r, q, sides, i++, 1 + SIDE_PARAMETERS);
-        e = store_run(w->s, q);
+            side_values(w, r, x, i + 1, v + SIDE_PARAMETERS);
+        e = query_run(w->s, two ? INSERT_SIDE SIDE "," SIDE : INSERT_SIDE SIDE,
+                      two ? 2 * SIDE_PARAMETERS : SIDE_PARAMETERS, v);
     }
     return e;
 }
@@ -107,79 +111,68 @@ static uint64_t opened_ms(const struct conflict *c)
     return hlc_ms(hlc);
 }
 
+static struct value state_of_conflict(const struct conflict *c)
+{
+    return value_text(c->open ? "open" : "auto");
+}
+
+static struct value closed_ms(const struct work *w, const struct conflict *c)
+{
+    return c->open ? value_null() : value_u64(hlc_ms(w->hlc));
+}
+
 /* ERR_OK with *fresh false when one of this id is on record. */
-static enum err insert_record(struct work *w, struct work_row *r, const struct conflict *c,
-                              const char *id, const char *state, bool *fresh)
+static enum err insert_record(struct work *w, const struct work_row *r, struct entry_of *x,
+                              bool *fresh)
 {
     const struct table_schema *t = r->k.t;
-    sqlite3_stmt *q = store_stmt(
+    const struct conflict *c = x->c;
+    enum err e = DB_RUN(
         w->s,
         "INSERT INTO tonle_conflict(id, table_name, key, cell, policy, state, opened_ms, closed_ms,"
         " successor, t, k, bsite, bseq) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,NULL,?9,?10,?11,?12)"
-        " ON CONFLICT(id) DO NOTHING");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 1, id);
-    store_bind_text(q, 2, t->name);
-    store_bind_text(q, 3, schema_key_json(w->a, t, r->k.key, r->k.len));
-    store_bind_text(q, 4, cell_name(t, c->column));
-    store_bind_text(q, 5, rule_name(t, c->column));
-    store_bind_text(q, 6, state);
-    store_bind_u64(q, 7, opened_ms(c));
-    if (strcmp(state, "open") != 0)
-        store_bind_u64(q, 8, hlc_ms(w->hlc));
-    sqlite3_bind_int64(q, 9, t->t);
-    store_bind_blob(q, 10, r->k.key, r->k.len);
-    store_bind_u64(q, 11, c->birth.site);
-    store_bind_u64(q, 12, c->birth.seq);
-    enum err e = store_run(w->s, q);
-    *fresh = sqlite3_changes(w->s->db) > 0;
+        " ON CONFLICT(id) DO NOTHING",
+        value_text(x->id), value_text(t->name),
+        value_text(schema_key_json(w->a, t, r->k.key, r->k.len)),
+        value_text(cell_name(t, c->column)), value_text(rule_name(t, c->column)),
+        state_of_conflict(c), value_u64(opened_ms(c)), closed_ms(w, c), value_u64(t->t),
+        value_blob(r->k.key, r->k.len), value_u64(c->birth.site), value_u64(c->birth.seq));
+    *fresh = db_changes(w->s) > 0;
+    x->n = db_last_rowid(w->s);
     return e;
 }
 
 /* The sides are written anew: the first birth of a key is not part of the identity, and may be
  * another now. */
-static enum err update_record(struct work *w, const char *id, const char *state, int64_t *n)
+static enum err update_record(struct work *w, struct entry_of *x)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3 WHERE id = ?1");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 1, id);
-    store_bind_text(q, 2, state);
-    if (strcmp(state, "open") != 0)
-        store_bind_u64(q, 3, hlc_ms(w->hlc));
-    enum err e = store_run(w->s, q);
-    bool row = false;
-    q = store_stmt(w->s, "SELECT n FROM tonle_conflict WHERE id = ?1");
-    if (e != ERR_OK || !q)
-        return e != ERR_OK ? e : ERR_SCHEMA;
-    store_bind_text(q, 1, id);
-    e = store_step(w->s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_CORRUPT;
-    *n = sqlite3_column_int64(q, 0);
-    sqlite3_reset(q);
-    q = store_stmt(w->s, "DELETE FROM tonle_side WHERE n = ?1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, *n);
-    return store_run(w->s, q);
+    enum err e = DB_RUN(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3 WHERE id = ?1",
+                        value_text(x->id), state_of_conflict(x->c), closed_ms(w, x->c));
+    if (e != ERR_OK)
+        return e;
+    struct query q =
+        DB_QUERY(w->s, "SELECT n FROM tonle_conflict WHERE id = ?1", value_text(x->id));
+    if (query_next(&q))
+        x->n = query_i64(&q, 0);
+    else
+        query_fail(&q, ERR_CORRUPT);
+    e = query_end(&q);
+    if (e == ERR_OK)
+        e = DB_RUN(w->s, "DELETE FROM tonle_side WHERE n = ?1", value_integer(x->n));
+    return e;
 }
 
-static enum err save_record(struct work *w, struct work_row *r, const struct conflict *c,
-                            const char *id, const char *state)
+static enum err save_record(struct work *w, const struct work_row *r, const struct conflict *c,
+                            const char *id)
 {
-    struct sides sides = {.c = c};
+    struct entry_of x = {.c = c, .id = id};
     bool fresh = false;
-    enum err e = insert_record(w, r, c, id, state, &fresh);
-    if (e == ERR_OK && fresh)
-        sides.n = sqlite3_last_insert_rowid(w->s->db);
-    else if (e == ERR_OK)
-        e = update_record(w, id, state, &sides.n);
-    if (strcmp(state, "open") == 0)
+    enum err e = insert_record(w, r, &x, &fresh);
+    if (e == ERR_OK && !fresh)
+        e = update_record(w, &x);
+    if (c->open)
         state_counts_changed(w->s);
-    return e == ERR_OK ? save_sides(w, r, &sides) : e;
+    return e == ERR_OK ? save_sides(w, r, &x) : e;
 }
 
 static void name_conflict(char id[33], const struct work_row *r, const struct conflict *c)
@@ -188,15 +181,19 @@ static void name_conflict(char id[33], const struct work_row *r, const struct co
     conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
 }
 
-enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
-                       const char *state)
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c)
 {
     char id[33];
+    assert(w->s->in_write);
     name_conflict(id, r, c);
-    return save_record(w, r, c, id, state);
+    return save_record(w, r, c, id);
 }
 
-struct open_record {
+struct open_now { /* the open conflicts of the merged state, and their names */
+    struct conflict_list list;
+    char (*id)[33];
+};
+struct open_record { /* what the table says */
     int64_t n;
     const char *id, *cell;
     struct dot birth;
@@ -206,66 +203,47 @@ struct open_record {
 static enum err open_records(struct work *w, struct work_row *r, struct open_record **out,
                              size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT n, id, cell, bsite, bseq FROM tonle_conflict"
-                                       " WHERE t = ?1 AND k = ?2 AND state = 'open'");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, r->k.t->t);
-    store_bind_blob(q, 2, r->k.key, r->k.len);
     size_t cap = 0;
     *n = 0;
     *out = NULL;
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(w->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    struct query q = DB_QUERY(w->s,
+                              "SELECT n, id, cell, bsite, bseq FROM tonle_conflict"
+                              " WHERE t = ?1 AND k = ?2 AND state = 'open'",
+                              value_u64(r->k.t->t), value_blob(r->k.key, r->k.len));
+    while (query_next(&q)) {
         *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = (struct open_record){sqlite3_column_int64(q, 0),
-                                              store_column_text(w->a, q, 1),
-                                              store_column_text(w->a, q, 2),
-                                              {store_column_u64(q, 3), store_column_u64(q, 4)},
-                                              NULL};
+        (*out)[(*n)++] = (struct open_record){.n = query_i64(&q, 0),
+                                              .id = query_text(&q, w->a, 1),
+                                              .cell = query_text(&q, w->a, 2),
+                                              .birth = {query_u64(&q, 3), query_u64(&q, 4)}};
     }
-    return e;
+    return query_end(&q);
 }
 
 /* Superseded by the conflict of the same cell that took its place, or resolved by the write that
  * settled it. */
 static enum err close_record(struct work *w, const struct open_record *old)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
-                         " WHERE id = ?1");
-    if (!q)
-        return ERR_SCHEMA;
-    struct buf dot = {0};
+    char dot[40];
+    snprintf(dot, sizeof dot, "%016llx:%llu", (unsigned long long)w->dot.site,
+             (unsigned long long)w->dot.seq);
     state_counts_changed(w->s);
-    buf_printf(&dot, "%016llx:%llu", (unsigned long long)w->dot.site,
-               (unsigned long long)w->dot.seq);
-    store_bind_text(q, 1, old->id);
-    store_bind_text(q, 2, old->successor ? "superseded" : "resolved");
-    store_bind_u64(q, 3, hlc_ms(w->hlc));
-    store_bind_text(q, 4, old->successor ? old->successor : buf_str(&dot));
-    enum err e = store_run(w->s, q);
-    buf_fini(&dot);
-    return e;
+    return DB_RUN(w->s,
+                  "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
+                  " WHERE id = ?1",
+                  value_text(old->id), value_text(old->successor ? "superseded" : "resolved"),
+                  value_u64(hlc_ms(w->hlc)), value_text(old->successor ? old->successor : dot));
 }
 
 /* A record keeps the sides that its successor has not: where many offices meet one after the other,
  * each side is kept once, not once in every record on the way. */
 static enum err leave_to_successor(struct work *w, const struct open_record *old)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "DELETE FROM tonle_side WHERE n = ?1 AND EXISTS(SELECT 1 FROM tonle_side x"
-                         " WHERE x.n = (SELECT n FROM tonle_conflict WHERE id = ?2)"
-                         " AND x.site = tonle_side.site AND x.seq = tonle_side.seq)");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, old->n);
-    store_bind_text(q, 2, old->successor);
-    return store_run(w->s, q);
+    return DB_RUN(w->s,
+                  "DELETE FROM tonle_side WHERE n = ?1 AND EXISTS(SELECT 1 FROM tonle_side x"
+                  " WHERE x.n = (SELECT n FROM tonle_conflict WHERE id = ?2)"
+                  " AND x.site = tonle_side.site AND x.seq = tonle_side.seq)",
+                  value_integer(old->n), value_text(old->successor));
 }
 
 /* The birth of a conflict recorded before: the same name, or one that was forgotten since. */
@@ -281,36 +259,50 @@ static bool may_show_another(const struct table_schema *t, uint32_t cell)
     return cell == COLUMN_BIRTH || policy_shown(&t->rules, cell) == POLICY_OWNER;
 }
 
-enum err conflict_reconcile(struct work *w, struct work_row *r)
+/* Which of the conflicts on record are open no more, and what took their place. */
+static enum err close_old(struct work *w, struct work_row *r, const struct open_now *now,
+                          struct open_record *old, size_t n)
 {
     const struct table_schema *t = r->k.t;
-    struct conflict_list now = {0};
-    struct open_record *old = NULL;
-    size_t n = 0;
-    row_open_conflicts(w->a, &r->row, &t->rules, &now);
-    enum err e = r->no_siblings ? ERR_OK : open_records(w, r, &old, &n);
-    char(*id)[33] = arena_alloc(w->a, (now.n + 1) * sizeof *id);
-    for (size_t i = 0; i < now.n; i++)
-        name_conflict(id[i], r, &now.c[i]);
+    enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         bool still = false;
-        for (size_t j = 0; j < now.n; j++) {
-            still = still || strcmp(id[j], old[i].id) == 0;
-            if (strcmp(cell_name(t, now.c[j].column), old[i].cell) == 0 &&
-                same_birth(&r->row, now.c[j].birth, old[i].birth))
-                old[i].successor = id[j];
+        for (size_t j = 0; j < now->list.n; j++) {
+            const struct conflict *c = &now->list.c[j];
+            still = still || strcmp(now->id[j], old[i].id) == 0;
+            if (strcmp(cell_name(t, c->column), old[i].cell) == 0 &&
+                same_birth(&r->row, c->birth, old[i].birth))
+                old[i].successor = now->id[j];
         }
         if (!still)
             e = close_record(w, &old[i]);
         else
             old[i].successor = NULL;
     }
-    for (size_t j = 0; e == ERR_OK && j < now.n; j++) {
+    return e;
+}
+
+enum err conflict_reconcile(struct work *w, struct work_row *r)
+{
+    struct open_now now = {0};
+    struct open_record *old = NULL;
+    size_t n = 0;
+    assert(w->s->in_write);
+    row_open_conflicts(w->a, &r->row, &r->k.t->rules, &now.list);
+    enum err e = r->no_siblings ? ERR_OK : open_records(w, r, &old, &n);
+    now.id = arena_alloc(w->a, (now.list.n + 1) * sizeof *now.id);
+    for (size_t i = 0; i < now.list.n; i++) {
+        assert(now.list.c[i].open);
+        name_conflict(now.id[i], r, &now.list.c[i]);
+    }
+    if (e == ERR_OK)
+        e = close_old(w, r, &now, old, n);
+    for (size_t j = 0; e == ERR_OK && j < now.list.n; j++) {
         bool known = false;
         for (size_t i = 0; i < n; i++)
-            known = known || strcmp(id[j], old[i].id) == 0;
-        if (!known || may_show_another(t, now.c[j].column))
-            e = save_record(w, r, &now.c[j], id[j], "open");
+            known = known || strcmp(now.id[j], old[i].id) == 0;
+        if (!known || may_show_another(r->k.t, now.list.c[j].column))
+            e = save_record(w, r, &now.list.c[j], now.id[j]);
         if (!known && w->report)
             w->report->conflicts++;
     }

@@ -5,9 +5,9 @@
 #include "node/apply/work.h"
 
 #include "conflict/hold.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 struct claim { /* one birth's claim to one unique value, as a number for hold_decide */
@@ -91,49 +91,22 @@ static enum err join_standing(struct contest *k, const struct table_schema *t, u
                               const struct value *v)
 {
     const struct unique_index *u = &t->unique[index];
-    sqlite3_stmt *q = store_stmt(k->w->s, u->blocker_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t i = 0; i < u->n; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    bool row = false;
-    enum err e = store_step(k->w->s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    struct value *key = arena_alloc(k->w->a, t->n_key * sizeof *key);
-    for (uint32_t i = 0; i < t->n_key; i++)
-        key[i] = store_column(k->w->a, q, (int)i);
-    sqlite3_reset(q);
-    struct buf b = {0};
-    key_encode(&b, key, t->n_key);
-    e = join(k, t, b.data, b.len);
-    buf_fini(&b);
-    return e;
+    struct bytes key = {0};
+    struct query q = query_of(k->w->s, u->blocker_sql, u->n, v);
+    bool stands = query_next(&q);
+    if (stands)
+        key = work_key_at(k->w, &q, t);
+    enum err e = query_end(&q);
+    return e == ERR_OK && stands ? join(k, t, key.p, key.len) : e;
 }
 
 /* Whoever is held with a claim to it. */
 static enum err join_claimants(struct contest *k, const struct claim *c)
 {
-    sqlite3_stmt *q =
-        store_stmt(k->w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, c->t->t);
-    sqlite3_bind_int64(q, 2, c->index);
-    store_bind_blob(q, 3, c->folded.p, c->folded.len);
-    struct bytes *key = NULL;
-    size_t n = 0, cap = 0;
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(k->w->s, q, &row);
-        if (e == ERR_OK && row) {
-            key = arena_grow(k->w->a, key, n, &cap, sizeof *key);
-            key[n++] = store_column_bytes(k->w->a, q, 0);
-        }
-    }
-    for (size_t i = 0; e == ERR_OK && i < n; i++)
-        e = join(k, c->t, key[i].p, key[i].len);
+    struct work_keys list;
+    enum err e = work_claimants(k->w, c->t, c->index, c->folded, &list);
+    for (size_t i = 0; e == ERR_OK && i < list.n; i++)
+        e = join(k, c->t, list.key[i].p, list.key[i].len);
     return e;
 }
 
@@ -260,9 +233,11 @@ static void decide_table(struct contest *k, const struct table_schema *t)
         hold_decide(item, n, t->rules.birth_policy);
     for (size_t i = 0; i < n; i++) {
         struct contender *c = &k->c[of[i]];
-        c->b->held = item[i].reason;
-        if (item[i].reason == HOLD_UNIQUE) /* one at most: pass 2 holds the others of the key */
+        work_hold(c->b, item[i].reason);
+        if (item[i].reason == HOLD_UNIQUE) { /* one at most: pass 2 holds the others of the key */
+            assert(item[i].blocked_by < n);
             c->r->blocker = k->c[of[item[i].blocked_by]].r;
+        }
         c->r->touched = true;
     }
 }
@@ -287,6 +262,7 @@ static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
     enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = ERR_OK;
+    assert(c->b->held == HOLD_NONE);
     if (c->r->now && !dot_equal(c->r->in_table, c->b->name))
         e = work_take(k->w, c->r); /* another identity stands at this key */
     if (e == ERR_OK)
@@ -295,7 +271,7 @@ static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
         c->r->in_table = c->b->name;
     *clash = e == ERR_OK && result == PUT_UNIQUE;
     if (e == ERR_OK && (result == PUT_LOCAL || result == PUT_INVALID)) {
-        c->b->held = result == PUT_LOCAL ? HOLD_LOCAL : HOLD_CHECK;
+        work_hold(c->b, result == PUT_LOCAL ? HOLD_LOCAL : HOLD_CHECK);
         c->r->message[0] = message;
         e = work_take(k->w, c->r);
     }
@@ -304,8 +280,22 @@ static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
     return e;
 }
 
-/* Rows go out first, then come in; values that change hands in a ring are freed by taking one row
- * out. */
+/* None of `todo` could be put: a value changes hands in a ring, and taking one row out frees it. Or
+ * nothing of ours is in the way, and only this office's schema refuses: then the last is held.
+ * *left: how many are to be put still. */
+static enum err break_ring(struct contest *k, struct contender **todo, size_t *left)
+{
+    assert(*left > 0);
+    for (size_t i = 0; i < *left; i++)
+        if (todo[i]->r->now)
+            return work_take(k->w, todo[i]->r);
+    struct contender *last = todo[--*left];
+    work_hold(last->b, HOLD_LOCAL);
+    last->r->message[0] = last->r->message[1];
+    return ERR_OK;
+}
+
+/* Rows go out first, then come in. */
 static enum err fit(struct contest *k)
 {
     enum err e = ERR_OK;
@@ -326,16 +316,8 @@ static enum err fit(struct contest *k)
             if (e == ERR_OK && clash)
                 todo[left++] = todo[i];
         }
-        if (e == ERR_OK && left == n) {
-            size_t i = 0;
-            while (i < n && !todo[i]->r->now)
-                i++;
-            if (i == n) /* nothing of ours is in the way: only this office's schema refuses */
-                todo[--left]->b->held = HOLD_LOCAL,
-                todo[left]->r->message[0] = todo[left]->r->message[1];
-            else
-                e = work_take(k->w, todo[i]->r);
-        }
+        if (e == ERR_OK && left == n)
+            e = break_ring(k, todo, &left);
         n = left;
     }
     return e;

@@ -8,7 +8,7 @@
  *
  *   - records of that table are looked at through the stable clock that was in force when the
  *     change came, not today's: or what it is concurrent with would be forgotten (row_forgetting)
- *   - what was sealed here meanwhile has seen it (store_apply_rows.c, leave_out_seen)
+ *   - what was sealed here meanwhile has seen it (rows.c, leave_out_seen)
  *   - when the last one is merged, all references are looked at again: while the table was not
  *     here, nothing could lack a parent in it
  */
@@ -16,11 +16,12 @@
 
 #include "conflict/hlc.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/open.h"
 #include "node/record/deferral.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,48 +51,30 @@ static enum err show_held(struct applying *ap, const struct table_changes *tc,
                           const struct row_change *rc, const char *text)
 {
     struct work *w = &ap->w;
-    sqlite3_stmt *q =
-        store_stmt(w->s, "INSERT OR IGNORE INTO tonle_held(id, table_name, key, reason, message,"
-                         " office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
-                         " VALUES(?1, ?2, ?3, 'schema', ?4, ?5, ?6, '', 0, ?7, 0, 0, 0, x'')");
-    if (!q)
-        return part_stmt_error(w->s);
     struct buf key = {0};
     buf_put(&key, tc->table, strlen(tc->table) + 1);
     key_encode(&key, rc->key, tc->n_key);
     char id[17];
     snprintf(id, sizeof id, "%016llx",
              (unsigned long long)bytes_hash(~VALUE_HASH_SEED, key.data, key.len));
-    store_bind_text(q, 1, id);
-    store_bind_text(q, 2, tc->table);
-    store_bind_text(q, 3, schema_values_json(w->a, rc->key, tc->n_key));
-    store_bind_text(q, 4, text);
-    store_bind_text(q, 5, work_site(w, ap->cs->dot.site)->node);
-    store_bind_u64(q, 6, w->now_ms);
-    store_bind_blob(q, 7, arena_copy(w->a, key.data, key.len), key.len);
+    enum err e = DB_RUN(w->s,
+                        "INSERT OR IGNORE INTO tonle_held(id, table_name, key, reason, message,"
+                        " office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
+                        " VALUES(?1, ?2, ?3, 'schema', ?4, ?5, ?6, '', 0, ?7, 0, 0, 0, x'')",
+                        value_text(id), value_text(tc->table),
+                        value_text(schema_values_json(w->a, rc->key, tc->n_key)), value_text(text),
+                        value_text(work_site(w, ap->cs->dot.site)->node), value_u64(w->now_ms),
+                        value_blob(key.data, key.len));
     buf_fini(&key);
-    enum err e = store_run(w->s, q);
     state_counts_changed(w->s);
-    w->report->held += e == ERR_OK && sqlite3_changes(w->s->db) > 0;
+    w->report->held += e == ERR_OK && db_changes(w->s) > 0;
     return e;
 }
 
 enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos)
 {
     struct store *s = ap->w.s;
-    sqlite3_stmt *q =
-        store_stmt(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)");
-    if (!q)
-        return part_stmt_error(s);
-    struct buf stable = {0};
-    clock_encode(&stable, &state_of(s)->stable);
-    store_bind_text(q, 1, tc->table);
-    store_bind_u64(q, 2, pos);
-    store_bind_blob(q, 3, stable.data, stable.len);
-    enum err e = store_run(s, q);
-    if (e == ERR_OK && !defer_waits(s, tc->table))
-        e = deferral_add(s, tc->table, stable.data, stable.len);
-    buf_fini(&stable);
+    enum err e = deferral_note(s, tc->table, pos);
     const char *text = why(s, ap->w.a, tc->table);
     for (uint32_t i = 0; e == ERR_OK && i < tc->n_rows; i++)
         e = show_held(ap, tc, &tc->rows[i], text);
@@ -110,26 +93,22 @@ struct waiting { /* the first changeset that waits for a table */
 static enum err first_waiting(struct store *s, struct arena *a, const char *table,
                               struct waiting *out, bool *any)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT d.pos, d.stable, j.bytes, j.site, j.seq,"
-                      " (SELECT coalesce(max(o.seq), 0) FROM tonle_journal o"
-                      " WHERE o.source = '' AND o.kind = 1 AND o.site = ?2 AND o.pos < d.pos)"
-                      " FROM tonle_deferred d JOIN tonle_journal j ON j.pos = d.pos"
-                      " WHERE d.name = ?1 ORDER BY d.pos LIMIT 1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, table);
-    store_bind_u64(q, 2, identity_of(s)->site);
-    enum err e = store_step(s, q, any);
-    if (e != ERR_OK || !*any)
-        return e;
-    *out = (struct waiting){.pos = store_column_u64(q, 0),
-                            .own_seq = store_column_u64(q, 5),
-                            .stable = store_column_bytes(a, q, 1),
-                            .bytes = store_column_bytes(a, q, 2),
-                            .dot = {store_column_u64(q, 3), store_column_u64(q, 4)}};
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q =
+        DB_QUERY(s,
+                 "SELECT d.pos, d.stable, j.bytes, j.site, j.seq,"
+                 " (SELECT coalesce(max(o.seq), 0) FROM tonle_journal o"
+                 " WHERE o.source = '' AND o.kind = 1 AND o.site = ?2 AND o.pos < d.pos)"
+                 " FROM tonle_deferred d JOIN tonle_journal j ON j.pos = d.pos"
+                 " WHERE d.name = ?1 ORDER BY d.pos LIMIT 1",
+                 value_text(table), value_u64(identity_of(s)->site));
+    *any = query_next(&q);
+    if (*any)
+        *out = (struct waiting){.pos = query_u64(&q, 0),
+                                .own_seq = query_u64(&q, 5),
+                                .stable = query_bytes(&q, a, 1),
+                                .bytes = query_bytes(&q, a, 2),
+                                .dot = {query_u64(&q, 3), query_u64(&q, 4)}};
+    return query_end(&q);
 }
 
 static enum err merge_one(struct store *s, struct arena *a, const char *table,
@@ -155,24 +134,12 @@ static enum err merge_one(struct store *s, struct arena *a, const char *table,
     return e;
 }
 
-static enum err done_with(struct store *s, const char *table, uint64_t pos)
-{
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_deferred WHERE name = ?1 AND pos = ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, table);
-    store_bind_u64(q, 2, pos);
-    return store_run(s, q);
-}
-
 static enum err all_done(struct store *s, struct arena *a, const char *table)
 {
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
-                                    " AND reason = 'schema'");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, table);
-    enum err e = store_run(s, q);
+    enum err e = DB_RUN(s,
+                        "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
+                        " AND reason = 'schema'",
+                        value_text(table));
     state_counts_changed(s);
     deferral_forget(s);
     return e == ERR_OK && !state_of(s)->loading ? load_parents(s, a) : e;
@@ -190,12 +157,14 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
         if (e != ERR_OK || !any)
             break;
         struct cursor c = cursor_of(wait.stable.p, wait.stable.len);
-        clock_reset(&deferral_find(s, table)->stable);
-        e = clock_decode(&c, &deferral_find(s, table)->stable, wait.stable.len);
+        struct deferral *d = deferral_find(s, table);
+        assert(d); /* it waits: tonle_deferred says so */
+        clock_reset(&d->stable);
+        e = clock_decode(&c, &d->stable, wait.stable.len);
         if (e == ERR_OK)
             e = merge_one(s, &a, table, &wait, rows);
         if (e == ERR_OK)
-            e = done_with(s, table, wait.pos);
+            e = deferral_done(s, table, wait.pos);
     }
     if (e == ERR_OK && !any)
         e = all_done(s, &a, table);
@@ -224,6 +193,7 @@ enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool 
     struct deferral *waiting;
     enum err e = deferral_list(s, &waiting);
     *more = false;
+    assert(s->in_write);
     if (e != ERR_OK || !waiting || store_capture_pending(s))
         return e;
     e = capture_temp_triggers(s);

@@ -3,9 +3,10 @@
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,40 +21,31 @@ struct held_entry {
 
 static enum err entries(struct work *w, struct work_row *r, struct held_entry **out, size_t *n)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
-                         " blocked_by, blocked_office, blocked_ms, bt, bk, office FROM tonle_held"
-                         " WHERE t = ?1 AND k = ?2 AND reason <> 'limit' ORDER BY id");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, r->k.t->t);
-    store_bind_blob(q, 2, r->k.key, r->k.len);
+    size_t cap = 0;
     *n = 0;
     *out = NULL;
-    size_t cap = 0;
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(w->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    struct query q =
+        DB_QUERY(w->s,
+                 "SELECT id, site, seq, reason, message, since_ms, blocked_table,"
+                 " blocked_by, blocked_office, blocked_ms, bt, bk, office FROM tonle_held"
+                 " WHERE t = ?1 AND k = ?2 AND reason <> 'limit' ORDER BY id",
+                 value_u64(r->k.t->t), value_blob(r->k.key, r->k.len));
+    while (query_next(&q)) {
         *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
-        struct bytes key = store_column_bytes(w->a, q, 11);
-        (*out)[(*n)++] =
-            (struct held_entry){.id = store_column_text(w->a, q, 0),
-                                .birth = {store_column_u64(q, 1), store_column_u64(q, 2)},
-                                .reason = store_column_text(w->a, q, 3),
-                                .message = store_column_text(w->a, q, 4),
-                                .office = store_column_text(w->a, q, 12),
-                                .since_ms = store_column_u64(q, 5),
-                                .by = {.table = store_column_text(w->a, q, 6),
-                                       .key_json = store_column_text(w->a, q, 7),
-                                       .office = store_column_text(w->a, q, 8),
-                                       .ms = store_column_u64(q, 9),
-                                       .t = (uint32_t)sqlite3_column_int64(q, 10),
-                                       .key = key}};
+        (*out)[(*n)++] = (struct held_entry){.id = query_text(&q, w->a, 0),
+                                             .birth = {query_u64(&q, 1), query_u64(&q, 2)},
+                                             .reason = query_text(&q, w->a, 3),
+                                             .message = query_text(&q, w->a, 4),
+                                             .office = query_text(&q, w->a, 12),
+                                             .since_ms = query_u64(&q, 5),
+                                             .by = {.table = query_text(&q, w->a, 6),
+                                                    .key_json = query_text(&q, w->a, 7),
+                                                    .office = query_text(&q, w->a, 8),
+                                                    .ms = query_u64(&q, 9),
+                                                    .t = (uint32_t)query_i64(&q, 10),
+                                                    .key = query_bytes(&q, w->a, 11)}};
     }
-    return e;
+    return query_end(&q);
 }
 
 /* The entry of this birth; an unnamed birth takes the entry whose birth is no longer named on
@@ -166,35 +158,62 @@ static bool in_the_way(struct work *w, const struct work_row *r, const struct bi
     return true;
 }
 
+/* The key of the row that the values v refer to; false when they are not its key. */
+static bool key_referred(struct work *w, const struct foreign_key *fk, const struct value *v,
+                         struct bytes *out)
+{
+    const struct table_schema *parent = &w->s->schema->tables[fk->parent];
+    struct buf key = {0};
+    if (fk->n != parent->n_key)
+        return false;
+    for (uint32_t i = 0; i < fk->n; i++)
+        if (fk->parent_column[i] != parent->key[i])
+            return false;
+    key_encode(&key, v, fk->n);
+    *out = (struct bytes){arena_copy(w->a, key.data, key.len), key.len};
+    buf_fini(&key);
+    return true;
+}
+
+/* The row of a parent that is referred to; pass 4 lets the child in, so that the child does not
+ * contend when that row moves. */
+static struct held_by by_parent(struct work *w, const struct row_key *k)
+{
+    struct held_by by = by_row(w, k);
+    by.t = 0;
+    by.key = (struct bytes){0};
+    return by;
+}
+
 /* What is on record here of the parent: held itself, or deleted, by whom and when. */
+static const char *what_is_known(struct work *w, const struct work_row *parent, struct held_by *by)
+{
+    const char *state = "does not stand here";
+    for (uint32_t i = 0; i < parent->row.n_births; i++) {
+        const struct birth *b = &parent->row.births[i];
+        bool alive = birth_alive(b, &parent->k.t->rules);
+        struct version exists = birth_show(w->a, b, COLUMN_EXISTS, &parent->k.t->rules);
+        state = alive ? "is held itself" : "was deleted";
+        claimed_by(w, by, alive ? b->name : exists.dot, alive ? b->hlc : exists.hlc);
+    }
+    return state;
+}
+
 enum err held_for_parent(struct work *w, struct work_row *r, const struct foreign_key *fk,
                          const struct value *v)
 {
     const struct table_schema *parent = &w->s->schema->tables[fk->parent];
     struct held_by *by = r->parent = arena_alloc(w->a, sizeof *by);
-    *by = (struct held_by){.table = parent->name, .key_json = "", .office = ""};
-    bool by_key = fk->n == parent->n_key;
-    for (uint32_t i = 0; by_key && i < fk->n; i++)
-        by_key = fk->parent_column[i] == parent->key[i];
-    struct buf key = {0};
-    if (by_key)
-        key_encode(&key, v, fk->n);
-    struct row_key k = {parent, arena_copy(w->a, key.data, key.len), key.len};
-    buf_fini(&key);
-    struct work_row *other = by_key ? work_get(w, parent, k.key, k.len) : NULL;
-    enum err e = by_key ? work_load(w, other) : ERR_OK;
-    if (e == ERR_OK && by_key) {
-        *by = by_row(w, &k);
-        by->t = 0; /* pass 4 lets it in: it does not contend when that row moves */
-        by->key = (struct bytes){0};
-    }
     const char *state = "does not stand here";
-    for (uint32_t i = 0; e == ERR_OK && by_key && i < other->row.n_births; i++) {
-        const struct birth *b = &other->row.births[i];
-        bool alive = birth_alive(b, &parent->rules);
-        struct version exists = birth_show(w->a, b, COLUMN_EXISTS, &parent->rules);
-        state = alive ? "is held itself" : "was deleted";
-        claimed_by(w, by, alive ? b->name : exists.dot, alive ? b->hlc : exists.hlc);
+    struct bytes key;
+    enum err e = ERR_OK;
+    *by = (struct held_by){.table = parent->name, .key_json = "", .office = ""};
+    if (key_referred(w, fk, v, &key)) {
+        struct work_row *other = work_get(w, parent, key.p, key.len);
+        e = work_load(w, other);
+        *by = by_parent(w, &other->k);
+        if (e == ERR_OK)
+            state = what_is_known(w, other, by);
     }
     struct buf m = {0};
     buf_printf(&m, "the row of %s it refers to %s", parent->name, state);
@@ -221,9 +240,7 @@ enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *par
     struct held_entry *old;
     struct buf m = {0};
     enum err e = said(w, parent, b, &old);
-    *by = by_row(w, &parent->k);
-    by->t = 0; /* as above */
-    by->key = (struct bytes){0};
+    *by = by_parent(w, &parent->k);
     claimed_by(w, by, b->name, b->hlc);
     if (e == ERR_OK)
         buf_printf(&m, "the record of %s it belongs to is held itself: %s", parent->k.t->name,
@@ -271,41 +288,29 @@ static const char *writer(struct work *w, const struct work_row *r, const struct
 static enum err put_entry(struct work *w, struct work_row *r, const struct birth *b,
                           struct held_entry *old)
 {
-    sqlite3_stmt *q =
-        store_stmt(w->s, "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
-                         " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk,"
-                         " blocked_table, blocked_office, blocked_ms)"
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)");
-    if (!q)
-        return ERR_SCHEMA;
     char id[17];
     held_id(id, r, b);
     const char *reason = hold_reason_name(b->held);
     struct held_by by = {.table = "", .key_json = "", .office = ""};
     if (!in_the_way(w, r, b, &by) && old && strcmp(old->reason, reason) == 0)
         by = old->by;
-    store_bind_text(q, 1, old ? old->id : id);
-    store_bind_text(q, 2, r->k.t->name);
-    store_bind_text(q, 3, schema_key_json(w->a, r->k.t, r->k.key, r->k.len));
-    store_bind_text(q, 4, reason);
-    store_bind_text(q, 5, words(w, r, b, old));
-    store_bind_text(q, 6, writer(w, r, b, old));
-    store_bind_u64(q, 7, old ? old->since_ms : w->now_ms);
-    store_bind_text(q, 8, by.key_json);
-    sqlite3_bind_int64(q, 9, r->k.t->t);
-    store_bind_blob(q, 10, r->k.key, r->k.len);
-    store_bind_u64(q, 11, b->name.site);
-    store_bind_u64(q, 12, b->name.seq);
-    sqlite3_bind_int64(q, 13, by.t);
-    store_bind_blob(q, 14, by.key.p, by.key.len);
-    store_bind_text(q, 15, by.table);
-    store_bind_text(q, 16, by.office);
-    store_bind_u64(q, 17, by.ms);
     if (!old)
         state_counts_changed(w->s);
     if (!old && w->report)
         w->report->held++;
-    enum err e = store_run(w->s, q);
+    enum err e =
+        DB_RUN(w->s,
+               "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
+               " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk,"
+               " blocked_table, blocked_office, blocked_ms)"
+               " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
+               value_text(old ? old->id : id), value_text(r->k.t->name),
+               value_text(schema_key_json(w->a, r->k.t, r->k.key, r->k.len)), value_text(reason),
+               value_text(words(w, r, b, old)), value_text(writer(w, r, b, old)),
+               value_u64(old ? old->since_ms : w->now_ms), value_text(by.key_json),
+               value_u64(r->k.t->t), value_blob(r->k.key, r->k.len), value_u64(b->name.site),
+               value_u64(b->name.seq), value_u64(by.t), value_blob(by.key.p, by.key.len),
+               value_text(by.table), value_text(by.office), value_u64(by.ms));
     if (by.t)
         claims_note_blocker(w->s, by.t, by.key);
     claims_note_held(w->s, r->k);
@@ -314,25 +319,22 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
 
 static enum err drop_entry(struct work *w, const char *id)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "DELETE FROM tonle_held WHERE id = ?1");
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 1, id);
     state_counts_changed(w->s);
     if (w->report)
         w->report->released++;
-    return store_run(w->s, q);
+    return DB_RUN(w->s, "DELETE FROM tonle_held WHERE id = ?1", value_text(id));
 }
 
 enum err held_save(struct work *w, struct work_row *r)
 {
     struct held_entry *old = NULL;
     size_t n = 0;
+    assert(w->s->in_write);
     enum err e = entries(w, r, &old, &n);
     for (uint32_t i = 0; e == ERR_OK && i < r->row.n_births; i++) {
         struct birth *b = &r->row.births[i];
         if (!birth_alive(b, &r->k.t->rules))
-            b->held = HOLD_NONE;
+            work_hold(b, HOLD_NONE);
         if (b->held == HOLD_NONE)
             continue;
         struct held_entry *x = match(r, b, old, n);
@@ -352,22 +354,15 @@ enum err work_release_blocked(struct work *w, struct work_row *r)
 {
     if (!claims_may_block(w->s, r->k))
         return ERR_OK;
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT t, k FROM tonle_held WHERE bt = ?1 AND bk = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, r->k.t->t);
-    store_bind_blob(q, 2, r->k.key, r->k.len);
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(w->s, q, &row);
-        struct table_schema *t =
-            e == ERR_OK && row ? schema_by_number(w->s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
+    struct query q = DB_QUERY(w->s, "SELECT t, k FROM tonle_held WHERE bt = ?1 AND bk = ?2",
+                              value_u64(r->k.t->t), value_blob(r->k.key, r->k.len));
+    while (query_next(&q)) {
+        const struct table_schema *t = schema_by_number(w->s, (uint32_t)query_u64(&q, 0));
         if (!t)
             continue;
-        struct bytes key = store_column_bytes(w->a, q, 1);
+        struct bytes key = query_borrow(&q, 1);
         struct work_row *waiting = work_get(w, t, key.p, key.len);
         waiting->slow = true;
     }
-    return e;
+    return query_end(&q);
 }

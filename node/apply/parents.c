@@ -6,7 +6,7 @@
  * parents).
  *
  * A child that means a birth which is held does not stand either, though another birth of the
- * parent's key does (store_refer.c):
+ * parent's key does (record/refer.c):
  *
  *   the birth it means            the child
  *   stands                        stands
@@ -14,7 +14,7 @@
  */
 #include "node/apply/work.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <string.h>
 
@@ -28,45 +28,42 @@ static bool is_parent(const struct work *w, const struct foreign_key *fk, const 
     return &w->s->schema->tables[fk->parent] == r->k.t;
 }
 
-static enum err collect_keys(struct work *w, sqlite3_stmt *q, const struct table_schema *t,
-                             bool encoded, struct bytes **out, size_t *n)
-{
-    size_t cap = 0;
-    bool row = true;
-    enum err e = ERR_OK;
-    *out = NULL;
-    *n = 0;
-    while (e == ERR_OK && row) {
-        e = store_step(w->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        *out = arena_grow(w->a, *out, *n, &cap, sizeof **out);
-        if (encoded) {
-            (*out)[(*n)++] = store_column_bytes(w->a, q, 0);
-            continue;
-        }
-        struct value *key = arena_alloc(w->a, t->n_key * sizeof *key);
-        for (uint32_t i = 0; i < t->n_key; i++)
-            key[i] = store_column(w->a, q, (int)i);
-        struct buf b = {0};
-        key_encode(&b, key, t->n_key);
-        (*out)[(*n)++] = (struct bytes){arena_copy(w->a, b.data, b.len), b.len};
-        buf_fini(&b);
-    }
-    return e;
-}
-
+/* Whether the values v are given by a row in the parent's table. */
 static enum err given(struct work *w, const struct foreign_key *fk, const struct value *v,
                       bool *yes)
 {
-    sqlite3_stmt *q = store_stmt(w->s, fk->parent_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t i = 0; i < fk->n; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    enum err e = store_step(w->s, q, yes);
-    if (*yes)
-        sqlite3_reset(q);
+    struct query q = query_of(w->s, fk->parent_sql, fk->n, v);
+    *yes = query_next(&q);
+    return query_end(&q);
+}
+
+/* The keys that a query finds in the child's table. */
+static enum err child_keys(struct work *w, const struct foreign_key *fk, struct query q,
+                           struct work_keys *out)
+{
+    *out = (struct work_keys){0};
+    while (query_next(&q))
+        work_keys_add(w->a, out, work_key_at(w, &q, &w->s->schema->tables[fk->child]));
+    return query_end(&q);
+}
+
+static enum err load_child(struct work *w, const struct foreign_key *fk, struct bytes key,
+                           struct work_row **out)
+{
+    *out = work_get(w, &w->s->schema->tables[fk->child], key.p, key.len);
+    return work_load(w, *out);
+}
+
+/* Pass 4 looks at these rows of the child's table. */
+static enum err queue_children(struct work *w, const struct foreign_key *fk,
+                               const struct work_keys *list)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
+        struct work_row *c;
+        e = load_child(w, fk, list->key[i], &c);
+        c->fk_new = true;
+    }
     return e;
 }
 
@@ -88,7 +85,7 @@ static enum err let_in(struct work *w, struct work_row *r)
         if (e != ERR_OK)
             return e;
         if (result == PUT_OK) {
-            b->held = HOLD_NONE;
+            work_hold(b, HOLD_NONE);
             r->in_table = b->name;
         } else
             r->message[1] = message;
@@ -104,22 +101,15 @@ static enum err let_children_in(struct work *w, struct work_row *r)
     for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
         const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
-        struct bytes folded, *key;
-        size_t n;
+        struct bytes folded;
+        struct work_keys waiting;
         if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, r->now, &v, &folded))
             continue;
-        const struct table_schema *child = &w->s->schema->tables[fk->child];
-        sqlite3_stmt *q =
-            store_stmt(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, child->t);
-        sqlite3_bind_int64(q, 2, CLAIM_REFERENCE + f);
-        store_bind_blob(q, 3, folded.p, folded.len);
-        e = collect_keys(w, q, child, true, &key, &n);
-        for (size_t i = 0; e == ERR_OK && i < n; i++) {
-            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
-            e = work_load(w, c);
+        e = work_claimants(w, &w->s->schema->tables[fk->child], CLAIM_REFERENCE + f, folded,
+                           &waiting);
+        for (size_t i = 0; e == ERR_OK && i < waiting.n; i++) {
+            struct work_row *c;
+            e = load_child(w, fk, waiting.key[i], &c);
             if (e == ERR_OK)
                 e = let_in(w, c);
         }
@@ -170,7 +160,7 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
     if (e != ERR_OK)
         return e;
     b->values = r->taken = r->now;
-    b->held = HOLD_PARENT;
+    work_hold(b, HOLD_PARENT);
     return work_take(w, r);
 }
 
@@ -220,14 +210,9 @@ static enum err check_parents(struct work *w, struct work_row *r)
 
 /* The keys of the rows in the table that refer to these values. */
 static enum err children_of(struct work *w, const struct foreign_key *fk, const struct value *v,
-                            struct bytes **key, size_t *n)
+                            struct work_keys *out)
 {
-    sqlite3_stmt *q = store_stmt(w->s, fk->children_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t i = 0; i < fk->n; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    return collect_keys(w, q, &w->s->schema->tables[fk->child], false, key, n);
+    return child_keys(w, fk, query_of(w->s, fk->children_sql, fk->n, v), out);
 }
 
 /* The rows that refer to these values of r, which may not stand any more. */
@@ -237,19 +222,18 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
     for (uint32_t f = 0; e == ERR_OK && values && f < w->s->schema->n_fks; f++) {
         const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
-        struct bytes folded, *key;
-        size_t n;
+        struct bytes folded;
+        struct work_keys children;
         bool yes = false;
         if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, values, &v, &folded))
             continue;
         e = given(w, fk, v, &yes);
         if (e != ERR_OK || yes)
             continue;
-        const struct table_schema *child = &w->s->schema->tables[fk->child];
-        e = children_of(w, fk, v, &key, &n);
-        for (size_t i = 0; e == ERR_OK && i < n; i++) {
-            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
-            e = work_load(w, c);
+        e = children_of(w, fk, v, &children);
+        for (size_t i = 0; e == ERR_OK && i < children.n; i++) {
+            struct work_row *c;
+            e = load_child(w, fk, children.key[i], &c);
             if (e == ERR_OK)
                 e = hold_for_parent(w, c, fk, NULL);
         }
@@ -259,19 +243,9 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
 
 enum err work_orphans(struct work *w, const struct foreign_key *fk)
 {
-    const struct table_schema *child = &w->s->schema->tables[fk->child];
-    sqlite3_stmt *q = store_stmt(w->s, fk->orphans_sql);
-    struct bytes *key;
-    size_t n;
-    if (!q)
-        return ERR_SCHEMA;
-    enum err e = collect_keys(w, q, child, false, &key, &n);
-    for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        struct work_row *c = work_get(w, child, key[i].p, key[i].len);
-        e = work_load(w, c);
-        c->fk_new = true;
-    }
-    return e;
+    struct work_keys orphans;
+    enum err e = child_keys(w, fk, query_of(w->s, fk->orphans_sql, 0, NULL), &orphans);
+    return e == ERR_OK ? queue_children(w, fk, &orphans) : e;
 }
 
 /* Other births of r's key are held than before: its children are looked at again. */
@@ -280,19 +254,34 @@ static enum err look_again(struct work *w, struct work_row *r)
     enum err e = ERR_OK;
     for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
         const struct foreign_key *fk = &w->s->schema->fks[f];
-        const struct table_schema *child = &w->s->schema->tables[fk->child];
         struct value *v;
-        struct bytes folded, *key;
-        size_t n;
+        struct bytes folded;
+        struct work_keys children;
         if (!fk->key_column || !is_parent(w, fk, r) ||
             !row_reference(w->a, fk, false, r->now, &v, &folded))
             continue;
-        e = children_of(w, fk, v, &key, &n);
-        for (size_t i = 0; e == ERR_OK && i < n; i++) {
-            struct work_row *c = work_get(w, child, key[i].p, key[i].len);
-            e = work_load(w, c);
-            c->fk_new = true;
-        }
+        e = children_of(w, fk, v, &children);
+        if (e == ERR_OK)
+            e = queue_children(w, fk, &children);
+    }
+    return e;
+}
+
+/* What became queued: the row itself, which may lack a parent, and the rows that relied on it. */
+static enum err check_queued(struct work *w, struct work_row *r, bool *any)
+{
+    enum err e = ERR_OK;
+    *any = *any || r->fk_new || r->fk_gone;
+    if (r->fk_new) {
+        r->fk_new = false;
+        e = check_parents(w, r);
+    }
+    if (e == ERR_OK && r->fk_gone) {
+        r->fk_gone = false;
+        e = check_children(w, r, r->before);
+        if (e == ERR_OK &&
+            r->taken != r->before) /* it came and went: others may have relied on it */
+            e = check_children(w, r, r->taken);
     }
     return e;
 }
@@ -318,25 +307,10 @@ enum err work_parents(struct work *w)
         if (w->row[i]->others_moved && w->row[i]->now)
             e = look_again(w, w->row[i]);
     }
-    bool more = true;
-    while (e == ERR_OK && more) {
+    for (bool more = true; e == ERR_OK && more;) {
         more = false;
-        for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
-            struct work_row *r = w->row[i];
-            if (r->fk_new) {
-                r->fk_new = false;
-                more = true;
-                e = check_parents(w, r);
-            }
-            if (e == ERR_OK && r->fk_gone) {
-                r->fk_gone = false;
-                more = true;
-                e = check_children(w, r, r->before);
-                if (e == ERR_OK &&
-                    r->taken != r->before) /* it came and went: others may have relied on it */
-                    e = check_children(w, r, r->taken);
-            }
-        }
+        for (size_t i = 0; e == ERR_OK && i < w->n; i++)
+            e = check_queued(w, w->row[i], &more);
     }
     return e;
 }

@@ -5,10 +5,11 @@
  */
 #include "node/apply/work.h"
 
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
-#include "node/record/bind.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,8 +38,8 @@ static const char *insert_local_sql(struct work *w, const struct table_schema *t
 {
     struct buf b = {0};
     buf_printf(&b, "INSERT OR ABORT INTO %s(%s", t->qname, t->column_list);
-    for (uint32_t i = 0; i < local->n; i++)
-        buf_printf(&b, ",%s", schema_quote(w->a, local->column[i]));
+    for (size_t i = 0; i < local->n; i++)
+        buf_printf(&b, ",%s", schema_quote(w->a, local->at[i].column));
     for (uint32_t i = 0; i < t->n_columns + local->n; i++)
         buf_printf(&b, "%s?%u", i ? "," : ") VALUES(", i + 1);
     buf_printf(&b, ")");
@@ -101,17 +102,54 @@ static const char *update_sql(struct work *w, const struct update_text *key)
     return last->sql;
 }
 
-static sqlite3_stmt *update_stmt(struct work *w, const struct work_row *r,
-                                 const struct value *values)
+static void bind_key(struct work *w, struct query *q, struct row_key k)
+{
+    struct value *v = arena_alloc(w->a, k.t->n_key * sizeof *v);
+    query_fail(q, key_decode(k.key, k.len, v, k.t->n_key));
+    for (uint32_t i = 0; i < k.t->n_key; i++)
+        query_bind(q, (int)i + 1, v[i]);
+}
+
+/* Of the row that stands. */
+static struct query update_of(struct work *w, const struct work_row *r, const struct value *values)
 {
     struct update_text key;
     differing(r, values, &key);
-    sqlite3_stmt *q = store_stmt(w->s, update_sql(w, &key));
+    struct query q = query_of(w->s, update_sql(w, &key), 0, NULL);
     int n = (int)r->k.t->n_key + 1;
-    for (uint32_t i = 0; q && i < r->k.t->n_columns; i++) {
+    for (uint32_t i = 0; i < r->k.t->n_columns; i++) {
         if (key.mask[i / 64] >> (i % 64) & 1)
-            store_bind(q, n++, &values[i]);
+            query_bind(&q, n++, values[i]);
     }
+    bind_key(w, &q, r->k);
+    return q;
+}
+
+/* Leaves of what was kept of the row's key what belongs to this birth. */
+static void choose_local(const struct work_row *r, const struct birth *b, struct local_values *x)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < x->n && n < r->k.t->n_local; i++) {
+        struct dot of = x->at[i].birth;
+        if (dot_equal(of, b->name) || (dot_is_none(b->name) && !row_find_birth(&r->row, of)))
+            x->at[n++] = x->at[i];
+    }
+    x->n = n;
+}
+
+/* With the values of the columns that are only here, where the birth has stood before. */
+static struct query insert_of(struct work *w, const struct work_row *r, const struct birth *b,
+                              const struct value *values)
+{
+    const struct table_schema *t = r->k.t;
+    struct local_values local;
+    enum err e = local_read(w->s, w->a, r->k, &local);
+    choose_local(r, b, &local);
+    struct query q = query_of(w->s, local.n ? insert_local_sql(w, t, &local) : insert_sql(w, t),
+                              t->n_columns, values);
+    for (size_t i = 0; i < local.n; i++)
+        query_bind(&q, (int)(t->n_columns + i) + 1, local.at[i].value);
+    query_fail(&q, e);
     return q;
 }
 
@@ -220,44 +258,26 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum row
     return store_error(w->s, rc);
 }
 
-static enum err run(struct work *w, const struct work_row *r, sqlite3_stmt *q, enum row_put *result,
+/* The statement's one step: its code tells a refusal of the row from an error. */
+static enum err run(struct work *w, const struct work_row *r, struct query q, enum row_put *result,
                     char **message)
 {
-    if (!q && (sqlite3_errcode(w->s->db) & 0xff) != SQLITE_ERROR)
-        return store_error(w->s, sqlite3_errcode(w->s->db));
-    if (!q) { /* a function or a collation that only the application has */
+    /* a function or a collation that only the application has */
+    if (!q.stmt && q.e == ERR_SCHEMA) {
         *result = PUT_LOCAL;
-        *message = arena_strdup(w->a, w->s->message);
+        *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
         return ERR_OK;
     }
-    enum err e = store_standing(w->s);
-    if (e == ERR_OK)
-        e = judge(w, r, sqlite3_step(q), result, message);
-    sqlite3_reset(q);
-    return e;
+    query_fail(&q, store_standing(w->s));
+    if (q.e == ERR_OK)
+        q.e = judge(w, r, sqlite3_step(q.stmt), result, message);
+    return query_end(&q);
 }
 
 static struct value *copy_values(struct work *w, const struct table_schema *t,
                                  const struct value *v)
 {
     return arena_copy(w->a, v, t->n_columns * sizeof *v);
-}
-
-/* With the values of the columns that are only here, where the birth has stood before. */
-static enum err insert_stmt(struct work *w, const struct work_row *r, const struct birth *b,
-                            const struct value *values, sqlite3_stmt **q)
-{
-    const struct table_schema *t = r->k.t;
-    struct local_values local;
-    enum err e = local_find(w, r, b, &local);
-    if (e != ERR_OK)
-        return e;
-    *q = store_stmt(w->s, local.n ? insert_local_sql(w, t, &local) : insert_sql(w, t));
-    for (uint32_t i = 0; *q && i < t->n_columns; i++)
-        store_bind(*q, (int)i + 1, &values[i]);
-    for (uint32_t i = 0; *q && i < local.n; i++)
-        store_bind(*q, (int)(t->n_columns + i) + 1, &local.value[i]);
-    return ERR_OK;
 }
 
 static void put_text(struct buf *m, const struct value *v)
@@ -297,8 +317,7 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
                   char **message)
 {
     const struct table_schema *t = r->k.t;
-    sqlite3_stmt *q = NULL;
-    enum err e;
+    assert(w->s->in_write && r->loaded);
     *result = PUT_INVALID;
     if (!work_sums_stand(w, r, b, message))
         return ERR_OK;
@@ -312,17 +331,11 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
         *message = arena_strdup(w->a, raised->message);
         return ERR_OK;
     }
-    if (r->now) {
-        q = update_stmt(w, r, values);
-        e = q ? row_bind_key(w->a, q, r->k, 1) : ERR_OK;
-    } else {
-        e = insert_stmt(w, r, b, values, &q);
-    }
-    if (e == ERR_OK)
-        e = run(w, r, q, result, message);
+    struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
+    enum err e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
         r->now = copy_values(w, t, values);
-        work_note(w, r);
+        work_note(r);
     }
     return e;
 }
@@ -331,20 +344,14 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
  * application's triggers stand back for this one statement. */
 static enum err drop_temp_triggers(struct work *w, const struct table_schema *t)
 {
-    sqlite3_stmt *q = store_stmt(w->s, "SELECT name FROM sqlite_temp_schema WHERE type = 'trigger'"
-                                       " AND tbl_name = ?1 COLLATE NOCASE");
-    if (!q)
-        return ERR_SCHEMA;
     struct buf b = {0};
-    store_bind_text(q, 1, t->name);
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(w->s, q, &row);
-        if (e == ERR_OK && row)
-            buf_printf(&b, "DROP TRIGGER temp.%s;",
-                       schema_quote(w->a, store_column_text(w->a, q, 0)));
-    }
+    struct query q = DB_QUERY(w->s,
+                              "SELECT name FROM sqlite_temp_schema WHERE type = 'trigger'"
+                              " AND tbl_name = ?1 COLLATE NOCASE",
+                              value_text(t->name));
+    while (query_next(&q))
+        buf_printf(&b, "DROP TRIGGER temp.%s;", schema_quote(w->a, query_text(&q, w->a, 0)));
+    enum err e = query_end(&q);
     if (e == ERR_OK)
         e = store_exec(w->s, buf_str(&b));
     buf_fini(&b);
@@ -353,31 +360,29 @@ static enum err drop_temp_triggers(struct work *w, const struct table_schema *t)
 
 enum err work_take(struct work *w, struct work_row *r)
 {
+    assert(w->s->in_write && r->loaded);
     if (!r->now)
         return ERR_OK;
     enum row_put result = PUT_OK;
     char *message = NULL;
-    enum err e = local_keep(w, r);
+    enum err e = local_keep(w->s, w->a, r->k, r->in_table);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
-        sqlite3_stmt *q = store_stmt(w->s, delete_sql(w, r->k.t));
-        if (!q)
-            return ERR_SCHEMA;
-        e = row_bind_key(w->a, q, r->k, 1);
-        if (e == ERR_OK)
-            e = run(w, r, q, &result, &message);
+        struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
+        bind_key(w, &q, r->k);
+        if (!q.stmt)
+            return query_end(&q);
+        e = run(w, r, q, &result, &message);
         if (e != ERR_OK || result == PUT_OK)
             break;
         e = drop_temp_triggers(w, r->k.t);
-        if (e != ERR_OK)
-            return e;
-        w->s->apply->copies_stale = true;
+        w->s->apply->copies_stale = w->s->apply->copies_stale || e == ERR_OK;
     }
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
                           message);
     if (e == ERR_OK) {
         r->now = NULL;
-        work_note(w, r);
+        work_note(r);
     }
     return e;
 }

@@ -5,6 +5,7 @@
 #include "node/capture/capture.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +15,12 @@ struct column_map { /* changeset column -> ours; UINT32_MAX: the charter does no
 };
 
 /* While the first load catches up: a chunk's clock tells what its rows already hold (DESIGN 8). */
-static bool chunk_has(struct applying *ap, struct row_key k)
+static enum err chunk_has(struct applying *ap, struct row_key k, bool *yes)
 {
-    return state_of(ap->w.s)->loading && !ap->own && load_chunk_covers(ap->w.s, k, ap->cs->dot);
+    *yes = false;
+    if (!state_of(ap->w.s)->loading || ap->own)
+        return ERR_OK;
+    return load_chunk_covers(ap->w.s, k, ap->cs->dot, yes);
 }
 
 static void to_references(struct applying *ap, const struct row_change *rc,
@@ -43,7 +47,7 @@ static bool has_all(const struct change *ch, const struct cell_group *g)
     return !g || n == g->n;
 }
 
-/* Groups are sent whole (store_collect.c). Part of one would be completed with what each office
+/* Groups are sent whole (capture/collect.c). Part of one would be completed with what each office
  * shows at the time, which is not the same everywhere: it counts nowhere. Groups are the same in
  * every charter: they change by a migration alone. */
 static void refuse_parts(struct applying *ap, const struct table_rules *rules, struct change *ch)
@@ -170,7 +174,7 @@ static enum err record_closed(struct applying *ap, struct work_row *r,
     for (size_t i = 0; e == ERR_OK && i < list->n; i++) {
         if (list->c[i].open)
             continue;
-        e = conflict_save(&ap->w, r, &list->c[i], "auto");
+        e = conflict_save(&ap->w, r, &list->c[i]);
         ap->w.report->conflicts++;
     }
     return e;
@@ -260,6 +264,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     struct work *w = &ap->w;
     struct forget f;
     struct conflict_list list = {0};
+    assert(r->loaded);
     enum err e = row_forgetting(w->s, w->a, r->k, &f);
     if (e != ERR_OK)
         return e;
@@ -275,7 +280,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
         r->fk_new = true;
     if (ap->own) {
         r->sealed = true;
-        work_note(w, r);
+        work_note(r);
         if (ch->kind != CHANGE_BORN)
             seek_orphans(w, r->k.t, ch);
         if (ch->kind != CHANGE_BORN && work_contended(w, r->k.t))
@@ -329,11 +334,12 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
     const uint32_t ri = at->row;
     const struct row_change *rc = &p->tc->rows[ri];
     struct work_row *r = work_get(w, p->t, at->key.p, at->key.len);
-    if (chunk_has(ap, r->k))
-        return ERR_OK;
+    bool has;
+    enum err e = chunk_has(ap, r->k, &has);
+    if (e != ERR_OK || has)
+        return e;
     struct change ch = to_change(ap, rc, &p->map, p->t);
     bool put = !ap->own || (decision && ch.kind == CHANGE_BORN);
-    enum err e = ERR_OK;
     if (put)
         e = load_remote(ap, r, &ch);
     else
@@ -406,6 +412,7 @@ enum err apply_rows(struct applying *ap, const char *table)
 {
     enum err e = ERR_OK;
     const struct changeset *cs = ap->cs;
+    assert(ap->w.s->in_write && !(ap->own && ap->replay));
     for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
         for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
             const struct table_changes *tc = &cs->segments[g].tables[i];

@@ -5,44 +5,46 @@
 
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
-#include <string.h>
+#include <assert.h>
 
-/* A key of tonle_row with what is needed to look at it. */
-static enum err load_key(struct store *s, struct arena *a, const struct table_schema *t,
-                         struct bytes key, struct work_row *r)
+/* A key of tonle_row with what is needed to look at it. `w`: for all of them; it is not finished. */
+static enum err load_key(struct work *w, const struct table_schema *t, struct bytes key,
+                         struct work_row *r)
 {
     *r = (struct work_row){.k = {t, key.p, key.len}};
     struct value *now = NULL;
-    enum err e = t->exists ? row_read(s, a, r->k, &now) : ERR_OK;
-    struct work w;
-    work_init(&w, s, a);
-    return e == ERR_OK ? work_load_with(&w, r, now) : e;
+    enum err e = t->exists ? row_read(w->s, w->a, r->k, &now) : ERR_OK;
+    return e == ERR_OK ? work_load_with(w, r, now) : e;
 }
 
-static enum err keep_row(struct store *s, struct arena *a, const struct clock *stable,
-                         const struct table_schema *t, struct bytes key, struct kept_birth **keep,
-                         uint32_t *n, size_t *cap)
+struct keep_list {
+    struct kept_birth *birth; /* on the heap */
+    uint32_t n;
+    size_t cap;
+};
+
+static enum err keep_row(struct work *w, const struct clock *stable, const struct table_schema *t,
+                         struct bytes key, struct keep_list *out)
 {
     struct work_row r;
-    enum err e = load_key(s, a, t, key, &r);
+    enum err e = load_key(w, t, key, &r);
     if (e != ERR_OK)
         return e;
     /* as it will be seen under the new clock, with every covered name still kept */
-    struct dot *names = arena_alloc(a, (r.row.n_births + 1) * sizeof *names);
+    struct dot *names = arena_alloc(w->a, (r.row.n_births + 1) * sizeof *names);
     for (uint32_t i = 0; i < r.row.n_births; i++)
         names[i] = r.row.births[i].name;
     struct forget f = {.stable = stable, .keep = names, .n_keep = r.row.n_births};
-    row_forget(a, &r.row, &t->rules, &f);
+    row_forget(w->a, &r.row, &t->rules, &f);
     for (uint32_t i = 0; r.row.n_births > 1 && i < r.row.n_births; i++) {
         struct dot name = r.row.births[i].name;
         if (dot_is_none(name) || !clock_covers(stable, name))
             continue;
-        *keep = mem_grow(*keep, *n, cap, sizeof **keep);
-        (*keep)[(*n)++] =
-            (struct kept_birth){t->name, {arena_copy(a, key.p, key.len), key.len}, name};
+        out->birth = mem_grow(out->birth, out->n, &out->cap, sizeof *out->birth);
+        out->birth[out->n++] = (struct kept_birth){t->name, key, name};
     }
     return ERR_OK;
 }
@@ -50,57 +52,51 @@ static enum err keep_row(struct store *s, struct arena *a, const struct clock *s
 enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
                          struct kept_birth **keep, uint32_t *n)
 {
-    struct kept_birth *list = NULL;
-    size_t cap = 0;
-    *n = 0;
+    struct keep_list list = {0};
+    struct work w;
     enum err e = schema_load(s);
-    sqlite3_stmt *q =
-        e == ERR_OK ? store_stmt(s, "SELECT t, k FROM tonle_row WHERE births > 1") : NULL;
-    bool row = e == ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(s, q, &row);
-        struct table_schema *t =
-            e == ERR_OK && row ? schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)) : NULL;
+    work_init(&w, s, a);
+    struct query q = DB_QUERY(s, "SELECT t, k FROM tonle_row WHERE births > 1");
+    query_fail(&q, e);
+    while (query_next(&q)) {
+        const struct table_schema *t = schema_by_number(s, (uint32_t)query_u64(&q, 0));
         if (t)
-            e = keep_row(s, a, stable, t, store_column_bytes(a, q, 1), &list, n, &cap);
+            query_fail(&q, keep_row(&w, stable, t, query_bytes(&q, a, 1), &list));
     }
-    if (q)
-        sqlite3_reset(q);
-    *keep = arena_copy(a, list, *n * sizeof *list);
-    mem_free(list);
+    e = query_end(&q);
+    *n = list.n;
+    *keep = arena_copy(a, list.birth, list.n * sizeof *list.birth);
+    mem_free(list.birth);
     return e;
 }
 
 static enum err write_keep(struct store *s, const struct kept_birth *k)
 {
-    struct table_schema *t = schema_table(s, k->table);
-    sqlite3_stmt *q =
-        store_stmt(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)");
-    if (!q)
-        return ERR_SCHEMA;
+    const struct table_schema *t = schema_table(s, k->table);
     if (!t)
         return ERR_OK;
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, k->key.p, k->key.len);
-    store_bind_u64(q, 3, k->birth.site);
-    store_bind_u64(q, 4, k->birth.seq);
-    return store_run(s, q);
+    return record_keep_add(s, (struct row_key){t, k->key.p, k->key.len}, k->birth);
 }
 
-/* Where the sweep is: in the fresh records, or still in those that an earlier one left; its last
- * row.
- */
-#define SWEEP_CURSOR "('sweep_fresh', 'sweep_t', 'sweep_k')"
+/* Where the sweep is: in the fresh records (sweep_fresh), or still in those that an earlier one
+ * left; the table and the key of its last row. */
+static enum err drop_cursor(struct store *s)
+{
+    enum err e = store_meta_drop(s, "sweep_fresh");
+    if (e == ERR_OK)
+        e = store_meta_drop(s, "sweep_t");
+    return e == ERR_OK ? store_meta_drop(s, "sweep_k") : e;
+}
 
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st)
 {
     (void)a;
+    assert(s->in_write);
     enum err e = schema_load(s);
     if (e == ERR_OK)
         e = state_raise_stable(s, &st->clock);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_keep");
-    record_keep_changed(s);
+        e = record_keep_none(s);
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);
     if (e == ERR_OK)
@@ -108,58 +104,54 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = store_meta_set_u64(s, "sweep_due", 1);
     if (e == ERR_OK) /* from the first record again */
-        e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN " SWEEP_CURSOR);
+        e = drop_cursor(s);
     return e == ERR_OK ? store_set_hlc(s, st->hlc) : e;
 }
 
 /* ---- the sweep, in slices: first what an earlier one had to leave, then the fresh records, some
  * of which go there ---- */
 
-struct sweep_slice {
+struct sweep_row {
     uint32_t number;
-    struct table_schema *t; /* NULL: a table that is not published any more */
+    const struct table_schema *t; /* NULL: a table that is not published any more */
     struct bytes key;
 };
+struct sweep_slice {
+    bool fresh;
+    struct sweep_row *row;
+    uint32_t n, max;
+};
 
-static enum err next_slice(struct store *s, struct arena *a, bool fresh, uint32_t max_rows,
-                           struct sweep_slice *slice, uint32_t *n)
+static enum err next_slice(struct store *s, struct arena *a, struct sweep_slice *out)
 {
     struct bytes after = {0};
     enum err e = store_meta_get(s, a, "sweep_k", &after);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     uint64_t t = store_meta_u64(s, "sweep_t", 0);
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = ?1"
-                                    " AND (t, k) > (?2, ?3) ORDER BY t, k LIMIT ?4");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, !fresh);
-    store_bind_u64(q, 2, t);
-    store_bind_blob(q, 3, after.p, after.len);
-    sqlite3_bind_int64(q, 4, max_rows);
-    bool row = true;
-    e = ERR_OK;
-    *n = 0;
-    while (e == ERR_OK && row && *n < max_rows) {
-        e = store_step(s, q, &row);
-        uint32_t number = (uint32_t)sqlite3_column_int(q, 0);
-        if (e == ERR_OK && row)
-            slice[(*n)++] = (struct sweep_slice){number, schema_by_number(s, number),
-                                                 store_column_bytes(a, q, 1)};
+    struct query q = DB_QUERY(s,
+                              "SELECT t, k FROM tonle_row WHERE swept = ?1"
+                              " AND (t, k) > (?2, ?3) ORDER BY t, k LIMIT ?4",
+                              value_integer(!out->fresh), value_u64(t),
+                              value_blob(after.p, after.len), value_integer(out->max));
+    for (out->n = 0; query_next(&q); out->n++) {
+        uint32_t number = (uint32_t)query_u64(&q, 0);
+        assert(out->n < out->max);
+        out->row[out->n] =
+            (struct sweep_row){number, schema_by_number(s, number), query_bytes(&q, a, 1)};
     }
-    sqlite3_reset(q);
-    return e;
+    return query_end(&q);
 }
 
-static enum err sweep_record(struct store *s, struct arena *a, const struct sweep_slice *at)
+static enum err sweep_record(struct work *w, const struct sweep_row *at)
 {
     struct work_row r;
-    enum err e = load_key(s, a, at->t, at->key, &r);
-    return e == ERR_OK ? row_sweep(s, a, r.k, &r.row, r.recorded) : e;
+    enum err e = load_key(w, at->t, at->key, &r);
+    return e == ERR_OK ? row_sweep(w->s, w->a, r.k, &r.row, r.recorded) : e;
 }
 
 /* Where the next slice begins; `more`: whether there is one. */
-static enum err move_cursor(struct store *s, bool fresh, const struct sweep_slice *last, bool *more)
+static enum err move_cursor(struct store *s, bool fresh, const struct sweep_row *last, bool *more)
 {
     enum err e = ERR_OK;
     *more = last || !fresh;
@@ -167,32 +159,36 @@ static enum err move_cursor(struct store *s, bool fresh, const struct sweep_slic
         e = store_meta_set_u64(s, "sweep_t", last->number);
         return e == ERR_OK ? store_meta_set(s, "sweep_k", last->key.p, last->key.len) : e;
     }
-    e = store_exec(s, "DELETE FROM tonle_meta WHERE k IN " SWEEP_CURSOR);
+    e = drop_cursor(s);
     if (e == ERR_OK && !fresh)
         return store_meta_set_u64(s, "sweep_fresh", 1);
-    return e == ERR_OK ? store_exec(s, "DELETE FROM tonle_meta WHERE k = 'sweep_due'") : e;
+    return e == ERR_OK ? store_meta_drop(s, "sweep_due") : e;
 }
 
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more)
 {
+    struct work w;
+    assert(s->in_write && max_rows > 0);
     enum err e = defer_replay(s, a, max_rows, more);
     if (e != ERR_OK || *more || store_meta_u64(s, "sweep_due", 0) == 0)
         return e;
     e = schema_load(s);
-    struct sweep_slice *slice = arena_alloc(a, (max_rows + 1) * sizeof *slice);
-    bool fresh = store_meta_u64(s, "sweep_fresh", 0) != 0;
-    uint32_t n = 0;
+    struct sweep_slice at = {.fresh = store_meta_u64(s, "sweep_fresh", 0) != 0, .max = max_rows};
+    at.row = arena_alloc(a, max_rows * sizeof *at.row);
     if (e == ERR_OK)
-        e = next_slice(s, a, fresh, max_rows, slice, &n);
-    if (e == ERR_OK && n == 0 && !fresh) { /* the end costs no slice of its own */
-        e = move_cursor(s, fresh, NULL, more);
-        fresh = true;
+        e = next_slice(s, a, &at);
+    if (e == ERR_OK && at.n == 0 && !at.fresh) { /* the end costs no slice of its own */
+        e = move_cursor(s, false, NULL, more);
+        at.fresh = true;
         if (e == ERR_OK)
-            e = next_slice(s, a, fresh, max_rows, slice, &n);
+            e = next_slice(s, a, &at);
     }
-    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
-        if (slice[i].t)
-            e = sweep_record(s, a, &slice[i]);
+    if (e == ERR_OK)
+        work_init(&w, s, a);
+    for (uint32_t i = 0; e == ERR_OK && i < at.n; i++) {
+        if (at.row[i].t)
+            e = sweep_record(&w, &at.row[i]);
     }
-    return e == ERR_OK ? move_cursor(s, fresh, n == max_rows ? &slice[n - 1] : NULL, more) : e;
+    const struct sweep_row *last = at.n == max_rows ? &at.row[at.n - 1] : NULL;
+    return e == ERR_OK ? move_cursor(s, at.fresh, last, more) : e;
 }

@@ -1,19 +1,12 @@
-/* The touched rows: found by key, loaded once, brought to what the merged state says, saved.
- *
- * Order of work_finish:
- *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so
- *      that a unique value freed in a changeset can be taken in it
- *   2. the rows that contend (several births, a clash, a claim): store_decide.c
- *   3. foreign keys: store_parents.c
- *   4. records, claims, held rows, open conflicts
- */
+/* The rows that one transaction touches: found by key, loaded once; what is known of their tables. */
 #include "node/apply/work.h"
 
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <string.h>
 
 void work_init(struct work *w, struct store *s, struct arena *a)
@@ -120,7 +113,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
 
 /* The row in the table; not one that only we have, because it was too large to be sent: that is
  * nobody's birth yet, and what others have under its key waits until it is made smaller or goes. */
-static enum err read_row(struct work *w, const struct work_row *r, struct value **now)
+enum err work_read(struct work *w, const struct work_row *r, struct value **now)
 {
     bool alone = false;
     enum err e = row_read(w->s, w->a, r->k, now);
@@ -136,7 +129,7 @@ enum err work_load(struct work *w, struct work_row *r)
     if (r->loaded)
         return ERR_OK;
     struct value *now = NULL;
-    enum err e = read_row(w, r, &now);
+    enum err e = work_read(w, r, &now);
     return e == ERR_OK ? work_load_with(w, r, now) : e;
 }
 
@@ -165,12 +158,19 @@ bool work_unique_changed(const struct table_schema *t, const struct value *x, co
     return false;
 }
 
-void work_note(struct work *w, struct work_row *r)
+void work_note(struct work_row *r)
 {
-    (void)w;
     r->touched = true;
     r->fk_new = r->now;
     r->fk_gone = true;
+}
+
+/* A row that is left alone for that; decided when the log is empty. */
+static enum err again_note(struct store *s, struct row_key k)
+{
+    assert(s->in_write);
+    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_again(t, k) VALUES(?1, ?2)", value_u64(k.t->t),
+                  value_blob(k.key, k.len));
 }
 
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes)
@@ -196,206 +196,70 @@ struct site_name *work_site(struct work *w, uint64_t site)
     return &w->site[w->n_sites++];
 }
 
-/* ---- the rows that nothing contends ---- */
-
-static uint32_t living(const struct work_row *r, struct birth **one)
-{
-    uint32_t n = 0;
-    *one = NULL;
-    for (uint32_t i = 0; i < r->row.n_births; i++) {
-        if (birth_alive(&r->row.births[i], &r->k.t->rules)) {
-            *one = &r->row.births[i];
-            n++;
-        }
-    }
-    return n;
-}
-
-/* Whether the table has anything held or claimed at all: most tables never do. */
+/* Whether the table has anything held or claimed at all: most tables never do. In doubt yes. */
 bool work_contended(struct work *w, const struct table_schema *t)
 {
     int8_t *known = &w->table_held[t - w->s->schema->tables];
-    if (*known < 0) {
+    if (*known < 0 && !row_any_claims(w->s))
         *known = 0;
-        sqlite3_stmt *q =
-            row_any_claims(w->s)
-                ? store_stmt(w->s, "SELECT EXISTS(SELECT 1 FROM tonle_claim WHERE t = ?1)"
-                                   " OR EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)")
-                : NULL;
-        bool row = false;
-        if (q) {
-            sqlite3_bind_int64(q, 1, t->t);
-            if (store_step(w->s, q, &row) == ERR_OK && row)
-                *known = (int8_t)sqlite3_column_int(q, 0);
-            sqlite3_reset(q);
-        }
+    if (*known < 0) {
+        struct query q = DB_QUERY(w->s,
+                                  "SELECT EXISTS(SELECT 1 FROM tonle_claim WHERE t = ?1)"
+                                  " OR EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)",
+                                  value_u64(t->t));
+        bool any = query_next(&q) && query_i64(&q, 0);
+        if (query_end(&q) != ERR_OK)
+            return true;
+        *known = any;
     }
     return *known > 0;
 }
 
-static enum err claimed_elsewhere(struct work *w, struct work_row *r, const struct value *values,
-                                  bool *yes)
+struct bytes work_key_at(struct work *w, const struct query *q, const struct table_schema *t)
 {
-    const struct table_schema *t = r->k.t;
-    *yes = false;
-    enum err e = ERR_OK;
-    if (!claims_may_meet(w->s, w->a, t, values))
-        return ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && !*yes && i < t->n_unique; i++) {
-        bool claims;
-        struct value *v;
-        struct bytes folded;
-        e = row_claim(w->s, w->a, t, i, values, &claims, &v, &folded);
-        if (e == ERR_OK && claims)
-            e = claims_elsewhere(w->s, r->k, i, folded, yes);
-    }
-    return e;
+    struct value *key = arena_alloc(w->a, t->n_key * sizeof *key);
+    struct buf b = {0};
+    for (uint32_t i = 0; i < t->n_key; i++)
+        key[i] = query_value(q, w->a, (int)i);
+    key_encode(&b, key, t->n_key);
+    struct bytes out = {arena_copy(w->a, b.data, b.len), b.len};
+    buf_fini(&b);
+    return out;
 }
 
-/* A birth met a row in the table that it did not know: that row is the earlier, settled one. */
-static enum err meet_settled(struct work *w, struct work_row *r)
+void work_keys_add(struct arena *a, struct work_keys *list, struct bytes key)
 {
-    struct value *now = NULL;
-    enum err e = read_row(w, r, &now);
-    r->unread = false;
-    if (e != ERR_OK || !now)
-        return e;
-    struct row settled = {0};
-    row_from_settled(w->a, &settled, now);
-    struct birth *all = arena_alloc(w->a, (r->row.n_births + 1) * sizeof *all);
-    all[0] = settled.births[0];
-    memcpy(all + 1, r->row.births, r->row.n_births * sizeof *all);
-    r->row.births = all;
-    r->row.n_births++;
-    r->before = r->now = now;
-    r->siblings = r->slow = true;
-    return ERR_OK;
+    list->key = arena_grow(a, list->key, list->n, &list->cap, sizeof *list->key);
+    list->key[list->n++] = key;
 }
 
-static enum err mark_slow(struct work *w, struct work_row *r)
+enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t idx,
+                        struct bytes folded, struct work_keys *out)
 {
-    struct birth *b;
-    uint32_t n = living(r, &b);
-    bool slow = n > 1 || (n == 1 && r->was_held);
-    enum err e = ERR_OK;
-    if (!slow && n == 1 && work_contended(w, r->k.t))
-        e = claimed_elsewhere(w, r, work_shown(w, r, b), &slow);
-    if (e == ERR_OK && r->was_held && n == 0)
-        e = work_release_blocked(w, r);
-    r->slow = r->slow || slow;
-    if (e == ERR_OK && r->slow && r->unread)
-        e = meet_settled(w, r);
-    return e;
+    *out = (struct work_keys){0};
+    struct query q =
+        DB_QUERY(w->s, "SELECT k FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3",
+                 value_u64(t->t), value_u64(idx), value_blob(folded.p, folded.len));
+    while (query_next(&q))
+        work_keys_add(w->a, out, query_bytes(&q, w->a, 0));
+    return query_end(&q);
 }
 
-enum phase { PHASE_DELETE, PHASE_UPDATE, PHASE_INSERT };
+/* All but pass 4, which holds only what stands. */
+#define ANY                                                                                        \
+    (1u << HOLD_NONE | 1u << HOLD_CHECK | 1u << HOLD_BIRTH | 1u << HOLD_UNIQUE | 1u << HOLD_LOCAL)
 
-static enum err fast_put(struct work *w, struct work_row *r, struct birth *b)
+void work_hold(struct birth *b, enum hold_reason to)
 {
-    enum row_put result;
-    struct value *old = r->now;
-    char *message = NULL;
-    enum err e = work_put(w, r, b, &result, &message);
-    if (e != ERR_OK)
-        return e;
-    switch (result) {
-    case PUT_OK:
-        b->held = HOLD_NONE;
-        r->in_table = b->name;
-        if (old && work_contended(w, r->k.t) && work_unique_changed(r->k.t, old, r->now))
-            return work_release_blocked(w, r);
-        return ERR_OK;
-    case PUT_UNIQUE:
-        if (r->unread)
-            e = meet_settled(w, r);
-        r->slow = true;
-        return e;
-    case PUT_INVALID:
-    case PUT_LOCAL:
-        b->held = result == PUT_INVALID ? HOLD_CHECK : HOLD_LOCAL;
-        r->message[0] = message;
-        e = work_take(w, r);
-        if (e == ERR_OK && old &&
-            work_contended(w, r->k.t)) /* it may have given up a unique value, too */
-            e = work_release_blocked(w, r);
-        return e;
-    }
-    return ERR_OK;
-}
-
-static enum err fast_row(struct work *w, struct work_row *r, enum phase phase)
-{
-    struct birth *b;
-    uint32_t n = living(r, &b);
-    if (!r->touched)
-        return ERR_OK;
-    if (n == 0 && phase == PHASE_DELETE && r->now) { /* also where it waited for its own key */
-        enum err e = work_take(w, r);
-        return e == ERR_OK && work_contended(w, r->k.t) ? work_release_blocked(w, r) : e;
-    }
-    if (r->slow)
-        return ERR_OK;
-    if (n == 1 && phase == (r->now ? PHASE_UPDATE : PHASE_INSERT))
-        return fast_put(w, r, b);
-    return ERR_OK;
-}
-
-static enum err fast(struct work *w)
-{
-    size_t n = w->n; /* rows that join later contend: they are not fast */
-    for (size_t i = 0; i < n; i++) {
-        enum err e = w->row[i]->touched ? mark_slow(w, w->row[i]) : ERR_OK;
-        if (e != ERR_OK)
-            return e;
-    }
-    for (int phase = PHASE_DELETE; phase <= PHASE_INSERT; phase++) {
-        for (size_t i = 0; i < n; i++) {
-            enum err e = fast_row(w, w->row[i], (enum phase)phase);
-            if (e != ERR_OK)
-                return e;
-        }
-    }
-    return ERR_OK;
-}
-
-/* ---- the end ---- */
-
-static bool held_now(const struct work_row *r)
-{
-    for (uint32_t i = 0; i < r->row.n_births; i++) {
-        if (r->row.births[i].held != HOLD_NONE)
-            return true;
-    }
-    return false;
-}
-
-static enum err save(struct work *w, struct work_row *r)
-{
-    enum err e = ERR_OK;
-    if (!r->touched)
-        return ERR_OK;
-    struct birth *standing = row_standing(&r->row, &r->k.t->rules);
-    if (standing && r->now)
-        standing->values = r->now;
-    if (r->siblings || r->row.n_births > 1)
-        e = conflict_reconcile(w, r);
-    if (e == ERR_OK && (r->was_held || held_now(r)))
-        e = held_save(w, r);
-    return e == ERR_OK ? row_save(w->s, w->a, r->k, &r->row, r->recorded) : e;
-}
-
-enum err work_finish(struct work *w)
-{
-    enum err e = fast(w);
-    if (e == ERR_OK)
-        e = work_contend(w);
-    if (e == ERR_OK && w->check_parents)
-        e = work_parents(w);
-    for (size_t i = 0; e == ERR_OK && i < w->n; i++)
-        e = save(w, w->row[i]);
-    if (e == ERR_OK && w->s->apply->copies_stale) {
-        e = capture_temp_triggers(w->s);
-        w->s->apply->copies_stale = e != ERR_OK;
-    }
-    return e;
+    static const uint8_t may[HOLD_COUNT] = {
+        [HOLD_NONE] = ANY | 1u << HOLD_PARENT,
+        [HOLD_CHECK] = ANY,
+        [HOLD_BIRTH] = ANY,
+        [HOLD_UNIQUE] = ANY,
+        [HOLD_LOCAL] = ANY,
+        [HOLD_PARENT] = ANY,
+    };
+    assert(b->held < HOLD_COUNT && to < HOLD_COUNT);
+    assert(may[b->held] >> to & 1);
+    b->held = to;
 }

@@ -1,6 +1,7 @@
 /* work.h - the rows touched by one transaction, from merging to what stands.
  *
- * A work lives as long as one apply, seal, load end or retry; everything is in its arena.
+ * A work lives as long as one apply, seal, load end or retry; everything is in its arena. work_init,
+ * then work_get and work_load for each row, changes to their merged state, work_finish.
  * Invariant: after work_finish every touched row of the application's tables equals what the merged
  * state and the four passes (DESIGN 4, "Holds") say, and records, claims, held rows and open
  * conflicts fit it.
@@ -9,6 +10,7 @@
 #define NODE_APPLY_WORK_H
 
 #include "node/apply/apply.h"
+#include "node/db/query.h"
 #include "node/record/record.h"
 
 /* The row in the way of a held one. */
@@ -64,7 +66,7 @@ struct work {
     struct dot dot; /* of the change that caused this; none for a retry */
     uint64_t hlc;
     uint64_t now_ms;
-    bool limits;        /* rows of ours stand here that nobody else has (store_limit.c) */
+    bool limits;        /* rows of ours stand here that nobody else has (capture/limit.c) */
     bool part;          /* our own log was cut: the rest of it is captured and not sealed yet */
     bool check_parents; /* pass 4 is decided now (false while the first load catches up) */
     struct apply_report *report;
@@ -73,13 +75,11 @@ struct work {
     bool *seek_orphans; /* per foreign key: values it refers to were changed, and what they were is
                            not known */
     int8_t *table_held; /* per table: any held row or claim; -1 not known */
-    struct update_text *last_update;       /* store_put.c: the UPDATE made last */
+    struct update_text *last_update;       /* put.c: the UPDATE made last */
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
 
-/* The living births as a number; 0: none is held, but perhaps for its parent. */
-uint64_t work_others(const struct work_row *r);
-void work_init(struct work *w, struct store *s, struct arena *a);
+void work_init(struct work *w, struct store *s, struct arena *a); /* the schema is read */
 /* The row, made when it is not there yet; the key bytes are copied. Not loaded. */
 struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key,
                           size_t len);
@@ -90,9 +90,44 @@ struct work_row *work_find(const struct work *w, const struct table_schema *t, c
 enum err work_load(struct work *w, struct work_row *r);
 /* The same with what is known to stand in the table (NULL: nothing). */
 enum err work_load_with(struct work *w, struct work_row *r, struct value *now);
-/* Decides and writes everything. */
-enum err work_finish(struct work *w);
+/* The row in the table; not one that only we have, because it was too large to be sent: that is
+ * nobody's birth yet, and what others have under its key waits until it is made smaller or goes. */
+enum err work_read(struct work *w, const struct work_row *r, struct value **now);
+/* The living births as a number; 0: none is held, but perhaps for its parent. */
+uint64_t work_others(const struct work_row *r);
+struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);
+bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);
+bool work_unique_changed(const struct table_schema *t, const struct value *x,
+                         const struct value *y);
+void work_note(struct work_row *r); /* the table row changed: pass 4 must look */
+/* The only hand that moves a birth between standing and the reasons it is held for:
+ *
+ *     from \ to   none  check  birth  unique  local  parent
+ *     none          x     x      x      x       x      x
+ *     any other     x     x      x      x       x
+ *
+ * because passes 1-3 decide without looking at parents, and pass 4 holds what they let stand. */
+void work_hold(struct birth *b, enum hold_reason to);
+/* The row stands as the application left it and is not sealed yet: it is decided when all is, also
+ * where nothing comes of what the application did (again_decide). */
+enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes);
+bool work_contended(struct work *w,
+                    const struct table_schema *t); /* the table has held rows or claims */
 struct site_name *work_site(struct work *w, uint64_t site);
+
+struct work_keys { /* of rows, in the arena; {0}: empty */
+    struct bytes *key;
+    size_t n, cap;
+};
+void work_keys_add(struct arena *a, struct work_keys *list, struct bytes key);
+/* The key of t that stands in the first columns of the query's row. */
+struct bytes work_key_at(struct work *w, const struct query *q, const struct table_schema *t);
+/* The rows of t that are held and claim this value: of unique index `idx`, or of a reference. */
+enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t idx,
+                        struct bytes folded, struct work_keys *out);
+
+/* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
+enum err work_finish(struct work *w);
 
 /* What the room keeps between its transactions (put.c). */
 struct apply {
@@ -102,7 +137,7 @@ struct apply {
     struct buf scratch;    /* for one key at a time */
 };
 
-/* store_put.c: one row of an application's table */
+/* ---- put.c: one row of an application's table */
 enum row_put { PUT_OK, PUT_INVALID, PUT_UNIQUE, PUT_LOCAL };
 /* Makes the table's row equal to what is shown of the birth: INSERT, or UPDATE of the columns that
  * differ. */
@@ -116,27 +151,21 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message);
 
-/* store_local.c: columns that only this office has */
-struct local_values {
-    uint32_t n;
-    const char **column;
-    struct value *value;
-};
-enum err local_keep(struct work *w, const struct work_row *r); /* before the row is taken out */
-enum err local_find(struct work *w, const struct work_row *r, const struct birth *b,
-                    struct local_values *out);
-
-/* store_decide.c: passes 1-3 of the rows that contend */
+/* ---- decide.c: passes 1-3 of the rows that contend */
 enum err work_contend(struct work *w);
-/* store_parents.c: pass 4 */
+
+/* ---- parents.c: pass 4 */
 enum err work_parents(struct work *w);
 /* Queues the children without a parent in the table. */
 enum err work_orphans(struct work *w, const struct foreign_key *fk);
-/* store_conflict.c */
-enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c,
-                       const char *state);
+
+/* ---- conflict.c: tonle_conflict and tonle_side */
+/* One that was met, open or closed as it says; anew when one of its name is on record. */
+enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c);
+/* What is open on record becomes what is open in the merged state. */
 enum err conflict_reconcile(struct work *w, struct work_row *r);
-/* store_held.c */
+
+/* ---- held.c: tonle_held */
 enum err held_save(struct work *w, struct work_row *r);
 /* Rows that waited for r's key or unique values contend again. */
 enum err work_release_blocked(struct work *w, struct work_row *r);
@@ -148,31 +177,15 @@ enum err held_for_parent(struct work *w, struct work_row *r, const struct foreig
 enum err held_for_birth(struct work *w, struct work_row *r, struct work_row *parent,
                         const struct birth *b);
 
-/* The row stands as the application left it and is not sealed yet: it is decided when all is, also
- * where nothing comes of what the application did (again_decide). */
-enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes);
-bool work_contended(struct work *w,
-                    const struct table_schema *t); /* the table has held rows or claims */
-struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);
-bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);
-bool work_unique_changed(const struct table_schema *t, const struct value *x,
-                         const struct value *y);
-void work_note(struct work *w, struct work_row *r); /* the table row changed: pass 4 must look */
-
 /* ---- catchup.c: between the end of the first load and the position of its last chunk */
 /* Whether the chunk that holds this key was read when its clock covered `d` already. */
-bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
+enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool *covers);
 /* The stream of the parent was applied up to `pos`: when that is past the last chunk (meta
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 
-/* ---- retry.c */
-/* store_retry.c: one row decided again, and what this office alone refuses in its table. Leaves
- * rows alone that are captured and not sealed. */
-enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
-/* The same file: a row that is left alone for that; decided when the log is empty. */
-enum err again_note(struct store *s, struct row_key k);
-enum err again_decide(struct store *s, uint64_t now_ms);
+/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended) */
+enum err load_parents(struct store *s, struct arena *a);
 
 #endif

@@ -38,7 +38,7 @@ static enum err apply_own(struct node *n, const struct changeset *cs, const stru
     struct apply_input in = {.cs = cs,
                              .bytes = {bytes->data, bytes->len},
                              .hash = hash,
-                             .source = "",
+                             .own = true,
                              .now_ms = node_time(n)};
     struct apply_report report;
     enum err e = store_apply(n->store, &n->arena, &in, &report);

@@ -186,7 +186,7 @@ static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
     bool ordered = chooser.policy == POLICY_MAX || chooser.policy == POLICY_MIN;
     *take_ours = ordered && policy_choose(&chooser, by_value, 2) == 1;
     struct conflict c = {.column = cell, .n = 2, .v = v, .shown = *take_ours ? 1 : 0};
-    return conflict_save(w, r, &c, "auto");
+    return conflict_save(w, r, &c);
 }
 
 static enum err take_ours(struct adopt *d, const struct value *now, struct value *wanted)

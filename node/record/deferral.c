@@ -1,10 +1,12 @@
 #include "node/record/deferral.h"
 
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
 #include "node/record/own.h"
 #include "node/record/record.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <string.h>
 
 void deferral_forget(struct store *s)
@@ -19,7 +21,7 @@ void deferral_forget(struct store *s)
     r->deferred_known = false;
 }
 
-enum err deferral_add(struct store *s, const char *table, const void *stable, size_t len)
+static enum err deferral_add(struct store *s, const char *table, const void *stable, size_t len)
 {
     struct deferral *d = mem_alloc(sizeof *d + strlen(table) + 1);
     struct cursor c = cursor_of(stable, len);
@@ -82,4 +84,25 @@ const struct clock *defer_stable(struct store *s, const char *table)
 {
     const struct deferral *d = deferral_find(s, table);
     return d ? &d->stable : &state_of(s)->stable;
+}
+
+enum err deferral_note(struct store *s, const char *table, uint64_t pos)
+{
+    assert(s->in_write);
+    struct buf stable = {0};
+    clock_encode(&stable, &state_of(s)->stable);
+    enum err e =
+        DB_RUN(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)",
+               value_text(table), value_u64(pos), value_blob(stable.data, stable.len));
+    if (e == ERR_OK && !defer_waits(s, table))
+        e = deferral_add(s, table, stable.data, stable.len);
+    buf_fini(&stable);
+    return e;
+}
+
+enum err deferral_done(struct store *s, const char *table, uint64_t pos)
+{
+    assert(s->in_write);
+    return DB_RUN(s, "DELETE FROM tonle_deferred WHERE name = ?1 AND pos = ?2", value_text(table),
+                  value_u64(pos));
 }

@@ -81,6 +81,21 @@ bool store_deferred_any(struct store *s); /* rows wait for a table that does not
 bool defer_waits(struct store *s, const char *table);
 /* The stable clock through which rows of this table are looked at. */
 const struct clock *defer_stable(struct store *s, const char *table);
+
+/* ---- local.c: columns that only this office has, kept of rows that were taken out */
+struct local_value {
+    const char *column;
+    struct value value;
+    struct dot birth; /* that it belongs to */
+};
+struct local_values {
+    struct local_value *at;
+    size_t n, cap;
+};
+/* Before the row of this birth is taken out. */
+enum err local_keep(struct store *s, struct arena *a, struct row_key k, struct dot birth);
+/* What was kept of the columns that are here still, of whichever birth. */
+enum err local_read(struct store *s, struct arena *a, struct row_key k, struct local_values *out);
 enum err local_drop(struct store *s, struct row_key k); /* forgets what was kept of a row */
 
 /* ---- the room's own */
@@ -92,5 +107,8 @@ void record_rollback(struct store *s); /* what was read in the transaction may b
 /* Rows of a table were taken out of tonle_row and tonle_claim all at once. */
 void record_forget(struct store *s);
 void record_keep_changed(struct store *s); /* tonle_keep was written */
+/* The births that keep their names: none; another one. */
+enum err record_keep_none(struct store *s);
+enum err record_keep_add(struct store *s, struct row_key k, struct dot birth);
 
 #endif

@@ -1,5 +1,6 @@
 #include "node/record/record.h"
 
+#include "node/db/query.h"
 #include "node/record/own.h"
 #include "node/state/state.h"
 
@@ -50,6 +51,20 @@ void record_rollback(struct store *s)
 void record_keep_changed(struct store *s)
 {
     s->record->keep_known = false;
+}
+
+enum err record_keep_none(struct store *s)
+{
+    record_keep_changed(s);
+    return store_exec(s, "DELETE FROM tonle_keep");
+}
+
+enum err record_keep_add(struct store *s, struct row_key k, struct dot birth)
+{
+    record_keep_changed(s);
+    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)",
+                  value_u64(k.t->t), value_blob(k.key, k.len), value_u64(birth.site),
+                  value_u64(birth.seq));
 }
 
 void record_forget(struct store *s)

@@ -252,16 +252,6 @@ static enum err record_write(struct store *s, struct row_key k, const struct row
     return store_run(s, q);
 }
 
-enum err local_drop(struct store *s, struct row_key k)
-{
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_local WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    return store_run(s, q);
-}
-
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
                   enum record_at at)
 {

@@ -247,7 +247,8 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     uint8_t hash[HASH_BYTES];
     MUST(seal_changeset(&cs, o->secret, &out, hash));
     struct apply_report report;
-    struct apply_input in = {&cs, {out.data, out.len}, hash, "", 0, o->now_ms};
+    struct apply_input in = {
+        .cs = &cs, .bytes = {out.data, out.len}, .hash = hash, .own = true, .now_ms = o->now_ms};
     MUST(store_apply(o->store, &o->arena, &in, &report));
     MUST(store_collect_done(o->store, o->now_ms));
     MUST(store_commit(o->store));
@@ -268,7 +269,12 @@ enum err office_take(struct office *to, struct office *from, struct dot dot,
     MUST(store_journal_find(from->store, &to->arena, dot, &item));
     MUST(store_site_get(from->store, &to->arena, dot.site, &site));
     MUST(seal_open(&to->arena, item.bytes.p, item.bytes.len, site.sign_key, &cs, hash));
-    struct apply_input in = {&cs, item.bytes, hash, from->name, item.pos, to->now_ms};
+    struct apply_input in = {.cs = &cs,
+                             .bytes = item.bytes,
+                             .hash = hash,
+                             .source = from->name,
+                             .link_pos = item.pos,
+                             .now_ms = to->now_ms};
     o = to;
     MUST(store_begin(to->store));
     enum err e = store_apply(to->store, &to->arena, &in, report);

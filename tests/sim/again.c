@@ -78,8 +78,12 @@ void again_apply(struct world *w, struct machine *m)
             e = seal_open(&a, item.bytes.p, item.bytes.len, site.sign_key, &cs, hash);
         if (e == ERR_OK)
             e = store_peer_get(m->o.store, from->o.name, &peer);
-        struct apply_input in = {&cs,          item.bytes,        hash,
-                                 from->o.name, peer.received_pos, item.hlc >> 16};
+        struct apply_input in = {.cs = &cs,
+                                 .bytes = item.bytes,
+                                 .hash = hash,
+                                 .source = from->o.name,
+                                 .link_pos = peer.received_pos,
+                                 .now_ms = item.hlc >> 16};
         if (e == ERR_OK)
             e = store_apply(m->o.store, &a, &in, &report);
         if (e != ERR_OK)
@@ -123,7 +127,11 @@ static void apply_early(struct world *w, struct machine *m)
         if (e == ERR_OK)
             e = seal_open(&a, item.bytes.p, item.bytes.len, from->o.key, &cs, hash);
         if (e == ERR_OK) {
-            struct apply_input in = {&cs, item.bytes, hash, "elsewhere", 0, item.hlc >> 16};
+            struct apply_input in = {.cs = &cs,
+                                     .bytes = item.bytes,
+                                     .hash = hash,
+                                     .source = "elsewhere",
+                                     .now_ms = item.hlc >> 16};
             cs.context = (struct clock){0};
             e = store_apply(m->o.store, &a, &in, &report);
         }

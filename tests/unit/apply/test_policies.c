@@ -211,7 +211,12 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
                      ERR_OK);
     for (uint32_t i = 0; i < cs.segments[0].tables[0].n_rows; i++)
         cs.segments[0].tables[0].rows[i].n_cells = 1;
-    struct apply_input in = {&cs, item.bytes, hash, from->name, item.pos, o->now_ms};
+    struct apply_input in = {.cs = &cs,
+                             .bytes = item.bytes,
+                             .hash = hash,
+                             .source = from->name,
+                             .link_pos = item.pos,
+                             .now_ms = o->now_ms};
     assert_int_equal(store_begin(o->store), ERR_OK);
     assert_int_equal(store_apply(o->store, &o->arena, &in, &report), ERR_OK);
     assert_int_equal(store_commit(o->store), ERR_OK);

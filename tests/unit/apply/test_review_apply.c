@@ -256,7 +256,12 @@ static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
     assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item),
                      ERR_OK);
     assert_int_equal(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash), ERR_OK);
-    struct apply_input in = {&cs, item.bytes, hash, A->name, item.pos, B->now_ms};
+    struct apply_input in = {.cs = &cs,
+                             .bytes = item.bytes,
+                             .hash = hash,
+                             .source = A->name,
+                             .link_pos = item.pos,
+                             .now_ms = B->now_ms};
     assert_int_equal(store_begin(B->store), ERR_OK);
     if (after)
         sqlite3_progress_handler(B->store->db, 10, count_down, &after);
