@@ -79,19 +79,7 @@ static enum err show_held(struct applying *ap, const struct table_changes *tc,
 enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos)
 {
     struct store *s = ap->w.s;
-    sqlite3_stmt *q =
-        store_stmt(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)");
-    if (!q)
-        return part_stmt_error(s);
-    struct buf stable = {0};
-    clock_encode(&stable, &state_of(s)->stable);
-    store_bind_text(q, 1, tc->table);
-    store_bind_u64(q, 2, pos);
-    store_bind_blob(q, 3, stable.data, stable.len);
-    enum err e = store_run(s, q);
-    if (e == ERR_OK && !defer_waits(s, tc->table))
-        e = deferral_add(s, tc->table, stable.data, stable.len);
-    buf_fini(&stable);
+    enum err e = deferral_note(s, tc->table, pos);
     const char *text = why(s, ap->w.a, tc->table);
     for (uint32_t i = 0; e == ERR_OK && i < tc->n_rows; i++)
         e = show_held(ap, tc, &tc->rows[i], text);
@@ -155,16 +143,6 @@ static enum err merge_one(struct store *s, struct arena *a, const char *table,
     return e;
 }
 
-static enum err done_with(struct store *s, const char *table, uint64_t pos)
-{
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_deferred WHERE name = ?1 AND pos = ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, table);
-    store_bind_u64(q, 2, pos);
-    return store_run(s, q);
-}
-
 static enum err all_done(struct store *s, struct arena *a, const char *table)
 {
     sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
@@ -195,7 +173,7 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
         if (e == ERR_OK)
             e = merge_one(s, &a, table, &wait, rows);
         if (e == ERR_OK)
-            e = done_with(s, table, wait.pos);
+            e = deferral_done(s, table, wait.pos);
     }
     if (e == ERR_OK && !any)
         e = all_done(s, &a, table);

@@ -1,11 +1,9 @@
-/* Columns that only this office has (DESIGN 3, "Capture"): when a row is taken out of the table
- * (held, or deleted while its record is kept) their values go to tonle_local, and return with the
- * INSERT that brings the same birth back. A birth that lost its name since takes what belongs to no
- * birth on record. */
+/* Columns that only this office has: what was kept of them when the row was taken out of its table
+ * (record/local.c) returns with the INSERT that brings the same birth back. A birth that lost its
+ * name since takes what belongs to no birth on record. */
 #include "node/apply/work.h"
 
 #include "node/db/sqlite.h"
-#include "node/record/bind.h"
 
 #include <string.h>
 
@@ -19,37 +17,6 @@ static enum err count_of(struct work *w, const struct work_row *r, bool *any)
     enum err e = store_step(w->s, q, any);
     if (*any)
         sqlite3_reset(q);
-    return e;
-}
-
-static enum err keep_column(struct work *w, const struct work_row *r, const char *column)
-{
-    const struct table_schema *t = r->k.t;
-    struct buf b = {0};
-    buf_printf(&b,
-               "INSERT OR REPLACE INTO tonle_local(t, k, site, seq, c, v)"
-               " SELECT ?%u, ?%u, ?%u, ?%u, ?%u, %s FROM %s WHERE %s",
-               t->n_key + 1, t->n_key + 2, t->n_key + 3, t->n_key + 4, t->n_key + 5,
-               schema_quote(w->a, column), t->qname, t->key_where);
-    sqlite3_stmt *q = store_stmt(w->s, buf_str(&b));
-    buf_fini(&b);
-    if (!q)
-        return ERR_SCHEMA;
-    enum err e = row_bind_key(w->a, q, r->k, 1);
-    int at = (int)t->n_key;
-    sqlite3_bind_int64(q, at + 1, t->t);
-    store_bind_blob(q, at + 2, r->k.key, r->k.len);
-    store_bind_u64(q, at + 3, r->in_table.site);
-    store_bind_u64(q, at + 4, r->in_table.seq);
-    store_bind_text(q, at + 5, column);
-    return e == ERR_OK ? store_run(w->s, q) : e;
-}
-
-enum err local_keep(struct work *w, const struct work_row *r)
-{
-    enum err e = ERR_OK;
-    for (uint32_t i = 0; e == ERR_OK && i < r->k.t->n_local; i++)
-        e = keep_column(w, r, r->k.t->local[i]);
     return e;
 }
 

@@ -357,7 +357,7 @@ enum err work_take(struct work *w, struct work_row *r)
         return ERR_OK;
     enum row_put result = PUT_OK;
     char *message = NULL;
-    enum err e = local_keep(w, r);
+    enum err e = local_keep(w->s, w->a, r->k, r->in_table);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         sqlite3_stmt *q = store_stmt(w->s, delete_sql(w, r->k.t));
         if (!q)

@@ -73,18 +73,8 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
 
 static enum err write_keep(struct store *s, const struct kept_birth *k)
 {
-    struct table_schema *t = schema_table(s, k->table);
-    sqlite3_stmt *q =
-        store_stmt(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)");
-    if (!q)
-        return ERR_SCHEMA;
-    if (!t)
-        return ERR_OK;
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, k->key.p, k->key.len);
-    store_bind_u64(q, 3, k->birth.site);
-    store_bind_u64(q, 4, k->birth.seq);
-    return store_run(s, q);
+    const struct table_schema *t = schema_table(s, k->table);
+    return t ? record_keep_add(s, (struct row_key){t, k->key.p, k->key.len}, k->birth) : ERR_OK;
 }
 
 /* Where the sweep is: in the fresh records, or still in those that an earlier one left; its last
@@ -99,8 +89,7 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = state_raise_stable(s, &st->clock);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_keep");
-    record_keep_changed(s);
+        e = record_keep_clear(s);
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);
     if (e == ERR_OK)

@@ -122,7 +122,6 @@ struct local_values {
     const char **column;
     struct value *value;
 };
-enum err local_keep(struct work *w, const struct work_row *r); /* before the row is taken out */
 enum err local_find(struct work *w, const struct work_row *r, const struct birth *b,
                     struct local_values *out);
 
@@ -166,6 +165,18 @@ bool load_chunk_covers(struct store *s, struct row_key k, struct dot d);
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
+
+/* ---- loaded.c: for the first load */
+enum err loaded_clear(struct store *s); /* a load begins: no chunk has come */
+/* The chunk of number `ord` of its table has come. */
+enum err loaded_note(struct store *s, const struct table_schema *t, const struct load_chunk *chunk,
+                     int64_t ord);
+/* The table is emptied: nothing of it is held or open, and no row of it set aside. */
+enum err loaded_forget(struct store *s, const struct table_schema *t);
+/* A row of the office from before it joined that cannot stand (store_message tells why): it stays
+ * in the table `aside`, and a held row names it. */
+enum err loaded_aside(struct store *s, struct arena *a, struct row_key k, const char *aside,
+                      int64_t rowid);
 
 /* ---- retry.c */
 /* store_retry.c: one row decided again, and what this office alone refuses in its table. Leaves

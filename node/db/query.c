@@ -6,8 +6,7 @@ struct query query_of(struct store *s, const char *sql, size_t n, const struct v
 {
     struct query q = {.s = s, .stmt = store_stmt(s, sql)};
     q.e = q.stmt ? ERR_OK : part_stmt_error(s);
-    for (size_t i = 0; i < n; i++)
-        query_bind(&q, (int)i + 1, v[i]);
+    query_bind_values(&q, 1, (uint32_t)n, v);
     return q;
 }
 
@@ -15,6 +14,12 @@ void query_bind(struct query *q, int i, struct value v)
 {
     if (q->e == ERR_OK)
         store_bind(q->stmt, i, &v);
+}
+
+void query_bind_values(struct query *q, int i, uint32_t n, const struct value *v)
+{
+    for (uint32_t c = 0; c < n && q->e == ERR_OK; c++)
+        store_bind(q->stmt, i + (int)c, &v[c]);
 }
 
 void query_fail(struct query *q, enum err e)
@@ -81,6 +86,14 @@ struct bytes query_borrow(const struct query *q, int i)
 struct value query_value(const struct query *q, struct arena *a, int i)
 {
     return store_column(a, q->stmt, i);
+}
+
+struct value *query_values(const struct query *q, struct arena *a, int i, uint32_t n)
+{
+    struct value *v = arena_alloc(a, n * sizeof *v);
+    for (uint32_t c = 0; c < n; c++)
+        v[c] = query_value(q, a, i + (int)c);
+    return v;
 }
 
 bool db_compiles(struct store *s, const char *sql, enum err *e)

@@ -98,44 +98,6 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
 
 /* ---- a row that the federation lacks */
 
-/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the
- * database said (the message tells): no other office knows of this row. It is no birth at its key:
- * table number 0, and in place of the key where it is. */
-static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
-{
-    struct store *s = d->s;
-    char id[17];
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, d->aside, strlen(d->aside));
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)bytes_hash(h, &rowid, sizeof rowid));
-    struct buf text = {0};
-    buf_printf(&text,
-               "%s; this row of the office from before it joined is kept in table %s, rowid %lld",
-               s->message, d->aside, (long long)rowid);
-    sqlite3_stmt *q = store_stmt(
-        s,
-        "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
-        " blocked_by, t, k, site, seq, bt, bk)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')");
-    struct buf place = {0};
-    buf_printf(&place, "%s %lld", d->aside, (long long)rowid);
-    enum err e = !q ? part_stmt_error(s) : ERR_OK;
-    if (e == ERR_OK) {
-        store_bind_text(q, 1, id);
-        store_bind_text(q, 2, d->t->name);
-        store_bind_text(q, 3, schema_key_json(d->a, d->t, k.key, k.len));
-        store_bind_text(q, 4, hold_reason_name(HOLD_LOCAL));
-        store_bind_text(q, 5, buf_str(&text));
-        store_bind_text(q, 6, identity_of(s)->node);
-        store_bind_u64(q, 7, state_of(s)->hlc >> 16);
-        store_bind_blob(q, 8, place.data, place.len);
-        state_counts_changed(s);
-        e = store_run(s, q);
-    }
-    buf_fini(&place);
-    buf_fini(&text);
-    return e;
-}
-
 static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
                          const struct value *values, bool *done)
 {
@@ -152,7 +114,7 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
     sqlite3_reset(q);
     *done = e == ERR_OK;
     if (e == ERR_CONSTRAINT || e == ERR_SCHEMA)
-        return keep_aside(d, rowid, k);
+        return loaded_aside(d->s, d->a, k, d->aside, rowid);
     if (e != ERR_OK)
         return e;
     d->report->adopted_new++;
@@ -301,7 +263,7 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     buf_fini(&key);
     if (null) {
         (void)store_fail(d->s, ERR_CONSTRAINT, "its key is NULL");
-        return keep_aside(d, rowid, k);
+        return loaded_aside(d->s, d->a, k, d->aside, rowid);
     }
     struct value *now;
     enum err e = row_read(d->s, d->a, k, &now);

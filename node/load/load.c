@@ -65,7 +65,7 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
         if (s->schema->tables[i].exists && !s->schema->tables[i].internal)
             e = require_empty(s, &s->schema->tables[i]);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_chunk");
+        e = loaded_clear(s);
     if (e == ERR_OK)
         e = store_meta_set_u64(s, META_MODE, mode);
     if (e == ERR_OK)
@@ -75,40 +75,6 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
 }
 
 /* ---- before the first chunk of a table */
-
-static enum err forget_table(struct store *s, const struct table_schema *t)
-{
-    char sql[512];
-    snprintf(sql, sizeof sql,
-             "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = %u; DELETE FROM tonle_claim "
-             "WHERE t = %u;"
-             "DELETE FROM tonle_held WHERE t = %u; DELETE FROM tonle_keep WHERE t = %u;"
-             "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
-             " AND state = 'open'",
-             t->t, t->t, t->t, t->t, t->t);
-    record_forget(s);
-    state_counts_changed(s);
-    enum err e = store_exec(s, sql);
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
-                                    " AND reason = 'local'"); /* of an adoption (store_adopt.c) */
-    if (e != ERR_OK || !q)
-        return e != ERR_OK ? e : ERR_SCHEMA;
-    store_bind_text(q, 1, t->name);
-    return store_run(s, q);
-}
-
-/* What was captured before the load is either compared (adopt) or gone. */
-static enum err forget_captured(struct store *s, const struct table_schema *t)
-{
-    char sql[128];
-    snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'",
-             t->t);
-    if (store_pragma(s, sql) != 1)
-        return ERR_OK;
-    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
-    return store_exec(s, sql);
-}
 
 static enum err empty_table(struct store *s, const struct table_schema *t)
 {
@@ -131,48 +97,20 @@ static enum err prepare_table(struct store *s, const struct table_schema *t)
         e = adopt_set_aside(s, t);
     if (e == ERR_OK)
         e = empty_table(s, t);
+    if (e == ERR_OK) /* what was captured before is either compared (adopt) or gone */
+        e = capture_discard(s, t);
     if (e == ERR_OK)
-        e = forget_captured(s, t);
-    return e == ERR_OK ? forget_table(s, t) : e;
-}
-
-static enum err note_chunk(struct store *s, const struct table_schema *t,
-                           const struct load_chunk *chunk, int64_t ord)
-{
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (!q)
-        return part_stmt_error(s);
-    struct buf clock = {0};
-    clock_encode(&clock, &chunk->clock);
-    sqlite3_bind_int64(q, 1, t->t);
-    if (!chunk->end) /* NULL: to the end of the table */
-        store_bind_blob(q, 2, chunk->last_key.p, chunk->last_key.len);
-    store_bind_blob(q, 3, clock.data, clock.len);
-    store_bind_u64(q, 4, chunk->pos);
-    sqlite3_bind_int64(q, 5, ord);
-    enum err e = store_run(s, q);
-    buf_fini(&clock);
-    return e;
+        e = record_forget_table(s, t);
+    return e == ERR_OK ? loaded_forget(s, t) : e;
 }
 
 static enum err take_keep(struct store *s, const struct table_schema *t,
                           const struct load_chunk *chunk)
 {
     enum err e = ERR_OK;
-    if (chunk->n_keep)
-        record_keep_changed(s);
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
         const struct kept_birth *b = &chunk->keep[i];
-        sqlite3_stmt *q = store_stmt(
-            s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1, ?2, ?3, ?4)");
-        if (!q)
-            return part_stmt_error(s);
-        sqlite3_bind_int64(q, 1, t->t);
-        store_bind_blob(q, 2, b->key.p, b->key.len);
-        store_bind_u64(q, 3, b->birth.site);
-        store_bind_u64(q, 4, b->birth.seq);
-        e = store_run(s, q);
+        e = record_keep_add(s, (struct row_key){t, b->key.p, b->key.len}, b->birth);
     }
     return e;
 }
@@ -282,7 +220,7 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
         e = take_keep(s, t, chunk);
     if (e == ERR_OK)
         e = take_rows(s, a, t, chunk);
-    return e == ERR_OK ? note_chunk(s, t, chunk, ord) : e;
+    return e == ERR_OK ? loaded_note(s, t, chunk, ord) : e;
 }
 
 /* ---- the end */

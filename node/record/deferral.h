@@ -14,8 +14,10 @@ struct deferral {
 /* The tables that wait, by name from the last to the first; NULL: none. */
 enum err deferral_list(struct store *s, struct deferral **out);
 struct deferral *deferral_find(struct store *s, const char *table); /* NULL: it does not wait */
-/* Another table waits from now on; `stable`: encoded. */
-enum err deferral_add(struct store *s, const char *table, const void *stable, size_t len);
+/* The changeset at `pos` of the journal has rows of this table that wait, to be looked at through
+ * today's stable clock; it does not wait any more. */
+enum err deferral_note(struct store *s, const char *table, uint64_t pos);
+enum err deferral_done(struct store *s, const char *table, uint64_t pos);
 void deferral_forget(struct store *s); /* to be read again */
 
 #endif

@@ -3,6 +3,8 @@
 #include "node/record/own.h"
 #include "node/state/state.h"
 
+#include <assert.h>
+
 void record_open(struct store *s)
 {
     s->record = mem_alloc(sizeof *s->record);
@@ -47,14 +49,15 @@ void record_rollback(struct store *s)
     deferral_forget(s);
 }
 
-void record_keep_changed(struct store *s)
+enum err record_forget_table(struct store *s, const struct table_schema *t)
 {
-    s->record->keep_known = false;
-}
-
-void record_forget(struct store *s)
-{
+    assert(s->in_write);
+    const struct value of = value_integer(t->t);
     filter_clear(&s->record->claims);
     filter_clear(&s->record->swept);
     s->record->keep_known = false;
+    enum err e = DB_RUN(s, "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = ?1", of);
+    if (e == ERR_OK)
+        e = DB_RUN(s, "DELETE FROM tonle_claim WHERE t = ?1", of);
+    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_keep WHERE t = ?1", of) : e;
 }

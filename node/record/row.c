@@ -23,6 +23,13 @@ enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int fi
     return e;
 }
 
+void query_bind_key(struct query *q, struct arena *a, struct row_key k, int i)
+{
+    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
+    query_fail(q, key_decode(k.key, k.len, v, k.t->n_key));
+    query_bind_values(q, i, k.t->n_key, v);
+}
+
 enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values)
 {
     *values = NULL;
@@ -94,38 +101,11 @@ static enum err shares_unique(struct store *s, struct arena *a, struct row_key k
 
 /* ---- records ---- */
 
-static bool any_kept(struct store *s)
-{
-    if (!s->record->keep_known) {
-        s->record->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
-        s->record->keep_known = true;
-    }
-    return s->record->keep_any;
-}
-
 static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
-    if (!any_kept(s))
-        return ERR_OK;
-    struct dot *keep = NULL;
-    size_t n = 0, cap = 0;
-    sqlite3_stmt *q = store_stmt(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(s, q, &row);
-        if (e == ERR_OK && row) {
-            keep = mem_grow(keep, n, &cap, sizeof *keep);
-            keep[n++] = (struct dot){store_column_u64(q, 0), store_column_u64(q, 1)};
-        }
-    }
-    f->keep = n ? arena_copy(a, keep, n * sizeof *keep) : NULL;
-    f->n_keep = n;
-    mem_free(keep);
+    struct dot *names = NULL;
+    enum err e = record_keeps_any(s) ? record_keep_names(s, a, k, &names, &f->n_keep) : ERR_OK;
+    f->keep = names;
     return e;
 }
 
@@ -213,7 +193,7 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     struct forget f;
     e = row_forgetting(s, a, k, &f);
     /* whose names those are, row_save finds out */
-    f.keep_references = state_of(s)->loading || any_kept(s);
+    f.keep_references = state_of(s)->loading || record_keeps_any(s);
     if (e == ERR_OK)
         row_forget(a, out, &k.t->rules, &f);
     return e;
@@ -252,16 +232,6 @@ static enum err record_write(struct store *s, struct row_key k, const struct row
     return store_run(s, q);
 }
 
-enum err local_drop(struct store *s, struct row_key k)
-{
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_local WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    return store_run(s, q);
-}
-
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
                   enum record_at at)
 {
@@ -273,7 +243,7 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
         e = shares_unique(s, a, k, r, &f.keep_rank);
     f.keep_references =
         state_of(s)->loading; /* the names of a parent may come with a later chunk */
-    if (e == ERR_OK && !f.keep_references && any_kept(s))
+    if (e == ERR_OK && !f.keep_references && record_keeps_any(s))
         e = refer_keep(s, a, k, r, &f);
     if (e != ERR_OK)
         return e;
