@@ -2,6 +2,8 @@
 
 #include "node/db/sqlite.h"
 
+#include <assert.h>
+
 struct query query_of(struct store *s, const char *sql, size_t n, const struct value *v)
 {
     struct query q = {.s = s, .stmt = store_stmt(s, sql)};
@@ -79,7 +81,9 @@ struct bytes query_bytes(const struct query *q, struct arena *a, int i)
 
 struct bytes query_borrow(const struct query *q, int i)
 {
-    const void *p = sqlite3_column_blob(q->stmt, i);
+    bool text = sqlite3_column_type(q->stmt, i) == SQLITE_TEXT; /* as UTF-8, whatever is stored */
+    const void *p =
+        text ? (const void *)sqlite3_column_text(q->stmt, i) : sqlite3_column_blob(q->stmt, i);
     return (struct bytes){p, (size_t)sqlite3_column_bytes(q->stmt, i)};
 }
 
