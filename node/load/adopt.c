@@ -13,8 +13,7 @@
 
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
-#include "node/record/bind.h"
+#include "node/db/query.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 
@@ -66,7 +65,7 @@ enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 static bool is_published(const struct table_schema *t, const char *column)
 {
     for (uint32_t c = 0; c < t->n_columns; c++)
-        if (sqlite3_stricmp(t->column[c], column) == 0)
+        if (db_same_name(t->column[c], column))
             return true;
     return false;
 }
@@ -74,15 +73,11 @@ static bool is_published(const struct table_schema *t, const char *column)
 /* The stored columns of the table here: the published ones and those that exist only here. */
 static enum err read_columns(struct adopt *d, struct arena *keep)
 {
-    sqlite3_stmt *q = store_stmt(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0");
-    if (!q)
-        return part_stmt_error(d->s);
-    store_bind_text(q, 1, d->t->name);
     struct buf all = {0}, local = {0};
-    enum err e;
-    bool row;
-    while ((e = store_step(d->s, q, &row)) == ERR_OK && row) {
-        const char *name = store_column_text(keep, q, 0);
+    struct query q = DB_QUERY(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0",
+                              value_text(d->t->name));
+    while (query_next(&q)) {
+        const char *name = query_text(&q, keep, 0);
         const char *quoted = schema_quote(keep, name);
         buf_printf(&all, "%s%s", all.len > 0 ? ", " : "", quoted);
         if (!is_published(d->t, name))
@@ -93,7 +88,7 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
     d->local_set = local.len > 0 ? arena_strdup(keep, buf_str(&local)) : NULL;
     buf_fini(&all);
     buf_fini(&local);
-    return e;
+    return query_end(&q);
 }
 
 /* ---- a row that the federation lacks */
@@ -104,16 +99,13 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
     struct buf sql = {0};
     buf_printf(&sql, "INSERT OR ABORT INTO %s(%s) SELECT %s FROM main.%s WHERE _rowid_ = ?1",
                d->t->qname, d->all, d->all, d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql), value_integer(rowid));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, rowid);
-    int rc = sqlite3_step(q);
-    enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(d->s, rc);
-    sqlite3_reset(q);
+    bool made = q.e == ERR_OK;
+    query_next(&q);
+    enum err e = query_end(&q);
     *done = e == ERR_OK;
-    if (e == ERR_CONSTRAINT || e == ERR_SCHEMA)
+    if (made && (e == ERR_CONSTRAINT || e == ERR_SCHEMA))
         return loaded_aside(d->s, d->a, k, d->aside, rowid);
     if (e != ERR_OK)
         return e;
@@ -206,13 +198,12 @@ static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
     struct buf sql = {0};
     buf_printf(&sql, "UPDATE OR ABORT %s SET %s WHERE %s", d->t->qname, d->local_set,
                d->t->key_where);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    enum err e = row_bind_key(d->a, q, k, 1);
-    sqlite3_bind_int64(q, (int)d->t->n_key + 1, rowid);
-    return e == ERR_OK ? store_run(d->s, q) : e;
+    query_bind_key(&q, d->a, k, 1);
+    query_bind(&q, (int)d->t->n_key + 1, value_integer(rowid));
+    query_next(&q);
+    return query_end(&q);
 }
 
 /* ---- all rows */
@@ -222,34 +213,22 @@ static enum err next_row(struct adopt *d, int64_t after, int64_t *rowid, struct 
     struct buf sql = {0};
     buf_printf(&sql, "SELECT _rowid_, %s FROM main.%s WHERE _rowid_ > ?1 ORDER BY _rowid_ LIMIT 1",
                d->t->column_list, d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql), value_integer(after));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, after);
-    bool row;
-    enum err e = store_step(d->s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return ERR_NOT_FOUND;
-    *rowid = sqlite3_column_int64(q, 0);
-    *values = arena_alloc(d->a, d->t->n_columns * sizeof **values);
-    for (uint32_t c = 0; c < d->t->n_columns; c++)
-        (*values)[c] = store_column(d->a, q, (int)c + 1);
-    sqlite3_reset(q);
-    return ERR_OK;
+    bool row = query_next(&q);
+    if (row) {
+        *rowid = query_i64(&q, 0);
+        *values = query_values(&q, d->a, 1, d->t->n_columns);
+    }
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
 
 static enum err drop_row(struct adopt *d, int64_t rowid)
 {
     char sql[96];
     snprintf(sql, sizeof sql, "DELETE FROM main.%s WHERE _rowid_ = ?1", d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, rowid);
-    return store_run(d->s, q);
+    return DB_RUN(d->s, sql, value_integer(rowid));
 }
 
 static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *values)

@@ -2,7 +2,7 @@
  *
  * The chunks were read at the sender at different moments. The first one's clock, stable clock and
  * position are ours when the load ends, and the stream goes on behind that position; tonle_chunk
- * tells store_apply what a later chunk has already. The stable clock is only the first chunk's: a
+ * tells apply/ what a later chunk has already. The stable clock is only the first chunk's: a
  * later one would forget what changes that are still to come may be concurrent with; the stream
  * brings it in its place. A row state replaces all that is known of its row (DESIGN 4,
  * "Row states"), so a key that a later chunk brings again, now dead, goes.
@@ -14,7 +14,7 @@
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/registry.h"
 #include "node/load/adopt.h"
 #include "node/load/slice.h"
@@ -32,15 +32,10 @@ static enum err count_rows(struct store *s, const struct table_schema *t, uint64
 {
     struct buf sql = {0};
     buf_printf(&sql, "SELECT count(*) FROM %s", t->qname);
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
-    bool row;
-    enum err e = !q ? part_stmt_error(s) : store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    *n = store_column_u64(q, 0);
-    sqlite3_reset(q);
-    return ERR_OK;
+    *n = query_next(&q) ? query_u64(&q, 0) : 0;
+    return query_end(&q);
 }
 
 static enum err require_empty(struct store *s, const struct table_schema *t)
@@ -261,10 +256,9 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         e = take_charter(s, a);
     if (e == ERR_OK)
         e = settle_position(s, a);
-    if (e ==
-        ERR_OK) /* last: a row without its parent is held when it has been sealed, not before */
+    if (e == ERR_OK) /* last: a row without its parent is held when it has been sealed */
         e = adopt_all(s, report);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_meta WHERE k = '" META_MODE "'");
+        e = store_meta_drop(s, META_MODE);
     return e;
 }

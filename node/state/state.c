@@ -115,6 +115,11 @@ enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v)
     return DB_RUN(s, SET_META, value_text(key), value_u64(v));
 }
 
+enum err store_meta_drop(struct store *s, const char *key)
+{
+    return DB_RUN(s, "DELETE FROM tonle_meta WHERE k = ?1", value_text(key));
+}
+
 static const char *meta_text(struct store *s, struct arena *a, const char *key)
 {
     struct bytes b;

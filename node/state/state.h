@@ -46,6 +46,7 @@ enum err store_meta_get(struct store *s, struct arena *a, const char *key, struc
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);
 uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise);
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v);
+enum err store_meta_drop(struct store *s, const char *key);
 
 /* ---- for the store's own rooms */
 /* As of the last begin or refresh, without looking. */
