@@ -54,7 +54,7 @@ bool value_equal(const struct value *a, const struct value *b);
  * is stored. (text.c) */
 bool value_alike(const struct value *a, const struct value *b);
 
-/* ---- wide integers (wide.c). NULL counts 0. What is made is within WIDE_MAX: beyond it, where
+/* ---- wide integers. NULL counts 0. What is made is within WIDE_MAX: beyond it, where
  * only hostile deltas lead, numbers go round modulo 2 * WIDE_MAX, so that adding commutes there
  * too. */
 struct value value_wide(struct arena *a, __int128 n);  /* VALUE_WIDE, also when it is small */

@@ -28,9 +28,11 @@ bool codec_digest_get(ProtobufCBinaryData b, uint8_t *to, size_t len); /* exactl
 ProtobufCBinaryData codec_binary(const void *p, size_t len);           /* borrows */
 struct bytes codec_bytes(ProtobufCBinaryData b);
 
-/* codec_item.c */
+/* codec_clock.c */
 Tonle__Clock *codec_clock_put(struct arena *a, const struct clock *c);
 enum err codec_clock_get(struct arena *a, const Tonle__Clock *m, struct clock *c);
+
+/* codec_item.c */
 Tonle__KeptBirths **codec_keep_put(struct arena *a, const struct kept_birth *k, uint32_t n,
                                    size_t *groups);
 enum err codec_keep_get(struct arena *a, Tonle__KeptBirths *const *g, size_t groups,

@@ -1,4 +1,4 @@
-/* Marks, answers and stable messages, and what they share with others: clocks and kept births. */
+/* Marks, answers and stable messages, and what these share with chunks: kept births. */
 #include "protocol/codec_internal.h"
 
 #include "protocol/seal.h"
@@ -8,36 +8,6 @@
 static const char domain_mark[] = "tonle-mark";
 static const char domain_answer[] = "tonle-answer";
 static const char domain_stable[] = "tonle-stable";
-
-Tonle__Clock *codec_clock_put(struct arena *a, const struct clock *c)
-{
-    Tonle__Clock *m = arena_alloc(a, sizeof *m);
-    tonle__clock__init(m);
-    m->n_site = m->n_seq = c->n;
-    m->site = arena_alloc(a, c->n * sizeof *m->site);
-    m->seq = arena_alloc(a, c->n * sizeof *m->seq);
-    for (size_t i = 0; i < c->n; i++) {
-        m->site[i] = c->entry[i].site;
-        m->seq[i] = c->entry[i].seq;
-    }
-    return m;
-}
-
-enum err codec_clock_get(struct arena *a, const Tonle__Clock *m, struct clock *c)
-{
-    if (m->n_site > LIMIT_CLOCK_ENTRIES)
-        return ERR_LIMIT;
-    if (m->n_site != m->n_seq)
-        return ERR_MALFORMED;
-    *c = (struct clock){.entry = arena_alloc(a, m->n_site * sizeof *c->entry), .n = m->n_site};
-    for (size_t i = 0; i < m->n_site; i++) {
-        bool ascends = i ? m->site[i] > m->site[i - 1] : m->site[i] > 0;
-        if (!ascends || m->seq[i] == 0)
-            return ERR_MALFORMED;
-        c->entry[i] = (struct clock_entry){m->site[i], m->seq[i]};
-    }
-    return ERR_OK;
-}
 
 static Tonle__KeptBirths *keep_group_put(struct arena *a, const struct kept_birth *k, uint32_t n)
 {

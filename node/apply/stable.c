@@ -73,9 +73,7 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
 static enum err write_keep(struct store *s, const struct kept_birth *k)
 {
     const struct table_schema *t = schema_table(s, k->table);
-    if (!t)
-        return ERR_OK;
-    return record_keep_add(s, (struct row_key){t, k->key.p, k->key.len}, k->birth);
+    return t ? record_keep_add(s, (struct row_key){t, k->key.p, k->key.len}, k->birth) : ERR_OK;
 }
 
 /* Where the sweep is: in the fresh records (sweep_fresh), or still in those that an earlier one
@@ -96,7 +94,7 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = state_raise_stable(s, &st->clock);
     if (e == ERR_OK)
-        e = record_keep_none(s);
+        e = record_keep_clear(s);
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);
     if (e == ERR_OK)

@@ -188,4 +188,16 @@ enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 /* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended) */
 enum err load_parents(struct store *s, struct arena *a);
 
+/* ---- loaded.c: for the first load */
+enum err loaded_clear(struct store *s); /* a load begins: no chunk has come */
+/* The chunk of number `ord` of its table has come. */
+enum err loaded_note(struct store *s, const struct table_schema *t, const struct load_chunk *chunk,
+                     int64_t ord);
+/* The table is emptied: nothing of it is held or open, and no row of it set aside. */
+enum err loaded_forget(struct store *s, const struct table_schema *t);
+/* A row of the office from before it joined that cannot stand (store_message tells why): it stays
+ * in the table `aside`, and a held row names it. */
+enum err loaded_aside(struct store *s, struct arena *a, struct row_key k, const char *aside,
+                      int64_t rowid);
+
 #endif

@@ -55,6 +55,8 @@ enum err limit_alone(struct store *s, struct row_key k, bool *yes);
  * which only this office had a row, and now has none. */
 typedef enum err collect_freed_fn(struct store *s, struct row_key k, uint64_t now_ms);
 enum err collect_consumed(struct store *s, uint64_t now_ms, collect_freed_fn *freed);
+/* What was captured of this table goes unsealed: a first load replaces its rows. */
+enum err capture_discard(struct store *s, const struct table_schema *t);
 void capture_open(struct store *s);
 void capture_close(struct store *s);
 

@@ -3,6 +3,8 @@
 #include "node/capture/collect.h"
 #include "node/db/sqlite.h"
 
+#include <stdio.h>
+
 static bool consumed(const struct table_work *w, uint32_t event)
 {
     uint32_t entry = w->events[event].entry;
@@ -95,4 +97,16 @@ enum err collect_consumed(struct store *s, uint64_t now_ms, collect_freed_fn *fr
     collected_free(c);
     s->capture->collected = NULL;
     return e;
+}
+
+enum err capture_discard(struct store *s, const struct table_schema *t)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'",
+             t->t);
+    if (store_pragma(s, sql) != 1)
+        return ERR_OK;
+    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
+    return store_exec(s, sql);
 }

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE /* vasprintf, wcwidth */
 #include "node/cli/cli.h"
 
+#include "node/file/hex.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,10 +22,8 @@ void cli_print_json(json_t *value)
 
 static json_t *hex_json(const char *name, const void *p, size_t len)
 {
-    const uint8_t *b = p;
     char *hex = mem_alloc(len * 2 + 1);
-    for (size_t i = 0; i < len; i++)
-        snprintf(hex + i * 2, 3, "%02x", b[i]);
+    hex_write(hex, p, len);
     json_t *j = json_pack("{s:s}", name, hex);
     mem_free(hex);
     return j;

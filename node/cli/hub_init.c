@@ -8,6 +8,7 @@
 #include "node/capture/capture.h"
 #include "node/capture/publish.h"
 #include "node/check/check.h"
+#include "node/file/hex.h"
 #include "node/journal/registry.h"
 #include "protocol/seal.h"
 
@@ -115,8 +116,7 @@ static enum err write_all(struct cli *c, struct init_options *in, uint64_t now, 
     uint8_t id[16];
     cli_random(&incarnation, sizeof incarnation);
     cli_random(id, sizeof id);
-    for (int i = 0; i < 16; i++)
-        snprintf(in->federation + i * 2, 3, "%02x", id[i]);
+    hex_write(in->federation, id, sizeof id);
     struct store_identity identity = {.federation = in->federation,
                                       .federation_name = in->charter.federation,
                                       .node = in->name,

@@ -1,5 +1,7 @@
 #include "node/cli/stream.h"
 
+#include "node/file/hex.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,13 +39,9 @@ static bool is_utf8(const char *text, size_t len)
 
 static void put_hex(struct buf *b, const char *name, const void *p, size_t len)
 {
-    static const char digit[] = "0123456789abcdef";
-    const uint8_t *at = p;
     buf_printf(b, "{\"%s\":\"", name);
-    for (size_t i = 0; i < len; i++) {
-        buf_put_u8(b, (uint8_t)digit[at[i] >> 4]);
-        buf_put_u8(b, (uint8_t)digit[at[i] & 15]);
-    }
+    hex_write((char *)buf_room(b, 2 * len + 1), p, len);
+    b->len += 2 * len;
     buf_put(b, "\"}", 2);
 }
 

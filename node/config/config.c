@@ -15,6 +15,7 @@
 #include "node/config/config.h"
 
 #include "conflict/value.h"
+#include "node/file/hex.h"
 #include "node/file/write.h"
 #include "node/file/yaml.h"
 #include "protocol/limits.h"
@@ -123,7 +124,7 @@ static bool take_parent(const struct yaml_lines *l, const struct config_text *t,
                             "parent and parent_key go together; give both or none");
         return false;
     }
-    if (key[0] == '\0' || config_from_hex(key, out->parent_curve_key, CURVE_KEY_BYTES))
+    if (key[0] == '\0' || hex_read(key, out->parent_curve_key, CURVE_KEY_BYTES))
         return true;
     charter_yaml_report(msg, l->file, charter_yaml_line(l, "parent_key"),
                         "parent_key must be %d hexadecimal digits", KEY_HEX);
@@ -189,7 +190,7 @@ enum err config_save(const char *dir, const struct config *c, char msg[256])
     char key[KEY_HEX + 1] = "", *yaml = NULL;
     size_t len = 0;
     if (memcmp(c->parent_curve_key, none, sizeof none) != 0)
-        config_to_hex(c->parent_curve_key, CURVE_KEY_BYTES, key);
+        hex_write(key, c->parent_curve_key, CURVE_KEY_BYTES);
     struct config_text text = {.db = (char *)c->db,
                                .listen = given(c->listen),
                                .parent = given(c->parent_endpoint),

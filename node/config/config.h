@@ -86,9 +86,4 @@ enum err invitation_decode(struct arena *a, const char *line, struct invitation 
  * the last word. */
 enum err invitation_check_time(const struct invitation *i, uint64_t now_ms, char msg[256]);
 
-/* Lower-case hexadecimal; `out` takes 2 * n + 1 bytes. */
-void config_to_hex(const uint8_t *p, size_t n, char *out);
-/* False unless `s` is exactly 2 * n hexadecimal digits. */
-bool config_from_hex(const char *s, uint8_t *p, size_t n);
-
 #endif

@@ -15,6 +15,7 @@
 #include "node/config/config.h"
 
 #include "conflict/value.h"
+#include "node/file/hex.h"
 #include "protocol/limits.h"
 
 #include <jansson.h>
@@ -85,7 +86,7 @@ static bool check_of(json_t *object, char hex[17])
 static void set_key(json_t *object, const char *name, const uint8_t key[32])
 {
     char hex[65];
-    config_to_hex(key, 32, hex);
+    hex_write(hex, key, 32);
     json_object_set_new(object, name, json_string(hex));
     explicit_bzero(hex, sizeof hex);
 }
@@ -143,7 +144,7 @@ static const char *take_text(struct arena *a, const json_t *o, const char *name,
 static bool take_key(const json_t *o, const char *name, uint8_t *key, size_t n)
 {
     const char *s = json_string_value(json_object_get(o, name));
-    return s && config_from_hex(s, key, n);
+    return s && hex_read(s, key, n);
 }
 
 static bool is_unit(const char *s)

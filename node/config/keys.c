@@ -8,6 +8,7 @@
  */
 #include "node/config/config.h"
 
+#include "node/file/hex.h"
 #include "node/file/write.h"
 #include "protocol/seal.h"
 
@@ -26,40 +27,6 @@
 #define MIDDLE "\ncurve "
 #define KEYS_BYTES (sizeof HEAD - 1 + SEED_HEX + sizeof MIDDLE - 1 + SEED_HEX + 1)
 
-void config_to_hex(const uint8_t *p, size_t n, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        out[2 * i] = digits[p[i] >> 4];
-        out[2 * i + 1] = digits[p[i] & 15];
-    }
-    out[2 * n] = '\0';
-}
-
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-bool config_from_hex(const char *s, uint8_t *p, size_t n)
-{
-    if (strlen(s) != 2 * n)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        int high = digit(s[2 * i]), low = digit(s[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        p[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static void derive(const uint8_t sign[SEED_BYTES], const uint8_t curve[SEED_BYTES],
                    struct keys *out)
 {
@@ -76,7 +43,7 @@ static bool take_seed(const char **at, const char *before, uint8_t seed[SEED_BYT
         return false;
     memcpy(hex, *at + n, SEED_HEX);
     hex[SEED_HEX] = '\0';
-    bool fits = config_from_hex(hex, seed, SEED_BYTES);
+    bool fits = hex_read(hex, seed, SEED_BYTES);
     explicit_bzero(hex, sizeof hex);
     *at += n + SEED_HEX;
     return fits;
@@ -140,8 +107,8 @@ static enum err make_text(char text[KEYS_BYTES + 1], char msg[256])
     if (!err)
         err = random_seed(curve, msg);
     if (!err) {
-        config_to_hex(sign, SEED_BYTES, sign_hex);
-        config_to_hex(curve, SEED_BYTES, curve_hex);
+        hex_write(sign_hex, sign, SEED_BYTES);
+        hex_write(curve_hex, curve, SEED_BYTES);
         snprintf(text, KEYS_BYTES + 1, HEAD "%s" MIDDLE "%s\n", sign_hex, curve_hex);
         explicit_bzero(sign_hex, sizeof sign_hex);
         explicit_bzero(curve_hex, sizeof curve_hex);

@@ -1,6 +1,6 @@
 #include "node/db/copy.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,12 +13,8 @@ enum err store_copy(struct store *s, const char *path)
         return store_fail(s, ERR_STATE, "a copy cannot be made inside a transaction");
     if (access(path, F_OK) == 0) /* VACUUM INTO itself would accept an empty file */
         return store_fail(s, ERR_EXISTS, "%.300s exists already: name a new file", path);
-    sqlite3_stmt *q = store_stmt(s, "VACUUM main INTO ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, path);
     mode_t others = umask(077); /* what is in the database is no more for others in its copy */
-    enum err e = store_run(s, q);
+    enum err e = DB_RUN(s, "VACUUM main INTO ?1", value_text(path));
     umask(others);
     struct stat original;
     if (e == ERR_OK && stat(s->options.path, &original) == 0)

@@ -1,5 +1,6 @@
 #include "node/db/db.h"
 
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
 
 #include <stdarg.h>
@@ -280,16 +281,11 @@ static enum err configure(struct store *s)
  * alone and is not written to the file; a database in WAL mode is not touched. */
 static enum err truncate_journal(struct store *s)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "PRAGMA main.journal_mode");
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    const char *mode = (const char *)sqlite3_column_text(q, 0);
-    bool unlinks = mode && sqlite3_stricmp(mode, "delete") == 0;
-    sqlite3_reset(q);
-    s->truncates = unlinks;
-    return unlinks ? store_exec(s, "PRAGMA main.journal_mode=TRUNCATE") : ERR_OK;
+    struct query q = DB_QUERY(s, "PRAGMA main.journal_mode");
+    struct bytes mode = query_next(&q) ? query_borrow(&q, 0) : (struct bytes){0};
+    s->truncates = mode.len == 6 && memcmp(mode.p, "delete", 6) == 0;
+    enum err e = query_end(&q);
+    return s->truncates ? store_exec(s, "PRAGMA main.journal_mode=TRUNCATE") : e;
 }
 
 static int mode_truncates(void *user, int n, char **value, char **name)

@@ -19,6 +19,7 @@
  * needed. */
 #include "node/db/pin.h"
 
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
 
 #include <string.h>
@@ -126,14 +127,10 @@ static int count_pages(void *context, sqlite3 *db, const char *name, int pages)
 
 static bool in_wal_mode(struct store *s)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "PRAGMA main.journal_mode");
-    if (!q || store_step(s, q, &row) != ERR_OK || !row)
-        return false;
-    const char *mode = (const char *)sqlite3_column_text(q, 0);
-    bool wal = mode && strcmp(mode, "wal") == 0;
-    sqlite3_reset(q);
-    return wal;
+    struct query q = DB_QUERY(s, "PRAGMA main.journal_mode");
+    struct bytes mode = query_next(&q) ? query_borrow(&q, 0) : (struct bytes){0};
+    bool wal = mode.len == 3 && memcmp(mode.p, "wal", 3) == 0;
+    return query_end(&q) == ERR_OK && wal;
 }
 
 static enum err pin_make(struct store *s)

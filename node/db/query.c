@@ -2,12 +2,13 @@
 
 #include "node/db/sqlite.h"
 
+#include <assert.h>
+
 struct query query_of(struct store *s, const char *sql, size_t n, const struct value *v)
 {
     struct query q = {.s = s, .stmt = store_stmt(s, sql)};
     q.e = q.stmt ? ERR_OK : part_stmt_error(s);
-    for (size_t i = 0; i < n; i++)
-        query_bind(&q, (int)i + 1, v[i]);
+    query_bind_values(&q, 1, (uint32_t)n, v);
     return q;
 }
 
@@ -15,6 +16,12 @@ void query_bind(struct query *q, int i, struct value v)
 {
     if (q->e == ERR_OK)
         store_bind(q->stmt, i, &v);
+}
+
+void query_bind_values(struct query *q, int i, uint32_t n, const struct value *v)
+{
+    for (uint32_t c = 0; c < n && q->e == ERR_OK; c++)
+        store_bind(q->stmt, i + (int)c, &v[c]);
 }
 
 void query_fail(struct query *q, enum err e)
@@ -74,13 +81,23 @@ struct bytes query_bytes(const struct query *q, struct arena *a, int i)
 
 struct bytes query_borrow(const struct query *q, int i)
 {
-    const void *p = sqlite3_column_blob(q->stmt, i);
+    bool text = sqlite3_column_type(q->stmt, i) == SQLITE_TEXT; /* as UTF-8, whatever is stored */
+    const void *p =
+        text ? (const void *)sqlite3_column_text(q->stmt, i) : sqlite3_column_blob(q->stmt, i);
     return (struct bytes){p, (size_t)sqlite3_column_bytes(q->stmt, i)};
 }
 
 struct value query_value(const struct query *q, struct arena *a, int i)
 {
     return store_column(a, q->stmt, i);
+}
+
+struct value *query_values(const struct query *q, struct arena *a, int i, uint32_t n)
+{
+    struct value *v = arena_alloc(a, n * sizeof *v);
+    for (uint32_t c = 0; c < n; c++)
+        v[c] = query_value(q, a, i + (int)c);
+    return v;
 }
 
 bool db_compiles(struct store *s, const char *sql, enum err *e)

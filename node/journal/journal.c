@@ -8,7 +8,7 @@
  * whatever the length of the run. */
 #include "node/journal/journal.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/file/hex.h"
 #include "node/state/state.h"
 
@@ -47,20 +47,16 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
                               struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos)
 {
     assert(s->in_write);
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, kind);
-    store_bind_text(q, 2, source);
-    store_bind_u64(q, 3, dot.site);
-    store_bind_u64(q, 4, dot.seq);
-    store_bind_u64(q, 5, hlc);
-    store_bind_blob(q, 6, bytes.p, bytes.len);
-    enum err e = store_run(s, q);
+    assert((kind == ITEM_CHANGESET) == !dot_is_none(dot));
+    enum err e = DB_RUN(s,
+                        "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
+                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                        value_u64(kind), value_text(source), value_u64(dot.site),
+                        value_u64(dot.seq), value_u64(hlc), value_blob(bytes.p, bytes.len));
     if (e != ERR_OK)
         return e;
-    *pos = (uint64_t)sqlite3_last_insert_rowid(s->db);
+    *pos = (uint64_t)db_last_rowid(s);
+    assert(*pos > state_of(s)->journal_pos);
     state_set_journal_pos(s, *pos);
     return ERR_OK;
 }
@@ -85,67 +81,45 @@ static bool travels(enum direction dir, int64_t kind)
 static enum err look_near(struct store *s, enum direction dir, const char *not_from, uint64_t after,
                           uint64_t *pos, bool *end)
 {
+    int seen = 0;
+    struct query q = DB_QUERY(
+        s, "SELECT pos, kind, source FROM tonle_journal WHERE pos > ?1 ORDER BY pos LIMIT ?2",
+        value_u64(after), value_u64(NEAR_ROWS));
     *pos = 0;
-    *end = false;
-    sqlite3_stmt *q = store_stmt(
-        s, "SELECT pos, kind, source FROM tonle_journal WHERE pos > ?1 ORDER BY pos LIMIT ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, after);
-    store_bind_u64(q, 2, NEAR_ROWS);
-    for (int seen = 0;; seen++) {
-        bool row;
-        enum err e = store_step(s, q, &row);
-        if (e != ERR_OK)
-            return e;
-        if (!row) {
-            *end = seen < NEAR_ROWS;
-            break;
-        }
-        const char *source = (const char *)sqlite3_column_text(q, 2);
-        if (travels(dir, sqlite3_column_int64(q, 1)) && source && strcmp(source, not_from) != 0) {
-            *pos = store_column_u64(q, 0);
-            break;
-        }
+    for (; *pos == 0 && query_next(&q); seen++) {
+        struct bytes source = query_borrow(&q, 2);
+        bool theirs = source.len == strlen(not_from) && memcmp(source.p, not_from, source.len) == 0;
+        if (travels(dir, query_i64(&q, 1)) && !theirs)
+            *pos = query_u64(&q, 0);
     }
-    sqlite3_reset(q);
-    return ERR_OK;
+    *end = *pos == 0 && seen < NEAR_ROWS;
+    return query_end(&q);
 }
 
 /* The first or last position after `after` that travels, by seeks; 0 when there is none. */
 static enum err seek_edge(struct store *s, const char *sql, const char *not_from, uint64_t after,
                           uint64_t *pos)
 {
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, not_from);
-    store_bind_u64(q, 2, after);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    *pos = row ? store_column_u64(q, 0) : 0;
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s, sql, value_text(not_from), value_u64(after));
+    *pos = query_next(&q) ? query_u64(&q, 0) : 0;
+    return query_end(&q);
 }
 
-static enum err read_item(struct store *s, struct arena *a, sqlite3_stmt *q, struct item *out)
+#define ITEM_SQL "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal"
+
+/* The one row of an ITEM_SQL. */
+static enum err read_item(struct query q, struct arena *a, struct item *out)
 {
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return ERR_NOT_FOUND;
-    out->pos = store_column_u64(q, 0);
-    out->kind = (enum item_kind)sqlite3_column_int(q, 1);
-    out->source = store_column_text(a, q, 2);
-    out->dot = (struct dot){store_column_u64(q, 3), store_column_u64(q, 4)};
-    out->hlc = store_column_u64(q, 5);
-    out->bytes = store_column_bytes(a, q, 6);
-    sqlite3_reset(q);
-    return ERR_OK;
+    bool row = query_next(&q);
+    if (row)
+        *out = (struct item){.pos = query_u64(&q, 0),
+                             .kind = (enum item_kind)query_i64(&q, 1),
+                             .source = query_text(&q, a, 2),
+                             .dot = {query_u64(&q, 3), query_u64(&q, 4)},
+                             .hlc = query_u64(&q, 5),
+                             .bytes = query_bytes(&q, a, 6)};
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
 
 enum err store_journal_next(struct store *s, struct arena *a, enum direction dir, const char *peer,
@@ -163,12 +137,7 @@ enum err store_journal_next(struct store *s, struct arena *a, enum direction dir
         return e;
     if (pos == 0)
         return ERR_NOT_FOUND;
-    sqlite3_stmt *q = store_stmt(
-        s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal WHERE pos = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, pos);
-    return read_item(s, a, q, out);
+    return read_item(DB_QUERY(s, ITEM_SQL " WHERE pos = ?1", value_u64(pos)), a, out);
 }
 
 enum err store_journal_backlog(struct store *s, enum direction dir, const char *peer,
@@ -181,80 +150,51 @@ enum err store_journal_backlog(struct store *s, enum direction dir, const char *
     enum err e = seek_edge(s, last_sql[dir], not_from, 0, &out->tail_pos);
     if (e != ERR_OK || out->tail_pos <= after)
         return e;
-    sqlite3_stmt *q = store_stmt(s, backlog_sql[dir]);
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, not_from);
-    store_bind_u64(q, 2, after);
-    bool row;
-    e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (row) {
-        out->items = store_column_u64(q, 0);
-        out->changesets = store_column_u64(q, 1);
-        out->bytes = store_column_u64(q, 2);
-        out->oldest_hlc = store_column_u64(q, 4);
+    struct query q = DB_QUERY(s, backlog_sql[dir], value_text(not_from), value_u64(after));
+    if (query_next(&q)) {
+        out->items = query_u64(&q, 0);
+        out->changesets = query_u64(&q, 1);
+        out->bytes = query_u64(&q, 2);
+        out->oldest_hlc = query_u64(&q, 4);
     }
-    sqlite3_reset(q);
-    return ERR_OK;
+    return query_end(&q);
 }
 
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT pos, kind, source, site, seq, hlc, bytes FROM tonle_journal"
-                      " WHERE kind = 1 AND site = ?1 AND seq = ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, dot.site);
-    store_bind_u64(q, 2, dot.seq);
-    return read_item(s, a, q, out);
+    return read_item(DB_QUERY(s, ITEM_SQL " WHERE kind = 1 AND site = ?1 AND seq = ?2",
+                              value_u64(dot.site), value_u64(dot.seq)),
+                     a, out);
 }
 
 enum err store_peer_get(struct store *s, const char *node, struct peer_record *out)
 {
     *out = (struct peer_record){0};
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, node);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    *out = (struct peer_record){store_column_u64(q, 0), store_column_u64(q, 1),
-                                store_column_u64(q, 2)};
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q =
+        DB_QUERY(s, "SELECT received_pos, acked_pos, contact_ms FROM tonle_peer WHERE node = ?1",
+                 value_text(node));
+    if (query_next(&q))
+        *out = (struct peer_record){query_u64(&q, 0), query_u64(&q, 1), query_u64(&q, 2)};
+    return query_end(&q);
 }
 
 /* Both are set as told, also downwards: a neighbour that took a new site has a new journal. */
 enum err journal_peer_received(struct store *s, const char *node, uint64_t pos)
 {
     assert(s->in_write);
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_peer(node, received_pos) VALUES(?1, ?2)"
-                                    " ON CONFLICT(node) DO UPDATE SET received_pos = ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, node);
-    store_bind_u64(q, 2, pos);
-    return store_run(s, q);
+    return DB_RUN(s,
+                  "INSERT INTO tonle_peer(node, received_pos) VALUES(?1, ?2)"
+                  " ON CONFLICT(node) DO UPDATE SET received_pos = ?2",
+                  value_text(node), value_u64(pos));
 }
 
 enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint64_t contact_ms)
 {
     assert(s->in_write);
-    sqlite3_stmt *q =
-        store_stmt(s, "INSERT INTO tonle_peer(node, acked_pos, contact_ms) VALUES(?1, ?2, ?3)"
-                      " ON CONFLICT(node) DO UPDATE SET acked_pos = ?2, contact_ms = ?3");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, node);
-    store_bind_u64(q, 2, pos);
-    store_bind_u64(q, 3, contact_ms);
-    return store_run(s, q);
+    return DB_RUN(s,
+                  "INSERT INTO tonle_peer(node, acked_pos, contact_ms) VALUES(?1, ?2, ?3)"
+                  " ON CONFLICT(node) DO UPDATE SET acked_pos = ?2, contact_ms = ?3",
+                  value_text(node), value_u64(pos), value_u64(contact_ms));
 }
 
 #define SITE_SQL                                                                                   \
@@ -262,18 +202,18 @@ enum err store_peer_acked(struct store *s, const char *node, uint64_t pos, uint6
     " coalesce(c.hlc, 0) FROM tonle_site s LEFT JOIN tonle_node n ON n.name = s.node"              \
     " LEFT JOIN tonle_clock c ON c.site = s.number"
 
-static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, struct site_record *r)
+static enum err site_from(const struct query *q, struct arena *a, struct site_record *r)
 {
-    *r = (struct site_record){.site = store_column_u64(q, 0),
-                              .node = store_column_text(a, q, 1),
-                              .unit = store_column_text(a, q, 2),
-                              .seq = store_column_u64(q, 4),
-                              .hlc = store_column_u64(q, 6)};
-    if (!hex_bytes(store_column_text(a, q, 3), r->sign_key, sizeof r->sign_key))
-        return store_fail(s, ERR_CORRUPT,
+    *r = (struct site_record){.site = query_u64(q, 0),
+                              .node = query_text(q, a, 1),
+                              .unit = query_text(q, a, 2),
+                              .seq = query_u64(q, 4),
+                              .hlc = query_u64(q, 6)};
+    if (!hex_bytes(query_text(q, a, 3), r->sign_key, sizeof r->sign_key))
+        return store_fail(q->s, ERR_CORRUPT,
                           "tonle_site: the signing key of site %016llx is not %zu hex digits",
                           (unsigned long long)r->site, 2 * sizeof r->sign_key);
-    struct bytes hash = store_column_bytes(a, q, 5);
+    struct bytes hash = query_borrow(q, 5);
     if (hash.len == HASH_BYTES)
         memcpy(r->chain, hash.p, HASH_BYTES);
     return ERR_OK;
@@ -281,41 +221,25 @@ static enum err site_from(struct store *s, struct arena *a, sqlite3_stmt *q, str
 
 enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct site_record *out)
 {
-    sqlite3_stmt *q = store_stmt(s, SITE_SQL " WHERE s.site = ?1");
-    if (!q)
-        return part_stmt_error(s);
     char name[17];
     snprintf(name, sizeof name, "%016llx", (unsigned long long)site);
-    store_bind_text(q, 1, name);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return store_fail(s, ERR_NOT_FOUND, "site %s is not in the registry", name);
-    e = site_from(s, a, q, out);
-    sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s, SITE_SQL " WHERE s.site = ?1", value_text(name));
+    if (query_next(&q))
+        query_fail(&q, site_from(&q, a, out));
+    else if (q.e == ERR_OK)
+        query_fail(&q, store_fail(s, ERR_NOT_FOUND, "site %s is not in the registry", name));
+    return query_end(&q);
 }
 
 enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(s, SITE_SQL " ORDER BY s.node, s.site");
-    if (!q)
-        return part_stmt_error(s);
-    struct site_record *list = NULL;
-    size_t count = 0, cap = 0;
-    enum err e;
-    bool row;
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        list = mem_grow(list, count, &cap, sizeof *list);
-        e = site_from(s, a, q, &list[count++]);
-        if (e != ERR_OK)
-            break;
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    struct query q = DB_QUERY(s, SITE_SQL " ORDER BY s.node, s.site");
+    while (query_next(&q)) {
+        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
+        query_fail(&q, site_from(&q, a, &(*out)[(*n)++]));
     }
-    sqlite3_reset(q);
-    *out = arena_copy(a, list, count * sizeof *list);
-    *n = count;
-    mem_free(list);
-    return e;
+    return query_end(&q);
 }

@@ -1,6 +1,6 @@
 #include "node/journal/open.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "protocol/seal.h"
 
 #include <string.h>
@@ -62,21 +62,18 @@ const struct row_change *part_next_change(const struct changeset *cs, const char
 
 enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT source, site, seq, hlc, bytes FROM tonle_journal"
-                                    " WHERE pos = ?1 AND kind = 1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, pos);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    *out = (struct item){.pos = pos,
-                         .kind = ITEM_CHANGESET,
-                         .source = store_column_text(a, q, 0),
-                         .dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
-                         .hlc = store_column_u64(q, 3),
-                         .bytes = store_column_bytes(a, q, 4)};
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s,
+                              "SELECT source, site, seq, hlc, bytes FROM tonle_journal"
+                              " WHERE pos = ?1 AND kind = 1",
+                              value_u64(pos));
+    bool row = query_next(&q);
+    if (row)
+        *out = (struct item){.pos = pos,
+                             .kind = ITEM_CHANGESET,
+                             .source = query_text(&q, a, 0),
+                             .dot = {query_u64(&q, 1), query_u64(&q, 2)},
+                             .hlc = query_u64(&q, 3),
+                             .bytes = query_bytes(&q, a, 4)};
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }

@@ -20,8 +20,9 @@
  */
 #include "node/journal/journal.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,9 +91,7 @@ static void fill(struct buf *key, uint8_t *filter, size_t len, const struct chan
 
 enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
 {
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_touch(pos, filter) VALUES(?1, ?2)");
-    if (!q)
-        return part_stmt_error(s);
+    assert(s->in_write);
     size_t rows = 0;
     for (uint32_t g = 0; g < cs->n_segments; g++)
         for (uint32_t i = 0; i < cs->segments[g].n_tables; i++)
@@ -102,9 +101,8 @@ enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos)
     struct buf scratch = {0};
     fill(&scratch, filter, len, cs);
     buf_fini(&scratch);
-    store_bind_u64(q, 1, pos);
-    store_bind_blob(q, 2, filter, len);
-    enum err e = store_run(s, q);
+    enum err e = DB_RUN(s, "INSERT INTO tonle_touch(pos, filter) VALUES(?1, ?2)", value_u64(pos),
+                        value_blob(filter, len));
     mem_free(filter);
     return e;
 }
@@ -127,51 +125,39 @@ static void add_pos(struct touch_found *f, uint64_t pos)
 static enum err read_filters(struct store *s, struct touch_found *f, uint64_t hash, uint64_t *after,
                              bool *end)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT pos, filter FROM tonle_touch WHERE pos > ?1 ORDER BY pos LIMIT ?2");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_u64(q, 1, *after);
-    store_bind_u64(q, 2, SLICE_FILTERS);
     size_t bytes = 0;
     int seen = 0;
     bool row = true;
-    enum err e = ERR_OK;
-    while (bytes < SLICE_BYTES && (e = store_step(s, q, &row)) == ERR_OK && row) {
-        const uint8_t *filter = sqlite3_column_blob(q, 1);
-        size_t len = (size_t)sqlite3_column_bytes(q, 1);
-        *after = store_column_u64(q, 0);
-        if (may_hold(filter, len, hash))
+    struct query q =
+        DB_QUERY(s, "SELECT pos, filter FROM tonle_touch WHERE pos > ?1 ORDER BY pos LIMIT ?2",
+                 value_u64(*after), value_u64(SLICE_FILTERS));
+    while (bytes < SLICE_BYTES && (row = query_next(&q))) {
+        struct bytes filter = query_borrow(&q, 1);
+        *after = query_u64(&q, 0);
+        if (may_hold(filter.p, filter.len, hash))
             add_pos(f, *after);
-        bytes += len;
+        bytes += filter.len;
         seen++;
     }
-    sqlite3_reset(q);
     *end = !row && seen < SLICE_FILTERS;
-    return e;
+    return query_end(&q);
 }
 
 /* Only a journal begun before this table has changesets without a filter. Then, and not otherwise,
  * they are looked for: the two numbers of rows tell (both come from an index or a small table). */
 static enum err add_unfiltered(struct store *s, struct touch_found *f)
 {
-    bool row;
-    sqlite3_stmt *q = store_stmt(s, "SELECT (SELECT count(*) FROM tonle_journal WHERE kind = 1)"
-                                    " > (SELECT count(*) FROM tonle_touch)");
-    if (!q)
-        return part_stmt_error(s);
-    enum err e = store_step(s, q, &row);
-    bool some = e == ERR_OK && row && sqlite3_column_int(q, 0) != 0;
-    sqlite3_reset(q);
+    struct query q = DB_QUERY(s, "SELECT (SELECT count(*) FROM tonle_journal WHERE kind = 1)"
+                                 " > (SELECT count(*) FROM tonle_touch)");
+    bool some = query_next(&q) && query_i64(&q, 0) != 0;
+    enum err e = query_end(&q);
     if (e != ERR_OK || !some)
         return e;
-    q = store_stmt(s, "SELECT pos FROM tonle_journal WHERE kind = 1"
-                      " AND pos NOT IN (SELECT pos FROM tonle_touch)");
-    if (!q)
-        return part_stmt_error(s);
-    while ((e = store_step(s, q, &row)) == ERR_OK && row)
-        add_pos(f, store_column_u64(q, 0));
-    return e;
+    q = DB_QUERY(s, "SELECT pos FROM tonle_journal WHERE kind = 1"
+                    " AND pos NOT IN (SELECT pos FROM tonle_touch)");
+    while (query_next(&q))
+        add_pos(f, query_u64(&q, 0));
+    return query_end(&q);
 }
 
 static int by_pos(const void *x, const void *y)

@@ -13,8 +13,7 @@
 
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
-#include "node/record/bind.h"
+#include "node/db/query.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 
@@ -66,7 +65,7 @@ enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 static bool is_published(const struct table_schema *t, const char *column)
 {
     for (uint32_t c = 0; c < t->n_columns; c++)
-        if (sqlite3_stricmp(t->column[c], column) == 0)
+        if (db_same_name(t->column[c], column))
             return true;
     return false;
 }
@@ -74,15 +73,11 @@ static bool is_published(const struct table_schema *t, const char *column)
 /* The stored columns of the table here: the published ones and those that exist only here. */
 static enum err read_columns(struct adopt *d, struct arena *keep)
 {
-    sqlite3_stmt *q = store_stmt(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0");
-    if (!q)
-        return part_stmt_error(d->s);
-    store_bind_text(q, 1, d->t->name);
     struct buf all = {0}, local = {0};
-    enum err e;
-    bool row;
-    while ((e = store_step(d->s, q, &row)) == ERR_OK && row) {
-        const char *name = store_column_text(keep, q, 0);
+    struct query q = DB_QUERY(d->s, "SELECT name FROM pragma_table_xinfo(?1) WHERE hidden = 0",
+                              value_text(d->t->name));
+    while (query_next(&q)) {
+        const char *name = query_text(&q, keep, 0);
         const char *quoted = schema_quote(keep, name);
         buf_printf(&all, "%s%s", all.len > 0 ? ", " : "", quoted);
         if (!is_published(d->t, name))
@@ -93,48 +88,10 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
     d->local_set = local.len > 0 ? arena_strdup(keep, buf_str(&local)) : NULL;
     buf_fini(&all);
     buf_fini(&local);
-    return e;
+    return query_end(&q);
 }
 
 /* ---- a row that the federation lacks */
-
-/* It cannot stand: it stays aside, and held rows name it. The reason is 'local' whatever the
- * database said (the message tells): no other office knows of this row. It is no birth at its key:
- * table number 0, and in place of the key where it is. */
-static enum err keep_aside(struct adopt *d, int64_t rowid, struct row_key k)
-{
-    struct store *s = d->s;
-    char id[17];
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, d->aside, strlen(d->aside));
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)bytes_hash(h, &rowid, sizeof rowid));
-    struct buf text = {0};
-    buf_printf(&text,
-               "%s; this row of the office from before it joined is kept in table %s, rowid %lld",
-               s->message, d->aside, (long long)rowid);
-    sqlite3_stmt *q = store_stmt(
-        s,
-        "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
-        " blocked_by, t, k, site, seq, bt, bk)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')");
-    struct buf place = {0};
-    buf_printf(&place, "%s %lld", d->aside, (long long)rowid);
-    enum err e = !q ? part_stmt_error(s) : ERR_OK;
-    if (e == ERR_OK) {
-        store_bind_text(q, 1, id);
-        store_bind_text(q, 2, d->t->name);
-        store_bind_text(q, 3, schema_key_json(d->a, d->t, k.key, k.len));
-        store_bind_text(q, 4, hold_reason_name(HOLD_LOCAL));
-        store_bind_text(q, 5, buf_str(&text));
-        store_bind_text(q, 6, identity_of(s)->node);
-        store_bind_u64(q, 7, state_of(s)->hlc >> 16);
-        store_bind_blob(q, 8, place.data, place.len);
-        state_counts_changed(s);
-        e = store_run(s, q);
-    }
-    buf_fini(&place);
-    buf_fini(&text);
-    return e;
-}
 
 static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
                          const struct value *values, bool *done)
@@ -142,17 +99,14 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
     struct buf sql = {0};
     buf_printf(&sql, "INSERT OR ABORT INTO %s(%s) SELECT %s FROM main.%s WHERE _rowid_ = ?1",
                d->t->qname, d->all, d->all, d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql), value_integer(rowid));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, rowid);
-    int rc = sqlite3_step(q);
-    enum err e = rc == SQLITE_DONE ? ERR_OK : store_error(d->s, rc);
-    sqlite3_reset(q);
+    bool made = q.e == ERR_OK;
+    query_next(&q);
+    enum err e = query_end(&q);
     *done = e == ERR_OK;
-    if (e == ERR_CONSTRAINT || e == ERR_SCHEMA)
-        return keep_aside(d, rowid, k);
+    if (made && (e == ERR_CONSTRAINT || e == ERR_SCHEMA))
+        return loaded_aside(d->s, d->a, k, d->aside, rowid);
     if (e != ERR_OK)
         return e;
     d->report->adopted_new++;
@@ -244,13 +198,12 @@ static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
     struct buf sql = {0};
     buf_printf(&sql, "UPDATE OR ABORT %s SET %s WHERE %s", d->t->qname, d->local_set,
                d->t->key_where);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    enum err e = row_bind_key(d->a, q, k, 1);
-    sqlite3_bind_int64(q, (int)d->t->n_key + 1, rowid);
-    return e == ERR_OK ? store_run(d->s, q) : e;
+    query_bind_key(&q, d->a, k, 1);
+    query_bind(&q, (int)d->t->n_key + 1, value_integer(rowid));
+    query_next(&q);
+    return query_end(&q);
 }
 
 /* ---- all rows */
@@ -260,34 +213,22 @@ static enum err next_row(struct adopt *d, int64_t after, int64_t *rowid, struct 
     struct buf sql = {0};
     buf_printf(&sql, "SELECT _rowid_, %s FROM main.%s WHERE _rowid_ > ?1 ORDER BY _rowid_ LIMIT 1",
                d->t->column_list, d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, buf_str(&sql));
+    struct query q = DB_QUERY(d->s, buf_str(&sql), value_integer(after));
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, after);
-    bool row;
-    enum err e = store_step(d->s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return ERR_NOT_FOUND;
-    *rowid = sqlite3_column_int64(q, 0);
-    *values = arena_alloc(d->a, d->t->n_columns * sizeof **values);
-    for (uint32_t c = 0; c < d->t->n_columns; c++)
-        (*values)[c] = store_column(d->a, q, (int)c + 1);
-    sqlite3_reset(q);
-    return ERR_OK;
+    bool row = query_next(&q);
+    if (row) {
+        *rowid = query_i64(&q, 0);
+        *values = query_values(&q, d->a, 1, d->t->n_columns);
+    }
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
 
 static enum err drop_row(struct adopt *d, int64_t rowid)
 {
     char sql[96];
     snprintf(sql, sizeof sql, "DELETE FROM main.%s WHERE _rowid_ = ?1", d->aside);
-    sqlite3_stmt *q = store_stmt(d->s, sql);
-    if (!q)
-        return part_stmt_error(d->s);
-    sqlite3_bind_int64(q, 1, rowid);
-    return store_run(d->s, q);
+    return DB_RUN(d->s, sql, value_integer(rowid));
 }
 
 static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *values)
@@ -301,7 +242,7 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     buf_fini(&key);
     if (null) {
         (void)store_fail(d->s, ERR_CONSTRAINT, "its key is NULL");
-        return keep_aside(d, rowid, k);
+        return loaded_aside(d->s, d->a, k, d->aside, rowid);
     }
     struct value *now;
     enum err e = row_read(d->s, d->a, k, &now);

@@ -6,7 +6,7 @@
  * PART_RECORDS before the key bytes, which no key begins with. A row state of the second part
  * replaces that of the first, and a key that has no record now has not changed since its row was
  * read (nothing becomes stable while somebody loads): so the clock of its page in the second part
- * tells what a key's state holds, whichever part brought it (store_catchup.c). Mostly there are few
+ * tells what a key's state holds, whichever part brought it (apply/catchup.c). Mostly there are few
  * records, and they fit behind the last rows in one chunk.
  *
  *   after                       reads
@@ -16,13 +16,14 @@
 #include "node/load/load.h"
 
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/load/slice.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,6 @@ struct chunk_read {
     uint32_t max_rows;
     bool limits; /* some rows here are nobody else's */
     struct load_chunk *out;
-    uint32_t cap;
     struct kept_birth *keep;
     size_t n_keep, cap_keep;
     struct bytes *sorted; /* keys of the rows in this chunk, by their bytes */
@@ -56,33 +56,22 @@ struct chunk_read {
 
 static enum err read_record(struct chunk_read *c, struct bytes key, struct bytes *record)
 {
-    sqlite3_stmt *q =
-        store_stmt(c->s, "SELECT rec FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND k = ?2");
-    if (!q)
-        return part_stmt_error(c->s);
-    sqlite3_bind_int64(q, 1, c->t->t);
-    store_bind_blob(q, 2, key.p, key.len);
-    bool row;
-    enum err e = store_step(c->s, q, &row);
-    if (e == ERR_OK && row)
-        *record = store_column_bytes(c->a, q, 0);
-    sqlite3_reset(q);
-    return e;
+    struct query q =
+        DB_QUERY(c->s, "SELECT rec FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 AND k = ?2",
+                 value_integer(c->t->t), value_blob(key.p, key.len));
+    if (query_next(&q))
+        *record = query_bytes(&q, c->a, 0);
+    return query_end(&q);
 }
 
 static enum err read_keep(struct chunk_read *c, struct bytes key)
 {
-    sqlite3_stmt *q = store_stmt(c->s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return part_stmt_error(c->s);
-    sqlite3_bind_int64(q, 1, c->t->t);
-    store_bind_blob(q, 2, key.p, key.len);
-    enum err e;
-    bool row;
-    while ((e = store_step(c->s, q, &row)) == ERR_OK && row) {
-        c->keep = mem_grow(c->keep, c->n_keep, &c->cap_keep, sizeof *c->keep);
-        c->keep[c->n_keep++] = (struct kept_birth){
-            c->out->table, key, {store_column_u64(q, 0), store_column_u64(q, 1)}};
+    struct dot *names;
+    size_t n;
+    enum err e = record_keep_names(c->s, c->a, (struct row_key){c->t, key.p, key.len}, &names, &n);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        c->keep = arena_grow(c->a, c->keep, c->n_keep, &c->cap_keep, sizeof *c->keep);
+        c->keep[c->n_keep++] = (struct kept_birth){c->out->table, key, names[i]};
     }
     return e;
 }
@@ -150,21 +139,17 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
                             uint32_t max, uint32_t *n)
 {
     *n = 0;
-    sqlite3_stmt *q = store_stmt(
-        c->s, "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
-              " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
-              " ORDER BY k LIMIT ?3");
-    if (!q)
-        return part_stmt_error(c->s);
-    sqlite3_bind_int64(q, 1, c->t->t);
-    store_bind_blob(q, 2, after.p, after.len);
-    sqlite3_bind_int64(q, 3, max);
-    enum err e;
-    bool row;
-    while ((e = store_step(c->s, q, &row)) == ERR_OK && row)
-        found[(*n)++] =
-            (struct found_record){store_column_bytes(c->a, q, 0), store_column_bytes(c->a, q, 1)};
-    return e;
+    struct query q =
+        DB_QUERY(c->s,
+                 "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
+                 " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
+                 " ORDER BY k LIMIT ?3",
+                 value_integer(c->t->t), value_blob(after.p, after.len), value_integer(max));
+    while (query_next(&q)) {
+        assert(*n < max);
+        found[(*n)++] = (struct found_record){query_bytes(&q, c->a, 0), query_bytes(&q, c->a, 1)};
+    }
+    return query_end(&q);
 }
 
 #define PAGE 200
@@ -244,9 +229,30 @@ static enum err read_all(struct chunk_read *c, const char *peer)
     out->clock = copy_clock(c->a, &state_of(c->s)->clock);
     out->stable = copy_clock(c->a, &state_of(c->s)->stable);
     out->hlc = state_of(c->s)->hlc;
-    out->keep = arena_copy(c->a, c->keep, c->n_keep * sizeof *c->keep);
+    out->keep = c->keep;
     out->n_keep = (uint32_t)c->n_keep;
     return e;
+}
+
+static enum err read_chunk(struct store *s, struct arena *a, const struct load_request *request,
+                           const char *peer, struct load_chunk *out)
+{
+    enum err e = schema_load(s);
+    const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
+    if (e == ERR_OK && (!t || !t->exists))
+        return store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", request->table);
+    if (e != ERR_OK)
+        return e;
+    struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};
+    c.max_rows = request->max_rows > 0 && request->max_rows < LIMIT_CHUNK_ROWS ? request->max_rows
+                                                                               : LIMIT_CHUNK_ROWS;
+    *out = (struct load_chunk){
+        .request = request->request, .table = arena_strdup(a, t->name), .n_columns = t->n_columns};
+    out->columns = arena_alloc(a, t->n_columns * sizeof *out->columns);
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        out->columns[i] = arena_strdup(a, t->column[i]);
+    e = limit_any(s, &c.limits);
+    return e == ERR_OK ? read_all(&c, peer) : e;
 }
 
 enum err store_chunk_read(struct store *s, struct arena *a, const struct load_request *request,
@@ -255,26 +261,7 @@ enum err store_chunk_read(struct store *s, struct arena *a, const struct load_re
     bool own = !s->in_read && !s->in_write;
     enum err e = own ? store_begin_read(s) : ERR_OK;
     if (e == ERR_OK)
-        e = schema_load(s);
-    const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
-    if (e == ERR_OK && (!t || !t->exists))
-        e = store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", request->table);
-    if (e == ERR_OK) {
-        struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};
-        c.max_rows = request->max_rows > 0 && request->max_rows < LIMIT_CHUNK_ROWS
-                         ? request->max_rows
-                         : LIMIT_CHUNK_ROWS;
-        *out = (struct load_chunk){.request = request->request,
-                                   .table = arena_strdup(a, t->name),
-                                   .n_columns = t->n_columns};
-        out->columns = arena_alloc(a, t->n_columns * sizeof *out->columns);
-        for (uint32_t i = 0; i < t->n_columns; i++)
-            out->columns[i] = arena_strdup(a, t->column[i]);
-        e = limit_any(s, &c.limits);
-        if (e == ERR_OK)
-            e = read_all(&c, peer);
-        mem_free(c.keep);
-    }
+        e = read_chunk(s, a, request, peer, out);
     if (!own || !s->in_read)
         return e;
     enum err ended = store_commit(s);

@@ -59,7 +59,7 @@ struct comparison {
 
 static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key)
 {
-    c->list = mem_grow(c->list, c->n, &c->cap, sizeof *c->list);
+    c->list = arena_grow(c->a, c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n++] =
         (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
 }
@@ -140,8 +140,7 @@ static enum err compare_missing(struct comparison *c)
 {
     struct arena scratch = {0};
     enum err e = ERR_OK;
-    /* The rows of the range come first; records of other ranges' rows may follow (store_chunk.c).
-     */
+    /* The rows of the range come first; records of other ranges' rows may follow (chunk.c). */
     for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states && i < c->chunk->rows; i++) {
         const struct row_state *st = &c->chunk->states[i];
         bool held;
@@ -186,9 +185,8 @@ enum err store_chunk_compare(struct store *s, struct arena *a, const struct load
     e = compare_rows(&c, after);
     if (e == ERR_OK)
         e = compare_missing(&c);
-    *out = arena_copy(a, c.list, c.n * sizeof *c.list);
+    *out = c.list;
     *n = c.n;
-    mem_free(c.list);
     return e;
 }
 

@@ -11,7 +11,7 @@
  * and no reason for an alarm. */
 #include "node/load/slice.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/load/load.h"
 #include "node/record/table.h"
 #include "protocol/seal.h"
@@ -90,40 +90,31 @@ static enum err digest_held(struct store *s, const struct table_schema *t, struc
     struct arena a = {0};
     struct bytes *key = NULL;
     size_t n = 0, cap = 0;
-    sqlite3_stmt *q = store_stmt(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    sqlite3_bind_int64(q, 1, t->t);
-    enum err e;
-    bool found;
-    while ((e = store_step(s, q, &found)) == ERR_OK && found) {
-        key = mem_grow(key, n, &cap, sizeof *key);
-        key[n++] = store_column_bytes(&a, q, 0);
+    struct query q =
+        DB_QUERY(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1", value_integer(t->t));
+    while (query_next(&q)) {
+        key = arena_grow(&a, key, n, &cap, sizeof *key);
+        key[n++] = query_bytes(&q, &a, 0);
     }
+    enum err e = query_end(&q);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         struct row r;
         e = row_load(s, &a, (struct row_key){t, key[i].p, key[i].len}, &r, NULL);
         if (e == ERR_OK)
             digest_births(&a, t, &r, d);
     }
-    mem_free(key);
     arena_fini(&a);
     return e;
 }
 
 static enum err count_open(struct store *s, const struct table_schema *t, uint64_t *n)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT count(*) FROM tonle_conflict WHERE t = ?1 AND state = 'open'");
-    if (!q)
-        return part_stmt_error(s);
-    sqlite3_bind_int64(q, 1, t->t);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e == ERR_OK && row)
-        *n = store_column_u64(q, 0);
-    sqlite3_reset(q);
-    return e;
+    struct query q =
+        DB_QUERY(s, "SELECT count(*) FROM tonle_conflict WHERE t = ?1 AND state = 'open'",
+                 value_integer(t->t));
+    if (query_next(&q))
+        *n = query_u64(&q, 0);
+    return query_end(&q);
 }
 
 enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n)

@@ -2,7 +2,7 @@
  *
  * The chunks were read at the sender at different moments. The first one's clock, stable clock and
  * position are ours when the load ends, and the stream goes on behind that position; tonle_chunk
- * tells store_apply what a later chunk has already. The stable clock is only the first chunk's: a
+ * tells apply/ what a later chunk has already. The stable clock is only the first chunk's: a
  * later one would forget what changes that are still to come may be concurrent with; the stream
  * brings it in its place. A row state replaces all that is known of its row (DESIGN 4,
  * "Row states"), so a key that a later chunk brings again, now dead, goes.
@@ -14,7 +14,7 @@
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/registry.h"
 #include "node/load/adopt.h"
 #include "node/load/slice.h"
@@ -32,15 +32,10 @@ static enum err count_rows(struct store *s, const struct table_schema *t, uint64
 {
     struct buf sql = {0};
     buf_printf(&sql, "SELECT count(*) FROM %s", t->qname);
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
-    bool row;
-    enum err e = !q ? part_stmt_error(s) : store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    *n = store_column_u64(q, 0);
-    sqlite3_reset(q);
-    return ERR_OK;
+    *n = query_next(&q) ? query_u64(&q, 0) : 0;
+    return query_end(&q);
 }
 
 static enum err require_empty(struct store *s, const struct table_schema *t)
@@ -65,7 +60,7 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
         if (s->schema->tables[i].exists && !s->schema->tables[i].internal)
             e = require_empty(s, &s->schema->tables[i]);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_chunk");
+        e = loaded_clear(s);
     if (e == ERR_OK)
         e = store_meta_set_u64(s, META_MODE, mode);
     if (e == ERR_OK)
@@ -75,40 +70,6 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
 }
 
 /* ---- before the first chunk of a table */
-
-static enum err forget_table(struct store *s, const struct table_schema *t)
-{
-    char sql[512];
-    snprintf(sql, sizeof sql,
-             "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = %u; DELETE FROM tonle_claim "
-             "WHERE t = %u;"
-             "DELETE FROM tonle_held WHERE t = %u; DELETE FROM tonle_keep WHERE t = %u;"
-             "UPDATE tonle_conflict SET state = 'superseded', successor = '' WHERE t = %u"
-             " AND state = 'open'",
-             t->t, t->t, t->t, t->t, t->t);
-    record_forget(s);
-    state_counts_changed(s);
-    enum err e = store_exec(s, sql);
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
-                                    " AND reason = 'local'"); /* of an adoption (store_adopt.c) */
-    if (e != ERR_OK || !q)
-        return e != ERR_OK ? e : ERR_SCHEMA;
-    store_bind_text(q, 1, t->name);
-    return store_run(s, q);
-}
-
-/* What was captured before the load is either compared (adopt) or gone. */
-static enum err forget_captured(struct store *s, const struct table_schema *t)
-{
-    char sql[128];
-    snprintf(sql, sizeof sql,
-             "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_log_%u' AND type = 'table'",
-             t->t);
-    if (store_pragma(s, sql) != 1)
-        return ERR_OK;
-    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
-    return store_exec(s, sql);
-}
 
 static enum err empty_table(struct store *s, const struct table_schema *t)
 {
@@ -131,48 +92,20 @@ static enum err prepare_table(struct store *s, const struct table_schema *t)
         e = adopt_set_aside(s, t);
     if (e == ERR_OK)
         e = empty_table(s, t);
+    if (e == ERR_OK) /* what was captured before is either compared (adopt) or gone */
+        e = capture_discard(s, t);
     if (e == ERR_OK)
-        e = forget_captured(s, t);
-    return e == ERR_OK ? forget_table(s, t) : e;
-}
-
-static enum err note_chunk(struct store *s, const struct table_schema *t,
-                           const struct load_chunk *chunk, int64_t ord)
-{
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (!q)
-        return part_stmt_error(s);
-    struct buf clock = {0};
-    clock_encode(&clock, &chunk->clock);
-    sqlite3_bind_int64(q, 1, t->t);
-    if (!chunk->end) /* NULL: to the end of the table */
-        store_bind_blob(q, 2, chunk->last_key.p, chunk->last_key.len);
-    store_bind_blob(q, 3, clock.data, clock.len);
-    store_bind_u64(q, 4, chunk->pos);
-    sqlite3_bind_int64(q, 5, ord);
-    enum err e = store_run(s, q);
-    buf_fini(&clock);
-    return e;
+        e = record_forget_table(s, t);
+    return e == ERR_OK ? loaded_forget(s, t) : e;
 }
 
 static enum err take_keep(struct store *s, const struct table_schema *t,
                           const struct load_chunk *chunk)
 {
     enum err e = ERR_OK;
-    if (chunk->n_keep)
-        record_keep_changed(s);
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
         const struct kept_birth *b = &chunk->keep[i];
-        sqlite3_stmt *q = store_stmt(
-            s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1, ?2, ?3, ?4)");
-        if (!q)
-            return part_stmt_error(s);
-        sqlite3_bind_int64(q, 1, t->t);
-        store_bind_blob(q, 2, b->key.p, b->key.len);
-        store_bind_u64(q, 3, b->birth.site);
-        store_bind_u64(q, 4, b->birth.seq);
-        e = store_run(s, q);
+        e = record_keep_add(s, (struct row_key){t, b->key.p, b->key.len}, b->birth);
     }
     return e;
 }
@@ -282,7 +215,7 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
         e = take_keep(s, t, chunk);
     if (e == ERR_OK)
         e = take_rows(s, a, t, chunk);
-    return e == ERR_OK ? note_chunk(s, t, chunk, ord) : e;
+    return e == ERR_OK ? loaded_note(s, t, chunk, ord) : e;
 }
 
 /* ---- the end */
@@ -323,10 +256,9 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         e = take_charter(s, a);
     if (e == ERR_OK)
         e = settle_position(s, a);
-    if (e ==
-        ERR_OK) /* last: a row without its parent is held when it has been sealed, not before */
+    if (e == ERR_OK) /* last: a row without its parent is held when it has been sealed */
         e = adopt_all(s, report);
     if (e == ERR_OK)
-        e = store_exec(s, "DELETE FROM tonle_meta WHERE k = '" META_MODE "'");
+        e = store_meta_drop(s, META_MODE);
     return e;
 }

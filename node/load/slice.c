@@ -1,8 +1,8 @@
 #include "node/load/slice.h"
 
-#include "node/db/sqlite.h"
-#include "node/record/bind.h"
+#include "node/db/query.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum err part_same_columns(struct store *s, const struct table_schema *t,
@@ -42,29 +42,27 @@ static bool is_records_key(struct bytes key)
     return key.len > 0 && key.p[0] == PART_RECORDS;
 }
 
-static enum err slice_start(struct store *s, struct arena *a, const struct key_range *want,
-                            sqlite3_stmt **q)
+static struct query slice_start(struct store *s, struct arena *a, const struct key_range *want)
 {
+    const struct table_schema *t = want->t;
     bool after = want->after.len > 0;
     bool upto = want->upto.len > 0 && !is_records_key(want->upto);
     struct buf sql = {0};
     slice_sql(&sql, want, after, upto);
-    *q = store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
-    if (!*q)
-        return part_stmt_error(s);
+    bool made = q.e == ERR_OK;
     int p = 1;
-    enum err e = ERR_OK;
     if (after)
-        e = row_bind_key(a, *q, (struct row_key){want->t, want->after.p, want->after.len}, p);
-    p += after ? (int)want->t->n_key : 0;
-    if (e == ERR_OK && upto)
-        e = row_bind_key(a, *q, (struct row_key){want->t, want->upto.p, want->upto.len}, p);
-    p += upto ? (int)want->t->n_key : 0;
-    if (e != ERR_OK)
-        return store_fail(s, e, "%s: these bytes are not a key of the table", want->t->name);
-    sqlite3_bind_int64(*q, p, (sqlite3_int64)want->max_rows);
-    return ERR_OK;
+        query_bind_key(&q, a, (struct row_key){t, want->after.p, want->after.len}, p);
+    p += after ? (int)t->n_key : 0;
+    if (upto)
+        query_bind_key(&q, a, (struct row_key){t, want->upto.p, want->upto.len}, p);
+    p += upto ? (int)t->n_key : 0;
+    if (made && q.e != ERR_OK)
+        (void)store_fail(s, q.e, "%s: these bytes are not a key of the table", t->name);
+    query_bind(&q, p, value_integer(want->max_rows));
+    return q;
 }
 
 enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
@@ -74,27 +72,22 @@ enum err part_slice(struct store *s, struct arena *a, const struct key_range *wa
     *out = (struct slice_rows){.end = true};
     if (is_records_key(want->after))
         return ERR_OK;
-    sqlite3_stmt *q;
-    enum err e = slice_start(s, a, want, &q);
-    if (e != ERR_OK)
-        return e;
+    assert(want->max_rows > 0);
+    struct query q = slice_start(s, a, want);
     out->row = arena_alloc(a, want->max_rows * sizeof *out->row);
     out->key = arena_alloc(a, want->max_rows * sizeof *out->key);
     struct buf key = {0};
     size_t start = a->used_bytes;
-    bool row = true, full = false;
-    while (!full && (e = store_step(s, q, &row)) == ERR_OK && row) {
-        struct value *v = arena_alloc(a, t->n_columns * sizeof *v);
-        for (uint32_t c = 0; c < t->n_columns; c++)
-            v[c] = store_column(a, q, (int)c);
+    bool full = false;
+    while (!full && query_next(&q)) {
+        struct value *v = query_values(&q, a, 0, t->n_columns);
         buf_reset(&key);
         schema_key_encode(t, v, &key);
         out->row[out->n] = v;
         out->key[out->n++] = (struct bytes){arena_copy(a, key.data, key.len), key.len};
         full = out->n == want->max_rows || a->used_bytes - start > want->max_bytes;
     }
-    sqlite3_reset(q);
     buf_fini(&key);
     out->end = !full;
-    return e;
+    return query_end(&q);
 }

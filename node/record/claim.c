@@ -2,15 +2,15 @@
  * rows that held ones wait for (tonle_held.bt, bk).
  *
  * Every row that is written asks whether somebody claims what it has; nearly always nobody does. So
- * a set of hashes answers first (store_filter.c): of claims (table, index, value), of rows with
+ * a set of hashes answers first (filter.c): of claims (table, index, value), of rows with
  * claims, of rows that are waited for, and of rows that have held births.
  */
 #include "node/record/record.h"
 
-#include "node/db/sqlite.h"
 #include "node/record/filter.h"
 #include "node/record/own.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define CLAIM_OF_ROW 1
@@ -30,41 +30,29 @@ static uint64_t row_hash(unsigned what, uint32_t t, const void *key, size_t len)
 static enum err read_claims(struct store *s, struct arena *a)
 {
     struct hash_filter *f = &s->record->claims;
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, idx, v, k FROM tonle_claim");
-    enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        uint32_t t = (uint32_t)sqlite3_column_int64(q, 0);
-        struct bytes k = store_column_bytes(a, q, 3);
-        filter_add(f, claim_hash(t, sqlite3_column_int64(q, 1), store_column_bytes(a, q, 2)));
+    struct query q = DB_QUERY(s, "SELECT t, idx, v, k FROM tonle_claim");
+    for (; f->known && query_next(&q); arena_reset(a)) {
+        uint32_t t = (uint32_t)query_i64(&q, 0);
+        struct bytes k = query_bytes(&q, a, 3);
+        filter_add(f, claim_hash(t, query_i64(&q, 1), query_bytes(&q, a, 2)));
         filter_add(f, row_hash(CLAIM_OF_ROW, t, k.p, k.len));
     }
-    if (q)
-        sqlite3_reset(q);
-    return e;
+    return query_end(&q);
 }
 
 static enum err read_waiting(struct store *s, struct arena *a)
 {
     struct hash_filter *f = &s->record->claims;
-    sqlite3_stmt *q = store_stmt(s, "SELECT bt, bk, t, k FROM tonle_held"
-                                    " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
-    enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row && f->known; arena_reset(a)) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        struct bytes k = store_column_bytes(a, q, 1), at = store_column_bytes(a, q, 3);
-        uint32_t t = (uint32_t)sqlite3_column_int64(q, 0);
+    struct query q = DB_QUERY(s, "SELECT bt, bk, t, k FROM tonle_held"
+                                 " WHERE t > 0 AND reason NOT IN ('schema', 'limit')");
+    for (; f->known && query_next(&q); arena_reset(a)) {
+        struct bytes k = query_bytes(&q, a, 1), at = query_bytes(&q, a, 3);
+        uint32_t t = (uint32_t)query_i64(&q, 0);
         if (t)
             filter_add(f, row_hash(WAITED_FOR, t, k.p, k.len));
-        filter_add(f, row_hash(HELD_AT, (uint32_t)sqlite3_column_int64(q, 2), at.p, at.len));
+        filter_add(f, row_hash(HELD_AT, (uint32_t)query_i64(&q, 2), at.p, at.len));
     }
-    if (q)
-        sqlite3_reset(q);
-    return e;
+    return query_end(&q);
 }
 
 /* An error while it is read leaves it full: whoever asks the database will see the error. */
@@ -178,21 +166,13 @@ enum err row_claim(struct store *s, struct arena *a, const struct table_schema *
         *claims = plain_claim(a, u, columns, v, folded);
         return ERR_OK;
     }
-    sqlite3_stmt *q = store_stmt(s, u->claim_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        store_bind(q, (int)c + 1, &columns[c]);
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    *v = arena_alloc(a, u->n * sizeof **v);
-    for (uint32_t c = 0; c < u->n; c++)
-        (*v)[c] = store_column(a, q, (int)c);
-    sqlite3_reset(q);
-    *claims = fold_claim(a, u, *v, folded);
-    return ERR_OK;
+    struct query q = query_of(s, u->claim_sql, t->n_columns, columns);
+    bool row = query_next(&q);
+    if (row)
+        *v = query_values(&q, a, 0, u->n);
+    enum err e = query_end(&q);
+    *claims = row && fold_claim(a, u, *v, folded);
+    return e;
 }
 
 /* '12' as 12: the columns of a reference may differ in affinity, and SQLite compares by the
@@ -257,17 +237,11 @@ bool claims_may_meet(struct store *s, struct arena *a, const struct table_schema
 static enum err claim_put(struct store *s, struct row_key k, int64_t idx, struct bytes v,
                           struct dot birth)
 {
-    sqlite3_stmt *q = store_stmt(s, "INSERT OR IGNORE INTO tonle_claim(t, idx, v, k, site, seq)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    sqlite3_bind_int64(q, 2, idx);
-    store_bind_blob(q, 3, v.p, v.len);
-    store_bind_blob(q, 4, k.key, k.len);
-    store_bind_u64(q, 5, birth.site);
-    store_bind_u64(q, 6, birth.seq);
-    enum err e = store_run(s, q);
+    enum err e = DB_RUN(s,
+                        "INSERT OR IGNORE INTO tonle_claim(t, idx, v, k, site, seq)"
+                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                        value_integer(k.t->t), value_integer(idx), value_blob(v.p, v.len),
+                        value_blob(k.key, k.len), value_u64(birth.site), value_u64(birth.seq));
     filter_add(&s->record->claims, claim_hash(k.t->t, idx, v));
     filter_add(&s->record->claims, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len));
     return e;
@@ -299,15 +273,11 @@ static enum err claims_of_birth(struct store *s, struct arena *a, struct row_key
  * dead ones because the ranks of rows that share a value with them are still needed. */
 enum err claims_save(struct store *s, struct arena *a, struct row_key k, const struct row *r)
 {
+    assert(s->in_write);
     enum err e = ERR_OK;
-    if (may(s, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len))) {
-        sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, k.t->t);
-        store_bind_blob(q, 2, k.key, k.len);
-        e = store_run(s, q);
-    }
+    if (may(s, row_hash(CLAIM_OF_ROW, k.t->t, k.key, k.len)))
+        e = DB_RUN(s, "DELETE FROM tonle_claim WHERE t = ?1 AND k = ?2", value_integer(k.t->t),
+                   value_blob(k.key, k.len));
     for (uint32_t i = 0; e == ERR_OK && i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
         if (b->values && (b->held != HOLD_NONE || !birth_alive(b, &k.t->rules)))
@@ -322,16 +292,11 @@ enum err claims_elsewhere(struct store *s, struct row_key k, uint32_t i, struct 
     *other = false;
     if (!claims_may(s, k.t, i, v))
         return ERR_OK;
-    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3"
-                                    " AND k <> ?4 LIMIT 1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    sqlite3_bind_int64(q, 2, i);
-    store_bind_blob(q, 3, v.p, v.len);
-    store_bind_blob(q, 4, k.key, k.len);
-    enum err e = store_step(s, q, other);
-    if (*other)
-        sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s,
+                              "SELECT 1 FROM tonle_claim WHERE t = ?1 AND idx = ?2 AND v = ?3"
+                              " AND k <> ?4 LIMIT 1",
+                              value_integer(k.t->t), value_integer(i), value_blob(v.p, v.len),
+                              value_blob(k.key, k.len));
+    *other = query_next(&q);
+    return query_end(&q);
 }

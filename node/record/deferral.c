@@ -1,7 +1,6 @@
 #include "node/record/deferral.h"
 
 #include "node/db/query.h"
-#include "node/db/sqlite.h"
 #include "node/record/own.h"
 #include "node/record/record.h"
 #include "node/state/state.h"
@@ -21,14 +20,15 @@ void deferral_forget(struct store *s)
     r->deferred_known = false;
 }
 
-static enum err deferral_add(struct store *s, const char *table, const void *stable, size_t len)
+/* Another table waits from now on; `stable`: encoded. */
+static enum err add(struct store *s, const char *table, struct bytes stable)
 {
     struct deferral *d = mem_alloc(sizeof *d + strlen(table) + 1);
-    struct cursor c = cursor_of(stable, len);
+    struct cursor c = cursor_of(stable.p, stable.len);
     strcpy(d->table, table);
     d->next = s->record->deferred;
     s->record->deferred = d;
-    return clock_decode(&c, &d->stable, len);
+    return clock_decode(&c, &d->stable, stable.len);
 }
 
 /* The tables that wait, each with the clock of its first changeset. */
@@ -36,18 +36,13 @@ static enum err read(struct store *s)
 {
     if (s->record->deferred_known)
         return ERR_OK;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name, min(pos), stable FROM tonle_deferred"
-                                    " GROUP BY name ORDER BY name");
-    if (!q)
-        return part_stmt_error(s);
-    enum err e = ERR_OK;
-    for (bool row = true; e == ERR_OK && row;) {
-        e = store_step(s, q, &row);
-        if (e == ERR_OK && row)
-            e = deferral_add(s, (const char *)sqlite3_column_text(q, 0), sqlite3_column_blob(q, 2),
-                             (size_t)sqlite3_column_bytes(q, 2));
-    }
-    sqlite3_reset(q);
+    struct arena a = {0};
+    struct query q = DB_QUERY(s, "SELECT name, min(pos), stable FROM tonle_deferred"
+                                 " GROUP BY name ORDER BY name");
+    while (query_next(&q))
+        query_fail(&q, add(s, query_text(&q, &a, 0), query_borrow(&q, 2)));
+    arena_fini(&a);
+    enum err e = query_end(&q);
     s->record->deferred_known = e == ERR_OK;
     s->record->deferred_rev = state_version(s);
     return e;
@@ -75,17 +70,6 @@ struct deferral *deferral_find(struct store *s, const char *table)
     return d;
 }
 
-bool defer_waits(struct store *s, const char *table)
-{
-    return deferral_find(s, table);
-}
-
-const struct clock *defer_stable(struct store *s, const char *table)
-{
-    const struct deferral *d = deferral_find(s, table);
-    return d ? &d->stable : &state_of(s)->stable;
-}
-
 enum err deferral_note(struct store *s, const char *table, uint64_t pos)
 {
     assert(s->in_write);
@@ -95,7 +79,7 @@ enum err deferral_note(struct store *s, const char *table, uint64_t pos)
         DB_RUN(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)",
                value_text(table), value_u64(pos), value_blob(stable.data, stable.len));
     if (e == ERR_OK && !defer_waits(s, table))
-        e = deferral_add(s, table, stable.data, stable.len);
+        e = add(s, table, (struct bytes){stable.data, stable.len});
     buf_fini(&stable);
     return e;
 }
@@ -105,4 +89,15 @@ enum err deferral_done(struct store *s, const char *table, uint64_t pos)
     assert(s->in_write);
     return DB_RUN(s, "DELETE FROM tonle_deferred WHERE name = ?1 AND pos = ?2", value_text(table),
                   value_u64(pos));
+}
+
+bool defer_waits(struct store *s, const char *table)
+{
+    return deferral_find(s, table);
+}
+
+const struct clock *defer_stable(struct store *s, const char *table)
+{
+    const struct deferral *d = deferral_find(s, table);
+    return d ? &d->stable : &state_of(s)->stable;
 }

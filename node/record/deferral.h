@@ -14,10 +14,9 @@ struct deferral {
 /* The tables that wait, by name from the last to the first; NULL: none. */
 enum err deferral_list(struct store *s, struct deferral **out);
 struct deferral *deferral_find(struct store *s, const char *table); /* NULL: it does not wait */
-/* The rows of this table in the changeset at `pos` wait from now on, with the stable clock of this
- * moment. */
+/* The changeset at `pos` of the journal has rows of this table that wait, to be looked at through
+ * today's stable clock; it does not wait any more. */
 enum err deferral_note(struct store *s, const char *table, uint64_t pos);
-/* They are merged. */
 enum err deferral_done(struct store *s, const char *table, uint64_t pos);
 void deferral_forget(struct store *s); /* to be read again */
 

@@ -9,15 +9,6 @@
 #include <assert.h>
 #include <string.h>
 
-static enum err bind_key(struct query *q, struct arena *a, struct row_key k)
-{
-    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
-    enum err e = key_decode(k.key, k.len, v, k.t->n_key);
-    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_key; i++)
-        query_bind(q, (int)i + 1, v[i]);
-    return e;
-}
-
 static enum err keep_column(struct store *s, struct arena *a, struct row_key k, struct dot birth,
                             const char *column)
 {
@@ -32,7 +23,7 @@ static enum err keep_column(struct store *s, struct arena *a, struct row_key k, 
                schema_quote(a, column), t->qname, t->key_where);
     struct query q = query_of(s, buf_str(&b), 0, NULL);
     buf_fini(&b);
-    query_fail(&q, bind_key(&q, a, k));
+    query_bind_key(&q, a, k, 1);
     for (uint32_t i = 0; i < sizeof more / sizeof *more; i++)
         query_bind(&q, (int)(t->n_key + i) + 1, more[i]);
     while (query_next(&q))
@@ -78,6 +69,7 @@ enum err local_read(struct store *s, struct arena *a, struct row_key k, struct l
 
 enum err local_drop(struct store *s, struct row_key k)
 {
+    assert(s->in_write);
     return DB_RUN(s, "DELETE FROM tonle_local WHERE t = ?1 AND k = ?2", value_u64(k.t->t),
                   value_blob(k.key, k.len));
 }

@@ -8,6 +8,7 @@
 #ifndef NODE_RECORD_RECORD_H
 #define NODE_RECORD_RECORD_H
 
+#include "node/db/query.h"
 #include "node/schema/schema.h"
 #include "protocol/message.h"
 
@@ -98,17 +99,25 @@ enum err local_keep(struct store *s, struct arena *a, struct row_key k, struct d
 enum err local_read(struct store *s, struct arena *a, struct row_key k, struct local_values *out);
 enum err local_drop(struct store *s, struct row_key k); /* forgets what was kept of a row */
 
+/* ---- keep.c */
+/* Births that keep their names after they are stable (tonle_keep): whether there are any, in this
+ * transaction; none from now on; another one; those of a row. */
+bool record_keeps_any(struct store *s);
+enum err record_keep_clear(struct store *s);
+enum err record_keep_add(struct store *s, struct row_key k, struct dot birth);
+enum err record_keep_names(struct store *s, struct arena *a, struct row_key k, struct dot **names,
+                           size_t *n);
+/* Nothing is known any more of the rows of a table: their records, claims and kept names go. */
+enum err record_forget_table(struct store *s, const struct table_schema *t);
+/* Binds the key's values from parameter i on; the query fails where the bytes are not a key of the
+ * table. */
+void query_bind_key(struct query *q, struct arena *a, struct row_key k, int i);
+
 /* ---- the room's own */
 void record_open(struct store *s);
 void record_close(struct store *s);
 void record_begin(struct store *s);    /* state_version is known */
 void record_commit(struct store *s);   /* state_version is that of our own commit */
 void record_rollback(struct store *s); /* what was read in the transaction may be wrong */
-/* Rows of a table were taken out of tonle_row and tonle_claim all at once. */
-void record_forget(struct store *s);
-void record_keep_changed(struct store *s); /* tonle_keep was written */
-/* The births that keep their names: none; another one. */
-enum err record_keep_none(struct store *s);
-enum err record_keep_add(struct store *s, struct row_key k, struct dot birth);
 
 #endif

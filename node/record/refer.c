@@ -17,8 +17,6 @@
  * stands. */
 #include "node/record/record.h"
 
-#include "node/db/sqlite.h"
-
 #include <string.h>
 
 /* ---- naming, before the seal ---- */
@@ -89,7 +87,6 @@ static void add_born(struct naming *n, struct parents *p, const struct table_cha
 
 static enum err begin(struct naming *n, struct parents *p, const struct table_schema *t)
 {
-    bool row = false;
     p->begun = true;
     for (uint32_t g = 0; g < n->cs->n_segments; g++) {
         for (uint32_t i = 0; i < n->cs->segments[g].n_tables; i++) {
@@ -97,15 +94,11 @@ static enum err begin(struct naming *n, struct parents *p, const struct table_sc
                 add_born(n, p, &n->cs->segments[g].tables[i]);
         }
     }
-    sqlite3_stmt *q =
-        store_stmt(n->s, "SELECT 1 FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 LIMIT 1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, t->t);
-    enum err e = store_step(n->s, q, &row);
-    sqlite3_reset(q);
-    p->unsettled = row;
-    return e;
+    struct query q =
+        DB_QUERY(n->s, "SELECT 1 FROM tonle_row WHERE swept IN (0, 1) AND t = ?1 LIMIT 1",
+                 value_integer(t->t));
+    p->unsettled = query_next(&q);
+    return query_end(&q);
 }
 
 /* Who stands, or would but for a unique value or a parent. */
@@ -277,32 +270,21 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
 
 static enum err is_kept(struct store *s, struct row_key k, struct dot name, bool *kept)
 {
-    sqlite3_stmt *q = store_stmt(
-        s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND k = ?2 AND site = ?3 AND seq = ?4");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    store_bind_u64(q, 3, name.site);
-    store_bind_u64(q, 4, name.seq);
-    enum err e = store_step(s, q, kept);
-    sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(
+        s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND k = ?2 AND site = ?3 AND seq = ?4",
+        value_integer(k.t->t), value_blob(k.key, k.len), value_u64(name.site), value_u64(name.seq));
+    *kept = query_next(&q);
+    return query_end(&q);
 }
 
 /* Whether any birth of the parent's table keeps the name, whatever its key. */
 static enum err is_kept_anywhere(struct store *s, uint32_t t, struct dot name, bool *kept)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND site = ?2 AND seq = ?3 LIMIT 1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, t);
-    store_bind_u64(q, 2, name.site);
-    store_bind_u64(q, 3, name.seq);
-    enum err e = store_step(s, q, kept);
-    sqlite3_reset(q);
-    return e;
+    struct query q =
+        DB_QUERY(s, "SELECT 1 FROM tonle_keep WHERE t = ?1 AND site = ?2 AND seq = ?3 LIMIT 1",
+                 value_integer(t), value_u64(name.site), value_u64(name.seq));
+    *kept = query_next(&q);
+    return query_end(&q);
 }
 
 /* Whether the name is kept at the parent's key. A foreign key of several columns may lead away from

@@ -4,6 +4,8 @@
 #include "node/record/own.h"
 #include "node/state/state.h"
 
+#include <assert.h>
+
 void record_open(struct store *s)
 {
     s->record = mem_alloc(sizeof *s->record);
@@ -48,28 +50,15 @@ void record_rollback(struct store *s)
     deferral_forget(s);
 }
 
-void record_keep_changed(struct store *s)
+enum err record_forget_table(struct store *s, const struct table_schema *t)
 {
-    s->record->keep_known = false;
-}
-
-enum err record_keep_none(struct store *s)
-{
-    record_keep_changed(s);
-    return store_exec(s, "DELETE FROM tonle_keep");
-}
-
-enum err record_keep_add(struct store *s, struct row_key k, struct dot birth)
-{
-    record_keep_changed(s);
-    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1,?2,?3,?4)",
-                  value_u64(k.t->t), value_blob(k.key, k.len), value_u64(birth.site),
-                  value_u64(birth.seq));
-}
-
-void record_forget(struct store *s)
-{
+    assert(s->in_write);
+    const struct value of = value_integer(t->t);
     filter_clear(&s->record->claims);
     filter_clear(&s->record->swept);
     s->record->keep_known = false;
+    enum err e = DB_RUN(s, "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = ?1", of);
+    if (e == ERR_OK)
+        e = DB_RUN(s, "DELETE FROM tonle_claim WHERE t = ?1", of);
+    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_keep WHERE t = ?1", of) : e;
 }

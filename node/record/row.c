@@ -11,8 +11,7 @@
 #include "node/record/own.h"
 #include "node/state/state.h"
 
-#include <stdio.h>
-#include <string.h>
+#include <assert.h>
 
 enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
 {
@@ -23,37 +22,31 @@ enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int fi
     return e;
 }
 
+void query_bind_key(struct query *q, struct arena *a, struct row_key k, int i)
+{
+    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
+    query_fail(q, key_decode(k.key, k.len, v, k.t->n_key));
+    query_bind_values(q, i, k.t->n_key, v);
+}
+
 enum err row_read(struct store *s, struct arena *a, struct row_key k, struct value **values)
 {
     *values = NULL;
     if (!k.t->read_sql)
         return store_fail(s, ERR_SCHEMA, "table %s is not in this database", k.t->name);
-    sqlite3_stmt *q = store_stmt(s, k.t->read_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    bool row = false;
-    enum err e = row_bind_key(a, q, k, 1);
-    if (e == ERR_OK)
-        e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    *values = arena_alloc(a, k.t->n_columns * sizeof **values);
-    for (uint32_t i = 0; i < k.t->n_columns; i++)
-        (*values)[i] = store_column(a, q, (int)i);
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q = DB_QUERY(s, k.t->read_sql);
+    query_bind_key(&q, a, k, 1);
+    if (query_next(&q))
+        *values = query_values(&q, a, 0, k.t->n_columns);
+    return query_end(&q);
 }
 
 static enum err taken_in_table(struct store *s, const struct unique_index *u, const struct value *v,
                                bool *taken)
 {
-    sqlite3_stmt *q = store_stmt(s, u->blocker_sql);
-    for (uint32_t i = 0; q && i < u->n; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    enum err e = store_step(s, q, taken);
-    if (*taken)
-        sqlite3_reset(q);
-    return e;
+    struct query q = query_of(s, u->blocker_sql, u->n, v);
+    *taken = query_next(&q);
+    return query_end(&q);
 }
 
 /* A dead birth may come back, and then contends with who stands with its value: that one has no
@@ -94,38 +87,11 @@ static enum err shares_unique(struct store *s, struct arena *a, struct row_key k
 
 /* ---- records ---- */
 
-static bool any_kept(struct store *s)
-{
-    if (!s->record->keep_known) {
-        s->record->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
-        s->record->keep_known = true;
-    }
-    return s->record->keep_any;
-}
-
 static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
-    if (!any_kept(s))
-        return ERR_OK;
-    struct dot *keep = NULL;
-    size_t n = 0, cap = 0;
-    sqlite3_stmt *q = store_stmt(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    bool row = true;
-    enum err e = ERR_OK;
-    while (e == ERR_OK && row) {
-        e = store_step(s, q, &row);
-        if (e == ERR_OK && row) {
-            keep = mem_grow(keep, n, &cap, sizeof *keep);
-            keep[n++] = (struct dot){store_column_u64(q, 0), store_column_u64(q, 1)};
-        }
-    }
-    f->keep = n ? arena_copy(a, keep, n * sizeof *keep) : NULL;
-    f->n_keep = n;
-    mem_free(keep);
+    struct dot *names = NULL;
+    enum err e = record_keeps_any(s) ? record_keep_names(s, a, k, &names, &f->n_keep) : ERR_OK;
+    f->keep = names;
     return e;
 }
 
@@ -148,19 +114,13 @@ static uint64_t swept_hash(uint32_t t, const void *key, size_t len)
 
 static enum err read_swept(struct store *s)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
-    bool row = q;
-    enum err e = q ? ERR_OK : ERR_SCHEMA;
-    while (e == ERR_OK && row && s->record->swept.known) {
-        e = store_step(s, q, &row);
-        if (e == ERR_OK && row)
-            filter_add(&s->record->swept,
-                       swept_hash((uint32_t)sqlite3_column_int64(q, 0), sqlite3_column_blob(q, 1),
-                                  (size_t)sqlite3_column_bytes(q, 1)));
+    struct hash_filter *f = &s->record->swept;
+    struct query q = DB_QUERY(s, "SELECT t, k FROM tonle_row WHERE swept = 1");
+    while (f->known && query_next(&q)) {
+        struct bytes k = query_borrow(&q, 1);
+        filter_add(f, swept_hash((uint32_t)query_i64(&q, 0), k.p, k.len));
     }
-    if (q)
-        sqlite3_reset(q);
-    return e;
+    return query_end(&q);
 }
 
 #define ASKED_FIRST 64 /* times the database, before all keys of the swept part are read */
@@ -179,18 +139,13 @@ static bool may_be_swept(struct store *s, struct row_key k)
 static enum err record_read(struct store *s, struct arena *a, struct row_key k, enum record_at at,
                             struct bytes *rec, bool *found)
 {
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT rec FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
-    sqlite3_bind_int64(q, 2, k.t->t);
-    store_bind_blob(q, 3, k.key, k.len);
-    enum err e = store_step(s, q, found);
-    if (e == ERR_OK && *found)
-        *rec = store_column_bytes(a, q, 0);
-    sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s, "SELECT rec FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3",
+                              value_integer(at == RECORD_SWEPT), value_integer(k.t->t),
+                              value_blob(k.key, k.len));
+    *found = query_next(&q);
+    if (*found)
+        *rec = query_bytes(&q, a, 0);
+    return query_end(&q);
 }
 
 enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
@@ -213,7 +168,7 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     struct forget f;
     e = row_forgetting(s, a, k, &f);
     /* whose names those are, row_save finds out */
-    f.keep_references = state_of(s)->loading || any_kept(s);
+    f.keep_references = state_of(s)->loading || record_keeps_any(s);
     if (e == ERR_OK)
         row_forget(a, out, &k.t->rules, &f);
     return e;
@@ -221,40 +176,32 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
 
 static enum err record_delete(struct store *s, struct row_key k, enum record_at at)
 {
-    sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
-    sqlite3_bind_int64(q, 2, k.t->t);
-    store_bind_blob(q, 3, k.key, k.len);
-    return store_run(s, q);
+    return DB_RUN(s, "DELETE FROM tonle_row WHERE swept = ?1 AND t = ?2 AND k = ?3",
+                  value_integer(at == RECORD_SWEPT), value_integer(k.t->t),
+                  value_blob(k.key, k.len));
 }
 
 /* A record that is as it was is not written: a sweep meets the same open conflicts each time. */
 static enum err record_write(struct store *s, struct row_key k, const struct row *r,
                              enum record_at at)
 {
-    sqlite3_stmt *q = store_stmt(
-        s, at != RECORD_NONE ? "UPDATE tonle_row SET births = ?4, rec = ?5"
-                               " WHERE swept = ?1 AND t = ?2 AND k = ?3 AND rec <> ?5"
-                             : "INSERT OR REPLACE INTO tonle_row(swept, t, k, births, rec)"
-                               " VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (!q)
-        return ERR_SCHEMA;
     struct buf *b = &s->record->scratch;
     buf_reset(b);
     row_encode(b, r, &k.t->rules);
-    sqlite3_bind_int64(q, 1, at == RECORD_SWEPT);
-    sqlite3_bind_int64(q, 2, k.t->t);
-    store_bind_blob(q, 3, k.key, k.len);
-    sqlite3_bind_int64(q, 4, r->n_births);
-    store_bind_blob(q, 5, b->data, b->len);
-    return store_run(s, q);
+    return DB_RUN(s,
+                  at != RECORD_NONE ? "UPDATE tonle_row SET births = ?4, rec = ?5"
+                                      " WHERE swept = ?1 AND t = ?2 AND k = ?3 AND rec <> ?5"
+                                    : "INSERT OR REPLACE INTO tonle_row(swept, t, k, births, rec)"
+                                      " VALUES(?1, ?2, ?3, ?4, ?5)",
+                  value_integer(at == RECORD_SWEPT), value_integer(k.t->t),
+                  value_blob(k.key, k.len), value_integer(r->n_births),
+                  value_blob(b->data, b->len));
 }
 
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
                   enum record_at at)
 {
+    assert(s->in_write);
     const bool recorded = at != RECORD_NONE;
     struct forget f;
     enum err e = row_forgetting(s, a, k, &f);
@@ -263,7 +210,7 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
         e = shares_unique(s, a, k, r, &f.keep_rank);
     f.keep_references =
         state_of(s)->loading; /* the names of a parent may come with a later chunk */
-    if (e == ERR_OK && !f.keep_references && any_kept(s))
+    if (e == ERR_OK && !f.keep_references && record_keeps_any(s))
         e = refer_keep(s, a, k, r, &f);
     if (e != ERR_OK)
         return e;
@@ -290,13 +237,8 @@ enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct ro
     if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) ||
         !row_covered(r, &state_of(s)->stable))
         return e;
-    sqlite3_stmt *q = store_stmt(s, "UPDATE OR REPLACE tonle_row SET swept = 1"
-                                    " WHERE swept = 0 AND t = ?1 AND k = ?2");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, k.t->t);
-    store_bind_blob(q, 2, k.key, k.len);
-    e = store_run(s, q);
+    e = DB_RUN(s, "UPDATE OR REPLACE tonle_row SET swept = 1 WHERE swept = 0 AND t = ?1 AND k = ?2",
+               value_integer(k.t->t), value_blob(k.key, k.len));
     filter_add(&s->record->swept, swept_hash(k.t->t, k.key, k.len));
     return e;
 }

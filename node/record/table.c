@@ -1,16 +1,15 @@
 #include "node/record/table.h"
 
-#include "node/db/sqlite.h"
-#include "node/record/bind.h"
+#include <assert.h>
 
-#include <string.h>
-
-/* Runs a statement that writes a row of t. */
-static enum err run_write(struct store *s, const struct table_schema *t, sqlite3_stmt *q)
+/* Runs a statement that writes a row of t, to its end. */
+static enum err run_write(struct query *q, const struct table_schema *t)
 {
+    assert(q->s->in_write);
     if (t->hub_only)
-        units_changed(s);
-    return store_run(s, q);
+        units_changed(q->s);
+    query_next(q);
+    return query_end(q);
 }
 
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values)
@@ -20,13 +19,9 @@ enum err part_insert(struct store *s, const struct table_schema *t, const struct
     for (uint32_t c = 1; c < t->n_columns; c++)
         buf_printf(&sql, ",?%u", c + 1);
     buf_printf(&sql, ")");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    struct query q = query_of(s, buf_str(&sql), t->n_columns, values);
     buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(s);
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        store_bind(q, (int)c + 1, &values[c]);
-    return run_write(s, t, q);
+    return run_write(&q, t);
 }
 
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
@@ -42,6 +37,8 @@ uint64_t part_mask(const struct table_schema *t, const struct value *old,
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
                      const struct value *values)
 {
+    if (part_mask(t, old, values) == 0)
+        return ERR_OK;
     struct arena scratch = {0};
     struct buf sql = {0};
     int n = (int)t->n_key;
@@ -52,20 +49,16 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
                        schema_quote(&scratch, t->column[c]), n + 1),
                 n++;
     buf_printf(&sql, " WHERE %s", t->key_where);
-    sqlite3_stmt *q = n == (int)t->n_key ? NULL : store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
     arena_fini(&scratch);
-    if (n == (int)t->n_key)
-        return ERR_OK;
-    if (!q)
-        return part_stmt_error(s);
     for (uint32_t k = 0; k < t->n_key; k++)
-        store_bind(q, (int)k + 1, &old[t->key[k]]);
+        query_bind(&q, (int)k + 1, old[t->key[k]]);
     n = (int)t->n_key;
     for (uint32_t c = 0; c < t->n_columns; c++)
         if (!value_equal(&old[c], &values[c]))
-            store_bind(q, ++n, &values[c]);
-    return run_write(s, t, q);
+            query_bind(&q, ++n, values[c]);
+    return run_write(&q, t);
 }
 
 enum err part_delete(struct store *s, struct row_key k)
@@ -73,11 +66,10 @@ enum err part_delete(struct store *s, struct row_key k)
     struct arena scratch = {0};
     struct buf sql = {0};
     buf_printf(&sql, "DELETE FROM %s WHERE %s", k.t->qname, k.t->key_where);
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
-    enum err e = !q ? part_stmt_error(s) : row_bind_key(&scratch, q, k, 1);
-    if (e == ERR_OK)
-        e = run_write(s, k.t, q);
+    query_bind_key(&q, &scratch, k, 1);
+    enum err e = run_write(&q, k.t);
     arena_fini(&scratch);
     return e;
 }

@@ -3,7 +3,7 @@
  */
 #include "node/schema/info.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -14,7 +14,7 @@ static uint32_t published(const struct table_schema *t, const struct table_info 
                           uint32_t column)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (sqlite3_stricmp(t->column[i], info->column[column].name) == 0)
+        if (db_same_name(t->column[i], info->column[column].name))
             return i;
     }
     return UINT32_MAX;
@@ -35,7 +35,7 @@ static bool is_claimed(const struct index_info *x)
 {
     bool binary = true;
     for (uint32_t i = 0; i < x->n; i++)
-        binary = binary && sqlite3_stricmp(x->part[i].collation, "BINARY") == 0;
+        binary = binary && db_same_name(x->part[i].collation, "BINARY");
     return !x->primary || !binary;
 }
 
@@ -162,7 +162,7 @@ void schema_fill_unique(struct arena *a, struct table_schema *t, const struct ta
 static uint32_t table_index(const struct store *s, const char *name)
 {
     for (uint32_t i = 0; i < s->schema->n_tables; i++) {
-        if (s->schema->tables[i].exists && sqlite3_stricmp(s->schema->tables[i].name, name) == 0)
+        if (s->schema->tables[i].exists && db_same_name(s->schema->tables[i].name, name))
             return i;
     }
     return UINT32_MAX;
@@ -171,20 +171,10 @@ static uint32_t table_index(const struct store *s, const char *name)
 static uint32_t column_index(const struct table_schema *t, const char *name)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (sqlite3_stricmp(t->column[i], name) == 0)
+        if (db_same_name(t->column[i], name))
             return i;
     }
     return UINT32_MAX;
-}
-
-static const char *collation_of(struct store *s, const struct table_schema *t, uint32_t column)
-{
-    const char *collation = NULL;
-    if (sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], NULL, &collation,
-                                      NULL, NULL, NULL) != SQLITE_OK ||
-        !collation)
-        return "BINARY";
-    return collation;
 }
 
 static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk)
@@ -219,7 +209,7 @@ static void reference_sql(struct store *s, struct arena *a, struct foreign_key *
     for (uint32_t i = 0; i < fk->n; i++) {
         const char *and = i ? " AND " : "";
         uint32_t p = fk->parent_column[i], c = fk->child_column[i];
-        fk->collation[i] = arena_strdup(a, collation_of(s, parent, p));
+        fk->collation[i] = table_collation(s, a, parent->name, parent->column[p]);
         buf_printf(&up, "%s%s = ?%u", and, schema_quote(a, parent->column[p]), i + 1);
         buf_printf(&down, "%s%s = ?%u COLLATE %s", and, schema_quote(a, child->column[c]), i + 1,
                    schema_quote(a, fk->collation[i]));
@@ -267,34 +257,36 @@ static bool is_whole(const struct foreign_key *fk)
     return fk->n > 0;
 }
 
+static void add_whole(struct reference_list *l, const struct foreign_key *fk)
+{
+    if (!is_whole(fk))
+        return;
+    l->fk = mem_grow(l->fk, l->n, &l->cap, sizeof *l->fk);
+    l->fk[l->n++] = *fk;
+}
+
 static enum err read_references(struct store *s, struct arena *a, uint32_t child,
                                 struct reference_list *l)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT id, \"table\", \"from\", \"to\""
-                                    " FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq");
-    if (q)
-        store_bind_text(q, 1, s->schema->tables[child].name);
     int64_t id = -1;
     struct foreign_key fk = {0};
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        bool ends = !row || sqlite3_column_int64(q, 0) != id;
-        if (ends && is_whole(&fk)) {
-            l->fk = mem_grow(l->fk, l->n, &l->cap, sizeof *l->fk);
-            l->fk[l->n++] = fk;
-        }
-        if (e != ERR_OK || !row)
-            break;
-        uint32_t parent = table_index(s, (const char *)sqlite3_column_text(q, 1));
-        if (ends)
+    struct query q = DB_QUERY(s,
+                              "SELECT id, \"table\", \"from\", \"to\""
+                              " FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq",
+                              value_text(s->schema->tables[child].name));
+    while (query_next(&q)) {
+        uint32_t parent = table_index(s, query_text(&q, a, 1));
+        if (query_i64(&q, 0) != id) {
+            add_whole(l, &fk);
             fk = (struct foreign_key){.child = child, .parent = parent};
-        id = sqlite3_column_int64(q, 0);
+        }
+        id = query_i64(&q, 0);
         if (parent != UINT32_MAX)
-            add_column(&fk, s, a, (const char *)sqlite3_column_text(q, 2),
-                       (const char *)sqlite3_column_text(q, 3));
+            add_column(&fk, s, a, query_text(&q, a, 2),
+                       query_is_null(&q, 3) ? NULL : query_text(&q, a, 3));
     }
-    return e;
+    add_whole(l, &fk);
+    return query_end(&q);
 }
 
 /* Longest path from the tables that reference nothing; a cycle stops at the number of tables. */

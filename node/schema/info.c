@@ -2,6 +2,7 @@
  * and the SQL text for what those do not tell (expressions, predicates, generated columns). */
 #include "node/schema/info.h"
 
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
 
 #include <stdio.h>
@@ -10,69 +11,67 @@
 uint32_t table_info_column(const struct table_info *t, const char *name)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (sqlite3_stricmp(t->column[i].name, name) == 0)
+        if (db_same_name(t->column[i].name, name))
             return i;
     }
     return UINT32_MAX;
+}
+
+const char *table_collation(struct store *s, struct arena *a, const char *table, const char *column)
+{
+    const char *collation = NULL;
+    int rc = sqlite3_table_column_metadata(s->db, "main", table, column, NULL, &collation, NULL,
+                                           NULL, NULL);
+    return rc == SQLITE_OK && collation ? arena_strdup(a, collation) : "BINARY";
 }
 
 /* Looking at sqlite_schema first also makes the connection re-read a schema that another process
  * changed; the pragma functions alone would answer from the old one. */
 static enum err read_head(struct store *s, struct arena *a, const char *name, struct table_info *t)
 {
-    bool row = false;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT name, coalesce(sql, '') FROM main.sqlite_schema"
-                      " WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE");
-    if (q)
-        store_bind_text(q, 1, name);
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
+    struct query q = DB_QUERY(s,
+                              "SELECT name, coalesce(sql, '') FROM main.sqlite_schema"
+                              " WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE",
+                              value_text(name));
+    if (query_next(&q)) {
+        t->name = (char *)query_text(&q, a, 0);
+        t->sql = (char *)query_text(&q, a, 1);
+    }
+    enum err e = query_end(&q);
+    if (e != ERR_OK || !t->name)
         return e;
-    t->name = (char *)store_column_text(a, q, 0);
-    t->sql = (char *)store_column_text(a, q, 1);
-    sqlite3_reset(q);
-    q = store_stmt(s, "SELECT type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'");
-    if (q)
-        store_bind_text(q, 1, t->name);
-    e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    t->found = true;
-    t->kind = (char *)store_column_text(a, q, 0);
-    t->without_rowid = sqlite3_column_int(q, 1);
-    t->strict = sqlite3_column_int(q, 2);
-    sqlite3_reset(q);
-    return ERR_OK;
+    q = DB_QUERY(s, "SELECT type, wr, strict FROM pragma_table_list(?1) WHERE schema = 'main'",
+                 value_text(t->name));
+    if (query_next(&q)) {
+        t->found = true;
+        t->kind = (char *)query_text(&q, a, 0);
+        t->without_rowid = query_i64(&q, 1);
+        t->strict = query_i64(&q, 2);
+    }
+    return query_end(&q);
 }
 
 static enum err read_columns(struct store *s, struct arena *a, struct table_info *t)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT name, type, dflt_value, \"notnull\", pk, hidden"
-                                    " FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1");
-    if (q)
-        store_bind_text(q, 1, t->name);
     size_t cap = 0;
-    struct column_info *c = NULL;
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        c = mem_grow(c, t->n_columns, &cap, sizeof *c);
-        struct column_info *k = &c[t->n_columns++];
-        *k = (struct column_info){.name = (char *)store_column_text(a, q, 0),
-                                  .type = (char *)store_column_text(a, q, 1),
-                                  .notnull = sqlite3_column_int(q, 3),
-                                  .pk = (uint32_t)sqlite3_column_int(q, 4),
-                                  .generated = sqlite3_column_int(q, 5) != 0};
-        if (sqlite3_column_type(q, 2) != SQLITE_NULL)
-            k->dflt = (char *)store_column_text(a, q, 2);
+    struct query q = DB_QUERY(s,
+                              "SELECT name, type, dflt_value, \"notnull\", pk, hidden"
+                              " FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1",
+                              value_text(t->name));
+    while (query_next(&q)) {
+        t->column = arena_grow(a, t->column, t->n_columns, &cap, sizeof *t->column);
+        struct column_info *k = &t->column[t->n_columns++];
+        *k = (struct column_info){.name = (char *)query_text(&q, a, 0),
+                                  .type = (char *)query_text(&q, a, 1),
+                                  .notnull = query_i64(&q, 3),
+                                  .pk = (uint32_t)query_i64(&q, 4),
+                                  .generated = query_i64(&q, 5) != 0};
+        if (!query_is_null(&q, 2))
+            k->dflt = (char *)query_text(&q, a, 2);
         k->affinity = sql_affinity(k->type, t->strict);
         t->n_key += k->pk > 0;
     }
-    t->column = arena_copy(a, c, t->n_columns * sizeof *c);
-    mem_free(c);
+    enum err e = query_end(&q);
     t->key = arena_alloc(a, t->n_key * sizeof *t->key);
     for (uint32_t i = 0; e == ERR_OK && i < t->n_columns; i++) {
         if (t->column[i].pk > 0 && t->column[i].pk <= t->n_key)
@@ -85,23 +84,16 @@ static enum err read_index_parts(struct store *s, struct arena *a, const struct 
                                  struct index_info *x)
 {
     size_t cap = 0;
-    struct index_part *part = NULL;
-    sqlite3_stmt *q = store_stmt(s, "SELECT cid, coll FROM pragma_index_xinfo(?1, 'main')"
-                                    " WHERE key = 1 ORDER BY seqno");
-    if (q)
-        store_bind_text(q, 1, x->name);
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        part = mem_grow(part, x->n, &cap, sizeof *part);
-        int64_t cid = sqlite3_column_int64(q, 0);
-        part[x->n++] =
-            (struct index_part){.cid = cid, .collation = (char *)store_column_text(a, q, 1)};
+    struct query q = DB_QUERY(s,
+                              "SELECT cid, coll FROM pragma_index_xinfo(?1, 'main')"
+                              " WHERE key = 1 ORDER BY seqno",
+                              value_text(x->name));
+    while (query_next(&q)) {
+        x->part = arena_grow(a, x->part, x->n, &cap, sizeof *x->part);
+        x->part[x->n++] =
+            (struct index_part){.cid = query_i64(&q, 0), .collation = (char *)query_text(&q, a, 1)};
     }
-    x->part = arena_copy(a, part, x->n * sizeof *part);
-    mem_free(part);
+    enum err e = query_end(&q);
     for (uint32_t i = 0; i < x->n; i++) {
         int64_t cid = x->part[i].cid;
         if (cid >= 0 && cid < t->n_columns)
@@ -113,17 +105,17 @@ static enum err read_index_parts(struct store *s, struct arena *a, const struct 
 /* Fills the expressions and the predicate from the CREATE INDEX text. */
 static enum err read_index_text(struct store *s, struct arena *a, struct index_info *x)
 {
-    bool row = false;
+    bool known = false;
     struct index_sql text = {0};
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
-    if (q)
-        store_bind_text(q, 1, x->name);
-    enum err e = store_step(s, q, &row);
+    struct query q =
+        DB_QUERY(s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index' AND name = ?1",
+                 value_text(x->name));
+    bool row = query_next(&q);
+    if (row)
+        known = sql_index(a, query_text(&q, a, 0), &text);
+    enum err e = query_end(&q);
     if (e != ERR_OK || !row)
         return e;
-    bool known = sql_index(a, store_column_text(a, q, 0), &text);
-    sqlite3_reset(q);
     for (uint32_t i = 0; i < x->n; i++) {
         if (x->part[i].sql)
             continue;
@@ -148,7 +140,7 @@ static int note_read(void *user, int action, const char *table, const char *colu
     struct reads *r = user;
     (void)db;
     (void)trigger;
-    if (action == SQLITE_READ && sqlite3_stricmp(table, r->t->name) == 0) {
+    if (action == SQLITE_READ && db_same_name(table, r->t->name)) {
         uint32_t c = table_info_column(r->t, column);
         if (c != UINT32_MAX)
             r->reads[c] = true;
@@ -220,27 +212,19 @@ static enum err index_reads(struct store *s, struct arena *a, const struct table
 static enum err read_indexes(struct store *s, struct arena *a, struct table_info *t)
 {
     size_t cap = 0;
-    struct index_info *x = NULL;
     bool pk_index = false;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT name, origin, partial FROM pragma_index_list(?1, 'main')"
-                      " WHERE \"unique\" = 1 ORDER BY name");
-    if (q)
-        store_bind_text(q, 1, t->name);
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        x = mem_grow(x, t->n_unique, &cap, sizeof *x);
-        bool pk = strcmp((const char *)sqlite3_column_text(q, 1), "pk") == 0;
-        x[t->n_unique++] = (struct index_info){.name = (char *)store_column_text(a, q, 0),
-                                               .primary = pk,
-                                               .partial = sqlite3_column_int(q, 2) != 0};
+    struct query q = DB_QUERY(s,
+                              "SELECT name, origin, partial FROM pragma_index_list(?1, 'main')"
+                              " WHERE \"unique\" = 1 ORDER BY name",
+                              value_text(t->name));
+    while (query_next(&q)) {
+        bool pk = strcmp(query_text(&q, a, 1), "pk") == 0;
+        t->unique = arena_grow(a, t->unique, t->n_unique, &cap, sizeof *t->unique);
+        t->unique[t->n_unique++] = (struct index_info){
+            .name = (char *)query_text(&q, a, 0), .primary = pk, .partial = query_i64(&q, 2) != 0};
         pk_index = pk_index || pk;
     }
-    t->unique = arena_copy(a, x, t->n_unique * sizeof *x);
-    mem_free(x);
+    enum err e = query_end(&q);
     t->rowid_alias = t->n_key == 1 && !pk_index && !t->without_rowid;
     for (uint32_t i = 0; e == ERR_OK && i < t->n_unique; i++) {
         e = read_index_parts(s, a, t, &t->unique[i]);
@@ -257,10 +241,9 @@ static enum err read_indexes(struct store *s, struct arena *a, struct table_info
 static enum err try_insert(struct store *s, struct arena *a, const struct table_info *t)
 {
     struct buf b = {0};
-    sqlite3_stmt *q = NULL;
+    enum err e;
     buf_printf(&b, "INSERT INTO main.%s DEFAULT VALUES", schema_quote(a, t->name));
-    enum err e = store_error(s, sqlite3_prepare_v2(s->db, buf_str(&b), -1, &q, NULL));
-    sqlite3_finalize(q);
+    (void)db_compiles(s, buf_str(&b), &e);
     buf_fini(&b);
     return e;
 }

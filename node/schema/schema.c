@@ -5,7 +5,7 @@
  * from; both are looked at on every call, since another process may change either. */
 #include "node/schema/schema.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/schema/info.h"
 #include "node/schema/own.h"
 #include "node/schema/rules.h"
@@ -82,7 +82,7 @@ static char *key_where(struct arena *a, const struct table_schema *t, const stru
         const char *column = schema_quote(a, t->column[t->key[i]]);
         const char *collation = key_collation(info, i);
         buf_printf(&b, "%s%s = ?%u COLLATE BINARY", i ? " AND " : "", column, i + 1);
-        if (sqlite3_stricmp(collation, "BINARY") != 0)
+        if (!db_same_name(collation, "BINARY"))
             buf_printf(&b, " AND %s = ?%u COLLATE %s", column, i + 1, schema_quote(a, collation));
     }
     return sql_take(a, &b);
@@ -149,7 +149,7 @@ static bool stands_here(const struct table_schema *t, const struct table_info *i
             return false;
     }
     for (uint32_t i = 0; i < t->n_key; i++) {
-        if (sqlite3_stricmp(t->column[t->key[i]], info->column[info->key[i]].name) != 0)
+        if (!db_same_name(t->column[t->key[i]], info->column[info->key[i]].name))
             return false;
     }
     return true;
@@ -161,7 +161,7 @@ static void fill_local(struct arena *a, struct table_schema *t, const struct tab
     for (uint32_t i = 0; i < info->n_columns; i++) {
         bool published = info->column[i].generated;
         for (uint32_t k = 0; k < t->n_columns; k++)
-            published = published || sqlite3_stricmp(t->column[k], info->column[i].name) == 0;
+            published = published || db_same_name(t->column[k], info->column[i].name);
         if (!published)
             t->local[t->n_local++] = info->column[i].name;
     }
@@ -169,15 +169,10 @@ static void fill_local(struct arena *a, struct table_schema *t, const struct tab
 
 static enum err table_number(struct store *s, const char *name, uint32_t *t)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT t FROM main.tonle_table WHERE name = ?1");
-    if (q)
-        store_bind_text(q, 1, name);
-    enum err e = store_step(s, q, &row);
-    *t = row ? (uint32_t)sqlite3_column_int64(q, 0) : 0;
-    if (row)
-        sqlite3_reset(q);
-    return e;
+    struct query q =
+        DB_QUERY(s, "SELECT t FROM main.tonle_table WHERE name = ?1", value_text(name));
+    *t = query_next(&q) ? (uint32_t)query_i64(&q, 0) : 0;
+    return query_end(&q);
 }
 
 /* `c` is NULL for the internal tables. */
@@ -212,21 +207,19 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
 enum err schema_charter(struct store *s, struct arena *a, const struct charter **out)
 {
     *out = NULL;
-    bool row = false;
     char msg[CHARTER_MSG_BYTES];
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e;
-    struct charter *c = arena_alloc(a, sizeof *c);
-    e = charter_read(a, (const char *)sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0),
-                     c, msg);
-    sqlite3_reset(q);
-    if (e != ERR_OK)
-        return store_fail(s, e, "%s", msg);
-    *out = c;
-    return ERR_OK;
+    struct query q =
+        DB_QUERY(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    if (query_next(&q)) {
+        struct bytes text = query_borrow(&q, 0);
+        struct charter *c = arena_alloc(a, sizeof *c);
+        enum err e = charter_read(a, (const char *)text.p, text.len, c, msg);
+        if (e == ERR_OK)
+            *out = c;
+        else
+            query_fail(&q, store_fail(s, e, "%s", msg));
+    }
+    return query_end(&q);
 }
 
 static enum err read_tables(struct store *s)
@@ -258,20 +251,17 @@ static enum err read_tables(struct store *s)
 /* One number for the schema and the newest charter together. */
 static enum err read_cookie(struct store *s, int64_t *cookie)
 {
-    bool row = false;
     int64_t version = store_pragma(s, "PRAGMA main.schema_version");
-    sqlite3_stmt *q = store_stmt(s, "SELECT version, length(compiled) FROM main.tonle_charter"
-                                    " ORDER BY version DESC LIMIT 1");
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
     uint64_t h = bytes_hash(VALUE_HASH_SEED, &version, sizeof version);
-    if (row) {
-        h = bytes_hash(h, sqlite3_column_text(q, 0), (size_t)sqlite3_column_bytes(q, 0));
-        sqlite3_reset(q);
+    struct query q = DB_QUERY(s, "SELECT version, length(compiled) FROM main.tonle_charter"
+                                 " ORDER BY version DESC LIMIT 1");
+    if (query_next(&q)) {
+        struct bytes newest = query_borrow(&q, 0);
+        h = bytes_hash(h, newest.p, newest.len);
     }
+    enum err e = query_end(&q);
     *cookie = (int64_t)(h >> 1);
-    return version < 0 ? ERR_IO : ERR_OK;
+    return e == ERR_OK && version < 0 ? ERR_IO : e;
 }
 
 static enum err refresh(struct store *s)

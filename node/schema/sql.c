@@ -3,7 +3,7 @@
  * one token a word. */
 #include "node/schema/info.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static struct token next_token(const char *p)
 
 static bool token_is(struct token t, const char *word)
 {
-    return t.len == strlen(word) && sqlite3_strnicmp(t.p, word, (int)t.len) == 0;
+    return t.len == strlen(word) && db_name_begins(t.p, word, t.len);
 }
 
 static char *slice(struct arena *a, const char *from, const char *to)
@@ -254,7 +254,7 @@ bool sql_begins(const char *sql, const char *words)
     struct token w = next_token(words);
     struct token t = next_token(sql);
     while (w.len) {
-        if (t.len != w.len || sqlite3_strnicmp(t.p, w.p, (int)w.len) != 0)
+        if (t.len != w.len || !db_name_begins(t.p, w.p, w.len))
             return false;
         w = next_token(w.p + w.len);
         t = next_token(t.p + t.len);
@@ -273,7 +273,7 @@ static bool contains(const char *type, const char *part)
 {
     size_t n = strlen(part);
     for (; *type; type++) {
-        if (sqlite3_strnicmp(type, part, (int)n) == 0)
+        if (db_name_begins(type, part, n))
             return true;
     }
     return false;
@@ -282,7 +282,7 @@ static bool contains(const char *type, const char *part)
 /* datatype3.html, section 3.1 */
 enum affinity sql_affinity(const char *type, bool strict)
 {
-    if (strict && sqlite3_stricmp(type, "ANY") == 0)
+    if (strict && db_same_name(type, "ANY"))
         return AFFINITY_BLOB;
     if (contains(type, "INT"))
         return AFFINITY_INTEGER;

@@ -7,7 +7,7 @@
  * read. */
 #include "node/schema/schema.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/schema/own.h"
 
 void units_changed(struct store *s)
@@ -15,42 +15,33 @@ void units_changed(struct store *s)
     own_of(s)->units_known = false;
 }
 
-static enum err read_units(struct store *s, struct site_unit **list, size_t *n)
+static enum err read_units(struct store *s, struct arena *a, struct unit_list *out)
 {
     size_t cap = 0;
+    struct site_unit *list = NULL;
+    *out = (struct unit_list){0};
     /* 16 hex digits: the order of the text is the order of the unsigned numbers */
-    sqlite3_stmt *q = store_stmt(s, "SELECT s.number, n.unit FROM main.tonle_site s"
-                                    " JOIN main.tonle_node n ON n.name = s.node ORDER BY s.site");
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        *list = mem_grow(*list, *n, &cap, sizeof **list);
-        (*list)[(*n)++] =
-            (struct site_unit){.site = store_column_u64(q, 0),
-                               .unit = store_column_text(&own_of(s)->units_arena, q, 1)};
+    struct query q = DB_QUERY(s, "SELECT s.number, n.unit FROM main.tonle_site s"
+                                 " JOIN main.tonle_node n ON n.name = s.node ORDER BY s.site");
+    while (query_next(&q)) {
+        list = arena_grow(a, list, out->n, &cap, sizeof *list);
+        list[out->n++] = (struct site_unit){query_u64(&q, 0), query_text(&q, a, 1)};
     }
-    return e;
+    out->site = list;
+    return query_end(&q);
 }
 
 enum err units_refresh(struct store *s)
 {
+    struct schema_own *own = own_of(s);
     int64_t version = store_pragma(s, "PRAGMA main.data_version");
-    if (version >= 0 && own_of(s)->units_known && version == own_of(s)->units_version)
+    if (version >= 0 && own->units_known && version == own->units_version)
         return ERR_OK;
-    struct site_unit *list = NULL;
-    size_t n = 0;
-    own_of(s)->units = (struct unit_list){0};
-    own_of(s)->units_known = false;
-    arena_reset(&own_of(s)->units_arena);
-    enum err e = read_units(s, &list, &n);
-    if (e == ERR_OK) {
-        own_of(s)->units =
-            (struct unit_list){n, arena_copy(&own_of(s)->units_arena, list, n * sizeof *list)};
-        own_of(s)->units_known = version >= 0;
-        own_of(s)->units_version = version;
-    }
-    mem_free(list);
+    arena_reset(&own->units_arena);
+    enum err e = read_units(s, &own->units_arena, &own->units);
+    if (e != ERR_OK)
+        own->units = (struct unit_list){0};
+    own->units_known = e == ERR_OK && version >= 0;
+    own->units_version = version;
     return e;
 }

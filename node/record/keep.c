@@ -1,0 +1,49 @@
+/* The births that keep their names after they are stable: the list of the last stable(mark), or of
+ * the chunks of a load (tonle_keep). Mostly there is none: one question a transaction tells. */
+#include "node/record/record.h"
+
+#include "node/db/query.h"
+#include "node/record/own.h"
+
+#include <assert.h>
+
+bool record_keeps_any(struct store *s)
+{
+    struct record *r = s->record;
+    if (!r->keep_known) {
+        r->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
+        r->keep_known = true;
+    }
+    return r->keep_any;
+}
+
+enum err record_keep_clear(struct store *s)
+{
+    assert(s->in_write);
+    s->record->keep_known = false;
+    return store_exec(s, "DELETE FROM tonle_keep");
+}
+
+enum err record_keep_add(struct store *s, struct row_key k, struct dot birth)
+{
+    assert(s->in_write);
+    s->record->keep_known = false;
+    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_keep(t, k, site, seq) VALUES(?1, ?2, ?3, ?4)",
+                  value_integer(k.t->t), value_blob(k.key, k.len), value_u64(birth.site),
+                  value_u64(birth.seq));
+}
+
+enum err record_keep_names(struct store *s, struct arena *a, struct row_key k, struct dot **names,
+                           size_t *n)
+{
+    size_t cap = 0;
+    *names = NULL;
+    *n = 0;
+    struct query q = DB_QUERY(s, "SELECT site, seq FROM tonle_keep WHERE t = ?1 AND k = ?2",
+                              value_integer(k.t->t), value_blob(k.key, k.len));
+    while (query_next(&q)) {
+        *names = arena_grow(a, *names, *n, &cap, sizeof **names);
+        (*names)[(*n)++] = (struct dot){query_u64(&q, 0), query_u64(&q, 1)};
+    }
+    return query_end(&q);
+}
