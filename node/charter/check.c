@@ -1,5 +1,5 @@
-/* The one checker: every rule that needs nothing but the charter, whichever form it was read from. A
- * mistake does not stop the check: an administrator sees as many as fit into the message.
+/* The one checker: every rule that needs nothing but the charter, whichever form it was read from.
+ * A mistake does not stop the check: an administrator sees as many as fit into the message.
  *
  * Rules are of two kinds. What no office could decide with is a mistake in both forms (blame). What
  * only an author has to mend is looked for in the file alone (blame_file): a charter in force was

@@ -120,12 +120,11 @@ static json_t *table_json(const struct charter_table *t)
         good = append(columns, column_json(t, &t->columns[i])) && good;
     for (unsigned i = 0; i < t->n_groups; i++)
         good = append(groups, group_json(&t->groups[i])) && good;
-    json_t *o =
-        json_pack("{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:o, s:o}", "name",
-                  t->name, "scope", scope_json(&t->scope), "read", t->read, "write", t->write,
-                  "policy", r->policy, "fallback", r->fallback, "rank", rank_json(r), "from",
-                  r->from, "delete", t->delete_policy, "birth", t->birth, "line",
-                  lines_json(t), "columns", columns, "groups", groups);
+    json_t *o = json_pack("{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:o, s:o}",
+                          "name", t->name, "scope", scope_json(&t->scope), "read", t->read, "write",
+                          t->write, "policy", r->policy, "fallback", r->fallback, "rank",
+                          rank_json(r), "from", r->from, "delete", t->delete_policy, "birth",
+                          t->birth, "line", lines_json(t), "columns", columns, "groups", groups);
     if (o && good && (!t->complete || complete_json(t, o)))
         return o;
     json_decref(o);
@@ -187,7 +186,8 @@ static unsigned line_of(const json_t *object, const char *key)
 }
 
 /* The entries of a list, limited. */
-static unsigned count_of(struct charter_reading *r, const json_t *list, unsigned most, const char *too_many)
+static unsigned count_of(struct charter_reading *r, const json_t *list, unsigned most,
+                         const char *too_many)
 {
     size_t n = json_array_size(list);
     if (n <= most)
@@ -196,8 +196,8 @@ static unsigned count_of(struct charter_reading *r, const json_t *list, unsigned
     return 0;
 }
 
-static void read_names(struct charter_reading *r, const json_t *object, const char *key, const char ***out,
-                       unsigned *n)
+static void read_names(struct charter_reading *r, const json_t *object, const char *key,
+                       const char ***out, unsigned *n)
 {
     const json_t *list = json_object_get(object, key);
     *n = (unsigned)json_array_size(list);
@@ -296,7 +296,8 @@ enum err charter_read(struct arena *a, const char *json, size_t len, struct char
     *out = (struct charter){.file = "charter",
                             .federation = text_of(&r, root, "federation"),
                             .schema_version = number_of(root, "schema_version", 0),
-                            .retention_days = number_of(root, "retention_days", CHARTER_RETENTION_DAYS),
+                            .retention_days =
+                                number_of(root, "retention_days", CHARTER_RETENTION_DAYS),
                             .journal_days = number_of(root, "journal_days", CHARTER_JOURNAL_DAYS),
                             .review_by = text_of(&r, root, "review_by"),
                             .migrations = text_of(&r, root, "migrations")};

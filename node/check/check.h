@@ -1,7 +1,7 @@
 /* check.h - whether a charter fits this database, and what it has to be completed with.
  *
- * Only what a database has to tell is checked here; what the charter says by itself was checked when
- * it was read (node/charter/).
+ * Only what a database has to tell is checked here; what the charter says by itself was checked
+ * when it was read (node/charter/).
  * Invariant: nothing is changed but by store_schema_create_missing.
  */
 #ifndef NODE_CHECK_CHECK_H

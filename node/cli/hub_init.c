@@ -85,7 +85,8 @@ static int read_charter(struct cli *c, struct init_options *in)
     return CLI_OK;
 }
 
-/* The charter against this database: fills in columns, keys and SQL, and writes what is published. */
+/* The charter against this database: fills in columns, keys and SQL, and writes what is published.
+ */
 static int complete_charter(struct cli *c, struct init_options *in)
 {
     struct finding *f = NULL;

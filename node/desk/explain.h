@@ -9,8 +9,8 @@
 #include "node/desk/desk.h"
 #include "node/schema/rules.h"
 
-/* Completes another charter. ERR_REFUSED, and store_message says why, where it could not be published
- * over this database. */
+/* Completes another charter. ERR_REFUSED, and store_message says why, where it could not be
+ * published over this database. */
 enum err explain_other(struct store *s, struct arena *a, const struct charter *other,
                        struct charter *out);
 /* False where it does not name the table. */
