@@ -396,6 +396,10 @@ static int vfs_open(sqlite3_vfs *v, const char *name, sqlite3_file *f, int flags
     struct file *x = find(h->disk, name, (flags & SQLITE_OPEN_CREATE) != 0);
     if (!x || (!x->exists && !(flags & SQLITE_OPEN_CREATE)))
         return SQLITE_CANTOPEN;
+    if (!x->exists) { /* a new file: nothing of one that had this name comes back under it */
+        x->exists_durable = false;
+        image_size(&x->durable, 0);
+    }
     x->exists = true;
     h->file = x;
     h->generation = x->generation;
@@ -535,6 +539,8 @@ void disk_crash(struct disk *d, const char *prefix)
             x->exists_durable = x->exists; /* the directory was written back in time */
         else if (x->exists && !x->exists_durable)
             image_size(&x->live, 0);
+        else if (!x->exists && x->exists_durable) /* the unlinking is undone: the old file is back */
+            image_copy(&x->live, &x->durable);
         x->exists = x->exists_durable;
         if (x->exists) {
             tear(d, x);
