@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FORWARD_AGAIN_MS 10000u
+
 static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
 {
     static const uint8_t none[CURVE_KEY_BYTES];
@@ -160,23 +162,39 @@ void enrol_committed(struct node *n)
 
 /* ---- elsewhere: up to our parent */
 
-static bool is_forwarded(const struct node *n, const char *name)
+/* Takes the entry out; its name is the caller's. */
+static char *take_forwarded(struct node *n, size_t at)
+{
+    char *name = n->forwarded[at].name;
+    n->n_forwarded--;
+    memmove(&n->forwarded[at], &n->forwarded[at + 1],
+            (n->n_forwarded - at) * sizeof n->forwarded[0]);
+    return name;
+}
+
+/* Whether an answer is still to be expected. One that does not come was dropped above, where the
+ * queue was full: it is asked for again. */
+static bool is_forwarded(struct node *n, const char *name)
 {
     for (size_t i = 0; i < n->n_forwarded; i++) {
-        if (strcmp(n->forwarded[i], name) == 0)
+        if (strcmp(n->forwarded[i].name, name) != 0)
+            continue;
+        if (n->mono_ms < n->forwarded[i].since_ms + FORWARD_AGAIN_MS)
             return true;
+        mem_free(take_forwarded(n, i));
+        return false;
     }
     return false;
 }
 
 static void forward(struct node *n, const struct enrol *m)
 {
-    if (!peer_open(n->parent) || n->n_forwarded == NODE_QUEUE || is_forwarded(n, m->node))
+    if (!peer_open(n->parent) || is_forwarded(n, m->node) || n->n_forwarded == NODE_QUEUE)
         return;
     struct message up = {.type = MESSAGE_ENROL};
     up.u.enrol = *m;
     node_send(n, &n->parent->route, &up);
-    n->forwarded[n->n_forwarded++] = mem_strdup(m->node);
+    n->forwarded[n->n_forwarded++] = (struct forwarded){mem_strdup(m->node), n->mono_ms};
     node_log(n, 2, "event=enrol-forward node=%s", m->node);
 }
 
@@ -204,9 +222,7 @@ void enrol_reply(struct node *n, const struct enrolled *m)
 {
     if (n->n_forwarded == 0)
         return;
-    char *name = n->forwarded[0];
-    memmove(&n->forwarded[0], &n->forwarded[1], (n->n_forwarded - 1) * sizeof n->forwarded[0]);
-    n->n_forwarded--;
+    char *name = take_forwarded(n, 0);
     if (m->state != ENROL_REFUSED) {
         mem_free(name);
         return;
@@ -233,7 +249,7 @@ void enrol_message(struct node *n, const struct event *ev, const struct enrol *m
 void enrol_forget_forwarded(struct node *n)
 {
     while (n->n_forwarded > 0)
-        mem_free(n->forwarded[--n->n_forwarded]);
+        mem_free(take_forwarded(n, n->n_forwarded - 1));
 }
 
 void enrol_fini(struct node *n)

@@ -114,6 +114,10 @@ struct enrol_wait {
     bool done; /* decided in the running transaction: */
     struct enrolled reply;
 };
+struct forwarded { /* a node whose enrolment our parent has not answered */
+    char *name;
+    uint64_t since_ms;
+};
 struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
     struct route route;
     char peer[LIMIT_NAME_BYTES + 1];
@@ -179,8 +183,7 @@ struct node {
 
     struct enrol_wait *enrol[NODE_QUEUE];
     size_t n_enrol;
-    char *
-        forwarded[NODE_QUEUE]; /* names whose enrolment our parent has not answered, oldest first */
+    struct forwarded forwarded[NODE_QUEUE]; /* oldest first */
     size_t n_forwarded;
     char *refused_name, refused_reason[512]; /* of the last one that was refused above */
     struct load_wait *load[NODE_QUEUE];
