@@ -99,6 +99,8 @@ void office_close(struct cli_office *o);
 /* Prints the store's message after a failure and returns the exit code. `doing`: "reading the
  * conflicts". */
 int office_fail(const struct cli_office *o, enum err e, const char *doing);
+/* The same with a message that was kept. */
+int cli_store_fail(enum err e, const char *text, const char *doing);
 
 /* ---- the running node */
 /* Sends {"do": what, ...} to the running node and reads its answer. CLI_OK and *answer (new

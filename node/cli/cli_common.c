@@ -272,7 +272,11 @@ void office_close(struct cli_office *o)
 
 int office_fail(const struct cli_office *o, enum err e, const char *doing)
 {
-    const char *text = store_message(o->store);
+    return cli_store_fail(e, store_message(o->store), doing);
+}
+
+int cli_store_fail(enum err e, const char *text, const char *doing)
+{
     if (e == ERR_BUSY && (text[0] == '\0' || strstr(text, "is locked")))
         return cli_fail(CLI_TEMPORARY,
                         "%s: the database is locked by another program; try again in a moment",

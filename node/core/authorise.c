@@ -3,6 +3,7 @@
  * asks. */
 #include "node/core/internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ static bool read_registry(struct node *n)
 bool node_authorise(struct node *n, const uint8_t curve_key[CURVE_KEY_BYTES], uint64_t wall_ms,
                     char user_id[256])
 {
+    assert(!n->join); /* who joins has no children */
     uint64_t now = wall_ms + (uint64_t)n->offset_ms;
     if (store_changed(n->store)) {
         n->authorised_known = false;

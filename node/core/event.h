@@ -25,6 +25,9 @@ enum event_kind {
     EVENT_LOST,         /* the connection to the parent went down */
     EVENT_REQUEST, /* a request on the control socket; answered by ACTION_REPLY with the same id */
     EVENT_STOP,    /* clean stop: say goodbye, commit what is due */
+    EVENT_REFUSED, /* the parent does not let in the key that it was dialled with */
+    EVENT_DONE,    /* what ACTION_KEEP, ACTION_RECALL or ACTION_SETTLE asked for: its error, and the
+                      bytes recalled */
 };
 struct event {
     enum event_kind kind;
@@ -36,16 +39,25 @@ struct event {
     const uint8_t *bytes;
     size_t len;
     uint64_t request_id;
+    enum err error;
 };
 
 enum action_kind {
     ACTION_SEND = 1, /* bytes to route; when it cannot be sent now the driver keeps a bounded queue
                         or reports EVENT_UNREACHABLE */
-    ACTION_REDIAL,   /* close the parent socket, make a new one after delay_ms */
+    ACTION_REDIAL,   /* close the parent socket, make a new one after delay_ms; `invited`: under the
+                        invitation's key instead of our own */
     ACTION_REPLY,    /* bytes (one line of JSON) to request_id */
     ACTION_READY,    /* the node serves: sd_notify READY=1 */
     ACTION_LOG,      /* level 0 error 1 warning 2 info; text is key=value */
     ACTION_FATAL,    /* the process must end with exit code 1; text says why */
+    /* Of an office that joins (node/core/join.h). Each of the first three is answered by one
+     * EVENT_DONE, and only one of them is under way at a time. */
+    ACTION_KEEP,     /* keep these bytes behind what is kept already, outside the database */
+    ACTION_RECALL,   /* give `len` of the bytes kept, from `offset` */
+    ACTION_SETTLE,   /* all is loaded, not committed yet: write what must be there when it is */
+    ACTION_PROGRESS, /* node_join_report has news for who waits */
+    ACTION_END,      /* this node has nothing more to do: node_join_report says what came of it */
 };
 struct action {
     enum action_kind kind;
@@ -53,6 +65,8 @@ struct action {
     struct bytes bytes;
     uint64_t request_id;
     uint64_t delay_ms;
+    bool invited;
+    uint64_t offset, len;
     int level;
     const char *text;
 };

@@ -135,9 +135,12 @@ struct mark_kept { /* hub: a mark not yet answered by all */
     struct clock clock;
 };
 struct open_scan; /* scan.c: verify and reconcile */
+struct joining;   /* joining.h: an office that is none yet */
 
 struct node {
     struct node_options o;
+    struct joining
+        *join; /* not NULL: then nothing of the database, the parent and below is known */
     struct store *store;
     char *name, *parent_name, *federation, *hub;
     uint64_t site, hub_site;
@@ -339,6 +342,10 @@ enum err scan_work(struct node *n);
 void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
+
+/* ---- join.c */
+void join_step(struct node *n, const struct event *ev);
+void join_fini(struct node *n);
 
 /* ---- request.c */
 void request_line(struct node *n, const struct event *ev);

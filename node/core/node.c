@@ -154,6 +154,7 @@ void node_free(struct node *n)
 {
     if (!n)
         return;
+    join_fini(n);
     peer_free(n->parent);
     for (size_t i = 0; i < n->n_children; i++)
         peer_free(n->children[i]);
@@ -322,25 +323,17 @@ static void handle(struct node *n, const struct event *ev)
     case EVENT_STOP:
         n->stopping = true;
         break;
+    case EVENT_REFUSED: /* the registry may come to know our key: the driver dials on */
+    case EVENT_DONE:
     case EVENT_TIMER:
     case EVENT_LOCAL_CHANGE:
         break;
     }
 }
 
-void node_step(struct node *n, const struct event *ev, struct actions *out)
+/* The event of a node that runs. */
+static void run_step(struct node *n, const struct event *ev)
 {
-    arena_reset(&n->arena);
-    out->n = 0;
-    out->deadline_ms = 0;
-    n->out = out;
-    if (n->dead)
-        return;
-    n->mono_ms = ev->mono_ms;
-    n->wall_ms = ev->wall_ms;
-    n->rng ^= ev->random;
-    if (n->rng == 0)
-        n->rng = 1;
     n->again = false;
     look(n);
     if (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START)
@@ -362,5 +355,24 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
         if (n->again)
             node_want(n, n->mono_ms);
     }
+}
+
+void node_step(struct node *n, const struct event *ev, struct actions *out)
+{
+    arena_reset(&n->arena);
+    out->n = 0;
+    out->deadline_ms = 0;
+    n->out = out;
+    if (n->dead)
+        return;
+    n->mono_ms = ev->mono_ms;
+    n->wall_ms = ev->wall_ms;
+    n->rng ^= ev->random;
+    if (n->rng == 0)
+        n->rng = 1;
+    if (n->join)
+        join_step(n, ev);
+    else
+        run_step(n, ev);
     n->out = NULL;
 }

@@ -24,6 +24,25 @@ uint64_t loop_mono_ms(void);
 void loop_log_pair(int level, const char *event, const char *key, const char *value);
 void loop_log_limited(struct log_limit *t, const char *event, const char *reason, const char *who);
 
+/* ---- handle.c: libuv's handles of ZeroMQ's descriptors */
+/* Only wakes the loop. NULL: none could be had, and the tick still serves the socket. */
+uv_poll_t *handle_open(uv_loop_t *uv, void *socket);
+/* Before zmq_close: the descriptor dies with the socket. */
+void handle_close(uv_poll_t **h);
+/* Closes what is open and ends libuv. Closing uv_signal handles puts the default actions back; a second SIGTERM at that moment would
+ * end the process before the caller has cleaned up. */
+void handles_end(uv_loop_t *uv);
+
+/* ---- spool.c: what a joining node keeps */
+struct spool { /* fd -1: not open */
+    int fd;
+    struct buf recalled; /* what was given last */
+};
+enum err spool_open(struct spool *s, const char *dir, char msg[256]);
+void spool_close(struct spool *s);
+enum err spool_keep(struct spool *s, struct bytes b); /* ERR_FULL, ERR_IO */
+enum err spool_recall(struct spool *s, uint64_t offset, size_t len, struct bytes *out);
+
 /* ---- loop_watch.c: sets *changed whenever a file of the database may have been written */
 struct watch {
     uv_fs_event_t handle;

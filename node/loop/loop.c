@@ -5,7 +5,8 @@
  * - poll: the kernel wakes us by ZMQ_FD, control socket, directory watch, signal or timer.
  *
  * - check: serve every source, each with a bound: keys asking to enter, news of the parent's line,
- *   messages, queues, unreachable routes, requests, a local change, the deadline, the stop.
+ *   messages, queues, unreachable routes, requests, what a joining node asked of us, a local
+ *   change, the deadline, the stop.
  *
  * ZMQ_FD is edge-triggered: it says "ask me" once, and sending or receiving on the socket swallows
  * the edge. So the poll callbacks do nothing but wake us, and both prepare and check ask ZMQ_EVENTS
@@ -16,7 +17,6 @@
 #include "conflict/mem.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,59 +62,40 @@ struct loop {
     uint64_t again_ms;  /* after this gap it is worth another look; 0: no more */
     struct route *gone; /* EVENT_UNREACHABLE is due */
     size_t n_gone, cap_gone;
+    struct spool spool;
+    bool done_due; /* and what EVENT_DONE says */
+    enum err done_error;
+    struct bytes recalled;
     struct log_limit refused, dropped;
     bool stop_asked, ending, ready;
     int exit_code;
 };
 
-/* ---- handles of ZeroMQ's descriptors */
-
-static void on_wake(uv_poll_t *h, int status, int events)
+/* The log of a node that runs; who joins is told by the command. */
+static void note(const struct loop *l, int level, const char *event, const char *key,
+                 const char *value)
 {
-    (void)h;
-    (void)status;
-    (void)events;
-}
-
-static void on_poll_closed(uv_handle_t *h)
-{
-    mem_free(h);
-}
-
-static uv_poll_t *poll_open(struct loop *l, void *socket)
-{
-    int fd = -1;
-    size_t len = sizeof fd;
-    uv_poll_t *h = mem_alloc(sizeof *h);
-    if (zmq_getsockopt(socket, ZMQ_FD, &fd, &len) || uv_poll_init(&l->uv, h, fd)) {
-        mem_free(h);
-        return NULL; /* the tick still serves the socket */
-    }
-    uv_poll_start(h, UV_READABLE, on_wake);
-    return h;
-}
-
-/* Before zmq_close: the descriptor dies with the socket. */
-static void poll_close(uv_poll_t **h)
-{
-    if (*h)
-        uv_close((uv_handle_t *)*h, on_poll_closed);
-    *h = NULL;
+    if (!l->o->join)
+        loop_log_pair(level, event, key, value);
 }
 
 /* ---- the line to the parent */
 
 static void hang_up(struct loop *l, int linger_ms)
 {
-    poll_close(&l->parent_poll);
-    poll_close(&l->monitor_poll);
+    handle_close(&l->parent_poll);
+    handle_close(&l->monitor_poll);
     parent_hang_up(&l->parent, linger_ms);
 }
 
 static void fatal(struct loop *l, const char *reason)
 {
-    loop_log_pair(0, "fatal", "reason", reason);
-    trace_dump();
+    if (l->o->join) {
+        l->o->join->failed(l->o->join->user, reason);
+    } else {
+        loop_log_pair(0, "fatal", "reason", reason);
+        trace_dump();
+    }
     l->exit_code = 1;
     l->ending = true;
 }
@@ -128,8 +109,8 @@ static void dial(struct loop *l)
         fatal(l, msg);
         return;
     }
-    l->parent_poll = poll_open(l, l->parent.socket);
-    l->monitor_poll = poll_open(l, l->parent.monitor);
+    l->parent_poll = handle_open(&l->uv, l->parent.socket);
+    l->monitor_poll = handle_open(&l->uv, l->parent.monitor);
 }
 
 static void on_redial(uv_timer_t *t)
@@ -137,11 +118,21 @@ static void on_redial(uv_timer_t *t)
     dial(t->data);
 }
 
-static void redial(struct loop *l, uint64_t delay_ms)
+/* Under which key the next dial knocks. */
+static void present(struct loop *l, bool invited)
+{
+    const struct loop_options *o = l->o;
+    memcpy(l->parent.own.key, invited ? o->join->invite_key : o->curve_key, CURVE_KEY_BYTES);
+    memcpy(l->parent.own.secret, invited ? o->join->invite_secret : o->curve_secret,
+           CURVE_KEY_BYTES);
+}
+
+static void redial(struct loop *l, bool invited, uint64_t delay_ms)
 {
     if (!l->o->parent_endpoint[0])
         return;
     hang_up(l, 0);
+    present(l, invited);
     uv_update_time(&l->uv);
     uv_timer_start(&l->redial, on_redial, delay_ms, 0);
 }
@@ -167,10 +158,24 @@ static void act_send(struct loop *l, const struct action *a)
     }
     if (parent_send(&l->parent, a->bytes.p, a->bytes.len) == DELIVERY_UNREACHABLE) {
         /* A message left out would be a gap in the session: better a new line. */
-        loop_log_pair(1, "parent_queue_full", NULL, NULL);
-        redial(l, OVERFLOW_REDIAL_MS);
+        note(l, 1, "parent_queue_full", NULL, NULL);
+        redial(l, false, OVERFLOW_REDIAL_MS);
         l->parent_lost = true;
     }
+}
+
+/* The answer comes in the next turn: no step from inside an action. */
+static void act_join(struct loop *l, const struct action *a)
+{
+    const struct loop_join *j = l->o->join;
+    l->done_due = true;
+    l->recalled = (struct bytes){0};
+    if (a->kind == ACTION_KEEP)
+        l->done_error = spool_keep(&l->spool, a->bytes);
+    else if (a->kind == ACTION_RECALL)
+        l->done_error = spool_recall(&l->spool, a->offset, a->len, &l->recalled);
+    else
+        l->done_error = j->settle(j->user);
 }
 
 static void act(struct loop *l, const struct action *a)
@@ -181,7 +186,7 @@ static void act(struct loop *l, const struct action *a)
         act_send(l, a);
         break;
     case ACTION_REDIAL:
-        redial(l, a->delay_ms);
+        redial(l, a->invited, a->delay_ms);
         break;
     case ACTION_REPLY:
         control_reply(&l->control, a->request_id, a->bytes.p, a->bytes.len);
@@ -196,6 +201,17 @@ static void act(struct loop *l, const struct action *a)
         break;
     case ACTION_FATAL:
         fatal(l, a->text);
+        break;
+    case ACTION_KEEP:
+    case ACTION_RECALL:
+    case ACTION_SETTLE:
+        act_join(l, a);
+        break;
+    case ACTION_PROGRESS:
+        l->o->join->progress(l->o->join->user);
+        break;
+    case ACTION_END:
+        l->ending = true;
         break;
     }
 }
@@ -244,18 +260,20 @@ static void serve_monitor(struct loop *l)
             return;
         if (news == NEWS_UP && !l->parent.up) {
             l->parent_trouble = NEWS_NONE;
-            loop_log_pair(2, "parent_connected", "endpoint", l->o->parent_endpoint);
+            note(l, 2, "parent_connected", "endpoint", l->o->parent_endpoint);
             parent_set_up(&l->parent, true);
             step(l, (struct event){.kind = EVENT_DIALLED});
         } else if (news == NEWS_DOWN && l->parent.up) {
-            loop_log_pair(1, "parent_lost", "endpoint", l->o->parent_endpoint);
+            note(l, 1, "parent_lost", "endpoint", l->o->parent_endpoint);
             parent_set_up(&l->parent, false);
             step(l, (struct event){.kind = EVENT_LOST});
         } else if ((news == NEWS_FAILED || news == NEWS_REFUSED) && news > l->parent_trouble) {
             /* Once: libzmq dials again and again. A refusal says more than the hanging up. */
             l->parent_trouble = news;
-            loop_log_pair(0, "parent_refused", "reason", why);
+            note(l, 0, "parent_refused", "reason", why);
         }
+        if (news == NEWS_REFUSED)
+            step(l, (struct event){.kind = EVENT_REFUSED});
     }
 }
 
@@ -318,6 +336,17 @@ static void serve_requests(struct loop *l)
     }
 }
 
+static void serve_done(struct loop *l)
+{
+    if (!l->done_due)
+        return;
+    l->done_due = false;
+    step(l, (struct event){.kind = EVENT_DONE,
+                           .error = l->done_error,
+                           .bytes = l->recalled.p,
+                           .len = l->recalled.len});
+}
+
 static void serve_clock(struct loop *l)
 {
     uint64_t now = loop_mono_ms();
@@ -346,7 +375,7 @@ static void serve_stop(struct loop *l)
     notify_send("STOPPING=1");
     step(l, (struct event){.kind = EVENT_STOP});
     if (!l->ending)
-        loop_log_pair(2, "stopped", NULL, NULL);
+        note(l, 2, "stopped", NULL, NULL);
     l->ending = true;
 }
 
@@ -359,6 +388,7 @@ static void on_check(uv_check_t *h)
     serve_peers(l);
     serve_gone(l);
     serve_requests(l);
+    serve_done(l);
     serve_clock(l);
     serve_stop(l);
     if (l->ending)
@@ -379,7 +409,7 @@ static void on_timer(uv_timer_t *h)
 
 static bool work_waits(struct loop *l)
 {
-    return l->stop_asked || l->ending || l->parent_lost || l->n_gone > 0 ||
+    return l->stop_asked || l->ending || l->parent_lost || l->n_gone > 0 || l->done_due ||
            link_readable(l->zap.socket) || link_readable(l->parent.monitor) ||
            link_readable(l->parent.socket) || link_readable(l->peers.socket) ||
            control_waiting(&l->control);
@@ -473,8 +503,8 @@ static bool open_links(struct loop *l, char msg[256])
     l->zap = (struct zap){.authorise = authorise, .refused = on_refused, .user = l};
     if (zap_open(&l->zap, l->ctx, msg) || peers_open(&l->peers, l->ctx, &own, msg))
         return false;
-    l->zap_poll = poll_open(l, l->zap.socket);
-    l->peers_poll = poll_open(l, l->peers.socket);
+    l->zap_poll = handle_open(&l->uv, l->zap.socket);
+    l->peers_poll = handle_open(&l->uv, l->peers.socket);
     snprintf(msg, 256, "the endpoint to listen on is not usable");
     return listen_for_children(l);
 }
@@ -499,31 +529,8 @@ static void start_handles(struct loop *l)
     uv_timer_start(&l->tick, on_tick, tick_ms, tick_ms);
     uv_signal_start(&l->sigterm, on_signal, SIGTERM);
     uv_signal_start(&l->sigint, on_signal, SIGINT);
-    watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched, &l->touched_wal);
-}
-
-static void on_walk(uv_handle_t *h, void *unused)
-{
-    (void)unused;
-    if (!uv_is_closing(h))
-        uv_close(h, NULL);
-}
-
-/* Closing uv_signal handles puts the default actions back; a second SIGTERM at that moment would
- * end the process before the caller has cleaned up. */
-static void close_uv(struct loop *l)
-{
-    sigset_t both, before;
-    sigemptyset(&both);
-    sigaddset(&both, SIGTERM);
-    sigaddset(&both, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &both, &before);
-    uv_walk(&l->uv, on_walk, NULL);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
-    uv_loop_close(&l->uv);
-    signal(SIGTERM, SIG_IGN); /* also drops the ones that are pending */
-    signal(SIGINT, SIG_IGN);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!l->o->join)
+        watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched, &l->touched_wal);
 }
 
 static void finish(struct loop *l)
@@ -531,18 +538,26 @@ static void finish(struct loop *l)
     int linger_ms = l->exit_code == 0 ? STOP_LINGER_MS : 0;
     control_close(&l->control);
     hang_up(l, linger_ms);
-    poll_close(&l->peers_poll);
-    poll_close(&l->zap_poll);
+    handle_close(&l->peers_poll);
+    handle_close(&l->zap_poll);
     peers_close(&l->peers, linger_ms);
     zap_close(&l->zap);
-    close_uv(l);
+    handles_end(&l->uv);
     if (l->ctx)
         zmq_ctx_term(l->ctx);
     control_fini(&l->control);
+    spool_close(&l->spool);
     mem_free(l->gone);
     mem_free(l->actions.a);
     mem_free(l);
     trace_uninstall();
+}
+
+static enum err open_files(struct loop *l, char msg[256])
+{
+    if (l->o->join)
+        return spool_open(&l->spool, l->o->join->dir, msg);
+    return control_open(&l->control, &l->uv, l->o->dir, msg);
 }
 
 int loop_run(const struct loop_options *o)
@@ -550,19 +565,21 @@ int loop_run(const struct loop_options *o)
     char msg[256] = "cannot start the event loop";
     struct loop *l = mem_alloc(sizeof *l);
     l->o = o;
+    l->spool.fd = -1;
     signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write */
     if (uv_loop_init(&l->uv)) {
-        loop_log_pair(0, "fatal", "reason", msg);
+        fatal(l, msg);
         mem_free(l);
         return 1;
     }
     trace_install();
     start_handles(l);
-    if (!open_links(l, msg) || control_open(&l->control, &l->uv, o->dir, msg)) {
+    if (!open_links(l, msg) || open_files(l, msg)) {
         fatal(l, msg);
     } else {
         step(l, (struct event){.kind = EVENT_START});
-        dial(l);
+        if (!uv_is_active((uv_handle_t *)&l->redial)) /* unless it dials in its own way */
+            dial(l);
     }
     if (!l->ending)
         uv_run(&l->uv, UV_RUN_DEFAULT);

@@ -15,8 +15,18 @@
 
 #include "node/core/node.h"
 
+/* What a node that joins needs beyond what a running one does. */
+struct loop_join {
+    const char *dir; /* what is fetched is kept in a file here that has no name */
+    uint8_t invite_key[CURVE_KEY_BYTES], invite_secret[CURVE_KEY_BYTES]; /* of the invitation */
+    void (*progress)(void *user);                                        /* ACTION_PROGRESS */
+    enum err (*settle)(void *user);                                      /* ACTION_SETTLE */
+    void (*failed)(void *user, const char *reason); /* the loop could not start, or go on */
+    void *user;
+};
+
 struct loop_options {
-    struct node *node;   /* borrowed; made with node_new */
+    struct node *node;   /* borrowed; made with node_new or node_join */
     const char *dir;     /* state directory: control.sock is made here; the caller holds its lock */
     const char *db_path; /* the database; its directory is watched */
     const char *listen;  /* endpoint for children, "" for none; tcp://HOST:0 picks a port */
@@ -28,9 +38,12 @@ struct loop_options {
      * there yet. */
     void (*listening)(void *user, const char *endpoint);
     void *user;
+    /* NULL but for a node that joins. Then there is no control socket, no watch and no log, since
+     * somebody waits at a terminal: `dir`, `db_path` and `listening` are not looked at. */
+    const struct loop_join *join;
 };
 
-/* Runs until SIGTERM, SIGINT or ACTION_FATAL. Returns the process's exit code: 0 after a clean stop
+/* Runs until SIGTERM, SIGINT, ACTION_END or ACTION_FATAL. Returns the process's exit code: 0 after a clean stop
  * (the EVENT_STOP step ran, every socket is closed, control.sock is gone), 1 after ACTION_FATAL or
  * when the loop could not start (the log says why). On return SIGTERM and SIGINT are ignored, so
  * that a second one cannot cut the caller's own cleaning short. A message to the parent while its

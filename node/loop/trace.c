@@ -24,8 +24,9 @@ static uint64_t now_ms;
 
 static const char *const event_name[] = {"?",       "start",       "timer",   "local_change",
                                          "receive", "unreachable", "dialled", "lost",
-                                         "request", "stop"};
-static const char *const action_name[] = {"?", "send", "redial", "reply", "ready", "log", "fatal"};
+                                         "request", "stop",        "refused", "done"};
+static const char *const action_name[] = {"?",     "send", "redial", "reply",  "ready",    "log",
+                                          "fatal", "keep", "recall", "settle", "progress", "end"};
 
 static void add(bool action, unsigned kind, const struct route *route, uint64_t request,
                 uint64_t len)

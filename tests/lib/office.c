@@ -57,16 +57,26 @@ static void hex(char *out, const uint8_t *p, size_t n)
         snprintf(out + 2 * i, 3, "%02x", p[i]);
 }
 
+void office_enrol_key(const struct office *o, uint8_t key[CURVE_KEY_BYTES])
+{
+    memcpy(key, o->key, CURVE_KEY_BYTES);
+    key[0] ^= 0xff;
+}
+
 static void registry(struct office *o, const struct office *all, int n)
 {
     for (int i = 0; i < n; i++) {
         const struct office *x = &all[i];
         char sql[1024], key[65];
+        uint8_t invite[CURVE_KEY_BYTES];
         hex(key, x->key, 32);
         if (x->late) {
+            office_enrol_key(x, invite);
+            hex(key, invite, 32);
             snprintf(sql, sizeof sql,
-                     "INSERT INTO tonle_node VALUES('%s','%s','%s','','invited','','','',0,'',0);",
-                     x->name, x->unit, x->parent);
+                     "INSERT INTO tonle_node VALUES('%s','%s','%s','','invited','','','%s',"
+                     "4000000000000000000,'',0);",
+                     x->name, x->unit, x->parent, key);
             office_sql(o, sql);
             continue;
         }
@@ -86,7 +96,7 @@ void office_identity(struct office *o, int i, const char *parent, const char *un
     snprintf(o->parent, sizeof o->parent, "%s", parent);
     snprintf(o->unit, sizeof o->unit, "%s", unit);
     seal_keypair(seed, o->key, o->secret);
-    o->site = seal_site(o->key, 7);
+    o->site = seal_site(o->key, OFFICE_INCARNATION);
     o->now_ms = 1700000000000ULL;
 }
 

@@ -40,6 +40,9 @@ void office_found(struct office *o, const struct office *all, int n, const char 
                   const char *compiled, bool wal);
 
 struct store_identity office_store_identity(const struct office *o, const struct office *hub);
+#define OFFICE_INCARNATION 7
+/* The one-time key of the invitation of an office that comes late. */
+void office_enrol_key(const struct office *o, uint8_t key[CURVE_KEY_BYTES]);
 
 /* n offices with this schema; `compiled` is the charter's published form (node/charter/charter.h)
  * with at least tables[].name and policies. Where it is not complete, the database completes it.

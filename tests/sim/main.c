@@ -14,7 +14,7 @@ struct options {
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
-        joins, decisions;
+        joins, join_crashes, decisions;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births;
 };
 static const char *const breach_name[BREACH_COUNT] = {"none",  "acks",   "context", "forget",
@@ -43,6 +43,7 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     t->repeats += w.repeats;
     t->parts += w.parts;
     t->joins += w.joins;
+    t->join_crashes += w.join_crashes;
     t->decisions += w.decisions;
     t->exists += w.exists;
     t->births += w.births;
@@ -170,11 +171,12 @@ int main(int argc, char **argv)
     printf("%llu passed, %llu failed; %llu steps, %llu writes, %llu crashes, %llu stops, %llu "
            "cuts, %llu messages lost,"
            " %llu comparisons, %llu repetitions, %llu cut changesets,"
-           " %llu joins\n",
+           " %llu joins, %llu crashes in them\n",
            (unsigned long long)t.passed, (unsigned long long)t.failed, (unsigned long long)t.steps,
            (unsigned long long)t.writes, (unsigned long long)t.crashes, (unsigned long long)t.stops,
            (unsigned long long)t.cuts, (unsigned long long)t.drops, (unsigned long long)t.checks,
-           (unsigned long long)t.repeats, (unsigned long long)t.parts, (unsigned long long)t.joins);
+           (unsigned long long)t.repeats, (unsigned long long)t.parts, (unsigned long long)t.joins,
+           (unsigned long long)t.join_crashes);
     print_left(&t);
     if (o.kind.breach != BREACH_NONE) /* a negative control: it must be found */
         return t.failed > 0 ? 0 : 1;

@@ -45,7 +45,7 @@ void oracle_start(struct world *w, struct machine *m)
     memset(m->chain, 0, sizeof m->chain);
     m->model_pos = m->model_checked = 0;
     m->base_read = false;
-    m->model.late = m->n_base > 0;
+    m->model.late = m->base.n > 0;
     m->restarted = true;
 }
 
@@ -72,6 +72,8 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to,
     else if (msg->type == MESSAGE_HELLO || msg->type == MESSAGE_WELCOME)
         said = msg->u.hello.received_pos;
     *acked = said > *acked ? said : *acked;
+    if (msg->type == MESSAGE_LOAD_CHUNK)
+        late_chunk_sent(from, to);
     if (msg->type == MESSAGE_ITEM && msg->u.item.pos > from->told)
         from->told = msg->u.item.pos;
 }
@@ -161,7 +163,7 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
     if (memcmp(cs.previous, m->chain[office], HASH_BYTES) != 0)
         broken(w, m, "11", "a changeset does not follow the one before it");
     /* DESIGN 8: sealed while it loaded, here or at the parent whose journal we began with */
-    bool on_load = m->n_base > 0 && (cs.dot.site == m->o.site || !m->base_read);
+    bool on_load = m->base.n > 0 && (cs.dot.site == m->o.site || !m->base_read);
     if (!on_load && !clock_includes(&m->clock, &cs.context))
         broken(w, m, "4", "a changeset stands in the journal before what it builds on");
     memcpy(m->chain[office], hash, HASH_BYTES);
@@ -182,8 +184,8 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
 static void read_journal(struct world *w, struct machine *m)
 {
     struct arena a = {0};
-    for (size_t i = 0; !m->base_read && w->broken[0] == '\0' && i < m->n_base; i++)
-        read_changeset(w, m, &a, m->base[i]);
+    for (size_t i = 0; !m->base_read && w->broken[0] == '\0' && i < m->base.n; i++)
+        read_changeset(w, m, &a, m->base.at[i]);
     m->base_read = true;
     sqlite3_stmt *q = store_stmt(
         m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");

@@ -157,11 +157,22 @@ static void committed(void *user, uint64_t site, uint64_t seq)
     m->outside_seq = seq;
 }
 
+uint64_t world_wall_ms(const struct world *w, const struct machine *m)
+{
+    return (uint64_t)((int64_t)(1700000000000ULL + w->now) + m->skew_ms);
+}
+
+static bool is_on(const struct machine *m)
+{
+    return m->alive || m->joining;
+}
+
 void world_power_off(struct world *w, struct machine *m, bool lose_power)
 {
-    if (!m->alive)
+    bool joining = m->joining;
+    if (!is_on(m))
         return;
-    m->alive = false;
+    m->alive = m->joining = false;
     m->timer++;
     oracle_stop(m);
     if (lose_power)
@@ -178,7 +189,8 @@ void world_power_off(struct world *w, struct machine *m, bool lose_power)
         if (w->m[i].parent == (int)(m - w->m))
             cut(w, &w->m[i]);
     }
-    world_later(w, WHAT_START, (int)(m - w->m), 200 + world_below(w, 4000), 0);
+    world_later(w, joining ? WHAT_JOIN : WHAT_START, (int)(m - w->m),
+                (joining ? 1000 : 200) + world_below(w, 4000), 0);
 }
 
 static void act(struct world *w, struct machine *m)
@@ -192,6 +204,7 @@ static void act(struct world *w, struct machine *m)
             break;
         case ACTION_REDIAL:
             m->link = 0;
+            m->late.invited = a->invited;
             dial(w, m, a->delay_ms);
             break;
         case ACTION_LOG:
@@ -203,18 +216,26 @@ static void act(struct world *w, struct machine *m)
                 world_break(w, "1", "%s ended: %s", m->o.name, a->text);
             world_power_off(w, m, true);
             return;
+        case ACTION_KEEP:
+        case ACTION_RECALL:
+        case ACTION_SETTLE:
+            late_ask(w, m, a);
+            break;
+        case ACTION_END:
+            late_over(w, m);
+            return;
         default:
             break;
         }
     }
 }
 
-static void step(struct world *w, struct machine *m, struct event *ev)
+void world_step(struct world *w, struct machine *m, struct event *ev)
 {
-    if (!m->alive)
+    if (!is_on(m))
         return;
     ev->mono_ms = w->now;
-    ev->wall_ms = (uint64_t)((int64_t)(1700000000000ULL + w->now) + m->skew_ms);
+    ev->wall_ms = world_wall_ms(w, m);
     ev->random = world_random(w);
     disk_set_time(w->disk, ev->wall_ms);
     trace(w, &ev->kind, sizeof ev->kind);
@@ -222,7 +243,7 @@ static void step(struct world *w, struct machine *m, struct event *ev)
     m->steps++;
     node_step(m->node, ev, &m->out);
     act(w, m);
-    if (!m->alive)
+    if (!is_on(m))
         return;
     if (disk_failed(
             w->disk)) { /* it met the failure and did not say so: the machine dies all the same */
@@ -233,7 +254,7 @@ static void step(struct world *w, struct machine *m, struct event *ev)
         uint64_t at = m->out.deadline_ms > w->now ? m->out.deadline_ms : w->now + 1;
         world_later(w, WHAT_TIMER, (int)(m - w->m), at - w->now, ++m->timer);
     }
-    if (w->breach != BREACH_NONE)
+    if (w->breach != BREACH_NONE && m->alive)
         breach_step(w, m);
     oracle_step(w, m);
 }
@@ -264,7 +285,7 @@ static void power_on(struct world *w, struct machine *m)
     m->clean = false;
     oracle_start(w, m);
     struct event ev = {.kind = EVENT_START};
-    step(w, m, &ev);
+    world_step(w, m, &ev);
     if (m->parent >= 0)
         dial(w, m, 1 + world_below(w, 100));
     for (int i = 0; i < w->n; i++) {
@@ -278,7 +299,7 @@ static void power_on(struct world *w, struct machine *m)
 static void stop(struct world *w, struct machine *m)
 {
     struct event ev = {.kind = EVENT_STOP};
-    step(w, m, &ev);
+    world_step(w, m, &ev);
     if (!m->alive)
         return;
     m->clean = true;
@@ -301,7 +322,7 @@ static void fault(struct world *w)
         world_power_off(w, m, false); /* kill -9: the application goes on */
         break;
     case 2:
-        if (m->alive && !m->open_tx)
+        if (is_on(m) && !m->open_tx)
             disk_fail_after(w->disk, m->o.path, 1 + world_below(w, 40));
         break;
     default:
@@ -322,16 +343,18 @@ static void fault(struct world *w)
 
 static void dialled(struct world *w, struct machine *m)
 {
-    if (m->parent < 0 || !m->alive || !m->line || m->link != 0)
+    if (m->parent < 0 || !is_on(m) || !m->line || m->link != 0)
         return;
     if (!w->m[m->parent].alive) {
         dial(w, m, 200 + world_below(w, 300));
         return;
     }
+    if (m->joining && !late_let_in(w, m))
+        return;
     m->link = ++w->links;
     m->last_up = m->last_down = w->now;
     struct event ev = {.kind = EVENT_DIALLED};
-    step(w, m, &ev);
+    world_step(w, m, &ev);
 }
 
 /* True when the machine is not there any more to receive it. */
@@ -355,11 +378,11 @@ static void received(struct world *w, struct machine *m, const struct happening 
     if (child != m) {
         ev.route.len = sizeof h->link;
         memcpy(ev.route.id, &h->link, sizeof h->link);
-        ev.user_id = child->o.name;
+        ev.user_id = child->joining ? child->late.user_id : child->o.name;
     }
     if (w->breach != BREACH_NONE && breached(w, m, h))
         return;
-    step(w, m, &ev);
+    world_step(w, m, &ev);
 }
 
 static void happen(struct world *w, struct happening *h)
@@ -374,11 +397,11 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_TIMER:
         ev.kind = EVENT_TIMER;
         if (h->link == m->timer)
-            step(w, m, &ev);
+            world_step(w, m, &ev);
         break;
     case WHAT_CHANGE:
         ev.kind = EVENT_LOCAL_CHANGE;
-        step(w, m, &ev);
+        world_step(w, m, &ev);
         break;
     case WHAT_APP:
         if (m->o.app &&
@@ -396,7 +419,7 @@ static void happen(struct world *w, struct happening *h)
     case WHAT_LOST:
         ev.kind = EVENT_LOST;
         if (m->link == 0) {
-            step(w, m, &ev);
+            world_step(w, m, &ev);
             dial(w, m, 100 + world_below(w, 400));
         }
         break;
@@ -404,7 +427,7 @@ static void happen(struct world *w, struct happening *h)
         ev.kind = EVENT_UNREACHABLE;
         ev.route.len = sizeof h->link;
         memcpy(ev.route.id, &h->link, sizeof h->link);
-        step(w, m, &ev);
+        world_step(w, m, &ev);
         break;
     case WHAT_FAULT:
         if (!w->healing)
@@ -414,7 +437,10 @@ static void happen(struct world *w, struct happening *h)
         power_on(w, m);
         break;
     case WHAT_JOIN:
-        join_step(w, m);
+        late_start(w, m);
+        break;
+    case WHAT_DONE:
+        late_answer(w, m, h->link);
         break;
     case WHAT_DESK:
         if (!w->healing)
@@ -521,7 +547,7 @@ void world_stop(struct world *w)
         sqlite3_close(m->o.app);
         arena_fini(&m->o.arena);
         mem_free(m->out.a);
-        join_fini(m);
+        late_fini(m);
     }
     for (size_t i = 0; i < w->n_queue; i++)
         mem_free(w->queue[i].bytes);

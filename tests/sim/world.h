@@ -7,7 +7,7 @@
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
 
-#include "node/core/node.h"
+#include "node/core/join.h"
 #include "tests/lib/office.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/model.h"
@@ -28,7 +28,8 @@ enum what {
     WHAT_AGAIN,
     WHAT_LINE,
     WHAT_JOIN,
-    WHAT_DESK
+    WHAT_DESK,
+    WHAT_DONE
 };
 struct happening {
     uint64_t at, order, number;
@@ -39,11 +40,31 @@ struct happening {
     uint8_t *bytes;
     size_t len;
 };
+struct changesets { /* sealed bytes, on the heap */
+    struct bytes *at;
+    size_t n, cap;
+};
+struct late { /* of an office that comes later (late.c) */
+    bool prepared, joined;
+    uint64_t before; /* hash of what the database held when `prepared` */
+    enum load_mode mode;
+    struct invitation invitation;
+    struct keys keys;
+    bool invited;      /* it dials under the invitation's key */
+    char user_id[256]; /* as whom its parent knows it */
+    struct buf kept;   /* ACTION_KEEP */
+    bool settled;      /* ACTION_SETTLE was carried out */
+    uint64_t asked;    /* number of the driver's last answer, and what it says: */
+    enum err error;
+    uint64_t offset, len;
+    struct changesets sent; /* what the parent's model was made of at its last chunk */
+};
 struct machine {
     struct office o;
     struct node *node;
     struct actions out;
     bool alive, open_tx;
+    bool joining;  /* `node` is one that joins; not alive meanwhile */
     bool clean;    /* it was stopped, not killed */
     int parent;    /* -1: the hub */
     bool line;     /* the line to the parent is up */
@@ -67,12 +88,8 @@ struct machine {
     uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
     uint64_t
         acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
-    /* of one that comes later */
-    int join_stage;
-    uint32_t join_table;
-    struct buf join_after;
-    struct bytes *chunk, *base; /* what it loads; the changesets of which that was made */
-    size_t n_chunks, n_base;
+    struct late late;
+    struct changesets base; /* of which what it loaded was made */
     bool base_read;
     uint64_t told; /* the highest position of its own journal it has sent */
 };
@@ -108,7 +125,8 @@ struct world {
     struct happening *queue;
     size_t n_queue, cap_queue;
     uint64_t trace;
-    uint64_t token; /* of the application's writes */
+    uint64_t token;        /* of the application's writes */
+    uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
@@ -134,7 +152,9 @@ struct kind { /* of world: from the command line */
     bool join, write_loading, drawn;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
+void world_step(struct world *w, struct machine *m, struct event *ev);
 void world_power_off(struct world *w, struct machine *m, bool lose_power);
+uint64_t world_wall_ms(const struct world *w, const struct machine *m); /* its wall clock */
 /* Until virtual `ms` have passed, or a promise broke. */
 void world_run(struct world *w, uint64_t ms);
 /* No more faults; all lines up, all machines on; until nothing moves. */
@@ -163,9 +183,16 @@ void ledger_totals(struct world *w, struct model *m, struct store *s); /* when a
 /* desk.c: somebody decides something at this office */
 void desk_decide(struct world *w, struct machine *m);
 
-/* join.c */
-void join_step(struct world *w, struct machine *m);
-void join_fini(struct machine *m); /* also of who did not come late */
+/* late.c */
+void late_start(struct world *w, struct machine *m); /* somebody types the command */
+void late_over(struct world *w, struct machine *m);  /* ACTION_END */
+/* Its driver: what the node asked for, and the answer when its time has come. */
+void late_ask(struct world *w, struct machine *m, const struct action *a);
+void late_answer(struct world *w, struct machine *m, uint64_t asked);
+/* Whether the parent's ZAP handler knows the key it dials with; it is told when not. */
+bool late_let_in(struct world *w, struct machine *m);
+void late_chunk_sent(struct machine *parent, struct machine *m);
+void late_fini(struct machine *m); /* also of who did not come late */
 
 /* oracle.c: breaks the world when a promise does not hold. */
 void oracle_start(struct world *w, struct machine *m); /* the machine is on (again) */

@@ -174,6 +174,13 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
     case EVENT_REQUEST:
         request(n, ev, out);
         break;
+    case EVENT_REFUSED:
+        fake_tell(n, "refused");
+        break;
+    case EVENT_DONE:
+        fake_tell(n, "done error=%s text=%.*s", err_name(ev->error), (int)ev->len,
+                  (const char *)ev->bytes);
+        break;
     case EVENT_STOP:
         fake_tell(n, "stop");
         send_many(n, out, "-", 1, 6);

@@ -1,7 +1,7 @@
 #include "tests/unit/loop/fake.h"
 
-#include "node/loop/join.h"
 #include "protocol/limits.h"
+#include "tests/unit/loop/knock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,21 +49,16 @@ static int world_down(void **state)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
-static struct join_line *knock(struct link_world *w, const struct link_keys *own)
+static struct knocker *knock(struct link_world *w, const struct link_keys *own)
 {
-    struct join_line *l = NULL;
-    char msg[256] = "";
-    enum err e = join_open(&l, w->p.endpoint, w->parent.keys.key, own->key, own->secret, msg);
-    if (e)
-        fail_msg("join_open: %s", msg);
-    return l;
+    return knock_open(w->p.endpoint, w->parent.keys.key, own);
 }
 
-static void say(struct join_line *l, const char *text)
+static void say(struct knocker *k, const char *text)
 {
-    char msg[256] = "";
-    if (join_send(l, text, strlen(text), WAIT_MS, msg))
-        fail_msg("join_send: %s", msg);
+    const char *why = "not in time";
+    if (knock_send(k, text, strlen(text), &why))
+        fail_msg("knock_send: %s", why);
 }
 
 /* The route in a report of the parent. */
@@ -81,16 +76,16 @@ static const char *route_in(char *line)
 static void loop_carries_messages_both_ways(void **state)
 {
     struct link_world *w = *state;
-    char line[4096], msg[256];
+    char line[4096];
     struct buf got = {0};
-    struct join_line *l = knock(w, &w->child);
+    struct knocker *l = knock(w, &w->child);
     say(l, "hello");
     fake_expect(&w->p, "receive user=takeo", line);
     assert_non_null(strstr(line, "len=5 text=hello"));
     fake_do(&w->p, "send %s welcome", route_in(line));
-    assert_int_equal(join_receive(l, WAIT_MS, &got, msg), ERR_OK);
+    assert_int_equal(knock_receive(l, &got), ERR_OK);
     assert_string_equal(buf_str(&got), "welcome");
-    join_close(l);
+    knock_close(l);
     buf_fini(&got);
 }
 
@@ -99,41 +94,22 @@ static void loop_carries_messages_both_ways(void **state)
 static void loop_refuses_an_unknown_key(void **state)
 {
     struct link_world *w = *state;
-    char line[4096], msg[256] = "";
-    struct join_line *l = knock(w, &w->stranger);
-    assert_int_equal(join_send(l, "let me in", 9, WAIT_MS, msg), ERR_REFUSED);
-    assert_non_null(strstr(msg, "does not accept"));
-    join_close(l);
+    char line[4096];
+    const char *why = "";
+    struct knocker *l = knock(w, &w->stranger);
+    assert_int_equal(knock_send(l, "let me in", 9, &why), ERR_REFUSED);
+    assert_non_null(strstr(why, "does not accept"));
+    knock_close(l);
     l = knock(w, &w->child);
     say(l, "mine");
     fake_expect(&w->p, "receive", line); /* the first of all */
     assert_non_null(strstr(line, "user=takeo"));
-    join_close(l);
+    knock_close(l);
     struct buf log = {0};
     fake_log(&w->p, &log);
     assert_non_null(
         strstr(buf_str(&log), "event=connection_refused reason=\"unknown key\" from=127.0.0.1"));
     buf_fini(&log);
-}
-
-/* A server key that is not the parent's is found out by the handshake, and said within the time
- * given. */
-static void join_finds_a_wrong_server_key(void **state)
-{
-    struct link_world *w = *state;
-    char msg[256] = "";
-    struct buf reply = {0};
-    struct join_request r = {.endpoint = w->p.endpoint,
-                             .message = {.p = (const uint8_t *)"x", .len = 1},
-                             .timeout_ms = 700};
-    memcpy(r.server_key, w->stranger.key, CURVE_KEY_BYTES);
-    memcpy(r.key, w->child.key, CURVE_KEY_BYTES);
-    memcpy(r.secret, w->child.secret, CURVE_KEY_BYTES);
-    assert_int_equal(join_exchange(&r, &reply, msg), ERR_BUSY);
-    assert_non_null(strstr(msg, "transport key is not the one we know"));
-    assert_int_equal(reply.len, 0);
-    r.endpoint = "nonsense";
-    assert_int_equal(join_exchange(&r, &reply, msg), ERR_USAGE);
 }
 
 /* Whether a stranger's message gets through to a listening socket that has no ZAP handler at all.
@@ -195,11 +171,11 @@ static void loop_reports_unreachable_routes(void **state)
     char line[4096], route[64], prefix[128];
     fake_do(&w->p, "send 0011223344 x");
     fake_expect(&w->p, "unreachable route=0011223344", line);
-    struct join_line *l = knock(w, &w->child);
+    struct knocker *l = knock(w, &w->child);
     say(l, "hello");
     fake_expect(&w->p, "receive", line);
     snprintf(route, sizeof route, "%s", route_in(line));
-    join_close(l);
+    knock_close(l);
     snprintf(prefix, sizeof prefix, "unreachable route=%s", route);
     for (int i = 0; i < 100;
          i++) { /* until the parent's libzmq has seen the end of the connection */
@@ -309,17 +285,47 @@ static void loop_logs_a_refusal_once(void **state)
     free(b);
 }
 
+/* A server key that is not the parent's is found out by the handshake and said, once; it is no
+ * refusal. What is no endpoint at all ends the loop. */
+static void loop_finds_a_wrong_server_key(void **state)
+{
+    struct link_world *w = *state;
+    struct below_office *b = calloc(1, sizeof *b);
+    struct buf log = {0};
+    char line[4096];
+    memcpy(w->parent.keys.key, w->stranger.key, CURVE_KEY_BYTES);
+    below_up(b, w, &w->child);
+    for (int i = 0; i < 100 && !strstr(buf_str(&log), "transport key is not the one we know");
+         i++) {
+        fake_expect(&b->c, "local_change", line);
+        buf_reset(&log);
+        fake_log(&b->c, &log);
+    }
+    assert_non_null(strstr(buf_str(&log), "transport key is not the one we know"));
+    assert_false(fake_report(&b->c, "refused", line, 0));
+    fake_stop(&b->c, SIGTERM);
+    b->child.parent_endpoint = "nonsense";
+    b->child.fails = true;
+    fake_run(&b->c, &b->child);
+    int status = fake_wait(&b->c);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    fake_dir_remove(b->dir);
+    free(b);
+    buf_fini(&log);
+}
+
 /* A frame over the limit never reaches the node: its sender's connection ends, and others go on. */
 static void loop_drops_what_is_over_the_limit(void **state)
 {
     struct link_world *w = *state;
-    char line[4096], msg[256];
+    char line[4096];
+    const char *why;
     size_t len = LIMIT_MESSAGE_BYTES + 1000;
     uint8_t *big = calloc(1, len);
-    struct join_line *l = knock(w, &w->child), *other = knock(w, &w->child);
+    struct knocker *l = knock(w, &w->child), *other = knock(w, &w->child);
     say(l, "small");
     fake_expect(&w->p, "receive", line);
-    assert_int_equal(join_send(l, big, len, WAIT_MS, msg), ERR_OK);
+    assert_int_equal(knock_send(l, big, len, &why), ERR_OK);
     say(other, "after");
     fake_expect(&w->p, "receive", line);
     assert_non_null(strstr(line, "text=after"));
@@ -330,8 +336,8 @@ static void loop_drops_what_is_over_the_limit(void **state)
         again = fake_report(&w->p, "receive user=takeo", line, 100);
     }
     assert_true(again && strstr(line, "text=again"));
-    join_close(l);
-    join_close(other);
+    knock_close(l);
+    knock_close(other);
     free(big);
 }
 
@@ -339,15 +345,16 @@ static void loop_drops_what_is_over_the_limit(void **state)
 static void loop_takes_a_message_of_the_limit(void **state)
 {
     struct link_world *w = *state;
-    char line[4096], msg[256], expected[64];
+    char line[4096], expected[64];
+    const char *why;
     size_t len = LIMIT_MESSAGE_BYTES;
     uint8_t *big = calloc(1, len);
-    struct join_line *l = knock(w, &w->child);
-    assert_int_equal(join_send(l, big, len, WAIT_MS, msg), ERR_OK);
+    struct knocker *l = knock(w, &w->child);
+    assert_int_equal(knock_send(l, big, len, &why), ERR_OK);
     fake_expect(&w->p, "receive", line);
     snprintf(expected, sizeof expected, "len=%zu ", len);
     assert_non_null(strstr(line, expected));
-    join_close(l);
+    knock_close(l);
     free(big);
 }
 
@@ -356,16 +363,16 @@ static void loop_takes_a_message_of_the_limit(void **state)
 static void loop_queues_within_bounds(void **state)
 {
     struct link_world *w = *state;
-    char line[4096], msg[256], expected[16];
+    char line[4096], expected[16];
     struct buf got = {0};
-    struct join_line *l = knock(w, &w->child);
+    struct knocker *l = knock(w, &w->child);
     say(l, "hello");
     fake_expect(&w->p, "receive", line);
     const char *route = route_in(line);
     fake_do(&w->p, "flood %s 4500 4096", route);
     for (unsigned i = 0; i < 4500; i++) {
         buf_reset(&got);
-        assert_int_equal(join_receive(l, WAIT_MS, &got, msg), ERR_OK);
+        assert_int_equal(knock_receive(l, &got), ERR_OK);
         snprintf(expected, sizeof expected, "%06u", i);
         assert_memory_equal(got.data, expected, 6);
     }
@@ -375,7 +382,7 @@ static void loop_queues_within_bounds(void **state)
         fake_do(&w->p, "flood %s 4000 8192", route);
     fake_expect(&w->p, "unreachable", report);
     assert_string_equal(route_in(report), route);
-    join_close(l);
+    knock_close(l);
     buf_fini(&got);
 }
 
@@ -412,11 +419,11 @@ static void loop_drops_messages_from_self_named_routes(void **state)
     assert_int_equal(link_connect(s, w->p.endpoint, msg), ERR_OK);
     assert_int_equal(zmq_send(s, "named", 5, 0), 5);
     assert_false(fake_report(&w->p, "receive", line, 200));
-    struct join_line *l = knock(w, &w->child);
+    struct knocker *l = knock(w, &w->child);
     say(l, "unnamed");
     fake_expect(&w->p, "receive", line);
     assert_non_null(strstr(line, "text=unnamed"));
-    join_close(l);
+    knock_close(l);
     zmq_close(s);
     zmq_ctx_term(ctx);
 }
@@ -483,7 +490,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(loop_carries_messages_both_ways),
         WORLD_TEST(loop_refuses_an_unknown_key),
-        WORLD_TEST(join_finds_a_wrong_server_key),
+        WORLD_TEST(loop_finds_a_wrong_server_key),
         cmocka_unit_test(link_refuses_an_unknown_key_without_a_handler),
         WORLD_TEST(loop_reports_unreachable_routes),
         WORLD_TEST(loop_dials_and_redials_its_parent),

@@ -1,7 +1,6 @@
 #include "tests/unit/node/net.h"
 #include "tests/lib/rooms.h"
 
-#include "node/charter/charter.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>
@@ -15,8 +14,6 @@
 static const char schema[] =
     "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT) WITHOUT ROWID;"
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;";
-static const char compiled[] =
-    "{\"federation\":\"test\",\"tables\":[{\"name\":\"resident\"},{\"name\":\"note\"}]}";
 
 void net_must(enum err e, struct store *s, const char *what)
 {
@@ -94,14 +91,20 @@ void net_message_free(struct net_message *m)
 
 static void step(struct net *t, struct net_office *o, struct event ev);
 
-/* What the ZAP handler of the office dialled says of this key. */
+/* False: it is dialled again later. A key that the ZAP handler of the office dialled does not know
+ * is refused. */
 static bool dial(struct net *t, struct net_office *o)
 {
-    char user_id[256];
     struct net_office *p = net_find(t, o->parent);
-    if (o->cut || !p->node ||
-        !node_authorise(p->node, o->keys.curve_key, WALL + t->now_ms, user_id))
+    char invite[64];
+    snprintf(invite, sizeof invite, "invite %s", o->name);
+    struct keypair k = o->invited ? keypair_of(invite) : o->keys;
+    if (o->cut || !p->node || p->joining)
         return false;
+    if (!node_authorise(p->node, k.curve_key, WALL + t->now_ms, o->user_id)) {
+        step(t, o, (struct event){.kind = EVENT_REFUSED});
+        return false;
+    }
     o->dialled = index_of(t, p);
     o->connection++;
     return true;
@@ -132,6 +135,7 @@ static bool holds_item(struct net_office *o, const struct action *act)
     o->sent_acks += m.type == MESSAGE_ACK;
     o->sent_refusals += m.type == MESSAGE_REFUSAL;
     o->sent_hellos += m.type == MESSAGE_HELLO;
+    o->sent_requests += m.type == MESSAGE_LOAD_REQUEST;
     arena_fini(&a);
     return item;
 }
@@ -173,7 +177,7 @@ static void send(struct net *t, struct net_office *o, const struct action *a)
     } else if (o->dialled >= 0) {
         struct route r = route_to(t, o);
         for (int i = 0; i < copies; i++)
-            net_post(t, o->dialled, &r, o->name, a->bytes.p, a->bytes.len);
+            net_post(t, o->dialled, &r, o->user_id, a->bytes.p, a->bytes.len);
     }
 }
 
@@ -195,6 +199,7 @@ static void act(struct net *t, struct net_office *o, const struct action *a)
         break;
     case ACTION_REDIAL:
         o->dialled = -1;
+        o->invited = a->invited;
         o->redial_at_ms = t->now_ms + a->delay_ms + 1;
         break;
     case ACTION_REPLY:
@@ -210,6 +215,9 @@ static void act(struct net *t, struct net_office *o, const struct action *a)
         o->fatal = true;
         note_log(o, a);
         fprintf(stderr, "%s: fatal: %s\n", o->name, a->text);
+        break;
+    default:
+        net_join_act(o, a);
         break;
     }
 }
@@ -273,10 +281,12 @@ static void redials(struct net *t)
 {
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
-        if (o->node && o->redial_at_ms && t->now_ms >= o->redial_at_ms) {
-            o->redial_at_ms = dial(t, o) ? 0 : t->now_ms + 500;
-            if (o->dialled >= 0)
-                office_event(t, o, EVENT_DIALLED);
+        if (!o->node || !o->redial_at_ms || t->now_ms < o->redial_at_ms)
+            continue;
+        o->redial_at_ms = t->now_ms + 500;
+        if (dial(t, o)) {
+            o->redial_at_ms = 0;
+            office_event(t, o, EVENT_DIALLED);
         }
     }
 }
@@ -290,11 +300,27 @@ static void timers(struct net *t)
     }
 }
 
+static void answers(struct net *t)
+{
+    for (int i = 0; i < t->n; i++) {
+        struct net_office *o = &t->office[i];
+        if (!o->done_due)
+            continue;
+        o->done_due = false;
+        step(t, o,
+             (struct event){.kind = EVENT_DONE,
+                            .error = o->done_error,
+                            .bytes = o->recalled.p,
+                            .len = o->recalled.len});
+    }
+}
+
 /* One millisecond of the network. */
 static void tick(struct net *t)
 {
     for (int i = 0; i < 64 && deliver_one(t); i++)
         ;
+    answers(t);
     redials(t);
     timers(t);
     t->now_ms++;
@@ -312,6 +338,8 @@ static void jump(struct net *t, uint64_t end)
             next = o->actions.deadline_ms;
         if (o->node && o->redial_at_ms && o->redial_at_ms < next)
             next = o->redial_at_ms;
+        if (o->done_due)
+            return;
     }
     if (next > t->now_ms)
         t->now_ms = next;
@@ -341,7 +369,7 @@ static bool settled(struct net *t)
 {
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
-        if (!o->node)
+        if (!o->node || o->joining)
             continue;
         if (!strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
             return false;
@@ -456,6 +484,7 @@ void office_crash(struct net *t, struct net_office *o)
             c->redial_at_ms = t->now_ms + 100;
         }
     }
+    net_join_over(o);
     node_free(o->node);
     o->node = NULL;
     store_close(o->store);
@@ -506,49 +535,6 @@ struct net_office *net_add(struct net *t, const char *name, const char *parent)
     return o;
 }
 
-static void make_hub(struct net *t)
-{
-    struct net_office *o = net_add(t, "hub", "");
-    struct store *s = net_open_store(o);
-    struct arena a = {0};
-    struct finding *finding;
-    size_t n;
-    struct store_identity id = {.federation = t->federation,
-                                .federation_name = "test",
-                                .node = "hub",
-                                .unit = "",
-                                .parent = "",
-                                .hub = "hub",
-                                .hub_site = o->site,
-                                .site = o->site};
-    memcpy(id.hub_sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    struct charter rules;
-    char why[CHARTER_MSG_BYTES];
-    struct charter_record charter = {
-        .version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
-    struct node_record r = {.name = "hub",
-                            .unit = "",
-                            .parent = "",
-                            .listen = "",
-                            .state = NODE_ACTIVE,
-                            .site = o->site,
-                            .reads = "",
-                            .joined_ms = WALL};
-    memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
-    memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    NET_MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
-    NET_MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
-    NET_MUST(s, charter_write(&a, &rules, &charter.compiled));
-    NET_MUST(s, store_begin(s));
-    NET_MUST(s, store_create(s, &id));
-    NET_MUST(s, store_charter_put(s, &charter));
-    NET_MUST(s, store_node_put(s, &r));
-    NET_MUST(s, store_capture_install(s));
-    NET_MUST(s, store_commit(s));
-    arena_fini(&a);
-    store_close(s);
-}
-
 void net_start(struct net *t)
 {
     memset(t, 0, sizeof *t);
@@ -562,7 +548,7 @@ void net_start(struct net *t)
     if (!mkdtemp(t->dir))
         abort();
     NET_MUST(NULL, seal_start());
-    make_hub(t);
+    net_make_hub(t);
     office_run(t, &t->office[HUB]);
     net_run(t, 100);
 }
@@ -582,6 +568,7 @@ void net_stop(struct net *t)
     struct net_message *m;
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
+        net_join_over(o);
         node_free(o->node);
         store_close(o->store);
         sqlite3_close(o->app);

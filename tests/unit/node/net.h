@@ -7,7 +7,7 @@
 #ifndef TESTS_UNIT_NODE_NET_H
 #define TESTS_UNIT_NODE_NET_H
 
-#include "node/core/node.h"
+#include "node/core/join.h"
 #include "protocol/codec.h"
 
 #include <sqlite3.h>
@@ -31,10 +31,22 @@ struct net_office {
     int64_t clock_error_ms; /* of its wall clock */
     int dialled;            /* index of the office its line goes to; -1: no line */
     uint8_t connection;     /* grows with every connection */
+    char user_id[256];      /* as whom the other side knows it */
     uint64_t redial_at_ms;  /* 0: none */
     bool cut;               /* its line to the parent is down */
     bool silent;            /* messages from it are swallowed, the connection stays */
     bool fatal, ready;
+    /* while it joins */
+    bool joining, invited; /* invited: its line is under the invitation's key */
+    bool ended;            /* ACTION_END: net_join_end says how */
+    struct invitation invitation;
+    struct keys join_keys;
+    struct buf kept; /* ACTION_KEEP */
+    bool done_due;   /* and what EVENT_DONE says: */
+    enum err done_error;
+    struct bytes recalled;
+    enum err keep_error, settle_error; /* what the next ACTION_KEEP, ACTION_SETTLE come to */
+    uint64_t sent_requests;
     bool unclean; /* its last stop was not clean */
     uint64_t outside_site, outside_seq;
     char log[16384];   /* its log lines, the newest last */
@@ -76,8 +88,15 @@ void net_invite(struct net *t, const char *name, const char *unit, const char *p
 struct keypair keypair_of(const char *name);
 /* The office, not joined yet: an empty database. */
 struct net_office *net_add(struct net *t, const char *name, const char *parent);
-/* As `tonle join`: enrols through the parent, loads; aborts when it does not succeed in 30 s of net
- * time. */
+/* Fills o->invitation, for a test that changes it before net_join_begin. */
+void net_invitation(struct net *t, struct net_office *o);
+/* As `tonle join`: begins to join; net_run brings it on until o->ended. */
+void net_join_begin(struct net *t, struct net_office *o, enum load_mode mode);
+/* Runs until it has ended, at most `ms`: how (JOIN_UNDER_WAY: it has not). The report is that of
+ * the node, which net_join_over frees. */
+enum join_outcome net_join_end(struct net *t, struct net_office *o, uint64_t ms);
+void net_join_over(struct net_office *o);
+/* All of it; aborts when it does not succeed in 60 s of net time. */
 void net_join(struct net *t, struct net_office *o);
 /* Invite, add, join and start. */
 struct net_office *net_grow(struct net *t, const char *name, const char *unit, const char *parent);
@@ -110,6 +129,8 @@ bool net_client_send(struct net *t, struct net_office *to, int client, const uin
 bool net_client_receive(struct net *t, int client, struct arena *a, struct message *m);
 
 /* ---- between net.c and net_join.c */
+void net_make_hub(struct net *t);
+void net_join_act(struct net_office *o, const struct action *a);
 void net_must(enum err e, struct store *s, const char *what);
 #define NET_MUST(s, x) net_must((x), (s), #x)
 uint64_t net_draw(struct net *t);

@@ -1,4 +1,6 @@
-/* What `tonle join` does, over the queues: enrolment, first load. */
+/* How a federation grows: what the administrator of the hub and the driver of a joining node do; and
+ * messages of a client that is no node at all. */
+#include "node/charter/charter.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/node/net.h"
 
@@ -10,6 +12,52 @@
 
 #define WALL 1700000000000ULL
 #define HUB 0
+
+static const char compiled[] =
+    "{\"federation\":\"test\",\"tables\":[{\"name\":\"resident\"},{\"name\":\"note\"}]}";
+
+void net_make_hub(struct net *t)
+{
+    struct net_office *o = net_add(t, "hub", "");
+    struct store *s = net_open_store(o);
+    struct arena a = {0};
+    struct finding *finding;
+    size_t n;
+    struct store_identity id = {.federation = t->federation,
+                                .federation_name = "test",
+                                .node = "hub",
+                                .unit = "",
+                                .parent = "",
+                                .hub = "hub",
+                                .hub_site = o->site,
+                                .site = o->site};
+    memcpy(id.hub_sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    struct charter rules;
+    char why[CHARTER_MSG_BYTES];
+    struct charter_record charter = {
+        .version = 1, .schema_version = 1, .yaml = "", .published_ms = WALL};
+    struct node_record r = {.name = "hub",
+                            .unit = "",
+                            .parent = "",
+                            .listen = "",
+                            .state = NODE_ACTIVE,
+                            .site = o->site,
+                            .reads = "",
+                            .joined_ms = WALL};
+    memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    NET_MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
+    NET_MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
+    NET_MUST(s, charter_write(&a, &rules, &charter.compiled));
+    NET_MUST(s, store_begin(s));
+    NET_MUST(s, store_create(s, &id));
+    NET_MUST(s, store_charter_put(s, &charter));
+    NET_MUST(s, store_node_put(s, &r));
+    NET_MUST(s, store_capture_install(s));
+    NET_MUST(s, store_commit(s));
+    arena_fini(&a);
+    store_close(s);
+}
 
 /* By another process, as the command does it. */
 void net_invite(struct net *t, const char *name, const char *unit, const char *parent,
@@ -63,101 +111,91 @@ bool net_client_receive(struct net *t, int client, struct arena *a, struct messa
     return true;
 }
 
-static void exchange(struct net *t, struct net_office *to, const uint8_t *key,
-                     const struct message *ask, struct arena *a, struct message *m)
+/* ---- the driver of a joining node */
+
+void net_invitation(struct net *t, struct net_office *o)
 {
-    for (int i = 0; i < 300; i++) {
-        if (net_client_send(t, to, 0, key, ask)) {
-            net_run(t, 100);
-            if (net_client_receive(t, 0, a, m))
-                return;
-        }
-        net_run(t, 100);
-    }
-    fprintf(stderr, "no answer from %s\n", to->name);
-    abort();
+    const struct net_office *hub = &t->office[HUB];
+    o->invitation = (struct invitation){.federation = t->federation,
+                                        .federation_name = "test",
+                                        .node = o->name,
+                                        .unit = "12",
+                                        .parent = net_find(t, o->parent)->name,
+                                        .listen = "",
+                                        .hub_node = hub->name,
+                                        .hub_site = hub->site};
+    memcpy(o->invitation.hub_sign_key, hub->keys.sign_key, SIGN_PUBLIC_BYTES);
 }
 
-static void enrol_office(struct net *t, struct net_office *o, struct net_office *parent)
+void net_join_begin(struct net *t, struct net_office *o, enum load_mode mode)
 {
-    struct message ask = {.type = MESSAGE_ENROL}, m = {0};
-    struct arena a = {0};
-    char name[64];
-    snprintf(name, sizeof name, "invite %s", o->name);
-    struct keypair invitation = keypair_of(name);
-    ask.u.enrol = (struct enrol){.federation = t->federation,
-                                 .node = o->name,
-                                 .incarnation = 1,
-                                 .listen = "",
-                                 .software = "test"};
-    memcpy(ask.u.enrol.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
-    memcpy(ask.u.enrol.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    for (int i = 0; i < 100; i++) {
-        exchange(t, parent, invitation.curve_key, &ask, &a, &m);
-        if (m.type == MESSAGE_ENROLLED && m.u.enrolled.state != ENROL_PENDING)
-            break;
-    }
-    if (m.type != MESSAGE_ENROLLED || m.u.enrolled.state != ENROL_DONE) {
-        fprintf(stderr, "%s: not enrolled: %s\n", o->name,
-                m.type == MESSAGE_ENROLLED ? m.u.enrolled.reason : "?");
-        abort();
-    }
-    arena_fini(&a);
+    if (!o->invitation.node)
+        net_invitation(t, o);
+    memcpy(o->join_keys.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
+    memcpy(o->join_keys.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
+    struct join_options jo = {.invitation = &o->invitation,
+                              .keys = &o->join_keys,
+                              .incarnation = 1,
+                              .listen = "",
+                              .software = "test",
+                              .run = net_draw(t),
+                              .mode = mode,
+                              .store = {.path = o->path, .busy_ms = 5},
+                              .chunk_rows = 100,
+                              .again_ms = 3000};
+    o->node = node_join(&jo);
+    o->joining = true;
+    o->ended = false;
+    office_event(t, o, EVENT_START);
 }
 
-static void load_table(struct net *t, struct net_office *o, struct store *s, const char *table,
-                       uint64_t *pos)
+void net_join_act(struct net_office *o, const struct action *a)
 {
-    struct arena a = {0};
-    struct message ask = {.type = MESSAGE_LOAD_REQUEST}, m;
-    ask.u.load_request = (struct load_request){.table = table, .max_rows = 100};
-    do {
-        ask.u.load_request.request = net_draw(t);
-        exchange(t, net_find(t, o->parent), o->keys.curve_key, &ask, &a, &m);
-        if (*pos == UINT64_MAX)
-            *pos = m.u.load_chunk.pos;
-        NET_MUST(s, store_load_chunk(s, &a, &m.u.load_chunk));
-        ask.u.load_request.after = m.u.load_chunk.last_key;
-    } while (!m.u.load_chunk.end);
-    arena_fini(&a);
+    o->done_due = o->done_due || a->kind == ACTION_KEEP || a->kind == ACTION_RECALL ||
+                  a->kind == ACTION_SETTLE;
+    o->done_error = a->kind == ACTION_KEEP     ? o->keep_error
+                    : a->kind == ACTION_SETTLE ? o->settle_error
+                                               : ERR_OK;
+    o->recalled = (struct bytes){0};
+    if (a->kind == ACTION_KEEP)
+        buf_put(&o->kept, a->bytes.p, a->bytes.len);
+    if (a->kind == ACTION_RECALL)
+        o->recalled = (struct bytes){o->kept.data + a->offset, a->len};
+    o->ended = o->ended || a->kind == ACTION_END;
+}
+
+enum join_outcome net_join_end(struct net *t, struct net_office *o, uint64_t ms)
+{
+    uint64_t end = t->now_ms + ms;
+    while (!o->ended && t->now_ms < end)
+        net_run(t, 20);
+    return node_join_report(o->node)->outcome;
+}
+
+void net_join_over(struct net_office *o)
+{
+    buf_fini(&o->kept);
+    o->done_due = false;
+    if (!o->joining)
+        return;
+    node_free(o->node);
+    o->node = NULL;
+    o->joining = o->invited = false;
+    o->dialled = -1;
+    o->redial_at_ms = o->actions.deadline_ms = 0;
 }
 
 void net_join(struct net *t, struct net_office *o)
 {
-    static const char *const tables[] = {"tonle_node",     "tonle_site", "tonle_charter",
-                                         "tonle_decision", "resident",   "note"};
-    struct net_office *hub = &t->office[HUB];
-    enrol_office(t, o, net_find(t, o->parent));
-    struct store_identity id = {.federation = t->federation,
-                                .federation_name = "test",
-                                .node = o->name,
-                                .unit = "12",
-                                .parent = o->parent,
-                                .hub = "hub",
-                                .hub_site = hub->site,
-                                .site = o->site};
-    memcpy(id.hub_sign_key, hub->keys.sign_key, SIGN_PUBLIC_BYTES);
-    struct store *s = net_open_store(o);
-    struct arena a = {0};
-    struct load_report report;
-    uint64_t pos = UINT64_MAX;
-    uint32_t created;
-    NET_MUST(s, store_begin(s));
-    NET_MUST(s, store_create(s, &id));
-    NET_MUST(s, store_load_begin(s, LOAD_EMPTY));
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (i == 4) {
-            NET_MUST(s, store_schema_create_missing(s, &created));
-            NET_MUST(s, store_capture_install(s)); /* numbers the tables */
-        }
-        load_table(t, o, s, tables[i], &pos);
+    net_join_begin(t, o, LOAD_EMPTY);
+    enum join_outcome outcome = net_join_end(t, o, 60000);
+    if (outcome != JOIN_DONE) {
+        const struct join_report *r = node_join_report(o->node);
+        fprintf(stderr, "%s has not joined: %d: %s: %s\n", o->name, outcome, err_name(r->error),
+                r->text);
+        abort();
     }
-    NET_MUST(s, store_load_end(s, &a, &report));
-    NET_MUST(s, store_capture_install(s));
-    NET_MUST(s, store_peer_received(s, o->parent, pos));
-    NET_MUST(s, store_commit(s));
-    arena_fini(&a);
-    store_close(s);
+    net_join_over(o);
 }
 
 struct net_office *net_grow(struct net *t, const char *name, const char *unit, const char *parent)

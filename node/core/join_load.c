@@ -1,0 +1,219 @@
+/* The database: first a look, in a transaction that is rolled back, whether the tables that the
+ * charter names hold rows already; then the load, all of it in one transaction. Both make the
+ * office's own tables, take the chunks in the order they came, and give the published tables their
+ * capture (which also numbers them) when the internal ones are there. */
+#include "node/core/joining.h"
+
+#include "node/check/check.h"
+#include "node/db/copy.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+static void fail(struct node *n, enum err e)
+{
+    struct joining *j = n->join;
+    join_end(n, j->state == JOIN_LOOK ? JOIN_LOOK_FAILED : JOIN_LOAD_FAILED, e,
+             store_message(j->store));
+}
+
+static void recall_next(struct node *n)
+{
+    struct joining *j = n->join;
+    const struct kept_chunk *k = &j->fetch.kept[j->recalled];
+    struct action *a = join_ask_driver(n, ACTION_RECALL);
+    a->offset = k->offset;
+    a->len = k->len;
+}
+
+/* False: it cannot be opened, and the join is over. */
+static bool open_database(struct node *n, bool create)
+{
+    struct joining *j = n->join;
+    struct store_options so = j->o.store;
+    char msg[256] = "";
+    so.create = create;
+    enum err e = store_open(&j->store, &so, msg);
+    if (e == ERR_OK || (e == ERR_NOT_FOUND && !create))
+        return true;
+    join_end(n, JOIN_NO_DATABASE, e, msg);
+    return false;
+}
+
+static enum err begin(struct joining *j, enum load_mode mode)
+{
+    const struct invitation *inv = j->o.invitation;
+    struct store_identity id = {.federation = inv->federation,
+                                .federation_name = inv->federation_name,
+                                .node = inv->node,
+                                .unit = inv->unit,
+                                .parent = inv->parent,
+                                .hub = inv->hub_node,
+                                .hub_site = inv->hub_site,
+                                .site = j->registry.site};
+    memcpy(id.hub_sign_key, inv->hub_sign_key, SIGN_PUBLIC_BYTES);
+    enum err e = store_begin(j->store);
+    if (e == ERR_OK)
+        e = store_create(j->store, &id);
+    return e == ERR_OK ? store_load_begin(j->store, mode) : e;
+}
+
+static void begin_chunks(struct node *n, enum join_state state, enum load_mode mode)
+{
+    struct joining *j = n->join;
+    join_move(j, state);
+    j->recalled = 0;
+    enum err e = begin(j, mode);
+    if (e != ERR_OK)
+        fail(n, e);
+    else
+        recall_next(n);
+}
+
+void join_load_look(struct node *n)
+{
+    struct joining *j = n->join;
+    if (!open_database(n, false))
+        return;
+    if (j->store)
+        begin_chunks(n, JOIN_LOOK, LOAD_EMPTY);
+    else
+        join_fetch_published(n);
+}
+
+static bool keep_copy(struct node *n)
+{
+    struct joining *j = n->join;
+    char stamp[32] = "";
+    struct buf path = {0};
+    time_t now = (time_t)(n->wall_ms / 1000);
+    struct tm tm;
+    if (gmtime_r(&now, &tm))
+        strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+    buf_printf(&path, "%s.before-join-%s", j->o.store.path, stamp);
+    enum err e = store_copy(j->store, buf_str(&path));
+    if (e == ERR_OK)
+        j->report.copy = arena_strdup(&j->arena, buf_str(&path));
+    buf_fini(&path);
+    if (e != ERR_OK) {
+        join_end(n, JOIN_COPY_FAILED, e, store_message(j->store));
+        return false;
+    }
+    node_action(n, ACTION_PROGRESS);
+    return true;
+}
+
+void join_load_begin(struct node *n)
+{
+    struct joining *j = n->join;
+    if (!open_database(n, true) || (j->report.mode == LOAD_REPLACE && !keep_copy(n)))
+        return;
+    begin_chunks(n, JOIN_LOAD, j->report.mode);
+}
+
+static enum err make_tables(struct store *s)
+{
+    uint32_t created = 0;
+    enum err e = store_schema_create_missing(s, &created);
+    return e == ERR_OK ? store_capture_install(s) : e;
+}
+
+static enum err count_rows(struct node *n, uint64_t *rows)
+{
+    struct joining *j = n->join;
+    struct table_digest *d = NULL;
+    uint32_t count = 0;
+    enum err e = store_digest(j->store, &n->arena, &d, &count);
+    for (uint32_t i = 0; e == ERR_OK && i < count; i++) {
+        if (strncmp(d[i].table, "tonle_", 6) == 0 || d[i].rows == 0)
+            continue;
+        *rows += d[i].rows;
+        j->report.present = arena_grow(&j->arena, j->report.present, j->report.n_present,
+                                       &j->report.cap_present, sizeof *j->report.present);
+        j->report.present[j->report.n_present++] =
+            (struct rows_present){arena_strdup(&j->arena, d[i].table), d[i].rows};
+    }
+    return e;
+}
+
+static void looked(struct node *n)
+{
+    struct joining *j = n->join;
+    uint64_t rows = 0;
+    enum err e = count_rows(n, &rows);
+    if (e != ERR_OK) {
+        fail(n, e);
+        return;
+    }
+    if (rows > 0 && j->report.mode == LOAD_EMPTY) {
+        join_end(n, JOIN_ROWS_HERE, ERR_USAGE, NULL);
+        return;
+    }
+    if (rows == 0)
+        j->report.mode = LOAD_EMPTY;
+    store_close(j->store); /* which rolls back */
+    j->store = NULL;
+    join_move(j, JOIN_FETCH);
+    join_fetch_published(n);
+}
+
+static void loaded(struct node *n)
+{
+    struct joining *j = n->join;
+    enum err e = store_load_end(j->store, &n->arena, &j->report.loaded);
+    if (e == ERR_OK)
+        e = store_peer_received(j->store, j->o.invitation->parent, j->fetch.pos);
+    if (e != ERR_OK) {
+        fail(n, e);
+        return;
+    }
+    join_move(j, JOIN_SETTLE);
+    join_ask_driver(n, ACTION_SETTLE);
+}
+
+static enum err take_chunk(struct node *n, const struct event *ev)
+{
+    struct joining *j = n->join;
+    struct message m;
+    struct bytes body, signature;
+    enum err e = ev->error;
+    if (e == ERR_OK)
+        e = codec_decode(&n->arena, ev->bytes, ev->len, &m, &body, &signature);
+    if (e == ERR_OK && m.type != MESSAGE_LOAD_CHUNK)
+        e = ERR_MALFORMED;
+    if (e == ERR_OK)
+        e = store_load_chunk(j->store, &n->arena, &m.u.load_chunk);
+    if (e == ERR_OK && ++j->recalled == j->fetch.n_internal)
+        e = make_tables(j->store);
+    return e;
+}
+
+void join_load_recalled(struct node *n, const struct event *ev)
+{
+    struct joining *j = n->join;
+    assert(j->state == JOIN_LOOK || j->state == JOIN_LOAD);
+    enum err e = take_chunk(n, ev);
+    if (e != ERR_OK)
+        fail(n, e);
+    else if (j->recalled < (j->state == JOIN_LOOK ? j->fetch.n_internal : j->fetch.n_kept))
+        recall_next(n);
+    else if (j->state == JOIN_LOOK)
+        looked(n);
+    else
+        loaded(n);
+}
+
+void join_load_settled(struct node *n, enum err error)
+{
+    struct joining *j = n->join;
+    if (error != ERR_OK) {
+        join_end(n, JOIN_NOT_SETTLED, error, NULL);
+        return;
+    }
+    enum err e = store_commit(j->store);
+    if (e != ERR_OK)
+        fail(n, e);
+    else
+        join_end(n, JOIN_DONE, ERR_OK, NULL);
+}
