@@ -166,6 +166,8 @@ int join_tell(const struct join_session *j)
     case JOIN_NO_DATABASE:
         return cli_fail(cli_exit_of(r->error), "the database %s cannot be opened: %s", j->db,
                         r->text);
+    case JOIN_BAD_CHARTER:
+        return cli_fail(CLI_ERROR, "%s", r->text);
     case JOIN_LOOK_FAILED:
         return cli_store_fail(r->error, r->text, "looking at the tables");
     case JOIN_ROWS_HERE:

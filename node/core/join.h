@@ -55,6 +55,7 @@ enum join_outcome {
     JOIN_OTHER_REGISTRY, /* the registry that was fetched names another hub */
     JOIN_OTHER_KEYS,     /* and the registry another key for this office */
     JOIN_NO_CHARTER,     /* the parent has none yet */
+    JOIN_BAD_CHARTER,    /* error, text: the one it has cannot be read by this version */
     JOIN_NO_DATABASE,    /* error, text: it cannot be opened */
     JOIN_LOOK_FAILED,    /* error, text: looking whether rows are here */
     JOIN_ROWS_HERE,      /* `present`, and no mode was given */

@@ -168,19 +168,21 @@ static void tables_end(struct node *n)
 void join_fetch_published(struct node *n)
 {
     struct joining *j = n->join;
+    const char *published = j->registry.compiled;
     struct charter charter;
-    char why[CHARTER_MSG_BYTES];
-    if (charter_read(&j->arena, j->registry.compiled, strlen(j->registry.compiled), &charter,
-                     why) != ERR_OK) {
-        join_end(n, JOIN_LOAD_FAILED, ERR_MALFORMED, why);
+    char msg[CHARTER_MSG_BYTES];
+    enum err e = charter_read(&j->arena, published, strlen(published), &charter, msg);
+    if (e != ERR_OK) {
+        join_end(n, JOIN_BAD_CHARTER, e, msg);
         return;
     }
-    j->fetch.table = arena_alloc(&j->arena, (charter.n_tables + 1) * sizeof(char *));
-    j->fetch.n_tables = j->fetch.at = 0;
+    j->fetch.table = arena_alloc(&j->arena, (charter.n_tables + 1) * sizeof *j->fetch.table);
+    j->fetch.n_tables = charter.n_tables;
+    j->fetch.at = 0;
     j->fetch.internal = false;
     j->report.rows = 0;
     for (unsigned i = 0; i < charter.n_tables; i++)
-        j->fetch.table[j->fetch.n_tables++] = charter.tables[i].name;
+        j->fetch.table[i] = charter.tables[i].name;
     if (j->fetch.n_tables > 0)
         begin_table(n);
     else
