@@ -6,8 +6,7 @@ struct query query_of(struct store *s, const char *sql, size_t n, const struct v
 {
     struct query q = {.s = s, .stmt = store_stmt(s, sql)};
     q.e = q.stmt ? ERR_OK : part_stmt_error(s);
-    for (size_t i = 0; i < n; i++)
-        query_bind(&q, (int)i + 1, v[i]);
+    query_bind_values(&q, 1, (uint32_t)n, v);
     return q;
 }
 
@@ -15,6 +14,12 @@ void query_bind(struct query *q, int i, struct value v)
 {
     if (q->e == ERR_OK)
         store_bind(q->stmt, i, &v);
+}
+
+void query_bind_values(struct query *q, int i, uint32_t n, const struct value *v)
+{
+    for (uint32_t c = 0; c < n && q->e == ERR_OK; c++)
+        store_bind(q->stmt, i + (int)c, &v[c]);
 }
 
 void query_fail(struct query *q, enum err e)
@@ -83,6 +88,14 @@ struct value query_value(const struct query *q, struct arena *a, int i)
     return store_column(a, q->stmt, i);
 }
 
+struct value *query_values(const struct query *q, struct arena *a, int i, uint32_t n)
+{
+    struct value *v = arena_alloc(a, n * sizeof *v);
+    for (uint32_t c = 0; c < n; c++)
+        v[c] = query_value(q, a, i + (int)c);
+    return v;
+}
+
 bool db_compiles(struct store *s, const char *sql, enum err *e)
 {
     sqlite3_stmt *stmt = NULL;
@@ -110,4 +123,16 @@ int64_t db_changes(const struct store *s)
 int64_t db_last_rowid(const struct store *s)
 {
     return sqlite3_last_insert_rowid(s->db);
+}
+
+const char *query_borrow_text(const struct query *q, int i)
+{
+    const char *text = (const char *)sqlite3_column_text(q->stmt, i);
+    return text ? text : "";
+}
+
+const char *db_library(int *number)
+{
+    *number = sqlite3_libversion_number();
+    return sqlite3_libversion();
 }

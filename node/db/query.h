@@ -33,6 +33,7 @@ struct query {
 struct query query_of(struct store *s, const char *sql, size_t n, const struct value *v);
 /* One more parameter, before the first row; i counts from 1. */
 void query_bind(struct query *q, int i, struct value v);
+void query_bind_values(struct query *q, int i, uint32_t n, const struct value *v); /* i: of v[0] */
 /* The query fails with `e`, as if SQLite had said so (ERR_OK: nothing happens). */
 void query_fail(struct query *q, enum err e);
 bool query_next(struct query *q); /* a row is there */
@@ -57,6 +58,8 @@ const char *query_text(const struct query *q, struct arena *a, int i); /* "" for
 struct bytes query_bytes(const struct query *q, struct arena *a, int i);
 struct bytes query_borrow(const struct query *q, int i); /* valid until the next row or the end */
 struct value query_value(const struct query *q, struct arena *a, int i);
+/* n of them, from column i on. */
+struct value *query_values(const struct query *q, struct arena *a, int i, uint32_t n);
 
 static inline struct value value_u64(uint64_t v)
 {
@@ -76,5 +79,8 @@ bool db_name_begins(const char *name, const char *with, size_t n);
 /* Of the last statement that wrote. */
 int64_t db_changes(const struct store *s);
 int64_t db_last_rowid(const struct store *s);
+/* A text column as it is now, not copied: "" for NULL; valid until the next row or the end. */
+const char *query_borrow_text(const struct query *q, int i);
+const char *db_library(int *number); /* SQLite's own version, and as a number */
 
 #endif

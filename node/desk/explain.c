@@ -235,14 +235,6 @@ static enum err add_cell(struct explain *x, uint32_t cell)
     return ERR_OK;
 }
 
-static bool is_key(const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t k = 0; k < t->n_key; k++)
-        if (t->key[k] == column)
-            return true;
-    return false;
-}
-
 static enum err add_cells(struct explain *x)
 {
     const struct table_schema *t = x->row.k.t;
@@ -251,7 +243,7 @@ static enum err add_cells(struct explain *x)
     if (e == ERR_OK)
         e = add_cell(x, COLUMN_BIRTH);
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++)
-        if (cell_of(&t->rules, c) == c && !is_key(t, c))
+        if (cell_of(&t->rules, c) == c && !schema_is_key(t, c))
             e = add_cell(x, c);
     return e;
 }
