@@ -1,4 +1,4 @@
-/* What is queued (store_todo.c) becomes row changes. The context of a seal has seen everything
+/* What is queued (todo.c) becomes row changes. The context of a seal has seen everything
  * here, so such a change settles all siblings of its cells. Entries of one birth are one change:
  * of a column the last value, of the kind the last. Sums become the delta against the present
  * total; of a group all members travel, those not named as they are shown.

@@ -43,7 +43,7 @@ struct value *review_values(const struct reviewed *r, const struct birth *b)
 enum err review_sealed(const struct reviewed *r)
 {
     bool waits;
-    enum err e = capture_has(r->s, r->k.t, r->k.key, r->k.len, &waits);
+    enum err e = capture_has(r->s, r->k, &waits);
     return e == ERR_OK && waits
                ? store_fail(r->s, ERR_BUSY,
                             "an application has just changed the row %.100s of %.64s, and that is "
@@ -278,7 +278,7 @@ enum err store_decision_dot(struct store *s, struct arena *a, const char *decisi
     if (!t)
         return e;
     key_encode(&key, &id, 1);
-    e = capture_has(s, t, key.data, key.len, &captured);
+    e = capture_has(s, (struct row_key){t, key.data, key.len}, &captured);
     if (e == ERR_OK && !captured)
         e = review_row(s, a, (struct row_key){t, key.data, key.len}, &r);
     if (e == ERR_OK && !captured && r.row.n_births > 0)
