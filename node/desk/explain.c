@@ -3,7 +3,7 @@
  * put in force. */
 #include "node/desk/explain.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/desk/review.h"
 #include "node/journal/journal.h"
 
@@ -58,21 +58,16 @@ struct explain_rule explain_rule_of(const struct charter *charter, const struct 
 
 static enum err find_ids(struct explain *x, const char *sql, const char ***out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(x->s, sql);
-    if (!q)
-        return part_stmt_error(x->s);
-    sqlite3_bind_int64(q, 1, x->row.k.t->t);
-    store_bind_blob(q, 2, x->row.k.key, x->row.k.len);
+    struct query q =
+        DB_QUERY(x->s, sql, value_integer(x->row.k.t->t), value_blob(x->row.k.key, x->row.k.len));
     size_t cap = 0;
-    bool row;
-    enum err e;
     *out = NULL;
     *n = 0;
-    while ((e = store_step(x->s, q, &row)) == ERR_OK && row) {
+    while (query_next(&q)) {
         *out = arena_grow(x->a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = store_column_text(x->a, q, 0);
+        (*out)[(*n)++] = query_text(&q, x->a, 0);
     }
-    return e;
+    return query_end(&q);
 }
 
 static enum err read_records(struct explain *x)
@@ -164,14 +159,7 @@ static bool still_stands(const struct explain *x, uint32_t cell, const struct co
     if (cell == COLUMN_EXISTS)
         return shown->value.type == VALUE_INTEGER &&
                (shown->value.u.i != 0) == (strcmp(x->out->state, "deleted") != 0);
-    const struct cell_group *g = cell_group_of(&x->row.k.t->rules, cell);
-    struct value now = x->shown[cell];
-    if (g) {
-        struct value *member = arena_alloc(x->a, g->n * sizeof *member);
-        for (uint32_t i = 0; i < g->n; i++)
-            member[i] = x->shown[g->column[i]];
-        now = value_tuple(x->a, member, g->n);
-    }
+    struct value now = cell_gather(x->a, &x->row.k.t->rules, cell, x->shown);
     return value_alike(&now, &shown->value);
 }
 
