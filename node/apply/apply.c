@@ -124,7 +124,7 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
 static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
-    struct applying ap = {.cs = in->cs, .own = in->own};
+    struct applying ap = {.cs = in->cs, .own = in->own, .collected = in->collected};
     uint64_t pos = 0;
     assert(in->own || !store_capture_pending(s));
     work_init(&ap.w, s, a);
@@ -167,7 +167,8 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
 
 /* ---- naming, before the seal ---- */
 
-enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs)
+enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs,
+                           const struct collected *c)
 {
     enum err e = schema_load(s);
     for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
@@ -175,7 +176,7 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
             struct table_changes *tc = &cs->segments[g].tables[i];
             const struct table_schema *t = schema_table(s, tc->table);
             for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++) {
-                if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(s, i, j))
+                if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(c, i, j))
                     continue; /* a decision names its birth itself */
                 struct row row;
                 buf_reset(&s->apply->scratch);

@@ -3,8 +3,7 @@
  *
  * Invariant: with the capture log empty, every replicated table shows exactly the merged state (but
  * for rows held back); the journal, the clock, the seq and the chain hash change only together.
- * tonle_held (but for what capture keeps back), tonle_conflict, tonle_side, tonle_again and
- * tonle_chunk are this room's tables.
+ * tonle_held, tonle_conflict, tonle_side, tonle_again and tonle_chunk are this room's tables.
  *
  * What writes here runs in a write transaction of the caller's (asserted), and decides over what is
  * in the tables and the records alone, so that a rollback undoes it whole: on any error the caller
@@ -18,6 +17,7 @@
 #include "node/db/db.h"
 #include "protocol/message.h"
 
+struct collected; /* capture/ */
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
@@ -26,6 +26,7 @@ struct apply_input {
     const char *source;  /* neighbour's node name; NULL for our own */
     uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
     uint64_t now_ms;     /* federation time, for records */
+    const struct collected *collected; /* what our own was collected from; NULL: a remote one */
 };
 struct apply_report {
     bool already; /* the clock covered it: nothing done but the link position */
@@ -45,16 +46,18 @@ enum err store_apply(struct store *s, struct arena *a, const struct apply_input 
                      struct apply_report *report);
 /* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
  * where its birth is not stable. Before the changeset is encoded. */
-enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs);
+enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs,
+                           const struct collected *c);
 /* While the first load catches up, what stands in a row is the state of its chunk and what the
  * stream has brought since: joins that chunk's clock into `context`, so that it says what the
  * writer here saw. ERR_LIMIT when the rows of the changeset come from chunks of different clocks:
  * seal fewer. */
 enum err store_seal_context(struct store *s, struct arena *a, const struct changeset *cs,
                             struct clock *context);
-/* Deletes from the log what the last store_collect of this transaction consumed; what of it is too
- * large to be sent becomes held (reason `limit`) as of now_ms. */
-enum err store_collect_done(struct store *s, uint64_t now_ms);
+/* What follows a seal: deletes from the log what was collected; what of it is too large to be sent
+ * becomes held (reason `limit`) as of now_ms; decides what was left alone until the log is empty.
+ * In the transaction of the collection, which stays the caller's. */
+enum err store_collect_done(struct store *s, struct collected *c, uint64_t now_ms);
 /* Merges what waits for tables that fit now, about max_rows rows; *more when there are others. Does
  * nothing while local writes are captured and not sealed. */
 enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more);

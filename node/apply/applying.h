@@ -13,9 +13,10 @@ struct applying {
     struct work w;
     const struct changeset *cs;
     bool own;
-    bool charter;  /* it carries a row of tonle_charter */
-    bool registry; /* or of another internal table */
-    bool replay;   /* it was deferred: our changesets behind own_seq were sealed after it came */
+    const struct collected *collected; /* beside our own changeset; NULL: nothing */
+    bool charter;                      /* it carries a row of tonle_charter */
+    bool registry;                     /* or of another internal table */
+    bool replay; /* it was deferred: our changesets behind own_seq were sealed after it came */
     uint64_t own_seq;
     const struct table_changes **later; /* tables that do not fit here: to be deferred */
     size_t n_later, cap_later;

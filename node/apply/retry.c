@@ -78,9 +78,8 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
-/* One row decided again, and what this office alone refuses in its table, which may have waited for
- * one of the row's unique values. What is captured and not sealed yet is left alone. */
-static enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
+/* What this office alone refuses in the table may have waited for one of the row's unique values. */
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
 {
     struct arena a = {0};
     struct work w;
@@ -103,9 +102,8 @@ static enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     return e;
 }
 
-/* What was left alone because it was captured and not sealed yet: the log is empty now. A row that
- * stands is looked at by pass 4, too. */
-static enum err again_decide(struct store *s, uint64_t now_ms)
+/* A row that stands is looked at by pass 4, too. */
+enum err again_decide(struct store *s, uint64_t now_ms)
 {
     struct arena a = {0};
     struct work w;
@@ -160,10 +158,4 @@ enum err load_parents(struct store *s, struct arena *a)
     if (e == ERR_OK)
         e = held_parents(&w);
     return e == ERR_OK ? finish(&w, &released) : e;
-}
-
-enum err store_collect_done(struct store *s, uint64_t now_ms)
-{
-    enum err e = collect_consumed(s, now_ms, retry_row);
-    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
 }

@@ -118,7 +118,7 @@ struct row_at { /* in segments[0] of our own changeset */
 static struct value *before_deltas(struct applying *ap, const struct table_schema *t,
                                    const struct value *values, const struct row_at *at)
 {
-    const struct value *old = values ? collect_old_sums(ap->w.s, at->table, at->row) : NULL;
+    const struct value *old = values ? collect_old_sums(ap->collected, at->table, at->row) : NULL;
     if (!old)
         return (struct value *)values;
     struct value *v = arena_copy(ap->w.a, values, t->n_columns * sizeof *v);
@@ -145,7 +145,7 @@ static enum err load_own(struct applying *ap, struct work_row *r, const struct c
         return e;
     const struct value *known = kind == CHANGE_BORN ? NULL : now;
     if (kind == CHANGE_DELETE)
-        known = collect_old_values(ap->w.s, at->table, at->row);
+        known = collect_old_values(ap->collected, at->table, at->row);
     e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
     r->now = now;
     if (kind == CHANGE_BORN)
@@ -374,7 +374,7 @@ static enum err apply_table(struct applying *ap, const struct table_place *p)
     const struct keyed *rows = in_key_order(ap, p->tc);
     for (int pass = 0; pass < (ap->own ? 2 : 1); pass++) {
         for (uint32_t j = 0; e == ERR_OK && j < p->tc->n_rows; j++) {
-            bool decision = ap->own && collect_is_decision(ap->w.s, p->index, rows[j].row);
+            bool decision = ap->own && collect_is_decision(ap->collected, p->index, rows[j].row);
             if (decision == (pass == 1))
                 e = apply_row(ap, p, &rows[j], decision);
         }

@@ -178,7 +178,7 @@ enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes)
     *yes = false;
     if (!w->part || r->sealed)
         return ERR_OK;
-    enum err e = capture_has(w->s, r->k.t, r->k.key, r->k.len, yes);
+    enum err e = capture_has(w->s, r->k, yes);
     return e == ERR_OK && *yes ? again_note(w->s, r->k) : e;
 }
 

@@ -129,6 +129,13 @@ enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t i
 /* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
 enum err work_finish(struct work *w);
 
+/* ---- retry.c */
+/* One row decided again, and what this office alone refuses in its table. What is captured and not
+ * sealed yet is left alone. */
+enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
+/* What was left alone because it was captured and not sealed yet: the log is empty now. */
+enum err again_decide(struct store *s, uint64_t now_ms);
+
 /* What the room keeps between its transactions (put.c). */
 struct apply {
     struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */

@@ -21,17 +21,17 @@
  * What is no integer travels as itself. A row that is born carries plain values. When one column of
  * a group changed, all travel.
  *
- * What an earlier seal left out for its size (store_limit.c) counts as changed. What is queued for
- * the same row joins the change (store_collect_todo.c).
+ * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
+ * the same row joins the change (queued.c).
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 #include "node/capture/collect.h"
 
-#include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,40 +59,21 @@ struct past {
     struct value *total; /* sum columns before the window; NULL where the table has none */
 };
 
-static enum err read_values(struct output *o, sqlite3_stmt *q, uint32_t n, struct value **out)
+static enum err read_values(struct output *o, struct query q, struct value **out)
 {
-    bool row = false;
-    enum err e = store_step(o->s, q, &row);
-    *out = NULL;
-    if (e != ERR_OK || !row)
-        return e;
-    *out = arena_alloc(o->a, n * sizeof **out);
-    for (uint32_t i = 0; i < n; i++)
-        (*out)[i] = store_column(o->a, q, (int)i);
-    sqlite3_reset(q);
-    return ERR_OK;
+    *out = query_next(&q) ? query_values(&q, o->a, 0, o->t->n_columns) : NULL;
+    return query_end(&q);
 }
 
 static enum err read_now(struct output *o, const struct value *key, struct value **out)
 {
-    sqlite3_stmt *q = store_stmt(o->s, o->t->read_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    for (uint32_t i = 0; i < o->t->n_key; i++)
-        store_bind(q, (int)i + 1, &key[i]);
-    return read_values(o, q, o->t->n_columns, out);
+    return read_values(o, query_of(o->s, o->t->read_sql, o->t->n_key, key), out);
 }
 
 static enum err read_full(struct output *o, int64_t rowid, struct value **out)
 {
     *out = NULL;
-    if (!rowid)
-        return ERR_OK;
-    sqlite3_stmt *q = store_stmt(o->s, o->full_sql);
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, rowid);
-    return read_values(o, q, o->t->n_columns, out);
+    return rowid ? read_values(o, DB_QUERY(o->s, o->full_sql, value_integer(rowid)), out) : ERR_OK;
 }
 
 /* A total is an integer or NULL: what else is in the table was written since the last seal. */
@@ -116,7 +97,7 @@ static enum err read_past(struct output *o, const struct log_entry *e, const str
 {
     enum err err = read_now(o, key, &p->now);
     if (err == ERR_OK && o->c->any_limits)
-        err = limit_read(o->s, o->a, o->t, (struct bytes){e->key, e->key_len}, &p->limit);
+        err = limit_read(o->s, o->a, (struct row_key){o->t, e->key, e->key_len}, &p->limit);
     p->existed = e->existed && !p->limit.born;
     if (err != ERR_OK || !p->existed)
         return err;
@@ -156,13 +137,6 @@ static void add_groups(const struct table_schema *t, bool *changed)
     }
 }
 
-struct value collect_delta(struct arena *a, const struct value *from, const struct value *to)
-{
-    if (!value_is_count(to))
-        return *to;
-    return value_wide(a, value_count(to) - (value_is_count(from) ? value_count(from) : 0));
-}
-
 /* Cells: the columns that changed, with their values in `then`. */
 static void put_cells(struct output *o, struct row_change *r, const struct log_entry *e,
                       const struct past *p)
@@ -188,22 +162,6 @@ static void put_cells(struct output *o, struct row_change *r, const struct log_e
 }
 
 /* ---- the rows ---- */
-
-bool collect_full(const struct output *o)
-{
-    return o->rows >= o->max_rows || (o->rows > 0 && o->bytes >= o->max_bytes);
-}
-
-void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
-                 uint64_t bytes)
-{
-    o->row = mem_grow(o->row, o->table->n_rows, &o->rows_cap, sizeof *o->row);
-    o->beside = mem_grow(o->beside, o->table->n_rows, &o->beside_cap, sizeof *o->beside);
-    o->row[o->table->n_rows] = *r;
-    o->beside[o->table->n_rows++] = beside;
-    o->bytes += bytes;
-    o->rows++;
-}
 
 /* Something of this row stays here: known until a later seal takes it. */
 static void note_limit(struct output *o, struct log_entry *e, const bool *left,
@@ -385,7 +343,7 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
         struct table_work *w = &o->c->work[o->c->n++];
         *w = (struct table_work){.table = order[i].table};
         /* one key more than can be sent, so that a full house is told from a cut */
-        e = collect_scan(o->s, o->c, w, o->max_rows - o->rows + 1);
+        e = collect_scan(o->s, o->c, w, o->most.rows - o->rows + 1);
         find_todos(o, w->table);
         if (e != ERR_OK || (w->n_entries == 0 && o->n_todos == 0))
             continue;
@@ -410,7 +368,7 @@ static enum err index_big_logs(struct store *s, struct capture *st)
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         bool made = false;
         if (st->has_log[i])
-            e = collect_index_big(s, i, &made);
+            e = collect_index_big(s, &s->schema->tables[i], &made);
         any = any || made;
     }
     if (e != ERR_OK || !any)
@@ -430,65 +388,76 @@ static void drop_homeless(const struct store *s, const struct capture *st, struc
     }
 }
 
-enum err store_collect(struct store *s, struct arena *a, uint32_t max_rows, uint64_t max_bytes,
-                       struct changeset *cs, bool *cut)
+/* Reads what stands beside the logs, then the logs. */
+static enum err collect(struct output *o, struct capture *st, struct changeset *cs)
 {
-    struct capture *st;
-    *cut = false;
-    enum err e = capture_logs(s, &st);
-    if (e != ERR_OK)
-        return e;
-    collected_free(st->collected);
-    struct collected *c = st->collected = mem_alloc(sizeof *c);
-    c->work = mem_alloc(s->schema->n_tables * sizeof *c->work);
-    c->tables = arena_alloc(a, s->schema->n_tables * sizeof *c->tables);
-    e = index_big_logs(s, st);
+    struct store *s = o->s;
+    struct collected *c = o->c;
+    enum err e = index_big_logs(s, st);
     if (e == ERR_OK)
         e = limit_any(s, &c->any_limits);
     if (e == ERR_OK)
-        e = todo_read(s, &c->arena, max_rows, &c->todo);
+        e = todo_read(s, &c->arena, o->most.rows, &c->todo);
     if (e != ERR_OK)
         return e;
     drop_homeless(s, st, &c->todo);
-    struct order *order = arena_alloc(a, s->schema->n_tables * sizeof *order);
+    struct order *order = arena_alloc(o->a, s->schema->n_tables * sizeof *order);
     uint32_t n = parents_first(s, st, order);
-    struct segment *segment = arena_alloc(a, sizeof *segment);
+    struct segment *segment = arena_alloc(o->a, sizeof *segment);
     segment->scope = "";
-    segment->tables = arena_alloc(a, n * sizeof *segment->tables);
-    struct output o = {.s = s, .a = a, .c = c, .max_rows = max_rows, .max_bytes = max_bytes};
-    e = collect_tables(&o, order, n, segment, cut);
-    *cut = *cut || c->todo.more;
+    segment->tables = arena_alloc(o->a, n * sizeof *segment->tables);
     cs->n_segments = 1;
     cs->segments = segment;
+    e = collect_tables(o, order, n, segment, &cs->cut);
+    cs->cut = cs->cut || c->todo.more;
+    return e;
+}
+
+enum err store_collect(struct store *s, struct arena *a, struct collect_most most,
+                       struct changeset *cs, struct collected **out)
+{
+    struct capture *st;
+    assert(s->in_write);
+    *out = NULL;
+    cs->cut = false;
+    enum err e = capture_logs(s, &st);
     if (e != ERR_OK)
         return e;
-    cs->cut = *cut;
+    struct collected *c = mem_alloc(sizeof *c);
+    c->work = mem_alloc(s->schema->n_tables * sizeof *c->work);
+    c->tables = arena_alloc(a, s->schema->n_tables * sizeof *c->tables);
+    struct output o = {.s = s, .a = a, .c = c, .most = most};
+    e = collect(&o, st, cs);
+    if (e != ERR_OK) {
+        collected_free(c);
+        return e;
+    }
+    assert(cs->segments->n_tables == c->n_tables); /* one by one beside each other */
+    *out = c;
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
 }
 
-static const struct collected_row *collected_row_at(struct store *s, uint32_t table, uint32_t row)
+static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct capture *st = s->capture;
-    const struct collected *c = st ? st->collected : NULL;
     if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
         return NULL;
     return &c->tables[table].row[row];
 }
 
-const struct value *collect_old_values(struct store *s, uint32_t table_index, uint32_t row_index)
+const struct value *collect_old_values(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = collected_row_at(s, table_index, row_index);
+    const struct collected_row *r = known_of(c, table, row);
     return r ? r->old : NULL;
 }
 
-const struct value *collect_old_sums(struct store *s, uint32_t table_index, uint32_t row_index)
+const struct value *collect_old_sums(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = collected_row_at(s, table_index, row_index);
+    const struct collected_row *r = known_of(c, table, row);
     return r ? r->sums : NULL;
 }
 
-bool collect_is_decision(struct store *s, uint32_t table_index, uint32_t row_index)
+bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = collected_row_at(s, table_index, row_index);
+    const struct collected_row *r = known_of(c, table, row);
     return r && r->decision;
 }

@@ -7,8 +7,8 @@
 #ifndef NODE_CAPTURE_COLLECT_H
 #define NODE_CAPTURE_COLLECT_H
 
+#include "node/capture/capture.h"
 #include "node/capture/log.h"
-#include "node/schema/schema.h"
 #include "protocol/message.h"
 
 struct log_entry {
@@ -18,7 +18,6 @@ struct log_entry {
     bool taken;
     bool born;                     /* the changeset has it as born */
     bool limited;                  /* something of it stays here for its size */
-    bool freed;                    /* what stayed here goes, or goes out */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t first_sums;            /* the first event that tells the sums from before */
     uint64_t before[MASK_WORDS];   /* U */
@@ -42,7 +41,7 @@ struct table_work {
     uint32_t n_slots;
 };
 
-/* ---- store_todo.c: an entry of tonle_todo */
+/* ---- todo.c: an entry of tonle_todo */
 struct todo {
     int64_t n;
     uint32_t table; /* index into s->schema->tables; UINT32_MAX: it is not published any more */
@@ -63,7 +62,7 @@ enum err todo_read(struct store *s, struct arena *a, uint32_t max, struct todo_l
 enum err todo_done(struct store *s, const struct todo_list *l); /* deletes those taken */
 int todo_key_compare(struct bytes a, struct bytes b);
 
-/* ---- store_limit.c: what is too large to be sent, of one row of ours */
+/* ---- limit.c: what is too large to be sent, of one row of ours */
 struct limit {
     uint32_t table; /* index into s->schema->tables */
     struct bytes key;
@@ -73,13 +72,12 @@ struct limit {
     const char *message;
 };
 /* *out {0} (born false, left NULL) when nothing of this row was left out. */
-enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
-                    struct bytes key, struct limit *out);
-enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms);
+enum err limit_read(struct store *s, struct arena *a, struct row_key k, struct limit *out);
+enum err limit_put(struct store *s, const struct limit *l);
 /* *any: something of it was left out. */
-enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key, bool *any);
+enum err limit_drop(struct store *s, struct row_key k, bool *any);
 
-/* ---- store_collect.c */
+/* ---- collect.c */
 struct collected_row { /* beside a row_change */
     const struct value *old;
     const struct value *sums;
@@ -98,15 +96,19 @@ struct collected {
     struct limit *limits; /* rows of which something was left out now, in `arena` */
     uint32_t n_tables;
     struct collected_table *tables;
-    struct arena arena; /* keys, todo, limits */
+    bool done; /* consumed */
+    size_t n_notes, notes_cap;
+    struct limit_note *notes; /* what that did to the limits */
+    struct arena arena;       /* keys, todo, limits, notes */
 };
 
 struct output {
     struct store *s;
     struct arena *a;
     struct collected *c;
-    uint64_t bytes, max_bytes;
-    uint32_t rows, max_rows;
+    struct collect_most most;
+    uint64_t bytes;
+    uint32_t rows;
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
     bool sums;          /* t has a sum column */
@@ -118,6 +120,8 @@ struct output {
     struct row_change *row; /* heap while growing */
     struct collected_row *beside;
 };
+
+/* ---- fit.c: a row into the changeset */
 /* Adds a row that fits. */
 void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
                  uint64_t bytes);
@@ -129,7 +133,7 @@ bool collect_fit(struct output *o, struct row_change *r, uint64_t *bytes, bool *
 /* The change of a sum column from one value to another; itself where it is no integer. */
 struct value collect_delta(struct arena *a, const struct value *from, const struct value *to);
 
-/* ---- store_collect_scan.c */
+/* ---- scan.c */
 /* Reads a log; once there are max_keys keys, only further events of these. */
 enum err collect_scan(struct store *s, struct collected *c, struct table_work *w,
                       uint32_t max_keys);
@@ -137,11 +141,11 @@ enum err collect_scan(struct store *s, struct collected *c, struct table_work *w
 struct log_entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len);
 /* Before a log of more than BIG_LOG rows is read in pieces it gets an index on its key (true: one
  * was made, the schema is read anew); when it is empty again the index goes. */
-enum err collect_index_big(struct store *s, uint32_t table, bool *made);
+enum err collect_index_big(struct store *s, const struct table_schema *t, bool *made);
 enum err collect_index_drop(struct store *s, uint32_t t);
 #define BIG_LOG 30000
 
-/* ---- store_collect_todo.c */
+/* ---- queued.c */
 /* Joins the application's change (UPDATE or DELETE) of a row with what is queued for the same
  * birth. `now`: the row in the table, or NULL. *joined: r names its birth and is a decision. */
 enum err collect_join(struct output *o, struct bytes key, struct value *now, struct row_change *r,

@@ -1,9 +1,11 @@
-/* What of a row is too large to be sent. Of a row that others have only the cells that are too
+/* A row into the changeset, and what of it is too large to be sent. Of a row that others have only the cells that are too
  * large stay back, the largest first: its other changes, a sum above all, are not lost to them. A
  * row that is born goes whole or not at all. */
 #include "node/capture/collect.h"
 
 #include "protocol/limits.h"
+
+#include <assert.h>
 
 static uint64_t value_len(const struct value *v)
 {
@@ -76,4 +78,28 @@ bool collect_fit(struct output *o, struct row_change *r, uint64_t *bytes, bool *
         leave_out(o, r, r->column[largest], *left);
     }
     return true;
+}
+
+bool collect_full(const struct output *o)
+{
+    return o->rows >= o->most.rows || (o->rows > 0 && o->bytes >= o->most.bytes);
+}
+
+void collect_row(struct output *o, const struct row_change *r, struct collected_row beside,
+                 uint64_t bytes)
+{
+    assert(bytes <= LIMIT_ROW_BYTES); /* collect_fit saw to it */
+    o->row = mem_grow(o->row, o->table->n_rows, &o->rows_cap, sizeof *o->row);
+    o->beside = mem_grow(o->beside, o->table->n_rows, &o->beside_cap, sizeof *o->beside);
+    o->row[o->table->n_rows] = *r;
+    o->beside[o->table->n_rows++] = beside;
+    o->bytes += bytes;
+    o->rows++;
+}
+
+struct value collect_delta(struct arena *a, const struct value *from, const struct value *to)
+{
+    if (!value_is_count(to))
+        return *to;
+    return value_wide(a, value_count(to) - (value_is_count(from) ? value_count(from) : 0));
 }

@@ -1,24 +1,17 @@
 /* Values of our own that are too large to be sent (protocol/limits.h). They stand in the
- * application's table and nowhere else; tonle_held says so (reason `limit`), and tonle_limit keeps
- * what was left out, because the log is consumed: a row that no other office has (c = ''), or
- * columns of one that they have. When a later seal takes the row, they count as changed. v: of a
- * sum column, the total the others have. */
+ * application's table and nowhere else; tonle_limit keeps what was left out, because the log is
+ * consumed: a row that no other office has (c = ''), or columns of one that they have. When a later
+ * seal takes the row, they count as changed. v: of a sum column, the total the others have. That an
+ * operator reads of them among the held rows (reason `limit`) is apply's (apply/sealed.c). */
 #include "node/capture/capture.h"
-
 #include "node/capture/collect.h"
-#include "node/db/sqlite.h"
-#include "node/state/state.h"
-
-#include <stdio.h>
-#include <string.h>
+#include "node/db/query.h"
 
 enum err limit_any(struct store *s, bool *any)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_limit LIMIT 1");
-    enum err e = q ? store_step(s, q, any) : ERR_SCHEMA;
-    if (q)
-        sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_limit LIMIT 1");
+    *any = query_next(&q);
+    return query_end(&q);
 }
 
 uint64_t store_limit_rows(struct store *s)
@@ -27,120 +20,60 @@ uint64_t store_limit_rows(struct store *s)
     return n > 0 ? (uint64_t)n : 0;
 }
 
-static sqlite3_stmt *of_row(struct store *s, const char *sql, uint32_t t, struct bytes key)
-{
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (q) {
-        sqlite3_bind_int64(q, 1, t);
-        store_bind_blob(q, 2, key.p, key.len);
-    }
-    return q;
-}
-
 /* A column that is not published any more was not left out. */
-enum err limit_read(struct store *s, struct arena *a, const struct table_schema *t,
-                    struct bytes key, struct limit *out)
+enum err limit_read(struct store *s, struct arena *a, struct row_key k, struct limit *out)
 {
-    *out = (struct limit){.table = (uint32_t)(t - s->schema->tables), .key = key};
-    sqlite3_stmt *q = of_row(s, "SELECT c, v FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, key);
-    enum err e = q ? ERR_OK : ERR_SCHEMA;
-    for (bool row = true; e == ERR_OK && row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        const char *name = store_column_text(a, q, 0);
-        uint32_t column = schema_column(t, name);
+    *out = (struct limit){.table = (uint32_t)(k.t - s->schema->tables), .key = {k.key, k.len}};
+    struct query q = DB_QUERY(s, "SELECT c, v FROM tonle_limit WHERE t = ?1 AND k = ?2",
+                              value_integer(k.t->t), value_blob(k.key, k.len));
+    while (query_next(&q)) {
+        const char *name = query_text(&q, a, 0);
+        uint32_t column = schema_column(k.t, name);
         out->born = out->born || name[0] == '\0';
         if (column == UINT32_MAX)
             continue;
         if (!out->left) {
-            out->left = arena_alloc(a, t->n_columns * sizeof *out->left);
-            out->total = arena_alloc(a, t->n_columns * sizeof *out->total);
+            out->left = arena_alloc(a, k.t->n_columns * sizeof *out->left);
+            out->total = arena_alloc(a, k.t->n_columns * sizeof *out->total);
         }
         out->left[column] = true;
-        out->total[column] = store_column(a, q, 1);
+        out->total[column] = query_value(&q, a, 1);
     }
-    return e;
+    return query_end(&q);
 }
 
 enum err limit_alone(struct store *s, struct row_key k, bool *yes)
 {
-    sqlite3_stmt *q = of_row(s, "SELECT 1 FROM tonle_limit WHERE t = ?1 AND k = ?2 AND c = ''",
-                             k.t->t, (struct bytes){k.key, k.len});
-    *yes = false;
-    enum err e = q ? store_step(s, q, yes) : ERR_SCHEMA;
-    if (*yes)
-        sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_limit WHERE t = ?1 AND k = ?2 AND c = ''",
+                              value_integer(k.t->t), value_blob(k.key, k.len));
+    *yes = query_next(&q);
+    return query_end(&q);
 }
 
-static enum err put_column(struct store *s, const struct table_schema *t, struct bytes key,
-                           const char *name, const struct value *total)
+static enum err put_column(struct store *s, struct row_key k, const char *name, struct value total)
 {
-    sqlite3_stmt *q =
-        of_row(s, "INSERT INTO tonle_limit(t, k, c, v) VALUES(?1, ?2, ?3, ?4)", t->t, key);
-    if (!q)
-        return ERR_SCHEMA;
-    store_bind_text(q, 3, name);
-    store_bind(q, 4, total);
-    return store_run(s, q);
+    return DB_RUN(s, "INSERT INTO tonle_limit(t, k, c, v) VALUES(?1, ?2, ?3, ?4)",
+                  value_integer(k.t->t), value_blob(k.key, k.len), value_text(name), total);
 }
 
-/* An entry that stands keeps its `since`. */
-static enum err put_held(struct store *s, const struct limit *l, uint64_t now_ms)
+enum err limit_put(struct store *s, const struct limit *l)
 {
-    struct arena a = {0};
-    char id[17];
-    const struct table_schema *t = &s->schema->tables[l->table];
-    uint64_t h = bytes_hash(VALUE_HASH_SEED, "limit", sizeof "limit");
-    h = bytes_hash(h, t->name, strlen(t->name) + 1);
-    h = bytes_hash(h, l->key.p, l->key.len);
-    snprintf(id, sizeof id, "%016llx", (unsigned long long)h);
-    sqlite3_stmt *q = store_stmt(
-        s, "INSERT INTO tonle_held(t, k, id, table_name, key, reason, message, office, since_ms,"
-           " blocked_by, site, seq, bt, bk)"
-           " VALUES(?1, ?2, ?3, ?4, ?5, 'limit', ?6, ?7, ?8, '', ?9, 0, 0, x'')"
-           " ON CONFLICT(id) DO UPDATE SET message = excluded.message");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, l->key.p, l->key.len);
-    store_bind_text(q, 3, id);
-    store_bind_text(q, 4, t->name);
-    store_bind_text(q, 5, schema_key_json(&a, t, l->key.p, l->key.len));
-    store_bind_text(q, 6, l->message);
-    store_bind_text(q, 7, identity_of(s)->node);
-    store_bind_u64(q, 8, now_ms);
-    store_bind_u64(q, 9, identity_of(s)->site); /* with seq 0: the name of no birth */
-    state_counts_changed(s);
-    enum err e = store_run(s, q);
-    arena_fini(&a);
-    return e;
-}
-
-enum err limit_put(struct store *s, const struct limit *l, uint64_t now_ms)
-{
-    const struct table_schema *t = &s->schema->tables[l->table];
-    struct value none = value_null();
-    sqlite3_stmt *q = of_row(s, "DELETE FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, l->key);
-    enum err e = q ? store_run(s, q) : ERR_SCHEMA;
+    struct row_key k = {&s->schema->tables[l->table], l->key.p, l->key.len};
+    bool ignored;
+    enum err e = limit_drop(s, k, &ignored);
     if (e == ERR_OK && l->born)
-        e = put_column(s, t, l->key, "", &none);
-    for (uint32_t i = 0; e == ERR_OK && l->left && i < t->n_columns; i++) {
+        e = put_column(s, k, "", value_null());
+    for (uint32_t i = 0; e == ERR_OK && l->left && i < k.t->n_columns; i++) {
         if (l->left[i])
-            e = put_column(s, t, l->key, t->column[i], &l->total[i]);
+            e = put_column(s, k, k.t->column[i], l->total[i]);
     }
-    return e == ERR_OK ? put_held(s, l, now_ms) : e;
+    return e;
 }
 
-enum err limit_drop(struct store *s, const struct table_schema *t, struct bytes key, bool *any)
+enum err limit_drop(struct store *s, struct row_key k, bool *any)
 {
-    sqlite3_stmt *q = of_row(s, "DELETE FROM tonle_limit WHERE t = ?1 AND k = ?2", t->t, key);
-    enum err e = q ? store_run(s, q) : ERR_SCHEMA;
-    *any = e == ERR_OK && sqlite3_changes(s->db) > 0;
-    if (!*any)
-        return e;
-    state_counts_changed(s);
-    q = of_row(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'", t->t, key);
-    return q ? store_run(s, q) : ERR_SCHEMA;
+    enum err e = DB_RUN(s, "DELETE FROM tonle_limit WHERE t = ?1 AND k = ?2", value_integer(k.t->t),
+                        value_blob(k.key, k.len));
+    *any = e == ERR_OK && db_changes(s) > 0;
+    return e;
 }

@@ -41,7 +41,6 @@ bool capture_sums(const struct table_schema *t); /* whether it has a sum column 
 /* The quoted name of a log column: "k_" or "o_" and the table's column. */
 char *capture_name(struct arena *a, const char *prefix, const char *column);
 
-struct collected;
 struct capture {       /* s->capture */
     int64_t checked;   /* schema cookie at which store_capture_check said yes; -1 */
     int64_t installed; /* cookie after the last install here, and the revision it was made in: */
@@ -52,10 +51,8 @@ struct capture {       /* s->capture */
     struct arena log_arena;
     bool *has_log;     /* by table index */
     char *pending_sql; /* whether a log or tonle_todo holds anything */
-    struct collected *collected;
 };
 /* Which published tables have a log; calls schema_load. */
 enum err capture_logs(struct store *s, struct capture **out);
-void collected_free(struct collected *c);
 
 #endif

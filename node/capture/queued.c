@@ -1,4 +1,4 @@
-/* What is queued (store_todo.c) becomes row changes. The context of a seal has seen everything
+/* What is queued (todo.c) becomes row changes. The context of a seal has seen everything
  * here, so such a change settles all siblings of its cells. Entries of one birth are one change:
  * of a column the last value, of the kind the last. Sums become the delta against the present
  * total; of a group all members travel, those not named as they are shown.
@@ -61,15 +61,6 @@ static enum err load(struct output *o, struct bytes key, bool stands, const stru
     return e;
 }
 
-static bool is_key(const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t i = 0; i < t->n_key; i++) {
-        if (t->key[i] == column)
-            return true;
-    }
-    return false;
-}
-
 /* Takes what is queued for one birth. False: nothing. */
 static bool take(struct output *o, const struct row *row, const struct birth *b, struct todo *x,
                  size_t n, struct wish *out)
@@ -85,7 +76,7 @@ static bool take(struct output *o, const struct row *row, const struct birth *b,
         out->kind = x[i].kind;
         for (uint32_t c = 0; x[i].kind == CHANGE_UPDATE && c < x[i].n_cells; c++) {
             uint32_t column = x[i].column[c];
-            if (column >= columns || is_key(o->t, column))
+            if (column >= columns || schema_is_key(o->t, column))
                 continue;
             out->in[column] = true;
             out->value[column] = x[i].value[c];

@@ -6,7 +6,7 @@
  * through the index. The index costs the application a little until the log is empty again. */
 #include "node/capture/collect.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -63,40 +63,23 @@ static struct log_entry *find_entry(struct collected *c, struct table_work *w,
     return e;
 }
 
-/* Key bytes straight from the statement's columns. False with a NULL: no identity. */
-static bool key_of(sqlite3_stmt *q, int first, uint32_t n, struct buf *key)
+/* The event's key as bytes. False with a NULL: no identity. */
+static bool key_of(const struct query *q, struct arena *scratch, uint32_t n, struct buf *key)
 {
     buf_reset(key);
     for (uint32_t i = 0; i < n; i++) {
-        int column = first + (int)i;
-        struct value v;
-        switch (sqlite3_column_type(q, column)) {
-        case SQLITE_INTEGER:
-            v = value_integer(sqlite3_column_int64(q, column));
-            break;
-        case SQLITE_FLOAT:
-            v = value_real(sqlite3_column_double(q, column));
-            break;
-        case SQLITE_TEXT:
-            v = value_bytes(VALUE_TEXT, sqlite3_column_text(q, column), 0);
-            v.len = (uint32_t)sqlite3_column_bytes(q, column);
-            break;
-        case SQLITE_BLOB:
-            v = value_bytes(VALUE_BLOB, sqlite3_column_blob(q, column), 0);
-            v.len = (uint32_t)sqlite3_column_bytes(q, column);
-            break;
-        default:
+        struct value v = query_value(q, scratch, 2 + (int)i);
+        if (v.type == VALUE_NULL)
             return false;
-        }
         key_encode(key, &v, 1);
     }
     return true;
 }
 
-static void note_event(struct log_entry *e, sqlite3_stmt *q, const struct table_schema *t, bool new)
+static void note_event(struct log_entry *e, const struct query *q, const struct table_schema *t,
+                       bool new)
 {
-    int op = sqlite3_column_int(q, 1);
-    int64_t rowid = sqlite3_column_int64(q, 0);
+    int64_t rowid = query_i64(q, 0), op = query_i64(q, 1);
     if (new)
         e->existed = op != OP_INSERT;
     /* An application's trigger that runs ahead of ours and writes the new row once more is in the
@@ -111,7 +94,7 @@ static void note_event(struct log_entry *e, sqlite3_stmt *q, const struct table_
         e->first_sums = e->first_sums ? e->first_sums : rowid;
     for (uint32_t w = 0; op == OP_UPDATE && w < capture_words(t); w++) {
         if (!e->first_full)
-            e->before[w] |= (uint64_t)sqlite3_column_int64(q, 2 + (int)t->n_key + (int)w);
+            e->before[w] |= query_u64(q, 2 + (int)t->n_key + (int)w);
     }
 }
 
@@ -161,34 +144,31 @@ static enum err scan_front(struct store *s, struct collected *c, struct table_wo
                            uint32_t max_keys, bool indexed, int64_t *last)
 {
     const struct table_schema *t = &s->schema->tables[w->table];
-    struct arena a = {0};
+    struct arena a = {0}, scratch = {0};
     struct buf key = {0};
-    sqlite3_stmt *q = store_stmt(s, scan_sql(&a, t));
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    struct query q = DB_QUERY(s, scan_sql(&a, t));
+    bool full = false;
+    while (!full && query_next(&q)) {
         uint32_t before = w->n_entries;
         struct log_entry *entry = NULL;
-        bool known = key_of(q, 2, t->n_key, &key);
+        arena_reset(&scratch);
+        bool known = key_of(&q, &scratch, t->n_key, &key);
         if (known)
             entry = find_entry(c, w, &key, before < max_keys);
         if (known && !entry) {
             w->left = true;
-            if (!indexed)
-                continue;
-            sqlite3_reset(q);
-            break;
+            full = indexed;
+            continue;
         }
         if (entry)
-            note_event(entry, q, t, w->n_entries > before);
-        *last = sqlite3_column_int64(q, 0);
+            note_event(entry, &q, t, w->n_entries > before);
+        *last = query_i64(&q, 0);
         add_event(w, *last, entry ? (uint32_t)(entry - w->entries) : UINT32_MAX);
     }
     buf_fini(&key);
+    arena_fini(&scratch);
     arena_fini(&a);
-    return e;
+    return query_end(&q);
 }
 
 /* What stands behind `last` of the keys already found. */
@@ -196,24 +176,21 @@ static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
 {
     const struct table_schema *t = &s->schema->tables[w->table];
     struct arena a = {0};
-    struct value *key = arena_alloc(&a, t->n_key * sizeof *key);
-    sqlite3_stmt *q = store_stmt(s, more_sql(&a, t));
-    enum err e = q ? ERR_OK : ERR_SCHEMA;
+    struct value *v = arena_alloc(&a, (1 + t->n_key) * sizeof *v);
+    const char *sql = more_sql(&a, t);
+    enum err e = ERR_OK;
+    v[0] = value_integer(last);
     for (uint32_t i = 0; e == ERR_OK && i < w->n_entries; i++) {
         struct log_entry *entry = &w->entries[i];
-        e = key_decode(entry->key, entry->key_len, key, t->n_key);
+        e = key_decode(entry->key, entry->key_len, v + 1, t->n_key);
         if (e != ERR_OK)
             break;
-        sqlite3_bind_int64(q, 1, last);
-        for (uint32_t k = 0; k < t->n_key; k++)
-            store_bind(q, (int)k + 2, &key[k]);
-        for (bool row = true; row;) {
-            e = store_step(s, q, &row);
-            if (e != ERR_OK || !row)
-                break;
-            note_event(entry, q, t, false);
-            add_event(w, sqlite3_column_int64(q, 0), i);
+        struct query q = query_of(s, sql, 1 + t->n_key, v);
+        while (query_next(&q)) {
+            note_event(entry, &q, t, false);
+            add_event(w, query_i64(&q, 0), i);
         }
+        e = query_end(&q);
     }
     arena_fini(&a);
     return e;
@@ -221,52 +198,72 @@ static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
 
 /* ---- the index of a big log ---- */
 
-static bool has_index(struct store *s, uint32_t t)
+static enum err has_index(struct store *s, uint32_t t, bool *yes)
 {
-    bool row = false;
     char name[32];
     snprintf(name, sizeof name, "tonle_lkey_%u", t);
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1");
-    if (q)
-        store_bind_text(q, 1, name);
-    enum err e = store_step(s, q, &row);
-    if (row)
-        sqlite3_reset(q);
-    return e == ERR_OK && row;
+    struct query q = DB_QUERY(
+        s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND name = ?1", value_text(name));
+    *yes = query_next(&q);
+    return query_end(&q);
 }
 
-enum err collect_index_big(struct store *s, uint32_t table, bool *made)
+/* *rows: as far as rowids tell. */
+static enum err log_length(struct store *s, uint32_t t, int64_t *rows)
 {
-    const struct table_schema *t = &s->schema->tables[table];
-    struct arena a = {0};
     struct buf b = {0};
     buf_printf(
         &b, "SELECT (SELECT max(rowid) FROM tonle_log_%u) - (SELECT min(rowid) FROM tonle_log_%u)",
-        t->t, t->t);
-    *made = store_pragma(s, buf_str(&b)) > BIG_LOG && !has_index(s, t->t);
-    buf_reset(&b);
+        t, t);
+    struct query q = DB_QUERY(s, buf_str(&b));
+    *rows = query_next(&q) ? query_i64(&q, 0) : 0;
+    buf_fini(&b);
+    return query_end(&q);
+}
+
+static enum err make_index(struct store *s, const struct table_schema *t)
+{
+    struct arena a = {0};
+    struct buf b = {0};
     buf_printf(&b, "CREATE INDEX tonle_lkey_%u ON tonle_log_%u(", t->t, t->t);
     for (uint32_t i = 0; i < t->n_key; i++)
         buf_printf(&b, "%s%s", i ? "," : "", capture_name(&a, "k_", t->column[t->key[i]]));
     buf_printf(&b, ")");
-    enum err e = *made ? store_exec(s, buf_str(&b)) : ERR_OK;
+    enum err e = store_exec(s, buf_str(&b));
     buf_fini(&b);
     arena_fini(&a);
     return e;
 }
 
+enum err collect_index_big(struct store *s, const struct table_schema *t, bool *made)
+{
+    int64_t rows;
+    bool has = true;
+    *made = false;
+    enum err e = log_length(s, t->t, &rows);
+    if (e == ERR_OK && rows > BIG_LOG)
+        e = has_index(s, t->t, &has);
+    if (e != ERR_OK || has)
+        return e;
+    *made = true;
+    return make_index(s, t);
+}
+
 enum err collect_index_drop(struct store *s, uint32_t t)
 {
     char sql[64];
+    bool has;
     snprintf(sql, sizeof sql, "DROP INDEX IF EXISTS main.tonle_lkey_%u", t);
-    return has_index(s, t) ? store_exec(s, sql) : ERR_OK;
+    enum err e = has_index(s, t, &has);
+    return e == ERR_OK && has ? store_exec(s, sql) : e;
 }
 
 enum err collect_scan(struct store *s, struct collected *c, struct table_work *w, uint32_t max_keys)
 {
     int64_t last = 0;
-    bool indexed = has_index(s, s->schema->tables[w->table].t);
-    enum err e = scan_front(s, c, w, max_keys, indexed, &last);
+    bool indexed;
+    enum err e = has_index(s, s->schema->tables[w->table].t, &indexed);
+    if (e == ERR_OK)
+        e = scan_front(s, c, w, max_keys, indexed, &last);
     return e == ERR_OK && w->left && indexed ? scan_rest(s, w, last) : e;
 }

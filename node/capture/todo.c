@@ -5,9 +5,10 @@
 #include "node/capture/collect.h"
 
 #include "node/capture/capture.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "protocol/limits.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ static enum err sendable(struct store *s, struct row_key k, enum change_kind kin
 enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
                   uint32_t n_cells, const uint32_t *column, const struct value *value)
 {
+    assert(s->in_write && k.len > 0);
     enum err e = sendable(s, k, kind, n_cells, column, value);
     if (e != ERR_OK)
         return e;
@@ -54,19 +56,22 @@ enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum chan
         buf_put_varint(&cells, column[i]);
         value_encode(&cells, &value[i]);
     }
-    sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_todo(t, k, site, seq, kind, cells)"
-                                    " VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
-    if (q) {
-        sqlite3_bind_int64(q, 1, k.t->t);
-        store_bind_blob(q, 2, k.key, k.len);
-        store_bind_u64(q, 3, birth.site);
-        store_bind_u64(q, 4, birth.seq);
-        sqlite3_bind_int(q, 5, (int)kind);
-        store_bind_blob(q, 6, cells.data, cells.len);
-    }
-    e = q ? store_run(s, q) : ERR_SCHEMA;
+    e = DB_RUN(s,
+               "INSERT INTO tonle_todo(t, k, site, seq, kind, cells)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+               value_integer(k.t->t), value_blob(k.key, k.len), value_u64(birth.site),
+               value_u64(birth.seq), value_integer(kind), value_blob(cells.data, cells.len));
     buf_fini(&cells);
     return e;
+}
+
+enum err todo_has_birth(struct store *s, struct row_key k, bool *yes)
+{
+    struct query q =
+        DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3",
+                 value_integer(k.t->t), value_blob(k.key, k.len), value_integer(CHANGE_BORN));
+    *yes = query_next(&q);
+    return query_end(&q);
 }
 
 /* ---- reading */
@@ -87,16 +92,16 @@ static enum err read_cells(struct arena *a, struct bytes b, struct todo *x)
     return c.left ? ERR_CORRUPT : ERR_OK;
 }
 
-static enum err read_entry(struct store *s, struct arena *a, sqlite3_stmt *q, struct todo *x)
+static enum err read_entry(struct arena *a, const struct query *q, struct todo *x)
 {
-    const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 1));
-    *x = (struct todo){.n = sqlite3_column_int64(q, 0),
-                       .table = t ? (uint32_t)(t - s->schema->tables) : UINT32_MAX,
-                       .key = store_column_bytes(a, q, 2),
-                       .birth = {store_column_u64(q, 3), store_column_u64(q, 4)},
-                       .kind = (enum change_kind)sqlite3_column_int(q, 5)};
-    enum err e = read_cells(a, store_column_bytes(a, q, 6), x);
-    return e == ERR_OK ? e : store_fail(s, e, "tonle_todo holds an entry that is none");
+    const struct table_schema *t = schema_by_number(q->s, (uint32_t)query_i64(q, 1));
+    *x = (struct todo){.n = query_i64(q, 0),
+                       .table = t ? (uint32_t)(t - q->s->schema->tables) : UINT32_MAX,
+                       .key = query_bytes(q, a, 2),
+                       .birth = {query_u64(q, 3), query_u64(q, 4)},
+                       .kind = (enum change_kind)query_i64(q, 5)};
+    enum err e = read_cells(a, query_bytes(q, a, 6), x);
+    return e == ERR_OK ? e : store_fail(q->s, e, "tonle_todo holds an entry that is none");
 }
 
 static int by_table_and_key(const void *x, const void *y)
@@ -117,41 +122,28 @@ int todo_key_compare(struct bytes a, struct bytes b)
 enum err todo_read(struct store *s, struct arena *a, uint32_t max, struct todo_list *out)
 {
     size_t cap = 0;
-    enum err e = ERR_OK;
     *out = (struct todo_list){0};
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT n, t, k, site, seq, kind, cells FROM tonle_todo ORDER BY n LIMIT ?1");
-    if (!q)
-        return ERR_SCHEMA;
-    sqlite3_bind_int64(q, 1, (int64_t)max + 1);
-    for (bool row = true; e == ERR_OK && row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    struct query q =
+        DB_QUERY(s, "SELECT n, t, k, site, seq, kind, cells FROM tonle_todo ORDER BY n LIMIT ?1",
+                 value_integer((int64_t)max + 1));
+    while (!out->more && query_next(&q)) {
         out->more = out->n == max;
-        if (out->more) {
-            sqlite3_reset(q);
-            break;
-        }
+        if (out->more)
+            continue;
         out->entry = arena_grow(a, out->entry, out->n, &cap, sizeof *out->entry);
-        e = read_entry(s, a, q, &out->entry[out->n++]);
+        query_fail(&q, read_entry(a, &q, &out->entry[out->n++]));
     }
     if (out->n)
         qsort(out->entry, out->n, sizeof *out->entry, by_table_and_key);
-    return e;
+    return query_end(&q);
 }
 
 enum err todo_done(struct store *s, const struct todo_list *l)
 {
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < l->n; i++) {
-        if (!l->entry[i].taken)
-            continue;
-        sqlite3_stmt *q = store_stmt(s, "DELETE FROM tonle_todo WHERE n = ?1");
-        if (!q)
-            return ERR_SCHEMA;
-        sqlite3_bind_int64(q, 1, l->entry[i].n);
-        e = store_run(s, q);
+        if (l->entry[i].taken)
+            e = DB_RUN(s, "DELETE FROM tonle_todo WHERE n = ?1", value_integer(l->entry[i].n));
     }
     return e;
 }

@@ -9,6 +9,7 @@
 
 #include "node/capture/capture.h"
 #include "node/capture/log.h"
+#include "node/db/query.h"
 #include "node/db/sqlite.h"
 
 #include <string.h>
@@ -32,7 +33,7 @@ struct learn {
 static bool in_list(struct name_list l, const char *name)
 {
     for (uint32_t i = 0; i < l.n; i++) {
-        if (sqlite3_stricmp(l.name[i], name) == 0)
+        if (db_same_name(l.name[i], name))
             return true;
     }
     return false;
@@ -41,7 +42,7 @@ static bool in_list(struct name_list l, const char *name)
 static void add_table(struct learn *l, const char *name)
 {
     for (size_t i = 0; i < l->n_tables; i++) {
-        if (sqlite3_stricmp(l->table[i], name) == 0)
+        if (db_same_name(l->table[i], name))
             return;
     }
     l->table = mem_grow(l->table, l->n_tables, &l->tables_cap, sizeof *l->table);
@@ -76,22 +77,17 @@ static enum err statements_of(struct learn *l, const char *table, char *sql[3])
     sql[0] = sql_take(l->a, &b);
     buf_printf(&b, "DELETE FROM main.%s", name);
     sql[1] = sql_take(l->a, &b);
-    sqlite3_stmt *q =
-        store_stmt(l->s, "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0");
-    if (q)
-        store_bind_text(q, 1, table);
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(l->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        const char *column = schema_quote(l->a, (const char *)sqlite3_column_text(q, 0));
+    struct query q =
+        DB_QUERY(l->s, "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden = 0",
+                 value_text(table));
+    while (query_next(&q)) {
+        const char *column = schema_quote(l->a, query_borrow_text(&q, 0));
         buf_printf(&set, "%s%s = %s", set.len ? ", " : "", column, column);
     }
     buf_printf(&b, "UPDATE main.%s SET %s", name, buf_str(&set));
     sql[2] = sql_take(l->a, &b);
     buf_fini(&set);
-    return e;
+    return query_end(&q);
 }
 
 static enum err drop_copy(struct store *s, struct arena *a, const char *name)
@@ -148,7 +144,7 @@ static enum err learn_trigger(struct learn *l, struct trigger_info *t)
     if (made)
         e = compile_watched(l, &w, sql, t->on_view);
     if (e == ERR_SCHEMA) {
-        t->broken = arena_strdup(l->a, l->s->message);
+        t->broken = arena_strdup(l->a, store_message(l->s));
         e = ERR_OK;
     }
     if (e == ERR_OK && made && (t->broken || t->writes_replicated))
@@ -159,61 +155,49 @@ static enum err learn_trigger(struct learn *l, struct trigger_info *t)
 /* The application's triggers on one table; ours are named tonle_*. */
 static enum err list_triggers(struct learn *l, const char *table)
 {
-    sqlite3_stmt *q =
-        store_stmt(l->s, "SELECT name, tbl_name, sql, EXISTS(SELECT 1 FROM main.sqlite_schema v"
-                         " WHERE v.name = s.tbl_name AND v.type = 'view')"
-                         " FROM main.sqlite_schema s WHERE type = 'trigger'"
-                         " AND tbl_name = ?1 COLLATE NOCASE"
-                         " AND name NOT GLOB 'tonle_*' ORDER BY name");
-    if (q)
-        store_bind_text(q, 1, table);
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(l->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    struct query q =
+        DB_QUERY(l->s,
+                 "SELECT name, tbl_name, sql, EXISTS(SELECT 1 FROM main.sqlite_schema v"
+                 " WHERE v.name = s.tbl_name AND v.type = 'view')"
+                 " FROM main.sqlite_schema s WHERE type = 'trigger'"
+                 " AND tbl_name = ?1 COLLATE NOCASE"
+                 " AND name NOT GLOB 'tonle_*' ORDER BY name",
+                 value_text(table));
+    while (query_next(&q)) {
         l->info = mem_grow(l->info, l->n, &l->cap, sizeof *l->info);
-        l->info[l->n++] = (struct trigger_info){.name = (char *)store_column_text(l->a, q, 0),
-                                                .table = (char *)store_column_text(l->a, q, 1),
-                                                .sql = (char *)store_column_text(l->a, q, 2),
-                                                .on_view = sqlite3_column_int(q, 3) != 0};
+        l->info[l->n++] = (struct trigger_info){.name = query_text(&q, l->a, 0),
+                                                .table = query_text(&q, l->a, 1),
+                                                .sql = query_text(&q, l->a, 2),
+                                                .on_view = query_i64(&q, 3) != 0};
     }
-    return e;
+    return query_end(&q);
 }
 
 /* Views that can be written: their triggers come first, since no trigger that writes such a view
  * compiles before its INSTEAD OF trigger stands. */
 static enum err add_views(struct learn *l)
 {
-    sqlite3_stmt *q = store_stmt(
-        l->s, "SELECT DISTINCT v.name FROM main.sqlite_schema v JOIN main.sqlite_schema t"
-              " ON t.tbl_name = v.name AND t.type = 'trigger'"
-              " WHERE v.type = 'view' ORDER BY 1");
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(l->s, q, &row);
-        if (row)
-            add_table(l, (const char *)sqlite3_column_text(q, 0));
-    }
-    return e;
+    struct query q =
+        DB_QUERY(l->s, "SELECT DISTINCT v.name FROM main.sqlite_schema v JOIN main.sqlite_schema t"
+                       " ON t.tbl_name = v.name AND t.type = 'trigger'"
+                       " WHERE v.type = 'view' ORDER BY 1");
+    while (query_next(&q))
+        add_table(l, query_borrow_text(&q, 0));
+    return query_end(&q);
 }
 
 static enum err drop_all_copies(struct store *s, struct arena *a)
 {
-    char **name = NULL;
+    const char **name = NULL;
     size_t n = 0, cap = 0;
-    enum err e = ERR_OK;
-    sqlite3_stmt *q = store_stmt(s, "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger'");
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        name = mem_grow(name, n, &cap, sizeof *name);
-        name[n++] = (char *)store_column_text(a, q, 0);
+    struct query q = DB_QUERY(s, "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger'");
+    while (query_next(&q)) {
+        name = arena_grow(a, name, n, &cap, sizeof *name);
+        name[n++] = query_text(&q, a, 0);
     }
+    enum err e = query_end(&q);
     for (size_t i = 0; e == ERR_OK && i < n; i++)
         e = drop_copy(s, a, name[i]);
-    mem_free(name);
     return e;
 }
 

@@ -7,9 +7,9 @@
 #include "node/db/db.h"
 
 struct trigger_info {
-    char *name;
-    char *table;
-    char *sql; /* CREATE TRIGGER ... */
+    const char *name;
+    const char *table;
+    const char *sql; /* CREATE TRIGGER ... */
     bool on_view;
     bool writes_replicated;
     bool writes_local;

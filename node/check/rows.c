@@ -2,7 +2,7 @@
 #include "node/check/checking.h"
 
 #include "node/db/pin.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -15,10 +15,12 @@ struct outward { /* one foreign key of a table, as far as it leads to a replicat
 
 static const char *literal(struct arena *a, const char *text)
 {
-    char *quoted = sqlite3_mprintf("%Q", text);
-    const char *out = arena_strdup(a, quoted ? quoted : "''");
-    sqlite3_free(quoted);
-    return out;
+    struct buf b = {0};
+    buf_printf(&b, "'");
+    for (; *text; text++)
+        buf_put(&b, *text == '\'' ? "''" : text, *text == '\'' ? 2 : 1);
+    buf_printf(&b, "'");
+    return sql_take(a, &b);
 }
 
 struct counted {
@@ -37,17 +39,13 @@ static enum err count_rows(struct check_run *c, const struct table_info *t, cons
                    schema_quote(c->a, t->column[t->key[i]].name));
     buf_printf(&sql, "SELECT count(*), min(%s) FROM main.%s AS t WHERE %s",
                t->n_key > 0 ? buf_str(&key) : "''", schema_quote(c->a, t->name), condition);
-    sqlite3_stmt *q = store_stmt(c->s, buf_str(&sql));
-    bool row = false;
-    enum err e = store_step(c->s, q, &row);
+    struct query q = DB_QUERY(c->s, buf_str(&sql));
     *out = (struct counted){.first = ""};
-    if (e == ERR_OK && row) {
-        *out = (struct counted){sqlite3_column_int64(q, 0), store_column_text(c->a, q, 1)};
-        sqlite3_reset(q);
-    }
+    if (query_next(&q))
+        *out = (struct counted){query_i64(&q, 0), query_text(&q, c->a, 1)};
     buf_fini(&sql);
     buf_fini(&key);
-    return e;
+    return query_end(&q);
 }
 
 static enum err count_orphans(struct check_run *c, const struct table_info *t, struct outward *r)
@@ -88,36 +86,48 @@ static enum err check_reference(struct check_run *c, const struct table_info *t,
     return e;
 }
 
+struct reference_part { /* one column of a foreign key */
+    int64_t id, place;
+    const char *parent, *from, *to; /* to NULL: of the parent's key */
+};
+
+/* All of them first: reading a parent's columns runs the same text. */
+static enum err read_parts(struct check_run *c, const char *table, struct reference_part **out,
+                           size_t *n)
+{
+    struct query q = DB_QUERY(c->s,
+                              "SELECT id, seq, \"table\", \"from\", \"to\""
+                              " FROM pragma_foreign_key_list(?1) ORDER BY id, seq",
+                              value_text(table));
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    while (query_next(&q)) {
+        *out = arena_grow(c->a, *out, *n, &cap, sizeof **out);
+        (*out)[(*n)++] = (struct reference_part){
+            query_i64(&q, 0), query_i64(&q, 1), query_text(&q, c->a, 2), query_text(&q, c->a, 3),
+            query_is_null(&q, 4) ? NULL : query_text(&q, c->a, 4)};
+    }
+    return query_end(&q);
+}
+
 enum err check_orphans(struct check_run *c, const struct table_info *t)
 {
-    sqlite3_stmt *q = NULL;
+    struct reference_part *part;
+    size_t n;
     struct outward r = {0};
-    int64_t id = -1;
-    /* not from the cache: reading a parent's columns or counting may run the same text meanwhile */
-    int rc = sqlite3_prepare_v2(
-        c->s->db,
-        "SELECT id, seq, \"table\", \"from\", \"to\" FROM pragma_foreign_key_list(?1)"
-        " ORDER BY id, seq",
-        -1, &q, NULL);
-    enum err e = store_error(c->s, rc);
-    if (e == ERR_OK)
-        store_bind_text(q, 1, t->name);
-    while (e == ERR_OK && sqlite3_step(q) == SQLITE_ROW) {
-        if (sqlite3_column_int64(q, 0) != id)
+    enum err e = read_parts(c, t->name, &part, &n);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        if (i > 0 && part[i].id != part[i - 1].id)
             e = check_reference(c, t, &r);
-        id = sqlite3_column_int64(q, 0);
-        r.parent = store_column_text(c->a, q, 2);
-        const char *from = store_column_text(c->a, q, 3);
-        const char *to = sqlite3_column_type(q, 4) == SQLITE_NULL
-                             ? parent_column(c, r.parent, sqlite3_column_int(q, 1))
-                             : store_column_text(c->a, q, 4);
+        r.parent = part[i].parent;
+        const char *to = part[i].to ? part[i].to : parent_column(c, r.parent, (int)part[i].place);
         if (!to)
             continue;
-        const char *and = r.on.len > 0 ? " AND " : "";
-        buf_printf(&r.on, "%sp.%s = t.%s", and, schema_quote(c->a, to), schema_quote(c->a, from));
-        buf_printf(&r.given, "%st.%s IS NOT NULL", and, schema_quote(c->a, from));
+        const char *and = r.on.len > 0 ? " AND " : "", *from = schema_quote(c->a, part[i].from);
+        buf_printf(&r.on, "%sp.%s = t.%s", and, schema_quote(c->a, to), from);
+        buf_printf(&r.given, "%st.%s IS NOT NULL", and, from);
     }
-    sqlite3_finalize(q);
     enum err last = check_reference(c, t, &r);
     return e != ERR_OK ? e : last;
 }
@@ -188,19 +198,19 @@ enum err check_sums(struct check_run *c, const struct charter_table *t,
 
 void check_library(struct check_run *c)
 {
-    bool row = false, wal = false;
-    sqlite3_stmt *q = store_stmt(c->s, "PRAGMA main.journal_mode");
-    if (store_step(c->s, q, &row) == ERR_OK && row) {
-        wal = sqlite3_stricmp((const char *)sqlite3_column_text(q, 0), "wal") == 0;
+    int number;
+    const char *version = db_library(&number);
+    struct query q = DB_QUERY(c->s, "PRAGMA main.journal_mode");
+    const char *mode = query_next(&q) ? query_text(&q, c->a, 0) : "";
+    bool wal = db_same_name(mode, "wal");
+    if (query_end(&q) == ERR_OK && mode[0] != '\0')
         check_say(
-            c, "ok", "journal mode", "%s%s", (const char *)sqlite3_column_text(q, 0),
+            c, "ok", "journal mode", "%s%s", mode,
             wal ? ""
                 : ": it works, but whoever reads makes an application's commit wait; WAL is the"
                   " better choice where the application allows it");
-        sqlite3_reset(q);
-    }
-    if (!pin_library_affected(sqlite3_libversion_number()))
-        check_say(c, "ok", "SQLite", "%s", sqlite3_libversion());
+    if (!pin_library_affected(number))
+        check_say(c, "ok", "SQLite", "%s", version);
     else if (wal)
         check_say(c, "warn", "SQLite",
                   "%s can corrupt a WAL database when a checkpoint meets a writer (the WAL-reset "
@@ -208,9 +218,8 @@ void check_library(struct check_run *c)
                   " 3.51.3, 3.50.7 or 3.44.6 or later for all applications; until then leave "
                   "wal_guard on in"
                   " node.yaml",
-                  sqlite3_libversion());
+                  version);
     else
         check_say(c, "ok", "SQLite",
-                  "%s; do not change to WAL before 3.51.3, 3.50.7 or 3.44.6 is installed",
-                  sqlite3_libversion());
+                  "%s; do not change to WAL before 3.51.3, 3.50.7 or 3.44.6 is installed", version);
 }

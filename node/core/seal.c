@@ -15,7 +15,7 @@ static void name_born(struct table_changes *t, struct dot dot)
     }
 }
 
-static void fill_header(struct node *n, struct changeset *cs, const struct clock *context, bool cut)
+static void fill_header(struct node *n, struct changeset *cs, const struct clock *context)
 {
     const struct store_state *st = store_state_get(n->store);
     cs->federation = n->federation;
@@ -25,25 +25,25 @@ static void fill_header(struct node *n, struct changeset *cs, const struct clock
     cs->charter_version = st->charter_version;
     cs->schema_version = st->schema_version;
     memcpy(cs->previous, st->chain, HASH_BYTES);
-    cs->cut = cut;
     for (uint32_t i = 0; i < cs->n_segments; i++) {
         for (uint32_t t = 0; t < cs->segments[i].n_tables; t++)
             name_born(&cs->segments[i].tables[t], cs->dot);
     }
 }
 
-static enum err apply_own(struct node *n, const struct changeset *cs, const struct buf *bytes,
-                          const uint8_t *hash)
+static enum err apply_own(struct node *n, const struct changeset *cs, struct collected *c,
+                          const struct buf *bytes, const uint8_t *hash)
 {
     struct apply_input in = {.cs = cs,
                              .bytes = {bytes->data, bytes->len},
                              .hash = hash,
                              .own = true,
+                             .collected = c,
                              .now_ms = node_time(n)};
     struct apply_report report;
     enum err e = store_apply(n->store, &n->arena, &in, &report);
     if (e == ERR_OK)
-        e = store_collect_done(n->store, node_time(n));
+        e = store_collect_done(n->store, c, node_time(n));
     n->mark_check = true; /* the registry may be among it */
     if (e == ERR_OK && cs->cut)
         node_log(n, 2, "event=seal seq=%llu rows=%u bytes=%zu cut=%d",
@@ -52,29 +52,39 @@ static enum err apply_own(struct node *n, const struct changeset *cs, const stru
 }
 
 /* ERR_LIMIT: the rows collected do not fit into one changeset. */
-static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
+static enum err seal_collected(struct node *n, struct changeset *cs, struct collected *c)
 {
-    struct changeset cs = {0};
     struct clock context = {0};
     struct buf bytes = {0};
     uint8_t hash[HASH_BYTES];
-    enum err e = store_collect(n->store, &n->arena, max_rows, SEAL_BYTES, &cs, cut);
-    if (e == ERR_NOT_FOUND)
-        return store_collect_done(n->store, node_time(n));
-    if (e != ERR_OK)
-        return e;
+    enum err e = ERR_OK;
     clock_copy(&context, &store_state_get(n->store)->clock);
     if (store_state_get(n->store)->loading)
-        e = store_seal_context(n->store, &n->arena, &cs, &context);
-    fill_header(n, &cs, &context, *cut);
+        e = store_seal_context(n->store, &n->arena, cs, &context);
+    fill_header(n, cs, &context);
     if (e == ERR_OK)
-        e = store_name_births(n->store, &n->arena, &cs);
+        e = store_name_births(n->store, &n->arena, cs, c);
     if (e == ERR_OK)
-        e = seal_changeset(&cs, n->o.sign_secret, &bytes, hash);
+        e = seal_changeset(cs, n->o.sign_secret, &bytes, hash);
     if (e == ERR_OK)
-        e = apply_own(n, &cs, &bytes, hash);
+        e = apply_own(n, cs, c, &bytes, hash);
     clock_fini(&context);
     buf_fini(&bytes);
+    return e;
+}
+
+static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
+{
+    struct changeset cs = {0};
+    struct collected *c;
+    struct collect_most most = {.rows = max_rows, .bytes = SEAL_BYTES};
+    enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
+    *cut = cs.cut;
+    if (e == ERR_OK)
+        e = seal_collected(n, &cs, c);
+    else if (e == ERR_NOT_FOUND)
+        e = store_collect_done(n->store, c, node_time(n));
+    collected_free(c);
     return e;
 }
 

@@ -128,3 +128,15 @@ int64_t db_last_rowid(const struct store *s)
 {
     return sqlite3_last_insert_rowid(s->db);
 }
+
+const char *query_borrow_text(const struct query *q, int i)
+{
+    const char *text = (const char *)sqlite3_column_text(q->stmt, i);
+    return text ? text : "";
+}
+
+const char *db_library(int *number)
+{
+    *number = sqlite3_libversion_number();
+    return sqlite3_libversion();
+}

@@ -79,5 +79,8 @@ bool db_name_begins(const char *name, const char *with, size_t n);
 /* Of the last statement that wrote. */
 int64_t db_changes(const struct store *s);
 int64_t db_last_rowid(const struct store *s);
+/* A text column as it is now, not copied: "" for NULL; valid until the next row or the end. */
+const char *query_borrow_text(const struct query *q, int i);
+const char *db_library(int *number); /* SQLite's own version, and as a number */
 
 #endif

@@ -100,37 +100,28 @@ static const struct value *value_of(const struct table_changes *tc, const struct
     return NULL;
 }
 
-/* The group of that name, or NULL: then the cell is a column. */
-static const struct cell_group *group_of(const struct table_schema *t, const char *cell)
-{
-    for (uint32_t c = 0; t && c < t->n_columns; c++) {
-        const struct cell_group *g = cell_group_of(&t->rules, cell_of(&t->rules, c));
-        if (g && strcmp(g->name, cell) == 0)
-            return g;
-    }
-    return NULL;
-}
-
 /* What the change wrote into the cell; of a group all members, in the group's order. */
 static bool written(const struct before_search *b, const struct table_changes *tc,
                     const struct row_change *rc, struct value *out)
 {
     const struct table_schema *t = schema_table(b->s, b->c->table);
-    const struct cell_group *g = group_of(t, b->c->cell);
-    const struct value *v = !g ? value_of(tc, rc, b->c->cell) : NULL;
-    if (!g && v)
-        *out = value_copy(b->a, v);
-    if (!g)
-        return v;
+    uint32_t cell = t ? list_cell(t, b->c->cell) : CELL_UNKNOWN;
     bool any = false;
-    struct value *member = arena_alloc(b->a, g->n * sizeof *member);
-    for (uint32_t i = 0; i < g->n; i++) {
-        v = value_of(tc, rc, t->column[g->column[i]]);
+    if (!t || !cell_is_group(&t->rules, cell)) {
+        const struct value *v = value_of(tc, rc, b->c->cell);
+        if (v)
+            *out = value_copy(b->a, v);
+        return v;
+    }
+    struct value *values = arena_alloc(b->a, t->n_columns * sizeof *values);
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        const struct value *v =
+            cell_of(&t->rules, c) == cell ? value_of(tc, rc, t->column[c]) : NULL;
         any = any || v;
         if (v)
-            member[i] = *v;
+            values[c] = *v;
     }
-    *out = value_tuple(b->a, member, g->n);
+    *out = cell_gather(b->a, &t->rules, cell, values);
     return any;
 }
 
@@ -162,9 +153,9 @@ static enum err look(struct before_search *b, struct arena *scratch, uint64_t po
     return ERR_OK;
 }
 
-enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
-                     struct bytes key, struct dot birth, struct conflict_side *before,
-                     bool *has_before)
+enum err conflict_before(struct store *s, struct arena *a, const struct conflict_record *c,
+                         struct bytes key, struct dot birth, struct conflict_side *before,
+                         bool *has_before)
 {
     struct before_search b = {.s = s, .a = a, .c = c, .key = key, .birth = birth};
     struct arena scratch = {0};

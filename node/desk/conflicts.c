@@ -7,7 +7,7 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +28,11 @@ struct word_cache { /* texts that come again and again: the last few of each col
     unsigned next;
 };
 
-static const char *repeated(struct arena *a, struct word_cache *w, unsigned slot, sqlite3_stmt *q,
-                            int i)
+static const char *repeated(struct arena *a, struct word_cache *w, unsigned slot,
+                            const struct query *q, int i)
 {
     const char **of = w->of[slot];
-    const char *p = (const char *)sqlite3_column_text(q, i);
-    if (!p || p[0] == '\0')
-        return "";
+    const char *p = query_borrow_text(q, i);
     unsigned k = 0;
     for (; k < WORDS && of[k]; k++)
         if (strcmp(of[k], p) == 0)
@@ -44,41 +42,35 @@ static const char *repeated(struct arena *a, struct word_cache *w, unsigned slot
     return of[k] = arena_strdup(a, p);
 }
 
-static const char *text(struct arena *a, sqlite3_stmt *q, int i)
+static struct conflict_record conflict_from(struct arena *a, struct word_cache *w,
+                                            const struct query *q)
 {
-    const char *p = (const char *)sqlite3_column_text(q, i);
-    size_t n = p ? (size_t)sqlite3_column_bytes(q, i) : 0;
-    return n == 0 ? "" : arena_copy(a, p, n + 1);
-}
-
-static struct conflict_record conflict_from(struct arena *a, struct word_cache *w, sqlite3_stmt *q)
-{
-    return (struct conflict_record){.id = text(a, q, 0),
+    return (struct conflict_record){.id = query_text(q, a, 0),
                                     .table = repeated(a, w, 0, q, 1),
-                                    .key_json = text(a, q, 2),
+                                    .key_json = query_text(q, a, 2),
                                     .cell = repeated(a, w, 1, q, 3),
                                     .policy = repeated(a, w, 2, q, 4),
                                     .state = repeated(a, w, 3, q, 5),
-                                    .opened_ms = store_column_u64(q, 6),
-                                    .closed_ms = store_column_u64(q, 7),
-                                    .successor = text(a, q, 8)};
+                                    .opened_ms = query_u64(q, 6),
+                                    .closed_ms = query_u64(q, 7),
+                                    .successor = query_text(q, a, 8)};
 }
 
-static struct conflict_side side_from(struct arena *a, struct word_cache *w, sqlite3_stmt *q,
+static struct conflict_side side_from(struct arena *a, struct word_cache *w, const struct query *q,
                                       bool offices_only)
 {
-    struct conflict_side side = {.dot = {store_column_u64(q, 1), store_column_u64(q, 2)},
+    struct conflict_side side = {.dot = {query_u64(q, 1), query_u64(q, 2)},
                                  .office = repeated(a, w, 4, q, 3),
                                  .unit = repeated(a, w, 5, q, 4)};
     if (offices_only)
         return side;
-    side.at_hlc = store_column_u64(q, 5);
-    side.shown = sqlite3_column_int(q, 6) != 0;
-    side.value = store_column(a, q, 8);
-    if (side.value.type == VALUE_BLOB && sqlite3_column_int(q, 7) == VALUE_TUPLE)
+    side.at_hlc = query_u64(q, 5);
+    side.shown = query_i64(q, 6) != 0;
+    side.value = query_value(q, a, 8);
+    if (side.value.type == VALUE_BLOB && query_i64(q, 7) == VALUE_TUPLE)
         side.value.type = VALUE_TUPLE;
-    if (sqlite3_column_type(q, 9) != SQLITE_NULL)
-        side.detail = store_column_text(a, q, 9);
+    if (!query_is_null(q, 9))
+        side.detail = query_text(q, a, 9);
     return side;
 }
 
@@ -149,7 +141,7 @@ static void take_sides(struct gather *g, struct conflict_record *c)
     g->n_sides = 0;
 }
 
-static void add_side(struct gather *g, sqlite3_stmt *q)
+static void add_side(struct gather *g, const struct query *q)
 {
     g->side = mem_grow(g->side, g->n_sides, &g->cap_sides, sizeof *g->side);
     g->side[g->n_sides++] = side_from(g->a, &g->words, q, g->offices_only);
@@ -157,17 +149,14 @@ static void add_side(struct gather *g, sqlite3_stmt *q)
 
 static enum err sides_of_each(struct gather *g)
 {
+    const char *sql = g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side WHERE n = ?1"
+                                      : "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1";
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < g->n; i++) {
-        bool row;
-        sqlite3_stmt *q = store_stmt(
-            g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side WHERE n = ?1"
-                                  : "SELECT " SIDE_COLUMNS " FROM tonle_side WHERE n = ?1");
-        if (!q)
-            return part_stmt_error(g->s);
-        sqlite3_bind_int64(q, 1, g->number[i]);
-        while ((e = store_step(g->s, q, &row)) == ERR_OK && row)
-            add_side(g, q);
+        struct query q = DB_QUERY(g->s, sql, value_integer(g->number[i]));
+        while (query_next(&q))
+            add_side(g, &q);
+        e = query_end(&q);
         take_sides(g, &g->list[i]);
     }
     return e;
@@ -175,24 +164,20 @@ static enum err sides_of_each(struct gather *g)
 
 static enum err sides_of_all(struct gather *g)
 {
-    bool row = true;
     size_t i = 0;
-    enum err e = ERR_OK;
-    sqlite3_stmt *q =
-        store_stmt(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
-                                         : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
-    if (!q)
-        return part_stmt_error(g->s);
-    while (i < g->n && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
-        int64_t number = sqlite3_column_int64(q, 0);
+    struct query q =
+        DB_QUERY(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
+                                       : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
+    while (i < g->n && query_next(&q)) {
+        int64_t number = query_i64(&q, 0);
         while (i < g->n && g->number[i] < number)
             take_sides(g, &g->list[i++]);
         if (i < g->n && g->number[i] == number)
-            add_side(g, q);
+            add_side(g, &q);
     }
+    enum err e = query_end(&q);
     for (; e == ERR_OK && i < g->n; i++)
         take_sides(g, &g->list[i]);
-    sqlite3_reset(q);
     return e;
 }
 
@@ -253,21 +238,20 @@ static void keep_oldest(struct gather *g, size_t limit)
 /* *few: the index of the open ones is the shorter way. */
 static enum err few_open(struct store *s, bool *few)
 {
-    int64_t n = store_pragma(s, "SELECT count(*) FROM (SELECT 1 FROM tonle_conflict INDEXED BY"
-                                " tonle_conflict_open WHERE state = 'open' LIMIT 2001)");
-    *few = n >= 0 && n <= FEW;
-    return n >= 0 ? ERR_OK : ERR_CORRUPT;
+    struct query q = DB_QUERY(s, "SELECT count(*) FROM (SELECT 1 FROM tonle_conflict INDEXED BY"
+                                 " tonle_conflict_open WHERE state = 'open' LIMIT 2001)");
+    *few = query_next(&q) && query_i64(&q, 0) <= FEW;
+    return query_end(&q);
 }
 
-static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_stmt **q)
+static struct query start(struct store *s, const struct conflict_filter *f)
 {
     const char *const given[] = {f->table, f->policy, f->state, f->cell};
     static const char *const column[] = {"table_name", "policy", "state", "cell"};
     struct buf sql = {0};
     bool few = false;
     enum err e = ERR_OK;
-    bool open = f->state && strcmp(f->state, "open") == 0;
-    if (open)
+    if (f->state && strcmp(f->state, "open") == 0)
         e = few_open(s, &few);
     buf_printf(&sql, "SELECT " CONFLICT_COLUMNS " FROM tonle_conflict%s WHERE %s",
                few ? " INDEXED BY tonle_conflict_open" : "",
@@ -278,14 +262,13 @@ static enum err start(struct store *s, const struct conflict_filter *f, sqlite3_
         if (given[i])
             buf_printf(&sql, " AND +%s = ?%d", column[i], i + 1);
     buf_printf(&sql, few ? "" : " ORDER BY n");
-    *q = e == ERR_OK ? store_stmt(s, buf_str(&sql)) : NULL;
-    buf_fini(&sql);
-    if (!*q)
-        return e == ERR_OK ? part_stmt_error(s) : e;
+    struct query q = DB_QUERY(s, buf_str(&sql));
+    query_fail(&q, e);
     for (int i = 0; i < 4; i++)
         if (given[i])
-            store_bind_text(*q, i + 1, given[i]);
-    return ERR_OK;
+            query_bind(&q, i + 1, value_text(given[i]));
+    buf_fini(&sql);
+    return q;
 }
 
 static bool side_wanted(const struct conflict_filter *f, const struct conflict_record *c)
@@ -299,24 +282,22 @@ static bool side_wanted(const struct conflict_filter *f, const struct conflict_r
 
 static enum err gather_all(struct gather *g, const struct conflict_filter *f)
 {
-    sqlite3_stmt *q;
-    bool row;
     enum err e = schema_load(g->s);
-    if (e == ERR_OK)
-        e = start(g->s, f, &q);
-    while (e == ERR_OK && (e = store_step(g->s, q, &row)) == ERR_OK && row) {
+    if (e != ERR_OK)
+        return e;
+    struct query q = start(g->s, f);
+    while (query_next(&q)) {
         g->list = mem_grow(g->list, g->n, &g->cap, sizeof *g->list);
         g->number = mem_grow(g->number, g->n, &g->cap_numbers, sizeof *g->number);
-        g->number[g->n] = sqlite3_column_int64(q, 9);
-        g->list[g->n++] = conflict_from(g->a, &g->words, q);
+        g->number[g->n] = query_i64(&q, 9);
+        g->list[g->n++] = conflict_from(g->a, &g->words, &q);
     }
+    e = query_end(&q);
     if (e != ERR_OK || g->n == 0)
         return e;
     if (!f->office && !f->unit && f->limit > 0 && g->n > f->limit)
         keep_oldest(g, (size_t)f->limit);
-    if (g->n <= FEW)
-        return sides_of_each(g);
-    return sides_of_all(g);
+    return g->n <= FEW ? sides_of_each(g) : sides_of_all(g);
 }
 
 enum err store_conflict_each(struct store *s, const struct conflict_filter *f, conflict_fn *fn,
@@ -344,33 +325,37 @@ enum err store_conflict_each(struct store *s, const struct conflict_filter *f, c
 
 /* ---- one */
 
+static enum err find_conflict(struct gather *g, const char *id, struct conflict_place *place)
+{
+    struct query q = DB_QUERY(g->s,
+                              "SELECT " CONFLICT_COLUMNS ", t, k, bsite, bseq FROM tonle_conflict"
+                              " WHERE id = ?1",
+                              value_text(id));
+    bool found = query_next(&q);
+    if (found) {
+        *g->list = conflict_from(g->a, &g->words, &q);
+        *g->number = query_i64(&q, 9);
+        place->t = schema_by_number(g->s, (uint32_t)query_i64(&q, 10));
+        place->key = query_bytes(&q, g->a, 11);
+        place->birth = (struct dot){query_u64(&q, 12), query_u64(&q, 13)};
+    }
+    enum err e = query_end(&q);
+    return e == ERR_OK && !found ? ERR_NOT_FOUND : e;
+}
+
 enum err list_conflict(struct store *s, struct arena *a, const char *id,
                        struct conflict_record *out, struct conflict_place *place)
 {
     const char *full;
-    bool row;
+    int64_t number;
+    struct gather g = {.s = s, .a = a, .list = out, .number = &number, .n = 1};
     enum err e = schema_load(s);
     if (e == ERR_OK)
         e = list_full_id(s, a, "conflict", CONFLICT_IDS, id, &full);
-    if (e != ERR_OK)
-        return e;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT " CONFLICT_COLUMNS ", t, k, bsite, bseq FROM tonle_conflict"
-                      " WHERE id = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, full);
-    e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    int64_t number = sqlite3_column_int64(q, 9);
-    struct gather g = {.s = s, .a = a, .list = out, .number = &number, .n = 1};
-    *out = conflict_from(a, &g.words, q);
-    place->t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 10));
-    place->key = store_column_bytes(a, q, 11);
-    place->birth = (struct dot){store_column_u64(q, 12), store_column_u64(q, 13)};
-    sqlite3_reset(q);
-    e = sides_of_each(&g);
+    if (e == ERR_OK)
+        e = find_conflict(&g, full, place);
+    if (e == ERR_OK)
+        e = sides_of_each(&g);
     mem_free(g.side);
     return e;
 }

@@ -3,7 +3,7 @@
  * put in force. */
 #include "node/desk/explain.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/desk/review.h"
 #include "node/journal/journal.h"
 
@@ -25,54 +25,20 @@ struct explain {
     struct explanation *out;
 };
 
-/* ---- rules in words ---- */
-
-struct explain_rule explain_rule_of(const struct charter *charter, const struct table_schema *t,
-                                    const struct table_rules *rules, uint32_t cell)
-{
-    const struct charter_table *table = charter_table_named(charter, t->name);
-    if (cell == COLUMN_EXISTS || cell == COLUMN_BIRTH) {
-        bool exists = cell == COLUMN_EXISTS;
-        uint64_t line = !table ? 0 : exists ? table->delete_line : table->birth_line;
-        return (struct explain_rule){.policy = exists ? delete_policy_name(rules->delete_policy)
-                                                      : birth_policy_name(rules->birth_policy),
-                                     .from = line == 0 ? "default" : "table",
-                                     .line = line};
-    }
-    const struct charter_rule none = {.from = "default"};
-    const struct charter_rule *said = table ? charter_rule_of(table, t->column[cell]) : &none;
-    enum policy policy = policy_of(rules, cell);
-    struct explain_rule r = {.policy = policy_name(policy),
-                             .from = said->from ? said->from : "table",
-                             .line = said->line};
-    if (policy == POLICY_REVIEW)
-        r.fallback = policy_name(policy_shown(rules, cell));
-    if (rules->rank && policy_shown(rules, cell) == POLICY_RANK) {
-        r.n_rank = rules->rank[cell].n;
-        r.rank = rules->rank[cell].text;
-    }
-    return r;
-}
-
 /* ---- the row ---- */
 
 static enum err find_ids(struct explain *x, const char *sql, const char ***out, size_t *n)
 {
-    sqlite3_stmt *q = store_stmt(x->s, sql);
-    if (!q)
-        return part_stmt_error(x->s);
-    sqlite3_bind_int64(q, 1, x->row.k.t->t);
-    store_bind_blob(q, 2, x->row.k.key, x->row.k.len);
+    struct query q =
+        DB_QUERY(x->s, sql, value_integer(x->row.k.t->t), value_blob(x->row.k.key, x->row.k.len));
     size_t cap = 0;
-    bool row;
-    enum err e;
     *out = NULL;
     *n = 0;
-    while ((e = store_step(x->s, q, &row)) == ERR_OK && row) {
+    while (query_next(&q)) {
         *out = arena_grow(x->a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = store_column_text(x->a, q, 0);
+        (*out)[(*n)++] = query_text(&q, x->a, 0);
     }
-    return e;
+    return query_end(&q);
 }
 
 static enum err read_records(struct explain *x)
@@ -164,14 +130,7 @@ static bool still_stands(const struct explain *x, uint32_t cell, const struct co
     if (cell == COLUMN_EXISTS)
         return shown->value.type == VALUE_INTEGER &&
                (shown->value.u.i != 0) == (strcmp(x->out->state, "deleted") != 0);
-    const struct cell_group *g = cell_group_of(&x->row.k.t->rules, cell);
-    struct value now = x->shown[cell];
-    if (g) {
-        struct value *member = arena_alloc(x->a, g->n * sizeof *member);
-        for (uint32_t i = 0; i < g->n; i++)
-            member[i] = x->shown[g->column[i]];
-        now = value_tuple(x->a, member, g->n);
-    }
+    struct value now = cell_gather(x->a, &x->row.k.t->rules, cell, x->shown);
     return value_alike(&now, &shown->value);
 }
 
@@ -235,14 +194,6 @@ static enum err add_cell(struct explain *x, uint32_t cell)
     return ERR_OK;
 }
 
-static bool is_key(const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t k = 0; k < t->n_key; k++)
-        if (t->key[k] == column)
-            return true;
-    return false;
-}
-
 static enum err add_cells(struct explain *x)
 {
     const struct table_schema *t = x->row.k.t;
@@ -251,7 +202,7 @@ static enum err add_cells(struct explain *x)
     if (e == ERR_OK)
         e = add_cell(x, COLUMN_BIRTH);
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++)
-        if (cell_of(&t->rules, c) == c && !is_key(t, c))
+        if (cell_of(&t->rules, c) == c && !schema_is_key(t, c))
             e = add_cell(x, c);
     return e;
 }

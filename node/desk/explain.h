@@ -33,6 +33,7 @@ struct trial_answer {
 };
 struct trial_answer explain_try(const struct trial *y);
 
+/* ---- rule.c */
 /* What a charter (or NULL: none) says of a cell, for people. */
 struct explain_rule explain_rule_of(const struct charter *charter, const struct table_schema *t,
                                     const struct table_rules *rules, uint32_t cell);

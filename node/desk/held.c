@@ -14,9 +14,10 @@
  * then the held row is dropped. */
 #include "node/desk/review.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <string.h>
 
 struct held_settling {
@@ -39,20 +40,16 @@ struct held_place { /* where a held row is, and the row in its way */
 
 static enum err find_place(struct store *s, struct arena *a, const char *id, struct held_place *out)
 {
-    bool row;
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k, site, seq, bk FROM tonle_held WHERE id = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, id);
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    *out = (struct held_place){.t = (uint32_t)sqlite3_column_int64(q, 0),
-                               .key = store_column_bytes(a, q, 1),
-                               .birth = {store_column_u64(q, 2), store_column_u64(q, 3)},
-                               .by_key = store_column_bytes(a, q, 4)};
-    sqlite3_reset(q);
-    return ERR_OK;
+    struct query q =
+        DB_QUERY(s, "SELECT t, k, site, seq, bk FROM tonle_held WHERE id = ?1", value_text(id));
+    bool found = query_next(&q);
+    if (found)
+        *out = (struct held_place){.t = (uint32_t)query_i64(&q, 0),
+                                   .key = query_bytes(&q, a, 1),
+                                   .birth = {query_u64(&q, 2), query_u64(&q, 3)},
+                                   .by_key = query_bytes(&q, a, 4)};
+    enum err e = query_end(&q);
+    return e == ERR_OK && !found ? ERR_NOT_FOUND : e;
 }
 
 static bool is(const struct held_settling *x, const char *reason)
@@ -207,6 +204,7 @@ enum err store_held_settle(struct store *s, struct arena *a, const char *id,
 {
     struct held_settling x = {.s = s, .a = a};
     struct held_place at = {0};
+    assert(s->in_write);
     enum err e = find(&x, id, &at);
     if (e == ERR_OK)
         e = review_typed(s, a, x.t, review, &x.typed);

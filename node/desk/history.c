@@ -1,9 +1,10 @@
 /* Every known write to one row: the changesets of the journal whose filter says that they may have
- * touched it (store_touch.c), decoded one at a time. Each is its own short read, so that even a
+ * touched it (journal/touch.c), decoded one at a time. Each is its own short read, so that even a
  * long history keeps nobody from committing. */
 #include "node/desk/history.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
+#include "node/desk/review.h"
 #include "node/journal/open.h"
 #include "node/record/record.h"
 
@@ -67,33 +68,6 @@ static void decisions_in(const struct row_writes *h, const struct changeset *cs,
                 x->decisions[x->n_decisions++] = decision_from(h->a, v);
             }
         }
-}
-
-static enum err decisions_known(const struct row_writes *h, struct history *out)
-{
-    sqlite3_stmt *q =
-        store_stmt(h->s, "SELECT id, conflict, choice, operator, office, reason, at_ms"
-                         " FROM main.tonle_decision WHERE table_name = ?1 AND key = ?2"
-                         " ORDER BY at_ms, id");
-    if (!q)
-        return part_stmt_error(h->s);
-    store_bind_text(q, 1, h->t->name);
-    store_bind_text(q, 2, schema_key_json(h->a, h->t, h->key.p, h->key.len));
-    size_t cap = 0;
-    bool row;
-    enum err e;
-    while ((e = store_step(h->s, q, &row)) == ERR_OK && row) {
-        struct value room[D_AT + 1];
-        const struct value *v[D_COLUMNS] = {0};
-        for (int d = 0; d <= D_AT; d++) {
-            room[d] = store_column(h->a, q, d);
-            v[d] = &room[d];
-        }
-        out->decisions =
-            arena_grow(h->a, out->decisions, out->n_decisions, &cap, sizeof *out->decisions);
-        out->decisions[out->n_decisions++] = decision_from(h->a, v);
-    }
-    return e;
 }
 
 /* ---- the writes ---- */
@@ -219,19 +193,15 @@ static enum err tell(struct row_writes *h, struct history *out)
     for (size_t i = 0; i < h->n; i++)
         out->entry[i] = h->w[i].x;
     out->n = h->n;
-    return decisions_known(h, out);
+    return decisions_about(h->s, h->a, h->t->name, schema_key_json(h->a, h->t, k.key, k.len), NULL,
+                           &out->decisions, &out->n_decisions);
 }
 
 static enum err count_changesets(struct store *s, uint64_t *n)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT count(*) FROM tonle_journal WHERE kind = 1");
-    if (!q)
-        return part_stmt_error(s);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    *n = e == ERR_OK && row ? store_column_u64(q, 0) : 0;
-    sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(s, "SELECT count(*) FROM tonle_journal WHERE kind = 1");
+    *n = query_next(&q) ? query_u64(&q, 0) : 0;
+    return query_end(&q);
 }
 
 enum err store_history(struct store *s, struct arena *a, const char *table, const char *key_json,

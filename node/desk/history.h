@@ -1,7 +1,7 @@
 /* history.h - the writes to one row as they are read from the journal, before they are told.
  *
  * Invariant: `w` holds every write to the row that the journal here has, each with the context of
- * its changeset; store_met.c adds to each what it had seen and what it met.
+ * its changeset; met.c adds to each what it had seen and what it met.
  */
 #ifndef NODE_DESK_HISTORY_H
 #define NODE_DESK_HISTORY_H
@@ -24,7 +24,7 @@ struct row_writes {
     struct row_write *w; /* heap; in the order of time (hlc, dot) */
 };
 
-/* store_met.c: fills seen, met, beside and again of each write. `scope` is the row's, for the
+/* met.c: fills seen, met, beside and again of each write. `scope` is the row's, for the
  * policy owner. */
 void history_relate(struct row_writes *h, struct value scope);
 

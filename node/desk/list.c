@@ -4,7 +4,7 @@
  * would take longer than the answer may. */
 #include "node/desk/desk.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/desk/review.h"
 #include "node/state/state.h"
 
@@ -35,44 +35,36 @@ enum err list_full_id(struct store *s, struct arena *a, const char *what, const 
     }
     low[n] = '\0';
     strcpy(high + n, "g"); /* behind every hexadecimal digit */
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, low);
-    store_bind_text(q, 2, high);
-    bool row;
-    enum err e = store_step(s, q, &row);
-    if (e != ERR_OK)
-        return e;
-    if (!row)
-        return store_fail(s, ERR_NOT_FOUND, "no %s has an id that begins with %s", what, low);
-    *id = store_column_text(a, q, 0);
-    e = store_step(s, q, &row);
-    bool more = e == ERR_OK && row && strcmp(*id, low) != 0; /* a whole id is never ambiguous */
-    sqlite3_reset(q);
-    return more ? store_fail(s, ERR_USAGE,
-                             "more than one %s has an id that begins with %s: give more digits",
-                             what, low)
-                : e;
+    struct query q = DB_QUERY(s, sql, value_text(low), value_text(high));
+    *id = query_next(&q) ? query_text(&q, a, 0) : NULL;
+    bool more = *id && query_next(&q) && strcmp(*id, low) != 0; /* a whole one is not ambiguous */
+    enum err e = query_end(&q);
+    if (e == ERR_OK && !*id)
+        e = store_fail(s, ERR_NOT_FOUND, "no %s has an id that begins with %s", what, low);
+    if (e == ERR_OK && more)
+        e = store_fail(s, ERR_USAGE,
+                       "more than one %s has an id that begins with %s: give more digits", what,
+                       low);
+    return e;
 }
 
 #define HELD_SQL                                                                                   \
     "SELECT id, table_name, key, reason, message, office, since_ms, blocked_by, blocked_table,"    \
     " blocked_office, blocked_ms, k, site, seq FROM tonle_held"
 
-static struct held_record held_from(struct arena *a, sqlite3_stmt *q)
+static struct held_record held_from(struct arena *a, const struct query *q)
 {
-    return (struct held_record){.id = store_column_text(a, q, 0),
-                                .table = store_column_text(a, q, 1),
-                                .key_json = store_column_text(a, q, 2),
-                                .reason = store_column_text(a, q, 3),
-                                .message = store_column_text(a, q, 4),
-                                .office = store_column_text(a, q, 5),
-                                .since_ms = store_column_u64(q, 6),
-                                .blocked_by = store_column_text(a, q, 7),
-                                .blocked_table = store_column_text(a, q, 8),
-                                .blocked_office = store_column_text(a, q, 9),
-                                .blocked_ms = store_column_u64(q, 10)};
+    return (struct held_record){.id = query_text(q, a, 0),
+                                .table = query_text(q, a, 1),
+                                .key_json = query_text(q, a, 2),
+                                .reason = query_text(q, a, 3),
+                                .message = query_text(q, a, 4),
+                                .office = query_text(q, a, 5),
+                                .since_ms = query_u64(q, 6),
+                                .blocked_by = query_text(q, a, 7),
+                                .blocked_table = query_text(q, a, 8),
+                                .blocked_office = query_text(q, a, 9),
+                                .blocked_ms = query_u64(q, 10)};
 }
 
 /* Equal times: in the order of their ids, which is that of reading. */
@@ -86,18 +78,15 @@ static int by_since(const void *x, const void *y)
 
 enum err store_held_each(struct store *s, uint64_t limit, held_fn *fn, void *user)
 {
-    sqlite3_stmt *q = store_stmt(s, HELD_SQL);
-    if (!q)
-        return part_stmt_error(s);
     struct arena a = {0};
     struct held_record *list = NULL;
     size_t n = 0, cap = 0;
-    enum err e;
-    bool row;
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
+    struct query q = DB_QUERY(s, HELD_SQL);
+    while (query_next(&q)) {
         list = mem_grow(list, n, &cap, sizeof *list);
-        list[n++] = held_from(&a, q);
+        list[n++] = held_from(&a, &q);
     }
+    enum err e = query_end(&q);
     if (e == ERR_OK && n > 0)
         qsort(list, n, sizeof *list, by_since);
     for (size_t i = 0; e == ERR_OK && i < n && (limit == 0 || i < limit); i++)
@@ -134,35 +123,29 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
     enum err e = list_full_id(s, a, "held row", HELD_IDS, id, &full);
     if (e != ERR_OK)
         return e;
-    sqlite3_stmt *q = store_stmt(s, HELD_SQL " WHERE id = ?1");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, full);
-    bool row;
-    e = store_step(s, q, &row);
-    if (e != ERR_OK || !row)
-        return e != ERR_OK ? e : ERR_NOT_FOUND;
-    *out = held_from(a, q);
-    struct bytes key = store_column_bytes(a, q, 11);
-    struct dot name = {store_column_u64(q, 12), store_column_u64(q, 13)};
-    sqlite3_reset(q);
-    return held_values(s, a, out, key, name);
+    struct bytes key = {0};
+    struct dot name = {0};
+    struct query q = DB_QUERY(s, HELD_SQL " WHERE id = ?1", value_text(full));
+    bool found = query_next(&q);
+    if (found) {
+        *out = held_from(a, &q);
+        key = query_bytes(&q, a, 11);
+        name = (struct dot){query_u64(&q, 12), query_u64(&q, 13)};
+    }
+    e = query_end(&q);
+    if (e == ERR_OK && !found)
+        e = ERR_NOT_FOUND;
+    return e == ERR_OK ? held_values(s, a, out, key, name) : e;
 }
 
 enum err store_held_own(struct store *s, struct arena *a, struct held_record few[HELD_FEW],
                         uint64_t *total)
 {
-    sqlite3_stmt *q = store_stmt(s, HELD_SQL " WHERE office = ?1");
-    bool row;
-    enum err e;
+    struct query q = DB_QUERY(s, HELD_SQL " WHERE office = ?1", value_text(identity_of(s)->node));
     *total = 0;
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, identity_of(s)->node);
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
+    for (; query_next(&q); ++*total) {
         if (*total < HELD_FEW)
-            few[*total] = held_from(a, q);
-        ++*total;
+            few[*total] = held_from(a, &q);
     }
-    return e;
+    return query_end(&q);
 }

@@ -50,23 +50,22 @@ static const struct value *value_of(const struct row_write *w, uint32_t column)
 /* The version of a cell that a write made; of a group's member that it does not know: NULL. */
 static bool version_of(const struct relation *r, const struct row_write *w, struct version *out)
 {
-    static const struct value none;
     const struct table_rules *rules = &r->h->t->rules;
-    const struct cell_group *g = cell_group_of(rules, r->cell);
     bool any = false;
     *out = (struct version){.dot = w->x.dot, .hlc = w->x.hlc};
-    if (!g) {
+    if (!cell_is_group(rules, r->cell)) {
         const struct value *v = value_of(w, r->cell);
-        out->value = v ? *v : none;
+        out->value = v ? *v : value_null();
         return v;
     }
-    struct value *member = arena_alloc(r->h->a, g->n * sizeof *member);
-    for (uint32_t i = 0; i < g->n; i++) {
-        const struct value *v = value_of(w, g->column[i]);
-        any = any || v;
-        member[i] = v ? *v : none;
+    struct value *values = arena_alloc(r->h->a, rules->n_columns * sizeof *values);
+    for (uint32_t i = 0; i < w->x.n_cells; i++) {
+        if (w->column[i] == UINT32_MAX || cell_of(rules, w->column[i]) != r->cell)
+            continue;
+        any = true;
+        values[w->column[i]] = w->x.values[i];
     }
-    out->value = value_tuple(r->h->a, member, g->n);
+    out->value = cell_gather(r->h->a, rules, r->cell, values);
     return any;
 }
 

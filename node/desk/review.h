@@ -11,6 +11,7 @@
 #include "node/desk/desk.h"
 #include "node/record/record.h"
 
+/* ---- review.c */
 struct reviewed { /* one row, as everything here sees it now */
     struct store *s;
     struct arena *a;
@@ -28,7 +29,7 @@ enum err review_sealed(const struct reviewed *r);
 /* All columns as shown of a birth. */
 struct value *review_values(const struct reviewed *r, const struct birth *b);
 
-/* ---- store_review_values.c */
+/* ---- values.c */
 /* What the assignments give, in column order; columns not named are NULL in `value`, `given` tells.
  * ERR_USAGE for an unknown column, one named twice, or JSON that is none. */
 struct typed {
@@ -45,7 +46,7 @@ bool review_key_changes(const struct table_schema *t, const struct typed *typed,
 const char *review_words_of(struct arena *a, const struct table_schema *t,
                             const struct typed *typed);
 
-/* ---- store_review_rights.c */
+/* ---- rights.c */
 /* ERR_REFUSED unless review_by lets this office decide about the row with these values (n_columns;
  * NULL: not known, then the owner is the hub). */
 enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
@@ -55,7 +56,7 @@ enum err review_allowed(struct store *s, struct arena *a, const struct table_sch
 enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,
                       const struct value *values, const char **scope, const char **office);
 
-/* ---- store_review_write.c */
+/* ---- write.c */
 struct subject {      /* what is decided about */
     const char *what; /* "conflict" or "held" */
     const char *id;
@@ -71,8 +72,11 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
 enum err review_update(const struct reviewed *r, const struct birth *b,
                        const struct typed *columns);
 enum err review_delete(const struct reviewed *r, const struct birth *b);
-/* A new birth at the row's own key. ERR_STATE when one is queued already. */
-enum err review_enter(const struct reviewed *r, const struct value *values);
+/* A birth that is to come at the key k, with all its columns. ERR_STATE when one is queued there
+ * already. */
+enum err review_queue_birth(const struct reviewed *r, struct row_key k, const struct value *values);
+
+/* ---- rename.c */
 /* The birth goes from its key and is born again, with these values, at theirs; its children follow.
  * ERR_EXISTS when that key is taken. */
 enum err review_rename(const struct reviewed *r, const struct birth *b, const struct value *values);
@@ -80,12 +84,14 @@ enum err review_rename(const struct reviewed *r, const struct birth *b, const st
  * has none. */
 enum err review_free_key(const struct reviewed *r, const struct birth *b, struct value *values);
 
-/* ---- store_review_children.c */
-/* Queues the changes that take the children of a held birth along to the key in `values`, where
- * its own reference to itself is put right too. */
-enum err review_children(const struct reviewed *r, const struct birth *b, struct value *values);
+/* ---- decision.c */
+/* What was decided about a row, or about one cell of it in conflicts; oldest first. */
+enum err decisions_about(struct store *s, struct arena *a, const char *table, const char *key_json,
+                         const char *cell, struct decision_record **out, size_t *n);
+/* The changeset a decision came in, while it is on record; afterwards none. */
+enum err decision_dot(struct store *s, struct arena *a, const char *id, struct dot *dot);
 
-/* ---- store_list.c */
+/* ---- list.c */
 /* The one id that begins with `prefix`; `sql` selects ids from ?1 (inclusive) to ?2 (exclusive),
  * two at most. */
 enum err list_full_id(struct store *s, struct arena *a, const char *what, const char *sql,
@@ -93,7 +99,7 @@ enum err list_full_id(struct store *s, struct arena *a, const char *what, const 
 #define HELD_IDS "SELECT id FROM tonle_held WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
 #define CONFLICT_IDS "SELECT id FROM tonle_conflict WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 2"
 
-/* ---- store_list_conflict.c */
+/* ---- conflicts.c */
 struct conflict_place { /* where a conflict is */
     const struct table_schema *t;
     struct bytes key;
@@ -108,9 +114,9 @@ enum err list_conflict(struct store *s, struct arena *a, const char *id,
 uint32_t list_cell(const struct table_schema *t, const char *name);
 
 /* ---- before.c */
-/* What stood in a conflict's cell before it (store_before.c). */
-enum err part_before(struct store *s, struct arena *a, const struct conflict_record *c,
-                     struct bytes key, struct dot birth, struct conflict_side *before,
-                     bool *has_before);
+/* What stood in a conflict's cell before it. */
+enum err conflict_before(struct store *s, struct arena *a, const struct conflict_record *c,
+                         struct bytes key, struct dot birth, struct conflict_side *before,
+                         bool *has_before);
 
 #endif

@@ -9,7 +9,7 @@
  * is national. Where a row that is followed is not here, nobody but the hub is known to own it. */
 #include "node/desk/review.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/journal/registry.h"
 #include "node/schema/rules.h"
 #include "node/state/state.h"
@@ -61,24 +61,14 @@ static enum err parent_row(struct rights *r, const struct foreign_key *fk,
     for (uint32_t i = 0; i < fk->n; i++)
         buf_printf(&sql, "%s%s = ?%u", i > 0 ? " AND " : "",
                    schema_quote(r->a, parent->column[fk->parent_column[i]]), i + 1);
-    sqlite3_stmt *q = store_stmt(r->s, buf_str(&sql));
-    buf_fini(&sql);
-    if (!q)
-        return part_stmt_error(r->s);
+    struct value *key = arena_alloc(r->a, fk->n * sizeof *key);
     for (uint32_t i = 0; i < fk->n; i++)
-        store_bind(q, (int)i + 1, &(*values)[fk->child_column[i]]);
-    bool row;
-    enum err e = store_step(r->s, q, &row);
-    *values = NULL;
+        key[i] = (*values)[fk->child_column[i]];
+    struct query q = query_of(r->s, buf_str(&sql), fk->n, key);
+    *values = query_next(&q) ? query_values(&q, r->a, 0, parent->n_columns) : NULL;
     *t = parent;
-    if (e != ERR_OK || !row)
-        return e;
-    struct value *v = arena_alloc(r->a, parent->n_columns * sizeof *v);
-    for (uint32_t c = 0; c < parent->n_columns; c++)
-        v[c] = store_column(r->a, q, (int)c);
-    sqlite3_reset(q);
-    *values = v;
-    return ERR_OK;
+    buf_fini(&sql);
+    return query_end(&q);
 }
 
 static enum err row_scope(struct rights *r, const struct table_schema *t,

@@ -3,64 +3,10 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
-#include "node/db/sqlite.h"
 
 #include <string.h>
 
 /* ---- decisions */
-
-#define DECISION_SQL                                                                               \
-    "SELECT id, conflict, choice, operator, office, reason, at_ms FROM tonle_decision"
-
-static struct decision_record decision_from(struct arena *a, sqlite3_stmt *q)
-{
-    return (struct decision_record){.id = store_column_text(a, q, 0),
-                                    .conflict = store_column_text(a, q, 1),
-                                    .choice = store_column_text(a, q, 2),
-                                    .by = store_column_text(a, q, 3),
-                                    .office = store_column_text(a, q, 4),
-                                    .reason = store_column_text(a, q, 5),
-                                    .at_ms = store_column_u64(q, 6)};
-}
-
-/* Every decision about this cell of this row, oldest first. */
-static enum err decisions_of(struct store *s, struct arena *a, const struct conflict_record *c,
-                             struct decision_record **out, size_t *n)
-{
-    sqlite3_stmt *q = store_stmt(s, DECISION_SQL " WHERE table_name = ?1 AND key = ?2 AND cell = ?3"
-                                                 " AND subject = 'conflict' ORDER BY at_ms, id");
-    if (!q)
-        return part_stmt_error(s);
-    store_bind_text(q, 1, c->table);
-    store_bind_text(q, 2, c->key_json);
-    store_bind_text(q, 3, c->cell);
-    size_t cap = 0;
-    enum err e;
-    bool row;
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = decision_from(a, q);
-    }
-    return e;
-}
-
-/* The changeset a decision came in, while it is on record; afterwards none. */
-static enum err decision_dot(struct store *s, struct arena *a, const char *id, struct dot *dot)
-{
-    const struct table_schema *t = schema_table(s, "tonle_decision");
-    struct value key = value_text(id);
-    struct buf b = {0};
-    struct row row;
-    *dot = (struct dot){0, 0};
-    if (!t)
-        return ERR_OK;
-    key_encode(&b, &key, 1);
-    enum err e = row_load(s, a, (struct row_key){t, b.data, b.len}, &row, NULL);
-    if (e == ERR_OK && row.n_births > 0)
-        *dot = row.births[0].name;
-    buf_fini(&b);
-    return e;
-}
 
 /* The decision that a side is: the one of its changeset. Where that is settled and forgotten, the
  * last one made at its office before the side was sealed. None about this very conflict, whose
@@ -85,7 +31,7 @@ static enum err read_decisions(struct store *s, struct arena *a, struct conflict
 {
     struct decision_record *all = NULL;
     size_t n = 0;
-    enum err e = decisions_of(s, a, c, &all, &n);
+    enum err e = decisions_about(s, a, c->table, c->key_json, c->cell, &all, &n);
     if (e != ERR_OK)
         return e;
     for (size_t i = 0; e == ERR_OK && i < c->n_sides; i++)
@@ -102,15 +48,10 @@ static enum err read_decisions(struct store *s, struct arena *a, struct conflict
 static struct value shown_now(struct arena *a, const struct table_schema *t, uint32_t cell,
                               const struct value *values)
 {
-    const struct cell_group *g = cell < t->n_columns ? cell_group_of(&t->rules, cell) : NULL;
     if (cell >= t->n_columns)
         return value_null();
-    if (!g)
-        return value_copy(a, &values[cell]);
-    struct value *member = arena_alloc(a, g->n * sizeof *member);
-    for (uint32_t i = 0; i < g->n; i++)
-        member[i] = values[g->column[i]];
-    return value_tuple(a, member, g->n);
+    struct value now = cell_gather(a, &t->rules, cell, values);
+    return value_copy(a, &now);
 }
 
 static enum err read_now(struct store *s, struct arena *a, const struct conflict_record *c,
@@ -144,7 +85,7 @@ enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
     *more = (struct conflict_more){0};
     enum err e = list_conflict(s, a, id, out, &place);
     if (e == ERR_OK)
-        e = part_before(s, a, out, place.key, place.birth, &more->before, &more->has_before);
+        e = conflict_before(s, a, out, place.key, place.birth, &more->before, &more->has_before);
     if (e == ERR_OK)
         e = read_decisions(s, a, out, more);
     return e == ERR_OK ? read_now(s, a, out, &place, more) : e;

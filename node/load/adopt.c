@@ -154,14 +154,6 @@ static enum err take_ours(struct adopt *d, const struct value *now, struct value
     return e == ERR_OK ? capture_note(d->s, d->t, CHANGE_UPDATE, mask, wanted) : e;
 }
 
-static bool is_key(const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t i = 0; i < t->n_key; i++)
-        if (t->key[i] == column)
-            return true; /* 1 and 1.0: one key */
-    return false;
-}
-
 static enum err compare_cells(struct adopt *d, struct row_key k, const struct value *ours)
 {
     struct work w;
@@ -176,7 +168,8 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
     for (uint32_t c = 0; e == ERR_OK && c < d->t->n_columns; c++) {
         bool mine = false;
         struct value side[2] = {cell_value(d, c, r->now), cell_value(d, c, ours)};
-        if (is_key(d->t, c) || cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
+        if (schema_is_key(d->t, c) || /* 1 and 1.0: one key */
+            cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
             continue;
         e = record_cell(&w, r, c, side, &mine);
         for (uint32_t i = c; mine && i < d->t->n_columns; i++)

@@ -7,15 +7,6 @@
 
 #include <assert.h>
 
-static bool is_key(const struct table_schema *t, uint32_t column)
-{
-    for (uint32_t i = 0; i < t->n_key; i++) {
-        if (t->key[i] == column)
-            return true;
-    }
-    return false;
-}
-
 static uint32_t column_named(const struct table_schema *t, const char *name)
 {
     for (uint32_t i = 0; i < t->n_columns; i++) {
@@ -70,7 +61,7 @@ static const struct cell_group *group_here(struct arena *a, const struct table_s
     g->column = column;
     for (uint32_t i = 0; i < from->n_columns; i++) {
         uint32_t c = column_named(t, from->columns[i]);
-        if (c != UINT32_MAX && !is_key(t, c))
+        if (c != UINT32_MAX && !schema_is_key(t, c))
             column[g->n++] = c;
     }
     return g->n >= 2 ? g : NULL;

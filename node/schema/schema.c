@@ -56,6 +56,15 @@ uint32_t schema_column(const struct table_schema *t, const char *name)
     return UINT32_MAX;
 }
 
+bool schema_is_key(const struct table_schema *t, uint32_t column)
+{
+    for (uint32_t i = 0; i < t->n_key; i++) {
+        if (t->key[i] == column)
+            return true;
+    }
+    return false;
+}
+
 void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out)
 {
     for (uint32_t i = 0; i < t->n_key; i++)

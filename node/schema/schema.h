@@ -85,7 +85,8 @@ void schema_close(struct store *s);
 struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
 struct table_schema *schema_by_number(struct store *s, uint32_t t);
 uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
-char *schema_quote(struct arena *a, const char *name);                  /* "na""me" */
+bool schema_is_key(const struct table_schema *t, uint32_t column);
+char *schema_quote(struct arena *a, const char *name); /* "na""me" */
 void schema_key_encode(const struct table_schema *t, const struct value *columns,
                        struct buf *out); /* from all columns */
 /* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not

@@ -216,12 +216,14 @@ bool office_seal(struct office *o)
 bool office_seal_part(struct office *o, uint32_t max_rows)
 {
     struct changeset cs = {0};
-    bool cut = false;
+    struct collected *c;
     MUST(store_begin(o->store));
-    enum err e = store_collect(o->store, &o->arena, max_rows, 4u << 20, &cs, &cut);
+    enum err e =
+        store_collect(o->store, &o->arena, (struct collect_most){max_rows, 4u << 20}, &cs, &c);
     if (e == ERR_NOT_FOUND) {
-        MUST(store_collect_done(o->store, o->now_ms));
+        MUST(store_collect_done(o->store, c, o->now_ms));
         MUST(store_commit(o->store));
+        collected_free(c);
         return false;
     }
     MUST(e);
@@ -232,14 +234,13 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     cs.hlc = hlc_tick(st->hlc, ++o->now_ms);
     cs.charter_version = cs.schema_version = 1;
     memcpy(cs.previous, st->chain, HASH_BYTES);
-    cs.cut = cut;
     for (uint32_t i = 0; i < cs.segments[0].n_tables; i++) {
         for (uint32_t j = 0; j < cs.segments[0].tables[i].n_rows; j++) {
             if (cs.segments[0].tables[i].rows[j].kind == CHANGE_BORN)
                 cs.segments[0].tables[i].rows[j].birth = cs.dot;
         }
     }
-    MUST(store_name_births(o->store, &o->arena, &cs));
+    MUST(store_name_births(o->store, &o->arena, &cs, c));
     struct clock context = {0};
     clock_copy(&context, &st->clock);
     cs.context = context;
@@ -247,11 +248,16 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     uint8_t hash[HASH_BYTES];
     MUST(seal_changeset(&cs, o->secret, &out, hash));
     struct apply_report report;
-    struct apply_input in = {
-        .cs = &cs, .bytes = {out.data, out.len}, .hash = hash, .own = true, .now_ms = o->now_ms};
+    struct apply_input in = {.cs = &cs,
+                             .bytes = {out.data, out.len},
+                             .hash = hash,
+                             .own = true,
+                             .collected = c,
+                             .now_ms = o->now_ms};
     MUST(store_apply(o->store, &o->arena, &in, &report));
-    MUST(store_collect_done(o->store, o->now_ms));
+    MUST(store_collect_done(o->store, c, o->now_ms));
     MUST(store_commit(o->store));
+    collected_free(c);
     buf_fini(&out);
     clock_fini(&context);
     arena_reset(&o->arena);

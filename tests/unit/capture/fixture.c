@@ -221,16 +221,19 @@ const char *office_collect_limited(struct capture_office *o, uint32_t max_rows, 
                                    bool *cut)
 {
     struct changeset cs = {0};
+    struct collected *c;
     struct buf b = {0};
     arena_reset(&o->a);
     ok(o, store_begin(o->s));
-    enum err e = store_collect(o->s, &o->a, max_rows, max_bytes, &cs, cut);
+    enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, max_bytes}, &cs, &c);
+    *cut = cs.cut;
     if (e == ERR_OK)
         print_changes(&b, &cs);
     else if (e != ERR_NOT_FOUND)
         ok(o, e);
-    ok(o, store_collect_done(o->s, 1700000000000));
+    ok(o, store_collect_done(o->s, c, 1700000000000));
     ok(o, store_commit(o->s));
+    collected_free(c);
     free(o->text);
     o->text = strdup(buf_str(&b));
     buf_fini(&b);

@@ -247,24 +247,26 @@ static void old_values_of_a_delete_are_known(void **state)
     (void)state;
     struct capture_office o;
     struct changeset cs = {0};
-    bool cut;
+    struct collected *c;
     capture_office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('a','x',1),('b','y',2);");
     office_collect(&o);
     office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t "
                    "VALUES('c','y',3);");
     assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, 100, 1 << 20, &cs, &cut), ERR_OK);
+    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
+                     ERR_OK);
     assert_int_equal(cs.segments[0].tables[0].n_rows, 3);
-    const struct value *a = collect_old_values(o.s, 0, 0), *b = collect_old_values(o.s, 0, 1);
+    const struct value *a = collect_old_values(c, 0, 0), *b = collect_old_values(c, 0, 1);
     assert_non_null(a);
     assert_int_equal(a[2].u.i, 5);
     assert_memory_equal(a[1].u.p, "x", 1);
     assert_int_equal(b[2].u.i, 2);
-    assert_null(collect_old_values(o.s, 0, 2));
-    assert_null(collect_old_values(o.s, 1, 0));
-    assert_null(collect_old_values(o.s, 0, 3));
+    assert_null(collect_old_values(c, 0, 2));
+    assert_null(collect_old_values(c, 1, 0));
+    assert_null(collect_old_values(c, 0, 3));
     store_rollback(o.s);
+    collected_free(c);
     capture_office_close(&o);
 }
 
@@ -338,22 +340,24 @@ static void collecting_five_thousand_rows_is_fast(void **state)
     (void)state;
     struct capture_office o;
     struct changeset cs = {0};
-    bool cut;
+    struct collected *c;
     capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a,b,c,d,e,f,g);", "t");
     office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
                    " INSERT INTO t SELECT printf('KH-%08d',i),i,'some text',i*1.5,NULL,'more text "
                    "here',i,i FROM n;");
     assert_int_equal(store_begin(o.s), ERR_OK);
     double start = seconds();
-    assert_int_equal(store_collect(o.s, &o.a, 5000, 4 << 20, &cs, &cut), ERR_OK);
+    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){5000, 4 << 20}, &cs, &c),
+                     ERR_OK);
     double collect = seconds() - start;
-    assert_int_equal(store_collect_done(o.s, 1), ERR_OK);
+    assert_int_equal(store_collect_done(o.s, c, 1), ERR_OK);
     double both = seconds() - start;
     print_message("collect %.1f ms, with done %.1f ms\n", collect * 1e3, both * 1e3);
-    assert_false(cut);
+    assert_false(cs.cut);
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5000);
     assert_int_equal(store_commit(o.s), ERR_OK);
     assert_true(both < 0.5);
+    collected_free(c);
     capture_office_close(&o);
 }
 

@@ -219,9 +219,10 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
     bool cut = true;
     while (cut) {
         struct changeset cs = {0};
+        struct collected *c;
         arena_reset(&o->a);
         assert_int_equal(store_begin(o->s), ERR_OK);
-        enum err e = store_collect(o->s, &o->a, max_rows, 1 << 20, &cs, &cut);
+        enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, 1 << 20}, &cs, &c);
         if (e != ERR_OK && e != ERR_NOT_FOUND)
             fail_msg("%s", store_message(o->s));
         for (uint32_t i = 0; e == ERR_OK && i < cs.segments[0].n_tables; i++) {
@@ -229,7 +230,7 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
             assert_true(t->n_rows <= max_rows);
             for (uint32_t r = 0; r < t->n_rows; r++) {
                 struct value before = value_null();
-                const struct value *old = collect_old_sums(o->s, i, r);
+                const struct value *old = collect_old_sums(c, i, r);
                 assert_int_equal(!!old, sums && t->rows[r].kind != CHANGE_BORN);
                 if (old) {
                     before = total_of(o, t, t->rows[r].key);
@@ -240,8 +241,10 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
                     settle_sum(o, t, &t->rows[r], before);
             }
         }
-        assert_int_equal(store_collect_done(o->s, 1), ERR_OK);
+        assert_int_equal(store_collect_done(o->s, c, 1), ERR_OK);
         assert_int_equal(store_commit(o->s), ERR_OK);
+        collected_free(c);
+        cut = cs.cut;
     }
     assert_false(store_capture_pending(o->s));
 }

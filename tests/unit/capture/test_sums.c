@@ -160,7 +160,7 @@ static void old_totals_are_known(void **state)
     (void)state;
     struct capture_office o;
     struct changeset cs = {0};
-    bool cut;
+    struct collected *c;
     capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
     office_install(&o);
@@ -170,12 +170,13 @@ static void old_totals_are_known(void **state)
                    "WHERE id=3; INSERT INTO t VALUES(4,1,'d'); UPDATE t SET s=51 WHERE id=5;"
                    "DELETE FROM t WHERE id=5;");
     assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, 100, 1 << 20, &cs, &cut), ERR_OK);
+    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
+                     ERR_OK);
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5);
     static const int64_t total[] = {10, 20, -1, -1, 50};
     for (uint32_t i = 0; i < 5; i++) {
-        const struct value *v = collect_old_sums(o.s, 0, i);
-        assert_false(collect_is_decision(o.s, 0, i));
+        const struct value *v = collect_old_sums(c, 0, i);
+        assert_false(collect_is_decision(c, 0, i));
         if (i == 3) {
             assert_null(v);
         } else if (total[i] < 0) {
@@ -185,9 +186,10 @@ static void old_totals_are_known(void **state)
             assert_int_equal(v[1].u.i, total[i]);
         }
     }
-    assert_int_equal(collect_old_values(o.s, 0, 4)[1].u.i, 51);
-    assert_null(collect_old_sums(o.s, 0, 5));
+    assert_int_equal(collect_old_values(c, 0, 4)[1].u.i, 51);
+    assert_null(collect_old_sums(c, 0, 5));
     store_rollback(o.s);
+    collected_free(c);
     capture_office_close(&o);
 }
 

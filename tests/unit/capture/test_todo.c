@@ -168,25 +168,27 @@ static void decisions_are_known(void **state)
     (void)state;
     struct capture_office o;
     struct changeset cs = {0};
-    bool cut;
+    struct collected *c;
     open_office(&o);
     put_record(&o);
     office_app(&o, "UPDATE t SET s=11 WHERE id='x'; UPDATE t SET c=4 WHERE id='y';");
     assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
     assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, 100, 1 << 20, &cs, &cut), ERR_OK);
-    assert_int_equal(store_name_births(o.s, &o.a, &cs), ERR_OK);
+    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
+                     ERR_OK);
+    assert_int_equal(store_name_births(o.s, &o.a, &cs, c), ERR_OK);
     const struct table_changes *t = &cs.segments[0].tables[0];
     assert_int_equal(t->n_rows, 3);
-    assert_true(collect_is_decision(o.s, 0, 0)); /* x: joined */
-    assert_int_equal(collect_old_sums(o.s, 0, 0)[S].u.i, 10);
-    assert_false(collect_is_decision(o.s, 0, 1)); /* y */
-    assert_int_equal(collect_old_sums(o.s, 0, 1)[S].u.i, 20);
-    assert_true(collect_is_decision(o.s, 0, 2)); /* x, the held one: its name stays */
+    assert_true(collect_is_decision(c, 0, 0)); /* x: joined */
+    assert_int_equal(collect_old_sums(c, 0, 0)[S].u.i, 10);
+    assert_false(collect_is_decision(c, 0, 1)); /* y */
+    assert_int_equal(collect_old_sums(c, 0, 1)[S].u.i, 20);
+    assert_true(collect_is_decision(c, 0, 2)); /* x, the held one: its name stays */
     assert_true(dot_equal(t->rows[2].birth, held));
-    assert_null(collect_old_sums(o.s, 0, 2));
+    assert_null(collect_old_sums(c, 0, 2));
     store_rollback(o.s);
+    collected_free(c);
     assert_true(store_capture_pending(o.s));
     assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_todo"), 2);
     capture_office_close(&o);

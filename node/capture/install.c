@@ -5,52 +5,25 @@
  * changed charter all show as a difference. The fingerprint in tonle_table is the hash of that
  * text. */
 #include "node/capture/capture.h"
-
 #include "node/capture/log.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void capture_open(struct store *s)
-{
-    s->capture = mem_alloc(sizeof *s->capture);
-    s->capture->checked = s->capture->installed = -1;
-    s->capture->temp_cookie = s->capture->log_cookie = -1;
-}
-
-void capture_close(struct store *s)
-{
-    struct capture *c = s->capture;
-    if (!c)
-        return;
-    collected_free(c->collected);
-    arena_fini(&c->log_arena);
-    mem_free(c);
-    s->capture = NULL;
-}
-
 /* ---- what stands ---- */
 
+/* *sql: the text that stands under the object's name, or NULL. */
 static enum err object_sql(struct store *s, struct arena *a, const struct capture_object *o,
-                           char **sql)
+                           const char **sql)
 {
-    bool row = false;
-    *sql = NULL;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT sql FROM main.sqlite_schema WHERE name = ?1 AND type = ?2");
-    if (q) {
-        store_bind_text(q, 1, o->name);
-        store_bind_text(q, 2, o->is_table ? "table" : "trigger");
-    }
-    enum err e = store_step(s, q, &row);
-    if (e == ERR_OK && row) {
-        *sql = (char *)store_column_text(a, q, 0);
-        sqlite3_reset(q);
-    }
-    return e;
+    struct query q = DB_QUERY(s, "SELECT sql FROM main.sqlite_schema WHERE name = ?1 AND type = ?2",
+                              value_text(o->name), value_text(o->is_table ? "table" : "trigger"));
+    *sql = query_next(&q) ? query_text(&q, a, 0) : NULL;
+    return query_end(&q);
 }
 
 static void plan_fingerprint(const struct capture_plan *p, char out[24])
@@ -61,29 +34,17 @@ static void plan_fingerprint(const struct capture_plan *p, char out[24])
     snprintf(out, 24, "%016llx", (unsigned long long)h);
 }
 
-static enum err fingerprint_stands(struct store *s, uint32_t t, const char *fingerprint, bool *same)
-{
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_table WHERE t = ?1 AND fingerprint = ?2");
-    if (q) {
-        sqlite3_bind_int64(q, 1, t);
-        store_bind_text(q, 2, fingerprint);
-    }
-    enum err e = store_step(s, q, &row);
-    if (row)
-        sqlite3_reset(q);
-    *same = row;
-    return e;
-}
-
 static enum err plan_stands(struct store *s, struct arena *a, uint32_t t,
                             const struct capture_plan *p, bool *stands)
 {
     char fingerprint[24];
     plan_fingerprint(p, fingerprint);
-    enum err e = fingerprint_stands(s, t, fingerprint, stands);
+    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_table WHERE t = ?1 AND fingerprint = ?2",
+                              value_integer(t), value_text(fingerprint));
+    *stands = query_next(&q);
+    enum err e = query_end(&q);
     for (uint32_t i = 0; e == ERR_OK && *stands && i < p->n; i++) {
-        char *sql = NULL;
+        const char *sql;
         e = object_sql(s, a, &p->object[i], &sql);
         *stands = sql && strcmp(sql, p->object[i].sql) == 0;
     }
@@ -144,10 +105,8 @@ static enum err number_tables(struct store *s)
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         if (s->schema->tables[i].t)
             continue;
-        sqlite3_stmt *q = store_stmt(s, "INSERT INTO tonle_table(name) VALUES(?1)");
-        if (q)
-            store_bind_text(q, 1, s->schema->tables[i].name);
-        e = store_run(s, q);
+        e = DB_RUN(s, "INSERT INTO tonle_table(name) VALUES(?1)",
+                   value_text(s->schema->tables[i].name));
         any = true;
     }
     if (e != ERR_OK || !any)
@@ -173,7 +132,7 @@ struct row_move {
     struct arena *a;
     const struct table_schema *t;
     uint32_t n_old;
-    char **old; /* column names of the old log */
+    const char **old; /* column names of the old log */
 };
 
 static int64_t old_place(const struct row_move *m, const char *prefix, const char *name)
@@ -183,7 +142,7 @@ static int64_t old_place(const struct row_move *m, const char *prefix, const cha
     for (uint32_t i = 0; i < m->n_old; i++) {
         if (strncmp(m->old[i], prefix, n) != 0)
             continue;
-        if (sqlite3_stricmp(m->old[i] + n, name) == 0)
+        if (db_same_name(m->old[i] + n, name))
             return place;
         place++;
     }
@@ -229,22 +188,14 @@ static char *move_sql(const struct row_move *m)
 
 static enum err read_log_columns(struct store *s, struct row_move *m, const char *log)
 {
-    sqlite3_stmt *q = store_stmt(s, "SELECT name FROM pragma_table_info(?1, 'main') ORDER BY cid");
+    struct query q =
+        DB_QUERY(s, "SELECT name FROM pragma_table_info(?1, 'main') ORDER BY cid", value_text(log));
     size_t cap = 0;
-    char **names = NULL;
-    enum err e = ERR_OK;
-    if (q)
-        store_bind_text(q, 1, log);
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        names = mem_grow(names, m->n_old, &cap, sizeof *names);
-        names[m->n_old++] = (char *)store_column_text(m->a, q, 0);
+    while (query_next(&q)) {
+        m->old = arena_grow(m->a, m->old, m->n_old, &cap, sizeof *m->old);
+        m->old[m->n_old++] = query_text(&q, m->a, 0);
     }
-    m->old = arena_copy(m->a, names, m->n_old * sizeof *names);
-    mem_free(names);
-    return e;
+    return query_end(&q);
 }
 
 /* A log of another shape: its rows move over by column name. No ALTER TABLE: it would fail over any
@@ -272,7 +223,7 @@ static enum err reshape_log(struct store *s, struct arena *a, const struct table
 static enum err install_object(struct store *s, struct arena *a, const struct table_schema *t,
                                const struct capture_object *o)
 {
-    char *sql = NULL;
+    const char *sql;
     enum err e = object_sql(s, a, o, &sql);
     if (e != ERR_OK || (sql && strcmp(sql, o->sql) == 0))
         return e;
@@ -296,13 +247,9 @@ static enum err install_table(struct store *s, struct arena *a, const struct tab
         e = install_object(s, a, t, &p.object[i]);
     char fingerprint[24];
     plan_fingerprint(&p, fingerprint);
-    sqlite3_stmt *q =
-        e == ERR_OK ? store_stmt(s, "UPDATE tonle_table SET fingerprint = ?2 WHERE t = ?1") : NULL;
-    if (q) {
-        sqlite3_bind_int64(q, 1, t->t);
-        store_bind_text(q, 2, fingerprint);
-    }
-    return e == ERR_OK ? store_run(s, q) : e;
+    return e == ERR_OK ? DB_RUN(s, "UPDATE tonle_table SET fingerprint = ?2 WHERE t = ?1",
+                                value_integer(t->t), value_text(fingerprint))
+                       : e;
 }
 
 /* Whether tonle_<kind>_<t> belongs to a table that is published and here. */
@@ -328,27 +275,22 @@ static enum err drop_log(struct store *s, const char *name)
 static enum err drop_unwanted(struct store *s, struct arena *a)
 {
     size_t cap = 0, n = 0;
-    char **names = NULL;
-    enum err e = ERR_OK;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT name FROM main.sqlite_schema WHERE"
-                      " (type = 'trigger' AND name GLOB 'tonle_[a-z][a-z][a-z]_[0-9]*')"
-                      " OR (type = 'table' AND name GLOB 'tonle_log_[0-9]*')");
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        const char *name = (const char *)sqlite3_column_text(q, 0);
+    const char **names = NULL;
+    struct query q = DB_QUERY(s, "SELECT name FROM main.sqlite_schema WHERE"
+                                 " (type = 'trigger' AND name GLOB 'tonle_[a-z][a-z][a-z]_[0-9]*')"
+                                 " OR (type = 'table' AND name GLOB 'tonle_log_[0-9]*')");
+    while (query_next(&q)) {
+        const char *name = query_borrow_text(&q, 0);
         if (still_wanted(s, name))
             continue;
-        names = mem_grow(names, n, &cap, sizeof *names);
+        names = arena_grow(a, names, n, &cap, sizeof *names);
         names[n++] = arena_strdup(a, name);
     }
+    enum err e = query_end(&q);
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         bool log = strncmp(names[i], "tonle_log_", 10) == 0;
         e = log ? drop_log(s, names[i]) : exec_name(s, "DROP TRIGGER main.", names[i]);
     }
-    mem_free(names);
     return e;
 }
 
@@ -356,6 +298,7 @@ enum err store_capture_install(struct store *s)
 {
     struct capture *c = s->capture;
     struct arena a = {0};
+    assert(s->in_write);
     enum err e = number_tables(s);
     if (e == ERR_OK)
         e = drop_unwanted(s, &a);
@@ -370,78 +313,6 @@ enum err store_capture_install(struct store *s)
     c->installed_rev = state_version(s);
     c->checked = -1;
     return e == ERR_OK ? capture_temp_triggers(s) : e;
-}
-
-/* ---- the logs ---- */
-
-static enum err find_logs(struct store *s, struct capture *c)
-{
-    struct buf b = {0};
-    enum err e = ERR_OK;
-    buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM tonle_todo)");
-    arena_reset(&c->log_arena);
-    c->has_log = arena_alloc(&c->log_arena, s->schema->n_tables);
-    sqlite3_stmt *q = store_stmt(s, "SELECT substr(name, 11) FROM main.sqlite_schema"
-                                    " WHERE type = 'table' AND name GLOB 'tonle_log_[0-9]*'");
-    for (bool row = true; row;) {
-        e = store_step(s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int64(q, 0));
-        if (!t || !t->exists)
-            continue;
-        c->has_log[t - s->schema->tables] = true;
-        buf_printf(&b, " OR EXISTS(SELECT 1 FROM tonle_log_%u)", t->t);
-    }
-    c->pending_sql = arena_strdup(&c->log_arena, buf_str(&b));
-    buf_fini(&b);
-    return e;
-}
-
-enum err capture_logs(struct store *s, struct capture **out)
-{
-    struct capture *c = s->capture;
-    *out = c;
-    enum err e = schema_load(s);
-    if (e != ERR_OK || c->log_cookie == schema_cookie(s))
-        return e;
-    c->log_cookie = -1;
-    e = find_logs(s, c);
-    if (e == ERR_OK)
-        c->log_cookie = schema_cookie(s);
-    return e;
-}
-
-bool store_capture_pending(struct store *s)
-{
-    struct capture *c;
-    if (!store_is_ready(s) || capture_logs(s, &c) != ERR_OK)
-        return false;
-    return store_pragma(s, c->pending_sql) == 1;
-}
-
-enum err capture_has(struct store *s, const struct table_schema *t, const void *key, size_t len,
-                     bool *yes)
-{
-    struct arena a = {0};
-    struct buf b = {0};
-    *yes = false;
-    buf_printf(&b, "SELECT 1 FROM main.tonle_log_%u WHERE 1", t->t);
-    for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(&b, " AND %s = ?%u", capture_name(&a, "k_", t->column[t->key[i]]), i + 1);
-    buf_printf(&b, " LIMIT 1");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&b));
-    buf_fini(&b);
-    struct value *v = arena_alloc(&a, t->n_key * sizeof *v);
-    enum err e = q ? key_decode(key, len, v, t->n_key) : ERR_SCHEMA;
-    for (uint32_t i = 0; e == ERR_OK && i < t->n_key; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    if (e == ERR_OK)
-        e = store_step(s, q, yes);
-    if (*yes)
-        sqlite3_reset(q);
-    arena_fini(&a);
-    return e;
 }
 
 /* ---- our own writes ---- */
@@ -468,37 +339,43 @@ static int64_t mask_word(const struct table_schema *t, uint64_t mask, uint32_t w
     return (int64_t)out;
 }
 
+/* op, key, masks, and of a delete the old row; what the event does not carry is NULL. */
+static struct value *note_values(struct arena *a, const struct table_schema *t,
+                                 enum change_kind kind, uint64_t column_mask,
+                                 const struct value *columns, uint32_t *n)
+{
+    static const enum capture_op op[] = {
+        [CHANGE_BORN] = OP_INSERT, [CHANGE_UPDATE] = OP_UPDATE, [CHANGE_DELETE] = OP_DELETE};
+    uint32_t words = capture_words(t);
+    *n = 1 + t->n_key + words + t->n_columns;
+    struct value *v = arena_alloc(a, *n * sizeof *v), *at = v;
+    *at++ = value_integer(op[kind]);
+    for (uint32_t k = 0; k < t->n_key; k++)
+        *at++ = columns[t->key[k]];
+    for (uint32_t w = 0; w < words; w++, at++)
+        *at = kind == CHANGE_UPDATE ? value_integer(mask_word(t, column_mask, w)) : value_null();
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        *at++ = kind == CHANGE_DELETE ? columns[c] : value_null();
+    assert(at == v + *n);
+    return v;
+}
+
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
                       uint64_t column_mask, const struct value *columns)
 {
     struct arena a = {0};
     struct capture_plan p;
-    char *sql = note_sql(&a, t);
-    sqlite3_stmt *q = store_stmt(s, sql);
-    enum err e = ERR_OK;
-    if (!q) { /* before the first install */
+    uint32_t n;
+    assert(s->in_write && t->t);
+    const struct value *v = note_values(&a, t, kind, column_mask, columns, &n);
+    const char *sql = note_sql(&a, t);
+    enum err e = query_run(s, sql, n, v);
+    if (e == ERR_SCHEMA) { /* before the first install */
         capture_plan_make(&a, t, NULL, &p);
         e = install_object(s, &a, t, &p.object[0]);
-        q = e == ERR_OK ? store_stmt(s, sql) : NULL;
+        if (e == ERR_OK)
+            e = query_run(s, sql, n, v);
     }
-    int i = 1;
-    if (q) {
-        sqlite3_bind_int(q, i++,
-                         kind == CHANGE_BORN     ? OP_INSERT
-                         : kind == CHANGE_UPDATE ? OP_UPDATE
-                                                 : OP_DELETE);
-        for (uint32_t k = 0; k < t->n_key; k++)
-            store_bind(q, i++, &columns[t->key[k]]);
-        for (uint32_t w = 0; w < capture_words(t); w++, i++) {
-            if (kind == CHANGE_UPDATE)
-                sqlite3_bind_int64(q, i, mask_word(t, column_mask, w));
-        }
-        for (uint32_t c = 0; kind == CHANGE_DELETE && c < t->n_columns; c++)
-            store_bind(q, i++, &columns[c]);
-    }
-    e = e == ERR_OK ? store_run(s, q) : e;
-    if (q)
-        sqlite3_clear_bindings(q);
     arena_fini(&a);
     return e;
 }

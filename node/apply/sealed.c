@@ -1,0 +1,92 @@
+/* What follows a seal. What was collected goes from the log; a row of ours that is too large to be
+ * sent is told among the held ones (reason `limit`), though it stands here; and where such a row is
+ * gone, what others have under its key may come in. */
+#include "node/apply/apply.h"
+#include "node/apply/work.h"
+#include "node/capture/capture.h"
+#include "node/db/query.h"
+#include "node/state/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static void limit_id(struct row_key k, char id[17])
+{
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, "limit", sizeof "limit");
+    h = bytes_hash(h, k.t->name, strlen(k.t->name) + 1);
+    h = bytes_hash(h, k.key, k.len);
+    snprintf(id, 17, "%016llx", (unsigned long long)h);
+}
+
+/* An entry that stands keeps its `since`. site, with seq 0: the name of no birth. */
+static enum err hold_limited(struct store *s, struct row_key k, const char *message,
+                             uint64_t now_ms)
+{
+    struct arena a = {0};
+    char id[17];
+    limit_id(k, id);
+    state_counts_changed(s);
+    enum err e = DB_RUN(
+        s,
+        "INSERT INTO tonle_held(t, k, id, table_name, key, reason, message, office, since_ms,"
+        " blocked_by, site, seq, bt, bk)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, 'limit', ?6, ?7, ?8, '', ?9, 0, 0, x'')"
+        " ON CONFLICT(id) DO UPDATE SET message = excluded.message",
+        value_integer(k.t->t), value_blob(k.key, k.len), value_text(id), value_text(k.t->name),
+        value_text(schema_key_json(&a, k.t, k.key, k.len)), value_text(message),
+        value_text(identity_of(s)->node), value_u64(now_ms), value_u64(identity_of(s)->site));
+    arena_fini(&a);
+    return e;
+}
+
+static enum err let_go(struct store *s, struct row_key k)
+{
+    state_counts_changed(s);
+    return DB_RUN(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'",
+                  value_integer(k.t->t), value_blob(k.key, k.len));
+}
+
+static enum err tell_limits(struct store *s, const struct limit_note *note, size_t n,
+                            uint64_t now_ms)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        const struct table_schema *t = schema_by_number(s, note[i].t);
+        assert(t); /* as it was collected: the schema was not read since */
+        struct row_key k = {t, note[i].key.p, note[i].key.len};
+        e = note[i].message ? hold_limited(s, k, note[i].message, now_ms) : let_go(s, k);
+    }
+    return e;
+}
+
+/* Each decision reads the schema again where it changed: the index of a big log went, or a charter
+ * came that does not publish the table any more. */
+static enum err let_others_in(struct store *s, const struct limit_note *note, size_t n,
+                              uint64_t now_ms)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        if (!note[i].gone)
+            continue;
+        e = schema_load(s);
+        const struct table_schema *t = e == ERR_OK ? schema_by_number(s, note[i].t) : NULL;
+        if (t && t->exists)
+            e = retry_row(s, (struct row_key){t, note[i].key.p, note[i].key.len}, now_ms);
+    }
+    return e;
+}
+
+enum err store_collect_done(struct store *s, struct collected *c, uint64_t now_ms)
+{
+    size_t n;
+    assert(s->in_write && c);
+    enum err e = collect_consumed(s, c);
+    if (e != ERR_OK)
+        return e;
+    const struct limit_note *note = collected_notes(c, &n);
+    e = tell_limits(s, note, n, now_ms);
+    if (e == ERR_OK)
+        e = let_others_in(s, note, n, now_ms);
+    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
+}
