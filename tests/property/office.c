@@ -40,7 +40,7 @@ static void round_trip(struct model_office *o, uint32_t key)
         return;
     }
     const void *kept = arena_copy(o->arena, bytes.data, bytes.len);
-    assert_int_equal(row_decode(o->arena, r, o->rules, kept, bytes.len), ERR_OK);
+    assert_ok(row_decode(o->arena, r, o->rules, kept, bytes.len));
     struct birth *b = row_standing(r, o->rules);
     assert_int_equal(!!b, !!table);
     if (b)

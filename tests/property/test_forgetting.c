@@ -261,7 +261,6 @@ static void finish(struct forgetting_world *w)
 static void forgetting_by_marks_changes_nothing_shown(void **state)
 {
     size_t stable = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
@@ -276,7 +275,6 @@ static void forgetting_by_marks_changes_nothing_shown(void **state)
 static void forgetting_by_acknowledgements_diverges(void **state)
 {
     size_t diverged = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_ACKS);
@@ -292,7 +290,6 @@ static void forgetting_by_acknowledgements_diverges(void **state)
 static void reviving_an_agreed_delete_diverges(void **state)
 {
     size_t diverged = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS_REVIVING);
@@ -347,7 +344,6 @@ static bool may_stay(struct forgetting_world *w, const struct row *r)
 static void nothing_settled_is_kept(void **state)
 {
     size_t settled = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES / 4; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
@@ -381,5 +377,5 @@ int main(void)
         cmocka_unit_test(reviving_an_agreed_delete_diverges),
         cmocka_unit_test(nothing_settled_is_kept),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -318,7 +318,6 @@ static size_t check_reports(struct replicas_world *w)
  * conflicts, to the byte of the record. */
 static void replicas_converge(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct replicas_world w = {0};
         run(&w, seed);
@@ -332,7 +331,6 @@ static void replicas_converge(void **state)
 static void nothing_is_lost_and_conflicts_are_exact(void **state)
 {
     size_t reported = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct replicas_world w = {0};
         run(&w, HISTORIES + seed);
@@ -349,5 +347,5 @@ int main(void)
         cmocka_unit_test(replicas_converge),
         cmocka_unit_test(nothing_is_lost_and_conflicts_are_exact),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -2,15 +2,10 @@
  * offices. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE household(id TEXT PRIMARY KEY NOT NULL, book_no TEXT UNIQUE, village TEXT) "
@@ -324,14 +319,14 @@ static void delivery_is_idempotent_and_ordered(void **state)
     office_seal(A);
     office_sql(A, "UPDATE receipt SET note='two'");
     office_seal(A);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 2}, &report), ERR_GAP);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_err(office_take(HUB, A, (struct dot){A->site, 2}, &report), ERR_GAP);
+    assert_ok(office_take(HUB, A, (struct dot){A->site, 1}, &report));
     assert_false(report.already);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(HUB, A, (struct dot){A->site, 1}, &report));
     assert_true(report.already);
     office_sql(HUB, "UPDATE receipt SET note='three'");
     office_seal(HUB);
-    assert_int_equal(office_take(B, HUB, (struct dot){HUB->site, 1}, &report), ERR_CAUSAL);
+    assert_err(office_take(B, HUB, (struct dot){HUB->site, 1}, &report), ERR_CAUSAL);
     equal(f);
 }
 
@@ -344,9 +339,9 @@ static void nothing_remote_goes_ahead_of_local_writes(void **state)
     office_sql(A, "INSERT INTO receipt VALUES('S',1,'from A')");
     office_seal(A);
     office_sql(B, "INSERT INTO receipt VALUES('S',2,'from B')");
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_STATE);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_STATE);
     office_seal(B);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
     equal(f);
 }
 
@@ -373,9 +368,9 @@ static void a_local_refusal_is_held_locally(void **state)
     struct federation *f = *state;
     office_sql(B, "CREATE TRIGGER no13 BEFORE INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
                   "RAISE(ABORT,'not 13'); END");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_capture_install(B->store));
+    assert_ok(store_commit(B->store));
     office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','x',13),('r2','y',14)");
     federation_sync(f);
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r2");
@@ -383,10 +378,10 @@ static void a_local_refusal_is_held_locally(void **state)
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM resident"), "2");
     office_sql(B, "DROP TRIGGER no13");
     uint32_t released = 0;
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, 1, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_capture_install(B->store));
+    assert_ok(store_held_retry(B->store, &B->arena, NULL, 1, &released));
+    assert_ok(store_commit(B->store));
     assert_int_equal(released, 1);
     equal(f);
 }
@@ -399,16 +394,16 @@ static void a_trigger_that_rolls_back_stops_nothing(void **state)
     struct apply_report report;
     office_sql(B, "CREATE TRIGGER no13 AFTER INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
                   "RAISE(ROLLBACK,'never'); END");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_capture_install(B->store));
+    assert_ok(store_commit(B->store));
     office_sql(A,
                "INSERT INTO resident(id,name,age) VALUES('r0','w',12),('r1','x',13),('r2','y',14);"
                "UPDATE resident SET ident='13' WHERE id='r1'");
     assert_true(office_seal(A));
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r0,r2");
     assert_string_equal(office_one(B, "SELECT reason||message FROM tonle_held"), "localnever");
     /* what decides it again by itself does not try it for ever; another schema is another chance */
@@ -419,9 +414,9 @@ static void a_trigger_that_rolls_back_stops_nothing(void **state)
     assert_string_equal(office_one(B, "SELECT key FROM tonle_held WHERE reason='local'"), "\"r1\"");
     office_sql(B, "DROP TRIGGER no13");
     uint32_t released = 0;
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, 1, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_held_retry(B->store, &B->arena, NULL, 1, &released));
+    assert_ok(store_commit(B->store));
     assert_string_equal(office_one(B, "SELECT ident FROM resident WHERE id='r1'"), "13");
 }
 
@@ -437,12 +432,12 @@ static void stability_leaves_nothing_behind(void **state)
         struct office *o = &f->office[i];
         struct stable st = {.mark_id = 1, .hlc = 1};
         bool more = true;
-        assert_int_equal(store_begin(o->store), ERR_OK);
+        assert_ok(store_begin(o->store));
         clock_copy(&st.clock, &store_state_get(o->store)->clock);
-        assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
+        assert_ok(store_set_stable(o->store, &o->arena, &st));
         while (more)
-            assert_int_equal(store_sweep(o->store, &o->arena, 1, &more), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+            assert_ok(store_sweep(o->store, &o->arena, 1, &more));
+        assert_ok(store_commit(o->store));
         assert_string_equal(office_one(o, "SELECT count(*) FROM tonle_row"), "0");
         clock_fini(&st.clock);
     }
@@ -454,8 +449,6 @@ static void stability_leaves_nothing_behind(void **state)
     assert_string_equal(office_one(HUB, "SELECT note FROM receipt"), "new");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
 }
-
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
 {
@@ -480,5 +473,5 @@ int main(void)
         TEST(a_trigger_that_rolls_back_stops_nothing),
         TEST(stability_leaves_nothing_behind),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -2,16 +2,11 @@
  * where they never waited. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, village TEXT);"
@@ -45,18 +40,18 @@ static int stop(void **state)
 static void notice(struct office *o, const char *ddl)
 {
     office_sql(o, ddl);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_capture_install(o->store), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_capture_install(o->store));
+    assert_ok(store_commit(o->store));
 }
 
 static void sweep(struct office *o)
 {
     bool more = true;
     while (more) {
-        assert_int_equal(store_begin(o->store), ERR_OK);
-        assert_int_equal(store_sweep(o->store, &o->arena, 500, &more), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_begin(o->store));
+        assert_ok(store_sweep(o->store, &o->arena, 500, &more));
+        assert_ok(store_commit(o->store));
     }
 }
 
@@ -77,9 +72,9 @@ static void all_stable(struct federation *f)
     clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
     for (int i = 0; i < f->n; i++) {
         struct office *o = &f->office[i];
-        assert_int_equal(store_begin(o->store), ERR_OK);
-        assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_begin(o->store));
+        assert_ok(store_set_stable(o->store, &o->arena, &st));
+        assert_ok(store_commit(o->store));
         sweep(o);
     }
     clock_fini(&st.clock);
@@ -255,14 +250,10 @@ static void a_reference_to_a_missing_table_stops_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_table_made_later_gets_its_rows, start, stop),
-        cmocka_unit_test_setup_teardown(a_column_made_later_has_its_values, start, stop),
-        cmocka_unit_test_setup_teardown(what_waits_is_not_forgotten_early, start, stop),
-        cmocka_unit_test_setup_teardown(own_writes_meanwhile_have_seen_what_waits, start, stop),
-        cmocka_unit_test_setup_teardown(conflicts_that_waited_are_shown, start, stop),
-        cmocka_unit_test_setup_teardown(later_changes_wait_behind, start, stop),
-        cmocka_unit_test_setup_teardown(references_are_looked_at_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_reference_to_a_missing_table_stops_nothing, start, stop),
+        TEST(a_table_made_later_gets_its_rows),  TEST(a_column_made_later_has_its_values),
+        TEST(what_waits_is_not_forgotten_early), TEST(own_writes_meanwhile_have_seen_what_waits),
+        TEST(conflicts_that_waited_are_shown),   TEST(later_changes_wait_behind),
+        TEST(references_are_looked_at_again),    TEST(a_reference_to_a_missing_table_stops_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,15 +1,10 @@
 /* Held rows: every way to be held, the words, who stands in the way, and coming back by itself. */
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, block TEXT REFERENCES block(id));"
@@ -225,9 +220,9 @@ static void a_trigger_that_raises_is_told_in_its_words(void **state)
                         "localq is not allowed here");
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM block"), "b2");
     office_sql(B, "DROP TRIGGER no_q");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, B->now_ms, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_held_retry(B->store, &B->arena, NULL, B->now_ms, &released));
+    assert_ok(store_commit(B->store));
     assert_int_equal(released, 1);
     equal(f);
 }
@@ -248,9 +243,9 @@ static void claims_of_others_are_seen(void **state)
     office_sql(B, "INSERT INTO member(id,one) VALUES('m2','X')");
     office_seal(B);
     struct office carrier = *HUB; /* another process beside the hub's node */
-    assert_int_equal(store_open(&other, &options, msg), ERR_OK);
+    assert_ok(store_open(&other, &options, msg));
     carrier.store = other;
-    assert_int_equal(office_take(&carrier, B, (struct dot){B->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(&carrier, B, (struct dot){B->site, 1}, &report));
     store_close(other);
     assert_string_equal(office_one(HUB, "SELECT key FROM tonle_held"), "\"m2\"");
     office_sql(A, "UPDATE member SET one = 'Y'");
@@ -260,8 +255,6 @@ static void claims_of_others_are_seen(void **state)
     equal(f);
     ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
 }
-
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
 {
@@ -278,5 +271,5 @@ int main(void)
         TEST(a_trigger_that_raises_is_told_in_its_words),
         TEST(claims_of_others_are_seen),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,11 @@
 /* The first load of rows with sums, groups and decisions of any kind, while others write them. */
 #include "node/load/load.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE account(id TEXT PRIMARY KEY NOT NULL, fees INTEGER, lo INTEGER, hi INTEGER,"
@@ -53,8 +48,8 @@ static void load_table(struct federation *f, const char *table, bool write)
     struct load_request request = {.table = table, .max_rows = 2};
     struct load_chunk chunk = {0};
     while (!chunk.end) {
-        assert_int_equal(store_chunk_read(HUB->store, &a, &request, NEW->name, &chunk), ERR_OK);
-        assert_int_equal(store_load_chunk(NEW->store, &a, &chunk), ERR_OK);
+        assert_ok(store_chunk_read(HUB->store, &a, &request, NEW->name, &chunk));
+        assert_ok(store_load_chunk(NEW->store, &a, &chunk));
         request.after = chunk.last_key;
         if (write) { /* rows loaded already and rows that are not */
             office_sql(A, "UPDATE account SET fees = fees + 1; UPDATE account SET hi = hi + 1");
@@ -68,13 +63,13 @@ static struct load_report load(struct federation *f, enum load_mode mode, bool w
 {
     struct load_report report;
     uint64_t pos = store_state_get(HUB->store)->journal_pos;
-    assert_int_equal(store_begin(NEW->store), ERR_OK);
-    assert_int_equal(store_load_begin(NEW->store, mode), ERR_OK);
+    assert_ok(store_begin(NEW->store));
+    assert_ok(store_load_begin(NEW->store, mode));
     for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
         load_table(f, order[i], write && i == 4);
-    assert_int_equal(store_load_end(NEW->store, &NEW->arena, &report), ERR_OK);
-    assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
-    assert_int_equal(store_commit(NEW->store), ERR_OK);
+    assert_ok(store_load_end(NEW->store, &NEW->arena, &report));
+    assert_ok(store_peer_received(NEW->store, "hub", pos));
+    assert_ok(store_commit(NEW->store));
     return report;
 }
 
@@ -85,7 +80,7 @@ static void rest_equal(struct federation *f)
     federation_sync(f);
     federation_assert_equal(f, "account");
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(store_digest(f->office[i].store, &HUB->arena, &d[i], &n), ERR_OK);
+        assert_ok(store_digest(f->office[i].store, &HUB->arena, &d[i], &n));
         assert_memory_equal(d[i][n - 1].digest, d[0][n - 1].digest, sizeof d[0]->digest);
     }
 }
@@ -137,8 +132,8 @@ static void a_group_is_adopted_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(sums_and_groups_are_loaded_exactly, start, stop),
-        cmocka_unit_test_setup_teardown(a_group_is_adopted_whole, start, stop),
+        TEST(sums_and_groups_are_loaded_exactly),
+        TEST(a_group_is_adopted_whole),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,17 +1,12 @@
 /* Every policy over real databases: what stands, what is held, and what the conflict record says.
  */
 #include "protocol/seal.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE account(id TEXT PRIMARY KEY NOT NULL, fees INTEGER, name TEXT, photo BLOB);"
@@ -70,7 +65,7 @@ static void digests_equal(struct federation *f)
     for (int i = 0; i < f->n; i++) {
         struct office *o = &f->office[i];
         struct table_digest *d;
-        assert_int_equal(store_digest(o->store, &HUB->arena, &d, &n), ERR_OK);
+        assert_ok(store_digest(o->store, &HUB->arena, &d, &n));
         first = first ? first : d;
         for (uint32_t t = 0; t < n; t++)
             if (strncmp(d[t].table, "tonle_", 6) != 0)
@@ -206,9 +201,8 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
     struct dot dot = {from->site, store_state_get(from->store)->seq};
-    assert_int_equal(store_journal_find(from->store, &o->arena, dot, &item), ERR_OK);
-    assert_int_equal(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash),
-                     ERR_OK);
+    assert_ok(store_journal_find(from->store, &o->arena, dot, &item));
+    assert_ok(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash));
     for (uint32_t i = 0; i < cs.segments[0].tables[0].n_rows; i++)
         cs.segments[0].tables[0].rows[i].n_cells = 1;
     struct apply_input in = {.cs = &cs,
@@ -217,9 +211,9 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
                              .source = from->name,
                              .link_pos = item.pos,
                              .now_ms = o->now_ms};
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_apply(o->store, &o->arena, &in, &report), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_apply(o->store, &o->arena, &in, &report));
+    assert_ok(store_commit(o->store));
     arena_reset(&o->arena);
     return report.refused;
 }
@@ -364,8 +358,8 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     ALL_EQUAL(sides, "open:3,superseded:0");
     char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"
                                                           " state = 'superseded'"));
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
+    assert_ok(store_begin(HUB->store));
+    assert_err(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
     assert_non_null(strstr(store_message(HUB->store), "decide that one"));
     store_rollback(HUB->store);
     federation_settle(f);
@@ -388,8 +382,6 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     equal(f);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -408,5 +400,5 @@ int main(void)
         TEST(the_birth_policy_chooses),
         TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,11 @@
 /* A reference means the parent that was there when it was written, not whoever has its key. */
 #include "node/desk/desk.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, name TEXT, boss TEXT REFERENCES person(id),"
@@ -95,11 +90,11 @@ static void settle(struct office *o, const char *table, enum held_action action,
                             .now_ms = 1700000000000,
                             .set = &set,
                             .n_set = column ? 1 : 0};
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_held_settle(o->store, &a, id, action, &review, &decision);
     if (e != ERR_OK)
         fail_msg("%s: %s", err_name(e), store_message(o->store));
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_commit(o->store));
     arena_fini(&a);
 }
 
@@ -116,13 +111,13 @@ static void stable_but(void **state, const struct office *late)
         bool more = true;
         if (&f->office[i] == late)
             continue;
-        assert_int_equal(store_begin(s), ERR_OK);
+        assert_ok(store_begin(s));
         if (i == 0)
-            assert_int_equal(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep), ERR_OK);
-        assert_int_equal(store_set_stable(s, &a, &st), ERR_OK);
+            assert_ok(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep));
+        assert_ok(store_set_stable(s, &a, &st));
         while (more)
-            assert_int_equal(store_sweep(s, &a, 100, &more), ERR_OK);
-        assert_int_equal(store_commit(s), ERR_OK);
+            assert_ok(store_sweep(s, &a, 100, &more));
+        assert_ok(store_commit(s));
     }
     clock_fini(&st.clock);
     arena_fini(&a);
@@ -137,9 +132,9 @@ static void stable_at(void **state)
 static void retry(struct office *o)
 {
     uint32_t released;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
+    assert_ok(store_commit(o->store));
     arena_reset(&o->arena);
 }
 
@@ -350,19 +345,18 @@ static void parents_of_an_earlier_piece_are_named(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_child_goes_with_its_held_parent),
-        T(children_come_back_with_their_parent),
-        T(children_follow_to_a_new_key),
-        T(children_of_a_merged_birth_belong_to_who_stands),
-        T(children_of_a_dropped_birth_belong_to_who_stands),
-        T(a_reference_is_replaced_by_a_later_one),
-        T(references_are_kept_as_long_as_the_names),
-        T(a_forgotten_name_means_the_same),
-        T(the_same_value_written_again_may_mean_another),
-        T(a_reference_may_be_come_back_to),
-        T(parents_of_an_earlier_piece_are_named),
+        TEST(a_child_goes_with_its_held_parent),
+        TEST(children_come_back_with_their_parent),
+        TEST(children_follow_to_a_new_key),
+        TEST(children_of_a_merged_birth_belong_to_who_stands),
+        TEST(children_of_a_dropped_birth_belong_to_who_stands),
+        TEST(a_reference_is_replaced_by_a_later_one),
+        TEST(references_are_kept_as_long_as_the_names),
+        TEST(a_forgotten_name_means_the_same),
+        TEST(the_same_value_written_again_may_mean_another),
+        TEST(a_reference_may_be_come_back_to),
+        TEST(parents_of_an_earlier_piece_are_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

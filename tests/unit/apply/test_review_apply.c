@@ -3,16 +3,11 @@
 #include "node/journal/journal.h"
 #include "node/store/store.h"
 #include "protocol/seal.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
@@ -163,11 +158,11 @@ static void pass_stable(struct federation *f, int i, const struct clock *c)
     struct office *o = &f->office[i];
     struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
     bool more = true;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_set_stable(o->store, &o->arena, &st));
     while (more)
-        assert_int_equal(store_sweep(o->store, &o->arena, 10, &more), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_sweep(o->store, &o->arena, 10, &more));
+    assert_ok(store_commit(o->store));
     arena_reset(&o->arena);
 }
 
@@ -227,15 +222,15 @@ static void a_dead_row_keeps_its_rank(void **state)
 static void nothing_is_written_behind_a_lost_transaction(void **state)
 {
     struct federation *f = *state;
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(A->store, "one", 1), ERR_OK);
+    assert_ok(store_begin(A->store));
+    assert_ok(store_meta_set_u64(A->store, "one", 1));
     assert_int_equal(sqlite3_exec(A->store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
     assert_int_not_equal(store_meta_set_u64(A->store, "two", 2), ERR_OK);
     assert_int_not_equal(store_commit(A->store), ERR_OK);
-    assert_int_equal(store_begin(A->store), ERR_OK);
+    assert_ok(store_begin(A->store));
     assert_int_equal(store_meta_u64(A->store, "two", 0), 0);
-    assert_int_equal(store_meta_set_u64(A->store, "three", 3), ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_meta_set_u64(A->store, "three", 3));
+    assert_ok(store_commit(A->store));
     assert_int_equal(store_meta_u64(A->store, "three", 0), 3);
 }
 
@@ -253,22 +248,21 @@ static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
-    assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item),
-                     ERR_OK);
-    assert_int_equal(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash), ERR_OK);
+    assert_ok(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item));
+    assert_ok(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash));
     struct apply_input in = {.cs = &cs,
                              .bytes = item.bytes,
                              .hash = hash,
                              .source = A->name,
                              .link_pos = item.pos,
                              .now_ms = B->now_ms};
-    assert_int_equal(store_begin(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
     if (after)
         sqlite3_progress_handler(B->store->db, 10, count_down, &after);
     enum err e = store_apply(B->store, &B->arena, &in, &report);
     sqlite3_progress_handler(B->store->db, 0, NULL, NULL);
     if (e == ERR_OK)
-        assert_int_equal(store_commit(B->store), ERR_OK);
+        assert_ok(store_commit(B->store));
     else
         store_rollback(B->store);
     arena_reset(&B->arena);
@@ -329,7 +323,7 @@ static void a_begin_that_fails_leaves_no_transaction(void **state)
         assert_true(e == ERR_OK || sqlite3_get_autocommit(A->store->db));
     }
     assert_true(failed > 5);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_commit(A->store));
 }
 
 /* A full disk is an error, and nobody's row is held for it. */
@@ -344,12 +338,12 @@ static void a_full_disk_holds_no_row(void **state)
     snprintf(sql, sizeof sql, "PRAGMA max_page_count=%s",
              office_one(B, "SELECT page_count+20 FROM pragma_page_count"));
     assert_int_equal(sqlite3_exec(B->store->db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     assert_int_equal(clock_get(&store_state_get(B->store)->clock, A->site), 0);
     assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "2000");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
     equal(f);
@@ -366,9 +360,9 @@ static void local_column(struct office *o, const char *column)
              " points INTEGER, %s, CHECK(lo <= hi))",
              column);
     office_sql(o, sql);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_capture_install(o->store), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_capture_install(o->store));
+    assert_ok(store_commit(o->store));
 }
 
 /* A column that is only here and may not be NULL holds rows here alone: 'local', not 'check'. */
@@ -412,8 +406,6 @@ static void local_columns_survive_a_hold(void **state)
     clock_fini(&c);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -432,5 +424,5 @@ int main(void)
         TEST(a_local_column_without_default_holds_locally),
         TEST(local_columns_survive_a_hold),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,12 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-/* clang-format on */
-
-#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
+#include "tests/lib/check.h"
+#include "tests/lib/rooms.h"
+
 #include <fcntl.h>
+#include <jansson.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,18 +1,9 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What was collected, sealed and carried to three offices: sums, queued changes, values too large.
@@ -30,7 +21,6 @@ static struct office *const A = &f.office[1], *const B = &f.office[2];
 
 static int start(void **state)
 {
-    (void)state;
     federation_start(&f, 3, schema, charter, false);
     federation_sync(&f);
     office_sql(A, "INSERT INTO t VALUES('x',10,1,2,'r')");
@@ -40,7 +30,6 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     federation_stop(&f);
     return 0;
 }
@@ -61,13 +50,13 @@ static void queue(struct office *o, const char *id, struct dot birth, enum chang
     struct value id_value = value_text(id);
     uint32_t column[8];
     key_encode(&key, &id_value, 1);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(schema_load(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(schema_load(o->store));
     struct row_key k = {schema_table(o->store, "t"), key.data, key.len};
     for (uint32_t i = 0; i < n; i++)
         column[i] = schema_column(k.t, name[i]);
-    assert_int_equal(todo_put(o->store, k, birth, kind, n, column, value), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(todo_put(o->store, k, birth, kind, n, column, value));
+    assert_ok(store_commit(o->store));
     buf_fini(&key);
 }
 
@@ -82,7 +71,6 @@ static struct dot held_birth(struct office *o)
 /* Deltas of all offices add up, whoever sets the total meanwhile, and NULL becomes 0. */
 static void deltas_add_up_everywhere(void **state)
 {
-    (void)state;
     const char *sum = "SELECT s FROM t";
     office_sql(A, "UPDATE t SET s=s+5");
     office_sql(B, "INSERT INTO t VALUES('x',7,1,2,'r') ON CONFLICT DO UPDATE SET s=s+excluded.s");
@@ -99,7 +87,6 @@ static void deltas_add_up_everywhere(void **state)
  * once, the conflict is closed. */
 static void a_decision_and_a_write_are_one_change(void **state)
 {
-    (void)state;
     const char *r[] = {"r"};
     struct value decided = value_text("decided");
     office_sql(A, "UPDATE t SET r='one', s=s+1");
@@ -114,7 +101,6 @@ static void a_decision_and_a_write_are_one_change(void **state)
 /* A held birth is given another total by name, and stands again with what others added. */
 static void a_held_sum_is_set(void **state)
 {
-    (void)state;
     const char *s[] = {"s"};
     struct value total = value_integer(500);
     office_sql(A, "UPDATE t SET s='abc'");
@@ -127,7 +113,6 @@ static void a_held_sum_is_set(void **state)
 /* A held birth is moved to another key in one changeset: nothing of either is lost. */
 static void a_held_birth_is_renamed(void **state)
 {
-    (void)state;
     const char *all[] = {"id", "s", "a", "b", "r"};
     office_sql(A, "INSERT INTO t VALUES('y',1,1,1,'of A')");
     office_sql(B, "INSERT INTO t VALUES('y',2,2,2,'of B')");
@@ -150,7 +135,6 @@ static void a_held_birth_is_renamed(void **state)
  * shown as held until it fits. */
 static void a_value_too_large_delays_nothing_else(void **state)
 {
-    (void)state;
     office_sql(A, "UPDATE t SET a=zeroblob(9000000), s=s+1");
     federation_sync(&f);
     assert_string_equal(office_one(B, "SELECT s||a FROM t"), "111");
@@ -168,7 +152,6 @@ static void a_value_too_large_delays_nothing_else(void **state)
  * beside it is too large. */
 static void a_decision_is_not_left_out(void **state)
 {
-    (void)state;
     office_sql(A, "UPDATE t SET r=zeroblob(9000000) WHERE id='x'");
     queue(A, "x", (struct dot){A->site, 1}, CHANGE_UPDATE, 0, NULL, NULL);
     assert_true(office_seal(A));
@@ -180,7 +163,6 @@ static void a_decision_is_not_left_out(void **state)
  * smaller, ours is a birth like others, everywhere; gone, it leaves its place. */
 static void holds_of_one_key_do_not_mix(void **state)
 {
-    (void)state;
     office_sql(A, "INSERT INTO t VALUES('w',1,zeroblob(9000000),1,'of A')");
     federation_sync(&f);
     office_sql(B, "INSERT INTO t VALUES('w',2,2,2,'of B')");
@@ -206,13 +188,13 @@ static void holds_of_one_key_do_not_mix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(deltas_add_up_everywhere, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_and_a_write_are_one_change, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_sum_is_set, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_birth_is_renamed, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_is_not_left_out, start, stop),
-        cmocka_unit_test_setup_teardown(holds_of_one_key_do_not_mix, start, stop),
-        cmocka_unit_test_setup_teardown(a_value_too_large_delays_nothing_else, start, stop),
+        TEST(deltas_add_up_everywhere),
+        TEST(a_decision_and_a_write_are_one_change),
+        TEST(a_held_sum_is_set),
+        TEST(a_held_birth_is_renamed),
+        TEST(a_decision_is_not_left_out),
+        TEST(holds_of_one_key_do_not_mix),
+        TEST(a_value_too_large_delays_nothing_else),
     };
-    return cmocka_run_group_tests_name("capture_sealed", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,10 @@
 /* Marks, answers, stable: what every office has is forgotten, and nothing before (DESIGN 4). */
+#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/node/net.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int start(void **state)
 {
@@ -98,12 +92,12 @@ static void a_retired_office_is_not_waited_for(void **state)
     office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 10000);
     assert_string_equal(office_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
-    assert_int_equal(store_open(&s, &so, msg), ERR_OK);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(store_node_get(s, &a, "district", &r), ERR_OK);
+    assert_ok(store_open(&s, &so, msg));
+    assert_ok(store_begin(s));
+    assert_ok(store_node_get(s, &a, "district", &r));
     r.state = NODE_RETIRED;
-    assert_int_equal(store_node_put(s, &r), ERR_OK);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_ok(store_node_put(s, &r));
+    assert_ok(store_commit(s));
     store_close(s);
     arena_fini(&a);
     office_event(t, HUB, EVENT_LOCAL_CHANGE);
@@ -134,14 +128,11 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_all_have_is_forgotten, start, stop),
-        cmocka_unit_test_setup_teardown(a_quiet_federation_stays_quiet, start, stop),
-        cmocka_unit_test_setup_teardown(an_absent_office_delays_forgetting, start, stop),
-        cmocka_unit_test_setup_teardown(a_retired_office_is_not_waited_for, start, stop),
-        cmocka_unit_test_setup_teardown(a_hub_that_dies_between_mark_and_answer_goes_on, start,
-                                        stop),
+        TEST(what_all_have_is_forgotten),
+        TEST(a_quiet_federation_stays_quiet),
+        TEST(an_absent_office_delays_forgetting),
+        TEST(a_retired_office_is_not_waited_for),
+        TEST(a_hub_that_dies_between_mark_and_answer_goes_on),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,19 +1,12 @@
 /* What an enrolled but hostile neighbour, or an operator's mishap, cannot do to a node. */
 #include "node/state/state.h"
-#include "tests/unit/node/net.h"
-
 #include "protocol/limits.h"
 #include "protocol/seal.h"
+#include "tests/lib/check.h"
+#include "tests/unit/node/net.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int start(void **state)
 {
@@ -300,17 +293,15 @@ static void a_boastful_child_is_sent_one_credit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_locked_database_does_not_look_restored, start, stop),
-        cmocka_unit_test_setup_teardown(a_replaced_file_ends_the_node, start, stop),
-        cmocka_unit_test_setup_teardown(an_overwritten_file_ends_the_node, start, stop),
-        cmocka_unit_test_setup_teardown(a_mark_that_was_never_sent_is_not_answered, start, stop),
-        cmocka_unit_test_setup_teardown(a_newcomer_is_a_newcomer_once, start, stop),
-        cmocka_unit_test_setup_teardown(stable_before_its_changes_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_hub_does_not_accuse_its_child, start, stop),
-        cmocka_unit_test_setup_teardown(a_boastful_child_is_sent_one_credit, start, stop),
-        cmocka_unit_test_setup_teardown(a_copy_that_ran_ahead_is_found_by_its_chain, start, stop),
+        TEST(a_locked_database_does_not_look_restored),
+        TEST(a_replaced_file_ends_the_node),
+        TEST(an_overwritten_file_ends_the_node),
+        TEST(a_mark_that_was_never_sent_is_not_answered),
+        TEST(a_newcomer_is_a_newcomer_once),
+        TEST(stable_before_its_changes_is_refused),
+        TEST(a_restored_hub_does_not_accuse_its_child),
+        TEST(a_boastful_child_is_sent_one_credit),
+        TEST(a_copy_that_ran_ahead_is_found_by_its_chain),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

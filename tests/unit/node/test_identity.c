@@ -1,18 +1,11 @@
 /* Who may connect, and how a copied or restored database is found out (DESIGN 7). */
 #include "node/state/state.h"
+#include "protocol/seal.h"
+#include "tests/lib/check.h"
 #include "tests/unit/node/net.h"
 
-#include "protocol/seal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int start(void **state)
 {
@@ -285,20 +278,17 @@ static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(only_registered_keys_may_connect, start, stop),
-        cmocka_unit_test_setup_teardown(a_second_copy_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_restarted_process_is_no_second_copy, start, stop),
-        cmocka_unit_test_setup_teardown(a_silent_old_session_ends_by_itself, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_database_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(the_record_outside_stops_the_first_seal, start, stop),
-        cmocka_unit_test_setup_teardown(a_welcome_ends_the_suspicion, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_parent_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_wrong_signature_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_forged_changeset_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(an_item_that_fails_stops_only_what_is_behind_it, start,
-                                        stop),
+        TEST(only_registered_keys_may_connect),
+        TEST(a_second_copy_is_refused),
+        TEST(a_restarted_process_is_no_second_copy),
+        TEST(a_silent_old_session_ends_by_itself),
+        TEST(a_restored_database_is_refused),
+        TEST(the_record_outside_stops_the_first_seal),
+        TEST(a_welcome_ends_the_suspicion),
+        TEST(a_restored_parent_is_refused),
+        TEST(a_wrong_signature_is_refused),
+        TEST(a_forged_changeset_is_refused),
+        TEST(an_item_that_fails_stops_only_what_is_behind_it),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

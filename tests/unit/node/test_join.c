@@ -1,16 +1,9 @@
 /* An office joins (node/core/join.h): what it leaves behind when it is interrupted anywhere, and
  * how each thing that can be in its way ends. */
+#include "tests/lib/check.h"
 #include "tests/unit/node/net.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -117,7 +110,7 @@ static void a_driver_that_fails_ends_it(void **state)
     struct net_office *o = net_add(t, "kampot", "hub");
     o->keep_error = ERR_FULL;
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_FETCH_FAILED);
-    assert_int_equal(node_join_report(o->node)->error, ERR_FULL);
+    assert_err(node_join_report(o->node)->error, ERR_FULL);
     net_join_over(o);
     o->keep_error = ERR_OK;
     o->settle_error = ERR_IO;
@@ -249,7 +242,7 @@ static void a_line_that_stays_down_ends_the_fetch(void **state)
     assert_int_equal(net_join_end(t, o, 60000), JOIN_FETCH_FAILED);
     assert_in_range(t->now_ms - began, JOIN_REACH_MS - 1000, JOIN_REACH_MS + 100);
     const struct join_report *r = node_join_report(o->node);
-    assert_int_equal(r->error, ERR_BUSY);
+    assert_err(r->error, ERR_BUSY);
     assert_string_equal(r->table, "note");
     net_join_over(o);
     assert_string_equal(office_text(o, TONLE_TABLES), "0");
@@ -302,7 +295,7 @@ static void a_locked_database_is_temporary(void **state)
     struct net_office *o = net_add(t, "kampot", "hub");
     office_sql(t, o, "BEGIN IMMEDIATE");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_LOOK_FAILED);
-    assert_int_equal(node_join_report(o->node)->error, ERR_BUSY);
+    assert_err(node_join_report(o->node)->error, ERR_BUSY);
     net_join_over(o);
     office_sql(t, o, "COMMIT");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
@@ -312,21 +305,18 @@ static void a_locked_database_is_temporary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            a_join_that_is_killed_anywhere_leaves_the_database_as_it_was, start, stop),
-        cmocka_unit_test_setup_teardown(a_stop_rolls_the_load_back, start, stop),
-        cmocka_unit_test_setup_teardown(a_driver_that_fails_ends_it, start, stop),
-        cmocka_unit_test_setup_teardown(rows_that_are_here_need_a_mode, start, stop),
-        cmocka_unit_test_setup_teardown(replace_keeps_a_copy, start, stop),
-        cmocka_unit_test_setup_teardown(refusals_are_told_apart, start, stop),
-        cmocka_unit_test_setup_teardown(the_parent_is_tried_for_so_long, start, stop),
-        cmocka_unit_test_setup_teardown(a_fetch_goes_on_over_a_new_line, start, stop),
-        cmocka_unit_test_setup_teardown(a_line_that_stays_down_ends_the_fetch, start, stop),
-        cmocka_unit_test_setup_teardown(what_is_written_meanwhile_is_not_lost, start, stop),
-        cmocka_unit_test_setup_teardown(a_join_is_repeated_after_the_invitation, start, stop),
-        cmocka_unit_test_setup_teardown(a_locked_database_is_temporary, start, stop),
+        TEST(a_join_that_is_killed_anywhere_leaves_the_database_as_it_was),
+        TEST(a_stop_rolls_the_load_back),
+        TEST(a_driver_that_fails_ends_it),
+        TEST(rows_that_are_here_need_a_mode),
+        TEST(replace_keeps_a_copy),
+        TEST(refusals_are_told_apart),
+        TEST(the_parent_is_tried_for_so_long),
+        TEST(a_fetch_goes_on_over_a_new_line),
+        TEST(a_line_that_stays_down_ends_the_fetch),
+        TEST(what_is_written_meanwhile_is_not_lost),
+        TEST(a_join_is_repeated_after_the_invitation),
+        TEST(a_locked_database_is_temporary),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,18 +1,11 @@
 /* Three offices in a row - hub, province, district - with real databases, under virtual time. */
 #include "node/state/state.h"
+#include "protocol/limits.h"
+#include "tests/lib/check.h"
 #include "tests/unit/node/net.h"
 
-#include "protocol/limits.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int start(void **state)
 {
@@ -221,19 +214,17 @@ static void federation_time_comes_from_the_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(writes_travel_up_and_down, start, stop),
-        cmocka_unit_test_setup_teardown(a_cut_line_loses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(a_crash_loses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(items_delivered_twice_are_applied_once, start, stop),
-        cmocka_unit_test_setup_teardown(a_lost_item_is_sent_again, start, stop),
-        cmocka_unit_test_setup_teardown(credit_bounds_what_a_slow_receiver_holds, start, stop),
-        cmocka_unit_test_setup_teardown(a_busy_database_never_acknowledges, start, stop),
-        cmocka_unit_test_setup_teardown(writes_are_batched_but_never_held_back, start, stop),
-        cmocka_unit_test_setup_teardown(a_long_log_is_cut, start, stop),
-        cmocka_unit_test_setup_teardown(a_clean_stop_seals, start, stop),
-        cmocka_unit_test_setup_teardown(federation_time_comes_from_the_parent, start, stop),
+        TEST(writes_travel_up_and_down),
+        TEST(a_cut_line_loses_nothing),
+        TEST(a_crash_loses_nothing),
+        TEST(items_delivered_twice_are_applied_once),
+        TEST(a_lost_item_is_sent_again),
+        TEST(credit_bounds_what_a_slow_receiver_holds),
+        TEST(a_busy_database_never_acknowledges),
+        TEST(writes_are_batched_but_never_held_back),
+        TEST(a_long_log_is_cut),
+        TEST(a_clean_stop_seals),
+        TEST(federation_time_comes_from_the_parent),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,19 +1,12 @@
 /* Enrolment, first load, and what operators ask of a running node. */
 #include "node/state/state.h"
+#include "protocol/seal.h"
+#include "tests/lib/check.h"
 #include "tests/unit/node/net.h"
 
-#include "protocol/seal.h"
-
 #include <jansson.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int start(void **state)
 {
@@ -309,19 +302,12 @@ static void a_poke_seals_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(enrolment_happens_once, start, stop),
-        cmocka_unit_test_setup_teardown(an_invitation_is_for_one_node, start, stop),
-        cmocka_unit_test_setup_teardown(a_province_relays_enrolment, start, stop),
-        cmocka_unit_test_setup_teardown(a_first_load_joins_the_stream, start, stop),
-        cmocka_unit_test_setup_teardown(rows_go_only_to_children, start, stop),
-        cmocka_unit_test_setup_teardown(status_names_line_and_data, start, stop),
-        cmocka_unit_test_setup_teardown(captured_writes_are_not_synced, start, stop),
-        cmocka_unit_test_setup_teardown(verify_finds_a_difference, start, stop),
-        cmocka_unit_test_setup_teardown(the_scan_seals_what_escaped, start, stop),
-        cmocka_unit_test_setup_teardown(an_unclean_stop_starts_the_scan, start, stop),
-        cmocka_unit_test_setup_teardown(a_poke_seals_at_once, start, stop),
+        TEST(enrolment_happens_once),         TEST(an_invitation_is_for_one_node),
+        TEST(a_province_relays_enrolment),    TEST(a_first_load_joins_the_stream),
+        TEST(rows_go_only_to_children),       TEST(status_names_line_and_data),
+        TEST(captured_writes_are_not_synced), TEST(verify_finds_a_difference),
+        TEST(the_scan_seals_what_escaped),    TEST(an_unclean_stop_starts_the_scan),
+        TEST(a_poke_seals_at_once),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,10 @@
 /* Decisions that are taken again, when offices have forgotten what they were about. */
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, family TEXT, given "
                              "TEXT, points INTEGER, paid INTEGER, note TEXT) WITHOUT ROWID;";
@@ -66,10 +60,10 @@ static enum err take(struct office *o, const char *id, struct dot dot)
 {
     const char *decision;
     struct review r = {.by = "sok", .reason = "as the paper says", .now_ms = 1700000000000};
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, RESOLVE_TAKE, dot, &r, &decision);
     if (e == ERR_OK)
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_commit(o->store));
     else
         store_rollback(o->store);
     return e;
@@ -80,11 +74,11 @@ static void forget_all(struct office *o, const struct clock *c)
 {
     struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
     bool more = true;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_set_stable(o->store, &kept, &st));
     while (more)
-        assert_int_equal(store_sweep(o->store, &kept, 10, &more), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_sweep(o->store, &kept, 10, &more));
+    assert_ok(store_commit(o->store));
 }
 
 static struct clock settled(void **state)
@@ -102,11 +96,11 @@ static void a_delete_undone_is_a_new_birth(void **state)
     office_sql(B, "UPDATE person SET note = 'changed', paid = 130 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(HUB, "open", "exists");
-    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(HUB, c.id, side_of(&c, A)));
     federation_sync(*state);
     struct clock all = settled(state);
     forget_all(A, &all);
-    assert_int_equal(take(B, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(B, c.id, side_of(&c, B)));
     federation_sync(*state);
     forget_all(HUB, &all);
     forget_all(B, &all);
@@ -125,11 +119,11 @@ static void a_dropped_birth_taken_again_is_a_new_one(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, side_of(&c, B)));
     federation_sync(*state);
     struct clock all = settled(state);
     forget_all(A, &all);
-    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(HUB, c.id, side_of(&c, A)));
     federation_sync(*state);
     forget_all(HUB, &all);
     forget_all(B, &all);
@@ -147,7 +141,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(A, c.id, side_of(&c, A)));
     federation_sync(*state);
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
@@ -156,7 +150,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     struct clock all = settled(state);
     for (int i = 0; i < 3; i++)
         forget_all(&((struct federation *)*state)->office[i], &all);
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+    assert_err(take(A, c.id, side_of(&c, B)), ERR_STATE);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
     clock_fini(&all);
@@ -171,10 +165,10 @@ static void what_is_not_sealed_is_not_decided(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "UPDATE person SET points = 7 WHERE id = 'p1'");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, side_of(&c, B)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "7");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, side_of(&c, B)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "4");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "1");
@@ -188,7 +182,7 @@ static void a_row_deleted_meanwhile_is_no_accident(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, side_of(&c, B)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -207,8 +201,8 @@ static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
     struct conflict_record *c = lists_filtered(A->store, &kept, &f, &n);
     assert_int_equal(n, 2);
     size_t last = strstr(c[0].key_json, "p1") ? 0 : 1; /* p1 is queued last */
-    assert_int_equal(take(A, c[1 - last].id, side_of(&c[1 - last], B)), ERR_OK);
-    assert_int_equal(take(A, c[last].id, side_of(&c[last], B)), ERR_OK);
+    assert_ok(take(A, c[1 - last].id, side_of(&c[1 - last], B)));
+    assert_ok(take(A, c[last].id, side_of(&c[last], B)));
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     for (int i = 0; i < 3; i++) /* two records of decisions, then the delete */
         assert_true(office_seal_part(A, 1));
@@ -230,7 +224,7 @@ static void a_forgotten_row_is_entered_again(void **state)
     const struct dot side[] = {side_of(&c, A), side_of(&c, B)};
     const char *rows[] = {"0", "1"};
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(take(i % 2 ? B : HUB, c.id, side[i % 2]), ERR_OK);
+        assert_ok(take(i % 2 ? B : HUB, c.id, side[i % 2]));
         federation_sync(*state);
         assert_string_equal(office_one(A, count), rows[i % 2]);
         federation_assert_equal(*state, tables);
@@ -243,8 +237,8 @@ static void a_forgotten_row_is_entered_again(void **state)
             forget_all(&((struct federation *)*state)->office[o], &all);
         clock_fini(&all);
     }
-    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_OK);
-    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_STATE); /* not a second time unsealed */
+    assert_ok(take(HUB, c.id, side_of(&c, B)));
+    assert_err(take(HUB, c.id, side_of(&c, B)), ERR_STATE); /* not a second time unsealed */
 }
 
 /* The same for a birth that was dropped: they take turns as often as people change their minds. */
@@ -258,7 +252,7 @@ static void a_forgotten_birth_is_entered_again(void **state)
     const struct dot side[] = {side_of(&c, B), side_of(&c, A)};
     const char *rows[] = {"B20", "A10"};
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(take(HUB, c.id, side[i % 2]), ERR_OK);
+        assert_ok(take(HUB, c.id, side[i % 2]));
         federation_sync(*state);
         assert_string_equal(
             office_one(B, "SELECT group_concat(given || paid) FROM person WHERE id = 'p2'"),
@@ -278,15 +272,15 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, side_of(&c, B)));
     federation_sync(*state);
     office_sql(HUB, "DELETE FROM person WHERE id = 'p2'");
     federation_sync(*state);
     office_sql(HUB, "INSERT INTO person VALUES('p2','Som','C',3,30,'c')");
     federation_sync(*state);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_STATE);
-        assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+        assert_err(take(A, c.id, side_of(&c, A)), ERR_STATE);
+        assert_err(take(A, c.id, side_of(&c, B)), ERR_STATE);
         federation_sync(*state);
         assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
         struct clock all = settled(state);
@@ -302,7 +296,7 @@ static void a_decision_about_a_large_value_travels(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(A, c.id, side_of(&c, A)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT length(choice) < 400 FROM tonle_decision"), "1");
     federation_assert_equal(*state, tables);
@@ -311,18 +305,16 @@ static void a_decision_about_a_large_value_travels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_delete_undone_is_a_new_birth, start, stop),
-        cmocka_unit_test_setup_teardown(a_dropped_birth_taken_again_is_a_new_one, start, stop),
-        cmocka_unit_test_setup_teardown(an_old_conflict_never_changes_another_birth, start, stop),
-        cmocka_unit_test_setup_teardown(a_forgotten_row_is_entered_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_forgotten_birth_is_entered_again, start, stop),
-        cmocka_unit_test_setup_teardown(an_old_birth_conflict_drops_nobody_entered_since, start,
-                                        stop),
-        cmocka_unit_test_setup_teardown(what_is_not_sealed_is_not_decided, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_about_a_large_value_travels, start, stop),
-        cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
-                                        stop),
+        TEST(a_delete_undone_is_a_new_birth),
+        TEST(a_dropped_birth_taken_again_is_a_new_one),
+        TEST(an_old_conflict_never_changes_another_birth),
+        TEST(a_forgotten_row_is_entered_again),
+        TEST(a_forgotten_birth_is_entered_again),
+        TEST(an_old_birth_conflict_drops_nobody_entered_since),
+        TEST(what_is_not_sealed_is_not_decided),
+        TEST(a_decision_about_a_large_value_travels),
+        TEST(a_row_deleted_meanwhile_is_no_accident),
+        TEST(a_decision_behind_a_cut_does_not_undo_a_delete),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

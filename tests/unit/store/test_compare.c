@@ -1,16 +1,10 @@
 /* The reconcile scan: what was written behind capture's back is found, and sealed or taken back. */
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)";
@@ -62,25 +56,24 @@ static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bo
     struct arena a = {0};
     out[0] = '\0';
     if (settle)
-        assert_int_equal(store_begin(o->store), ERR_OK);
+        assert_ok(store_begin(o->store));
     while (!chunk.end) {
         struct escape *e;
         size_t n;
-        assert_int_equal(store_chunk_read(hub->store, &a, &r, o->name, &chunk), ERR_OK);
-        assert_int_equal(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n), ERR_OK);
+        assert_ok(store_chunk_read(hub->store, &a, &r, o->name, &chunk));
+        assert_ok(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n));
         for (size_t i = 0; i < n; i++) {
             struct value key;
-            assert_int_equal(key_decode(e[i].key.p, e[i].key.len, &key, 1), ERR_OK);
+            assert_ok(key_decode(e[i].key.p, e[i].key.len, &key, 1));
             snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
                      (int)key.len, (const char *)key.u.p);
             if (settle)
-                assert_int_equal(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent),
-                                 ERR_OK);
+                assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent));
         }
         r.after = chunk.last_key;
     }
     if (settle)
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_commit(o->store));
     arena_fini(&a);
     return out;
 }
@@ -122,7 +115,7 @@ static void settled_escapes_travel_like_writes(void **state)
     assert_string_equal(
         office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"),
         "a1,cx,d4,e5,zlast");
-    assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h), ERR_OK);
+    assert_ok(store_history(A->store, &a, "note", "\"c\"", &h));
     assert_int_equal(h.n, 2);
     assert_int_equal(h.entry[1].n_cells, 1);
     assert_string_equal(h.entry[1].columns[0], "body");
@@ -166,14 +159,14 @@ static void a_row_held_here_alone_is_no_escape(void **state)
     uint32_t n;
     office_sql(A, "CREATE TRIGGER no_b BEFORE INSERT ON note WHEN NEW.id = 'b' BEGIN"
                   " SELECT RAISE(ABORT, 'not here'); END");
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_capture_install(A->store), ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_begin(A->store));
+    assert_ok(store_capture_install(A->store));
+    assert_ok(store_commit(A->store));
     rows(*state);
     assert_string_equal(office_one(A, "SELECT key || reason FROM tonle_held"), "\"b\"local");
     assert_string_equal(scan(*state, 50, false, false), "");
     for (int i = 0; i < 2; i++)
-        assert_int_equal(store_digest((i ? A : HUB)->store, &a, &d[i], &n), ERR_OK);
+        assert_ok(store_digest((i ? A : HUB)->store, &a, &d[i], &n));
     assert_string_equal(d[0][4].table, "note");
     assert_int_equal(d[1][4].rows, 5);
     assert_int_equal(d[1][4].held, 0);
@@ -183,11 +176,10 @@ static void a_row_held_here_alone_is_no_escape(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(equal_rows_have_no_escapes),         T(every_escape_is_found_once),
-        T(settled_escapes_travel_like_writes), T(the_parents_rows_can_be_taken_back),
-        T(held_rows_are_no_escapes),           T(a_row_held_here_alone_is_no_escape),
+        TEST(equal_rows_have_no_escapes),         TEST(every_escape_is_found_once),
+        TEST(settled_escapes_travel_like_writes), TEST(the_parents_rows_can_be_taken_back),
+        TEST(held_rows_are_no_escapes),           TEST(a_row_held_here_alone_is_no_escape),
     };
-    return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
+    return check_run(tests);
 }

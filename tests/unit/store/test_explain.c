@@ -1,17 +1,11 @@
 /* Explain: the rule of each cell of a row, and what another charter would decide. */
 #include "node/charter/charter.h"
 #include "node/desk/desk.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define NAMES                                                                                      \
     "\"groups\":[{\"name\":\"spelling\",\"columns\":[\"first\",\"last\"],\"policy\":\"latest\","   \
@@ -376,17 +370,16 @@ static void what_is_not_there_is_named(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(each_cell_names_its_rule_and_its_line),
-        T(the_owner_is_the_nearest_office_above),
-        T(what_the_rule_decided_between_is_told),
-        T(another_charter_is_a_dry_run),
-        T(deletes_and_births_are_tried_too),
-        T(cells_cut_otherwise_are_mixed_or_unknown),
-        T(conflicts_of_a_period_are_counted),
-        T(the_owner_policy_looks_at_the_scope),
-        T(what_is_not_there_is_named),
+        TEST(each_cell_names_its_rule_and_its_line),
+        TEST(the_owner_is_the_nearest_office_above),
+        TEST(what_the_rule_decided_between_is_told),
+        TEST(another_charter_is_a_dry_run),
+        TEST(deletes_and_births_are_tried_too),
+        TEST(cells_cut_otherwise_are_mixed_or_unknown),
+        TEST(conflicts_of_a_period_are_counted),
+        TEST(the_owner_policy_looks_at_the_scope),
+        TEST(what_is_not_there_is_named),
     };
-    return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -5,17 +5,11 @@
 #include "node/record/filter.h"
 #include "node/record/own.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, phone TEXT, ident "
                              "INTEGER UNIQUE) WITHOUT ROWID;";
@@ -121,11 +115,11 @@ static void a_sweep_puts_lasting_records_apart(void **state)
     struct arena a = {0};
     bool more = true;
     leave_conflicts(f, 5);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(HUB->store, "sweep_due", 1), ERR_OK);
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_meta_set_u64(HUB->store, "sweep_due", 1));
     while (more)
-        assert_int_equal(store_sweep(HUB->store, &a, 2, &more), ERR_OK);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
+        assert_ok(store_sweep(HUB->store, &a, 2, &more));
+    assert_ok(store_commit(HUB->store));
     assert_string_equal(office_one(HUB, FRESH), "5"); /* nothing of them is stable */
     assert_string_equal(office_one(HUB, SWEPT), "0");
     federation_settle(f);
@@ -161,11 +155,11 @@ static void a_sweep_in_slices_misses_nothing(void **state)
         struct stable st = {.mark_id = 1, .hlc = 1};
         bool more = true;
         unsigned calls = 0;
-        assert_int_equal(store_begin(B->store), ERR_OK);
+        assert_ok(store_begin(B->store));
         clock_copy(&st.clock, &store_state_get(B->store)->clock);
-        assert_int_equal(store_set_stable(B->store, &a, &st), ERR_OK);
+        assert_ok(store_set_stable(B->store, &a, &st));
         for (; more && calls < 30; calls++)
-            assert_int_equal(store_sweep(B->store, &a, slice, &more), ERR_OK);
+            assert_ok(store_sweep(B->store, &a, slice, &more));
         assert_in_range(calls, 1, 2 + 9 / slice + 2);
         assert_int_equal(store_pragma(B->store, SWEPT), 3);
         assert_int_equal(store_pragma(B->store, FRESH), 0);
@@ -184,7 +178,7 @@ static enum record_at where(struct store *s, struct arena *a, const char *id)
     struct buf key = {0};
     key_encode(&key, &v, 1);
     struct row_key k = {schema_table(s, "person"), key.data, key.len};
-    assert_int_equal(row_load(s, a, k, &r, &at), ERR_OK);
+    assert_ok(row_load(s, a, k, &r, &at));
     buf_fini(&key);
     return at;
 }
@@ -205,14 +199,14 @@ static void another_connection_sweeps(void **state)
     char msg[256];
     struct store_options options = {.path = HUB->path, .busy_ms = 1000, .read_only = true};
     leave_conflicts(f, 1);
-    assert_int_equal(store_open(&watch, &options, msg), ERR_OK);
+    assert_ok(store_open(&watch, &options, msg));
     for (int time = 0; time < 2; time++) {
-        assert_int_equal(store_begin_read(watch), ERR_OK);
-        assert_int_equal(schema_load(watch), ERR_OK);
+        assert_ok(store_begin_read(watch));
+        assert_ok(schema_load(watch));
         ask_for_nobody(watch, &a);
         assert_true(watch->record->swept.known);
         assert_int_equal(where(watch, &a, "p0"), time == 0 ? RECORD_FRESH : RECORD_SWEPT);
-        assert_int_equal(store_commit(watch), ERR_OK);
+        assert_ok(store_commit(watch));
         federation_settle(f);
     }
     store_close(watch);
@@ -225,16 +219,16 @@ static void without_a_transaction_the_database_is_asked(void **state)
     struct federation *f = *state;
     struct arena a = {0};
     leave_conflicts(f, 1);
-    assert_int_equal(store_begin_read(HUB->store), ERR_OK);
+    assert_ok(store_begin_read(HUB->store));
     ask_for_nobody(HUB->store, &a);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
+    assert_ok(store_commit(HUB->store));
     struct store *node = NULL;
     char msg[256];
     struct store_options options = {.path = HUB->path, .busy_ms = 1000};
-    assert_int_equal(store_open(&node, &options, msg), ERR_OK);
-    assert_int_equal(store_begin(node), ERR_OK);
-    assert_int_equal(store_exec(node, "UPDATE tonle_row SET swept = 1"), ERR_OK);
-    assert_int_equal(store_commit(node), ERR_OK);
+    assert_ok(store_open(&node, &options, msg));
+    assert_ok(store_begin(node));
+    assert_ok(store_exec(node, "UPDATE tonle_row SET swept = 1"));
+    assert_ok(store_commit(node));
     store_close(node);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_SWEPT);
     arena_fini(&a);
@@ -247,23 +241,23 @@ static void a_rollback_brings_back_what_was_deleted(void **state)
     struct arena a = {0};
     leave_conflicts(f, 1);
     federation_settle(f);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_exec(HUB->store, "DELETE FROM tonle_row WHERE swept = 1"), ERR_OK);
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_exec(HUB->store, "DELETE FROM tonle_row WHERE swept = 1"));
     ask_for_nobody(HUB->store, &a);
     assert_true(HUB->store->record->swept.known);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_NONE);
     store_rollback(HUB->store);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_begin(HUB->store));
     ask_for_nobody(HUB->store, &a);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_SWEPT);
     assert_true(HUB->store->record->swept.known);
     store_rollback(HUB->store); /* it was read in this transaction, too: nothing to be sure of */
     assert_false(HUB->store->record->swept.known);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_begin(HUB->store));
     ask_for_nobody(HUB->store, &a);
-    assert_int_equal(store_meta_set_u64(HUB->store, "one", 1), ERR_OK);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_meta_set_u64(HUB->store, "one", 1));
+    assert_ok(store_commit(HUB->store));
+    assert_ok(store_begin(HUB->store));
     store_rollback(HUB->store); /* it is not read again for that */
     assert_true(HUB->store->record->swept.known);
     arena_fini(&a);
@@ -285,7 +279,7 @@ static void a_load_brings_both_parts(void **state)
     struct bytes last = {0};
     unsigned n = 0;
     do {
-        assert_int_equal(store_chunk_read(HUB->store, &a, &request, A->name, &chunk), ERR_OK);
+        assert_ok(store_chunk_read(HUB->store, &a, &request, A->name, &chunk));
         for (uint32_t i = 0; i < chunk.n_states; i++, n++) {
             struct bytes key = chunk.states[i].key;
             assert_true(chunk.states[i].record.len > 0 && key.len > 1);
@@ -301,14 +295,14 @@ static void a_load_brings_both_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_filter_never_denies_what_it_has, start, stop),
-        cmocka_unit_test_setup_teardown(a_full_filter_is_read_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_sweep_puts_lasting_records_apart, start, stop),
-        cmocka_unit_test_setup_teardown(a_sweep_in_slices_misses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(another_connection_sweeps, start, stop),
-        cmocka_unit_test_setup_teardown(without_a_transaction_the_database_is_asked, start, stop),
-        cmocka_unit_test_setup_teardown(a_rollback_brings_back_what_was_deleted, start, stop),
-        cmocka_unit_test_setup_teardown(a_load_brings_both_parts, start, stop),
+        TEST(a_filter_never_denies_what_it_has),
+        TEST(a_full_filter_is_read_again),
+        TEST(a_sweep_puts_lasting_records_apart),
+        TEST(a_sweep_in_slices_misses_nothing),
+        TEST(another_connection_sweeps),
+        TEST(without_a_transaction_the_database_is_asked),
+        TEST(a_rollback_brings_back_what_was_deleted),
+        TEST(a_load_brings_both_parts),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,13 @@
 /* The first load between two databases: what it carries, what moves meanwhile, what it adopts. */
+#include "node/apply/work.h"
+#include "node/load/slice.h"
+#include "tests/lib/check.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 #include "tests/lib/rooms.h"
 
-#include "node/apply/work.h"
-#include "node/load/slice.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "
@@ -70,8 +63,7 @@ static enum err load_table(struct loading *l, const char *table)
     struct load_chunk chunk = {0};
     enum err e = ERR_OK;
     while (e == ERR_OK && !chunk.end) {
-        assert_int_equal(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk),
-                         ERR_OK);
+        assert_ok(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk));
         assert_true(chunk.n_states <= l->max_rows);
         if (l->chunks == 0)
             l->first_pos = chunk.pos;
@@ -90,7 +82,7 @@ static enum err load(struct loading *l, enum load_mode mode, struct load_report 
 {
     struct store *s = l->to->store;
     l->chunks = 0;
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     enum err e = store_load_begin(s, mode);
     for (size_t i = 0; e == ERR_OK && i < sizeof order / sizeof order[0]; i++)
         e = load_table(l, order[i]);
@@ -213,7 +205,7 @@ static void load_while(struct federation *f, void (*between)(struct federation *
     struct load_report report;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
     write_history(f);
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
+    assert_ok(load(&l, LOAD_EMPTY, &report));
     assert_true(store_state_get(NEW->store)->loading);
     federation_sync(f);
     federation_assert_equal(f, published);
@@ -243,9 +235,9 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
                         .hlc = store_state_get(o->store)->hlc,
                         .n_keep = n,
                         .keep = keep};
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &a, &st), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_set_stable(o->store, &a, &st));
+    assert_ok(store_commit(o->store));
     arena_fini(&a);
 }
 
@@ -263,7 +255,7 @@ static void a_load_takes_over_the_stable_horizon(void **state)
     uint32_t n;
     write_history(f);
     clock_copy(&clock, &store_state_get(HUB->store)->clock);
-    assert_int_equal(store_keep_list(HUB->store, &a, &clock, &keep, &n), ERR_OK);
+    assert_ok(store_keep_list(HUB->store, &a, &clock, &keep, &n));
     assert_true(n > 0);
     set_stable(HUB, &clock, n, keep);
     set_stable(A, &clock, n, keep);
@@ -285,11 +277,10 @@ static void mark_at_the_end(struct federation *f, int chunk)
     uint64_t pos;
     if (chunk != 1)
         return;
-    assert_int_equal(store_begin(f->office[0].store), ERR_OK);
-    assert_int_equal(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
-                                          (struct bytes){(const uint8_t *)"m", 1}, &pos),
-                     ERR_OK);
-    assert_int_equal(store_commit(f->office[0].store), ERR_OK);
+    assert_ok(store_begin(f->office[0].store));
+    assert_ok(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
+                                   (struct bytes){(const uint8_t *)"m", 1}, &pos));
+    assert_ok(store_commit(f->office[0].store));
 }
 
 /* The load is over when the last chunk's position is passed, be it by a mark; not one position
@@ -301,13 +292,13 @@ static void the_load_ends_at_the_last_position(void **state)
     struct peer_record peer;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .f = f};
     write_history(f);
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
-    assert_int_equal(store_peer_get(NEW->store, "hub", &peer), ERR_OK);
+    assert_ok(load(&l, LOAD_EMPTY, &report));
+    assert_ok(store_peer_get(NEW->store, "hub", &peer));
     assert_true(store_state_get(NEW->store)->loading);
     for (uint64_t pos = peer.received_pos; pos <= peer.received_pos + 1; pos++) {
-        assert_int_equal(store_begin(NEW->store), ERR_OK);
-        assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
-        assert_int_equal(store_commit(NEW->store), ERR_OK);
+        assert_ok(store_begin(NEW->store));
+        assert_ok(store_peer_received(NEW->store, "hub", pos));
+        assert_ok(store_commit(NEW->store));
         assert_int_equal(store_state_get(NEW->store)->loading, pos == peer.received_pos);
     }
 }
@@ -324,20 +315,19 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
     clock_encode(&old_clock, &c);
     clock_set(&c, 5, 3);
     clock_encode(&new_clock, &c);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(schema_load(s), ERR_OK);
+    assert_ok(store_begin(s));
+    assert_ok(schema_load(s));
     const struct table_schema *t = schema_table(s, "person");
     struct value m = value_text("m"), upper = value_text("B"), z = value_text("z");
     buf_put_u8(&last, PART_RECORDS); /* the first page of records reaches to m */
     key_encode(&last, &m, 1);
     for (int i = 0; i < 2; i++) {
         const struct buf *clock = i ? &new_clock : &old_clock;
-        assert_int_equal(DB_RUN(s,
-                                "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
-                                " VALUES(?1,?2,?3,9,?4)",
-                                value_u64(t->t), i ? value_null() : value_blob(last.data, last.len),
-                                value_blob(clock->data, clock->len), value_integer(i)),
-                         ERR_OK);
+        assert_ok(DB_RUN(s,
+                         "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
+                         " VALUES(?1,?2,?3,9,?4)",
+                         value_u64(t->t), i ? value_null() : value_blob(last.data, last.len),
+                         value_blob(clock->data, clock->len), value_integer(i)));
     }
     const struct {
         struct value *key;
@@ -350,7 +340,7 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
         key_encode(&key, table[i].key, 1);
         struct row_key k = {t, key.data, key.len};
         bool covers = !table[i].covers;
-        assert_int_equal(load_chunk_covers(s, k, (struct dot){5, table[i].seq}, &covers), ERR_OK);
+        assert_ok(load_chunk_covers(s, k, (struct dot){5, table[i].seq}, &covers));
         assert_int_equal(covers, table[i].covers);
     }
     store_rollback(s);
@@ -365,7 +355,7 @@ static void a_plain_load_refuses_a_table_with_rows(void **state)
     struct load_report report;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = 10};
     office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('X',2,'mine')");
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_STATE);
+    assert_err(load(&l, LOAD_EMPTY, &report), ERR_STATE);
     assert_non_null(strstr(store_message(NEW->store), "receipt has 2 rows"));
     assert_non_null(strstr(store_message(NEW->store), "--mode adopt"));
     assert_non_null(strstr(store_message(NEW->store), "--mode replace"));
@@ -468,7 +458,7 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     assert_string_equal(held[0].reason, "local");
     assert_non_null(strstr(held[0].message, "UNIQUE"));
     assert_non_null(strstr(held[0].message, "tonle_adopt_"));
-    assert_int_equal(store_held_get(NEW->store, &a, held[0].id, &one), ERR_OK);
+    assert_ok(store_held_get(NEW->store, &a, held[0].id, &one));
     assert_string_equal(one.key_json, "\"p5\"");
     const char *table =
         office_one(NEW, "SELECT name FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'");
@@ -552,13 +542,13 @@ static void chunks_are_read_by_range(void **state)
     struct arena a = {0};
     struct load_chunk c, d;
     struct load_request r = {.table = "sqlite_schema", .max_rows = 5};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
+    assert_err(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
     office_sql(HUB,
                "INSERT INTO receipt VALUES('a',1,''),('a',10,''),('a',9,''),('b',0,''),('B',7,'')");
     while (office_seal(HUB))
         ;
     r = (struct load_request){.table = "receipt", .max_rows = 3};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_OK);
+    assert_ok(store_chunk_read(HUB->store, &a, &r, "x", &c));
     assert_int_equal(c.n_states, 3);
     assert_int_equal(c.states[2].values[1].u.i, 9);
     assert_false(c.end);
@@ -567,34 +557,33 @@ static void chunks_are_read_by_range(void **state)
                               .upto = c.last_key,
                               .max_rows = 9,
                               .digest_only = true};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
+    assert_ok(store_chunk_read(HUB->store, &a, &r, "x", &d));
     assert_int_equal(d.rows, 2);
     assert_int_equal(d.n_states, 0);
     assert_memory_equal(d.last_key.p, c.last_key.p, c.last_key.len);
     r.after = (struct bytes){(const uint8_t *)"\x09", 1};
     assert_int_not_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
-    assert_int_equal(store_begin(HUB->store), ERR_OK); /* no transaction was left open */
+    assert_ok(store_begin(HUB->store)); /* no transaction was left open */
     store_rollback(HUB->store);
     arena_fini(&a);
 }
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_load_carries_everything_not_settled),
-        T(chunks_at_different_clocks_end_equal),
-        T(chunks_at_different_clocks_end_equal_later),
-        T(a_load_takes_over_the_stable_horizon),
-        T(the_load_ends_at_the_last_position),
-        T(a_chunks_clock_covers_its_own_keys),
-        T(a_plain_load_refuses_a_table_with_rows),
-        T(replace_leaves_the_federations_rows),
-        T(a_row_too_large_is_not_loaded),
-        T(adopt_compares_row_by_row),
-        T(what_cannot_be_adopted_stays_aside),
-        T(a_forged_chunk_leaves_nothing),
-        T(chunks_are_read_by_range),
+        TEST(a_load_carries_everything_not_settled),
+        TEST(chunks_at_different_clocks_end_equal),
+        TEST(chunks_at_different_clocks_end_equal_later),
+        TEST(a_load_takes_over_the_stable_horizon),
+        TEST(the_load_ends_at_the_last_position),
+        TEST(a_chunks_clock_covers_its_own_keys),
+        TEST(a_plain_load_refuses_a_table_with_rows),
+        TEST(replace_leaves_the_federations_rows),
+        TEST(a_row_too_large_is_not_loaded),
+        TEST(adopt_compares_row_by_row),
+        TEST(what_cannot_be_adopted_stays_aside),
+        TEST(a_forged_chunk_leaves_nothing),
+        TEST(chunks_are_read_by_range),
     };
-    return cmocka_run_group_tests_name("load", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -3,19 +3,13 @@
 #include "node/db/sqlite.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct fixture {
     char dir[64], path[96], wal[104], shm[104];
@@ -74,10 +68,10 @@ static void prepare(struct fixture *f, const char *mode)
              mode);
     app_sql(f, sql);
     app_sql(f, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1, 0)");
-    assert_int_equal(store_open(&s, &o, msg), ERR_OK);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(store_create(s, &id), ERR_OK);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_ok(store_open(&s, &o, msg));
+    assert_ok(store_begin(s));
+    assert_ok(store_create(s, &id));
+    assert_ok(store_commit(s));
     store_close(s);
 }
 
@@ -85,16 +79,16 @@ static void open_node(struct fixture *f, bool guard)
 {
     char msg[256];
     struct store_options o = {.path = f->path, .busy_ms = 1000, .wal_guard = guard};
-    assert_int_equal(store_open(&f->store, &o, msg), ERR_OK);
+    assert_ok(store_open(&f->store, &o, msg));
     store_pragma(f->store, "PRAGMA synchronous=OFF");
 }
 
 static void node_commits(struct fixture *f)
 {
     uint64_t n = store_meta_u64(f->store, "test", 0);
-    assert_int_equal(store_begin(f->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(f->store, "test", n + 1), ERR_OK);
-    assert_int_equal(store_commit(f->store), ERR_OK);
+    assert_ok(store_begin(f->store));
+    assert_ok(store_meta_set_u64(f->store, "test", n + 1));
+    assert_ok(store_commit(f->store));
 }
 
 /* The salt in the WAL's header: it changes with each reset. */
@@ -134,7 +128,6 @@ static void need_affected_library(void)
 /* Which libraries have the WAL-reset bug. */
 static void affected_libraries_are_known(void **state)
 {
-    (void)state;
     static const struct {
         int version;
         bool affected;
@@ -291,18 +284,17 @@ static void a_forked_child_leaves_the_pin_alone(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(affected_libraries_are_known),
-        T(without_the_guard_the_wal_is_reset),
-        T(the_pin_stops_resets_from_the_start),
-        T(the_pin_is_not_taken_on_a_backfilled_wal),
-        T(the_guard_ends_with_the_node),
-        T(a_long_wal_is_reclaimed_and_pinned_again),
-        T(a_long_wal_is_reclaimed_without_the_guard),
-        T(a_reader_in_the_way_is_left_alone),
-        T(a_rollback_journal_is_left_alone),
-        T(a_forked_child_leaves_the_pin_alone),
+        TEST(affected_libraries_are_known),
+        TEST(without_the_guard_the_wal_is_reset),
+        TEST(the_pin_stops_resets_from_the_start),
+        TEST(the_pin_is_not_taken_on_a_backfilled_wal),
+        TEST(the_guard_ends_with_the_node),
+        TEST(a_long_wal_is_reclaimed_and_pinned_again),
+        TEST(a_long_wal_is_reclaimed_without_the_guard),
+        TEST(a_reader_in_the_way_is_left_alone),
+        TEST(a_rollback_journal_is_left_alone),
+        TEST(a_forked_child_leaves_the_pin_alone),
     };
-    return cmocka_run_group_tests_name("pin", tests, NULL, NULL);
+    return check_run(tests);
 }

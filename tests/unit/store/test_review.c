@@ -1,20 +1,13 @@
 /* The review desk: what a person decides about conflicts. */
+#include "conflict/hlc.h"
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/lib/lists.h"
 #include "tests/lib/office.h"
 
-#include "conflict/hlc.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, family TEXT, given TEXT, points INTEGER, "
@@ -87,10 +80,10 @@ static enum err decide(struct office *o, const char *id, enum resolution how, st
                        struct review review)
 {
     const char *decision;
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, how, take, &review, &decision);
     if (e == ERR_OK)
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_commit(o->store));
     else
         store_rollback(o->store);
     return e;
@@ -150,8 +143,7 @@ static void a_group_is_taken_whole(void **state)
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT family || ' ' || given FROM person"), "Sok Vuthy");
     set.column = "points";
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, (struct dot){0, 0}, by("sok", &set, 1)),
-                     ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, (struct dot){0, 0}, by("sok", &set, 1)), ERR_USAGE);
     federation_assert_equal(*state, tables);
 }
 
@@ -166,7 +158,7 @@ static void a_decision_can_be_taken_again(void **state)
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT points FROM person"), "9");
     struct conflict_more more;
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_string_equal(c.state, "resolved");
     assert_int_equal(more.n_decisions, 2);
     assert_string_equal(more.standing, "stands");
@@ -207,14 +199,14 @@ static void two_decisions_apart_are_a_conflict(void **state)
     struct conflict_record again = open_one(HUB, "points");
     struct conflict_more more;
     assert_string_not_equal(again.id, c.id);
-    assert_int_equal(store_conflict_get(HUB->store, &kept, again.id, &again, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, again.id, &again, &more));
     assert_int_equal(again.n_sides, 2);
     for (size_t i = 0; i < 2; i++) {
         bool of_a = again.sides[i].dot.site == A->site;
         assert_non_null(again.sides[i].decision);
         assert_string_equal(again.sides[i].decision->by, of_a ? "sok" : "som");
     }
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_null(c.sides[0].decision);
     federation_assert_equal(*state, tables);
 }
@@ -228,9 +220,9 @@ static void settle_all(struct office *o)
     struct clock clock = {0};
     clock_copy(&clock, &st.clock);
     st.clock = clock;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
+    assert_ok(store_set_stable(o->store, &kept, &st));
+    assert_ok(store_commit(o->store));
     clock_fini(&clock);
 }
 
@@ -249,13 +241,13 @@ static void decisions_are_known_when_they_are_settled(void **state)
     settle_all(HUB);
     struct conflict_record again = open_one(HUB, "points");
     struct conflict_more more;
-    assert_int_equal(store_conflict_get(HUB->store, &kept, again.id, &again, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, again.id, &again, &more));
     for (size_t i = 0; i < 2; i++) {
         bool of_a = again.sides[i].dot.site == A->site;
         assert_non_null(again.sides[i].decision);
         assert_string_equal(again.sides[i].decision->by, of_a ? "sok" : "som");
     }
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_null(c.sides[0].decision);
     assert_null(c.sides[1].decision);
 }
@@ -330,11 +322,9 @@ static void a_key_that_cannot_be_made_up_is_asked_for(void **state)
     federation_sync(*state);
     struct conflict_record c = open_one(A, "birth");
     struct assignment set = {"no", "1", false};
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", NULL, 0)),
-                     ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", NULL, 0)), ERR_USAGE);
     assert_non_null(strstr(store_message(A->store), "--set no=VALUE"));
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1)),
-                     ERR_EXISTS);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1)), ERR_EXISTS);
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_todo"), "0");
     set.text = "8";
     decide_must(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1));
@@ -386,14 +376,14 @@ static void what_cannot_be_decided_changes_nothing(void **state)
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
     const struct dot no = {1, 1};
-    assert_int_equal(decide(A, c.id, RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, no, by("sok", NULL, 0)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, no, by("sok", &none, 1)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, no, by("sok", &bad, 1)), ERR_USAGE);
-    assert_int_equal(decide(A, "ffffffff", RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_NOT_FOUND);
+    assert_err(decide(A, c.id, RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, no, by("sok", NULL, 0)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, no, by("sok", &none, 1)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, no, by("sok", &bad, 1)), ERR_USAGE);
+    assert_err(decide(A, "ffffffff", RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_NOT_FOUND);
     office_sql(B, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
-    assert_int_equal(decide(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0)), ERR_STATE);
+    assert_err(decide(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0)), ERR_STATE);
     assert_string_equal(office_one(A,
                                    "SELECT (SELECT count(*) FROM tonle_todo) || (SELECT count(*) "
                                    "FROM tonle_decision)"),
@@ -409,16 +399,15 @@ static void the_changeset_of_a_decision_is_known(void **state)
     struct arena a = {0};
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN, (struct dot){0, 0},
-                                            &review, &decision),
-                     ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_begin(A->store));
+    assert_ok(store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN, (struct dot){0, 0}, &review,
+                                     &decision));
+    assert_ok(store_commit(A->store));
     assert_true(store_capture_pending(A->store));
-    assert_int_equal(store_decision_dot(A->store, &a, decision, &dot), ERR_OK);
+    assert_ok(store_decision_dot(A->store, &a, decision, &dot));
     assert_true(dot_is_none(dot));
     assert_true(office_seal(A));
-    assert_int_equal(store_decision_dot(A->store, &a, decision, &dot), ERR_OK);
+    assert_ok(store_decision_dot(A->store, &a, decision, &dot));
     assert_true(dot_equal(dot, (struct dot){A->site, store_state_get(A->store)->seq}));
     assert_false(store_capture_pending(A->store));
     arena_fini(&a);
@@ -484,22 +473,21 @@ static void a_long_list_is_the_short_one_many_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_side_taken_at_one_office_closes_it_everywhere, start,
-                                        stop),
-        cmocka_unit_test_setup_teardown(a_group_is_taken_whole, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_can_be_taken_again, start, stop),
-        cmocka_unit_test_setup_teardown(the_last_decision_before_a_seal_counts, start, stop),
-        cmocka_unit_test_setup_teardown(two_decisions_apart_are_a_conflict, start, stop),
-        cmocka_unit_test_setup_teardown(decisions_are_known_when_they_are_settled, start, stop),
-        cmocka_unit_test_setup_teardown(a_row_lost_to_a_delete_comes_back_whole, start, stop),
-        cmocka_unit_test_setup_teardown(one_of_two_births_is_taken, start, stop),
-        cmocka_unit_test_setup_teardown(both_births_are_kept_under_their_own_keys, start, stop),
-        cmocka_unit_test_setup_teardown(a_key_that_cannot_be_made_up_is_asked_for, start, stop),
-        cmocka_unit_test_setup_teardown(typed_values_follow_the_column, start, stop),
-        cmocka_unit_test_setup_teardown(what_cannot_be_decided_changes_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(the_changeset_of_a_decision_is_known, start, stop),
-        cmocka_unit_test_setup_teardown(lists_are_filtered_and_oldest_first, start, stop),
-        cmocka_unit_test_setup_teardown(a_long_list_is_the_short_one_many_times, start, stop),
+        TEST(a_side_taken_at_one_office_closes_it_everywhere),
+        TEST(a_group_is_taken_whole),
+        TEST(a_decision_can_be_taken_again),
+        TEST(the_last_decision_before_a_seal_counts),
+        TEST(two_decisions_apart_are_a_conflict),
+        TEST(decisions_are_known_when_they_are_settled),
+        TEST(a_row_lost_to_a_delete_comes_back_whole),
+        TEST(one_of_two_births_is_taken),
+        TEST(both_births_are_kept_under_their_own_keys),
+        TEST(a_key_that_cannot_be_made_up_is_asked_for),
+        TEST(typed_values_follow_the_column),
+        TEST(what_cannot_be_decided_changes_nothing),
+        TEST(the_changeset_of_a_decision_is_known),
+        TEST(lists_are_filtered_and_oldest_first),
+        TEST(a_long_list_is_the_short_one_many_times),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,15 +1,10 @@
 /* The unit of every site, as the rules of all tables see it. */
 #include "node/schema/own.h"
+#include "tests/lib/check.h"
 #include "tests/lib/office.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
@@ -33,7 +28,7 @@ static int stop(void **state)
 
 static const char *unit(struct store *s, uint64_t site)
 {
-    assert_int_equal(schema_load(s), ERR_OK);
+    assert_ok(schema_load(s));
     const struct table_schema *t = schema_table(s, "note");
     assert_non_null(t);
     return unit_of(t->rules.units, site);
@@ -78,7 +73,7 @@ static void a_new_site_is_known_at_once(void **state)
     struct store *s = OFFICE(0)->store;
     struct node_record low = newcomer("low", "13", 1), high = newcomer("high", "1402", UINT64_MAX);
     assert_null(unit(s, 1));
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     put(s, &high);
     assert_string_equal(unit(s, UINT64_MAX), "1402");
     put(s, &low);
@@ -89,9 +84,9 @@ static void a_new_site_is_known_at_once(void **state)
         assert_true(own_of(s)->units.site[i - 1].site < own_of(s)->units.site[i].site);
     store_rollback(s);
     assert_null(unit(s, 1));
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     put(s, &low);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_ok(store_commit(s));
     assert_string_equal(unit(s, 1), "13");
     assert_null(unit(s, UINT64_MAX));
 }
@@ -103,9 +98,9 @@ static void sites_arrive_with_the_registry(void **state)
     struct store *s = OFFICE(1)->store;
     struct node_record r = newcomer("low", "13", 7);
     assert_null(unit(s, 7));
-    assert_int_equal(store_begin(OFFICE(0)->store), ERR_OK);
+    assert_ok(store_begin(OFFICE(0)->store));
     put(OFFICE(0)->store, &r);
-    assert_int_equal(store_commit(OFFICE(0)->store), ERR_OK);
+    assert_ok(store_commit(OFFICE(0)->store));
     assert_true(office_seal(OFFICE(0)));
     office_pull(OFFICE(1), OFFICE(0));
     assert_string_equal(unit(s, 7), "13");
@@ -129,10 +124,10 @@ static void nothing_is_read_again_for_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_site_has_its_unit, start, stop),
-        cmocka_unit_test_setup_teardown(a_new_site_is_known_at_once, start, stop),
-        cmocka_unit_test_setup_teardown(sites_arrive_with_the_registry, start, stop),
-        cmocka_unit_test_setup_teardown(nothing_is_read_again_for_nothing, start, stop),
+        TEST(every_site_has_its_unit),
+        TEST(a_new_site_is_known_at_once),
+        TEST(sites_arrive_with_the_registry),
+        TEST(nothing_is_read_again_for_nothing),
     };
-    return cmocka_run_group_tests_name("units", tests, NULL, NULL);
+    return check_run(tests);
 }
