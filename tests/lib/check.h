@@ -24,6 +24,14 @@
         check_err(check_e, ERR_OK, check_e ? store_message(s) : "", #call, __FILE__, __LINE__);    \
     } while (0)
 
+/* The same of a call that is a whole transaction of this store. */
+#define assert_committed(s, call)                                                                  \
+    do {                                                                                           \
+        assert_store_ok(s, store_begin(s));                                                        \
+        assert_store_ok(s, call);                                                                  \
+        assert_store_ok(s, store_commit(s));                                                       \
+    } while (0)
+
 static inline void check_err(enum err e, enum err wanted, const char *message, const char *call,
                              const char *file, int line)
 {

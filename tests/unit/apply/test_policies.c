@@ -2,7 +2,7 @@
  */
 #include "protocol/seal.h"
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
 #include <stdio.h>
@@ -30,40 +30,27 @@ static const char tables[] = "account person gone judged";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
-static int stop(void **state)
+static void equal(void **state)
 {
-    federation_stop(*state);
-    return 0;
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
 }
-
-static void equal(struct federation *f)
-{
-    federation_sync(f);
-    federation_assert_equal(f, tables);
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
 
 #define ALL_EQUAL(sql, text)                                                                       \
     do {                                                                                           \
-        for (int i = 0; i < f->n; i++)                                                             \
-            assert_string_equal(office_one(&f->office[i], sql), text);                             \
+        for (int i = 0; i < FEDERATION->n; i++)                                                    \
+            assert_string_equal(office_one(OFFICE(i), sql), text);                                 \
     } while (0)
 
-static void digests_equal(struct federation *f)
+static void digests_equal(void **state)
 {
     struct table_digest *first = NULL;
     uint32_t n = 0;
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct office *o = OFFICE(i);
         struct table_digest *d;
         assert_ok(store_digest(o->store, &HUB->arena, &d, &n));
         first = first ? first : d;
@@ -78,9 +65,8 @@ static void digests_equal(struct federation *f)
 /* What each office adds is added once, whoever hears it when; nothing is in conflict. */
 static void sums_add_up_everywhere(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100),('n',NULL)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 10 WHERE id='a'; UPDATE account SET fees = 3"
                   " WHERE id='n'");
     office_sql(A, "UPDATE account SET fees = fees + 1 WHERE id='a'");
@@ -90,22 +76,21 @@ static void sums_add_up_everywhere(void **state)
     office_seal(A);
     assert_string_equal(office_one(A, "SELECT fees FROM account WHERE id='a'"), "111");
     office_sql(A, "UPDATE account SET fees = fees + 1000 WHERE id='a'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT fees FROM account WHERE id='a'", "1031");
     ALL_EQUAL("SELECT fees FROM account WHERE id='n'", "7");
     ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
-    digests_equal(f);
+    digests_equal(state);
 }
 
 /* Adding and deleting at once: the delta says that the row is alive, and is in it. */
 static void a_delta_beats_a_delete(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 5; DELETE FROM account");
     office_sql(B, "UPDATE account SET fees = fees + 20");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT fees FROM account", "125");
     ALL_EQUAL("SELECT cell || state FROM tonle_conflict", "existsopen");
 }
@@ -114,9 +99,8 @@ static void a_delta_beats_a_delete(void **state)
  * brings the row back, by itself. */
 static void a_sum_that_is_too_large_is_held(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',9223372036854775000)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 700");
     office_sql(HUB, "UPDATE account SET fees = fees + 700");
     office_sql(B, "UPDATE account SET fees = fees - 1000");
@@ -129,10 +113,10 @@ static void a_sum_that_is_too_large_is_held(void **state)
         "checkthe sum of fees is 9223372036854776400, beyond what a database integer"
         " holds");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM account"), "0");
-    f->n = 2;
-    digests_equal(f);
-    f->n = 3;
-    equal(f);
+    FEDERATION->n = 2;
+    digests_equal(state);
+    FEDERATION->n = 3;
+    equal(state);
     ALL_EQUAL("SELECT fees FROM account", "9223372036854775400");
     ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
 }
@@ -140,29 +124,27 @@ static void a_sum_that_is_too_large_is_held(void **state)
 /* Text in a sum holds the row everywhere, also where it was written; the number is not touched. */
 static void a_sum_that_is_no_number_is_held(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100),('b',1)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = 'abc' WHERE id='a'; UPDATE account SET fees = 2 WHERE "
                   "id='b'");
     office_sql(B, "UPDATE account SET fees = fees + 7 WHERE id='a'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT id || fees FROM account", "b2");
     ALL_EQUAL("SELECT message FROM tonle_held",
               "fees counts up and holds 'abc', which is no whole number");
-    digests_equal(f);
+    digests_equal(state);
 }
 
 /* The same with another record under its key: the one that cannot stand gives way to it. */
 static void a_sum_that_is_no_number_gives_way(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees,name) VALUES('a',100,'A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO account(id,fees,name) VALUES('a',200,'B')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = 'abc'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT fees || name FROM account", "200B");
     ALL_EQUAL("SELECT reason FROM tonle_held", "check");
 }
@@ -173,13 +155,12 @@ static void a_sum_that_is_no_number_gives_way(void **state)
  * The record names the group and holds both sides exactly. */
 static void a_group_is_never_a_mixture(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,family,given) VALUES('p','Chan','Sok')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET family='Zoe' WHERE id='p'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET given='Vanna' WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT given || ' ' || family FROM person", "Vanna Chan");
     ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "full_namemaxopen");
     /* the lead first: TEXT, length, bytes */
@@ -187,7 +168,7 @@ static void a_group_is_never_a_mixture(void **state)
               " tonle_conflict_side ORDER BY hlc)",
               "0303536F6B03035A6F656blob,030556616E6E6103044368616E6blob");
     office_sql(HUB, "UPDATE person SET given='Sokha' WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT given || family || (SELECT state FROM tonle_conflict) FROM person",
               "SokhaChanresolved");
 }
@@ -211,9 +192,7 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
                              .source = from->name,
                              .link_pos = item.pos,
                              .now_ms = o->now_ms};
-    assert_ok(store_begin(o->store));
-    assert_ok(store_apply(o->store, &o->arena, &in, &report));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_apply(o->store, &o->arena, &in, &report));
     arena_reset(&o->arena);
     return report.refused;
 }
@@ -221,9 +200,8 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
 /* Part of a group counts nowhere: each office would complete it with what it shows just then. */
 static void a_part_of_a_group_is_refused(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,family,given) VALUES('p','Chan','Sok')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET given='Zoe', family='Zuo' WHERE id='p'");
     assert_true(office_seal(A));
     office_sql(B, "UPDATE person SET given='Bona', family='Bo' WHERE id='p'");
@@ -238,13 +216,12 @@ static void a_part_of_a_group_is_refused(void **state)
 /* review shows its fallback and stays open; rank shows what stands latest in the list. */
 static void review_and_rank_show_their_value(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,born,state) VALUES('p','0','active')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born='A', state='revoked' WHERE id='p'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET born='B', state='suspended' WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT born || state FROM person", "Arevoked");
     ALL_EQUAL("SELECT group_concat(cell || policy || state) FROM (SELECT * FROM tonle_conflict"
               " ORDER BY cell)",
@@ -255,16 +232,15 @@ static void review_and_rank_show_their_value(void **state)
  * scope that is shown, and the record follows it. */
 static void units_decide(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id) VALUES('p')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET village='A', far='A', near='A' WHERE id='p'");
     HUB->now_ms += 5000;
     office_sql(HUB, "UPDATE person SET village='H', far='H', near='H' WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT village || far || near FROM person", "AHA");
     office_sql(B, "UPDATE person SET commune='34' WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT village || far || near FROM person", "HHA");
     ALL_EQUAL("SELECT value FROM tonle_conflict_side WHERE shown AND conflict ="
               " (SELECT id FROM tonle_conflict WHERE cell = 'village')",
@@ -275,12 +251,11 @@ static void units_decide(void **state)
  * policy has chosen. */
 static void texts_that_look_alike_are_no_conflict(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,born) VALUES('p','x')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born = 'e' || char(769) WHERE id='p'");
     office_sql(B, "UPDATE person SET born = char(233) || char(8203) WHERE id='p'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
 }
 
@@ -289,13 +264,12 @@ static void texts_that_look_alike_are_no_conflict(void **state)
 /* delete-wins: the row goes, and what was changed beside it stays on record as a whole row. */
 static void delete_wins_and_keeps_the_loser(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO gone VALUES('g','old',1,x'00ff')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM gone");
     B->now_ms += 5000;
     office_sql(B, "UPDATE gone SET note='kept'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT count(*) FROM gone", "0");
     ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsdelete-winsopen");
     ALL_EQUAL("SELECT detail FROM tonle_conflict_side WHERE value = 1",
@@ -308,12 +282,11 @@ static void delete_wins_and_keeps_the_loser(void **state)
 /* A delete under review leaves the row standing, and is for a person to decide. */
 static void a_delete_under_review_waits(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO judged VALUES('j','old')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM judged");
     office_sql(B, "UPDATE judged SET note='new'");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT note FROM judged", "new");
     ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsreviewopen");
 }
@@ -322,11 +295,10 @@ static void a_delete_under_review_waits(void **state)
  * whole, and the words say which rule it was. */
 static void the_birth_policy_chooses(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO gone(id,note) VALUES('k','A'); INSERT INTO judged VALUES('k','A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO gone(id,note) VALUES('k','B'); INSERT INTO judged VALUES('k','B')");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT note FROM gone", "B");
     ALL_EQUAL("SELECT note FROM judged", "A");
     ALL_EQUAL("SELECT group_concat(cell || policy) FROM (SELECT * FROM tonle_conflict ORDER BY"
@@ -341,7 +313,7 @@ static void the_birth_policy_chooses(void **state)
               "office1office2");
     ALL_EQUAL("SELECT count(*) FROM tonle_conflict_side WHERE detail LIKE '%\"id\":\"k\"%'", "4");
     office_sql(HUB, "UPDATE gone SET note='seen'; DELETE FROM judged");
-    equal(f);
+    equal(state);
     ALL_EQUAL("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
 }
 
@@ -351,10 +323,9 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     static const char sides[] = "SELECT group_concat(x) FROM (SELECT state || ':' || (SELECT"
                                 " count(*) FROM tonle_side s WHERE s.n = c.n) AS x"
                                 " FROM tonle_conflict c WHERE cell = 'birth' ORDER BY x)";
-    struct federation *f = *state;
-    for (int i = 0; i < f->n; i++)
-        office_sql(&f->office[i], "INSERT INTO person(id,born) VALUES('p','0')");
-    equal(f);
+    for (int i = 0; i < FEDERATION->n; i++)
+        office_sql(OFFICE(i), "INSERT INTO person(id,born) VALUES('p','0')");
+    equal(state);
     ALL_EQUAL(sides, "open:3,superseded:0");
     char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"
                                                           " state = 'superseded'"));
@@ -362,9 +333,9 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     assert_err(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
     assert_non_null(strstr(store_message(HUB->store), "decide that one"));
     store_rollback(HUB->store);
-    federation_settle(f);
+    federation_settle(*state);
     office_sql(A, "UPDATE account SET name='x'; INSERT INTO person(id,born) VALUES('q','0')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born='A1' WHERE id='q'");
     assert_true(office_seal(A));
     office_sql(B, "UPDATE person SET born='B1' WHERE id='q'");
@@ -379,26 +350,26 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
                         " tonle_conflict c JOIN tonle_side s ON s.n = c.n WHERE cell = 'born'"
                         " ORDER BY x)"),
         "openA2,openB1,supersededA1");
-    equal(f);
+    equal(state);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sums_add_up_everywhere),
-        TEST(a_delta_beats_a_delete),
-        TEST(a_sum_that_is_too_large_is_held),
-        TEST(a_sum_that_is_no_number_is_held),
-        TEST(a_sum_that_is_no_number_gives_way),
-        TEST(a_group_is_never_a_mixture),
-        TEST(a_part_of_a_group_is_refused),
-        TEST(review_and_rank_show_their_value),
-        TEST(units_decide),
-        TEST(texts_that_look_alike_are_no_conflict),
-        TEST(delete_wins_and_keeps_the_loser),
-        TEST(a_delete_under_review_waits),
-        TEST(the_birth_policy_chooses),
-        TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
+        FEDERATION_TEST(sums_add_up_everywhere),
+        FEDERATION_TEST(a_delta_beats_a_delete),
+        FEDERATION_TEST(a_sum_that_is_too_large_is_held),
+        FEDERATION_TEST(a_sum_that_is_no_number_is_held),
+        FEDERATION_TEST(a_sum_that_is_no_number_gives_way),
+        FEDERATION_TEST(a_group_is_never_a_mixture),
+        FEDERATION_TEST(a_part_of_a_group_is_refused),
+        FEDERATION_TEST(review_and_rank_show_their_value),
+        FEDERATION_TEST(units_decide),
+        FEDERATION_TEST(texts_that_look_alike_are_no_conflict),
+        FEDERATION_TEST(delete_wins_and_keeps_the_loser),
+        FEDERATION_TEST(a_delete_under_review_waits),
+        FEDERATION_TEST(the_birth_policy_chooses),
+        FEDERATION_TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
     };
     return check_run(tests);
 }

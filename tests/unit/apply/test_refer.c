@@ -2,7 +2,7 @@
 #include "node/desk/desk.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,18 +25,13 @@ static const char charter[] =
     "{\"name\":\"bill\",\"columns\":[]}]}";
 static const char tables[] = "person visit finding stay bill";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-#define C (&((struct federation *)*state)->office[3])
+#define C OFFICE(3)
 
 /* Sok is entered at A as K; five seconds later, before she was heard of, Dara as K at B, with all
  * that belongs to her. */
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 4, schema, charter, false);
-    *state = &f;
+    federation_set_up(state, 4, schema, charter, false);
     A->now_ms = B->now_ms - 5000;
     office_sql(A, "INSERT INTO person(id,name) VALUES('K','Sok')");
     office_seal(A);
@@ -46,12 +41,6 @@ static int start(void **state)
     office_seal(B);
     office_sql(B, "INSERT INTO visit VALUES('v2','K','2')"); /* in another changeset */
     office_seal(B);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    federation_stop(*state);
     return 0;
 }
 
@@ -92,8 +81,7 @@ static void settle(struct office *o, const char *table, enum held_action action,
                             .n_set = column ? 1 : 0};
     assert_ok(store_begin(o->store));
     enum err e = store_held_settle(o->store, &a, id, action, &review, &decision);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_store_ok(o->store, e);
     assert_ok(store_commit(o->store));
     arena_fini(&a);
 }
@@ -101,15 +89,14 @@ static void settle(struct office *o, const char *table, enum held_action action,
 /* What is quiet everywhere becomes stable, and the records are swept, but at one office. */
 static void stable_but(void **state, const struct office *late)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     struct stable st = {.mark_id = 1, .hlc = 1};
-    federation_sync(f);
+    federation_sync(*state);
     clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
-    for (int i = 0; i < f->n; i++) {
-        struct store *s = f->office[i].store;
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct store *s = OFFICE(i)->store;
         bool more = true;
-        if (&f->office[i] == late)
+        if (OFFICE(i) == late)
             continue;
         assert_ok(store_begin(s));
         if (i == 0)
@@ -132,9 +119,7 @@ static void stable_at(void **state)
 static void retry(struct office *o)
 {
     uint32_t released;
-    assert_ok(store_begin(o->store));
-    assert_ok(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
     arena_reset(&o->arena);
 }
 
@@ -149,7 +134,7 @@ static void a_child_goes_with_its_held_parent(void **state)
     assert_string_equal(office_one(HUB, standing), "KSok-    ");
     equal(state);
     for (int i = 0; i < 4; i++) {
-        struct office *o = &((struct federation *)*state)->office[i];
+        struct office *o = OFFICE(i);
         assert_string_equal(office_one(o, standing), "KSok-    ");
         assert_string_equal(office_one(o, held), with_dara);
         assert_string_equal(office_one(o, "SELECT message || blocked_by || blocked_office FROM"
@@ -346,17 +331,17 @@ static void parents_of_an_earlier_piece_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_child_goes_with_its_held_parent),
-        TEST(children_come_back_with_their_parent),
-        TEST(children_follow_to_a_new_key),
-        TEST(children_of_a_merged_birth_belong_to_who_stands),
-        TEST(children_of_a_dropped_birth_belong_to_who_stands),
-        TEST(a_reference_is_replaced_by_a_later_one),
-        TEST(references_are_kept_as_long_as_the_names),
-        TEST(a_forgotten_name_means_the_same),
-        TEST(the_same_value_written_again_may_mean_another),
-        TEST(a_reference_may_be_come_back_to),
-        TEST(parents_of_an_earlier_piece_are_named),
+        FEDERATION_TEST(a_child_goes_with_its_held_parent),
+        FEDERATION_TEST(children_come_back_with_their_parent),
+        FEDERATION_TEST(children_follow_to_a_new_key),
+        FEDERATION_TEST(children_of_a_merged_birth_belong_to_who_stands),
+        FEDERATION_TEST(children_of_a_dropped_birth_belong_to_who_stands),
+        FEDERATION_TEST(a_reference_is_replaced_by_a_later_one),
+        FEDERATION_TEST(references_are_kept_as_long_as_the_names),
+        FEDERATION_TEST(a_forgotten_name_means_the_same),
+        FEDERATION_TEST(the_same_value_written_again_may_mean_another),
+        FEDERATION_TEST(a_reference_may_be_come_back_to),
+        FEDERATION_TEST(parents_of_an_earlier_piece_are_named),
     };
     return check_run(tests);
 }

@@ -5,7 +5,7 @@
 #include "node/record/record.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -311,34 +311,10 @@ static void seal_all(struct office *o)
         ;
 }
 
-/* Everything of `from` up to a clock. */
-static void pull_upto(struct office *to, struct office *from, const struct clock *limit)
-{
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (size_t i = 0; i < limit->n; i++) {
-            uint64_t have = clock_get(&store_state_get(to->store)->clock, limit->entry[i].site);
-            struct apply_report report;
-            if (have >= limit->entry[i].seq)
-                continue;
-            enum err e =
-                office_take(to, from, (struct dot){limit->entry[i].site, have + 1}, &report);
-            if (e == ERR_CAUSAL)
-                continue;
-            if (e != ERR_OK)
-                complain(to, err_name(e), store_message(to->store));
-            moved = true;
-        }
-    }
-}
-
 static void pass_stable(struct random_world *w, int i)
 {
     struct office *o = &w->f.office[i];
-    assert_ok(store_begin(o->store));
-    assert_ok(store_set_stable(o->store, &o->arena, &w->st));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_set_stable(o->store, &o->arena, &w->st));
     w->due[i] = false;
     arena_reset(&o->arena);
 }
@@ -348,7 +324,7 @@ static void down(struct random_world *w, int i)
     struct office *o = &w->f.office[i];
     seal_all(o);
     if (w->due[i]) {
-        pull_upto(o, &w->f.office[0], &w->behind);
+        office_pull_upto(o, &w->f.office[0], &w->behind);
         check_books(o);
         pass_stable(w, i);
     }
@@ -388,9 +364,8 @@ static void stable_at(struct random_world *w)
     w->st = (struct stable){.mark_id = 1, .hlc = 1};
     clock_copy(&w->st.clock, &w->mark);
     seal_all(hub);
-    assert_ok(store_begin(hub->store));
-    assert_ok(store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep));
-    assert_ok(store_commit(hub->store));
+    assert_committed(hub->store,
+                     store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep));
     pass_stable(w, 0);
     w->behind = (struct clock){0};
     clock_copy(&w->behind, &store_state_get(hub->store)->clock);
@@ -401,9 +376,7 @@ static void stable_at(struct random_world *w)
 static void sweep(struct office *o)
 {
     bool more;
-    assert_ok(store_begin(o->store));
-    assert_ok(store_sweep(o->store, &o->arena, 3, &more));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_sweep(o->store, &o->arena, 3, &more));
     arena_reset(&o->arena);
 }
 
@@ -411,9 +384,7 @@ static void retry(struct office *o)
 {
     uint32_t released;
     seal_all(o);
-    assert_ok(store_begin(o->store));
-    assert_ok(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
     arena_reset(&o->arena);
     check_books(o);
 }

@@ -79,9 +79,7 @@ static void put_record(struct capture_office *o)
     row.births[2] =
         (struct birth){.name = dead, .hlc = 6, .base = dead, .base_hlc = 6, .values = own};
     birth_set_cell(&a, &row.births[2], COLUMN_EXISTS, &gone, 1);
-    assert_ok(store_begin(o->s));
-    assert_ok(row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, RECORD_NONE));
-    assert_ok(store_commit(o->s));
+    assert_committed(o->s, row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, RECORD_NONE));
     buf_fini(&b);
     arena_fini(&a);
 }

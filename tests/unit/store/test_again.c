@@ -1,8 +1,8 @@
 /* Decisions that are taken again, when offices have forgotten what they were about. */
 #include "node/store/store.h"
 #include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
 #include <string.h>
 
@@ -15,19 +15,13 @@ static const char charter[] =
     "\"columns\":[\"family\",\"given\"],\"policy\":\"review\"}]}]}";
 static const char tables[] = "person tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept; /* what a test looks at; the offices' own are reset by every seal */
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    office_sql(&f.office[0], "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n')");
-    federation_sync(&f);
-    *state = &f;
+    federation_set_up(state, 3, schema, charter, false);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n')");
+    federation_sync(*state);
     return 0;
 }
 
@@ -62,23 +56,7 @@ static enum err take(struct office *o, const char *id, struct dot dot)
     struct review r = {.by = "sok", .reason = "as the paper says", .now_ms = 1700000000000};
     assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, RESOLVE_TAKE, dot, &r, &decision);
-    if (e == ERR_OK)
-        assert_ok(store_commit(o->store));
-    else
-        store_rollback(o->store);
-    return e;
-}
-
-/* The office passes stable(mark), the mark being what the hub has. */
-static void forget_all(struct office *o, const struct clock *c)
-{
-    struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
-    bool more = true;
-    assert_ok(store_begin(o->store));
-    assert_ok(store_set_stable(o->store, &kept, &st));
-    while (more)
-        assert_ok(store_sweep(o->store, &kept, 10, &more));
-    assert_ok(store_commit(o->store));
+    return office_end(o, e);
 }
 
 static struct clock settled(void **state)
@@ -99,11 +77,11 @@ static void a_delete_undone_is_a_new_birth(void **state)
     assert_ok(take(HUB, c.id, side_of(&c, A)));
     federation_sync(*state);
     struct clock all = settled(state);
-    forget_all(A, &all);
+    office_pass_stable(A, &all, 10);
     assert_ok(take(B, c.id, side_of(&c, B)));
     federation_sync(*state);
-    forget_all(HUB, &all);
-    forget_all(B, &all);
+    office_pass_stable(HUB, &all, 10);
+    office_pass_stable(B, &all, 10);
     federation_sync(*state);
     const char *row = "SELECT id || family || given || points || paid || note FROM person";
     assert_string_equal(office_one(HUB, row), "p1SokDara1130changed");
@@ -122,11 +100,11 @@ static void a_dropped_birth_taken_again_is_a_new_one(void **state)
     assert_ok(take(A, c.id, side_of(&c, B)));
     federation_sync(*state);
     struct clock all = settled(state);
-    forget_all(A, &all);
+    office_pass_stable(A, &all, 10);
     assert_ok(take(HUB, c.id, side_of(&c, A)));
     federation_sync(*state);
-    forget_all(HUB, &all);
-    forget_all(B, &all);
+    office_pass_stable(HUB, &all, 10);
+    office_pass_stable(B, &all, 10);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
     federation_assert_equal(*state, tables);
@@ -149,7 +127,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     federation_sync(*state);
     struct clock all = settled(state);
     for (int i = 0; i < 3; i++)
-        forget_all(&((struct federation *)*state)->office[i], &all);
+        office_pass_stable(OFFICE(i), &all, 10);
     assert_err(take(A, c.id, side_of(&c, B)), ERR_STATE);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
@@ -234,7 +212,7 @@ static void a_forgotten_row_is_entered_again(void **state)
                 "00FFDara130changed");
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i < 3; o++)
-            forget_all(&((struct federation *)*state)->office[o], &all);
+            office_pass_stable(OFFICE(o), &all, 10);
         clock_fini(&all);
     }
     assert_ok(take(HUB, c.id, side_of(&c, B)));
@@ -260,7 +238,7 @@ static void a_forgotten_birth_is_entered_again(void **state)
         federation_assert_equal(*state, tables);
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i != 2; o++)
-            forget_all(&((struct federation *)*state)->office[o], &all);
+            office_pass_stable(OFFICE(o), &all, 10);
         clock_fini(&all);
     }
 }
@@ -284,7 +262,7 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
         federation_sync(*state);
         assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
         struct clock all = settled(state);
-        forget_all(A, &all);
+        office_pass_stable(A, &all, 10);
         clock_fini(&all);
     }
 }

@@ -2,7 +2,7 @@
 #include "node/charter/charter.h"
 #include "node/desk/desk.h"
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +31,7 @@ static struct arena arena;
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int stop(void **state)
@@ -43,10 +40,6 @@ static int stop(void **state)
     federation_stop(*state);
     return 0;
 }
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
 
 /* From its published form; NULL: none. */
 static const struct charter *charter_of(const char *json)
@@ -332,7 +325,7 @@ static void the_owner_policy_looks_at_the_scope(void **state)
     assert_int_equal(phone->verdict, EXPLAIN_OTHERWISE);
     assert_string_equal(phone->sides[phone->other_shown].office, "office1");
     for (int i = 0; i < 3; i++) {
-        struct office *o = &((struct federation *)*state)->office[i];
+        struct office *o = OFFICE(i);
         assert_int_equal(
             store_explain_conflicts(o->store, &arena, charter_of(owner), &p, &list, &n), ERR_OK);
         for (size_t k = 0; k < n; k++)

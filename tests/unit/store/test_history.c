@@ -1,6 +1,6 @@
 /* The history of one row: every write, what it had seen, what it met; read from few changesets. */
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
 #include <stdio.h>
@@ -23,10 +23,7 @@ static struct arena arena;
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int stop(void **state)
@@ -35,10 +32,6 @@ static int stop(void **state)
     federation_stop(*state);
     return 0;
 }
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
 
 static struct history history_of(struct office *o, const char *table, const char *key)
 {
@@ -323,15 +316,15 @@ static void decisions_stand_at_their_writes(void **state)
 
 /* ---- few changesets are read ---- */
 
-static void many_changesets(struct federation *f, int n)
+static void many_changesets(void **state, int n)
 {
     char sql[200];
     for (int i = 0; i < n; i++) {
         snprintf(sql, sizeof sql, "INSERT INTO receipt VALUES('many', %d, 'x')", i);
-        office_sql(&f->office[0], sql);
-        assert_true(office_seal(&f->office[0]));
+        office_sql(HUB, sql);
+        assert_true(office_seal(HUB));
     }
-    federation_sync(f);
+    federation_sync(*state);
 }
 
 /* Of a journal of very many changesets, and of very large ones, history and what stood before a
@@ -339,7 +332,7 @@ static void many_changesets(struct federation *f, int n)
 static void only_a_handful_of_changesets_is_read(void **state)
 {
     office_sql(HUB, "INSERT INTO person(id, phone) VALUES('p', 'before')");
-    many_changesets(*state, 600);
+    many_changesets(state, 600);
     office_sql(HUB, "INSERT INTO receipt WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
                     " FROM n WHERE i < 40000) SELECT 'large', i, i FROM n");
     while (office_seal_part(HUB, 1000))
@@ -424,7 +417,7 @@ static void what_stood_before_reads_the_rows_changesets(void **state)
     struct conflict_more more;
     office_sql(HUB, "INSERT INTO person(id, first, last) VALUES('p', 'f', 'l')");
     assert_true(office_seal(HUB));
-    many_changesets(*state, 200);
+    many_changesets(state, 200);
     office_sql(HUB, "UPDATE person SET last = 'l2' WHERE id = 'p'");
     federation_sync(*state);
     office_sql(A, "UPDATE person SET phone = 'a' WHERE id = 'p'");

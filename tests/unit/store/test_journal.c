@@ -3,7 +3,7 @@
 #include "node/journal/journal.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <string.h>
 
@@ -13,19 +13,8 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 2, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 2, schema, charter, true);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define OFFICE(state) (&((struct federation *)*(state))->office[1])
 
 static uint64_t append(struct store *s, enum item_kind kind, const char *source, uint64_t seq)
 {
@@ -57,7 +46,7 @@ static const char *reach(struct store *s, enum direction dir, const char *peer)
  * never back to the child they came from. */
 static void items_travel_in_their_direction_only(void **state)
 {
-    struct store *s = OFFICE(state)->store;
+    struct store *s = A->store;
     assert_ok(store_begin(s));
     append(s, ITEM_CHANGESET, "", 1);      /* a */
     append(s, ITEM_CHANGESET, "hub", 2);   /* b */
@@ -76,7 +65,7 @@ static void items_travel_in_their_direction_only(void **state)
 /* At the hub nothing travels up. */
 static void the_hub_has_no_up(void **state)
 {
-    struct store *s = ((struct federation *)*state)->office[0].store;
+    struct store *s = HUB->store;
     assert_ok(store_begin(s));
     append(s, ITEM_CHANGESET, "", 1);
     append(s, ITEM_CHANGESET, "child", 2);
@@ -90,7 +79,7 @@ static void the_hub_has_no_up(void **state)
  * steps. */
 static void a_long_run_of_foreign_items_is_jumped_over(void **state)
 {
-    struct office *o = OFFICE(state);
+    struct office *o = A;
     struct store *s = o->store;
     struct arena a = {0};
     struct item item;
@@ -117,7 +106,7 @@ static void a_long_run_of_foreign_items_is_jumped_over(void **state)
 /* The backlog counts what is behind a position for that peer, and knows the oldest and the last. */
 static void the_backlog_counts_what_waits(void **state)
 {
-    struct store *s = OFFICE(state)->store;
+    struct store *s = A->store;
     struct backlog b;
     assert_ok(store_journal_backlog(s, LINK_DOWN, "child", 0, &b));
     assert_int_equal(b.items + b.tail_pos + b.oldest_hlc + b.bytes, 0);
@@ -142,7 +131,7 @@ static void the_backlog_counts_what_waits(void **state)
  */
 static void a_changeset_is_found_by_its_dot(void **state)
 {
-    struct store *s = OFFICE(state)->store;
+    struct store *s = A->store;
     struct arena a = {0};
     struct item item;
     assert_ok(store_begin(s));
@@ -162,7 +151,7 @@ static void a_changeset_is_found_by_its_dot(void **state)
  */
 static void positions_are_never_given_twice(void **state)
 {
-    struct office *o = OFFICE(state);
+    struct office *o = A;
     assert_ok(store_begin(o->store));
     append(o->store, ITEM_CHANGESET, "", 1);
     uint64_t pos = append(o->store, ITEM_CHANGESET, "", 2);
@@ -177,7 +166,7 @@ static void positions_are_never_given_twice(void **state)
  * back. */
 static void neighbours_are_remembered(void **state)
 {
-    struct store *s = OFFICE(state)->store;
+    struct store *s = A->store;
     struct peer_record r = {1, 1, 1};
     assert_ok(store_peer_get(s, "child", &r));
     assert_int_equal(r.received_pos + r.acked_pos + r.contact_ms, 0);
@@ -198,13 +187,12 @@ static void neighbours_are_remembered(void **state)
  * not found. */
 static void sites_tell_office_key_and_progress(void **state)
 {
-    struct federation *f = *state;
-    struct office *hub = &f->office[0], *o = &f->office[1];
+    struct office *hub = HUB, *o = A;
     struct arena a = {0};
     struct site_record r, *list;
     size_t n;
     office_sql(o, "INSERT INTO note VALUES('n1', 'x')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_ok(store_site_get(hub->store, &a, o->site, &r));
     assert_int_equal(r.site, o->site);
     assert_string_equal(r.node, "office1");
@@ -224,14 +212,14 @@ static void sites_tell_office_key_and_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(items_travel_in_their_direction_only),
-        TEST(the_hub_has_no_up),
-        TEST(a_long_run_of_foreign_items_is_jumped_over),
-        TEST(the_backlog_counts_what_waits),
-        TEST(a_changeset_is_found_by_its_dot),
-        TEST(positions_are_never_given_twice),
-        TEST(neighbours_are_remembered),
-        TEST(sites_tell_office_key_and_progress),
+        FEDERATION_TEST(items_travel_in_their_direction_only),
+        FEDERATION_TEST(the_hub_has_no_up),
+        FEDERATION_TEST(a_long_run_of_foreign_items_is_jumped_over),
+        FEDERATION_TEST(the_backlog_counts_what_waits),
+        FEDERATION_TEST(a_changeset_is_found_by_its_dot),
+        FEDERATION_TEST(positions_are_never_given_twice),
+        FEDERATION_TEST(neighbours_are_remembered),
+        FEDERATION_TEST(sites_tell_office_key_and_progress),
     };
     return check_run(tests);
 }

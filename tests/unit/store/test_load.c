@@ -2,8 +2,8 @@
 #include "node/apply/work.h"
 #include "node/load/slice.h"
 #include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 #include "tests/lib/rooms.h"
 
 #include <stdio.h>
@@ -29,29 +29,17 @@ static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter",
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, true);
 }
 
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define NEW (&f->office[2])
+#define NEW B
 
 struct loading {
     struct office *from, *to;
     uint32_t max_rows;
     struct arena arena;
-    void (*between)(struct federation *f,
-                    int chunk); /* what happens at the sender after each chunk */
-    struct federation *f;
+    void (*between)(void **state, int chunk); /* what happens at the sender after each chunk */
+    void **state;
     int chunks;
     uint64_t first_pos;
     void (*spoil)(struct load_chunk *chunk);
@@ -72,7 +60,7 @@ static enum err load_table(struct loading *l, const char *table)
         e = store_load_chunk(l->to->store, &l->arena, &chunk);
         request.after = chunk.last_key;
         if (l->between)
-            l->between(l->f, l->chunks);
+            l->between(l->state, l->chunks);
         assert_true(++l->chunks < 1000);
     }
     return e;
@@ -98,7 +86,7 @@ static enum err load(struct loading *l, enum load_mode mode, struct load_report 
     return e;
 }
 
-static void load_must(struct federation *f, enum load_mode mode, uint32_t max_rows,
+static void load_must(void **state, enum load_mode mode, uint32_t max_rows,
                       struct load_report *report)
 {
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows};
@@ -108,23 +96,23 @@ static void load_must(struct federation *f, enum load_mode mode, uint32_t max_ro
 }
 
 /* Seals and exchanges between the hub and A only: NEW is not there yet. */
-static void sync_two(struct federation *f)
+static void sync_two(void **state)
 {
-    int n = f->n;
-    f->n = 2;
-    federation_sync(f);
-    f->n = n;
+    int n = FEDERATION->n;
+    FEDERATION->n = 2;
+    federation_sync(*state);
+    FEDERATION->n = n;
 }
 
 /* Settled by nobody: tombstones, a held birth, a unique clash, an open conflict, plain rows. */
-static void write_history(struct federation *f)
+static void write_history(void **state)
 {
     office_sql(
         A, "INSERT INTO house VALUES('h1','b1','Prek'),('h2','b2','Leap'),('h3','b3','Dos');"
            "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',1,30),"
            "('p2','h2','i2','Sao',2,31),('p3',NULL,NULL,'Som',3,32);"
            "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b'),('T',1,'c')");
-    sync_two(f);
+    sync_two(state);
     office_sql(A, "UPDATE person SET points=7, name='Sok A' WHERE id='p1'; DELETE FROM receipt "
                   "WHERE number=2;"
                   "INSERT INTO receipt VALUES('U',9,'from A'); INSERT INTO person(id,ident,name) "
@@ -135,7 +123,7 @@ static void write_history(struct federation *f)
         "UPDATE person SET points=9, name='Sok H' WHERE id='p1'; INSERT INTO receipt "
         "VALUES('U',9,'from H');"
         "INSERT INTO person(id,ident,name) VALUES('p9','i9','y'); DELETE FROM house WHERE id='h3'");
-    sync_two(f);
+    sync_two(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "2");
     assert_true(atoi(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state='open'")) >=
                 2);
@@ -145,11 +133,10 @@ static void write_history(struct federation *f)
  * afterwards the office works like any other. */
 static void a_load_carries_everything_not_settled(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
-    write_history(f);
-    load_must(f, LOAD_EMPTY, 2, &report);
-    federation_assert_equal(f, published);
+    write_history(state);
+    load_must(state, LOAD_EMPTY, 2, &report);
+    federation_assert_equal(*state, published);
     assert_int_equal(report.rows, 9);
     assert_int_equal(
         clock_compare(&store_state_get(HUB->store)->clock, &store_state_get(NEW->store)->clock),
@@ -165,12 +152,12 @@ static void a_load_carries_everything_not_settled(void **state)
     office_sql(NEW,
                "UPDATE person SET age=40 WHERE id='p2'; INSERT INTO receipt VALUES('S',2,'again');"
                "DELETE FROM receipt WHERE series='U'");
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     assert_string_equal(office_one(HUB, "SELECT age FROM person WHERE id='p2'"), "40");
 }
 
-static void busy_sender(struct federation *f, int chunk)
+static void busy_sender(void **state, int chunk)
 {
     static const char *const write[] = {
         "UPDATE person SET name='n0' WHERE id='p1'",
@@ -183,32 +170,32 @@ static void busy_sender(struct federation *f, int chunk)
         "UPDATE person SET points=11 WHERE id='p1'",
         "DELETE FROM house WHERE id='h2'; INSERT INTO house VALUES('h0','b2','zero')",
     };
-    office_sql(&f->office[chunk % 2], write[chunk]);
-    sync_two(f);
+    office_sql(OFFICE(chunk % 2), write[chunk]);
+    sync_two(state);
 }
 
-static void busy_once(struct federation *f, int chunk)
+static void busy_once(void **state, int chunk)
 {
     if (chunk < 8)
-        busy_sender(f, chunk);
+        busy_sender(state, chunk);
 }
 
-static void busy_late(struct federation *f, int chunk)
+static void busy_late(void **state, int chunk)
 {
     if (chunk >= 3 && chunk < 11)
-        busy_sender(f, chunk - 3);
+        busy_sender(state, chunk - 3);
 }
 
-static void load_while(struct federation *f, void (*between)(struct federation *, int),
-                       uint32_t max_rows)
+static void load_while(void **state, void (*between)(void **, int), uint32_t max_rows)
 {
     struct load_report report;
-    struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
-    write_history(f);
+    struct loading l = {
+        .from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .state = state};
+    write_history(state);
     assert_ok(load(&l, LOAD_EMPTY, &report));
     assert_true(store_state_get(NEW->store)->loading);
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     assert_false(store_state_get(NEW->store)->loading);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_chunk"), "0");
 }
@@ -217,12 +204,12 @@ static void load_while(struct federation *f, void (*between)(struct federation *
  */
 static void chunks_at_different_clocks_end_equal(void **state)
 {
-    load_while(*state, busy_once, 2);
+    load_while(state, busy_once, 2);
 }
 
 static void chunks_at_different_clocks_end_equal_later(void **state)
 {
-    load_while(*state, busy_late, 1);
+    load_while(state, busy_late, 1);
 }
 
 static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
@@ -235,9 +222,7 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
                         .hlc = store_state_get(o->store)->hlc,
                         .n_keep = n,
                         .keep = keep};
-    assert_ok(store_begin(o->store));
-    assert_ok(store_set_stable(o->store, &a, &st));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_set_stable(o->store, &a, &st));
     arena_fini(&a);
 }
 
@@ -245,7 +230,6 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
  * afterwards. */
 static void a_load_takes_over_the_stable_horizon(void **state)
 {
-    struct federation *f = *state;
     static const char keep_sql[] = "SELECT count(*) || group_concat(hex(k) || site || seq) FROM"
                                    " (SELECT * FROM tonle_keep ORDER BY t, k, site, seq)";
     struct arena a = {0};
@@ -253,52 +237,49 @@ static void a_load_takes_over_the_stable_horizon(void **state)
     struct clock clock = {0};
     struct load_report report;
     uint32_t n;
-    write_history(f);
+    write_history(state);
     clock_copy(&clock, &store_state_get(HUB->store)->clock);
     assert_ok(store_keep_list(HUB->store, &a, &clock, &keep, &n));
     assert_true(n > 0);
     set_stable(HUB, &clock, n, keep);
     set_stable(A, &clock, n, keep);
-    load_must(f, LOAD_EMPTY, 2, &report);
+    load_must(state, LOAD_EMPTY, 2, &report);
     assert_int_equal(clock_compare(&store_state_get(NEW->store)->stable, &clock), CLOCK_EQUAL);
     assert_string_equal(office_one(NEW, keep_sql), office_one(HUB, keep_sql));
-    federation_assert_equal(f, published);
+    federation_assert_equal(*state, published);
     office_sql(NEW,
                "DELETE FROM receipt WHERE series='U'; UPDATE person SET points=1 WHERE id='p1'");
     office_sql(A, "UPDATE receipt SET note='later' WHERE series='U'");
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     clock_fini(&clock);
     arena_fini(&a);
 }
 
-static void mark_at_the_end(struct federation *f, int chunk)
+static void mark_at_the_end(void **state, int chunk)
 {
     uint64_t pos;
     if (chunk != 1)
         return;
-    assert_ok(store_begin(f->office[0].store));
-    assert_ok(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
-                                   (struct bytes){(const uint8_t *)"m", 1}, &pos));
-    assert_ok(store_commit(f->office[0].store));
+    assert_committed(HUB->store,
+                     store_journal_append(HUB->store, ITEM_MARK, "", (struct dot){0, 0}, 1,
+                                          (struct bytes){(const uint8_t *)"m", 1}, &pos));
 }
 
 /* The load is over when the last chunk's position is passed, be it by a mark; not one position
  * before. */
 static void the_load_ends_at_the_last_position(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct peer_record peer;
-    struct loading l = {.from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .f = f};
-    write_history(f);
+    struct loading l = {
+        .from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .state = state};
+    write_history(state);
     assert_ok(load(&l, LOAD_EMPTY, &report));
     assert_ok(store_peer_get(NEW->store, "hub", &peer));
     assert_true(store_state_get(NEW->store)->loading);
     for (uint64_t pos = peer.received_pos; pos <= peer.received_pos + 1; pos++) {
-        assert_ok(store_begin(NEW->store));
-        assert_ok(store_peer_received(NEW->store, "hub", pos));
-        assert_ok(store_commit(NEW->store));
+        assert_committed(NEW->store, store_peer_received(NEW->store, "hub", pos));
         assert_int_equal(store_state_get(NEW->store)->loading, pos == peer.received_pos);
     }
 }
@@ -307,7 +288,6 @@ static void the_load_ends_at_the_last_position(void **state)
  * chunks. */
 static void a_chunks_clock_covers_its_own_keys(void **state)
 {
-    struct federation *f = *state;
     struct store *s = NEW->store;
     struct clock c = {0};
     struct buf old_clock = {0}, new_clock = {0}, last = {0}, key = {0};
@@ -351,7 +331,6 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
 /* Rows that are in the way stop a plain load, with the table, the count and the two ways named. */
 static void a_plain_load_refuses_a_table_with_rows(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = 10};
     office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('X',2,'mine')");
@@ -365,12 +344,11 @@ static void a_plain_load_refuses_a_table_with_rows(void **state)
 /* Replacing leaves exactly the federation's rows, and captures nothing. */
 static void replace_leaves_the_federations_rows(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
-    write_history(f);
+    write_history(state);
     office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('S',1,'mine')");
-    load_must(f, LOAD_REPLACE, 3, &report);
-    federation_assert_equal(f, published);
+    load_must(state, LOAD_REPLACE, 3, &report);
+    federation_assert_equal(*state, published);
     assert_false(store_capture_pending(NEW->store));
     assert_false(office_seal(NEW));
 }
@@ -379,19 +357,18 @@ static void replace_leaves_the_federations_rows(void **state)
  * others have under its key, so that it is born once, everywhere, when it is made smaller. */
 static void a_row_too_large_is_not_loaded(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     office_sql(HUB,
                "INSERT INTO receipt VALUES('Z',1,zeroblob(9000000)),('Z',2,zeroblob(9000000))");
-    sync_two(f);
+    sync_two(state);
     office_sql(A, "INSERT INTO receipt VALUES('Z',1,'of A')");
-    sync_two(f);
-    load_must(f, LOAD_EMPTY, 3, &report);
+    sync_two(state);
+    load_must(state, LOAD_EMPTY, 3, &report);
     assert_string_equal(office_one(NEW, "SELECT group_concat(number||note) FROM receipt"), "1of A");
     office_sql(HUB, "UPDATE receipt SET note='small'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT note FROM receipt WHERE number=2"), "small");
-    federation_assert_equal(f, published);
+    federation_assert_equal(*state, published);
 }
 
 /* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the
@@ -399,20 +376,19 @@ static void a_row_too_large_is_not_loaded(void **state)
  * office alone stay. */
 static void adopt_compares_row_by_row(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     office_sql(
         A, "INSERT INTO house VALUES('h1','b1','Prek');"
            "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',5,30),"
            "('p2',NULL,'i2','Sao',5,31)");
-    sync_two(f);
+    sync_two(state);
     office_sql(NEW,
                "ALTER TABLE person ADD COLUMN here TEXT;"
                "INSERT INTO house VALUES('h1','b1','Prek'),('h7','b7','ours');"
                "INSERT INTO person(id,house,ident,name,points,age,here) VALUES"
                "('p1','h1','i1','Sok of ours',9,30,'local 1'),('p2',NULL,'i2','Sao',3,31,NULL),"
                "('p5','h7','i5','Som',1,32,'local 5')");
-    load_must(f, LOAD_ADOPT, 2, &report);
+    load_must(state, LOAD_ADOPT, 2, &report);
     assert_int_equal(report.adopted_equal, 1);
     assert_int_equal(report.adopted_new, 2);
     assert_int_equal(report.adopted_conflicts, 3);
@@ -430,7 +406,7 @@ static void adopt_compares_row_by_row(void **state)
         "Sok of oursoffice20");
     assert_string_equal(
         office_one(NEW, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'"), "0");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT name FROM person WHERE id='p5'"), "Som");
     assert_string_equal(office_one(A, "SELECT points FROM person WHERE id='p1'"), "9");
     assert_string_equal(office_one(A, "SELECT village FROM house WHERE id='h7'"), "ours");
@@ -441,16 +417,15 @@ static void adopt_compares_row_by_row(void **state)
  * listed. */
 static void what_cannot_be_adopted_stays_aside(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct arena a = {0};
     struct held_record *held, one;
     size_t n;
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p1','i1','Sok')");
-    sync_two(f);
+    sync_two(state);
     office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT; INSERT INTO "
                     "person(id,ident,name,here) VALUES('p5','i1','Som','local')");
-    load_must(f, LOAD_ADOPT, 10, &report);
+    load_must(state, LOAD_ADOPT, 10, &report);
     assert_int_equal(report.adopted_new, 0);
     assert_string_equal(office_one(NEW, "SELECT group_concat(id) FROM person"), "p1");
     held = lists_held(NEW->store, &a, &n);
@@ -465,25 +440,25 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT id||ident||name||here FROM %s", table);
     assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
-    federation_sync(f);
-    federation_assert_equal(f, "house receipt");
+    federation_sync(*state);
+    federation_assert_equal(*state, "house receipt");
     /* its key is free: what else is held there is an entry of its own */
     office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p5','i9',hex(zeroblob(4500000)))");
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p5','i7','Kim')");
-    federation_sync(f);
+    federation_sync(*state);
     const char *reasons =
         "SELECT group_concat(reason) FROM (SELECT reason FROM tonle_held ORDER BY 1)";
     assert_string_equal(office_one(NEW, reasons), "limit,local,local");
     office_sql(NEW, "UPDATE person SET name='Som' WHERE id='p5'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, reasons), "birth,local");
     /* what waited for a unique value of a row too large comes in when that row goes */
     office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p8','i8',hex(zeroblob(4500000)))");
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p9','i8','Kim')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM person WHERE id='p9'"), "0");
     office_sql(NEW, "DELETE FROM person WHERE id='p8'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT name FROM person WHERE id='p9'"), "Kim");
     arena_fini(&a);
 }
@@ -515,7 +490,6 @@ static void wrong_columns(struct load_chunk *c)
 /* A chunk that no correct sender made stops the load, and nothing of it remains. */
 static void a_forged_chunk_leaves_nothing(void **state)
 {
-    struct federation *f = *state;
     const struct {
         void (*spoil)(struct load_chunk *);
         enum err e;
@@ -523,7 +497,7 @@ static void a_forged_chunk_leaves_nothing(void **state)
                  {wrong_record, ERR_MALFORMED},
                  {twice, ERR_MALFORMED},
                  {wrong_columns, ERR_SCHEMA}};
-    write_history(f);
+    write_history(state);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct load_report report;
         struct loading l = {.from = HUB, .to = NEW, .max_rows = 10, .spoil = table[i].spoil};
@@ -538,7 +512,6 @@ static void a_forged_chunk_leaves_nothing(void **state)
 /* A table that is not published is not read; a range with an end stops there. */
 static void chunks_are_read_by_range(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     struct load_chunk c, d;
     struct load_request r = {.table = "sqlite_schema", .max_rows = 5};
@@ -571,19 +544,19 @@ static void chunks_are_read_by_range(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_load_carries_everything_not_settled),
-        TEST(chunks_at_different_clocks_end_equal),
-        TEST(chunks_at_different_clocks_end_equal_later),
-        TEST(a_load_takes_over_the_stable_horizon),
-        TEST(the_load_ends_at_the_last_position),
-        TEST(a_chunks_clock_covers_its_own_keys),
-        TEST(a_plain_load_refuses_a_table_with_rows),
-        TEST(replace_leaves_the_federations_rows),
-        TEST(a_row_too_large_is_not_loaded),
-        TEST(adopt_compares_row_by_row),
-        TEST(what_cannot_be_adopted_stays_aside),
-        TEST(a_forged_chunk_leaves_nothing),
-        TEST(chunks_are_read_by_range),
+        FEDERATION_TEST(a_load_carries_everything_not_settled),
+        FEDERATION_TEST(chunks_at_different_clocks_end_equal),
+        FEDERATION_TEST(chunks_at_different_clocks_end_equal_later),
+        FEDERATION_TEST(a_load_takes_over_the_stable_horizon),
+        FEDERATION_TEST(the_load_ends_at_the_last_position),
+        FEDERATION_TEST(a_chunks_clock_covers_its_own_keys),
+        FEDERATION_TEST(a_plain_load_refuses_a_table_with_rows),
+        FEDERATION_TEST(replace_leaves_the_federations_rows),
+        FEDERATION_TEST(a_row_too_large_is_not_loaded),
+        FEDERATION_TEST(adopt_compares_row_by_row),
+        FEDERATION_TEST(what_cannot_be_adopted_stays_aside),
+        FEDERATION_TEST(a_forged_chunk_leaves_nothing),
+        FEDERATION_TEST(chunks_are_read_by_range),
     };
     return check_run(tests);
 }

@@ -69,9 +69,7 @@ static void prepare(struct fixture *f, const char *mode)
     app_sql(f, sql);
     app_sql(f, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1, 0)");
     assert_ok(store_open(&s, &o, msg));
-    assert_ok(store_begin(s));
-    assert_ok(store_create(s, &id));
-    assert_ok(store_commit(s));
+    assert_committed(s, store_create(s, &id));
     store_close(s);
 }
 
@@ -86,9 +84,7 @@ static void open_node(struct fixture *f, bool guard)
 static void node_commits(struct fixture *f)
 {
     uint64_t n = store_meta_u64(f->store, "test", 0);
-    assert_ok(store_begin(f->store));
-    assert_ok(store_meta_set_u64(f->store, "test", n + 1));
-    assert_ok(store_commit(f->store));
+    assert_committed(f->store, store_meta_set_u64(f->store, "test", n + 1));
 }
 
 /* The salt in the WAL's header: it changes with each reset. */

@@ -4,8 +4,8 @@
 #include "node/load/slice.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,21 +24,8 @@ static const char charter[] =
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
 
 static struct table_digest digest(struct office *o, const char *table)
 {
@@ -62,23 +49,23 @@ static bool same_digest(struct office *x, struct office *y, const char *table)
 }
 
 /* Two concurrent names, a unique clash, an open conflict about points. */
-static void quarrel(struct federation *f)
+static void quarrel(void **state)
 {
-    office_sql(&f->office[0], "INSERT INTO person VALUES('p1','i1','Sok',1)");
-    federation_sync(f);
-    office_sql(&f->office[1], "UPDATE person SET name='Sok A', points=5 WHERE id='p1';"
-                              "INSERT INTO person VALUES('p2','i9','first',0)");
-    f->office[2].now_ms += 5000;
-    office_sql(&f->office[2], "UPDATE person SET name='Sok B', points=4 WHERE id='p1';"
-                              "INSERT INTO person VALUES('p3','i9','second',0)");
-    federation_sync(f);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','i1','Sok',1)");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET name='Sok A', points=5 WHERE id='p1';"
+                  "INSERT INTO person VALUES('p2','i9','first',0)");
+    B->now_ms += 5000;
+    office_sql(B, "UPDATE person SET name='Sok B', points=4 WHERE id='p1';"
+                  "INSERT INTO person VALUES('p3','i9','second',0)");
+    federation_sync(*state);
 }
 
 /* Offices that hold the same rows, held rows and conflicts have the same digest, whatever order it
  * came in; the parts are counted. */
 static void equal_offices_have_equal_digests(void **state)
 {
-    quarrel(*state);
+    quarrel(state);
     assert_true(same_digest(HUB, A, "person") && same_digest(A, B, "person"));
     assert_true(same_digest(HUB, B, "tonle_node") && same_digest(HUB, B, "receipt"));
     struct table_digest d = digest(A, "person");
@@ -118,7 +105,7 @@ static void any_difference_changes_the_digest(void **state)
 /* A held row's values count: only a held name differs. */
 static void a_held_row_counts_in_the_digest(void **state)
 {
-    quarrel(*state);
+    quarrel(state);
     struct table_digest before = digest(A, "person");
     office_sql(B, "INSERT INTO receipt VALUES('touch', 1, 1)");
     federation_sync(*state);
@@ -170,7 +157,7 @@ static void held_rows_are_listed_and_shown(void **state)
     struct arena a = {0};
     struct held_record *list, one;
     size_t n;
-    quarrel(*state);
+    quarrel(state);
     list = lists_held(HUB->store, &a, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].table, "person");
@@ -221,7 +208,7 @@ static void conflicts_carry_every_side(void **state)
     struct arena a = {0};
     struct conflict_record *list;
     size_t n;
-    quarrel(*state);
+    quarrel(state);
     list = lists_conflicts(HUB->store, &a, true, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].cell, "points");
@@ -286,10 +273,9 @@ static void what_stood_before_is_what_both_had_seen(void **state)
  * touched. */
 static void a_copy_is_whole_and_overwrites_nothing(void **state)
 {
-    struct federation *f = *state;
     char path[600], check[800];
-    quarrel(f);
-    snprintf(path, sizeof path, "%s/copy.db", f->dir);
+    quarrel(state);
+    snprintf(path, sizeof path, "%s/copy.db", FEDERATION->dir);
     assert_ok(store_begin_read(A->store));
     assert_err(store_copy(A->store, path), ERR_STATE);
     assert_ok(store_commit(A->store));
@@ -311,23 +297,23 @@ static void a_copy_is_whole_and_overwrites_nothing(void **state)
                         office_one(A, "SELECT group_concat(name) FROM main.person"));
     office_sql(A, "DETACH copy");
     unlink(path);
-    snprintf(path, sizeof path, "%s/missing/copy.db", f->dir);
+    snprintf(path, sizeof path, "%s/missing/copy.db", FEDERATION->dir);
     assert_int_not_equal(store_copy(A->store, path), ERR_OK);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(equal_offices_have_equal_digests),
-        TEST(any_difference_changes_the_digest),
-        TEST(a_held_row_counts_in_the_digest),
-        TEST(standing_and_held_are_different_digests),
-        TEST(a_digest_goes_in_slices),
-        TEST(held_rows_are_listed_and_shown),
-        TEST(ids_are_unique_beginnings),
-        TEST(conflicts_carry_every_side),
-        TEST(what_stood_before_is_what_both_had_seen),
-        TEST(a_copy_is_whole_and_overwrites_nothing),
+        FEDERATION_TEST(equal_offices_have_equal_digests),
+        FEDERATION_TEST(any_difference_changes_the_digest),
+        FEDERATION_TEST(a_held_row_counts_in_the_digest),
+        FEDERATION_TEST(standing_and_held_are_different_digests),
+        FEDERATION_TEST(a_digest_goes_in_slices),
+        FEDERATION_TEST(held_rows_are_listed_and_shown),
+        FEDERATION_TEST(ids_are_unique_beginnings),
+        FEDERATION_TEST(conflicts_carry_every_side),
+        FEDERATION_TEST(what_stood_before_is_what_both_had_seen),
+        FEDERATION_TEST(a_copy_is_whole_and_overwrites_nothing),
     };
     return check_run(tests);
 }

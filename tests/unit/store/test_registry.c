@@ -1,6 +1,6 @@
 /* The registry and the charter: rows that only the hub writes and that travel like any other. */
 #include "tests/lib/check.h"
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
 #include <string.h>
@@ -11,20 +11,8 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 2, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 2, schema, charter, true);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
 
 static struct node_record district(void)
 {
@@ -42,9 +30,7 @@ static struct node_record district(void)
 
 static void put(struct store *s, const struct node_record *r)
 {
-    assert_ok(store_begin(s));
-    assert_ok(store_node_put(s, r));
-    assert_ok(store_commit(s));
+    assert_committed(s, store_node_put(s, r));
 }
 
 static void same_node(const struct node_record *x, const struct node_record *y)
@@ -161,9 +147,7 @@ static void the_newest_charter_counts(void **state)
                                     .yaml = "federation: kh\n",
                                     .compiled = first.compiled,
                                     .published_ms = 5};
-        assert_ok(store_begin(HUB->store));
-        assert_ok(store_charter_put(HUB->store, &c));
-        assert_ok(store_commit(HUB->store));
+        assert_committed(HUB->store, store_charter_put(HUB->store, &c));
     }
     federation_sync(*state);
     assert_ok(store_charter_get(A->store, &a, &c));
@@ -210,13 +194,13 @@ static void tables_of_another_version_are_not_opened(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_nodes_row_travels),
-        TEST(only_what_changed_travels),
-        TEST(only_the_hub_writes),
-        TEST(nodes_are_listed_and_checked),
-        TEST(the_newest_charter_counts),
-        TEST(freshness_follows_the_changesets),
-        TEST(tables_of_another_version_are_not_opened),
+        FEDERATION_TEST(a_nodes_row_travels),
+        FEDERATION_TEST(only_what_changed_travels),
+        FEDERATION_TEST(only_the_hub_writes),
+        FEDERATION_TEST(nodes_are_listed_and_checked),
+        FEDERATION_TEST(the_newest_charter_counts),
+        FEDERATION_TEST(freshness_follows_the_changesets),
+        FEDERATION_TEST(tables_of_another_version_are_not_opened),
     };
     return check_run(tests);
 }

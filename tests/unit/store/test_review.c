@@ -3,8 +3,8 @@
 #include "node/capture/capture.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,21 +21,14 @@ static const char charter[] =
     "{\"name\":\"visit\",\"policy\":\"review\"}]}";
 static const char tables[] = "person visit tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept; /* what a test looks at; the offices' own are reset by every seal */
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    office_sql(&f.office[0],
-               "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n'); INSERT INTO visit "
-               "VALUES(1,'w',1.5)");
-    federation_sync(&f);
-    *state = &f;
+    federation_set_up(state, 3, schema, charter, false);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n'); INSERT INTO visit "
+                    "VALUES(1,'w',1.5)");
+    federation_sync(*state);
     return 0;
 }
 
@@ -82,19 +75,14 @@ static enum err decide(struct office *o, const char *id, enum resolution how, st
     const char *decision;
     assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, how, take, &review, &decision);
-    if (e == ERR_OK)
-        assert_ok(store_commit(o->store));
-    else
-        store_rollback(o->store);
-    return e;
+    return office_end(o, e);
 }
 
 static void decide_must(struct office *o, const char *id, enum resolution how, struct dot take,
                         struct review review)
 {
     enum err e = decide(o, id, how, take, review);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_store_ok(o->store, e);
 }
 
 static void quarrel(void **state)
@@ -220,9 +208,7 @@ static void settle_all(struct office *o)
     struct clock clock = {0};
     clock_copy(&clock, &st.clock);
     st.clock = clock;
-    assert_ok(store_begin(o->store));
-    assert_ok(store_set_stable(o->store, &kept, &st));
-    assert_ok(store_commit(o->store));
+    assert_committed(o->store, store_set_stable(o->store, &kept, &st));
     clock_fini(&clock);
 }
 
@@ -399,10 +385,8 @@ static void the_changeset_of_a_decision_is_known(void **state)
     struct arena a = {0};
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    assert_ok(store_begin(A->store));
-    assert_ok(store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN, (struct dot){0, 0}, &review,
-                                     &decision));
-    assert_ok(store_commit(A->store));
+    assert_committed(A->store, store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN,
+                                                      (struct dot){0, 0}, &review, &decision));
     assert_true(store_capture_pending(A->store));
     assert_ok(store_decision_dot(A->store, &a, decision, &dot));
     assert_true(dot_is_none(dot));

@@ -1,8 +1,8 @@
 /* The review desk: held rows that a person settles, and who may decide what. */
 #include "node/store/store.h"
 #include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,18 +17,11 @@ static const char schema[] =
     "{\"name\":\"person\",\"scope\":{\"follow\":\"house\"},\"policy\":\"max\"}]}"
 static const char tables[] = "house person tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept;
 
 static int begin(void **state, const char *charter)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int start(void **state)
@@ -69,19 +62,14 @@ static enum err settle(struct office *o, const char *id, enum held_action action
         .by = "sok", .reason = "the paper", .now_ms = o->now_ms, .set = set, .n_set = n};
     assert_ok(store_begin(o->store));
     enum err e = store_held_settle(o->store, &kept, id, action, &review, &decision);
-    if (e == ERR_OK)
-        assert_ok(store_commit(o->store));
-    else
-        store_rollback(o->store);
-    return e;
+    return office_end(o, e);
 }
 
 static void settle_must(struct office *o, const char *id, enum held_action action,
                         const struct assignment *set, size_t n)
 {
     enum err e = settle(o, id, action, set, n);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_store_ok(o->store, e);
 }
 
 static const char *held_one(struct office *o, const char *reason)
@@ -96,9 +84,7 @@ static const char *held_one(struct office *o, const char *reason)
 static void none_held(void **state)
 {
     for (int i = 0; i < 3; i++)
-        assert_string_equal(office_one(&((struct federation *)*state)->office[i],
-                                       "SELECT count(*) FROM tonle_held"),
-                            "0");
+        assert_string_equal(office_one(OFFICE(i), "SELECT count(*) FROM tonle_held"), "0");
     federation_assert_equal(*state, tables);
 }
 
@@ -245,7 +231,7 @@ static void the_owner_decides(void **state)
                 if (strcmp(table[k].table, list[i].table) != 0 ||
                     strcmp(table[k].key, list[i].key_json) != 0)
                     continue;
-                struct store *s = ((struct federation *)*state)->office[o].store;
+                struct store *s = OFFICE(o)->store;
                 assert_int_equal(store_conflict_may(s, &kept, list[i].id),
                                  o == table[k].who ? ERR_OK : ERR_REFUSED);
             }
