@@ -1,10 +1,9 @@
 /* The state directory: settings, record, lock and marker. */
-#define _GNU_SOURCE /* nftw */
 #include "node/config/config.h"
 #include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,29 +11,23 @@
 #include <unistd.h>
 
 static struct arena arena;
-static char dir[64];
+static char dir[256];
 
 static int start(void **state)
 {
-    strcpy(dir, "/tmp/tonle-config-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st, (void)flag, (void)f;
-    return remove(path);
+    dir_make(dir);
+    return 0;
 }
 
 static int stop(void **state)
 {
     arena_fini(&arena);
-    return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return dir_remove(dir);
 }
 
 static const char *in_dir(const char *name)
 {
-    static char path[128];
+    static char path[384];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -167,7 +160,7 @@ static void config_names_mistakes(void **state)
  * parents. */
 static void config_dir_is_found_and_made(void **state)
 {
-    char msg[256], deep[128], file[128];
+    char msg[256], deep[288], file[288];
     struct stat st;
     setenv("TONLE_DIR", "/somewhere", 1);
     assert_string_equal(config_dir("/flag"), "/flag");

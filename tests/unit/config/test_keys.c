@@ -2,6 +2,7 @@
 #include "node/config/config.h"
 #include "protocol/seal.h"
 #include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,13 +10,11 @@
 #include <unistd.h>
 
 static struct arena arena;
-static char dir[64], keys_path[80];
+static char dir[256], keys_path[264];
 
 static int start(void **state)
 {
-    strcpy(dir, "/tmp/tonle-keys-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
+    dir_make(dir);
     snprintf(keys_path, sizeof keys_path, "%s/keys", dir);
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "conflict/mem.h"
 #include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 #include "tests/unit/loop/fake.h"
 
 #include <dirent.h>
@@ -23,7 +24,7 @@ struct home { /* one office without neighbours */
 static int home_make(void **state)
 {
     struct home *h = calloc(1, sizeof *h);
-    fake_dir(h->top);
+    dir_make(h->top);
     snprintf(h->dir, sizeof h->dir, "%.3000s/state", h->top);
     assert_int_equal(mkdir(h->dir, 0700), 0);
     snprintf(h->db, sizeof h->db, "%s/app.db", h->dir);

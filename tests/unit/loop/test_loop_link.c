@@ -1,5 +1,6 @@
 #include "protocol/limits.h"
 #include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 #include "tests/unit/loop/fake.h"
 #include "tests/unit/loop/knock.h"
 
@@ -18,7 +19,7 @@ struct link_world { /* a parent office, running, and what is needed to knock at 
 static int world_up(void **state)
 {
     struct link_world *w = calloc(1, sizeof *w);
-    fake_dir(w->dir);
+    dir_make(w->dir);
     snprintf(w->db, sizeof w->db, "%s/app.db", w->dir);
     curve_make(&w->child);
     curve_make(&w->stranger);
@@ -185,7 +186,7 @@ struct below_office { /* a child office that runs the loop too */
 
 static void below_up(struct below_office *b, struct link_world *w, const struct link_keys *keys)
 {
-    fake_dir(b->dir);
+    dir_make(b->dir);
     snprintf(b->db, sizeof b->db, "%s/app.db", b->dir);
     b->child = (struct fake){
         .dir = b->dir, .db_path = b->db, .parent_endpoint = w->p.endpoint, .keys = *keys};

@@ -9,8 +9,7 @@
 
 #include "node/core/join.h"
 #include "protocol/codec.h"
-
-#include <sqlite3.h>
+#include "tests/lib/database.h"
 
 #define NET_OFFICES 8
 #define NET_CLIENTS 4
@@ -131,8 +130,6 @@ bool net_client_receive(struct net *t, int client, struct arena *a, struct messa
 /* ---- between net.c and net_join.c */
 void net_make_hub(struct net *t);
 void net_join_act(struct net_office *o, const struct action *a);
-void net_must(enum err e, struct store *s, const char *what);
-#define NET_MUST(s, x) net_must((x), (s), #x)
 uint64_t net_draw(struct net *t);
 void net_message_free(struct net_message *m);
 struct store *net_open_store(const struct net_office *o);
