@@ -1,28 +1,10 @@
 /* Marks, answers, stable: what every office has is forgotten, and nothing before (DESIGN 4). */
-#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
-#include "tests/unit/node/net.h"
+#include "tests/unit/node/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static int start(void **state)
-{
-    static struct net t;
-    net_three(&t);
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
-#define DISTRICT (&t->office[2])
 #define RECORDS "SELECT count(*) FROM tonle_row"
 #define POSITIONS "SELECT coalesce(max(pos), 0) FROM tonle_journal"
 
@@ -128,11 +110,11 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_all_have_is_forgotten),
-        TEST(a_quiet_federation_stays_quiet),
-        TEST(an_absent_office_delays_forgetting),
-        TEST(a_retired_office_is_not_waited_for),
-        TEST(a_hub_that_dies_between_mark_and_answer_goes_on),
+        TEST_OF_THREE(what_all_have_is_forgotten),
+        TEST_OF_THREE(a_quiet_federation_stays_quiet),
+        TEST_OF_THREE(an_absent_office_delays_forgetting),
+        TEST_OF_THREE(a_retired_office_is_not_waited_for),
+        TEST_OF_THREE(a_hub_that_dies_between_mark_and_answer_goes_on),
     };
     return check_run(tests);
 }

@@ -1,30 +1,10 @@
 /* Who may connect, and how a copied or restored database is found out (DESIGN 7). */
 #include "node/state/state.h"
 #include "protocol/seal.h"
-#include "tests/lib/check.h"
-#include "tests/unit/node/net.h"
+#include "tests/unit/node/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_start(&t);
-    net_grow(&t, "province", "12", "hub");
-    assert_true(net_settle(&t, 20000));
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
 
 static const char *status(struct net *t, struct net_office *o)
 {
@@ -53,8 +33,7 @@ static void restore_database(struct net *t, struct net_office *o, const char *en
     }
     snprintf(from, sizeof from, "%s%s", o->path, ending);
     assert_int_equal(rename(from, o->path), 0);
-    assert_int_equal(sqlite3_open(o->path, &o->app), SQLITE_OK);
-    sqlite3_busy_timeout(o->app, 1000);
+    o->app = database_app(o->path, NULL, 1000);
 }
 
 /* A key that stands nowhere in the registry may not connect; an invitation's may until it expires.
@@ -88,7 +67,7 @@ static void a_second_copy_is_refused(void **state)
     snprintf(copy->name, sizeof copy->name, "province");
     snprintf(copy->parent, sizeof copy->parent, "hub");
     snprintf(copy->path, sizeof copy->path, "%.480s.copy", PROVINCE->path);
-    assert_int_equal(sqlite3_open(copy->path, &copy->app), SQLITE_OK);
+    copy->app = database_app(copy->path, NULL, 0);
     office_run(t, copy);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, copy), "\"line\":\"refused\""));
@@ -124,7 +103,7 @@ static void a_silent_old_session_ends_by_itself(void **state)
     snprintf(again->name, sizeof again->name, "province");
     snprintf(again->parent, sizeof again->parent, "hub");
     snprintf(again->path, sizeof again->path, "%.480s.copy", PROVINCE->path);
-    assert_int_equal(sqlite3_open(again->path, &again->app), SQLITE_OK);
+    again->app = database_app(again->path, NULL, 0);
     PROVINCE->silent = true;
     net_run(t, 50);
     office_run(t, again);
@@ -278,17 +257,17 @@ static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(only_registered_keys_may_connect),
-        TEST(a_second_copy_is_refused),
-        TEST(a_restarted_process_is_no_second_copy),
-        TEST(a_silent_old_session_ends_by_itself),
-        TEST(a_restored_database_is_refused),
-        TEST(the_record_outside_stops_the_first_seal),
-        TEST(a_welcome_ends_the_suspicion),
-        TEST(a_restored_parent_is_refused),
-        TEST(a_wrong_signature_is_refused),
-        TEST(a_forged_changeset_is_refused),
-        TEST(an_item_that_fails_stops_only_what_is_behind_it),
+        TEST_OF_TWO(only_registered_keys_may_connect),
+        TEST_OF_TWO(a_second_copy_is_refused),
+        TEST_OF_TWO(a_restarted_process_is_no_second_copy),
+        TEST_OF_TWO(a_silent_old_session_ends_by_itself),
+        TEST_OF_TWO(a_restored_database_is_refused),
+        TEST_OF_TWO(the_record_outside_stops_the_first_seal),
+        TEST_OF_TWO(a_welcome_ends_the_suspicion),
+        TEST_OF_TWO(a_restored_parent_is_refused),
+        TEST_OF_TWO(a_wrong_signature_is_refused),
+        TEST_OF_TWO(a_forged_changeset_is_refused),
+        TEST_OF_TWO(an_item_that_fails_stops_only_what_is_behind_it),
     };
     return check_run(tests);
 }

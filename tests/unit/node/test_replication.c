@@ -1,29 +1,10 @@
 /* Three offices in a row - hub, province, district - with real databases, under virtual time. */
 #include "node/state/state.h"
 #include "protocol/limits.h"
-#include "tests/lib/check.h"
-#include "tests/unit/node/net.h"
+#include "tests/unit/node/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_three(&t);
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
-#define DISTRICT (&t->office[2])
 
 /* A write of the district stands at the hub, and one of the hub at the district, through the
  * province. */
@@ -214,17 +195,17 @@ static void federation_time_comes_from_the_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(writes_travel_up_and_down),
-        TEST(a_cut_line_loses_nothing),
-        TEST(a_crash_loses_nothing),
-        TEST(items_delivered_twice_are_applied_once),
-        TEST(a_lost_item_is_sent_again),
-        TEST(credit_bounds_what_a_slow_receiver_holds),
-        TEST(a_busy_database_never_acknowledges),
-        TEST(writes_are_batched_but_never_held_back),
-        TEST(a_long_log_is_cut),
-        TEST(a_clean_stop_seals),
-        TEST(federation_time_comes_from_the_parent),
+        TEST_OF_THREE(writes_travel_up_and_down),
+        TEST_OF_THREE(a_cut_line_loses_nothing),
+        TEST_OF_THREE(a_crash_loses_nothing),
+        TEST_OF_THREE(items_delivered_twice_are_applied_once),
+        TEST_OF_THREE(a_lost_item_is_sent_again),
+        TEST_OF_THREE(credit_bounds_what_a_slow_receiver_holds),
+        TEST_OF_THREE(a_busy_database_never_acknowledges),
+        TEST_OF_THREE(writes_are_batched_but_never_held_back),
+        TEST_OF_THREE(a_long_log_is_cut),
+        TEST_OF_THREE(a_clean_stop_seals),
+        TEST_OF_THREE(federation_time_comes_from_the_parent),
     };
     return check_run(tests);
 }
