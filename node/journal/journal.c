@@ -297,25 +297,3 @@ enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct 
     sqlite3_reset(q);
     return e;
 }
-
-enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n)
-{
-    sqlite3_stmt *q = store_stmt(s, SITE_SQL " ORDER BY s.node, s.site");
-    if (!q)
-        return part_stmt_error(s);
-    struct site_record *list = NULL;
-    size_t count = 0, cap = 0;
-    enum err e;
-    bool row;
-    while ((e = store_step(s, q, &row)) == ERR_OK && row) {
-        list = mem_grow(list, count, &cap, sizeof *list);
-        e = site_from(s, a, q, &list[count++]);
-        if (e != ERR_OK)
-            break;
-    }
-    sqlite3_reset(q);
-    *out = arena_copy(a, list, count * sizeof *list);
-    *n = count;
-    mem_free(list);
-    return e;
-}
