@@ -32,6 +32,13 @@ int federation_tear_down(void **state);
 #define A OFFICE(1)
 #define B OFFICE(2)
 
+/* The query gives this text at every office. */
+#define assert_everywhere(sql, text)                                                               \
+    do {                                                                                           \
+        for (int i = 0; i < FEDERATION->n; i++)                                                    \
+            assert_string_equal(office_one(OFFICE(i), sql), text);                                 \
+    } while (0)
+
 void federation_sync(struct federation *f); /* seals and pulls until nothing moves */
 /* Everything applied becomes stable at its office and is swept. */
 void federation_settle(struct federation *f);

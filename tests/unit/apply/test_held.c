@@ -31,12 +31,6 @@ static void equal(void **state)
     federation_assert_equal(*state, tables);
 }
 
-#define ALL_EQUAL(sql, text)                                                                       \
-    do {                                                                                           \
-        for (int i = 0; i < FEDERATION->n; i++)                                                    \
-            assert_string_equal(office_one(OFFICE(i), sql), text);                                 \
-    } while (0)
-
 /* One clash: the later row is held with the key, office and time of the earlier, the rest of its
  * changeset stands, and it comes in when the earlier goes. */
 static void clash(void **state, const char *earlier, const char *later)
@@ -48,21 +42,22 @@ static void clash(void **state, const char *earlier, const char *later)
     snprintf(sql, sizeof sql, "%s; INSERT INTO block VALUES('beside', 'x')", later);
     office_sql(B, sql);
     equal(state);
-    ALL_EQUAL("SELECT group_concat(id) FROM member", "m1");
-    ALL_EQUAL("SELECT reason || key || blocked_table || blocked_by || blocked_office || office FROM"
-              " tonle_held",
-              "unique\"m2\"member\"m1\"office1office2");
-    ALL_EQUAL("SELECT message FROM tonle_held",
-              "an earlier row of member has the same unique value");
+    assert_everywhere("SELECT group_concat(id) FROM member", "m1");
+    assert_everywhere(
+        "SELECT reason || key || blocked_table || blocked_by || blocked_office || office FROM"
+        " tonle_held",
+        "unique\"m2\"member\"m1\"office1office2");
+    assert_everywhere("SELECT message FROM tonle_held",
+                      "an earlier row of member has the same unique value");
     assert_string_equal(office_one(HUB, "SELECT blocked_ms = (SELECT hlc >> 16 FROM tonle_clock c"
                                         " JOIN tonle_site s ON s.number = c.site WHERE s.node ="
                                         " 'office1') FROM tonle_held"),
                         "1");
-    ALL_EQUAL("SELECT id FROM block", "beside");
+    assert_everywhere("SELECT id FROM block", "beside");
     office_sql(HUB, "DELETE FROM member WHERE id='m1'");
     equal(state);
-    ALL_EQUAL("SELECT group_concat(id) FROM member", "m2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT group_concat(id) FROM member", "m2");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A single unique column. */
@@ -102,8 +97,8 @@ static void a_row_outside_the_predicate_does_not_clash(void **state)
     office_seal(B);
     office_sql(B, "UPDATE member SET live = 0 WHERE id='m2'");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM member", "2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT count(*) FROM member", "2");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A chain of holds over unique values comes in at once, in one transaction, when its head goes. */
@@ -115,11 +110,13 @@ static void a_chain_of_claims_comes_in_at_once(void **state)
     equal(state);
     office_sql(HUB, "INSERT INTO member(id,boss) VALUES('m4','m2'),('m5','m4')");
     equal(state);
-    ALL_EQUAL("SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
-              "\"m2\"unique,\"m4\"parent,\"m5\"parent");
-    ALL_EQUAL("SELECT message || blocked_table || blocked_by || blocked_office FROM tonle_held"
-              " WHERE key = '\"m4\"'",
-              "the row of member it refers to is held itselfmember\"m2\"office2");
+    assert_everywhere(
+        "SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
+        "\"m2\"unique,\"m4\"parent,\"m5\"parent");
+    assert_everywhere(
+        "SELECT message || blocked_table || blocked_by || blocked_office FROM tonle_held"
+        " WHERE key = '\"m4\"'",
+        "the row of member it refers to is held itselfmember\"m2\"office2");
     office_sql(A, "UPDATE member SET one = 'Y' WHERE id='m1'");
     office_seal(A);
     office_pull(B, A);
@@ -127,7 +124,7 @@ static void a_chain_of_claims_comes_in_at_once(void **state)
                                       " id)"),
                         "m1,m2,m4,m5");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A row that waits for its parent keeps its claim: who comes later with the same number waits for
@@ -136,17 +133,19 @@ static void who_waits_keeps_its_claim(void **state)
 {
     office_sql(A, "INSERT INTO member(id,house,one) VALUES('m1','none','X')");
     equal(state);
-    ALL_EQUAL("SELECT message || blocked_table || blocked_by || blocked_office || blocked_ms FROM"
-              " tonle_held",
-              "the row of house it refers to does not stand herehouse\"none\"0");
+    assert_everywhere(
+        "SELECT message || blocked_table || blocked_by || blocked_office || blocked_ms FROM"
+        " tonle_held",
+        "the row of house it refers to does not stand herehouse\"none\"0");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO member(id,one) VALUES('m2','X')");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM member", "0");
-    ALL_EQUAL("SELECT reason || blocked_by FROM tonle_held WHERE key = '\"m2\"'", "unique\"m1\"");
+    assert_everywhere("SELECT count(*) FROM member", "0");
+    assert_everywhere("SELECT reason || blocked_by FROM tonle_held WHERE key = '\"m2\"'",
+                      "unique\"m1\"");
     office_sql(A, "INSERT INTO house VALUES('none',NULL)");
     equal(state);
-    ALL_EQUAL("SELECT id FROM member", "m1");
+    assert_everywhere("SELECT id FROM member", "m1");
 }
 
 /* A parent deleted at one office while another adds a child: the child is held, never deleted, says
@@ -159,15 +158,16 @@ static void a_deleted_parent_is_shown(void **state)
     office_seal(A);
     office_sql(B, "INSERT INTO member(id,house) VALUES('m','h'); UPDATE house SET block = 'b'");
     equal(state);
-    ALL_EQUAL("SELECT group_concat(table_name || reason || message || blocked_by ||"
-              " blocked_office, '|') FROM (SELECT * FROM tonle_held ORDER BY table_name)",
-              "houseparentthe row of block it refers to was deleted\"b\"office1|memberparentthe row"
-              " of house it refers to is held itself\"h\"office1");
-    ALL_EQUAL("SELECT blocked_ms > 0 FROM tonle_held WHERE table_name = 'house'", "1");
+    assert_everywhere(
+        "SELECT group_concat(table_name || reason || message || blocked_by ||"
+        " blocked_office, '|') FROM (SELECT * FROM tonle_held ORDER BY table_name)",
+        "houseparentthe row of block it refers to was deleted\"b\"office1|memberparentthe row"
+        " of house it refers to is held itself\"h\"office1");
+    assert_everywhere("SELECT blocked_ms > 0 FROM tonle_held WHERE table_name = 'house'", "1");
     office_sql(HUB, "INSERT INTO block VALUES('b','again')");
     equal(state);
-    ALL_EQUAL("SELECT (SELECT id FROM member) || (SELECT id FROM house)", "mh");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT (SELECT id FROM member) || (SELECT id FROM house)", "mh");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* Parents may come behind their children in one changeset; a cycle of references stands, and falls
@@ -176,16 +176,17 @@ static void cycles_stand_and_fall_together(void **state)
 {
     office_sql(A, "INSERT INTO ring VALUES('a','b','1'),('b','c','2'),('c','a','3'),('s','s','4')");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM ring", "4");
+    assert_everywhere("SELECT count(*) FROM ring", "4");
     office_sql(A, "DELETE FROM ring WHERE id='b'");
     equal(state);
-    ALL_EQUAL("SELECT group_concat(id) FROM ring", "s");
-    ALL_EQUAL("SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
-              "\"a\"parent,\"c\"parent");
+    assert_everywhere("SELECT group_concat(id) FROM ring", "s");
+    assert_everywhere(
+        "SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
+        "\"a\"parent,\"c\"parent");
     office_sql(B, "INSERT INTO ring VALUES('b','c','again')");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM ring", "4");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT count(*) FROM ring", "4");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A trigger of one office that raises holds the row there, with its words, and the rest goes on; a
@@ -231,7 +232,7 @@ static void claims_of_others_are_seen(void **state)
     office_pull(HUB, A); /* by the node, which was told of no claim */
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM member"), "2");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 int main(void)

@@ -39,12 +39,6 @@ static void equal(void **state)
     federation_assert_equal(*state, tables);
 }
 
-#define ALL_EQUAL(sql, text)                                                                       \
-    do {                                                                                           \
-        for (int i = 0; i < FEDERATION->n; i++)                                                    \
-            assert_string_equal(office_one(OFFICE(i), sql), text);                                 \
-    } while (0)
-
 static void digests_equal(void **state)
 {
     struct table_digest *first = NULL;
@@ -77,9 +71,9 @@ static void sums_add_up_everywhere(void **state)
     assert_string_equal(office_one(A, "SELECT fees FROM account WHERE id='a'"), "111");
     office_sql(A, "UPDATE account SET fees = fees + 1000 WHERE id='a'");
     equal(state);
-    ALL_EQUAL("SELECT fees FROM account WHERE id='a'", "1031");
-    ALL_EQUAL("SELECT fees FROM account WHERE id='n'", "7");
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
+    assert_everywhere("SELECT fees FROM account WHERE id='a'", "1031");
+    assert_everywhere("SELECT fees FROM account WHERE id='n'", "7");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict", "0");
     digests_equal(state);
 }
 
@@ -91,8 +85,8 @@ static void a_delta_beats_a_delete(void **state)
     office_sql(A, "UPDATE account SET fees = fees + 5; DELETE FROM account");
     office_sql(B, "UPDATE account SET fees = fees + 20");
     equal(state);
-    ALL_EQUAL("SELECT fees FROM account", "125");
-    ALL_EQUAL("SELECT cell || state FROM tonle_conflict", "existsopen");
+    assert_everywhere("SELECT fees FROM account", "125");
+    assert_everywhere("SELECT cell || state FROM tonle_conflict", "existsopen");
 }
 
 /* A total beyond 64 bits is kept exactly and its row held, in words; the delta that brings it back
@@ -117,8 +111,8 @@ static void a_sum_that_is_too_large_is_held(void **state)
     digests_equal(state);
     FEDERATION->n = 3;
     equal(state);
-    ALL_EQUAL("SELECT fees FROM account", "9223372036854775400");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT fees FROM account", "9223372036854775400");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* Text in a sum holds the row everywhere, also where it was written; the number is not touched. */
@@ -130,9 +124,9 @@ static void a_sum_that_is_no_number_is_held(void **state)
                   "id='b'");
     office_sql(B, "UPDATE account SET fees = fees + 7 WHERE id='a'");
     equal(state);
-    ALL_EQUAL("SELECT id || fees FROM account", "b2");
-    ALL_EQUAL("SELECT message FROM tonle_held",
-              "fees counts up and holds 'abc', which is no whole number");
+    assert_everywhere("SELECT id || fees FROM account", "b2");
+    assert_everywhere("SELECT message FROM tonle_held",
+                      "fees counts up and holds 'abc', which is no whole number");
     digests_equal(state);
 }
 
@@ -145,8 +139,8 @@ static void a_sum_that_is_no_number_gives_way(void **state)
     equal(state);
     office_sql(A, "UPDATE account SET fees = 'abc'");
     equal(state);
-    ALL_EQUAL("SELECT fees || name FROM account", "200B");
-    ALL_EQUAL("SELECT reason FROM tonle_held", "check");
+    assert_everywhere("SELECT fees || name FROM account", "200B");
+    assert_everywhere("SELECT reason FROM tonle_held", "check");
 }
 
 /* ---- groups and policies of cells */
@@ -161,16 +155,16 @@ static void a_group_is_never_a_mixture(void **state)
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET given='Vanna' WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT given || ' ' || family FROM person", "Vanna Chan");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "full_namemaxopen");
+    assert_everywhere("SELECT given || ' ' || family FROM person", "Vanna Chan");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict", "full_namemaxopen");
     /* the lead first: TEXT, length, bytes */
-    ALL_EQUAL("SELECT group_concat(hex(value) || form || typeof(value)) FROM (SELECT * FROM"
-              " tonle_conflict_side ORDER BY hlc)",
-              "0303536F6B03035A6F656blob,030556616E6E6103044368616E6blob");
+    assert_everywhere("SELECT group_concat(hex(value) || form || typeof(value)) FROM (SELECT * FROM"
+                      " tonle_conflict_side ORDER BY hlc)",
+                      "0303536F6B03035A6F656blob,030556616E6E6103044368616E6blob");
     office_sql(HUB, "UPDATE person SET given='Sokha' WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT given || family || (SELECT state FROM tonle_conflict) FROM person",
-              "SokhaChanresolved");
+    assert_everywhere("SELECT given || family || (SELECT state FROM tonle_conflict) FROM person",
+                      "SokhaChanresolved");
 }
 
 /* A's last changeset as a node that does not keep the rules would send it: of each change the first
@@ -222,10 +216,11 @@ static void review_and_rank_show_their_value(void **state)
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET born='B', state='suspended' WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT born || state FROM person", "Arevoked");
-    ALL_EQUAL("SELECT group_concat(cell || policy || state) FROM (SELECT * FROM tonle_conflict"
-              " ORDER BY cell)",
-              "bornreviewopen,staterankopen");
+    assert_everywhere("SELECT born || state FROM person", "Arevoked");
+    assert_everywhere(
+        "SELECT group_concat(cell || policy || state) FROM (SELECT * FROM tonle_conflict"
+        " ORDER BY cell)",
+        "bornreviewopen,staterankopen");
 }
 
 /* national, local and owner look at the unit of the office that wrote; the owner is that of the
@@ -238,13 +233,13 @@ static void units_decide(void **state)
     HUB->now_ms += 5000;
     office_sql(HUB, "UPDATE person SET village='H', far='H', near='H' WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT village || far || near FROM person", "AHA");
+    assert_everywhere("SELECT village || far || near FROM person", "AHA");
     office_sql(B, "UPDATE person SET commune='34' WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT village || far || near FROM person", "HHA");
-    ALL_EQUAL("SELECT value FROM tonle_conflict_side WHERE shown AND conflict ="
-              " (SELECT id FROM tonle_conflict WHERE cell = 'village')",
-              "H");
+    assert_everywhere("SELECT village || far || near FROM person", "HHA");
+    assert_everywhere("SELECT value FROM tonle_conflict_side WHERE shown AND conflict ="
+                      " (SELECT id FROM tonle_conflict WHERE cell = 'village')",
+                      "H");
 }
 
 /* Texts that look the same are one value, and each office keeps its own letters only until the
@@ -256,7 +251,7 @@ static void texts_that_look_alike_are_no_conflict(void **state)
     office_sql(A, "UPDATE person SET born = 'e' || char(769) WHERE id='p'");
     office_sql(B, "UPDATE person SET born = char(233) || char(8203) WHERE id='p'");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict", "0");
 }
 
 /* ---- deletes and births */
@@ -270,11 +265,12 @@ static void delete_wins_and_keeps_the_loser(void **state)
     B->now_ms += 5000;
     office_sql(B, "UPDATE gone SET note='kept'");
     equal(state);
-    ALL_EQUAL("SELECT count(*) FROM gone", "0");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsdelete-winsopen");
-    ALL_EQUAL("SELECT detail FROM tonle_conflict_side WHERE value = 1",
-              "{\"id\":\"g\",\"note\":\"kept\",\"n\":1,\"data\":{\"hex\":\"00ff\"}}");
-    ALL_EQUAL(
+    assert_everywhere("SELECT count(*) FROM gone", "0");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict",
+                      "existsdelete-winsopen");
+    assert_everywhere("SELECT detail FROM tonle_conflict_side WHERE value = 1",
+                      "{\"id\":\"g\",\"note\":\"kept\",\"n\":1,\"data\":{\"hex\":\"00ff\"}}");
+    assert_everywhere(
         "SELECT count(*) FROM tonle_conflict_side WHERE value = 0 AND shown AND detail IS NULL",
         "1");
 }
@@ -287,8 +283,8 @@ static void a_delete_under_review_waits(void **state)
     office_sql(A, "DELETE FROM judged");
     office_sql(B, "UPDATE judged SET note='new'");
     equal(state);
-    ALL_EQUAL("SELECT note FROM judged", "new");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsreviewopen");
+    assert_everywhere("SELECT note FROM judged", "new");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict", "existsreviewopen");
 }
 
 /* birth: latest puts the later record in force, first and review the earlier; the other is held
@@ -299,22 +295,25 @@ static void the_birth_policy_chooses(void **state)
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO gone(id,note) VALUES('k','B'); INSERT INTO judged VALUES('k','B')");
     equal(state);
-    ALL_EQUAL("SELECT note FROM gone", "B");
-    ALL_EQUAL("SELECT note FROM judged", "A");
-    ALL_EQUAL("SELECT group_concat(cell || policy) FROM (SELECT * FROM tonle_conflict ORDER BY"
-              " table_name)",
-              "birthlatest,birthreview");
-    ALL_EQUAL("SELECT message FROM tonle_held WHERE table_name = 'gone'",
-              "another record was entered later under the same key and stands");
-    ALL_EQUAL("SELECT message FROM tonle_held WHERE table_name = 'judged'",
-              "another record was entered earlier under the same key and stands until a person"
-              " decides");
-    ALL_EQUAL("SELECT office || blocked_office FROM tonle_held WHERE table_name = 'gone'",
-              "office1office2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict_side WHERE detail LIKE '%\"id\":\"k\"%'", "4");
+    assert_everywhere("SELECT note FROM gone", "B");
+    assert_everywhere("SELECT note FROM judged", "A");
+    assert_everywhere(
+        "SELECT group_concat(cell || policy) FROM (SELECT * FROM tonle_conflict ORDER BY"
+        " table_name)",
+        "birthlatest,birthreview");
+    assert_everywhere("SELECT message FROM tonle_held WHERE table_name = 'gone'",
+                      "another record was entered later under the same key and stands");
+    assert_everywhere(
+        "SELECT message FROM tonle_held WHERE table_name = 'judged'",
+        "another record was entered earlier under the same key and stands until a person"
+        " decides");
+    assert_everywhere("SELECT office || blocked_office FROM tonle_held WHERE table_name = 'gone'",
+                      "office1office2");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict_side WHERE detail LIKE '%\"id\":\"k\"%'",
+                      "4");
     office_sql(HUB, "UPDATE gone SET note='seen'; DELETE FROM judged");
     equal(state);
-    ALL_EQUAL("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
+    assert_everywhere("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
 }
 
 /* Where conflicts follow one another, each side is kept once: by the last that has it. */
@@ -326,7 +325,7 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     for (int i = 0; i < FEDERATION->n; i++)
         office_sql(OFFICE(i), "INSERT INTO person(id,born) VALUES('p','0')");
     equal(state);
-    ALL_EQUAL(sides, "open:3,superseded:0");
+    assert_everywhere(sides, "open:3,superseded:0");
     char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"
                                                           " state = 'superseded'"));
     assert_ok(store_begin(HUB->store));

@@ -1,13 +1,12 @@
+/* A random application writes to a table; the collected net effect, applied to a copy of the old
+ * state, gives exactly the new state. Of a sum column the deltas add up to it; where the
+ * application wrote no number, or NULL, the table is put to the total, as applying a seal does. */
 #include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
 #include <string.h>
-
-/* A random application writes to a table; the collected net effect, applied to a copy of the old
- * state, gives exactly the new state. Of a sum column the deltas add up to it; where the
- * application wrote no number, or NULL, the table is put to the total, as applying a seal does. */
 
 static uint64_t seed;
 

@@ -1,3 +1,5 @@
+/* What was collected, sealed and carried to three offices: sums, queued changes, values too large.
+ */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
@@ -5,9 +7,6 @@
 
 #include <stdio.h>
 #include <string.h>
-
-/* What was collected, sealed and carried to three offices: sums, queued changes, values too large.
- */
 
 static const char schema[] = "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, s INTEGER, a, b, r);";
 static const char charter[] =
@@ -29,8 +28,7 @@ static void everywhere(void **state, const char *sql, const char *expected)
 {
     federation_sync(*state);
     federation_assert_equal(*state, "t");
-    for (int i = 0; i < FEDERATION->n; i++)
-        assert_string_equal(office_one(OFFICE(i), sql), expected);
+    assert_everywhere(sql, expected);
 }
 
 /* A change as `resolve` or `held` queues it; the values by column names, in the table's order. */

@@ -1,9 +1,8 @@
+/* Columns of policy sum travel as deltas, columns of a group together. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
 #include "tests/unit/capture/fixture.h"
-
-/* Columns of policy sum travel as deltas, columns of a group together. */
 
 #define TABLE "CREATE TABLE t(id INTEGER PRIMARY KEY, s, v TEXT UNIQUE);"
 #define RULES                                                                                      \

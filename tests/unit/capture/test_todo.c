@@ -1,3 +1,4 @@
+/* Queued changes: what no statement of an application can express, beside what it wrote. */
 #include "conflict/buf.h"
 #include "protocol/limits.h"
 #include "tests/lib/check.h"
@@ -5,8 +6,6 @@
 #include "tests/unit/capture/fixture.h"
 
 #include <string.h>
-
-/* Queued changes: what no statement of an application can express, beside what it wrote. */
 
 #define TABLE                                                                                      \
     "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, s INTEGER, a, b, c);"                            \

@@ -41,15 +41,6 @@ static struct conflict_record first(struct office *o, const char *state, const c
     return list[0];
 }
 
-static struct dot side_of(const struct conflict_record *c, const struct office *o)
-{
-    for (size_t i = 0; i < c->n_sides; i++)
-        if (c->sides[i].dot.site == o->site)
-            return c->sides[i].dot;
-    fail_msg("%s has no side", o->name);
-    return (struct dot){0, 0};
-}
-
 static enum err take(struct office *o, const char *id, struct dot dot)
 {
     const char *decision;
@@ -74,11 +65,11 @@ static void a_delete_undone_is_a_new_birth(void **state)
     office_sql(B, "UPDATE person SET note = 'changed', paid = 130 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(HUB, "open", "exists");
-    assert_ok(take(HUB, c.id, side_of(&c, A)));
+    assert_ok(take(HUB, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     struct clock all = settled(state);
     office_pass_stable(A, &all, 10);
-    assert_ok(take(B, c.id, side_of(&c, B)));
+    assert_ok(take(B, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     office_pass_stable(HUB, &all, 10);
     office_pass_stable(B, &all, 10);
@@ -97,11 +88,11 @@ static void a_dropped_birth_taken_again_is_a_new_one(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_ok(take(A, c.id, side_of(&c, B)));
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     struct clock all = settled(state);
     office_pass_stable(A, &all, 10);
-    assert_ok(take(HUB, c.id, side_of(&c, A)));
+    assert_ok(take(HUB, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     office_pass_stable(HUB, &all, 10);
     office_pass_stable(B, &all, 10);
@@ -119,7 +110,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_ok(take(A, c.id, side_of(&c, A)));
+    assert_ok(take(A, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
@@ -128,7 +119,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     struct clock all = settled(state);
     for (int i = 0; i < 3; i++)
         office_pass_stable(OFFICE(i), &all, 10);
-    assert_err(take(A, c.id, side_of(&c, B)), ERR_STATE);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_STATE);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
     clock_fini(&all);
@@ -143,10 +134,10 @@ static void what_is_not_sealed_is_not_decided(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "UPDATE person SET points = 7 WHERE id = 'p1'");
-    assert_err(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "7");
-    assert_ok(take(A, c.id, side_of(&c, B)));
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "4");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "1");
@@ -160,7 +151,7 @@ static void a_row_deleted_meanwhile_is_no_accident(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
-    assert_err(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -179,8 +170,8 @@ static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
     struct conflict_record *c = lists_filtered(A->store, &kept, &f, &n);
     assert_int_equal(n, 2);
     size_t last = strstr(c[0].key_json, "p1") ? 0 : 1; /* p1 is queued last */
-    assert_ok(take(A, c[1 - last].id, side_of(&c[1 - last], B)));
-    assert_ok(take(A, c[last].id, side_of(&c[last], B)));
+    assert_ok(take(A, c[1 - last].id, lists_side(&c[1 - last], B)));
+    assert_ok(take(A, c[last].id, lists_side(&c[last], B)));
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     for (int i = 0; i < 3; i++) /* two records of decisions, then the delete */
         assert_true(office_seal_part(A, 1));
@@ -199,7 +190,7 @@ static void a_forgotten_row_is_entered_again(void **state)
     federation_sync(*state);
     struct conflict_record c = first(HUB, "open", "exists");
     const char *count = "SELECT count(*) FROM person";
-    const struct dot side[] = {side_of(&c, A), side_of(&c, B)};
+    const struct dot side[] = {lists_side(&c, A->site), lists_side(&c, B->site)};
     const char *rows[] = {"0", "1"};
     for (int i = 0; i < 5; i++) {
         assert_ok(take(i % 2 ? B : HUB, c.id, side[i % 2]));
@@ -215,8 +206,9 @@ static void a_forgotten_row_is_entered_again(void **state)
             office_pass_stable(OFFICE(o), &all, 10);
         clock_fini(&all);
     }
-    assert_ok(take(HUB, c.id, side_of(&c, B)));
-    assert_err(take(HUB, c.id, side_of(&c, B)), ERR_STATE); /* not a second time unsealed */
+    assert_ok(take(HUB, c.id, lists_side(&c, B->site)));
+    assert_err(take(HUB, c.id, lists_side(&c, B->site)),
+               ERR_STATE); /* not a second time unsealed */
 }
 
 /* The same for a birth that was dropped: they take turns as often as people change their minds. */
@@ -227,7 +219,7 @@ static void a_forgotten_birth_is_entered_again(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    const struct dot side[] = {side_of(&c, B), side_of(&c, A)};
+    const struct dot side[] = {lists_side(&c, B->site), lists_side(&c, A->site)};
     const char *rows[] = {"B20", "A10"};
     for (int i = 0; i < 5; i++) {
         assert_ok(take(HUB, c.id, side[i % 2]));
@@ -250,15 +242,15 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_ok(take(A, c.id, side_of(&c, B)));
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     office_sql(HUB, "DELETE FROM person WHERE id = 'p2'");
     federation_sync(*state);
     office_sql(HUB, "INSERT INTO person VALUES('p2','Som','C',3,30,'c')");
     federation_sync(*state);
     for (int i = 0; i < 2; i++) {
-        assert_err(take(A, c.id, side_of(&c, A)), ERR_STATE);
-        assert_err(take(A, c.id, side_of(&c, B)), ERR_STATE);
+        assert_err(take(A, c.id, lists_side(&c, A->site)), ERR_STATE);
+        assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_STATE);
         federation_sync(*state);
         assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
         struct clock all = settled(state);
@@ -274,7 +266,7 @@ static void a_decision_about_a_large_value_travels(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_ok(take(A, c.id, side_of(&c, A)));
+    assert_ok(take(A, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT length(choice) < 400 FROM tonle_decision"), "1");
     federation_assert_equal(*state, tables);

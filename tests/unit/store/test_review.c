@@ -60,15 +60,6 @@ static size_t open_count(struct office *o)
     return (size_t)atoi(office_one(o, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"));
 }
 
-static struct dot side_of(const struct conflict_record *c, const struct office *o)
-{
-    for (size_t i = 0; i < c->n_sides; i++)
-        if (c->sides[i].dot.site == o->site)
-            return c->sides[i].dot;
-    fail_msg("%s has no side", o->name);
-    return (struct dot){0, 0};
-}
-
 static enum err decide(struct office *o, const char *id, enum resolution how, struct dot take,
                        struct review review)
 {
@@ -100,7 +91,7 @@ static void a_side_taken_at_one_office_closes_it_everywhere(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT points FROM person"), "4");
     assert_int_equal(open_count(B), 1);
@@ -123,7 +114,7 @@ static void a_group_is_taken_whole(void **state)
     quarrel(state);
     struct conflict_record c = open_one(HUB, "full_name");
     assert_int_equal(c.n_members, 2);
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, A), by("hub", NULL, 0));
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("hub", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT family || ' ' || given FROM person"), "Sok Darā");
     struct assignment set = {"given", "Vuthy", false};
@@ -140,9 +131,9 @@ static void a_decision_can_be_taken_again(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, A), by("som", NULL, 0));
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("som", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT points FROM person"), "9");
     struct conflict_more more;
@@ -160,9 +151,9 @@ static void the_last_decision_before_a_seal_counts(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points"), name = open_one(A, "full_name");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), by("sok", NULL, 0));
-    decide_must(A, name.id, RESOLVE_TAKE, side_of(&name, A), by("sok", NULL, 0));
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("sok", NULL, 0));
+    decide_must(A, name.id, RESOLVE_TAKE, lists_side(&name, A->site), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     office_sql(A, "UPDATE person SET note = 'besides'");
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points || family || given || note FROM person"),
@@ -181,8 +172,8 @@ static void two_decisions_apart_are_a_conflict(void **state)
     struct review sok = by("sok", NULL, 0), som = by("som", NULL, 0);
     sok.now_ms = A->now_ms;
     som.now_ms = B->now_ms;
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), sok);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, B), som);
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), sok);
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, B->site), som);
     federation_sync(*state);
     struct conflict_record again = open_one(HUB, "points");
     struct conflict_more more;
@@ -221,8 +212,8 @@ static void decisions_are_known_when_they_are_settled(void **state)
     struct review sok = by("sok", NULL, 0), som = by("som", NULL, 0);
     sok.now_ms = A->now_ms;
     som.now_ms = B->now_ms;
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), sok);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, B), som);
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), sok);
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, B->site), som);
     federation_sync(*state);
     settle_all(HUB);
     struct conflict_record again = open_one(HUB, "points");
@@ -247,13 +238,13 @@ static void a_row_lost_to_a_delete_comes_back_whole(void **state)
     federation_sync(*state);
     struct conflict_record c = open_one(HUB, "exists");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "0");
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, B), by("hub", NULL, 0));
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("hub", NULL, 0));
     federation_sync(*state);
     assert_string_equal(
         office_one(A, "SELECT id || family || given || points || paid || note FROM person"),
         "p1SokDara1100changed");
     assert_int_equal(open_count(A) + open_count(B) + open_count(HUB), 0);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, A), by("som", NULL, 0));
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("som", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -272,12 +263,12 @@ static void one_of_two_births_is_taken(void **state)
 {
     two_births(state);
     struct conflict_record c = open_one(A, "birth");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT given FROM person WHERE id = 'p2'"), "B");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
     assert_int_equal(open_count(HUB) + open_count(A) + open_count(B), 0);
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, A), by("hub", NULL, 0)); /* again */
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("hub", NULL, 0)); /* again */
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
@@ -369,7 +360,8 @@ static void what_cannot_be_decided_changes_nothing(void **state)
     assert_err(decide(A, "ffffffff", RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_NOT_FOUND);
     office_sql(B, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
-    assert_err(decide(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0)), ERR_STATE);
+    assert_err(decide(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0)),
+               ERR_STATE);
     assert_string_equal(office_one(A,
                                    "SELECT (SELECT count(*) FROM tonle_todo) || (SELECT count(*) "
                                    "FROM tonle_decision)"),
