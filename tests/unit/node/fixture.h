@@ -11,6 +11,8 @@ int net_tear_down(void **state);
 
 #define TEST_OF_TWO(f) cmocka_unit_test_setup_teardown(f, net_set_up_two, net_tear_down)
 #define TEST_OF_THREE(f) cmocka_unit_test_setup_teardown(f, net_set_up_three, net_tear_down)
+/* Behind the file's own start. */
+#define NET_TEST(f) cmocka_unit_test_setup_teardown(f, start, net_tear_down)
 
 /* Where `t` is the network. */
 #define HUB (&t->office[0])

@@ -240,7 +240,7 @@ static void step(struct net *t, struct net_office *o, struct event ev)
     arena_fini(&keep);
 }
 
-void office_event(struct net *t, struct net_office *o, enum event_kind kind)
+void net_event(struct net *t, struct net_office *o, enum event_kind kind)
 {
     step(t, o, (struct event){.kind = kind});
 }
@@ -279,7 +279,7 @@ static void redials(struct net *t)
         o->redial_at_ms = t->now_ms + 500;
         if (dial(t, o)) {
             o->redial_at_ms = 0;
-            office_event(t, o, EVENT_DIALLED);
+            net_event(t, o, EVENT_DIALLED);
         }
     }
 }
@@ -289,7 +289,7 @@ static void timers(struct net *t)
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
         if (o->node && o->actions.deadline_ms && t->now_ms >= o->actions.deadline_ms)
-            office_event(t, o, EVENT_TIMER);
+            net_event(t, o, EVENT_TIMER);
     }
 }
 
@@ -350,7 +350,7 @@ void net_run(struct net *t, uint64_t ms)
 bool net_until(struct net *t, struct net_office *o, const char *sql, const char *text, uint64_t ms)
 {
     uint64_t end = t->now_ms + ms;
-    while (strcmp(office_text(o, sql), text) != 0) {
+    while (strcmp(net_text(o, sql), text) != 0) {
         if (t->now_ms >= end)
             return false;
         net_run(t, 20);
@@ -364,7 +364,7 @@ static bool settled(struct net *t)
         struct net_office *o = &t->office[i];
         if (!o->node || o->joining)
             continue;
-        if (!strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
+        if (!strstr(net_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
             return false;
         if (clock_compare(&store_state_get(o->store)->clock,
                           &store_state_get(t->office[HUB].store)->clock) != CLOCK_EQUAL)
@@ -387,18 +387,18 @@ bool net_settle(struct net *t, uint64_t ms)
 
 /* ---- offices */
 
-void office_sql(struct net *t, struct net_office *o, const char *sql)
+void net_sql(struct net *t, struct net_office *o, const char *sql)
 {
     database_sql(o->app, sql);
-    office_event(t, o, EVENT_LOCAL_CHANGE);
+    net_event(t, o, EVENT_LOCAL_CHANGE);
 }
 
-const char *office_text(struct net_office *o, const char *sql)
+const char *net_text(struct net_office *o, const char *sql)
 {
     return database_text(o->app, sql);
 }
 
-const char *office_ask(struct net *t, struct net_office *o, const char *json)
+const char *net_ask(struct net *t, struct net_office *o, const char *json)
 {
     o->reply[0] = '\0';
     step(t, o,
@@ -423,7 +423,7 @@ struct store *net_open_store(const struct net_office *o)
     return database_store(&(struct store_options){.path = o->path, .busy_ms = 5});
 }
 
-void office_run(struct net *t, struct net_office *o)
+void net_boot(struct net *t, struct net_office *o)
 {
     o->store = net_open_store(o);
     o->run = net_draw(t) | 1;
@@ -442,19 +442,19 @@ void office_run(struct net *t, struct net_office *o)
     memcpy(no.sign_secret, o->keys.sign_secret, SIGN_SECRET_BYTES);
     o->node = node_new(&no);
     o->actions.deadline_ms = 0;
-    office_event(t, o, EVENT_START);
+    net_event(t, o, EVENT_START);
     if (o->parent[0] != '\0')
         o->redial_at_ms = t->now_ms + 1;
 }
 
-void office_crash(struct net *t, struct net_office *o)
+void net_crash(struct net *t, struct net_office *o)
 {
     hang_up(t, o);
     for (int i = 0; i < t->n; i++) {
         struct net_office *c = &t->office[i];
         if (c->dialled == index_of(t, o)) {
             c->dialled = -1;
-            office_event(t, c, EVENT_LOST);
+            net_event(t, c, EVENT_LOST);
             c->redial_at_ms = t->now_ms + 100;
         }
     }
@@ -465,20 +465,20 @@ void office_crash(struct net *t, struct net_office *o)
     o->store = NULL;
 }
 
-void office_stop(struct net *t, struct net_office *o)
+void net_halt(struct net *t, struct net_office *o)
 {
-    office_event(t, o, EVENT_STOP);
-    office_crash(t, o);
+    net_event(t, o, EVENT_STOP);
+    net_crash(t, o);
 }
 
-void office_cut(struct net *t, struct net_office *o)
+void net_cut(struct net *t, struct net_office *o)
 {
     o->cut = true;
     hang_up(t, o);
-    office_event(t, o, EVENT_LOST);
+    net_event(t, o, EVENT_LOST);
 }
 
-void office_mend(struct net *t, struct net_office *o)
+void net_mend(struct net *t, struct net_office *o)
 {
     o->cut = false;
     o->redial_at_ms = t->now_ms + 1;
@@ -517,7 +517,7 @@ void net_start(struct net *t)
     dir_make(t->dir);
     MUST(NULL, seal_start());
     net_make_hub(t);
-    office_run(t, &t->office[HUB]);
+    net_boot(t, &t->office[HUB]);
     net_run(t, 100);
 }
 

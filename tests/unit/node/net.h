@@ -102,18 +102,18 @@ struct net_office *net_grow(struct net *t, const char *name, const char *unit, c
 /* hub, province (below it), district (below the province), all running. */
 void net_three(struct net *t);
 
-void office_run(struct net *t, struct net_office *o);   /* starts its node */
-void office_crash(struct net *t, struct net_office *o); /* the process is gone; nothing is said */
-void office_stop(struct net *t, struct net_office *o);  /* EVENT_STOP, then gone */
-void office_cut(struct net *t, struct net_office *o);   /* its line to the parent goes down */
-void office_mend(struct net *t, struct net_office *o);
+void net_boot(struct net *t, struct net_office *o);  /* starts its node */
+void net_crash(struct net *t, struct net_office *o); /* the process is gone; nothing is said */
+void net_halt(struct net *t, struct net_office *o);  /* EVENT_STOP, then gone */
+void net_cut(struct net *t, struct net_office *o);   /* its line to the parent goes down */
+void net_mend(struct net *t, struct net_office *o);
 
-void office_sql(struct net *t, struct net_office *o,
-                const char *sql); /* the application writes; noticed */
-const char *office_text(struct net_office *o, const char *sql); /* first column of the first row */
-void office_event(struct net *t, struct net_office *o, enum event_kind kind);
-const char *office_ask(struct net *t, struct net_office *o,
-                       const char *json); /* the reply of a request */
+void net_sql(struct net *t, struct net_office *o,
+             const char *sql);                               /* the application writes; noticed */
+const char *net_text(struct net_office *o, const char *sql); /* first column of the first row */
+void net_event(struct net *t, struct net_office *o, enum event_kind kind);
+const char *net_ask(struct net *t, struct net_office *o,
+                    const char *json); /* the reply of a request */
 
 void net_run(struct net *t, uint64_t ms);
 /* Runs until the SQL gives this text at the office; false after `ms`. */

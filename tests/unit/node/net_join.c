@@ -81,7 +81,7 @@ void net_invite(struct net *t, const char *name, const char *unit, const char *p
     MUST(s, store_node_put(s, &r));
     MUST(s, store_commit(s));
     store_close(s);
-    office_event(t, hub, EVENT_LOCAL_CHANGE);
+    net_event(t, hub, EVENT_LOCAL_CHANGE);
 }
 
 bool net_client_send(struct net *t, struct net_office *to, int client, const uint8_t *curve_key,
@@ -146,7 +146,7 @@ void net_join_begin(struct net *t, struct net_office *o, enum load_mode mode)
     o->node = node_join(&jo);
     o->joining = true;
     o->ended = false;
-    office_event(t, o, EVENT_START);
+    net_event(t, o, EVENT_START);
 }
 
 void net_join_act(struct net_office *o, const struct action *a)
@@ -203,7 +203,7 @@ struct net_office *net_grow(struct net *t, const char *name, const char *unit, c
     net_invite(t, name, unit, parent, 0);
     struct net_office *o = net_add(t, name, parent);
     net_join(t, o);
-    office_run(t, o);
+    net_boot(t, o);
     return o;
 }
 

@@ -12,14 +12,14 @@
 static void what_all_have_is_forgotten(void **state)
 {
     struct net *t = *state;
-    office_sql(t, DISTRICT, "INSERT INTO note VALUES('a','x'),('b','x')");
-    office_sql(t, HUB, "INSERT INTO note VALUES('c','x')");
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('a','x'),('b','x')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('c','x')");
     assert_true(net_settle(t, 10000));
-    office_sql(t, PROVINCE, "DELETE FROM note WHERE id='a'; UPDATE note SET text='y' WHERE id='b'");
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id='a'; UPDATE note SET text='y' WHERE id='b'");
     assert_true(net_settle(t, 10000));
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 20000));
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2");
     assert_int_equal(clock_compare(&store_state_get(DISTRICT->store)->stable,
                                    &store_state_get(HUB->store)->clock),
                      CLOCK_EQUAL);
@@ -31,11 +31,11 @@ static void a_quiet_federation_stays_quiet(void **state)
     struct net *t = *state;
     net_run(t, 200000);
     char hub[32], district[32];
-    snprintf(hub, sizeof hub, "%s", office_text(HUB, POSITIONS));
-    snprintf(district, sizeof district, "%s", office_text(DISTRICT, POSITIONS));
+    snprintf(hub, sizeof hub, "%s", net_text(HUB, POSITIONS));
+    snprintf(district, sizeof district, "%s", net_text(DISTRICT, POSITIONS));
     net_run(t, 600000);
-    assert_string_equal(office_text(HUB, POSITIONS), hub);
-    assert_string_equal(office_text(DISTRICT, POSITIONS), district);
+    assert_string_equal(net_text(HUB, POSITIONS), hub);
+    assert_string_equal(net_text(DISTRICT, POSITIONS), district);
 }
 
 /* While one office is away nothing new becomes stable, and the marks kept for it are few; when it
@@ -44,20 +44,20 @@ static void an_absent_office_delays_forgetting(void **state)
 {
     struct net *t = *state;
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
+    net_cut(t, DISTRICT);
     for (int i = 0; i < 40; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, HUB, sql);
+        net_sql(t, HUB, sql);
         net_run(t, 61000);
     }
-    assert_string_equal(office_text(HUB, RECORDS), "40");
-    assert_string_equal(office_text(PROVINCE, RECORDS), "40");
-    office_mend(t, DISTRICT);
+    assert_string_equal(net_text(HUB, RECORDS), "40");
+    assert_string_equal(net_text(PROVINCE, RECORDS), "40");
+    net_mend(t, DISTRICT);
     assert_true(net_settle(t, 30000));
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 130000));
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "40");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "40");
 }
 
 /* Retiring the absent office lets the others forget without it. */
@@ -70,10 +70,10 @@ static void a_retired_office_is_not_waited_for(void **state)
     char msg[256];
     struct store_options so = {.path = HUB->path, .busy_ms = 100};
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, DISTRICT);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 10000);
-    assert_string_equal(office_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
+    assert_string_equal(net_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
     assert_ok(store_open(&s, &so, msg));
     assert_ok(store_begin(s));
     assert_ok(store_node_get(s, &a, "district", &r));
@@ -82,7 +82,7 @@ static void a_retired_office_is_not_waited_for(void **state)
     assert_ok(store_commit(s));
     store_close(s);
     arena_fini(&a);
-    office_event(t, HUB, EVENT_LOCAL_CHANGE);
+    net_event(t, HUB, EVENT_LOCAL_CHANGE);
     assert_true(net_until(t, HUB, RECORDS, "0", 20000));
     assert_true(net_until(t, PROVINCE, RECORDS, "0", 20000));
 }
@@ -92,17 +92,17 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
 {
     struct net *t = *state;
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, DISTRICT);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     net_run(t, 3000);
-    assert_string_equal(office_text(HUB, RECORDS), "1");
-    office_crash(t, HUB);
-    office_run(t, HUB);
+    assert_string_equal(net_text(HUB, RECORDS), "1");
+    net_crash(t, HUB);
+    net_boot(t, HUB);
     net_run(t, 3000);
-    office_crash(t, HUB);
-    office_mend(t, DISTRICT);
+    net_crash(t, HUB);
+    net_mend(t, DISTRICT);
     net_run(t, 5000);
-    office_run(t, HUB);
+    net_boot(t, HUB);
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 60000));
 }

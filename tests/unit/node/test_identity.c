@@ -8,7 +8,7 @@
 
 static const char *status(struct net *t, struct net_office *o)
 {
-    return office_ask(t, o, "{\"do\":\"status\"}");
+    return net_ask(t, o, "{\"do\":\"status\"}");
 }
 
 /* Another database file with what the office's has now. */
@@ -68,14 +68,14 @@ static void a_second_copy_is_refused(void **state)
     snprintf(copy->parent, sizeof copy->parent, "hub");
     snprintf(copy->path, sizeof copy->path, "%.480s.copy", PROVINCE->path);
     copy->app = database_app(copy->path, NULL, 0);
-    office_run(t, copy);
+    net_boot(t, copy);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, copy), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, copy), "a second copy of this office is running"));
     assert_non_null(strstr(status(t, PROVINCE), "a second copy of this office is running"));
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
     assert_non_null(strstr(HUB->log, "event=second-copy"));
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 5000));
     assert_true(copy->sent_hellos < 20);
 }
@@ -85,8 +85,8 @@ static void a_second_copy_is_refused(void **state)
 static void a_restarted_process_is_no_second_copy(void **state)
 {
     struct net *t = *state;
-    office_crash(t, PROVINCE);
-    office_run(t, PROVINCE);
+    net_crash(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 1500);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
     assert_null(strstr(HUB->log, "second-copy"));
@@ -106,7 +106,7 @@ static void a_silent_old_session_ends_by_itself(void **state)
     again->app = database_app(again->path, NULL, 0);
     PROVINCE->silent = true;
     net_run(t, 50);
-    office_run(t, again);
+    net_boot(t, again);
     net_run(t, 1000);
     assert_null(strstr(status(t, again), "\"line\":\"connected\""));
     net_run(t, 8000);
@@ -120,13 +120,13 @@ static void a_restored_database_is_refused(void **state)
 {
     struct net *t = *state;
     copy_database(t, PROVINCE, ".backup");
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
     PROVINCE->outside_site = 0;
     uint64_t seq = store_state_get(HUB->store)->clock.n;
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "its database was restored"));
@@ -142,17 +142,17 @@ static void the_record_outside_stops_the_first_seal(void **state)
 {
     struct net *t = *state;
     copy_database(t, PROVINCE, ".backup");
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     uint64_t seq = store_state_get(PROVINCE->store)->seq;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
     net_run(t, 20000);
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq);
     assert_non_null(strstr(status(t, PROVINCE), "it was restored"));
-    assert_string_equal(office_text(PROVINCE, "SELECT text FROM note"), "work");
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note"), "work");
 }
 
 /* A record that is ahead of a database which the parent finds complete is no reason to stop for
@@ -160,16 +160,16 @@ static void the_record_outside_stops_the_first_seal(void **state)
 static void a_welcome_ends_the_suspicion(void **state)
 {
     struct net *t = *state;
-    office_sql(t, PROVINCE, "INSERT INTO resident VALUES('r','x','y')");
+    net_sql(t, PROVINCE, "INSERT INTO resident VALUES('r','x','y')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     PROVINCE->outside_seq += 100;
     PROVINCE->cut = true;
-    office_run(t, PROVINCE);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
+    net_boot(t, PROVINCE);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
     net_run(t, 5000);
     uint64_t seq = store_state_get(PROVINCE->store)->seq;
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
@@ -179,16 +179,16 @@ static void a_restored_parent_is_refused(void **state)
 {
     struct net *t = *state;
     copy_database(t, HUB, ".backup");
-    office_sql(t, HUB, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, HUB);
+    net_halt(t, HUB);
     restore_database(t, HUB, ".backup");
     HUB->outside_site = 0;
-    office_run(t, HUB);
+    net_boot(t, HUB);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "restored"));
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "1");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "1");
 }
 
 /* A node that signs with another key than its site's is refused, though its transport key is known.
@@ -197,9 +197,9 @@ static void a_wrong_signature_is_refused(void **state)
 {
     struct net *t = *state;
     struct keypair other = keypair_of("other");
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     memcpy(PROVINCE->keys.sign_secret, other.sign_secret, SIGN_SECRET_BYTES);
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 5000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "did not sign with the key of its site"));
@@ -210,16 +210,16 @@ static void a_wrong_signature_is_refused(void **state)
 static void a_forged_changeset_is_refused(void **state)
 {
     struct net *t = *state;
-    office_cut(t, PROVINCE);
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 1500);
-    office_sql(t, HUB,
-               "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
-               " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
-    office_mend(t, PROVINCE);
+    net_sql(t, HUB,
+            "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
+            " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
+    net_mend(t, PROVINCE);
     uint64_t hellos = PROVINCE->sent_hellos;
     net_run(t, 120000);
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "0");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "0");
     assert_non_null(strstr(PROVINCE->log, "item"));
     assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
     assert_false(PROVINCE->fatal);
@@ -230,27 +230,27 @@ static void a_forged_changeset_is_refused(void **state)
 static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
 {
     struct net *t = *state;
-    office_cut(t, PROVINCE);
+    net_cut(t, PROVINCE);
     for (int i = 1; i <= 3; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, HUB, sql);
+        net_sql(t, HUB, sql);
         net_run(t, 200);
     }
-    office_sql(t, HUB,
-               "DELETE FROM tonle_journal WHERE kind = 1 AND seq ="
-               " (SELECT max(seq) - 1 FROM tonle_journal WHERE kind = 1 AND source = '')");
+    net_sql(t, HUB,
+            "DELETE FROM tonle_journal WHERE kind = 1 AND seq ="
+            " (SELECT max(seq) - 1 FROM tonle_journal WHERE kind = 1 AND source = '')");
     uint64_t hellos = PROVINCE->sent_hellos;
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     net_run(t, 120000);
-    assert_string_equal(office_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
+    assert_string_equal(net_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
     assert_non_null(strstr(PROVINCE->log, "event=refuse peer=hub"));
     /* a mark may stand between the changesets: then it is what fails first */
     assert_true(strstr(PROVINCE->log, "5 is the next (gap)") ||
                 strstr(PROVINCE->log, "that it was based on are missing"));
     assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
     assert_false(PROVINCE->fatal);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='p'", "up", 120000));
 }
 

@@ -170,8 +170,8 @@ static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
     struct conflict_record *c = lists_filtered(A->store, &kept, &f, &n);
     assert_int_equal(n, 2);
     size_t last = strstr(c[0].key_json, "p1") ? 0 : 1; /* p1 is queued last */
-    assert_ok(take(A, c[1 - last].id, lists_side(&c[1 - last], B)));
-    assert_ok(take(A, c[last].id, lists_side(&c[last], B)));
+    assert_ok(take(A, c[1 - last].id, lists_side(&c[1 - last], B->site)));
+    assert_ok(take(A, c[last].id, lists_side(&c[last], B->site)));
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     for (int i = 0; i < 3; i++) /* two records of decisions, then the delete */
         assert_true(office_seal_part(A, 1));
