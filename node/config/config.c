@@ -314,20 +314,6 @@ enum err lock_take(const char *dir, int *fd, char msg[256])
     return err;
 }
 
-bool lock_is_held(const char *dir)
-{
-    char path[CONFIG_PATH_BYTES], msg[256];
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    if (config_path(path, dir, "lock", msg))
-        return false;
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool held = fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
-    close(fd);
-    return held;
-}
-
 void lock_release(int fd)
 {
     if (fd >= 0)

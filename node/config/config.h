@@ -56,7 +56,6 @@ void identity_close(struct identity_file *f);
 /* Locks DIR/lock (an open-file-description lock: it ends with its holder, however that ends).
  * ERR_BUSY when another process holds it. The fd stays open until lock_release. */
 enum err lock_take(const char *dir, int *fd, char msg[256]);
-bool lock_is_held(const char *dir); /* by a running node; only looks, so it is in nobody's way */
 void lock_release(int fd);
 
 /* Clean-stop marker: taken away at start (returns whether the last stop was clean), put back at the

@@ -230,16 +230,3 @@ enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct 
         query_fail(&q, store_fail(s, ERR_NOT_FOUND, "site %s is not in the registry", name));
     return query_end(&q);
 }
-
-enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n)
-{
-    size_t cap = 0;
-    *out = NULL;
-    *n = 0;
-    struct query q = DB_QUERY(s, SITE_SQL " ORDER BY s.node, s.site");
-    while (query_next(&q)) {
-        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
-        query_fail(&q, site_from(&q, a, &(*out)[(*n)++]));
-    }
-    return query_end(&q);
-}

@@ -58,7 +58,6 @@ struct site_record {
     uint64_t hlc;              /* and its time */
 };
 enum err store_site_get(struct store *s, struct arena *a, uint64_t site, struct site_record *out);
-enum err store_site_list(struct store *s, struct arena *a, struct site_record **out, size_t *n);
 /* Notes the rows of the changeset at `pos`, in the transaction that puts it there. */
 enum err touch_note(struct store *s, const struct changeset *cs, uint64_t pos);
 /* Positions of the changesets that may have touched this row, ascending: all that have, and seldom

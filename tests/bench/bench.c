@@ -3,7 +3,7 @@
  *
  * usage: bench [ROWS] [wal|rollback]
  */
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  *
  * usage: conflicts [ROWS] [OPEN] [ROUNDS] [RUNS]
  */
-#include "tests/lib/office.h"
+#include "tests/lib/federation.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #include "conflict/row.h"
 #include "protocol/codec.h"
 #include "protocol/seal.h"
-#include "sample.h"
+#include "tests/unit/protocol/sample.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -70,3 +70,12 @@ struct conflict_record *lists_conflicts(struct store *s, struct arena *a, bool o
     struct conflict_filter f = {.state = open ? "open" : NULL};
     return lists_filtered(s, a, &f, n);
 }
+
+struct dot lists_side(const struct conflict_record *c, uint64_t site)
+{
+    for (size_t i = 0; i < c->n_sides; i++) {
+        if (c->sides[i].dot.site == site)
+            return c->sides[i].dot;
+    }
+    abort();
+}

@@ -9,5 +9,7 @@ struct held_record *lists_held(struct store *s, struct arena *a, size_t *n);
 struct conflict_record *lists_conflicts(struct store *s, struct arena *a, bool open, size_t *n);
 struct conflict_record *lists_filtered(struct store *s, struct arena *a,
                                        const struct conflict_filter *f, size_t *n);
+/* The side that an office wrote; none: the program ends. */
+struct dot lists_side(const struct conflict_record *c, uint64_t site);
 
 #endif

@@ -3,12 +3,7 @@
 #ifndef TESTS_PROPERTY_GEN_H
 #define TESTS_PROPERTY_GEN_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 struct gen {
     uint64_t state;

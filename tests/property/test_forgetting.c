@@ -6,7 +6,7 @@
  * because an acknowledgement overtakes changes that still wait: the control that shows the
  * comparison can fail. Nor do they when somebody revives a row whose delete everybody agreed on.
  */
-#include "tests/property/office.h"
+#include "tests/property/replica.h"
 #include "tests/property/tree.h"
 
 #include <string.h>
@@ -38,8 +38,8 @@ struct forgetting_world {
     struct arena arena;
     struct tree tree;
     struct rule_set set;
-    struct model_office thin[OFFICES_MAX]; /* forgets */
-    struct model_office full[OFFICES_MAX];
+    struct replica thin[OFFICES_MAX]; /* forgets */
+    struct replica full[OFFICES_MAX];
     struct stream_mark mark[MARKS_MAX];
     size_t n_marks;
     size_t n_stable;
@@ -72,7 +72,7 @@ static void hub_count(struct forgetting_world *w, const struct link_item *answer
     m->stable = true;
     w->n_stable++;
     struct link_item *it = new_item(w, ITEM_STABLE, answer->mark, 0);
-    office_forget(&w->thin[0], &m->clock, NULL, true);
+    replica_forget(&w->thin[0], &m->clock, NULL, true);
     memcpy(it->keep, w->thin[0].keep, sizeof it->keep);
     w->seen_stable[0] |= UINT64_C(1) << answer->mark;
     tree_append(&w->tree, 0, it);
@@ -90,8 +90,8 @@ static void put_write(struct forgetting_world *w, int at, struct link_item *it)
     if (clock_covers(&w->full[at].clock, it->cs->dot))
         return;
     CHECK(w->seed, clock_includes(&w->full[at].clock, &it->cs->context));
-    office_apply(&w->full[at], it->cs, true);
-    office_apply(&w->thin[at], it->cs, false);
+    replica_apply(&w->full[at], it->cs, true);
+    replica_apply(&w->thin[at], it->cs, false);
     tree_append(&w->tree, at, it);
 }
 
@@ -108,7 +108,7 @@ static void put(struct forgetting_world *w, int at, struct link_item *it)
             hub_count(w, it);
     } else if (it->kind == ITEM_STABLE && first_time(&w->seen_stable[at], it->mark)) {
         tree_append(&w->tree, at, it);
-        office_forget(&w->thin[at], &w->mark[it->mark].clock, it->keep, false);
+        replica_forget(&w->thin[at], &w->mark[it->mark].clock, it->keep, false);
     }
 }
 
@@ -137,9 +137,9 @@ static void forget_acknowledged(struct forgetting_world *w)
         }
         clock_set(&least, w->full[s].site, low);
     }
-    office_forget(&w->thin[0], &least, NULL, true);
+    replica_forget(&w->thin[0], &least, NULL, true);
     for (int i = 1; i < w->tree.n; i++)
-        office_forget(&w->thin[i], &least, w->thin[0].keep, false);
+        replica_forget(&w->thin[i], &least, w->thin[0].keep, false);
     clock_fini(&least);
 }
 
@@ -147,7 +147,7 @@ static void local_write(struct forgetting_world *w, uint64_t t)
 {
     int at = (int)gen_below(&w->g, (uint32_t)w->tree.n);
     struct link_item *it = new_item(w, ITEM_WRITE, 0, at);
-    it->cs = office_write(&w->thin[at], &w->g, t, &w->serial);
+    it->cs = replica_write(&w->thin[at], &w->g, t, &w->serial);
     if (!it->cs)
         return;
     for (uint32_t i = 0; i < it->cs->n; i++) {
@@ -159,7 +159,7 @@ static void local_write(struct forgetting_world *w, uint64_t t)
     put(w, at, it);
 }
 
-static bool same_shown(const struct model_office *a, const struct model_office *b)
+static bool same_shown(const struct replica *a, const struct replica *b)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
         const struct birth *x = row_standing(&a->row[k], a->rules);
@@ -173,7 +173,7 @@ static bool same_shown(const struct model_office *a, const struct model_office *
     return true;
 }
 
-static void put_open(struct buf *b, const struct model_office *o)
+static void put_open(struct buf *b, const struct replica *o)
 {
     for (uint64_t k = 0; k < KEYS; k++) {
         struct conflict_list open = {0};
@@ -187,7 +187,7 @@ static void put_open(struct buf *b, const struct model_office *o)
     }
 }
 
-static bool same_open(const struct model_office *a, const struct model_office *b)
+static bool same_open(const struct replica *a, const struct replica *b)
 {
     struct buf x = {0};
     struct buf y = {0};
@@ -229,8 +229,8 @@ static void start(struct forgetting_world *w, uint64_t seed)
     rules_random(&w->set, &w->g, site, (size_t)w->tree.n);
     for (int i = 0; i < w->tree.n; i++) {
         int skew = gen_between(&w->g, -5, 5);
-        office_init(&w->thin[i], &w->arena, &w->set.rules, site[i], skew);
-        office_init(&w->full[i], &w->arena, &w->set.rules, site[i], skew);
+        replica_init(&w->thin[i], &w->arena, &w->set.rules, site[i], skew);
+        replica_init(&w->full[i], &w->arena, &w->set.rules, site[i], skew);
     }
 }
 
@@ -247,8 +247,8 @@ static void run(struct forgetting_world *w, uint64_t seed, enum stability by)
 static void finish(struct forgetting_world *w)
 {
     for (int i = 0; i < w->tree.n; i++) {
-        office_fini(&w->thin[i]);
-        office_fini(&w->full[i]);
+        replica_fini(&w->thin[i]);
+        replica_fini(&w->full[i]);
     }
     for (size_t m = 0; m < w->n_marks; m++)
         clock_fini(&w->mark[m].clock);
@@ -261,7 +261,6 @@ static void finish(struct forgetting_world *w)
 static void forgetting_by_marks_changes_nothing_shown(void **state)
 {
     size_t stable = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
@@ -276,7 +275,6 @@ static void forgetting_by_marks_changes_nothing_shown(void **state)
 static void forgetting_by_acknowledgements_diverges(void **state)
 {
     size_t diverged = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_ACKS);
@@ -292,7 +290,6 @@ static void forgetting_by_acknowledgements_diverges(void **state)
 static void reviving_an_agreed_delete_diverges(void **state)
 {
     size_t diverged = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES && !diverged; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS_REVIVING);
@@ -347,7 +344,6 @@ static bool may_stay(struct forgetting_world *w, const struct row *r)
 static void nothing_settled_is_kept(void **state)
 {
     size_t settled = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES / 4; seed++) {
         struct forgetting_world w = {0};
         run(&w, seed, BY_MARKS);
@@ -381,5 +377,5 @@ int main(void)
         cmocka_unit_test(reviving_an_agreed_delete_diverges),
         cmocka_unit_test(nothing_settled_is_kept),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

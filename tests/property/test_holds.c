@@ -136,7 +136,6 @@ static const struct hold_item *twin(const struct hold_item *item, size_t n,
 static void holds_have_one_answer_in_every_order(void **state)
 {
     size_t seen[HOLD_COUNT] = {0};
-    (void)state;
     for (uint64_t seed = 0; seed < STATES; seed++) {
         struct gen g = gen_seeded(seed);
         struct hold_item item[ITEMS_MAX];
@@ -163,7 +162,6 @@ static void holds_have_one_answer_in_every_order(void **state)
  * claim. */
 static void blocked_by_names_the_item_in_the_way(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < STATES; seed++) {
         struct gen g = gen_seeded(seed);
         struct hold_item item[ITEMS_MAX];
@@ -193,5 +191,5 @@ int main(void)
         cmocka_unit_test(holds_have_one_answer_in_every_order),
         cmocka_unit_test(blocked_by_names_the_item_in_the_way),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -25,7 +25,6 @@ static bool same(const struct clock *a, const struct clock *b)
  */
 static void clock_join_is_a_least_upper_bound(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         struct clock c[3] = {{0}};
@@ -66,7 +65,6 @@ static void clock_join_is_a_least_upper_bound(void **state)
 /* The order of two clocks is what their entries say, and turns round with its arguments. */
 static void clock_compare_agrees_with_the_entries(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         struct clock a = {0};
@@ -97,7 +95,6 @@ static void clock_compare_agrees_with_the_entries(void **state)
  */
 static void clock_bytes_have_one_form(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         struct clock a = {0};
@@ -125,7 +122,6 @@ static void clock_bytes_have_one_form(void **state)
 /* Every tick is above the last one, and not behind the wall clock, whatever the wall clock does. */
 static void hlc_tick_is_above_the_last_time(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         uint64_t last = hlc_make(gen_below(&g, 1000), gen_percent(&g, 20) ? 0xfffe : 0);
@@ -192,7 +188,6 @@ static size_t pinned_values(struct value *v)
  * before REAL among equal numbers; the order is total over equality. */
 static void values_are_ordered_as_sqlite_orders_them(void **state)
 {
-    (void)state;
     struct value v[64];
     size_t n = pinned_values(v);
     for (size_t i = 0; i < n; i++) {
@@ -241,7 +236,6 @@ static struct value random_value(struct arena *a, struct gen *g)
 /* The order is antisymmetric and transitive, and equality is equality of canonical bytes. */
 static void value_order_is_total_and_bytes_are_canonical(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 4 * ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         struct arena a = {0};
@@ -271,7 +265,6 @@ static void value_order_is_total_and_bytes_are_canonical(void **state)
 /* Two keys have the same bytes exactly when SQLite's index holds them to be the same key. */
 static void keys_are_equal_as_sqlite_indexes_hold_them(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 4 * ROUNDS; seed++) {
         struct gen g = gen_seeded(seed);
         struct value v[2] = {random_stored(&g), random_stored(&g)};
@@ -304,5 +297,5 @@ int main(void)
         cmocka_unit_test(value_order_is_total_and_bytes_are_canonical),
         cmocka_unit_test(keys_are_equal_as_sqlite_indexes_hold_them),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

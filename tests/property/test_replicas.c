@@ -1,5 +1,5 @@
 /* Full replicas in a random tree, against an oracle that knows every write ever made. */
-#include "tests/property/office.h"
+#include "tests/property/replica.h"
 #include "tests/property/tree.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ struct replicas_world {
     struct arena arena;
     struct tree tree;
     struct rule_set set;
-    struct model_office office[OFFICES_MAX];
+    struct replica office[OFFICES_MAX];
     struct told_change *all[CHANGESETS_MAX];
     size_t n_all;
     uint64_t serial;
@@ -22,12 +22,12 @@ struct replicas_world {
 static void deliver(void *context, int to, void *item)
 {
     struct replicas_world *w = context;
-    struct model_office *o = &w->office[to];
+    struct replica *o = &w->office[to];
     struct told_change *cs = item;
     if (clock_covers(&o->clock, cs->dot))
         return;
     CHECK(w->seed, clock_includes(&o->clock, &cs->context));
-    office_apply(o, cs, true);
+    replica_apply(o, cs, true);
     tree_append(&w->tree, to, cs);
 }
 
@@ -36,7 +36,7 @@ static void step(struct replicas_world *w, uint64_t t)
     uint32_t p = gen_below(&w->g, 100);
     if (p < 40 && w->n_all < CHANGESETS_MAX) {
         int at = (int)gen_below(&w->g, (uint32_t)w->tree.n);
-        struct told_change *cs = office_write(&w->office[at], &w->g, t, &w->serial);
+        struct told_change *cs = replica_write(&w->office[at], &w->g, t, &w->serial);
         if (!cs)
             return;
         w->all[w->n_all++] = cs;
@@ -60,7 +60,7 @@ static void run(struct replicas_world *w, uint64_t seed)
         site[i] = gen_u64(&w->g);
     rules_random(&w->set, &w->g, site, (size_t)w->tree.n);
     for (int i = 0; i < w->tree.n; i++)
-        office_init(&w->office[i], &w->arena, &w->set.rules, site[i], gen_between(&w->g, -5, 5));
+        replica_init(&w->office[i], &w->arena, &w->set.rules, site[i], gen_between(&w->g, -5, 5));
     int steps = gen_between(&w->g, 20, 120);
     for (int t = 0; t < steps; t++)
         step(w, (uint64_t)t);
@@ -70,7 +70,7 @@ static void run(struct replicas_world *w, uint64_t seed)
 static void finish(struct replicas_world *w)
 {
     for (int i = 0; i < w->tree.n; i++)
-        office_fini(&w->office[i]);
+        replica_fini(&w->office[i]);
     tree_fini(&w->tree);
     arena_fini(&w->arena);
 }
@@ -86,7 +86,7 @@ static void put_conflicts(struct buf *b, struct conflict_list *list, uint64_t ke
 }
 
 /* Everything an office shows: what stands, what is held and why, what is open. */
-static void describe(struct replicas_world *w, struct model_office *o, struct buf *b)
+static void describe(struct replicas_world *w, struct replica *o, struct buf *b)
 {
     for (uint64_t k = 0; k < KEYS; k++) {
         struct conflict_list open = {0};
@@ -318,7 +318,6 @@ static size_t check_reports(struct replicas_world *w)
  * conflicts, to the byte of the record. */
 static void replicas_converge(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct replicas_world w = {0};
         run(&w, seed);
@@ -332,7 +331,6 @@ static void replicas_converge(void **state)
 static void nothing_is_lost_and_conflicts_are_exact(void **state)
 {
     size_t reported = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct replicas_world w = {0};
         run(&w, HISTORIES + seed);
@@ -349,5 +347,5 @@ int main(void)
         cmocka_unit_test(replicas_converge),
         cmocka_unit_test(nothing_is_lost_and_conflicts_are_exact),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

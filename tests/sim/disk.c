@@ -539,7 +539,8 @@ void disk_crash(struct disk *d, const char *prefix)
             x->exists_durable = x->exists; /* the directory was written back in time */
         else if (x->exists && !x->exists_durable)
             image_size(&x->live, 0);
-        else if (!x->exists && x->exists_durable) /* the unlinking is undone: the old file is back */
+        else if (!x->exists &&
+                 x->exists_durable) /* the unlinking is undone: the old file is back */
             image_copy(&x->live, &x->durable);
         x->exists = x->exists_durable;
         if (x->exists) {

@@ -2,15 +2,10 @@
  * offices. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE household(id TEXT PRIMARY KEY NOT NULL, book_no TEXT UNIQUE, village TEXT) "
@@ -38,41 +33,27 @@ static const char tables[] = "household resident receipt span";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
-static int stop(void **state)
+static void equal(void **state)
 {
-    federation_stop(*state);
-    return 0;
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
 }
-
-static void equal(struct federation *f)
-{
-    federation_sync(f);
-    federation_assert_equal(f, tables);
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
 
 /* What one office writes with plain SQL stands at every other office. */
 static void a_write_reaches_every_office(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO household VALUES('h1','b1','Prek Leap');"
                   "INSERT INTO resident(id,household_id,name,age) VALUES('r1','h1','Sok',30)");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name FROM resident WHERE id='r1'"), "Sok");
     office_sql(B, "UPDATE resident SET phone='012' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT phone FROM resident"), "012");
     office_sql(A, "DELETE FROM resident WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM resident"), "0");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict"), "0");
 }
@@ -80,12 +61,11 @@ static void a_write_reaches_every_office(void **state)
 /* Concurrent edits of different columns both survive, and no conflict is recorded. */
 static void different_columns_merge_silently(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','Sok',30)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE resident SET phone='1' WHERE id='r1'");
     office_sql(B, "UPDATE resident SET age=31 WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT phone||age FROM resident"), "131");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
 }
@@ -94,13 +74,12 @@ static void different_columns_merge_silently(void **state)
  * none. */
 static void one_column_is_a_recorded_conflict(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','Sok',30)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE resident SET name='Sok A' WHERE id='r1'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE resident SET name='Sok B' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT name FROM resident"), "Sok B");
     assert_string_equal(office_one(A, "SELECT state||cell||policy FROM tonle_conflict"),
                         "autonamelatest");
@@ -110,25 +89,24 @@ static void one_column_is_a_recorded_conflict(void **state)
         "Sok A,Sok B");
     office_sql(A, "UPDATE resident SET phone='7' WHERE id='r1'");
     office_sql(B, "UPDATE resident SET phone='7' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "1");
 }
 
 /* max, min and earliest show their value and stay open until a later write has seen both sides. */
 static void other_policies_stay_open_until_seen(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,name,points,low,first) VALUES('r1','Sok',5,5,'x')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE resident SET points=9, low=3, first='A' WHERE id='r1'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE resident SET points=7, low=4, first='B' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT points||low||first FROM resident"), "93A");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
                         "3");
     office_sql(HUB, "UPDATE resident SET points=8, low=8, first='C' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT points||low||first FROM resident"), "88C");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='resolved'"),
                         "3");
@@ -137,12 +115,11 @@ static void other_policies_stay_open_until_seen(void **state)
 /* An update beats a concurrent delete, with all its columns; the conflict is recorded. */
 static void update_beats_delete(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,name,age,phone) VALUES('r1','Sok',30,'012')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE resident SET age=33 WHERE id='r1'; DELETE FROM resident WHERE id='r1'");
     office_sql(B, "UPDATE resident SET name='Sok B' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT name||age||phone FROM resident"), "Sok B33012");
     assert_string_equal(office_one(HUB, "SELECT cell||state FROM tonle_conflict"), "existsopen");
 }
@@ -151,16 +128,15 @@ static void update_beats_delete(void **state)
  * mixed. */
 static void two_births_of_one_key(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO receipt VALUES('S',1,'from A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO receipt VALUES('S',1,'from B')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT note FROM receipt"), "from A");
     assert_string_equal(office_one(B, "SELECT reason||office FROM tonle_held"), "birthoffice2");
     assert_string_equal(office_one(HUB, "SELECT cell||state FROM tonle_conflict"), "birthopen");
     office_sql(A, "DELETE FROM receipt");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT note FROM receipt"), "from B");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "0");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
@@ -170,15 +146,14 @@ static void two_births_of_one_key(void **state)
 /* A later claim to a unique number is held everywhere, and comes in when the number is free. */
 static void unique_clash_holds_the_later_claim(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,ident,name) VALUES('r1','X','A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO resident(id,ident,name) VALUES('r2','X','B')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT id FROM resident"), "r1");
     assert_string_equal(office_one(B, "SELECT reason||blocked_by FROM tonle_held"), "unique\"r1\"");
     office_sql(HUB, "UPDATE resident SET ident='Y' WHERE id='r1'");
-    equal(f);
+    equal(state);
     assert_string_equal(
         office_one(A, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
         "r1Y,r2X");
@@ -188,16 +163,15 @@ static void unique_clash_holds_the_later_claim(void **state)
 /* Two rows may exchange their unique values in one transaction. */
 static void unique_values_change_hands(void **state)
 {
-    struct federation *f = *state;
     office_sql(
         A,
         "INSERT INTO resident(id,ident,name) VALUES('r1','X','A'),('r2','Y','B'),('r3','Z','C')");
-    equal(f);
+    equal(state);
     office_sql(A,
                "BEGIN; UPDATE resident SET ident=NULL; UPDATE resident SET ident='Y' WHERE id='r1';"
                "UPDATE resident SET ident='Z' WHERE id='r2'; UPDATE resident SET ident='X' WHERE "
                "id='r3'; COMMIT");
-    equal(f);
+    equal(state);
     assert_string_equal(
         office_one(B, "SELECT group_concat(id||ident) FROM (SELECT * FROM resident ORDER BY id)"),
         "r1Y,r2Z,r3X");
@@ -207,18 +181,17 @@ static void unique_values_change_hands(void **state)
 /* A child whose parent was deleted elsewhere is held, in chains, and comes back with the parent. */
 static void missing_parent_holds_a_chain(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO household VALUES('h1','b1','v')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM household WHERE id='h1'");
     office_sql(B, "INSERT INTO resident(id,household_id,name) VALUES('r1','h1','mother');"
                   "INSERT INTO resident(id,mother,name) VALUES('r2','r1','child')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
     assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM tonle_held"),
                         "parent,parent");
     office_sql(HUB, "INSERT INTO household VALUES('h1','b1','again')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "2");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
 }
@@ -228,17 +201,16 @@ static void missing_parent_holds_a_chain(void **state)
  */
 static void a_cut_log_loses_nothing(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO household VALUES('h1','b1','Prek Leap');"
                   "INSERT INTO resident(id, ident, name) VALUES('r1','1','Sok');");
-    equal(f);
+    equal(state);
     office_sql(B, "INSERT INTO resident(id, ident, name) VALUES('r0','2','Dara')");
     office_sql(
         A, "DELETE FROM household WHERE id='h1'; UPDATE resident SET name='Sok S.' WHERE id='r1';"
            "INSERT INTO resident(id, household_id, ident, name) VALUES('r2','h1','2','Chan')");
     while (office_seal_part(A, 1))
         ;
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT group_concat(key || reason) FROM tonle_held"),
                         "\"r2\"unique");
     assert_string_equal(
@@ -246,7 +218,7 @@ static void a_cut_log_loses_nothing(void **state)
         "Dara,Sok S.");
     office_sql(
         B, "INSERT INTO household VALUES('h1','b1','again'); DELETE FROM resident WHERE id='r0'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name FROM resident WHERE id='r2'"), "Chan");
 }
 
@@ -255,17 +227,16 @@ static void a_cut_log_loses_nothing(void **state)
  * came, one whose parent went. */
 static void what_a_cut_log_left_alone_is_decided(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO household VALUES('h1','b1','v'),('h2','b2','v');"
                   "INSERT INTO resident(id, name, household_id) VALUES('r3','x','h2')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM household WHERE id='h1'");
     office_sql(B, "INSERT INTO resident(id, name, ident) VALUES('r0','x','2')");
-    equal(f);
+    equal(state);
     office_sql(A, "INSERT INTO resident(id, name, ident) VALUES('r4','x','3')");
     office_sql(B, "INSERT INTO resident(id, name, household_id) VALUES('r2','x','h1');"
                   "INSERT INTO resident(id, name, ident) VALUES('r1','x','3')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT group_concat(key || reason) FROM"
                                       " (SELECT * FROM tonle_held ORDER BY key)"),
                         "\"r2\"parent,\"r4\"unique");
@@ -283,15 +254,14 @@ static void what_a_cut_log_left_alone_is_decided(void **state)
     assert_string_equal(
         office_one(A, "SELECT group_concat(id) FROM (SELECT id FROM resident ORDER BY id)"),
         "r0,r2,r4");
-    equal(f);
+    equal(state);
 }
 
 /* Rows that refer to one another in a cycle stand. */
 static void a_cycle_of_references_stands(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,mother,name) VALUES('r1','r2','x'),('r2','r1','y')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "2");
 }
 
@@ -300,67 +270,63 @@ static void a_cycle_of_references_stands(void **state)
  */
 static void a_failed_check_stops_nothing(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO span VALUES('s1',1,9),('s2',1,9)");
-    equal(f);
+    equal(state);
     office_sql(B, "PRAGMA ignore_check_constraints=ON; UPDATE span SET lo=5, hi=3 WHERE id='s1';"
                   "INSERT INTO span VALUES('s3',0,0)");
     office_sql(A, "UPDATE span SET hi=3 WHERE id='s2'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT group_concat(id) FROM span"), "s2,s3");
     assert_string_equal(office_one(A, "SELECT reason FROM tonle_held"), "check");
     assert_non_null(strstr(office_one(HUB, "SELECT message FROM tonle_held"), "CHECK"));
     office_sql(B, "UPDATE span SET hi=5 WHERE id='s1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
 }
 
 /* Applying a changeset twice changes nothing; a gap and a missing context are refused. */
 static void delivery_is_idempotent_and_ordered(void **state)
 {
-    struct federation *f = *state;
     struct apply_report report;
     office_sql(A, "INSERT INTO receipt VALUES('S',1,'one')");
     office_seal(A);
     office_sql(A, "UPDATE receipt SET note='two'");
     office_seal(A);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 2}, &report), ERR_GAP);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_err(office_take(HUB, A, (struct dot){A->site, 2}, &report), ERR_GAP);
+    assert_ok(office_take(HUB, A, (struct dot){A->site, 1}, &report));
     assert_false(report.already);
-    assert_int_equal(office_take(HUB, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(HUB, A, (struct dot){A->site, 1}, &report));
     assert_true(report.already);
     office_sql(HUB, "UPDATE receipt SET note='three'");
     office_seal(HUB);
-    assert_int_equal(office_take(B, HUB, (struct dot){HUB->site, 1}, &report), ERR_CAUSAL);
-    equal(f);
+    assert_err(office_take(B, HUB, (struct dot){HUB->site, 1}, &report), ERR_CAUSAL);
+    equal(state);
 }
 
 /* Nothing remote is applied while a local write waits for its seal: its context would say that the
  * writer had seen what it had not. */
 static void nothing_remote_goes_ahead_of_local_writes(void **state)
 {
-    struct federation *f = *state;
     struct apply_report report;
     office_sql(A, "INSERT INTO receipt VALUES('S',1,'from A')");
     office_seal(A);
     office_sql(B, "INSERT INTO receipt VALUES('S',2,'from B')");
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_STATE);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_STATE);
     office_seal(B);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
-    equal(f);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
+    equal(state);
 }
 
 /* The application's local triggers run on applied rows; those that write replicated tables do not.
  */
 static void only_local_triggers_run_on_applied_rows(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO household VALUES('h1','b','v'); INSERT INTO resident(id,name) "
                   "VALUES('r1','x');"
                   "INSERT INTO receipt VALUES('S',1,'touch')");
     office_seal(A);
     office_sql(A, "UPDATE household SET village='later' WHERE id='h1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM local_log"), "1");
     assert_string_equal(office_one(B, "SELECT village FROM household"), "later");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_conflict"), "0");
@@ -370,45 +336,39 @@ static void only_local_triggers_run_on_applied_rows(void **state)
  */
 static void a_local_refusal_is_held_locally(void **state)
 {
-    struct federation *f = *state;
     office_sql(B, "CREATE TRIGGER no13 BEFORE INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
                   "RAISE(ABORT,'not 13'); END");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_committed(B->store, store_capture_install(B->store));
     office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','x',13),('r2','y',14)");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r2");
     assert_string_equal(office_one(B, "SELECT reason||message FROM tonle_held"), "localnot 13");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM resident"), "2");
     office_sql(B, "DROP TRIGGER no13");
     uint32_t released = 0;
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, 1, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
+    assert_ok(store_capture_install(B->store));
+    assert_ok(store_held_retry(B->store, &B->arena, NULL, 1, &released));
+    assert_ok(store_commit(B->store));
     assert_int_equal(released, 1);
-    equal(f);
+    equal(state);
 }
 
 /* RAISE(ROLLBACK) ends our transaction: done again, that row is held here and the rest is applied.
  */
 static void a_trigger_that_rolls_back_stops_nothing(void **state)
 {
-    struct federation *f = *state;
     struct apply_report report;
     office_sql(B, "CREATE TRIGGER no13 AFTER INSERT ON resident WHEN NEW.age=13 BEGIN SELECT "
                   "RAISE(ROLLBACK,'never'); END");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_capture_install(B->store), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_committed(B->store, store_capture_install(B->store));
     office_sql(A,
                "INSERT INTO resident(id,name,age) VALUES('r0','w',12),('r1','x',13),('r2','y',14);"
                "UPDATE resident SET ident='13' WHERE id='r1'");
     assert_true(office_seal(A));
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_BUSY);
     assert_string_equal(office_one(B, "SELECT count(*) FROM resident"), "0");
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r0,r2");
     assert_string_equal(office_one(B, "SELECT reason||message FROM tonle_held"), "localnever");
     /* what decides it again by itself does not try it for ever; another schema is another chance */
@@ -419,66 +379,56 @@ static void a_trigger_that_rolls_back_stops_nothing(void **state)
     assert_string_equal(office_one(B, "SELECT key FROM tonle_held WHERE reason='local'"), "\"r1\"");
     office_sql(B, "DROP TRIGGER no13");
     uint32_t released = 0;
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, 1, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_committed(B->store, store_held_retry(B->store, &B->arena, NULL, 1, &released));
     assert_string_equal(office_one(B, "SELECT ident FROM resident WHERE id='r1'"), "13");
 }
 
 /* Once everything is stable no record is left of a settled row, and later changes still merge. */
 static void stability_leaves_nothing_behind(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO resident(id,name,age) VALUES('r1','x',1),('r2','y',2); DELETE FROM "
                   "resident WHERE id='r2'");
     office_sql(B, "INSERT INTO receipt VALUES('S',1,'n')");
-    equal(f);
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
-        struct stable st = {.mark_id = 1, .hlc = 1};
-        bool more = true;
-        assert_int_equal(store_begin(o->store), ERR_OK);
-        clock_copy(&st.clock, &store_state_get(o->store)->clock);
-        assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
-        while (more)
-            assert_int_equal(store_sweep(o->store, &o->arena, 1, &more), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+    equal(state);
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct office *o = OFFICE(i);
+        struct clock clock = {0};
+        clock_copy(&clock, &store_state_get(o->store)->clock);
+        office_pass_stable(o, &clock, 1);
         assert_string_equal(office_one(o, "SELECT count(*) FROM tonle_row"), "0");
-        clock_fini(&st.clock);
+        clock_fini(&clock);
     }
     office_sql(A, "UPDATE resident SET name='A' WHERE id='r1'");
     office_sql(B, "UPDATE resident SET age=9 WHERE id='r1'; INSERT OR REPLACE INTO receipt "
                   "VALUES('S',1,'new')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT name||age FROM resident"), "A9");
     assert_string_equal(office_one(HUB, "SELECT note FROM receipt"), "new");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_write_reaches_every_office),
-        TEST(different_columns_merge_silently),
-        TEST(one_column_is_a_recorded_conflict),
-        TEST(other_policies_stay_open_until_seen),
-        TEST(update_beats_delete),
-        TEST(two_births_of_one_key),
-        TEST(unique_clash_holds_the_later_claim),
-        TEST(unique_values_change_hands),
-        TEST(missing_parent_holds_a_chain),
-        TEST(a_cut_log_loses_nothing),
-        TEST(what_a_cut_log_left_alone_is_decided),
-        TEST(a_cycle_of_references_stands),
-        TEST(a_failed_check_stops_nothing),
-        TEST(delivery_is_idempotent_and_ordered),
-        TEST(nothing_remote_goes_ahead_of_local_writes),
-        TEST(only_local_triggers_run_on_applied_rows),
-        TEST(a_local_refusal_is_held_locally),
-        TEST(a_trigger_that_rolls_back_stops_nothing),
-        TEST(stability_leaves_nothing_behind),
+        FEDERATION_TEST(a_write_reaches_every_office),
+        FEDERATION_TEST(different_columns_merge_silently),
+        FEDERATION_TEST(one_column_is_a_recorded_conflict),
+        FEDERATION_TEST(other_policies_stay_open_until_seen),
+        FEDERATION_TEST(update_beats_delete),
+        FEDERATION_TEST(two_births_of_one_key),
+        FEDERATION_TEST(unique_clash_holds_the_later_claim),
+        FEDERATION_TEST(unique_values_change_hands),
+        FEDERATION_TEST(missing_parent_holds_a_chain),
+        FEDERATION_TEST(a_cut_log_loses_nothing),
+        FEDERATION_TEST(what_a_cut_log_left_alone_is_decided),
+        FEDERATION_TEST(a_cycle_of_references_stands),
+        FEDERATION_TEST(a_failed_check_stops_nothing),
+        FEDERATION_TEST(delivery_is_idempotent_and_ordered),
+        FEDERATION_TEST(nothing_remote_goes_ahead_of_local_writes),
+        FEDERATION_TEST(only_local_triggers_run_on_applied_rows),
+        FEDERATION_TEST(a_local_refusal_is_held_locally),
+        FEDERATION_TEST(a_trigger_that_rolls_back_stops_nothing),
+        FEDERATION_TEST(stability_leaves_nothing_behind),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

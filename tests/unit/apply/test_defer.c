@@ -2,16 +2,11 @@
  * where they never waited. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, village TEXT);"
@@ -25,61 +20,42 @@ static const char tables[] = "house visit";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
 
 /* The office's node notices that its schema is another. */
 static void notice(struct office *o, const char *ddl)
 {
     office_sql(o, ddl);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_capture_install(o->store), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_capture_install(o->store));
 }
 
 static void sweep(struct office *o)
 {
     bool more = true;
     while (more) {
-        assert_int_equal(store_begin(o->store), ERR_OK);
-        assert_int_equal(store_sweep(o->store, &o->arena, 500, &more), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_committed(o->store, store_sweep(o->store, &o->arena, 500, &more));
     }
 }
 
-static void rest_equal(struct federation *f)
+static void rest_equal(void **state)
 {
     sweep(B);
-    federation_sync(f);
-    federation_assert_equal(f, tables);
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_deferred"), "0");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held WHERE reason = 'schema'"),
                         "0");
 }
 
 /* Everything is stable: no change to come is concurrent with what the hub has. */
-static void all_stable(struct federation *f)
+static void all_stable(void **state)
 {
     struct stable st = {.hlc = store_state_get(HUB->store)->hlc};
     clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
-        assert_int_equal(store_begin(o->store), ERR_OK);
-        assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
-        assert_int_equal(store_commit(o->store), ERR_OK);
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct office *o = OFFICE(i);
+        assert_committed(o->store, store_set_stable(o->store, &o->arena, &st));
         sweep(o);
     }
     clock_fini(&st.clock);
@@ -89,16 +65,15 @@ static void all_stable(struct federation *f)
  * stands; when the table is made they are there as their last change left them. */
 static void a_table_made_later_gets_its_rows(void **state)
 {
-    struct federation *f = *state;
     notice(B, "DROP TABLE visit");
     office_sql(A,
                "INSERT INTO house VALUES('h1','Prek Leap');"
                "INSERT INTO visit(id,house,note) VALUES('v1','h1','first'),('v2','h1','second')");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(HUB, "UPDATE visit SET note = 'changed' WHERE id = 'v1'");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(A, "DELETE FROM visit WHERE id = 'v2'; INSERT INTO visit(id) VALUES('v3')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT village FROM house"), "Prek Leap");
     assert_string_equal(
         office_one(B, "SELECT group_concat(table_name || key || reason || office) FROM"
@@ -108,7 +83,7 @@ static void a_table_made_later_gets_its_rows(void **state)
                            "table visit is not in this database"));
     notice(B, "CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, house TEXT REFERENCES house(id),"
               " note TEXT, points INTEGER, ticket TEXT UNIQUE)");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT group_concat(id || coalesce(note,'')) FROM"
                                       " (SELECT * FROM visit ORDER BY id)"),
                         "v1changed,v3");
@@ -118,13 +93,12 @@ static void a_table_made_later_gets_its_rows(void **state)
  * lost. */
 static void a_column_made_later_has_its_values(void **state)
 {
-    struct federation *f = *state;
     notice(B, "DROP TABLE visit; CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, house TEXT,"
               " points INTEGER, ticket TEXT UNIQUE)");
     office_sql(A, "INSERT INTO visit(id,note,points) VALUES('v1','kept',1)");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(HUB, "UPDATE visit SET points = 5 WHERE id = 'v1'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "0");
     notice(B, "ALTER TABLE visit ADD COLUMN note TEXT");
     sweep(B);
@@ -136,20 +110,19 @@ static void a_column_made_later_has_its_values(void **state)
  * meanwhile: the later write wins, whoever heard of it later. */
 static void what_waits_is_not_forgotten_early(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO visit(id,note) VALUES('v1','old')");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(A, "UPDATE visit SET note = 'of A' WHERE id = 'v1'");
     office_seal(A);
     B->now_ms += 60000;
     office_sql(B, "UPDATE visit SET note = 'of B' WHERE id = 'v1'");
     office_seal(B);
     notice(B, "ALTER TABLE visit RENAME TO away");
-    federation_sync(f);
-    all_stable(f);
+    federation_sync(*state);
+    all_stable(state);
     assert_string_equal(office_one(HUB, "SELECT note FROM visit"), "of B");
     notice(B, "ALTER TABLE away RENAME TO visit");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT note FROM visit"), "of B");
 }
 
@@ -157,18 +130,17 @@ static void what_waits_is_not_forgotten_early(void **state)
  * here as it does everywhere else, and no conflict is open. */
 static void own_writes_meanwhile_have_seen_what_waits(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO visit(id,points,note) VALUES('v1',1,'a'),('v2',1,'b'),('v3',1,'c')");
-    federation_sync(f);
+    federation_sync(*state);
     notice(B, "ALTER TABLE visit RENAME TO away");
     office_sql(A, "UPDATE visit SET points = 9, note = 'of A' WHERE id = 'v1';"
                   "DELETE FROM visit WHERE id = 'v2'; UPDATE visit SET points = 9 WHERE id = 'v3'");
-    federation_sync(f);
+    federation_sync(*state);
     notice(B, "ALTER TABLE away RENAME TO visit");
     office_sql(B, "UPDATE visit SET points = 3 WHERE id = 'v1';"
                   "UPDATE visit SET points = 4 WHERE id = 'v2'; DELETE FROM visit WHERE id = 'v3'");
     office_seal(B);
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT group_concat(id || points || note) FROM"
                                       " (SELECT * FROM visit ORDER BY id)"),
                         "v13of A,v24b");
@@ -179,19 +151,18 @@ static void own_writes_meanwhile_have_seen_what_waits(void **state)
 /* Concurrent writes of others that waited are the conflict they are elsewhere. */
 static void conflicts_that_waited_are_shown(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO visit(id,points) VALUES('v1',1)");
-    federation_sync(f);
+    federation_sync(*state);
     notice(B, "ALTER TABLE visit RENAME TO away");
     office_sql(A, "UPDATE visit SET points = 7 WHERE id = 'v1'");
     office_sql(HUB, "UPDATE visit SET points = 6 WHERE id = 'v1'");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(A, "INSERT INTO visit(id,ticket) VALUES('v2','T')");
     HUB->now_ms += 9000;
     office_sql(HUB, "INSERT INTO visit(id,ticket) VALUES('v3','T')");
-    federation_sync(f);
+    federation_sync(*state);
     notice(B, "ALTER TABLE away RENAME TO visit");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(
         office_one(B, "SELECT cell || policy FROM tonle_conflict WHERE state='open'"), "pointsmax");
     assert_string_equal(office_one(B, "SELECT key || reason || blocked_by FROM tonle_held"),
@@ -201,13 +172,12 @@ static void conflicts_that_waited_are_shown(void **state)
 /* What comes while others of its table still wait is merged behind them, not before. */
 static void later_changes_wait_behind(void **state)
 {
-    struct federation *f = *state;
     notice(B, "ALTER TABLE visit RENAME TO away");
     for (int i = 0; i < 3; i++) {
         office_sql(A, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
                       " WHERE i < 400) INSERT INTO visit(id,note) SELECT"
                       " 'v' || i || '.' || (SELECT count(*) FROM visit), 'born' FROM n");
-        federation_sync(f);
+        federation_sync(*state);
     }
     notice(B, "ALTER TABLE away RENAME TO visit");
     office_sql(A, "UPDATE visit SET note = 'last'");
@@ -215,7 +185,7 @@ static void later_changes_wait_behind(void **state)
     office_pull(B, A);
     assert_string_not_equal(office_one(B, "SELECT count(*) FROM tonle_deferred"), "0");
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit WHERE note = 'last'"), "0");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit WHERE note = 'last'"), "1200");
 }
 
@@ -223,46 +193,44 @@ static void later_changes_wait_behind(void **state)
  * held as everywhere. */
 static void references_are_looked_at_again(void **state)
 {
-    struct federation *f = *state;
     notice(B, "ALTER TABLE house RENAME TO away");
     office_sql(A, "INSERT INTO visit(id,house) VALUES('v1','none'),('v2','h2');"
                   "INSERT INTO house VALUES('h2','x')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT id FROM visit"), "v2");
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
     notice(B, "ALTER TABLE away RENAME TO house");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
 }
 
 /* The same where the child's table still names the one that is missing: nothing stops. */
 static void a_reference_to_a_missing_table_stops_nothing(void **state)
 {
-    struct federation *f = *state;
     notice(B, "PRAGMA legacy_alter_table = ON; ALTER TABLE house RENAME TO away");
     office_sql(A, "INSERT INTO visit(id,house) VALUES('v1','none'),('v2','h2');"
                   "INSERT INTO house VALUES('h2','x')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
     office_sql(B, "UPDATE visit SET note = 'seen' WHERE id = 'v2'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT note FROM visit"), "seen");
     notice(B, "ALTER TABLE away RENAME TO house");
-    rest_equal(f);
+    rest_equal(state);
     assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_table_made_later_gets_its_rows, start, stop),
-        cmocka_unit_test_setup_teardown(a_column_made_later_has_its_values, start, stop),
-        cmocka_unit_test_setup_teardown(what_waits_is_not_forgotten_early, start, stop),
-        cmocka_unit_test_setup_teardown(own_writes_meanwhile_have_seen_what_waits, start, stop),
-        cmocka_unit_test_setup_teardown(conflicts_that_waited_are_shown, start, stop),
-        cmocka_unit_test_setup_teardown(later_changes_wait_behind, start, stop),
-        cmocka_unit_test_setup_teardown(references_are_looked_at_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_reference_to_a_missing_table_stops_nothing, start, stop),
+        FEDERATION_TEST(a_table_made_later_gets_its_rows),
+        FEDERATION_TEST(a_column_made_later_has_its_values),
+        FEDERATION_TEST(what_waits_is_not_forgotten_early),
+        FEDERATION_TEST(own_writes_meanwhile_have_seen_what_waits),
+        FEDERATION_TEST(conflicts_that_waited_are_shown),
+        FEDERATION_TEST(later_changes_wait_behind),
+        FEDERATION_TEST(references_are_looked_at_again),
+        FEDERATION_TEST(a_reference_to_a_missing_table_stops_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,15 +1,10 @@
 /* Held rows: every way to be held, the words, who stands in the way, and coming back by itself. */
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, block TEXT REFERENCES block(id));"
@@ -27,37 +22,18 @@ static const char tables[] = "house block member ring";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
-static int stop(void **state)
+static void equal(void **state)
 {
-    federation_stop(*state);
-    return 0;
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
 }
-
-static void equal(struct federation *f)
-{
-    federation_sync(f);
-    federation_assert_equal(f, tables);
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
-
-#define ALL_EQUAL(sql, text)                                                                       \
-    do {                                                                                           \
-        for (int i = 0; i < f->n; i++)                                                             \
-            assert_string_equal(office_one(&f->office[i], sql), text);                             \
-    } while (0)
 
 /* One clash: the later row is held with the key, office and time of the earlier, the rest of its
  * changeset stands, and it comes in when the earlier goes. */
-static void clash(struct federation *f, const char *earlier, const char *later)
+static void clash(void **state, const char *earlier, const char *later)
 {
     char sql[300];
     office_sql(A, earlier);
@@ -65,178 +41,176 @@ static void clash(struct federation *f, const char *earlier, const char *later)
     B->now_ms = A->now_ms + 5000;
     snprintf(sql, sizeof sql, "%s; INSERT INTO block VALUES('beside', 'x')", later);
     office_sql(B, sql);
-    equal(f);
-    ALL_EQUAL("SELECT group_concat(id) FROM member", "m1");
-    ALL_EQUAL("SELECT reason || key || blocked_table || blocked_by || blocked_office || office FROM"
-              " tonle_held",
-              "unique\"m2\"member\"m1\"office1office2");
-    ALL_EQUAL("SELECT message FROM tonle_held",
-              "an earlier row of member has the same unique value");
+    equal(state);
+    assert_everywhere("SELECT group_concat(id) FROM member", "m1");
+    assert_everywhere(
+        "SELECT reason || key || blocked_table || blocked_by || blocked_office || office FROM"
+        " tonle_held",
+        "unique\"m2\"member\"m1\"office1office2");
+    assert_everywhere("SELECT message FROM tonle_held",
+                      "an earlier row of member has the same unique value");
     assert_string_equal(office_one(HUB, "SELECT blocked_ms = (SELECT hlc >> 16 FROM tonle_clock c"
                                         " JOIN tonle_site s ON s.number = c.site WHERE s.node ="
                                         " 'office1') FROM tonle_held"),
                         "1");
-    ALL_EQUAL("SELECT id FROM block", "beside");
+    assert_everywhere("SELECT id FROM block", "beside");
     office_sql(HUB, "DELETE FROM member WHERE id='m1'");
-    equal(f);
-    ALL_EQUAL("SELECT group_concat(id) FROM member", "m2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT group_concat(id) FROM member", "m2");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A single unique column. */
 static void a_unique_value_is_held(void **state)
 {
-    clash(*state, "INSERT INTO member(id,one) VALUES('m1','X')",
+    clash(state, "INSERT INTO member(id,one) VALUES('m1','X')",
           "INSERT INTO member(id,one) VALUES('m2','X')");
 }
 
 /* Several columns together. */
 static void a_composite_unique_value_is_held(void **state)
 {
-    clash(*state, "INSERT INTO member(id,x,y) VALUES('m1','X',1)",
+    clash(state, "INSERT INTO member(id,x,y) VALUES('m1','X',1)",
           "INSERT INTO member(id,x,y) VALUES('m2','X',1)");
 }
 
 /* A column whose collation folds letters. */
 static void a_unique_value_in_another_case_is_held(void **state)
 {
-    clash(*state, "INSERT INTO member(id,mail) VALUES('m1','Sok@x')",
+    clash(state, "INSERT INTO member(id,mail) VALUES('m1','Sok@x')",
           "INSERT INTO member(id,mail) VALUES('m2','sOK@X')");
 }
 
 /* An expression, for the rows that a partial index looks at. */
 static void a_partial_expression_is_held(void **state)
 {
-    clash(*state, "INSERT INTO member(id,card,live) VALUES('m1','C1',1)",
+    clash(state, "INSERT INTO member(id,card,live) VALUES('m1','C1',1)",
           "INSERT INTO member(id,card,live) VALUES('m2','c1',1)");
 }
 
 /* A held row outside the partial index's predicate is no claim: it comes in by that change. */
 static void a_row_outside_the_predicate_does_not_clash(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO member(id,card,live) VALUES('m1','C1',1)");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO member(id,card,live) VALUES('m2','c1',1)");
     office_seal(B);
     office_sql(B, "UPDATE member SET live = 0 WHERE id='m2'");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM member", "2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM member", "2");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A chain of holds over unique values comes in at once, in one transaction, when its head goes. */
 static void a_chain_of_claims_comes_in_at_once(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO member(id,one) VALUES('m1','X')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO member(id,one,mail) VALUES('m2','X','q')");
-    equal(f);
+    equal(state);
     office_sql(HUB, "INSERT INTO member(id,boss) VALUES('m4','m2'),('m5','m4')");
-    equal(f);
-    ALL_EQUAL("SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
-              "\"m2\"unique,\"m4\"parent,\"m5\"parent");
-    ALL_EQUAL("SELECT message || blocked_table || blocked_by || blocked_office FROM tonle_held"
-              " WHERE key = '\"m4\"'",
-              "the row of member it refers to is held itselfmember\"m2\"office2");
+    equal(state);
+    assert_everywhere(
+        "SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
+        "\"m2\"unique,\"m4\"parent,\"m5\"parent");
+    assert_everywhere(
+        "SELECT message || blocked_table || blocked_by || blocked_office FROM tonle_held"
+        " WHERE key = '\"m4\"'",
+        "the row of member it refers to is held itselfmember\"m2\"office2");
     office_sql(A, "UPDATE member SET one = 'Y' WHERE id='m1'");
     office_seal(A);
     office_pull(B, A);
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM (SELECT id FROM member ORDER BY"
                                       " id)"),
                         "m1,m2,m4,m5");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A row that waits for its parent keeps its claim: who comes later with the same number waits for
  * it, though it does not stand. */
 static void who_waits_keeps_its_claim(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO member(id,house,one) VALUES('m1','none','X')");
-    equal(f);
-    ALL_EQUAL("SELECT message || blocked_table || blocked_by || blocked_office || blocked_ms FROM"
-              " tonle_held",
-              "the row of house it refers to does not stand herehouse\"none\"0");
+    equal(state);
+    assert_everywhere(
+        "SELECT message || blocked_table || blocked_by || blocked_office || blocked_ms FROM"
+        " tonle_held",
+        "the row of house it refers to does not stand herehouse\"none\"0");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO member(id,one) VALUES('m2','X')");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM member", "0");
-    ALL_EQUAL("SELECT reason || blocked_by FROM tonle_held WHERE key = '\"m2\"'", "unique\"m1\"");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM member", "0");
+    assert_everywhere("SELECT reason || blocked_by FROM tonle_held WHERE key = '\"m2\"'",
+                      "unique\"m1\"");
     office_sql(A, "INSERT INTO house VALUES('none',NULL)");
-    equal(f);
-    ALL_EQUAL("SELECT id FROM member", "m1");
+    equal(state);
+    assert_everywhere("SELECT id FROM member", "m1");
 }
 
 /* A parent deleted at one office while another adds a child: the child is held, never deleted, says
  * who deleted the parent and when, and comes back with it; three tables deep. */
 static void a_deleted_parent_is_shown(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO block VALUES('b','x'); INSERT INTO house VALUES('h','b')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM block");
     office_seal(A);
     office_sql(B, "INSERT INTO member(id,house) VALUES('m','h'); UPDATE house SET block = 'b'");
-    equal(f);
-    ALL_EQUAL("SELECT group_concat(table_name || reason || message || blocked_by ||"
-              " blocked_office, '|') FROM (SELECT * FROM tonle_held ORDER BY table_name)",
-              "houseparentthe row of block it refers to was deleted\"b\"office1|memberparentthe row"
-              " of house it refers to is held itself\"h\"office1");
-    ALL_EQUAL("SELECT blocked_ms > 0 FROM tonle_held WHERE table_name = 'house'", "1");
+    equal(state);
+    assert_everywhere(
+        "SELECT group_concat(table_name || reason || message || blocked_by ||"
+        " blocked_office, '|') FROM (SELECT * FROM tonle_held ORDER BY table_name)",
+        "houseparentthe row of block it refers to was deleted\"b\"office1|memberparentthe row"
+        " of house it refers to is held itself\"h\"office1");
+    assert_everywhere("SELECT blocked_ms > 0 FROM tonle_held WHERE table_name = 'house'", "1");
     office_sql(HUB, "INSERT INTO block VALUES('b','again')");
-    equal(f);
-    ALL_EQUAL("SELECT (SELECT id FROM member) || (SELECT id FROM house)", "mh");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT (SELECT id FROM member) || (SELECT id FROM house)", "mh");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* Parents may come behind their children in one changeset; a cycle of references stands, and falls
  * as a whole. */
 static void cycles_stand_and_fall_together(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO ring VALUES('a','b','1'),('b','c','2'),('c','a','3'),('s','s','4')");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM ring", "4");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM ring", "4");
     office_sql(A, "DELETE FROM ring WHERE id='b'");
-    equal(f);
-    ALL_EQUAL("SELECT group_concat(id) FROM ring", "s");
-    ALL_EQUAL("SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
-              "\"a\"parent,\"c\"parent");
+    equal(state);
+    assert_everywhere("SELECT group_concat(id) FROM ring", "s");
+    assert_everywhere(
+        "SELECT group_concat(key || reason) FROM (SELECT * FROM tonle_held ORDER BY key)",
+        "\"a\"parent,\"c\"parent");
     office_sql(B, "INSERT INTO ring VALUES('b','c','again')");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM ring", "4");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM ring", "4");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* A trigger of one office that raises holds the row there, with its words, and the rest goes on; a
  * retry takes it when the trigger is gone. */
 static void a_trigger_that_raises_is_told_in_its_words(void **state)
 {
-    struct federation *f = *state;
     uint32_t released;
     office_sql(B, "CREATE TRIGGER no_q BEFORE INSERT ON block WHEN NEW.note = 'q' BEGIN"
                   " SELECT RAISE(ABORT, 'q is not allowed here'); END");
     office_sql(A, "INSERT INTO block VALUES('b1','q'),('b2','fine')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT reason || message FROM tonle_held"),
                         "localq is not allowed here");
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM block"), "b2");
     office_sql(B, "DROP TRIGGER no_q");
-    assert_int_equal(store_begin(B->store), ERR_OK);
-    assert_int_equal(store_held_retry(B->store, &B->arena, NULL, B->now_ms, &released), ERR_OK);
-    assert_int_equal(store_commit(B->store), ERR_OK);
+    assert_committed(B->store, store_held_retry(B->store, &B->arena, NULL, B->now_ms, &released));
     assert_int_equal(released, 1);
-    equal(f);
+    equal(state);
 }
 
 /* A held row stays right under a claim of another connection's transaction, and after a rollback:
  * what is known of claims in memory is read again. */
 static void claims_of_others_are_seen(void **state)
 {
-    struct federation *f = *state;
     struct store *other;
     struct apply_report report;
     char msg[256];
@@ -248,35 +222,33 @@ static void claims_of_others_are_seen(void **state)
     office_sql(B, "INSERT INTO member(id,one) VALUES('m2','X')");
     office_seal(B);
     struct office carrier = *HUB; /* another process beside the hub's node */
-    assert_int_equal(store_open(&other, &options, msg), ERR_OK);
+    assert_ok(store_open(&other, &options, msg));
     carrier.store = other;
-    assert_int_equal(office_take(&carrier, B, (struct dot){B->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(&carrier, B, (struct dot){B->site, 1}, &report));
     store_close(other);
     assert_string_equal(office_one(HUB, "SELECT key FROM tonle_held"), "\"m2\"");
     office_sql(A, "UPDATE member SET one = 'Y'");
     office_seal(A);
     office_pull(HUB, A); /* by the node, which was told of no claim */
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM member"), "2");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
-
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_unique_value_is_held),
-        TEST(a_composite_unique_value_is_held),
-        TEST(a_unique_value_in_another_case_is_held),
-        TEST(a_partial_expression_is_held),
-        TEST(a_row_outside_the_predicate_does_not_clash),
-        TEST(a_chain_of_claims_comes_in_at_once),
-        TEST(who_waits_keeps_its_claim),
-        TEST(a_deleted_parent_is_shown),
-        TEST(cycles_stand_and_fall_together),
-        TEST(a_trigger_that_raises_is_told_in_its_words),
-        TEST(claims_of_others_are_seen),
+        FEDERATION_TEST(a_unique_value_is_held),
+        FEDERATION_TEST(a_composite_unique_value_is_held),
+        FEDERATION_TEST(a_unique_value_in_another_case_is_held),
+        FEDERATION_TEST(a_partial_expression_is_held),
+        FEDERATION_TEST(a_row_outside_the_predicate_does_not_clash),
+        FEDERATION_TEST(a_chain_of_claims_comes_in_at_once),
+        FEDERATION_TEST(who_waits_keeps_its_claim),
+        FEDERATION_TEST(a_deleted_parent_is_shown),
+        FEDERATION_TEST(cycles_stand_and_fall_together),
+        FEDERATION_TEST(a_trigger_that_raises_is_told_in_its_words),
+        FEDERATION_TEST(claims_of_others_are_seen),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

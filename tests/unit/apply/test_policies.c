@@ -1,17 +1,12 @@
 /* Every policy over real databases: what stands, what is held, and what the conflict record says.
  */
 #include "protocol/seal.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE account(id TEXT PRIMARY KEY NOT NULL, fees INTEGER, name TEXT, photo BLOB);"
@@ -35,42 +30,23 @@ static const char tables[] = "account person gone judged";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
-static int stop(void **state)
+static void equal(void **state)
 {
-    federation_stop(*state);
-    return 0;
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
 }
 
-static void equal(struct federation *f)
-{
-    federation_sync(f);
-    federation_assert_equal(f, tables);
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
-
-#define ALL_EQUAL(sql, text)                                                                       \
-    do {                                                                                           \
-        for (int i = 0; i < f->n; i++)                                                             \
-            assert_string_equal(office_one(&f->office[i], sql), text);                             \
-    } while (0)
-
-static void digests_equal(struct federation *f)
+static void digests_equal(void **state)
 {
     struct table_digest *first = NULL;
     uint32_t n = 0;
-    for (int i = 0; i < f->n; i++) {
-        struct office *o = &f->office[i];
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct office *o = OFFICE(i);
         struct table_digest *d;
-        assert_int_equal(store_digest(o->store, &HUB->arena, &d, &n), ERR_OK);
+        assert_ok(store_digest(o->store, &HUB->arena, &d, &n));
         first = first ? first : d;
         for (uint32_t t = 0; t < n; t++)
             if (strncmp(d[t].table, "tonle_", 6) != 0)
@@ -83,9 +59,8 @@ static void digests_equal(struct federation *f)
 /* What each office adds is added once, whoever hears it when; nothing is in conflict. */
 static void sums_add_up_everywhere(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100),('n',NULL)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 10 WHERE id='a'; UPDATE account SET fees = 3"
                   " WHERE id='n'");
     office_sql(A, "UPDATE account SET fees = fees + 1 WHERE id='a'");
@@ -95,33 +70,31 @@ static void sums_add_up_everywhere(void **state)
     office_seal(A);
     assert_string_equal(office_one(A, "SELECT fees FROM account WHERE id='a'"), "111");
     office_sql(A, "UPDATE account SET fees = fees + 1000 WHERE id='a'");
-    equal(f);
-    ALL_EQUAL("SELECT fees FROM account WHERE id='a'", "1031");
-    ALL_EQUAL("SELECT fees FROM account WHERE id='n'", "7");
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
-    digests_equal(f);
+    equal(state);
+    assert_everywhere("SELECT fees FROM account WHERE id='a'", "1031");
+    assert_everywhere("SELECT fees FROM account WHERE id='n'", "7");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict", "0");
+    digests_equal(state);
 }
 
 /* Adding and deleting at once: the delta says that the row is alive, and is in it. */
 static void a_delta_beats_a_delete(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 5; DELETE FROM account");
     office_sql(B, "UPDATE account SET fees = fees + 20");
-    equal(f);
-    ALL_EQUAL("SELECT fees FROM account", "125");
-    ALL_EQUAL("SELECT cell || state FROM tonle_conflict", "existsopen");
+    equal(state);
+    assert_everywhere("SELECT fees FROM account", "125");
+    assert_everywhere("SELECT cell || state FROM tonle_conflict", "existsopen");
 }
 
 /* A total beyond 64 bits is kept exactly and its row held, in words; the delta that brings it back
  * brings the row back, by itself. */
 static void a_sum_that_is_too_large_is_held(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',9223372036854775000)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = fees + 700");
     office_sql(HUB, "UPDATE account SET fees = fees + 700");
     office_sql(B, "UPDATE account SET fees = fees - 1000");
@@ -134,42 +107,40 @@ static void a_sum_that_is_too_large_is_held(void **state)
         "checkthe sum of fees is 9223372036854776400, beyond what a database integer"
         " holds");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM account"), "0");
-    f->n = 2;
-    digests_equal(f);
-    f->n = 3;
-    equal(f);
-    ALL_EQUAL("SELECT fees FROM account", "9223372036854775400");
-    ALL_EQUAL("SELECT count(*) FROM tonle_held", "0");
+    FEDERATION->n = 2;
+    digests_equal(state);
+    FEDERATION->n = 3;
+    equal(state);
+    assert_everywhere("SELECT fees FROM account", "9223372036854775400");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* Text in a sum holds the row everywhere, also where it was written; the number is not touched. */
 static void a_sum_that_is_no_number_is_held(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees) VALUES('a',100),('b',1)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = 'abc' WHERE id='a'; UPDATE account SET fees = 2 WHERE "
                   "id='b'");
     office_sql(B, "UPDATE account SET fees = fees + 7 WHERE id='a'");
-    equal(f);
-    ALL_EQUAL("SELECT id || fees FROM account", "b2");
-    ALL_EQUAL("SELECT message FROM tonle_held",
-              "fees counts up and holds 'abc', which is no whole number");
-    digests_equal(f);
+    equal(state);
+    assert_everywhere("SELECT id || fees FROM account", "b2");
+    assert_everywhere("SELECT message FROM tonle_held",
+                      "fees counts up and holds 'abc', which is no whole number");
+    digests_equal(state);
 }
 
 /* The same with another record under its key: the one that cannot stand gives way to it. */
 static void a_sum_that_is_no_number_gives_way(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO account(id,fees,name) VALUES('a',100,'A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO account(id,fees,name) VALUES('a',200,'B')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE account SET fees = 'abc'");
-    equal(f);
-    ALL_EQUAL("SELECT fees || name FROM account", "200B");
-    ALL_EQUAL("SELECT reason FROM tonle_held", "check");
+    equal(state);
+    assert_everywhere("SELECT fees || name FROM account", "200B");
+    assert_everywhere("SELECT reason FROM tonle_held", "check");
 }
 
 /* ---- groups and policies of cells */
@@ -178,23 +149,22 @@ static void a_sum_that_is_no_number_gives_way(void **state)
  * The record names the group and holds both sides exactly. */
 static void a_group_is_never_a_mixture(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,family,given) VALUES('p','Chan','Sok')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET family='Zoe' WHERE id='p'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET given='Vanna' WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT given || ' ' || family FROM person", "Vanna Chan");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "full_namemaxopen");
+    equal(state);
+    assert_everywhere("SELECT given || ' ' || family FROM person", "Vanna Chan");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict", "full_namemaxopen");
     /* the lead first: TEXT, length, bytes */
-    ALL_EQUAL("SELECT group_concat(hex(value) || form || typeof(value)) FROM (SELECT * FROM"
-              " tonle_conflict_side ORDER BY hlc)",
-              "0303536F6B03035A6F656blob,030556616E6E6103044368616E6blob");
+    assert_everywhere("SELECT group_concat(hex(value) || form || typeof(value)) FROM (SELECT * FROM"
+                      " tonle_conflict_side ORDER BY hlc)",
+                      "0303536F6B03035A6F656blob,030556616E6E6103044368616E6blob");
     office_sql(HUB, "UPDATE person SET given='Sokha' WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT given || family || (SELECT state FROM tonle_conflict) FROM person",
-              "SokhaChanresolved");
+    equal(state);
+    assert_everywhere("SELECT given || family || (SELECT state FROM tonle_conflict) FROM person",
+                      "SokhaChanresolved");
 }
 
 /* A's last changeset as a node that does not keep the rules would send it: of each change the first
@@ -206,9 +176,8 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
     struct dot dot = {from->site, store_state_get(from->store)->seq};
-    assert_int_equal(store_journal_find(from->store, &o->arena, dot, &item), ERR_OK);
-    assert_int_equal(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash),
-                     ERR_OK);
+    assert_ok(store_journal_find(from->store, &o->arena, dot, &item));
+    assert_ok(seal_open(&o->arena, item.bytes.p, item.bytes.len, from->key, &cs, hash));
     for (uint32_t i = 0; i < cs.segments[0].tables[0].n_rows; i++)
         cs.segments[0].tables[0].rows[i].n_cells = 1;
     struct apply_input in = {.cs = &cs,
@@ -217,9 +186,7 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
                              .source = from->name,
                              .link_pos = item.pos,
                              .now_ms = o->now_ms};
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_apply(o->store, &o->arena, &in, &report), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_apply(o->store, &o->arena, &in, &report));
     arena_reset(&o->arena);
     return report.refused;
 }
@@ -227,9 +194,8 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
 /* Part of a group counts nowhere: each office would complete it with what it shows just then. */
 static void a_part_of_a_group_is_refused(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,family,given) VALUES('p','Chan','Sok')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET given='Zoe', family='Zuo' WHERE id='p'");
     assert_true(office_seal(A));
     office_sql(B, "UPDATE person SET given='Bona', family='Bo' WHERE id='p'");
@@ -244,50 +210,48 @@ static void a_part_of_a_group_is_refused(void **state)
 /* review shows its fallback and stays open; rank shows what stands latest in the list. */
 static void review_and_rank_show_their_value(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,born,state) VALUES('p','0','active')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born='A', state='revoked' WHERE id='p'");
     B->now_ms += 5000;
     office_sql(B, "UPDATE person SET born='B', state='suspended' WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT born || state FROM person", "Arevoked");
-    ALL_EQUAL("SELECT group_concat(cell || policy || state) FROM (SELECT * FROM tonle_conflict"
-              " ORDER BY cell)",
-              "bornreviewopen,staterankopen");
+    equal(state);
+    assert_everywhere("SELECT born || state FROM person", "Arevoked");
+    assert_everywhere(
+        "SELECT group_concat(cell || policy || state) FROM (SELECT * FROM tonle_conflict"
+        " ORDER BY cell)",
+        "bornreviewopen,staterankopen");
 }
 
 /* national, local and owner look at the unit of the office that wrote; the owner is that of the
  * scope that is shown, and the record follows it. */
 static void units_decide(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id) VALUES('p')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET village='A', far='A', near='A' WHERE id='p'");
     HUB->now_ms += 5000;
     office_sql(HUB, "UPDATE person SET village='H', far='H', near='H' WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT village || far || near FROM person", "AHA");
+    equal(state);
+    assert_everywhere("SELECT village || far || near FROM person", "AHA");
     office_sql(B, "UPDATE person SET commune='34' WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT village || far || near FROM person", "HHA");
-    ALL_EQUAL("SELECT value FROM tonle_conflict_side WHERE shown AND conflict ="
-              " (SELECT id FROM tonle_conflict WHERE cell = 'village')",
-              "H");
+    equal(state);
+    assert_everywhere("SELECT village || far || near FROM person", "HHA");
+    assert_everywhere("SELECT value FROM tonle_conflict_side WHERE shown AND conflict ="
+                      " (SELECT id FROM tonle_conflict WHERE cell = 'village')",
+                      "H");
 }
 
 /* Texts that look the same are one value, and each office keeps its own letters only until the
  * policy has chosen. */
 static void texts_that_look_alike_are_no_conflict(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,born) VALUES('p','x')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born = 'e' || char(769) WHERE id='p'");
     office_sql(B, "UPDATE person SET born = char(233) || char(8203) WHERE id='p'");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict", "0");
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM tonle_conflict", "0");
 }
 
 /* ---- deletes and births */
@@ -295,18 +259,18 @@ static void texts_that_look_alike_are_no_conflict(void **state)
 /* delete-wins: the row goes, and what was changed beside it stays on record as a whole row. */
 static void delete_wins_and_keeps_the_loser(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO gone VALUES('g','old',1,x'00ff')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM gone");
     B->now_ms += 5000;
     office_sql(B, "UPDATE gone SET note='kept'");
-    equal(f);
-    ALL_EQUAL("SELECT count(*) FROM gone", "0");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsdelete-winsopen");
-    ALL_EQUAL("SELECT detail FROM tonle_conflict_side WHERE value = 1",
-              "{\"id\":\"g\",\"note\":\"kept\",\"n\":1,\"data\":{\"hex\":\"00ff\"}}");
-    ALL_EQUAL(
+    equal(state);
+    assert_everywhere("SELECT count(*) FROM gone", "0");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict",
+                      "existsdelete-winsopen");
+    assert_everywhere("SELECT detail FROM tonle_conflict_side WHERE value = 1",
+                      "{\"id\":\"g\",\"note\":\"kept\",\"n\":1,\"data\":{\"hex\":\"00ff\"}}");
+    assert_everywhere(
         "SELECT count(*) FROM tonle_conflict_side WHERE value = 0 AND shown AND detail IS NULL",
         "1");
 }
@@ -314,41 +278,42 @@ static void delete_wins_and_keeps_the_loser(void **state)
 /* A delete under review leaves the row standing, and is for a person to decide. */
 static void a_delete_under_review_waits(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO judged VALUES('j','old')");
-    equal(f);
+    equal(state);
     office_sql(A, "DELETE FROM judged");
     office_sql(B, "UPDATE judged SET note='new'");
-    equal(f);
-    ALL_EQUAL("SELECT note FROM judged", "new");
-    ALL_EQUAL("SELECT cell || policy || state FROM tonle_conflict", "existsreviewopen");
+    equal(state);
+    assert_everywhere("SELECT note FROM judged", "new");
+    assert_everywhere("SELECT cell || policy || state FROM tonle_conflict", "existsreviewopen");
 }
 
 /* birth: latest puts the later record in force, first and review the earlier; the other is held
  * whole, and the words say which rule it was. */
 static void the_birth_policy_chooses(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO gone(id,note) VALUES('k','A'); INSERT INTO judged VALUES('k','A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO gone(id,note) VALUES('k','B'); INSERT INTO judged VALUES('k','B')");
-    equal(f);
-    ALL_EQUAL("SELECT note FROM gone", "B");
-    ALL_EQUAL("SELECT note FROM judged", "A");
-    ALL_EQUAL("SELECT group_concat(cell || policy) FROM (SELECT * FROM tonle_conflict ORDER BY"
-              " table_name)",
-              "birthlatest,birthreview");
-    ALL_EQUAL("SELECT message FROM tonle_held WHERE table_name = 'gone'",
-              "another record was entered later under the same key and stands");
-    ALL_EQUAL("SELECT message FROM tonle_held WHERE table_name = 'judged'",
-              "another record was entered earlier under the same key and stands until a person"
-              " decides");
-    ALL_EQUAL("SELECT office || blocked_office FROM tonle_held WHERE table_name = 'gone'",
-              "office1office2");
-    ALL_EQUAL("SELECT count(*) FROM tonle_conflict_side WHERE detail LIKE '%\"id\":\"k\"%'", "4");
+    equal(state);
+    assert_everywhere("SELECT note FROM gone", "B");
+    assert_everywhere("SELECT note FROM judged", "A");
+    assert_everywhere(
+        "SELECT group_concat(cell || policy) FROM (SELECT * FROM tonle_conflict ORDER BY"
+        " table_name)",
+        "birthlatest,birthreview");
+    assert_everywhere("SELECT message FROM tonle_held WHERE table_name = 'gone'",
+                      "another record was entered later under the same key and stands");
+    assert_everywhere(
+        "SELECT message FROM tonle_held WHERE table_name = 'judged'",
+        "another record was entered earlier under the same key and stands until a person"
+        " decides");
+    assert_everywhere("SELECT office || blocked_office FROM tonle_held WHERE table_name = 'gone'",
+                      "office1office2");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict_side WHERE detail LIKE '%\"id\":\"k\"%'",
+                      "4");
     office_sql(HUB, "UPDATE gone SET note='seen'; DELETE FROM judged");
-    equal(f);
-    ALL_EQUAL("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
+    equal(state);
+    assert_everywhere("SELECT (SELECT note FROM gone) || (SELECT note FROM judged)", "seenB");
 }
 
 /* Where conflicts follow one another, each side is kept once: by the last that has it. */
@@ -357,20 +322,19 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     static const char sides[] = "SELECT group_concat(x) FROM (SELECT state || ':' || (SELECT"
                                 " count(*) FROM tonle_side s WHERE s.n = c.n) AS x"
                                 " FROM tonle_conflict c WHERE cell = 'birth' ORDER BY x)";
-    struct federation *f = *state;
-    for (int i = 0; i < f->n; i++)
-        office_sql(&f->office[i], "INSERT INTO person(id,born) VALUES('p','0')");
-    equal(f);
-    ALL_EQUAL(sides, "open:3,superseded:0");
+    for (int i = 0; i < FEDERATION->n; i++)
+        office_sql(OFFICE(i), "INSERT INTO person(id,born) VALUES('p','0')");
+    equal(state);
+    assert_everywhere(sides, "open:3,superseded:0");
     char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"
                                                           " state = 'superseded'"));
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
+    assert_ok(store_begin(HUB->store));
+    assert_err(store_conflict_may(HUB->store, &HUB->arena, old), ERR_STATE);
     assert_non_null(strstr(store_message(HUB->store), "decide that one"));
     store_rollback(HUB->store);
-    federation_settle(f);
+    federation_settle(*state);
     office_sql(A, "UPDATE account SET name='x'; INSERT INTO person(id,born) VALUES('q','0')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET born='A1' WHERE id='q'");
     assert_true(office_seal(A));
     office_sql(B, "UPDATE person SET born='B1' WHERE id='q'");
@@ -385,28 +349,26 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
                         " tonle_conflict c JOIN tonle_side s ON s.n = c.n WHERE cell = 'born'"
                         " ORDER BY x)"),
         "openA2,openB1,supersededA1");
-    equal(f);
+    equal(state);
 }
-
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sums_add_up_everywhere),
-        TEST(a_delta_beats_a_delete),
-        TEST(a_sum_that_is_too_large_is_held),
-        TEST(a_sum_that_is_no_number_is_held),
-        TEST(a_sum_that_is_no_number_gives_way),
-        TEST(a_group_is_never_a_mixture),
-        TEST(a_part_of_a_group_is_refused),
-        TEST(review_and_rank_show_their_value),
-        TEST(units_decide),
-        TEST(texts_that_look_alike_are_no_conflict),
-        TEST(delete_wins_and_keeps_the_loser),
-        TEST(a_delete_under_review_waits),
-        TEST(the_birth_policy_chooses),
-        TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
+        FEDERATION_TEST(sums_add_up_everywhere),
+        FEDERATION_TEST(a_delta_beats_a_delete),
+        FEDERATION_TEST(a_sum_that_is_too_large_is_held),
+        FEDERATION_TEST(a_sum_that_is_no_number_is_held),
+        FEDERATION_TEST(a_sum_that_is_no_number_gives_way),
+        FEDERATION_TEST(a_group_is_never_a_mixture),
+        FEDERATION_TEST(a_part_of_a_group_is_refused),
+        FEDERATION_TEST(review_and_rank_show_their_value),
+        FEDERATION_TEST(units_decide),
+        FEDERATION_TEST(texts_that_look_alike_are_no_conflict),
+        FEDERATION_TEST(delete_wins_and_keeps_the_loser),
+        FEDERATION_TEST(a_delete_under_review_waits),
+        FEDERATION_TEST(the_birth_policy_chooses),
+        FEDERATION_TEST(a_side_is_kept_by_the_last_conflict_that_has_it),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,11 @@
 /* A reference means the parent that was there when it was written, not whoever has its key. */
 #include "node/desk/desk.h"
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, name TEXT, boss TEXT REFERENCES person(id),"
@@ -30,18 +25,13 @@ static const char charter[] =
     "{\"name\":\"bill\",\"columns\":[]}]}";
 static const char tables[] = "person visit finding stay bill";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-#define C (&((struct federation *)*state)->office[3])
+#define C OFFICE(3)
 
 /* Sok is entered at A as K; five seconds later, before she was heard of, Dara as K at B, with all
  * that belongs to her. */
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 4, schema, charter, false);
-    *state = &f;
+    federation_set_up(state, 4, schema, charter, false);
     A->now_ms = B->now_ms - 5000;
     office_sql(A, "INSERT INTO person(id,name) VALUES('K','Sok')");
     office_seal(A);
@@ -51,12 +41,6 @@ static int start(void **state)
     office_seal(B);
     office_sql(B, "INSERT INTO visit VALUES('v2','K','2')"); /* in another changeset */
     office_seal(B);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    federation_stop(*state);
     return 0;
 }
 
@@ -95,34 +79,32 @@ static void settle(struct office *o, const char *table, enum held_action action,
                             .now_ms = 1700000000000,
                             .set = &set,
                             .n_set = column ? 1 : 0};
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_held_settle(o->store, &a, id, action, &review, &decision);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_store_ok(o->store, e);
+    assert_ok(store_commit(o->store));
     arena_fini(&a);
 }
 
 /* What is quiet everywhere becomes stable, and the records are swept, but at one office. */
 static void stable_but(void **state, const struct office *late)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     struct stable st = {.mark_id = 1, .hlc = 1};
-    federation_sync(f);
+    federation_sync(*state);
     clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
-    for (int i = 0; i < f->n; i++) {
-        struct store *s = f->office[i].store;
+    for (int i = 0; i < FEDERATION->n; i++) {
+        struct store *s = OFFICE(i)->store;
         bool more = true;
-        if (&f->office[i] == late)
+        if (OFFICE(i) == late)
             continue;
-        assert_int_equal(store_begin(s), ERR_OK);
+        assert_ok(store_begin(s));
         if (i == 0)
-            assert_int_equal(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep), ERR_OK);
-        assert_int_equal(store_set_stable(s, &a, &st), ERR_OK);
+            assert_ok(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep));
+        assert_ok(store_set_stable(s, &a, &st));
         while (more)
-            assert_int_equal(store_sweep(s, &a, 100, &more), ERR_OK);
-        assert_int_equal(store_commit(s), ERR_OK);
+            assert_ok(store_sweep(s, &a, 100, &more));
+        assert_ok(store_commit(s));
     }
     clock_fini(&st.clock);
     arena_fini(&a);
@@ -137,9 +119,7 @@ static void stable_at(void **state)
 static void retry(struct office *o)
 {
     uint32_t released;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
     arena_reset(&o->arena);
 }
 
@@ -154,7 +134,7 @@ static void a_child_goes_with_its_held_parent(void **state)
     assert_string_equal(office_one(HUB, standing), "KSok-    ");
     equal(state);
     for (int i = 0; i < 4; i++) {
-        struct office *o = &((struct federation *)*state)->office[i];
+        struct office *o = OFFICE(i);
         assert_string_equal(office_one(o, standing), "KSok-    ");
         assert_string_equal(office_one(o, held), with_dara);
         assert_string_equal(office_one(o, "SELECT message || blocked_by || blocked_office FROM"
@@ -350,19 +330,18 @@ static void parents_of_an_earlier_piece_are_named(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_child_goes_with_its_held_parent),
-        T(children_come_back_with_their_parent),
-        T(children_follow_to_a_new_key),
-        T(children_of_a_merged_birth_belong_to_who_stands),
-        T(children_of_a_dropped_birth_belong_to_who_stands),
-        T(a_reference_is_replaced_by_a_later_one),
-        T(references_are_kept_as_long_as_the_names),
-        T(a_forgotten_name_means_the_same),
-        T(the_same_value_written_again_may_mean_another),
-        T(a_reference_may_be_come_back_to),
-        T(parents_of_an_earlier_piece_are_named),
+        FEDERATION_TEST(a_child_goes_with_its_held_parent),
+        FEDERATION_TEST(children_come_back_with_their_parent),
+        FEDERATION_TEST(children_follow_to_a_new_key),
+        FEDERATION_TEST(children_of_a_merged_birth_belong_to_who_stands),
+        FEDERATION_TEST(children_of_a_dropped_birth_belong_to_who_stands),
+        FEDERATION_TEST(a_reference_is_replaced_by_a_later_one),
+        FEDERATION_TEST(references_are_kept_as_long_as_the_names),
+        FEDERATION_TEST(a_forgotten_name_means_the_same),
+        FEDERATION_TEST(the_same_value_written_again_may_mean_another),
+        FEDERATION_TEST(a_reference_may_be_come_back_to),
+        FEDERATION_TEST(parents_of_an_earlier_piece_are_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

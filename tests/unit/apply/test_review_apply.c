@@ -3,16 +3,11 @@
 #include "node/journal/journal.h"
 #include "node/store/store.h"
 #include "protocol/seal.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
@@ -29,91 +24,74 @@ static const char tables[] = "org person stamp tag";
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
-static int stop(void **state)
+static void equal(void **state)
 {
-    federation_stop(*state);
-    return 0;
+    federation_sync(*state);
+    federation_assert_equal(*state, tables);
 }
-
-static void equal(struct federation *f)
-{
-    federation_sync(f);
-    federation_assert_equal(f, tables);
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define B (&f->office[2])
 
 /* An application that changes a referenced column that is no key leaves orphans: they are held at
  * its own office as everywhere else, and come back with the value. */
 static void a_referenced_column_changed_here_holds_the_children(void **state)
 {
-    struct federation *f = *state;
     office_sql(
         A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE org SET code='c2' WHERE id='o1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
     assert_string_equal(office_one(A, "SELECT reason FROM tonle_held"), "parent");
     office_sql(A, "UPDATE org SET code='c1' WHERE id='o1'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "1");
     office_sql(A, "UPDATE org SET code='c3' WHERE id='o1'; DELETE FROM org");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
 }
 
 /* A reference is compared by the parent column's collation, also when a held child comes back. */
 static void a_child_comes_back_in_another_case(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,org) VALUES('p1','C1')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "parent");
     office_sql(B, "INSERT INTO org VALUES('o1','c1','x')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "1");
 }
 
 /* ... and of another type, as the parent column's affinity has it. */
 static void a_child_comes_back_in_another_type(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO stamp VALUES('s1',12),('s2',13)");
-    equal(f);
+    equal(state);
     office_sql(B, "INSERT INTO org VALUES('12','c1','x')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT group_concat(id) FROM stamp"), "s1");
 }
 
 /* Office B's application ignores CHECKs: what it writes stands there, and is held elsewhere. */
-static void equal_but_b(struct federation *f)
+static void equal_but_b(void **state)
 {
-    federation_sync(f);
-    f->n = 2;
-    federation_assert_equal(f, tables);
-    f->n = 3;
+    federation_sync(*state);
+    FEDERATION->n = 2;
+    federation_assert_equal(*state, tables);
+    FEDERATION->n = 3;
 }
 
 /* A row that frees a unique value by the same write that makes it fail a CHECK leaves it to whom it
  * was given in that changeset. */
 static void a_row_that_fails_a_check_frees_its_old_values(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,ident,lo,hi) VALUES('p1','X',1,9)");
-    equal(f);
+    equal(state);
     office_sql(B, "PRAGMA ignore_check_constraints=ON;"
                   "UPDATE person SET lo=5, hi=3, ident='Y' WHERE id='p1';"
                   "INSERT INTO person(id,ident) VALUES('p2','X')");
-    equal_but_b(f);
+    equal_but_b(state);
     assert_string_equal(office_one(A, "SELECT group_concat(reason) FROM tonle_held"), "check");
     assert_string_equal(office_one(A, "SELECT group_concat(id||ident) FROM person"), "p2X");
 }
@@ -121,15 +99,14 @@ static void a_row_that_fails_a_check_frees_its_old_values(void **state)
 /* The same, with a row that was already held behind it. */
 static void who_waited_comes_in_when_a_check_fails(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO person(id,ident,lo,hi) VALUES('p1','X',1,9)");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO person(id,ident) VALUES('p2','X')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(HUB, "SELECT key||reason FROM tonle_held"), "\"p2\"unique");
     office_sql(B, "PRAGMA ignore_check_constraints=ON;"
                   "UPDATE person SET lo=5, hi=3, ident='Y' WHERE id='p1'");
-    equal_but_b(f);
+    equal_but_b(state);
     assert_string_equal(office_one(HUB, "SELECT group_concat(key||reason) FROM tonle_held"),
                         "\"p1\"check");
     assert_string_equal(office_one(HUB, "SELECT group_concat(id||ident) FROM person"), "p2X");
@@ -139,61 +116,46 @@ static void who_waited_comes_in_when_a_check_fails(void **state)
  * held. */
 static void keys_of_another_case_are_two_rows(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO tag VALUES('a','from A')");
     B->now_ms += 5000;
     office_sql(B, "INSERT INTO tag VALUES('A','from B')");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "afrom A");
     assert_string_equal(office_one(A, "SELECT key||reason FROM tonle_held"), "\"A\"unique");
     office_sql(HUB, "UPDATE tag SET note='hub'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "ahub");
     office_sql(HUB, "DELETE FROM tag");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "Afrom B");
     office_sql(A, "UPDATE tag SET name='a'");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT name||note FROM tag"), "afrom B");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
-}
-
-static void pass_stable(struct federation *f, int i, const struct clock *c)
-{
-    struct office *o = &f->office[i];
-    struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
-    bool more = true;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &o->arena, &st), ERR_OK);
-    while (more)
-        assert_int_equal(store_sweep(o->store, &o->arena, 10, &more), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
-    arena_reset(&o->arena);
 }
 
 /* An open conflict is the same one at offices that forget the birth's name before and after a
  * write. */
 static void a_forgotten_name_does_not_change_a_conflict(void **state)
 {
-    struct federation *f = *state;
     struct clock c = {0};
     office_sql(A, "INSERT INTO person(id,points) VALUES('p1',1)");
-    equal(f);
+    equal(state);
     office_sql(A, "UPDATE person SET points=2");
     office_sql(B, "UPDATE person SET points=3");
-    equal(f);
+    equal(state);
     clock_copy(&c, &store_state_get(HUB->store)->clock);
-    pass_stable(f, 0, &c);
-    pass_stable(f, 1, &c);
+    office_pass_stable(HUB, &c, 10);
+    office_pass_stable(A, &c, 10);
     office_sql(B, "UPDATE person SET mail='m'");
     assert_true(office_seal(B));
-    pass_stable(f, 2, &c);
-    equal(f);
+    office_pass_stable(B, &c, 10);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict WHERE state='open'"),
                         "1");
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_conflict"), "1");
     office_sql(A, "UPDATE person SET points=9");
-    equal(f);
+    equal(state);
     assert_string_equal(office_one(B, "SELECT state FROM tonle_conflict"), "resolved");
     clock_fini(&c);
 }
@@ -202,7 +164,6 @@ static void a_forgotten_name_does_not_change_a_conflict(void **state)
  */
 static void a_dead_row_keeps_its_rank(void **state)
 {
-    struct federation *f = *state;
     struct clock c = {0};
     A->now_ms += 50000;
     office_sql(A, "INSERT INTO person(id,ident) VALUES('p1','X')");
@@ -216,8 +177,8 @@ static void a_dead_row_keeps_its_rank(void **state)
     office_sql(B, "INSERT INTO person(id,ident) VALUES('p2','X')"); /* earlier by its clock */
     assert_true(office_seal(B));
     office_pull(HUB, B);
-    pass_stable(f, 0, &c);
-    equal(f);
+    office_pass_stable(HUB, &c, 10);
+    equal(state);
     assert_string_equal(office_one(A, "SELECT group_concat(id) FROM person"), "p2");
     clock_fini(&c);
 }
@@ -226,16 +187,15 @@ static void a_dead_row_keeps_its_rank(void **state)
  * more: no statement of ours may commit alone. */
 static void nothing_is_written_behind_a_lost_transaction(void **state)
 {
-    struct federation *f = *state;
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(A->store, "one", 1), ERR_OK);
+    assert_ok(store_begin(A->store));
+    assert_ok(store_meta_set_u64(A->store, "one", 1));
     assert_int_equal(sqlite3_exec(A->store->db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
     assert_int_not_equal(store_meta_set_u64(A->store, "two", 2), ERR_OK);
     assert_int_not_equal(store_commit(A->store), ERR_OK);
-    assert_int_equal(store_begin(A->store), ERR_OK);
+    assert_ok(store_begin(A->store));
     assert_int_equal(store_meta_u64(A->store, "two", 0), 0);
-    assert_int_equal(store_meta_set_u64(A->store, "three", 3), ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_meta_set_u64(A->store, "three", 3));
+    assert_ok(store_commit(A->store));
     assert_int_equal(store_meta_u64(A->store, "three", 0), 3);
 }
 
@@ -247,28 +207,27 @@ static int count_down(void *left)
 
 /* Applies A's changeset `seq` at B; SQLite is interrupted after so many times 10 instructions (0:
  * never). */
-static enum err take_interrupted(struct federation *f, uint64_t seq, int after)
+static enum err take_interrupted(void **state, uint64_t seq, int after)
 {
     struct item item;
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     struct apply_report report;
-    assert_int_equal(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item),
-                     ERR_OK);
-    assert_int_equal(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash), ERR_OK);
+    assert_ok(store_journal_find(A->store, &B->arena, (struct dot){A->site, seq}, &item));
+    assert_ok(seal_open(&B->arena, item.bytes.p, item.bytes.len, A->key, &cs, hash));
     struct apply_input in = {.cs = &cs,
                              .bytes = item.bytes,
                              .hash = hash,
                              .source = A->name,
                              .link_pos = item.pos,
                              .now_ms = B->now_ms};
-    assert_int_equal(store_begin(B->store), ERR_OK);
+    assert_ok(store_begin(B->store));
     if (after)
         sqlite3_progress_handler(B->store->db, 10, count_down, &after);
     enum err e = store_apply(B->store, &B->arena, &in, &report);
     sqlite3_progress_handler(B->store->db, 0, NULL, NULL);
     if (e == ERR_OK)
-        assert_int_equal(store_commit(B->store), ERR_OK);
+        assert_ok(store_commit(B->store));
     else
         store_rollback(B->store);
     arena_reset(&B->arena);
@@ -290,10 +249,9 @@ static const char *content(struct office *o)
  * everything. */
 static void an_error_anywhere_leaves_nothing(void **state)
 {
-    struct federation *f = *state;
     office_sql(A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org,ident,points)"
                   " VALUES('p1','c1','X',1),('p2',NULL,'Y',1),('p3',NULL,'Z',1)");
-    equal(f);
+    equal(state);
     office_sql(B, "INSERT INTO person(id,ident) VALUES('p5','V'); UPDATE person SET points=5;"
                   "INSERT INTO stamp VALUES('s1',7)");
     office_seal(B);
@@ -308,17 +266,16 @@ static void an_error_anywhere_leaves_nothing(void **state)
     char before[4096];
     snprintf(before, sizeof before, "%s", content(B));
     int failed = 0;
-    for (int n = 1; take_interrupted(f, seq, n) != ERR_OK; n += 1 + n / 20, failed++)
+    for (int n = 1; take_interrupted(state, seq, n) != ERR_OK; n += 1 + n / 20, failed++)
         assert_string_equal(content(B), before);
     assert_true(failed > 40);
     assert_string_not_equal(content(B), before);
-    equal(f);
+    equal(state);
 }
 
 /* A transaction that cannot read its state is not begun: the next attempt finds none open. */
 static void a_begin_that_fails_leaves_no_transaction(void **state)
 {
-    struct federation *f = *state;
     enum err e = ERR_IO;
     int failed = -1;
     for (int n = 1; e != ERR_OK; n++, failed++) {
@@ -329,13 +286,12 @@ static void a_begin_that_fails_leaves_no_transaction(void **state)
         assert_true(e == ERR_OK || sqlite3_get_autocommit(A->store->db));
     }
     assert_true(failed > 5);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(store_commit(A->store));
 }
 
 /* A full disk is an error, and nobody's row is held for it. */
 static void a_full_disk_holds_no_row(void **state)
 {
-    struct federation *f = *state;
     struct apply_report report;
     char sql[64];
     office_sql(A, "WITH n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000)"
@@ -344,15 +300,15 @@ static void a_full_disk_holds_no_row(void **state)
     snprintf(sql, sizeof sql, "PRAGMA max_page_count=%s",
              office_one(B, "SELECT page_count+20 FROM pragma_page_count"));
     assert_int_equal(sqlite3_exec(B->store->db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
+    assert_err(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_FULL);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     assert_int_equal(clock_get(&store_state_get(B->store)->clock, A->site), 0);
     assert_int_equal(sqlite3_exec(B->store->db, "PRAGMA max_page_count=100000", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(office_take(B, A, (struct dot){A->site, 1}, &report), ERR_OK);
+    assert_ok(office_take(B, A, (struct dot){A->site, 1}, &report));
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "2000");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
-    equal(f);
+    equal(state);
 }
 
 /* Makes office B's person table anew with a column of its own. */
@@ -366,18 +322,15 @@ static void local_column(struct office *o, const char *column)
              " points INTEGER, %s, CHECK(lo <= hi))",
              column);
     office_sql(o, sql);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_capture_install(o->store), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_capture_install(o->store));
 }
 
 /* A column that is only here and may not be NULL holds rows here alone: 'local', not 'check'. */
 static void a_local_column_without_default_holds_locally(void **state)
 {
-    struct federation *f = *state;
     local_column(B, "desk TEXT NOT NULL");
     office_sql(A, "INSERT INTO person(id,ident) VALUES('p1','X')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "local");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "1");
 }
@@ -386,51 +339,48 @@ static void a_local_column_without_default_holds_locally(void **state)
  * key. */
 static void local_columns_survive_a_hold(void **state)
 {
-    struct federation *f = *state;
     local_column(B, "desk TEXT NOT NULL DEFAULT 'none'");
     office_sql(
         A, "INSERT INTO org VALUES('o1','c1','x'); INSERT INTO person(id,org) VALUES('p1','c1')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT desk FROM person"), "none");
     office_sql(B, "UPDATE person SET desk='7' WHERE id='p1'");
     office_sql(A, "DELETE FROM org");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT reason FROM tonle_held"), "parent");
     office_sql(HUB, "INSERT INTO org VALUES('o2','c1','y')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT org||desk FROM person"), "c17");
     office_sql(A, "DELETE FROM person");
-    federation_sync(f);
+    federation_sync(*state);
     office_sql(A, "INSERT INTO person(id,org) VALUES('p1','c1')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT org||desk FROM person"), "c1none");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
     struct clock c = {0};
     clock_copy(&c, &store_state_get(HUB->store)->clock);
-    pass_stable(f, 2, &c);
+    office_pass_stable(B, &c, 10);
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_local"), "0");
     clock_fini(&c);
 }
 
-#define TEST(x) cmocka_unit_test_setup_teardown(x, start, stop)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_referenced_column_changed_here_holds_the_children),
-        TEST(a_child_comes_back_in_another_case),
-        TEST(a_child_comes_back_in_another_type),
-        TEST(a_row_that_fails_a_check_frees_its_old_values),
-        TEST(who_waited_comes_in_when_a_check_fails),
-        TEST(keys_of_another_case_are_two_rows),
-        TEST(a_forgotten_name_does_not_change_a_conflict),
-        TEST(a_dead_row_keeps_its_rank),
-        TEST(nothing_is_written_behind_a_lost_transaction),
-        TEST(an_error_anywhere_leaves_nothing),
-        TEST(a_begin_that_fails_leaves_no_transaction),
-        TEST(a_full_disk_holds_no_row),
-        TEST(a_local_column_without_default_holds_locally),
-        TEST(local_columns_survive_a_hold),
+        FEDERATION_TEST(a_referenced_column_changed_here_holds_the_children),
+        FEDERATION_TEST(a_child_comes_back_in_another_case),
+        FEDERATION_TEST(a_child_comes_back_in_another_type),
+        FEDERATION_TEST(a_row_that_fails_a_check_frees_its_old_values),
+        FEDERATION_TEST(who_waited_comes_in_when_a_check_fails),
+        FEDERATION_TEST(keys_of_another_case_are_two_rows),
+        FEDERATION_TEST(a_forgotten_name_does_not_change_a_conflict),
+        FEDERATION_TEST(a_dead_row_keeps_its_rank),
+        FEDERATION_TEST(nothing_is_written_behind_a_lost_transaction),
+        FEDERATION_TEST(an_error_anywhere_leaves_nothing),
+        FEDERATION_TEST(a_begin_that_fails_leaves_no_transaction),
+        FEDERATION_TEST(a_full_disk_holds_no_row),
+        FEDERATION_TEST(a_local_column_without_default_holds_locally),
+        FEDERATION_TEST(local_columns_survive_a_hold),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -4,17 +4,11 @@
 #include "node/load/load.h"
 #include "node/record/record.h"
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE org(id TEXT PRIMARY KEY NOT NULL, code TEXT COLLATE NOCASE UNIQUE, name TEXT);"
@@ -59,8 +53,8 @@ static void check_record(struct office *o, const struct table_schema *t, struct 
     struct row_key k = {t, key.p, key.len};
     struct row r;
     struct value *values;
-    assert_int_equal(row_load(o->store, &o->arena, k, &r, NULL), ERR_OK);
-    assert_int_equal(row_read(o->store, &o->arena, k, &values), ERR_OK);
+    assert_ok(row_load(o->store, &o->arena, k, &r, NULL));
+    assert_ok(row_read(o->store, &o->arena, k, &values));
     uint32_t standing = 0, held = 0;
     for (uint32_t i = 0; i < r.n_births; i++) {
         if (!birth_alive(&r.births[i], &t->rules))
@@ -86,8 +80,8 @@ static void check_record(struct office *o, const struct table_schema *t, struct 
 static void check_records(struct office *o)
 {
     sqlite3_stmt *q;
-    assert_int_equal(store_begin_read(o->store), ERR_OK);
-    assert_int_equal(schema_load(o->store), ERR_OK);
+    assert_ok(store_begin_read(o->store));
+    assert_ok(schema_load(o->store));
     assert_int_equal(
         sqlite3_prepare_v2(o->app,
                            "SELECT t, k FROM tonle_row UNION SELECT t, k FROM tonle_held"
@@ -141,10 +135,10 @@ static void same_digests(struct federation *f)
 {
     struct table_digest *first, *other;
     uint32_t n, m;
-    assert_int_equal(store_digest(f->office[0].store, &f->office[0].arena, &first, &n), ERR_OK);
+    assert_ok(store_digest(f->office[0].store, &f->office[0].arena, &first, &n));
     for (int i = 1; i < f->n; i++) {
         struct office *o = &f->office[i];
-        assert_int_equal(store_digest(o->store, &o->arena, &other, &m), ERR_OK);
+        assert_ok(store_digest(o->store, &o->arena, &other, &m));
         assert_int_equal(n, m);
         for (uint32_t t = 0; t < n; t++) {
             if (memcmp(first[t].digest, other[t].digest, HASH_BYTES) != 0 ||
@@ -317,34 +311,10 @@ static void seal_all(struct office *o)
         ;
 }
 
-/* Everything of `from` up to a clock. */
-static void pull_upto(struct office *to, struct office *from, const struct clock *limit)
-{
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (size_t i = 0; i < limit->n; i++) {
-            uint64_t have = clock_get(&store_state_get(to->store)->clock, limit->entry[i].site);
-            struct apply_report report;
-            if (have >= limit->entry[i].seq)
-                continue;
-            enum err e =
-                office_take(to, from, (struct dot){limit->entry[i].site, have + 1}, &report);
-            if (e == ERR_CAUSAL)
-                continue;
-            if (e != ERR_OK)
-                complain(to, err_name(e), store_message(to->store));
-            moved = true;
-        }
-    }
-}
-
 static void pass_stable(struct random_world *w, int i)
 {
     struct office *o = &w->f.office[i];
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &o->arena, &w->st), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_set_stable(o->store, &o->arena, &w->st));
     w->due[i] = false;
     arena_reset(&o->arena);
 }
@@ -354,7 +324,7 @@ static void down(struct random_world *w, int i)
     struct office *o = &w->f.office[i];
     seal_all(o);
     if (w->due[i]) {
-        pull_upto(o, &w->f.office[0], &w->behind);
+        office_pull_upto(o, &w->f.office[0], &w->behind);
         check_books(o);
         pass_stable(w, i);
     }
@@ -394,10 +364,8 @@ static void stable_at(struct random_world *w)
     w->st = (struct stable){.mark_id = 1, .hlc = 1};
     clock_copy(&w->st.clock, &w->mark);
     seal_all(hub);
-    assert_int_equal(store_begin(hub->store), ERR_OK);
-    assert_int_equal(store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep),
-                     ERR_OK);
-    assert_int_equal(store_commit(hub->store), ERR_OK);
+    assert_committed(hub->store,
+                     store_keep_list(hub->store, &w->arena, &w->mark, &w->st.keep, &w->st.n_keep));
     pass_stable(w, 0);
     w->behind = (struct clock){0};
     clock_copy(&w->behind, &store_state_get(hub->store)->clock);
@@ -408,9 +376,7 @@ static void stable_at(struct random_world *w)
 static void sweep(struct office *o)
 {
     bool more;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_sweep(o->store, &o->arena, 3, &more), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_sweep(o->store, &o->arena, 3, &more));
     arena_reset(&o->arena);
 }
 
@@ -418,9 +384,7 @@ static void retry(struct office *o)
 {
     uint32_t released;
     seal_all(o);
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_held_retry(o->store, &o->arena, NULL, o->now_ms, &released));
     arena_reset(&o->arena);
     check_books(o);
 }
@@ -535,7 +499,6 @@ static void history_of(uint64_t seed, int steps)
  * books. */
 static void random_histories_converge(void **state)
 {
-    (void)state;
     const char *one = getenv("REVIEW_SEED"), *count = getenv("REVIEW_SEEDS");
     uint64_t from = one ? strtoull(one, NULL, 10) : 1, n = count ? strtoull(count, NULL, 10)
                                                            : one ? 1
@@ -547,5 +510,5 @@ static void random_histories_converge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(random_histories_converge)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,14 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-/* clang-format on */
-
-#include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
+#include "tests/lib/check.h"
+#include "tests/lib/database.h"
+#include "tests/lib/dir.h"
+#include "tests/lib/rooms.h"
+
 #include <fcntl.h>
+#include <jansson.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,28 +76,20 @@ void office_app(struct capture_office *o, const char *sql)
     buf_fini(&out);
 }
 
-static void ok(struct capture_office *o, enum err e)
-{
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->s));
-}
-
 void office_publish(struct capture_office *o, const char *version, const char *compiled)
 {
-    ok(o, store_begin(o->s));
+    assert_store_ok(o->s, store_begin(o->s));
     sqlite3_stmt *q = store_stmt(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0)");
     assert_non_null(q);
     store_bind_text(q, 1, version);
     store_bind_text(q, 2, compiled);
-    ok(o, store_run(o->s, q));
-    ok(o, store_commit(o->s));
+    assert_store_ok(o->s, store_run(o->s, q));
+    assert_store_ok(o->s, store_commit(o->s));
 }
 
 void office_install(struct capture_office *o)
 {
-    ok(o, store_begin(o->s));
-    ok(o, store_capture_install(o->s));
-    ok(o, store_commit(o->s));
+    assert_committed(o->s, store_capture_install(o->s));
     assert_true(store_capture_check(o->s));
 }
 
@@ -124,15 +110,10 @@ static char *charter_of(const char *tables)
 void capture_office_open(struct capture_office *o, const char *schema, const char *tables)
 {
     *o = (struct capture_office){0};
-    char msg[256];
-    const char *tmp = getenv("TMPDIR");
-    snprintf(o->dir, sizeof o->dir, "%s/tonle-capture-XXXXXX", tmp ? tmp : P_tmpdir);
-    assert_non_null(mkdtemp(o->dir));
+    dir_make(o->dir);
     snprintf(o->path, sizeof o->path, "%s/app.db", o->dir);
     office_app(o, schema);
-    struct store_options options = {.path = o->path, .busy_ms = 2000};
-    if (store_open(&o->s, &options, msg) != ERR_OK)
-        fail_msg("%s", msg);
+    o->s = database_store(&(struct store_options){.path = o->path, .busy_ms = 2000});
     struct store_identity id = {.federation = "00112233445566778899aabbccddeeff",
                                 .federation_name = "test",
                                 .node = "hub",
@@ -141,9 +122,7 @@ void capture_office_open(struct capture_office *o, const char *schema, const cha
                                 .hub = "hub",
                                 .hub_site = 7,
                                 .site = 7};
-    ok(o, store_begin(o->s));
-    ok(o, store_create(o->s, &id));
-    ok(o, store_commit(o->s));
+    assert_committed(o->s, store_create(o->s, &id));
     char *compiled = charter_of(tables);
     office_publish(o, "0000000001", compiled);
     free(compiled);
@@ -152,17 +131,10 @@ void capture_office_open(struct capture_office *o, const char *schema, const cha
 
 void capture_office_close(struct capture_office *o)
 {
-    static const char *const files[] = {"app.db",     "app.db-journal", "app.db-wal",
-                                        "app.db-shm", "script",         "result"};
     store_close(o->s);
     arena_fini(&o->a);
     free(o->text);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        char path[288];
-        snprintf(path, sizeof path, "%s/%s", o->dir, files[i]);
-        unlink(path);
-    }
-    rmdir(o->dir);
+    dir_remove(o->dir);
 }
 
 void value_print(struct buf *b, const struct value *v)
@@ -224,15 +196,15 @@ const char *office_collect_limited(struct capture_office *o, uint32_t max_rows, 
     struct collected *c;
     struct buf b = {0};
     arena_reset(&o->a);
-    ok(o, store_begin(o->s));
+    assert_store_ok(o->s, store_begin(o->s));
     enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, max_bytes}, &cs, &c);
     *cut = cs.cut;
     if (e == ERR_OK)
         print_changes(&b, &cs);
     else if (e != ERR_NOT_FOUND)
-        ok(o, e);
-    ok(o, store_collect_done(o->s, c, 1700000000000));
-    ok(o, store_commit(o->s));
+        assert_store_ok(o->s, e);
+    assert_store_ok(o->s, store_collect_done(o->s, c, 1700000000000));
+    assert_store_ok(o->s, store_commit(o->s));
     collected_free(c);
     free(o->text);
     o->text = strdup(buf_str(&b));
@@ -254,33 +226,36 @@ int64_t office_number(struct capture_office *o, const char *sql)
     return store_pragma(o->s, sql);
 }
 
+/* The rules may be NULL: the charter that names the tables. */
+static void check_collected(const char *tables, const char *schema, const char *rules,
+                            const char *script[2], const char *expected)
+{
+    struct capture_office o;
+    capture_office_open(&o, schema, tables);
+    if (rules) {
+        office_publish(&o, "0000000002", rules);
+        office_install(&o);
+    }
+    office_app(&o, script[0]);
+    office_collect(&o);
+    office_app(&o, script[1]);
+    assert_string_equal(office_collect(&o), expected);
+    capture_office_close(&o);
+}
+
 void check_rules_capture(const char *schema, const char *rules, const char *setup, const char *act,
                          const char *expected)
 {
-    struct capture_office o;
-    capture_office_open(&o, schema, "t");
-    office_publish(&o, "0000000002", rules);
-    office_install(&o);
-    office_app(&o, setup);
-    office_collect(&o);
-    office_app(&o, act);
-    assert_string_equal(office_collect(&o), expected);
-    capture_office_close(&o);
+    check_collected("t", schema, rules, (const char *[]){setup, act}, expected);
 }
 
 void check_table_capture(const char *tables, const char *schema, const char *setup, const char *act,
                          const char *expected)
 {
-    struct capture_office o;
-    capture_office_open(&o, schema, tables);
-    office_app(&o, setup);
-    office_collect(&o);
-    office_app(&o, act);
-    assert_string_equal(office_collect(&o), expected);
-    capture_office_close(&o);
+    check_collected(tables, schema, NULL, (const char *[]){setup, act}, expected);
 }
 
 void check_capture(const char *schema, const char *setup, const char *act, const char *expected)
 {
-    check_table_capture("t", schema, setup, act, expected);
+    check_collected("t", schema, NULL, (const char *[]){setup, act}, expected);
 }

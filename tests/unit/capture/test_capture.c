@@ -1,15 +1,5 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
+#include "tests/lib/check.h"
 #include "tests/unit/capture/fixture.h"
-
-#include <stdlib.h>
 
 #define PLAIN "CREATE TABLE t(id INTEGER PRIMARY KEY, code TEXT UNIQUE, v, w);"
 #define ROWS "INSERT INTO t VALUES(1,'a',10,100),(2,'b',20,200),(3,'c',30,300);"
@@ -18,7 +8,6 @@
  * stands alone. */
 static void plain_statements_are_captured(void **state)
 {
-    (void)state;
     check_capture(PLAIN, ROWS,
                   "INSERT INTO t VALUES(4,'d',NULL,'x'); UPDATE t SET v=11, w=w WHERE id=1; DELETE "
                   "FROM t WHERE id=3;",
@@ -28,7 +17,6 @@ static void plain_statements_are_captured(void **state)
 /* OR REPLACE through the key keeps the row's identity: an update of what differs. */
 static void insert_or_replace_of_a_row_is_an_update(void **state)
 {
-    (void)state;
     check_capture(PLAIN, ROWS, "INSERT OR REPLACE INTO t VALUES(2,'b',21,200);",
                   "t update 2 v=21\n");
     check_capture(PLAIN, ROWS, "REPLACE INTO t VALUES(2,'b',20,200);", "");
@@ -37,7 +25,6 @@ static void insert_or_replace_of_a_row_is_an_update(void **state)
 /* A row evicted through a UNIQUE index is a delete, although no DELETE trigger fired. */
 static void an_evicted_row_is_a_delete(void **state)
 {
-    (void)state;
     check_capture(PLAIN, ROWS, "INSERT OR REPLACE INTO t VALUES(2,'c',20,200);",
                   "t update 2 code='c'\nt delete 3\n");
     check_capture(PLAIN, ROWS, "UPDATE OR REPLACE t SET code='a' WHERE id=3;",
@@ -49,7 +36,6 @@ static void an_evicted_row_is_a_delete(void **state)
 /* Statements that change nothing publish nothing. */
 static void nothing_changed_is_nothing_published(void **state)
 {
-    (void)state;
     check_capture(
         PLAIN, ROWS,
         "UPDATE t SET v=v; INSERT OR IGNORE INTO t VALUES(1,'z',0,0),(9,'b',0,0);"
@@ -62,7 +48,6 @@ static void nothing_changed_is_nothing_published(void **state)
 /* The other ways to write: UPSERT, IGNORE, multi-row and INSERT ... SELECT. */
 static void every_insert_form_is_captured(void **state)
 {
-    (void)state;
     check_capture(
         PLAIN, ROWS,
         "INSERT INTO t VALUES(1,'a',5,6),(8,'h',1,2) ON CONFLICT(id) DO UPDATE SET v=excluded.v;",
@@ -79,7 +64,6 @@ static void every_insert_form_is_captured(void **state)
  * update before a delete travels with the delete. */
 static void events_of_one_key_are_one_change(void **state)
 {
-    (void)state;
     check_capture(
         PLAIN, ROWS,
         "INSERT INTO t VALUES(4,'d',1,1); UPDATE t SET v=2 WHERE id=4; DELETE FROM t WHERE id=4;",
@@ -105,7 +89,6 @@ static void events_of_one_key_are_one_change(void **state)
 /* A change of key is a delete and an insert, also through the rowid's other names. */
 static void a_change_of_key_is_a_delete_and_an_insert(void **state)
 {
-    (void)state;
     check_capture(PLAIN, ROWS, "UPDATE t SET id=9 WHERE id=2;",
                   "t delete 2\nt born 9 id=9 code='b' v=20 w=200\n");
     check_capture(PLAIN, ROWS, "UPDATE t SET rowid=9 WHERE id=2;",
@@ -120,7 +103,6 @@ static void a_change_of_key_is_a_delete_and_an_insert(void **state)
 /* Keys of every type, in rowid, WITHOUT ROWID and STRICT tables. */
 static void keys_of_every_type_are_captured(void **state)
 {
-    (void)state;
     check_capture(
         "CREATE TABLE t(k TEXT PRIMARY KEY NOT NULL, v) WITHOUT ROWID;",
         "INSERT INTO t VALUES('a',1),('b',2);",
@@ -141,7 +123,6 @@ static void keys_of_every_type_are_captured(void **state)
  * its key. */
 static void a_null_key_is_not_captured(void **state)
 {
-    (void)state;
     check_capture("CREATE TABLE t(k TEXT PRIMARY KEY, v);", "INSERT INTO t VALUES(NULL,1),('a',2);",
                   "UPDATE t SET v=5 WHERE k IS NULL; INSERT INTO t VALUES(NULL,1);", "");
     check_capture("CREATE TABLE t(k TEXT PRIMARY KEY, v);", "INSERT INTO t VALUES(NULL,1),('a',2);",
@@ -153,7 +134,6 @@ static void a_null_key_is_not_captured(void **state)
  * NUL and invalid UTF-8, integers and reals their extremes. */
 static void values_keep_type_and_bytes(void **state)
 {
-    (void)state;
     check_capture(
         "CREATE TABLE t(k INTEGER PRIMARY KEY, v);",
         "INSERT INTO t VALUES(1,NULL),(2,''),(3,1),(4,'a'),(5,x''),(6,1),(7,'x');",
@@ -180,7 +160,6 @@ static void values_keep_type_and_bytes(void **state)
  */
 static void a_change_of_case_is_a_change(void **state)
 {
-    (void)state;
     check_capture("CREATE TABLE t(k INTEGER PRIMARY KEY, v TEXT COLLATE NOCASE UNIQUE);",
                   "INSERT INTO t VALUES(1,'ab'),(2,'x');",
                   "UPDATE t SET v='AB' WHERE k=1; UPDATE t SET v='x' WHERE k=2;",
@@ -195,7 +174,6 @@ static void a_change_of_case_is_a_change(void **state)
  * default that OR REPLACE puts for a NULL. */
 static void evictions_through_every_kind_of_index(void **state)
 {
-    (void)state;
     const char *two = "INSERT INTO t(k,a,b) VALUES(1,'x',1),(2,'y',2);";
     check_capture("CREATE TABLE t(k INTEGER PRIMARY KEY, a, b, UNIQUE(b,a));", two,
                   "REPLACE INTO t VALUES(3,'x',1);", "t delete 1\nt born 3 k=3 a='x' b=1\n");
@@ -233,7 +211,6 @@ static void evictions_through_every_kind_of_index(void **state)
  * neither. */
 static void generated_columns_do_not_travel(void **state)
 {
-    (void)state;
     check_capture("CREATE TABLE t(k INTEGER PRIMARY KEY, a, s AS (a+1) STORED, v AS (a+2), b);",
                   "INSERT INTO t(k,a,b) VALUES(1,1,1);",
                   "UPDATE t SET a=5; INSERT INTO t(k,a,b) VALUES(2,2,2);",
@@ -243,7 +220,6 @@ static void generated_columns_do_not_travel(void **state)
 /* Names that need quoting, and names that collide with words of the trigger language. */
 static void odd_names_are_captured(void **state)
 {
-    (void)state;
     check_table_capture("a b",
                         "CREATE TABLE \"a b\"(\"sel\"\"ect\" TEXT PRIMARY KEY NOT NULL, \"ឈ្មោះ\", "
                         "\"from\", [x.y] UNIQUE);",
@@ -265,7 +241,6 @@ static void odd_names_are_captured(void **state)
 /* Foreign-key actions of the application are captured like statements, and parents come first. */
 static void cascades_are_captured(void **state)
 {
-    (void)state;
     const char *schema = "CREATE TABLE child(id TEXT PRIMARY KEY NOT NULL, p REFERENCES parent ON "
                          "DELETE CASCADE ON UPDATE CASCADE);"
                          "CREATE TABLE parent(id TEXT PRIMARY KEY NOT NULL, v);";
@@ -285,7 +260,6 @@ static void cascades_are_captured(void **state)
  * leaves nothing, and one that takes the row away under an UPDATE makes SQLite skip it. */
 static void application_triggers_are_captured(void **state)
 {
-    (void)state;
     const char *schema =
         "CREATE TABLE t(k INTEGER PRIMARY KEY, v, at); CREATE TABLE l(x);"
         "CREATE TRIGGER a AFTER UPDATE OF v ON t BEGIN UPDATE t SET at='now' WHERE k=NEW.k; END;"
@@ -310,7 +284,6 @@ static void application_triggers_are_captured(void **state)
 /* Nothing of the application's settings is needed or disturbed. */
 static void settings_of_the_application_do_not_matter(void **state)
 {
-    (void)state;
     check_capture(
         "PRAGMA journal_mode=WAL; CREATE TABLE t(k INTEGER PRIMARY KEY, a TEXT); CREATE UNIQUE "
         "INDEX u ON t(lower(a));",
@@ -325,7 +298,6 @@ static void settings_of_the_application_do_not_matter(void **state)
 /* The triggers leave last_insert_rowid() and changes() as the application expects them. */
 static void the_application_sees_its_own_counts(void **state)
 {
-    (void)state;
     struct capture_office o;
     int status;
     capture_office_open(&o, PLAIN, "t");
@@ -339,7 +311,6 @@ static void the_application_sees_its_own_counts(void **state)
 /* A table of the most columns there may be: masks of several words. */
 static void many_columns_are_captured(void **state)
 {
-    (void)state;
     struct buf b = {0};
     buf_printf(&b, "CREATE TABLE t(k INTEGER PRIMARY KEY");
     for (int i = 1; i < 256; i++)
@@ -375,5 +346,5 @@ int main(void)
         cmocka_unit_test(the_application_sees_its_own_counts),
         cmocka_unit_test(many_columns_are_captured),
     };
-    return cmocka_run_group_tests_name("capture", tests, NULL, NULL);
+    return check_run(tests);
 }

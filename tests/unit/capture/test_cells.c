@@ -1,25 +1,15 @@
 /* The charter's policies against the tables: what is refused, what changes together, and what the
  * rules of a table are then. */
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-/* clang-format on */
-
 #include "node/charter/charter.h"
 #include "node/check/check.h"
 #include "node/db/db.h"
+#include "node/schema/own.h"
 #include "node/schema/schema.h"
+#include "tests/lib/check.h"
 #include "tests/unit/capture/fixture.h"
 
-#include "node/schema/own.h"
-
+#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ID "id TEXT PRIMARY KEY NOT NULL"
@@ -92,7 +82,6 @@ static void expect_good(const char *schema, const char *yaml)
  * only read are no harm. */
 static void sums_stand_alone(void **state)
 {
-    (void)state;
     static const char sum[] = "  - { name: t, columns: [{name: n, policy: sum}] }\n";
     static const char check[] = "could refuse a total that nobody wrote";
     expect_good("CREATE TABLE t(" ID ", n INTEGER NOT NULL DEFAULT 0, b INT, g AS (n + 1));"
@@ -121,7 +110,6 @@ static void sums_stand_alone(void **state)
 /* Text in a CHECK that is no column is none: literals, comments, functions, other tables' names. */
 static void checks_name_columns_and_nothing_else(void **state)
 {
-    (void)state;
     expect_good(
         "CREATE TABLE t(" ID ", n INTEGER, length TEXT, CHECK (length(id) > 1 /* n */ AND id "
         "<> 'n' -- n\n));",
@@ -133,7 +121,6 @@ static void checks_name_columns_and_nothing_else(void **state)
 /* The columns that a charter's group names are there, stored, and can change. */
 static void groups_name_columns_that_change(void **state)
 {
-    (void)state;
     static const char table[] = "CREATE TABLE t(" ID ", a, b, g AS (a));";
     expect_good(table, "  - { name: t, groups: [{name: x, columns: [A, b]}] }\n");
     expect_good(table, "  - { name: t, groups: [{name: a, columns: [a, b]}] }\n");
@@ -151,7 +138,6 @@ static void groups_name_columns_that_change(void **state)
 /* A scope column is stored and never NULL, one that is followed leads to a replicated table. */
 static void scopes_are_there(void **state)
 {
-    (void)state;
     static const char unit[] = "  - { name: t, scope: { column: unit } }\n";
     static const char follow[] = "  - { name: t, scope: { follow: up } }\n  - { name: p }\n";
     expect_good("CREATE TABLE t(" ID ", unit TEXT NOT NULL);", unit);
@@ -197,7 +183,6 @@ static void expect_groups(const char *schema, const char *yaml, const char *want
  */
 static void constraints_imply_groups(void **state)
 {
-    (void)state;
     static const char plain[] = "  - { name: t }\n";
     static const char ab[] = "[{\"name\":\"a+b\",\"columns\":[\"a\",\"b\"],\"policy\":\"latest\","
                              "\"implied\":true,\"from\":\"default\",\"line\":\"default\"}]";
@@ -230,7 +215,6 @@ static void constraints_imply_groups(void **state)
  * to say. */
 static void constraints_need_one_rule(void **state)
 {
-    (void)state;
     static const char table[] =
         "CREATE TABLE t(" ID ", a, b, c, d, CONSTRAINT span CHECK (a < b));";
     expect_fail(table, "  - { name: t, columns: [{name: b, policy: max}] }\n",
@@ -255,7 +239,6 @@ static void constraints_need_one_rule(void **state)
  * what has the policy owner by name is not. */
 static void inherited_owners_follow_the_scope_column(void **state)
 {
-    (void)state;
     static const char table[] =
         "CREATE TABLE t(" ID ", unit TEXT NOT NULL, no TEXT, c, UNIQUE(unit, no), CHECK (no < c));";
     expect_groups(table, "  - { name: t, policy: owner, scope: { column: unit } }\n",
@@ -293,7 +276,6 @@ static void publish(struct completed *x)
  * members of a group have equal entries, led by the first that the file names. */
 static void a_charter_becomes_the_rules_of_its_tables(void **state)
 {
-    (void)state;
     struct completed x = {0};
     complete(&x,
              "CREATE TABLE t(a TEXT, " ID ", unit TEXT NOT NULL, n INTEGER, s, d, r, b, e, x, y,"
@@ -352,7 +334,6 @@ static void a_charter_becomes_the_rules_of_its_tables(void **state)
 /* The completed form names for every column who gave its policy and where. */
 static void the_completed_form_says_where_policies_come_from(void **state)
 {
-    (void)state;
     static const struct {
         const char *column, *from;
         int line;
@@ -384,7 +365,6 @@ static void the_completed_form_says_where_policies_come_from(void **state)
  * no group. */
 static void a_group_keeps_to_what_can_change(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, "CREATE TABLE t(" ID ", a, b); CREATE TABLE u(" ID ", a, b);", "");
     office_publish(&o, "0000000002",
@@ -406,7 +386,6 @@ static void a_group_keeps_to_what_can_change(void **state)
 /* Under a charter in force, a CHECK that only this database has is warned of. */
 static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct finding *f;
     size_t n, warned = 0;
@@ -428,7 +407,6 @@ static void a_check_that_the_charter_did_not_foresee_is_a_warning(void **state)
  */
 static void a_damaged_charter_is_refused(void **state)
 {
-    (void)state;
     static const struct {
         const char *table, *message;
     } bad[] = {
@@ -483,5 +461,5 @@ int main(void)
         cmocka_unit_test(a_check_that_the_charter_did_not_foresee_is_a_warning),
         cmocka_unit_test(a_damaged_charter_is_refused),
     };
-    return cmocka_run_group_tests_name("cells", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,17 +1,8 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
+#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,7 +12,6 @@
  * losing what the log holds. */
 static void a_changed_trigger_is_noticed_and_repaired(void **state)
 {
-    (void)state;
     static const char *const harm[] = {
         "DROP TRIGGER tonle_ins_5;", "DROP TRIGGER tonle_bup_5;",
         ("DROP TRIGGER tonle_del_5;"
@@ -47,7 +37,6 @@ static void a_changed_trigger_is_noticed_and_repaired(void **state)
 /* Installing again where everything stands writes nothing. */
 static void installing_twice_changes_nothing(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     int64_t before = office_number(&o, "PRAGMA schema_version");
@@ -60,7 +49,6 @@ static void installing_twice_changes_nothing(void **state)
  * captured. */
 static void a_log_moves_over_by_column_name(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3),('y',1,2,3);");
@@ -81,7 +69,6 @@ static void a_log_moves_over_by_column_name(void **state)
  * later. */
 static void unpublished_tables_are_let_go(void **state)
 {
-    (void)state;
     const char *count = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_*_[56]'";
     struct capture_office o;
     capture_office_open(&o, TABLE "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);", "t,u");
@@ -102,12 +89,11 @@ static void unpublished_tables_are_let_go(void **state)
 /* A rolled back installation leaves nothing behind, and is not taken for done. */
 static void a_rolled_back_install_is_not_done(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     office_app(&o, "DROP TRIGGER tonle_ins_5;");
-    assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_capture_install(o.s), ERR_OK);
+    assert_ok(store_begin(o.s));
+    assert_ok(store_capture_install(o.s));
     assert_true(store_capture_check(o.s));
     store_rollback(o.s);
     assert_false(store_capture_check(o.s));
@@ -120,21 +106,19 @@ static void a_rolled_back_install_is_not_done(void **state)
 /* What the node writes itself (the registry) is noted and collected like any write. */
 static void notes_are_collected(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     struct value v[4] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa")};
-    assert_int_equal(store_begin(o.s), ERR_OK);
+    assert_ok(store_begin(o.s));
     struct table_schema *site = schema_table(o.s, "tonle_site");
-    assert_int_equal(
-        store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa'),('f0',1,'x','y')"),
-        ERR_OK);
-    assert_int_equal(capture_note(o.s, site, CHANGE_BORN, 0, v), ERR_OK);
+    assert_ok(
+        store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa'),('f0',1,'x','y')"));
+    assert_ok(capture_note(o.s, site, CHANGE_BORN, 0, v));
     v[0] = value_text("f0");
-    assert_int_equal(capture_note(o.s, site, CHANGE_UPDATE, 4, v), ERR_OK);
+    assert_ok(capture_note(o.s, site, CHANGE_UPDATE, 4, v));
     v[0] = value_text("00");
-    assert_int_equal(capture_note(o.s, site, CHANGE_DELETE, 0, v), ERR_OK);
-    assert_int_equal(store_commit(o.s), ERR_OK);
+    assert_ok(capture_note(o.s, site, CHANGE_DELETE, 0, v));
+    assert_ok(store_commit(o.s));
     assert_true(store_capture_pending(o.s));
     assert_string_equal(office_collect(&o),
                         "tonle_site born '0f' site='0f' number=15 node='hub' sign_key='aa'\n"
@@ -145,7 +129,6 @@ static void notes_are_collected(void **state)
 /* A cut collect consumes whole keys, parents before children, and says that more is left. */
 static void a_cut_collect_takes_whole_keys(void **state)
 {
-    (void)state;
     struct capture_office o;
     bool cut;
     capture_office_open(
@@ -177,7 +160,7 @@ static void assert_held(struct capture_office *o, const char *key, const char *m
     assert_non_null(q);
     store_bind_text(q, 1, key);
     bool row = false;
-    assert_int_equal(store_step(o->s, q, &row), ERR_OK);
+    assert_ok(store_step(o->s, q, &row));
     if (message) {
         assert_true(row);
         assert_non_null(strstr((const char *)sqlite3_column_text(q, 0), message));
@@ -190,7 +173,6 @@ static void assert_held(struct capture_office *o, const char *key, const char *m
  * is born elsewhere with the write that makes it small enough. */
 static void a_row_too_large_is_held_until_it_fits(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     office_app(&o, "INSERT INTO t VALUES('big','1',zeroblob(9000000)),('ok','2',1),"
@@ -216,7 +198,6 @@ static void a_row_too_large_is_held_until_it_fits(void **state)
  * to the row takes along what fits by then. */
 static void a_value_too_large_stays_back_alone(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c, d);", "t");
     office_app(&o, "INSERT INTO t VALUES('x',1,2,3,4);");
@@ -244,7 +225,6 @@ static void a_value_too_large_stays_back_alone(void **state)
 /* Of a deleted row the values it had last are at hand. */
 static void old_values_of_a_delete_are_known(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct changeset cs = {0};
     struct collected *c;
@@ -253,9 +233,8 @@ static void old_values_of_a_delete_are_known(void **state)
     office_collect(&o);
     office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t "
                    "VALUES('c','y',3);");
-    assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
-                     ERR_OK);
+    assert_ok(store_begin(o.s));
+    assert_ok(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c));
     assert_int_equal(cs.segments[0].tables[0].n_rows, 3);
     const struct value *a = collect_old_values(c, 0, 0), *b = collect_old_values(c, 0, 1);
     assert_non_null(a);
@@ -275,7 +254,6 @@ static void old_values_of_a_delete_are_known(void **state)
  */
 static void no_lookup_scans_the_table(void **state)
 {
-    (void)state;
     struct capture_office o;
     int status;
     capture_office_open(
@@ -337,7 +315,6 @@ static double seconds(void)
  * cores). */
 static void collecting_five_thousand_rows_is_fast(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct changeset cs = {0};
     struct collected *c;
@@ -345,17 +322,16 @@ static void collecting_five_thousand_rows_is_fast(void **state)
     office_app(&o, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<5000)"
                    " INSERT INTO t SELECT printf('KH-%08d',i),i,'some text',i*1.5,NULL,'more text "
                    "here',i,i FROM n;");
-    assert_int_equal(store_begin(o.s), ERR_OK);
+    assert_ok(store_begin(o.s));
     double start = seconds();
-    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){5000, 4 << 20}, &cs, &c),
-                     ERR_OK);
+    assert_ok(store_collect(o.s, &o.a, (struct collect_most){5000, 4 << 20}, &cs, &c));
     double collect = seconds() - start;
-    assert_int_equal(store_collect_done(o.s, c, 1), ERR_OK);
+    assert_ok(store_collect_done(o.s, c, 1));
     double both = seconds() - start;
     print_message("collect %.1f ms, with done %.1f ms\n", collect * 1e3, both * 1e3);
     assert_false(cs.cut);
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5000);
-    assert_int_equal(store_commit(o.s), ERR_OK);
+    assert_ok(store_commit(o.s));
     assert_true(both < 0.5);
     collected_free(c);
     capture_office_close(&o);
@@ -377,5 +353,5 @@ int main(void)
         cmocka_unit_test(no_lookup_scans_the_table),
         cmocka_unit_test(collecting_five_thousand_rows_is_fast),
     };
-    return cmocka_run_group_tests_name("capture_install", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,22 +1,12 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
+/* A random application writes to a table; the collected net effect, applied to a copy of the old
+ * state, gives exactly the new state. Of a sum column the deltas add up to it; where the
+ * application wrote no number, or NULL, the table is put to the total, as applying a seal does. */
+#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* A random application writes to a table; the collected net effect, applied to a copy of the old
- * state, gives exactly the new state. Of a sum column the deltas add up to it; where the
- * application wrote no number, or NULL, the table is put to the total, as applying a seal does. */
 
 static uint64_t seed;
 
@@ -126,7 +116,7 @@ static void run(struct capture_office *o, struct arena *a, const char *sql, cons
     for (uint32_t i = 0; i < n; i++)
         store_bind(q, (int)i + 1, &v[i]);
     (void)a;
-    assert_int_equal(store_run(o->s, q), ERR_OK);
+    assert_ok(store_run(o->s, q));
 }
 
 static void key_where(struct buf *b, const struct table_changes *t, uint32_t first)
@@ -148,7 +138,7 @@ static struct value total_of(struct capture_office *o, const struct table_change
     sqlite3_stmt *q = store_stmt(o->s, buf_str(&b));
     for (uint32_t i = 0; i < t->n_key; i++)
         store_bind(q, (int)i + 1, &key[i]);
-    assert_int_equal(store_step(o->s, q, &row), ERR_OK);
+    assert_ok(store_step(o->s, q, &row));
     assert_true(row);
     struct value v = store_column(&o->a, q, 0);
     sqlite3_reset(q);
@@ -221,7 +211,7 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
         struct changeset cs = {0};
         struct collected *c;
         arena_reset(&o->a);
-        assert_int_equal(store_begin(o->s), ERR_OK);
+        assert_ok(store_begin(o->s));
         enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, 1 << 20}, &cs, &c);
         if (e != ERR_OK && e != ERR_NOT_FOUND)
             fail_msg("%s", store_message(o->s));
@@ -241,8 +231,8 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
                     settle_sum(o, t, &t->rows[r], before);
             }
         }
-        assert_int_equal(store_collect_done(o->s, c, 1), ERR_OK);
-        assert_int_equal(store_commit(o->s), ERR_OK);
+        assert_ok(store_collect_done(o->s, c, 1));
+        assert_ok(store_commit(o->s));
         collected_free(c);
         cut = cs.cut;
     }
@@ -322,7 +312,6 @@ static void twin(const struct drawn_schema *schema, uint32_t rounds, uint32_t ma
  * exactly. */
 static void net_effect_carries_the_table_over(void **state)
 {
-    (void)state;
     const char *text = getenv("TONLE_SEED");
     seed = text ? strtoull(text, NULL, 10) : 20240131;
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
@@ -332,7 +321,6 @@ static void net_effect_carries_the_table_over(void **state)
 /* The same when every collect is cut to a few rows. */
 static void a_cut_log_carries_the_table_over(void **state)
 {
-    (void)state;
     seed = 7;
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
         twin(&schemas[i], 4, 2);
@@ -342,7 +330,6 @@ static void a_cut_log_carries_the_table_over(void **state)
  * the index goes with the last. */
 static void a_big_log_carries_the_table_over(void **state)
 {
-    (void)state;
     struct capture_office o;
     const char *count =
         "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name GLOB 'tonle_lkey_*'";
@@ -376,5 +363,5 @@ int main(void)
         cmocka_unit_test(a_cut_log_carries_the_table_over),
         cmocka_unit_test(a_big_log_carries_the_table_over),
     };
-    return cmocka_run_group_tests_name("capture_property", tests, NULL, NULL);
+    return check_run(tests);
 }

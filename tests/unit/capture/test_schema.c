@@ -1,19 +1,10 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
 #include "conflict/value.h"
 #include "node/schema/info.h"
+#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- reading SQL text ---- */
@@ -22,7 +13,6 @@
  * the predicate are understood. */
 static void index_texts_are_taken_apart(void **state)
 {
-    (void)state;
     static const struct {
         const char *sql, *parts, *predicate;
     } cases[] = {
@@ -53,7 +43,6 @@ static void index_texts_are_taken_apart(void **state)
 /* The expression of a generated column is found by the column's name, however it is quoted. */
 static void generated_expressions_are_found(void **state)
 {
-    (void)state;
     struct arena a = {0};
     const char *sql = "CREATE TABLE t(a, \"g \"\"1\" TEXT GENERATED ALWAYS AS (a || ',)' || "
                       "f(a,2)) STORED, h AS(a+1),"
@@ -69,7 +58,6 @@ static void generated_expressions_are_found(void **state)
  */
 static void checks_are_found(void **state)
 {
-    (void)state;
     static const struct {
         const char *sql, *found;
     } cases[] = {
@@ -143,7 +131,6 @@ static const char *claim_of(struct capture_office *o, const char *table, uint32_
  * SQLite's own uniqueness would make; a NULL or a row outside the predicate makes none. */
 static void claims_follow_the_indexes(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct value v[4] = {value_text("new"), value_text("X"), value_text("1"), value_integer(5)};
     capture_office_open(
@@ -180,7 +167,6 @@ static void claims_follow_the_indexes(void **state)
  * column that is only here is not shared. */
 static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct value v[1] = {value_text("A")};
     capture_office_open(
@@ -208,7 +194,6 @@ static void folding_keys_are_claims_and_local_indexes_are_not(void **state)
 /* Foreign keys between replicated tables, with the implicit parent key, and the order they give. */
 static void references_and_depths_are_read(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(
         &o,
@@ -239,7 +224,6 @@ static void references_and_depths_are_read(void **state)
 /* Keys go to JSON and come back, whatever they hold. */
 static void keys_go_to_json_and_back(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(
         &o, "CREATE TABLE t(a, b, PRIMARY KEY(b,a)); CREATE TABLE u(k TEXT PRIMARY KEY NOT NULL);",
@@ -330,7 +314,6 @@ static void check_findings(const char *schema, const char *tables, const char *l
 /* Everything that stands in the way of replication is said, with its level. */
 static void findings_say_what_stands_in_the_way(void **state)
 {
-    (void)state;
     const char *t = "{\"name\":\"t\"}";
     const char *good = "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v);";
     char sql[600];
@@ -387,7 +370,6 @@ static void findings_say_what_stands_in_the_way(void **state)
  */
 static void findings_name_rows_that_do_not_fit(void **state)
 {
-    (void)state;
     const char *sum = "{\"name\":\"t\",\"columns\":[{\"name\":\"v\",\"policy\":\"sum\"}]}";
     const char *t = "{\"name\":\"t\"}";
     check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, v INTEGER); INSERT INTO t VALUES"
@@ -415,7 +397,6 @@ static void findings_name_rows_that_do_not_fit(void **state)
  * reads. */
 static void a_completed_charter_makes_the_tables_elsewhere(void **state)
 {
-    (void)state;
     struct capture_office hub, office;
     struct finding *f;
     size_t n;
@@ -462,7 +443,6 @@ static void a_completed_charter_makes_the_tables_elsewhere(void **state)
 /* A table that this node could never write is left alone; the others go on. */
 static void an_unwritable_table_stops_nothing(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(
         &o,
@@ -483,7 +463,6 @@ static void an_unwritable_table_stops_nothing(void **state)
  * that writes a replicated table does not; nested local ones do. */
 static void local_triggers_work_on_applied_rows(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(
         &o,
@@ -538,5 +517,5 @@ int main(void)
         cmocka_unit_test(an_unwritable_table_stops_nothing),
         cmocka_unit_test(local_triggers_work_on_applied_rows),
     };
-    return cmocka_run_group_tests_name("schema", tests, NULL, NULL);
+    return check_run(tests);
 }

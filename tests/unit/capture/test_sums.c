@@ -1,17 +1,8 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
+/* Columns of policy sum travel as deltas, columns of a group together. */
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
 #include "tests/unit/capture/fixture.h"
-
-/* Columns of policy sum travel as deltas, columns of a group together. */
 
 #define TABLE "CREATE TABLE t(id INTEGER PRIMARY KEY, s, v TEXT UNIQUE);"
 #define RULES                                                                                      \
@@ -27,7 +18,6 @@ static void check(const char *act, const char *expected)
 /* What is added, several times or at once, travels as its sum; what comes to nothing does not. */
 static void updates_travel_as_their_sum(void **state)
 {
-    (void)state;
     check("UPDATE t SET s=s+5 WHERE id=1;", "t update 1 s=+5\n");
     check("UPDATE t SET s=s+5, v='z' WHERE id=1; UPDATE t SET s=s-7 WHERE id=1;",
           "t update 1 s=-2 v='z'\n");
@@ -42,7 +32,6 @@ static void updates_travel_as_their_sum(void **state)
 /* The same in every other form in which applications write. */
 static void every_statement_form_is_a_delta(void **state)
 {
-    (void)state;
     check("INSERT INTO t VALUES(1,7,'a') ON CONFLICT(id) DO UPDATE SET s=s+excluded.s;",
           "t update 1 s=+7\n");
     check("INSERT OR REPLACE INTO t VALUES(1,7,'a');", "t update 1 s=-3\n");
@@ -67,7 +56,6 @@ static void every_statement_form_is_a_delta(void **state)
 /* What was added before a delete, or before an eviction, or before the key changed, travels too. */
 static void a_delete_carries_the_delta_before_it(void **state)
 {
-    (void)state;
     check("DELETE FROM t WHERE id=1;", "t delete 1\n");
     check("UPDATE t SET s=s+5 WHERE id=1; DELETE FROM t WHERE id=1;", "t delete 1 s=+5\n");
     check("UPDATE t SET s=s+5 WHERE id=2; REPLACE INTO t VALUES(1,10,'b');",
@@ -81,7 +69,6 @@ static void a_delete_carries_the_delta_before_it(void **state)
 /* NULL counts 0, and 0 is not NULL; the ends of an integer fit into a delta. */
 static void null_counts_zero(void **state)
 {
-    (void)state;
     check("UPDATE t SET s=4 WHERE id=3;", "t update 3 s=+4\n");
     check("UPDATE t SET s=0 WHERE id=3;", "t update 3 s=+0\n");
     check("UPDATE t SET s=NULL WHERE id=1;", "t update 1 s=-10\n");
@@ -94,7 +81,6 @@ static void null_counts_zero(void **state)
 /* What is no integer travels as itself; an integer after it is a delta against the last total. */
 static void what_is_no_integer_travels_as_itself(void **state)
 {
-    (void)state;
     check("UPDATE t SET s='abc' WHERE id=1;", "t update 1 s='abc'\n");
     check("UPDATE t SET s=1.5 WHERE id=1;", "t update 1 s=1.5000000000000000\n");
     check("UPDATE t SET s=x'01' WHERE id=3;", "t update 3 s=x'01'\n");
@@ -108,7 +94,6 @@ static void what_is_no_integer_travels_as_itself(void **state)
  * neither the delta nor a birth is lost. */
 static void a_trigger_that_runs_ahead_loses_nothing(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
@@ -133,7 +118,6 @@ static void a_trigger_that_runs_ahead_loses_nothing(void **state)
 /* Deltas of a log that is sealed in pieces add up to what was written. */
 static void a_cut_log_adds_up(void **state)
 {
-    (void)state;
     struct capture_office o;
     bool cut;
     capture_office_open(&o, TABLE, "t");
@@ -157,7 +141,6 @@ static void a_cut_log_adds_up(void **state)
 /* The totals from before the window are at hand for updates and deletes, changed or not. */
 static void old_totals_are_known(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct changeset cs = {0};
     struct collected *c;
@@ -169,9 +152,8 @@ static void old_totals_are_known(void **state)
     office_app(&o, "UPDATE t SET s='x' WHERE id=1; UPDATE t SET v='z' WHERE id=2; UPDATE t SET s=1 "
                    "WHERE id=3; INSERT INTO t VALUES(4,1,'d'); UPDATE t SET s=51 WHERE id=5;"
                    "DELETE FROM t WHERE id=5;");
-    assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
-                     ERR_OK);
+    assert_ok(store_begin(o.s));
+    assert_ok(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c));
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5);
     static const int64_t total[] = {10, 20, -1, -1, 50};
     for (uint32_t i = 0; i < 5; i++) {
@@ -196,7 +178,6 @@ static void old_totals_are_known(void **state)
 /* Only writes to a sum column pay for it, and with the policy the trigger goes. */
 static void only_sums_cost_a_log_row(void **state)
 {
-    (void)state;
     struct capture_office o;
     const char *trigger = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_sum_*'";
     capture_office_open(&o, TABLE, "t");
@@ -225,7 +206,6 @@ static void only_sums_cost_a_log_row(void **state)
  * total the others have. */
 static void a_total_is_remembered_beside_a_value_too_large(void **state)
 {
-    (void)state;
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
     office_publish(&o, "0000000002", RULES);
@@ -247,7 +227,6 @@ static void a_total_is_remembered_beside_a_value_too_large(void **state)
 /* When one column of a group changed, all travel; the others of the row do not. */
 static void a_group_travels_whole(void **state)
 {
-    (void)state;
     const char *schema = "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);";
     const char *rows = "INSERT INTO t VALUES('x',1,2,3);";
     check_rules_capture(schema, GROUPED, rows, "UPDATE t SET a=10;", "t update 'x' a=10 c=3\n");
@@ -263,7 +242,6 @@ static void a_group_travels_whole(void **state)
 /* A group of which one member is too large stays back as a whole. */
 static void a_group_stays_back_whole(void **state)
 {
-    (void)state;
     const char *schema = "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, a, b, c);";
     const char *rows = "INSERT INTO t VALUES('x',1,2,3);";
     check_rules_capture(schema, GROUPED, rows, "UPDATE t SET c=zeroblob(9000000), b=20;",
@@ -286,5 +264,5 @@ int main(void)
         cmocka_unit_test(a_group_travels_whole),
         cmocka_unit_test(a_group_stays_back_whole),
     };
-    return cmocka_run_group_tests_name("capture_sums", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,11 @@
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
+/* Queued changes: what no statement of an application can express, beside what it wrote. */
 #include "conflict/buf.h"
 #include "protocol/limits.h"
+#include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
 #include <string.h>
-
-/* Queued changes: what no statement of an application can express, beside what it wrote. */
 
 #define TABLE                                                                                      \
     "CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, s INTEGER, a, b, c);"                            \
@@ -50,9 +41,9 @@ static enum err queue(struct capture_office *o, const char *id, struct dot birth
                       enum change_kind kind, uint32_t column, struct value v)
 {
     struct buf b = {0};
-    assert_int_equal(store_begin(o->s), ERR_OK);
+    assert_ok(store_begin(o->s));
     enum err e = todo_put(o->s, key_of(o, &b, "t", id), birth, kind, column != ID, &column, &v);
-    assert_int_equal(store_commit(o->s), ERR_OK);
+    assert_ok(store_commit(o->s));
     buf_fini(&b);
     return e;
 }
@@ -63,11 +54,10 @@ static void queue_born(struct capture_office *o, const char *table, const char *
     struct value values[] = {value_text(id), value_integer(v), value_integer(v), value_integer(v),
                              value_integer(v)};
     uint32_t columns[] = {0, 1, 2, 3, 4};
-    assert_int_equal(store_begin(o->s), ERR_OK);
+    assert_ok(store_begin(o->s));
     struct row_key k = key_of(o, &b, table, id);
-    assert_int_equal(
-        todo_put(o->s, k, (struct dot){0}, CHANGE_BORN, k.t->n_columns, columns, values), ERR_OK);
-    assert_int_equal(store_commit(o->s), ERR_OK);
+    assert_ok(todo_put(o->s, k, (struct dot){0}, CHANGE_BORN, k.t->n_columns, columns, values));
+    assert_ok(store_commit(o->s));
     buf_fini(&b);
 }
 
@@ -88,9 +78,7 @@ static void put_record(struct capture_office *o)
     row.births[2] =
         (struct birth){.name = dead, .hlc = 6, .base = dead, .base_hlc = 6, .values = own};
     birth_set_cell(&a, &row.births[2], COLUMN_EXISTS, &gone, 1);
-    assert_int_equal(store_begin(o->s), ERR_OK);
-    assert_int_equal(row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, RECORD_NONE), ERR_OK);
-    assert_int_equal(store_commit(o->s), ERR_OK);
+    assert_committed(o->s, row_save(o->s, &a, key_of(o, &b, "t", "x"), &row, RECORD_NONE));
     buf_fini(&b);
     arena_fini(&a);
 }
@@ -99,17 +87,16 @@ static void put_record(struct capture_office *o)
  * total and groups whole, and is gone once collected. */
 static void a_queued_change_travels(void **state)
 {
-    (void)state;
     struct capture_office o;
     open_office(&o);
     assert_false(store_capture_pending(o.s));
-    assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, S, value_integer(25)), ERR_OK);
+    assert_ok(queue(&o, "y", none, CHANGE_UPDATE, S, value_integer(25)));
     assert_true(store_capture_pending(o.s));
     assert_string_equal(office_collect(&o), "t update 'y' s=+5\n");
-    assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, A, value_integer(7)), ERR_OK);
-    assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, C, value_integer(8)), ERR_OK);
+    assert_ok(queue(&o, "y", none, CHANGE_UPDATE, A, value_integer(7)));
+    assert_ok(queue(&o, "y", none, CHANGE_UPDATE, C, value_integer(8)));
     assert_string_equal(office_collect(&o), "t update 'y' a=7 b=2 c=8\n");
-    assert_int_equal(queue(&o, "y", none, CHANGE_DELETE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "y", none, CHANGE_DELETE, ID, value_null()));
     assert_string_equal(office_collect(&o), "t delete 'y'\n");
     assert_string_equal(office_collect(&o), "");
     capture_office_close(&o);
@@ -119,19 +106,18 @@ static void a_queued_change_travels(void **state)
  * dead is let go: who has forgotten it could not take the change. */
 static void a_held_birth_is_changed_by_name(void **state)
 {
-    (void)state;
     struct capture_office o;
     open_office(&o);
     put_record(&o);
-    assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, S, value_integer(90)), ERR_OK);
-    assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, B, value_integer(7)), ERR_OK);
-    assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, S, value_text("abc")), ERR_OK);
+    assert_ok(queue(&o, "x", held, CHANGE_UPDATE, S, value_integer(90)));
+    assert_ok(queue(&o, "x", held, CHANGE_UPDATE, B, value_integer(7)));
+    assert_ok(queue(&o, "x", none, CHANGE_UPDATE, S, value_text("abc")));
     assert_string_equal(office_collect(&o),
                         "t update 'x' s=-10 a='ha' b=7 @9:4\nt update 'x' s='abc'\n");
-    assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
-    assert_int_equal(queue(&o, "x", held, CHANGE_DELETE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "x", held, CHANGE_UPDATE, C, value_integer(1)));
+    assert_ok(queue(&o, "x", held, CHANGE_DELETE, ID, value_null()));
     assert_string_equal(office_collect(&o), "t delete 'x' @9:4\n");
-    assert_int_equal(queue(&o, "x", dead, CHANGE_UPDATE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "x", dead, CHANGE_UPDATE, ID, value_null()));
     assert_string_equal(office_collect(&o), "");
     assert_false(store_capture_pending(o.s));
     capture_office_close(&o);
@@ -141,22 +127,21 @@ static void a_held_birth_is_changed_by_name(void **state)
  * of a cell that both name the application's value travels. */
 static void one_birth_is_one_change(void **state)
 {
-    (void)state;
     struct capture_office o;
     open_office(&o);
     put_record(&o);
     office_app(&o, "UPDATE t SET s=11, a='app' WHERE id='x';");
-    assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, S, value_integer(50)), ERR_OK);
-    assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, B, value_text("queued")), ERR_OK);
-    assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, C, value_text("queued")), ERR_OK);
-    assert_int_equal(queue(&o, "x", held, CHANGE_DELETE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "x", none, CHANGE_UPDATE, S, value_integer(50)));
+    assert_ok(queue(&o, "x", none, CHANGE_UPDATE, B, value_text("queued")));
+    assert_ok(queue(&o, "x", none, CHANGE_UPDATE, C, value_text("queued")));
+    assert_ok(queue(&o, "x", held, CHANGE_DELETE, ID, value_null()));
     assert_string_equal(office_collect(&o),
                         "t update 'x' s=+1 a='app' b=2 c='queued'\nt delete 'x' @9:4\n");
     office_app(&o, "UPDATE t SET c='app' WHERE id='x';");
-    assert_int_equal(queue(&o, "x", none, CHANGE_DELETE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "x", none, CHANGE_DELETE, ID, value_null()));
     assert_string_equal(office_collect(&o), "t delete 'x' c='app'\n");
     office_app(&o, "DELETE FROM t WHERE id='y';");
-    assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
+    assert_ok(queue(&o, "y", none, CHANGE_UPDATE, C, value_integer(1)));
     assert_string_equal(office_collect(&o), "t delete 'y'\n");
     assert_false(store_capture_pending(o.s));
     capture_office_close(&o);
@@ -165,19 +150,17 @@ static void one_birth_is_one_change(void **state)
 /* Decisions are told from the application's changes, and know the totals from before both. */
 static void decisions_are_known(void **state)
 {
-    (void)state;
     struct capture_office o;
     struct changeset cs = {0};
     struct collected *c;
     open_office(&o);
     put_record(&o);
     office_app(&o, "UPDATE t SET s=11 WHERE id='x'; UPDATE t SET c=4 WHERE id='y';");
-    assert_int_equal(queue(&o, "x", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
-    assert_int_equal(queue(&o, "x", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
-    assert_int_equal(store_begin(o.s), ERR_OK);
-    assert_int_equal(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c),
-                     ERR_OK);
-    assert_int_equal(store_name_births(o.s, &o.a, &cs, c), ERR_OK);
+    assert_ok(queue(&o, "x", none, CHANGE_UPDATE, C, value_integer(1)));
+    assert_ok(queue(&o, "x", held, CHANGE_UPDATE, C, value_integer(1)));
+    assert_ok(store_begin(o.s));
+    assert_ok(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c));
+    assert_ok(store_name_births(o.s, &o.a, &cs, c));
     const struct table_changes *t = &cs.segments[0].tables[0];
     assert_int_equal(t->n_rows, 3);
     assert_true(collect_is_decision(c, 0, 0)); /* x: joined */
@@ -198,7 +181,6 @@ static void decisions_are_known(void **state)
  * for the next seal, because both would have one name. */
 static void two_births_of_a_key_do_not_share_a_changeset(void **state)
 {
-    (void)state;
     struct capture_office o;
     bool cut;
     open_office(&o);
@@ -222,7 +204,6 @@ static void two_births_of_a_key_do_not_share_a_changeset(void **state)
 /* Queued changes count towards the limits of a seal, and go with their table, parents first. */
 static void queued_changes_are_cut_like_others(void **state)
 {
-    (void)state;
     struct capture_office o;
     bool cut;
     open_office(&o);
@@ -249,11 +230,10 @@ static void queued_changes_are_cut_like_others(void **state)
 /* What is gone when its turn comes changes nothing, and is not kept. */
 static void what_is_gone_is_let_go(void **state)
 {
-    (void)state;
     struct capture_office o;
     open_office(&o);
-    assert_int_equal(queue(&o, "nobody", none, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
-    assert_int_equal(queue(&o, "nobody", held, CHANGE_DELETE, ID, value_null()), ERR_OK);
+    assert_ok(queue(&o, "nobody", none, CHANGE_UPDATE, C, value_integer(1)));
+    assert_ok(queue(&o, "nobody", held, CHANGE_DELETE, ID, value_null()));
     assert_string_equal(office_collect(&o), "");
     queue_born(&o, "q", "1", 1);
     office_publish(&o, "0000000010", "{\"tables\":[{\"name\":\"t\"}]}");
@@ -267,10 +247,9 @@ static void what_is_gone_is_let_go(void **state)
 /* A name that was forgotten since means the birth that lost its name. */
 static void a_forgotten_name_is_the_unnamed_birth(void **state)
 {
-    (void)state;
     struct capture_office o;
     open_office(&o);
-    assert_int_equal(queue(&o, "y", held, CHANGE_UPDATE, C, value_integer(1)), ERR_OK);
+    assert_ok(queue(&o, "y", held, CHANGE_UPDATE, C, value_integer(1)));
     assert_string_equal(office_collect(&o), "t update 'y' c=1\n");
     capture_office_close(&o);
 }
@@ -278,15 +257,14 @@ static void a_forgotten_name_is_the_unnamed_birth(void **state)
 /* What no changeset could carry is refused when it is queued, in words. */
 static void what_cannot_be_sent_is_not_queued(void **state)
 {
-    (void)state;
     static uint8_t big[LIMIT_VALUE_BYTES + 1];
     struct capture_office o;
     open_office(&o);
     struct value v = value_bytes(VALUE_BLOB, big, sizeof big);
-    assert_int_equal(queue(&o, "y", none, CHANGE_UPDATE, C, v), ERR_LIMIT);
+    assert_err(queue(&o, "y", none, CHANGE_UPDATE, C, v), ERR_LIMIT);
     assert_non_null(strstr(store_message(o.s), "c has 8388609 bytes"));
-    assert_int_equal(queue(&o, "y", none, CHANGE_BORN, S, value_wide(&o.a, (__int128)1 << 70)),
-                     ERR_REFUSED);
+    assert_err(queue(&o, "y", none, CHANGE_BORN, S, value_wide(&o.a, (__int128)1 << 70)),
+               ERR_REFUSED);
     assert_non_null(strstr(store_message(o.s), "--set s=N"));
     assert_false(store_capture_pending(o.s));
     capture_office_close(&o);
@@ -305,5 +283,5 @@ int main(void)
         cmocka_unit_test(a_forgotten_name_is_the_unnamed_birth),
         cmocka_unit_test(what_cannot_be_sent_is_not_queued),
     };
-    return cmocka_run_group_tests_name("capture_todo", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,15 +1,8 @@
 /* The charter file: what it may say, and how a mistake is told. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "node/charter/charter.h"
+#include "tests/lib/check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -19,7 +12,6 @@ static struct arena arena;
 
 static int reset(void **state)
 {
-    (void)state;
     arena_fini(&arena);
     return 0;
 }
@@ -43,7 +35,6 @@ static void expect_message(const char *text, const char *wanted)
 /* Every key of the documented file is read, with its type, into its place. */
 static void charter_keeps_every_key_of_the_contract(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     assert_int_equal(charter_load(&arena, FIXTURES "/full.yaml", &c, msg), ERR_REFUSED);
@@ -92,7 +83,6 @@ static void charter_keeps_every_key_of_the_contract(void **state)
  * default. */
 static void charter_requires_three_keys_only(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     assert_int_equal(parse(HEAD "  - name: a\n", &c, msg), ERR_OK);
@@ -113,7 +103,6 @@ static void charter_requires_three_keys_only(void **state)
 /* A key that is unknown is named with its line, and with the key that was probably meant. */
 static void charter_names_an_unknown_key_and_its_line(void **state)
 {
-    (void)state;
     expect_message(HEAD "  - name: a\n    polcy: latest\n",
                    "charter.yaml:5: tables[0]: unknown key 'polcy'; did you mean 'policy'?");
     expect_message("federaton: a\n",
@@ -130,7 +119,6 @@ static void charter_names_an_unknown_key_and_its_line(void **state)
 /* A key that is given twice is an error that names both lines. */
 static void charter_refuses_a_key_given_twice(void **state)
 {
-    (void)state;
     expect_message(HEAD "  - name: a\n    name: b\n",
                    "charter.yaml:5: tables[0].name is given twice (first on line 4)");
     expect_message("federation: a\nfederation: a\n", "charter.yaml:2: federation is given twice");
@@ -139,7 +127,6 @@ static void charter_refuses_a_key_given_twice(void **state)
 /* Every key has one type; another type in its place is refused at its line. */
 static void charter_gives_every_key_one_type(void **state)
 {
-    (void)state;
     expect_message(HEAD "  - name: a\n    scope: national\n",
                    "charter.yaml:5: tables[0].scope must be a mapping");
     expect_message(HEAD "  - name: a\n    policy: { rank: [a] }\n",
@@ -160,7 +147,6 @@ static void charter_gives_every_key_one_type(void **state)
 /* Text that is no YAML, or YAML beyond what the file needs, is refused and never crashes. */
 static void charter_refuses_what_is_not_its_yaml(void **state)
 {
-    (void)state;
     expect_message("", "the file is empty");
     expect_message("federation: \"a\n", "not readable as YAML");
     expect_message("federation: b: c\n", "not readable as YAML");
@@ -183,7 +169,6 @@ static void charter_refuses_what_is_not_its_yaml(void **state)
 /* A word outside its list is told with the table, the line and the nearest known word. */
 static void charter_proposes_the_nearest_word(void **state)
 {
-    (void)state;
     expect_message(
         HEAD "  - name: resident\n    read: all\n    policy: lastest\n",
         "charter.yaml:6: table 'resident': unknown policy 'lastest'; did you mean 'latest'?");
@@ -205,7 +190,6 @@ static void charter_proposes_the_nearest_word(void **state)
 /* Unit codes are digits of length 0, 2, 4 or 6. */
 static void charter_checks_unit_codes(void **state)
 {
-    (void)state;
     static const char *const good[] = {"'12'", "1201", "120104", "''", "national", "above"};
     static const char *const bad[] = {"'1'", "123", "12010", "1201045", "12010401"};
     char text[256], msg[1024];
@@ -224,7 +208,6 @@ static void charter_checks_unit_codes(void **state)
 /* `from` is a date of the calendar. */
 static void charter_checks_dates(void **state)
 {
-    (void)state;
     static const char *const good[] = {"2027-01-01", "2028-02-29", "2000-02-29", "2027-12-31"};
     static const char *const bad[] = {"2027-02-29", "2100-02-29", "2027-13-01", "2027-00-10",
                                       "2027-04-31", "2027-1-1",   "soon",       "2027-01-011",
@@ -244,7 +227,6 @@ static void charter_checks_dates(void **state)
 /* What contradicts itself without a database is found without one. */
 static void charter_finds_contradictions(void **state)
 {
-    (void)state;
     expect_message(HEAD "  - name: a\n  - name: A\n", "charter.yaml:5: table 'A': listed twice");
     expect_message(HEAD "  - { name: a, from: 2027-01-01 }\n  - { name: a, from: 2027-01-01 }\n",
                    "listed twice");
@@ -292,7 +274,6 @@ static void charter_finds_contradictions(void **state)
  * value twice; its values are texts, also where YAML would see numbers. */
 static void charter_checks_rank_lists(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     static const char good[] =
@@ -325,7 +306,6 @@ static void charter_checks_rank_lists(void **state)
  * groups; a message says where they go. */
 static void charter_keeps_policies_in_their_place(void **state)
 {
-    (void)state;
     expect_message(HEAD "  - { name: a, policy: sum }\n", "policy 'sum' is for single columns");
     expect_message(HEAD "  - { name: a, policy: rank }\n",
                    "policy 'rank' needs a list for each column");
@@ -342,7 +322,6 @@ static void charter_keeps_policies_in_their_place(void **state)
 /* A fallback belongs to review, own or the table's, and is a policy that can decide. */
 static void charter_checks_fallbacks(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     assert_int_equal(parse(HEAD
@@ -370,7 +349,6 @@ static void charter_checks_fallbacks(void **state)
  * one. */
 static void charter_checks_owners(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     static const char *const good[] = {
@@ -422,7 +400,6 @@ static void charter_checks_owners(void **state)
 /* Who decides conflicts is one of three words or a unit. */
 static void charter_checks_reviewers(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024], text[256];
     static const char *const good[] = {"owner", "national", "any", "'12'", "''"};
@@ -440,7 +417,6 @@ static void charter_checks_reviewers(void **state)
 /* Several mistakes are told at once, one line each, and never more than the message holds. */
 static void charter_tells_all_mistakes_that_fit(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024], text[8192] = HEAD;
     assert_int_equal(
@@ -460,7 +436,6 @@ static void charter_tells_all_mistakes_that_fit(void **state)
 /* A list of names as long as the limit is read; one longer is refused at its line. */
 static void charter_limits_its_lists(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     char *text = calloc(1, 600 * 32);
@@ -479,7 +454,6 @@ static void charter_limits_its_lists(void **state)
 /* A file that is missing, a folder or too long is told as that. */
 static void charter_load_names_the_file(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024] = "";
     assert_int_equal(charter_load(&arena, FIXTURES "/absent.yaml", &c, msg), ERR_NOT_FOUND);
@@ -498,7 +472,6 @@ static void charter_load_names_the_file(void **state)
 /* No text of the documented file, cut anywhere or with any byte changed, crashes the reader. */
 static void charter_survives_any_damage(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     FILE *f = fopen(FIXTURES "/full.yaml", "r");
@@ -544,5 +517,5 @@ int main(void)
         cmocka_unit_test_teardown(charter_load_names_the_file, reset),
         cmocka_unit_test_teardown(charter_survives_any_damage, reset),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

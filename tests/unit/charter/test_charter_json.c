@@ -1,17 +1,10 @@
 /* A charter in the JSON that is published: written and read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "conflict/buf.h"
 #include "node/charter/charter.h"
+#include "tests/lib/check.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define HEAD "federation: kh\nschema_version: 3\ntables:\n" /* three lines */
@@ -20,7 +13,6 @@ static struct arena arena;
 
 static int reset(void **state)
 {
-    (void)state;
     arena_fini(&arena);
     return 0;
 }
@@ -52,7 +44,6 @@ static void expect_json(const char *text, const char *wanted)
 /* What the file leaves out is filled with the documented defaults, and said to be that. */
 static void reading_fills_defaults(void **state)
 {
-    (void)state;
     expect_json(
         HEAD "  - name: a\n",
         "{\"federation\":\"kh\",\"schema_version\":3,\"retention_days\":90,\"journal_days\":1825,"
@@ -66,7 +57,6 @@ static void reading_fills_defaults(void **state)
  * that says so; names keep their script. */
 static void reading_inherits_policies(void **state)
 {
-    (void)state;
     expect_json(
         "federation: kh\nschema_version: 1\nmigrations: m/\ndefaults: { policy: earliest, write: "
         "'12' }\ntables:\n"
@@ -107,7 +97,6 @@ static void expect_table(const char *text, const char *key, const char *wanted)
 /* Every policy of the contract, with its list and fallback, for columns and for groups. */
 static void reading_takes_every_policy(void **state)
 {
-    (void)state;
     static const char text[] =
         HEAD "  - name: a\n"
              "    policy: review\n"
@@ -157,7 +146,6 @@ static void reading_takes_every_policy(void **state)
  * group has the group's. */
 static void reading_keeps_the_scope_column_from_its_owner(void **state)
 {
-    (void)state;
     static const char scope[] =
         "[{\"name\":\"u\",\"policy\":\"latest\",\"from\":\"scope\",\"line\":4}]";
     expect_table(HEAD "  - { name: a, policy: owner, scope: { column: u } }\n", "columns", scope);
@@ -176,7 +164,6 @@ static void reading_keeps_the_scope_column_from_its_owner(void **state)
 /* An entry that replaces another on a date is refused, with its line. */
 static void what_is_beyond_this_version_is_refused(void **state)
 {
-    (void)state;
     struct charter c;
     char msg[1024];
     assert_int_equal(charter_load(&arena, FIXTURES "/full.yaml", &c, msg), ERR_REFUSED);
@@ -189,7 +176,6 @@ static void what_is_beyond_this_version_is_refused(void **state)
 /* What is written is read again as the same charter, and then written as the same bytes. */
 static void what_is_written_is_read(void **state)
 {
-    (void)state;
     static const char text[] =
         HEAD "  - name: a\n"
              "    policy: review\n"
@@ -223,7 +209,6 @@ static void what_is_written_is_read(void **state)
  * day, and a database may have added names that no author may give. */
 static void a_charter_in_force_stays_readable(void **state)
 {
-    (void)state;
     static const char *const good[] = {
         "{}", "{\"tables\":[{\"name\":\"a\",\"write\":\"nobody\",\"read\":5}]}",
         "{\"tables\":[{\"name\":\"a\",\"columns\":[{\"name\":\"tonle_x\"}],\"later\":1}]}",
@@ -249,7 +234,6 @@ static void a_charter_in_force_stays_readable(void **state)
 /* A name that is not UTF-8 cannot be published, and is not left out. */
 static void names_are_written_or_refused(void **state)
 {
-    (void)state;
     struct charter_column column = {.name = "a\xff", .rule = {.policy = "latest"}};
     struct charter_table table = {.name = "t",
                                   .read = "above",
@@ -284,7 +268,6 @@ static const char *notes_of(const char *tables)
  */
 static void notes_tell_what_has_no_effect(void **state)
 {
-    (void)state;
     static const char *const with[] = {
         "  - { name: a, scope: { column: x } }\n", "  - { name: a, read: all }\n",
         "  - { name: a, write: owner }\n", "  - { name: a, columns: [{name: x, write: owner}] }\n"};
@@ -307,7 +290,6 @@ static void notes_tell_what_has_no_effect(void **state)
 /* The sample and the demo charter that are delivered can be published. */
 static void delivered_charters_can_be_published(void **state)
 {
-    (void)state;
     static const char *const files[] = {DEPLOY "/charter.sample.yaml", DEPLOY "/demo/charter.yaml"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         struct charter c;
@@ -331,5 +313,5 @@ int main(void)
         cmocka_unit_test_teardown(notes_tell_what_has_no_effect, reset),
         cmocka_unit_test_teardown(delivered_charters_can_be_published, reset),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

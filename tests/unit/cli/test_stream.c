@@ -1,15 +1,9 @@
 /* Long answers, written without a tree: what comes out is what the tree would give. */
 #include "node/cli/stream.h"
+#include "tests/lib/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 static uint64_t seed = 88172645463325252u;
 
@@ -56,7 +50,6 @@ static void texts_are_those_of_jansson(void **state)
                                        "\xc2",
                                        "\xe0\xa0",
                                        "\x80"};
-    (void)state;
     for (size_t i = 0; i < sizeof edge / sizeof edge[0]; i++) {
         struct value v = value_text(edge[i]);
         same_as_jansson(&v);
@@ -75,7 +68,6 @@ static void texts_are_those_of_jansson(void **state)
 /* The other types, at their edges. */
 static void values_are_those_of_jansson(void **state)
 {
-    (void)state;
     const struct value v[] = {value_null(),
                               value_integer(0),
                               value_integer(INT64_MIN),
@@ -98,7 +90,6 @@ static void a_group_is_an_object(void **state)
     struct buf b = {0};
     const struct value member[] = {value_text("Sok"), value_null()};
     struct value tuple = value_tuple(&a, member, 2);
-    (void)state;
     stream_members(&b, &tuple, 2, names);
     assert_string_equal(buf_str(&b), "{\"family\":\"Sok\",\"given\":null}");
     buf_reset(&b);
@@ -111,7 +102,6 @@ static void a_group_is_an_object(void **state)
 /* Times are those of gmtime, on every day from 1970 to 2100. */
 static void times_are_those_of_the_calendar(void **state)
 {
-    (void)state;
     for (uint64_t day = 0; day < 47500; day++) {
         uint64_t ms = day * 86400000 + draw(86400000);
         char text[STREAM_TIME], want[40];
@@ -128,7 +118,6 @@ static void times_are_those_of_the_calendar(void **state)
 /* A dot is written as elsewhere, whatever its numbers. */
 static void dots_are_those_of_jansson(void **state)
 {
-    (void)state;
     const struct dot d[] = {{0, 0}, {1, 1}, {UINT64_MAX, UINT64_MAX}, {0x0123456789abcdef, 10}};
     for (size_t i = 0; i < sizeof d / sizeof d[0]; i++) {
         struct buf b = {0};
@@ -151,7 +140,6 @@ static void fields_are_quoted_where_they_must_be(void **state)
                                            {"say \"so\"", "\"say \"\"so\"\"\""},
                                            {"a\nb", "\"a\nb\""},
                                            {"a\rb", "\"a\rb\""}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct buf b = {0};
         stream_csv(&b, table[i][0], strlen(table[i][0]));
@@ -170,5 +158,5 @@ int main(void)
         cmocka_unit_test(dots_are_those_of_jansson),
         cmocka_unit_test(fields_are_quoted_where_they_must_be),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

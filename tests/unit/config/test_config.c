@@ -1,49 +1,33 @@
 /* The state directory: settings, record, lock and marker. */
-#define _GNU_SOURCE /* nftw */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "node/config/config.h"
+#include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static struct arena arena;
-static char dir[64];
+static char dir[256];
 
-static int make_dir(void **state)
+static int start(void **state)
 {
-    (void)state;
-    strcpy(dir, "/tmp/tonle-config-XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    dir_make(dir);
+    return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *f)
+static int stop(void **state)
 {
-    (void)st, (void)flag, (void)f;
-    return remove(path);
-}
-
-static int remove_dir(void **state)
-{
-    (void)state;
     arena_fini(&arena);
-    return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return dir_remove(dir);
 }
 
 static const char *in_dir(const char *name)
 {
-    static char path[128];
+    static char path[384];
     snprintf(path, sizeof path, "%s/%s", dir, name);
     return path;
 }
@@ -69,7 +53,6 @@ static void expect_unfit(const char *yaml, const char *wanted)
 /* What is saved is what is loaded, whatever a path or an endpoint is made of. */
 static void config_survives_saving(void **state)
 {
-    (void)state;
     static const char *const paths[] = {"office.db",   "/srv/data/office.db",
                                         "a: b #c.db",  "'quoted'.db",
                                         "ស្រុក/data.db", "on",
@@ -106,12 +89,11 @@ static void config_survives_saving(void **state)
 /* Saving leaves one file, which its owner alone may read, and no temporary one. */
 static void config_save_leaves_one_private_file(void **state)
 {
-    (void)state;
     struct config c = {.db = "a.db", .batch_ms = 10, .batch_max_ms = 100, .heartbeat_ms = 2000};
     char msg[256];
     struct stat st;
-    assert_int_equal(config_save(dir, &c, msg), ERR_OK);
-    assert_int_equal(config_save(dir, &c, msg), ERR_OK);
+    assert_ok(config_save(dir, &c, msg));
+    assert_ok(config_save(dir, &c, msg));
     assert_int_equal(stat(in_dir("node.yaml"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(stat(dir, &st), 0);
@@ -124,23 +106,21 @@ static void config_save_leaves_one_private_file(void **state)
 /* A directory that cannot be written to keeps its old settings and tells why. */
 static void config_save_tells_what_failed(void **state)
 {
-    (void)state;
     struct config c = {.db = "a.db"};
     char msg[256] = "";
-    assert_int_equal(config_save("/tmp/tonle-no-such-directory", &c, msg), ERR_IO);
+    assert_err(config_save("/tmp/tonle-no-such-directory", &c, msg), ERR_IO);
     assert_non_null(strstr(msg, "No such file or directory"));
     c.db = "\xff\xfe";
-    assert_int_equal(config_save(dir, &c, msg), ERR_MALFORMED);
+    assert_err(config_save(dir, &c, msg), ERR_MALFORMED);
 }
 
 /* Only the database's path is required; the rest has its default. */
 static void config_has_defaults(void **state)
 {
-    (void)state;
     struct config c;
     char msg[1024];
     put("node.yaml", "db: a.db\n", 9);
-    assert_int_equal(config_load(&arena, dir, &c, msg), ERR_OK);
+    assert_ok(config_load(&arena, dir, &c, msg));
     assert_string_equal(c.listen, "");
     assert_string_equal(c.parent_endpoint, "");
     assert_true(c.wal_guard);
@@ -149,14 +129,13 @@ static void config_has_defaults(void **state)
     assert_int_equal(c.heartbeat_ms, 2000);
     assert_int_equal(c.mark_ms, 1000);
     put("node.yaml", "db: a.db\nwal_guard: off\n", 24);
-    assert_int_equal(config_load(&arena, dir, &c, msg), ERR_OK);
+    assert_ok(config_load(&arena, dir, &c, msg));
     assert_false(c.wal_guard);
 }
 
 /* A mistake in node.yaml is told with its line. */
 static void config_names_mistakes(void **state)
 {
-    (void)state;
     expect_unfit("listen: x\n", "node.yaml:1: the file lacks 'db'");
     expect_unfit("db: a\nwal_gard: on\n",
                  "node.yaml:2: the file: unknown key 'wal_gard'; did you mean 'wal_guard'?");
@@ -173,7 +152,7 @@ static void config_names_mistakes(void **state)
     unlink(in_dir("node.yaml"));
     struct config c;
     char msg[1024];
-    assert_int_equal(config_load(&arena, dir, &c, msg), ERR_NOT_FOUND);
+    assert_err(config_load(&arena, dir, &c, msg), ERR_NOT_FOUND);
     assert_non_null(strstr(msg, "tonle join"));
 }
 
@@ -181,8 +160,7 @@ static void config_names_mistakes(void **state)
  * parents. */
 static void config_dir_is_found_and_made(void **state)
 {
-    (void)state;
-    char msg[256], deep[128], file[128];
+    char msg[256], deep[288], file[288];
     struct stat st;
     setenv("TONLE_DIR", "/somewhere", 1);
     assert_string_equal(config_dir("/flag"), "/flag");
@@ -190,19 +168,18 @@ static void config_dir_is_found_and_made(void **state)
     unsetenv("TONLE_DIR");
     assert_string_equal(config_dir(NULL), "/var/lib/tonle");
     snprintf(deep, sizeof deep, "%s/a/b", dir);
-    assert_int_equal(config_make_dir(deep, msg), ERR_OK);
-    assert_int_equal(config_make_dir(deep, msg), ERR_OK);
+    assert_ok(config_make_dir(deep, msg));
+    assert_ok(config_make_dir(deep, msg));
     assert_int_equal(stat(deep, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0700);
     put("file", "", 0);
     snprintf(file, sizeof file, "%s/file", dir);
-    assert_int_equal(config_make_dir(file, msg), ERR_IO);
+    assert_err(config_make_dir(file, msg), ERR_IO);
 }
 
 /* A relative database path is the directory's. */
 static void config_db_path_is_relative_to_the_directory(void **state)
 {
-    (void)state;
     struct config c = {.db = "x/office.db"};
     assert_string_equal(config_db_path(&arena, "/var/lib/tonle", &c), "/var/lib/tonle/x/office.db");
     c.db = "/srv/office.db";
@@ -213,12 +190,11 @@ static void config_db_path_is_relative_to_the_directory(void **state)
  * nothing. */
 static void identity_is_whole_or_nothing(void **state)
 {
-    (void)state;
     struct identity_file f;
     struct identity_record r = {0}, last;
     char msg[256];
     struct stat st;
-    assert_int_equal(identity_open(dir, &f, &last, msg), ERR_OK);
+    assert_ok(identity_open(dir, &f, &last, msg));
     assert_int_equal(last.site, 0);
     assert_int_equal(last.seq, 0);
     for (uint64_t seq = 1; seq <= 5; seq++) {
@@ -228,7 +204,7 @@ static void identity_is_whole_or_nothing(void **state)
     identity_close(&f);
     assert_int_equal(stat(in_dir("identity"), &st), 0);
     assert_int_equal(st.st_size, 32);
-    assert_int_equal(identity_open(dir, &f, &last, msg), ERR_OK);
+    assert_ok(identity_open(dir, &f, &last, msg));
     assert_int_equal(last.site, r.site);
     assert_int_equal(last.seq, r.seq);
     for (int at = 0; at < 32; at++) {
@@ -237,7 +213,7 @@ static void identity_is_whole_or_nothing(void **state)
         assert_int_equal(pread(f.fd, &byte, 1, at), 1);
         changed = byte ^ 1;
         assert_int_equal(pwrite(f.fd, &changed, 1, at), 1);
-        assert_int_equal(identity_open(dir, &again, &last, msg), ERR_OK);
+        assert_ok(identity_open(dir, &again, &last, msg));
         assert_int_equal(last.site, 0);
         assert_int_equal(last.seq, 0);
         identity_close(&again);
@@ -245,34 +221,28 @@ static void identity_is_whole_or_nothing(void **state)
     }
     identity_close(&f);
     assert_int_equal(truncate(in_dir("identity"), 31), 0);
-    assert_int_equal(identity_open(dir, &f, &last, msg), ERR_OK);
+    assert_ok(identity_open(dir, &f, &last, msg));
     assert_int_equal(last.seq, 0);
     identity_close(&f);
 }
 
-/* One holder at a time, also between two holders in one process; asking does not take it. */
+/* One holder at a time, also between two holders in one process. */
 static void lock_has_one_holder(void **state)
 {
-    (void)state;
     int a, b;
     char msg[256] = "";
-    assert_false(lock_is_held(dir));
-    assert_int_equal(lock_take(dir, &a, msg), ERR_OK);
-    assert_true(lock_is_held(dir));
-    assert_true(lock_is_held(dir));
-    assert_int_equal(lock_take(dir, &b, msg), ERR_BUSY);
+    assert_ok(lock_take(dir, &a, msg));
+    assert_err(lock_take(dir, &b, msg), ERR_BUSY);
     assert_int_equal(b, -1);
     assert_non_null(strstr(msg, "running"));
     lock_release(a);
-    assert_false(lock_is_held(dir));
-    assert_int_equal(lock_take(dir, &b, msg), ERR_OK);
+    assert_ok(lock_take(dir, &b, msg));
     lock_release(b);
 }
 
 /* The lock ends with the process that held it, however that ended. */
 static void lock_ends_with_its_process(void **state)
 {
-    (void)state;
     int to_parent[2], to_child[2], fd, status;
     char byte, msg[256];
     assert_int_equal(pipe(to_parent), 0);
@@ -287,11 +257,10 @@ static void lock_ends_with_its_process(void **state)
     }
     assert_int_equal(read(to_parent[0], &byte, 1), 1);
     assert_int_equal(byte, 'y');
-    assert_true(lock_is_held(dir));
-    assert_int_equal(lock_take(dir, &fd, msg), ERR_BUSY);
+    assert_err(lock_take(dir, &fd, msg), ERR_BUSY);
     assert_int_equal(write(to_child[1], "x", 1), 1);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(lock_take(dir, &fd, msg), ERR_OK);
+    assert_ok(lock_take(dir, &fd, msg));
     lock_release(fd);
     for (int i = 0; i < 2; i++) {
         close(to_parent[i]);
@@ -302,15 +271,12 @@ static void lock_ends_with_its_process(void **state)
 /* The marker of a clean stop counts once. */
 static void clean_marker_counts_once(void **state)
 {
-    (void)state;
     char msg[256];
     assert_false(clean_take(dir));
-    assert_int_equal(clean_put(dir, msg), ERR_OK);
+    assert_ok(clean_put(dir, msg));
     assert_true(clean_take(dir));
     assert_false(clean_take(dir));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 int main(void)
 {
@@ -327,5 +293,5 @@ int main(void)
         TEST(lock_ends_with_its_process),
         TEST(clean_marker_counts_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

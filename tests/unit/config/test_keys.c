@@ -1,36 +1,26 @@
 /* The private keys and the invitation. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "node/config/config.h"
 #include "protocol/seal.h"
+#include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static struct arena arena;
-static char dir[64], keys_path[80];
+static char dir[256], keys_path[264];
 
-static int make_dir(void **state)
+static int start(void **state)
 {
-    (void)state;
-    strcpy(dir, "/tmp/tonle-keys-XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
+    dir_make(dir);
     snprintf(keys_path, sizeof keys_path, "%s/keys", dir);
     return 0;
 }
 
-static int remove_dir(void **state)
+static int stop(void **state)
 {
-    (void)state;
     arena_fini(&arena);
     unlink(keys_path);
     return rmdir(dir); /* fails when a temporary file was left */
@@ -39,33 +29,31 @@ static int remove_dir(void **state)
 /* Keys are made once: a second call reads the first one's, and they sign and verify. */
 static void keys_are_made_once(void **state)
 {
-    (void)state;
     struct keys made, again, loaded;
     char msg[256] = "";
     uint8_t signature[SIGNATURE_BYTES];
     struct stat st;
-    assert_int_equal(keys_load(dir, &loaded, msg), ERR_NOT_FOUND);
-    assert_int_equal(keys_make(dir, &made, msg), ERR_OK);
-    assert_int_equal(keys_make(dir, &again, msg), ERR_OK);
-    assert_int_equal(keys_load(dir, &loaded, msg), ERR_OK);
+    assert_err(keys_load(dir, &loaded, msg), ERR_NOT_FOUND);
+    assert_ok(keys_make(dir, &made, msg));
+    assert_ok(keys_make(dir, &again, msg));
+    assert_ok(keys_load(dir, &loaded, msg));
     assert_memory_equal(&made, &again, sizeof made);
     assert_memory_equal(&made, &loaded, sizeof made);
     assert_int_equal(stat(keys_path, &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     seal_sign("test", "x", 1, made.sign_secret, signature);
-    assert_int_equal(seal_verify("test", "x", 1, loaded.sign_key, signature), ERR_OK);
+    assert_ok(seal_verify("test", "x", 1, loaded.sign_key, signature));
     assert_memory_not_equal(made.sign_seed, made.curve_secret, 32);
 }
 
 /* Two directories never have the same keys. */
 static void keys_differ_between_nodes(void **state)
 {
-    (void)state;
     struct keys a, b;
     char msg[256];
-    assert_int_equal(keys_make(dir, &a, msg), ERR_OK);
+    assert_ok(keys_make(dir, &a, msg));
     unlink(keys_path);
-    assert_int_equal(keys_make(dir, &b, msg), ERR_OK);
+    assert_ok(keys_make(dir, &b, msg));
     assert_memory_not_equal(a.sign_seed, b.sign_seed, 32);
     assert_memory_not_equal(a.curve_secret, b.curve_secret, 32);
 }
@@ -73,27 +61,25 @@ static void keys_differ_between_nodes(void **state)
 /* Keys that others may read are refused, with the remedy. */
 static void keys_that_others_may_read_are_refused(void **state)
 {
-    (void)state;
     static const mode_t modes[] = {0640, 0604, 0620, 0602, 0610, 0601};
     struct keys k;
     char msg[256];
-    assert_int_equal(keys_make(dir, &k, msg), ERR_OK);
+    assert_ok(keys_make(dir, &k, msg));
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         assert_int_equal(chmod(keys_path, modes[i]), 0);
-        assert_int_equal(keys_load(dir, &k, msg), ERR_REFUSED);
+        assert_err(keys_load(dir, &k, msg), ERR_REFUSED);
         assert_non_null(strstr(msg, "chmod 600"));
     }
     assert_int_equal(chmod(keys_path, 0600), 0);
-    assert_int_equal(keys_load(dir, &k, msg), ERR_OK);
+    assert_ok(keys_load(dir, &k, msg));
 }
 
 /* A key file that was cut off or changed is never read as other keys, nor replaced. */
 static void keys_file_is_whole_or_refused(void **state)
 {
-    (void)state;
     struct keys k;
     char msg[256], text[256] = "";
-    assert_int_equal(keys_make(dir, &k, msg), ERR_OK);
+    assert_ok(keys_make(dir, &k, msg));
     FILE *f = fopen(keys_path, "r");
     size_t len = fread(text, 1, sizeof text, f);
     fclose(f);
@@ -103,12 +89,12 @@ static void keys_file_is_whole_or_refused(void **state)
         f = fopen(keys_path, "w");
         fwrite(text, 1, cut, f);
         fclose(f);
-        assert_int_equal(keys_make(dir, &k, msg), ERR_CORRUPT);
+        assert_err(keys_make(dir, &k, msg), ERR_CORRUPT);
     }
     f = fopen(keys_path, "w");
     fprintf(f, "%sx", text);
     fclose(f);
-    assert_int_equal(keys_load(dir, &k, msg), ERR_CORRUPT);
+    assert_err(keys_load(dir, &k, msg), ERR_CORRUPT);
 }
 
 static struct invitation example(void)
@@ -132,7 +118,7 @@ static struct invitation example(void)
 static char *encoded(const struct invitation *i)
 {
     const char *line = NULL;
-    assert_int_equal(invitation_encode(&arena, i, &line), ERR_OK);
+    assert_ok(invitation_encode(&arena, i, &line));
     return arena_strdup(&arena, line);
 }
 
@@ -148,13 +134,12 @@ static void expect_refused(const char *line, const char *wanted)
 /* What is encoded is what is decoded, on one line. */
 static void invitation_survives_its_journey(void **state)
 {
-    (void)state;
     struct invitation i = example(), back;
     char msg[256] = "";
     i.node = "ខេត្តកំពត";
     char *line = encoded(&i);
     assert_null(strpbrk(line, " \n\r\t+/="));
-    assert_int_equal(invitation_decode(&arena, line, &back, msg), ERR_OK);
+    assert_ok(invitation_decode(&arena, line, &back, msg));
     assert_string_equal(back.federation, i.federation);
     assert_string_equal(back.federation_name, i.federation_name);
     assert_string_equal(back.node, i.node);
@@ -173,19 +158,17 @@ static void invitation_survives_its_journey(void **state)
 /* White space that a mail program or a shell adds does no harm. */
 static void invitation_ignores_white_space(void **state)
 {
-    (void)state;
     struct invitation i = example(), back;
     char msg[256], wrapped[4096];
     char *line = encoded(&i);
     snprintf(wrapped, sizeof wrapped, "\n  %.70s\r\n %s\n", line, line + 70);
-    assert_int_equal(invitation_decode(&arena, wrapped, &back, msg), ERR_OK);
+    assert_ok(invitation_decode(&arena, wrapped, &back, msg));
     assert_string_equal(back.node, "kampot");
 }
 
 /* However it is cut, it is refused and says so. */
 static void invitation_cut_off_is_told(void **state)
 {
-    (void)state;
     struct invitation i = example();
     char *line = encoded(&i);
     for (size_t n = strlen(line) - 1; n >= 7; n--) {
@@ -201,7 +184,6 @@ static void invitation_cut_off_is_told(void **state)
 /* Any one character exchanged for any other is found. */
 static void invitation_finds_a_wrong_character(void **state)
 {
-    (void)state;
     struct invitation i = example(), back;
     char msg[256];
     char *line = encoded(&i);
@@ -209,16 +191,15 @@ static void invitation_finds_a_wrong_character(void **state)
     for (size_t n = 7; n + 1 < len; n++) { /* the last one has bits that mean nothing */
         char was = line[n];
         line[n] = was == 'A' ? 'B' : 'A';
-        assert_int_equal(invitation_decode(&arena, line, &back, msg), ERR_MALFORMED);
+        assert_err(invitation_decode(&arena, line, &back, msg), ERR_MALFORMED);
         line[n] = was;
     }
-    assert_int_equal(invitation_decode(&arena, line, &back, msg), ERR_OK);
+    assert_ok(invitation_decode(&arena, line, &back, msg));
 }
 
 /* What is no invitation is told as that. */
 static void invitation_refuses_other_text(void **state)
 {
-    (void)state;
     expect_refused("", "this is not an invitation");
     expect_refused("hello", "this is not an invitation");
     expect_refused("tonle2:AAAA", "this is not an invitation");
@@ -238,7 +219,6 @@ static void invitation_refuses_other_text(void **state)
 /* Parts that are missing or unfit are named, also behind a check that fits. */
 static void invitation_names_an_unfit_part(void **state)
 {
-    (void)state;
     struct invitation i = example();
     i.unit = "123";
     expect_refused(encoded(&i), "'unit' is missing or unfit");
@@ -254,21 +234,18 @@ static void invitation_names_an_unfit_part(void **state)
     i = example();
     i.hub_node = NULL;
     const char *line = NULL;
-    assert_int_equal(invitation_encode(&arena, &i, &line), ERR_MALFORMED);
+    assert_err(invitation_encode(&arena, &i, &line), ERR_MALFORMED);
 }
 
 /* An expired invitation says when it expired; one millisecond earlier it is good. */
 static void invitation_tells_its_end(void **state)
 {
-    (void)state;
     struct invitation i = example();
     char msg[256] = "";
-    assert_int_equal(invitation_check_time(&i, i.expires_ms, msg), ERR_OK);
-    assert_int_equal(invitation_check_time(&i, i.expires_ms + 1, msg), ERR_REFUSED);
+    assert_ok(invitation_check_time(&i, i.expires_ms, msg));
+    assert_err(invitation_check_time(&i, i.expires_ms + 1, msg), ERR_REFUSED);
     assert_non_null(strstr(msg, "expired on 2030-03-17 17:46 UTC"));
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_dir, remove_dir)
 
 int main(void)
 {
@@ -287,5 +264,5 @@ int main(void)
     };
     if (seal_start())
         return 1;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

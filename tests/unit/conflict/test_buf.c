@@ -1,11 +1,5 @@
 #include "conflict/buf.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
@@ -13,7 +7,6 @@
 static void what_is_put_is_read(void **state)
 {
     struct buf b = {0};
-    (void)state;
     buf_put_u8(&b, 0xfe);
     buf_put_u64(&b, 0x0102030405060708);
     buf_put(&b, "abc", 3);
@@ -43,7 +36,6 @@ static void varints_have_one_form(void **state)
         size_t len;
     } table[] = {{0, 1},     {1, 1},          {127, 1},        {128, 2},         {16383, 2},
                  {16384, 3}, {UINT32_MAX, 5}, {1ull << 62, 9}, {1ull << 63, 10}, {UINT64_MAX, 10}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct buf b = {0};
         buf_put_varint(&b, table[i].v);
@@ -71,7 +63,6 @@ static void other_forms_of_a_varint_are_refused(void **state)
                  {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x81\x00", 11},
                  {"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00", 10},
                  {"", 0}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct cursor c = cursor_of(table[i].bytes, table[i].len);
         assert_true(cursor_varint(&c) == 0);
@@ -82,7 +73,6 @@ static void other_forms_of_a_varint_are_refused(void **state)
 /* After the first failure every read gives zero or NULL, also those that would fit. */
 static void a_failed_cursor_stays_failed(void **state)
 {
-    (void)state;
     struct cursor c = cursor_of("abc", 3);
     assert_int_equal(cursor_u64(&c), 0);
     assert_true(c.failed);
@@ -105,5 +95,5 @@ int main(void)
         cmocka_unit_test(other_forms_of_a_varint_are_refused),
         cmocka_unit_test(a_failed_cursor_stays_failed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,11 +1,5 @@
 #include "conflict/clock.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
@@ -13,7 +7,6 @@
 static void entries_stay_sorted_and_unique(void **state)
 {
     struct clock c = {0};
-    (void)state;
     clock_set(&c, 5, 1);
     clock_set(&c, 1, 2);
     clock_set(&c, UINT64_MAX, 3);
@@ -40,7 +33,6 @@ static void entries_stay_sorted_and_unique(void **state)
 static void covers_the_dots_up_to_its_entries(void **state)
 {
     struct clock c = {0};
-    (void)state;
     assert_true(clock_covers(&c, (struct dot){0, 0}));
     assert_false(clock_covers(&c, (struct dot){7, 1}));
     clock_set(&c, 7, 2);
@@ -56,7 +48,6 @@ static void joining_itself_or_nothing_changes_nothing(void **state)
     struct clock c = {0};
     struct clock empty = {0};
     struct clock copy = {0};
-    (void)state;
     clock_set(&c, 7, 2);
     clock_join(&c, &c);
     clock_join(&c, &empty);
@@ -79,7 +70,6 @@ static void other_bytes_are_refused(void **state)
     struct buf b = {0};
     struct clock c = {0};
     struct cursor cur;
-    (void)state;
     static const uint64_t bad[][4] = {{2, 1, 1, 1}, {1, 1, 1, 1}, {1, 0, 2, 1}, {1, 1, 2, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         buf_reset(&b);
@@ -89,7 +79,7 @@ static void other_bytes_are_refused(void **state)
             buf_put_varint(&b, bad[i][2 * k + 1]);
         }
         cur = cursor_of(b.data, b.len);
-        assert_int_equal(clock_decode(&cur, &c, 2), ERR_MALFORMED);
+        assert_err(clock_decode(&cur, &c, 2), ERR_MALFORMED);
         assert_int_equal(c.n, 0);
     }
     clock_set(&c, 1, 1);
@@ -98,15 +88,15 @@ static void other_bytes_are_refused(void **state)
     clock_encode(&b, &c);
     for (size_t len = 0; len < b.len; len++) {
         cur = cursor_of(b.data, len);
-        assert_int_equal(clock_decode(&cur, &c, 2), ERR_MALFORMED);
+        assert_err(clock_decode(&cur, &c, 2), ERR_MALFORMED);
     }
     cur = cursor_of(b.data, b.len);
-    assert_int_equal(clock_decode(&cur, &c, 1), ERR_LIMIT);
+    assert_err(clock_decode(&cur, &c, 1), ERR_LIMIT);
     cur = cursor_of(b.data, b.len);
-    assert_int_equal(clock_decode(&cur, &c, 2), ERR_OK);
+    assert_ok(clock_decode(&cur, &c, 2));
     assert_int_equal(clock_get(&c, 2), 300);
     cur = cursor_of("\xff\xff\xff\xff\x7f", 5); /* a count far beyond the bytes */
-    assert_int_equal(clock_decode(&cur, &c, SIZE_MAX), ERR_MALFORMED);
+    assert_err(clock_decode(&cur, &c, SIZE_MAX), ERR_MALFORMED);
     clock_fini(&c);
     buf_fini(&b);
 }
@@ -119,5 +109,5 @@ int main(void)
         cmocka_unit_test(joining_itself_or_nothing_changes_nothing),
         cmocka_unit_test(other_bytes_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

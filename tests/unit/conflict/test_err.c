@@ -1,18 +1,11 @@
 #include "conflict/err.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
 /* Every error has a name of its own, and a number that is none has one too. */
 static void every_error_has_its_own_name(void **state)
 {
-    (void)state;
     for (int i = 0; i < ERR_COUNT; i++) {
         assert_non_null(err_name((enum err)i));
         assert_true(strlen(err_name((enum err)i)) > 0);
@@ -28,5 +21,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_error_has_its_own_name),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,9 @@
 #include "conflict/hlc.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 /* 48 bits of milliseconds, 16 of counter; a full counter carries. */
 static void the_counter_carries_into_the_milliseconds(void **state)
 {
-    (void)state;
     uint64_t t = hlc_make(1000, 0xffff);
     assert_int_equal(hlc_ms(t), 1000);
     assert_int_equal(t & 0xffff, 0xffff);
@@ -24,7 +17,6 @@ static void the_counter_carries_into_the_milliseconds(void **state)
  * past. */
 static void the_end_of_time_does_not_wrap(void **state)
 {
-    (void)state;
     assert_int_equal(hlc_ms(hlc_make(UINT64_MAX, 5)), (UINT64_C(1) << 48) - 1);
     assert_true(hlc_tick(UINT64_MAX, 1) == UINT64_MAX);
 }
@@ -32,7 +24,6 @@ static void the_end_of_time_does_not_wrap(void **state)
 /* Passing a time raises the last one to it, or leaves it. */
 static void observing_takes_the_later(void **state)
 {
-    (void)state;
     assert_int_equal(hlc_observe(5, 7), 7);
     assert_int_equal(hlc_observe(7, 5), 7);
 }
@@ -44,5 +35,5 @@ int main(void)
         cmocka_unit_test(the_end_of_time_does_not_wrap),
         cmocka_unit_test(observing_takes_the_later),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,11 +1,5 @@
 #include "conflict/hold.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 static struct hold_item row_of(uint32_t key, uint64_t rank)
 {
@@ -25,7 +19,6 @@ static const uint64_t number[] = {0, 1, 2, 3, 4, 5, 6, 7};
 static void unique_is_decided_before_references(void **state)
 {
     struct hold_item item[2] = {row_of(0, 1), row_of(1, 2)};
-    (void)state;
     item[0].unique = item[1].unique = &number[5];
     item[0].n_unique = item[1].n_unique = 1;
     item[1].gives = item[0].needs = &number[2];
@@ -41,7 +34,6 @@ static void unique_is_decided_before_references(void **state)
 static void a_cycle_of_references_stands(void **state)
 {
     struct hold_item item[4] = {row_of(0, 1), row_of(1, 2), row_of(2, 3), row_of(3, 4)};
-    (void)state;
     for (int i = 0; i < 4; i++) {
         item[i].gives = &number[i];
         item[i].n_gives = item[i].n_needs = 1;
@@ -62,7 +54,6 @@ static void a_cycle_of_references_stands(void **state)
 static void a_chain_falls_with_its_head(void **state)
 {
     struct hold_item item[6];
-    (void)state;
     for (uint32_t i = 0; i < 6; i++) {
         item[i] = row_of(i, i + 1);
         item[i].gives = &number[i];
@@ -86,7 +77,6 @@ static void a_chain_falls_with_its_head(void **state)
 static void the_first_valid_birth_of_a_key_stands(void **state)
 {
     struct hold_item item[3] = {row_of(4, 3), row_of(4, 2), row_of(4, 1)};
-    (void)state;
     item[0].birth_hlc = 9;
     item[1].birth_hlc = 8;
     item[2].birth_hlc = 0;
@@ -118,7 +108,6 @@ static void the_birth_policy_chooses_who_stands(void **state)
     };
     static const size_t orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
                                         {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         for (size_t o = 0; o < 6; o++) {
             struct hold_item item[3];
@@ -146,7 +135,6 @@ static void the_latest_valid_birth_of_each_key_stands(void **state)
 {
     struct hold_item item[5] = {row_of(4, 1), row_of(6, 4), row_of(4, 3), row_of(4, 2),
                                 row_of(5, 9)};
-    (void)state;
     for (uint64_t i = 0; i < 5; i++)
         item[i].birth_hlc = i + 1;
     item[3].valid = false;
@@ -166,7 +154,6 @@ static void the_latest_valid_birth_of_each_key_stands(void **state)
 static void a_held_row_takes_no_number(void **state)
 {
     struct hold_item item[3] = {row_of(0, 1), row_of(1, 2), row_of(2, 3)};
-    (void)state;
     for (int i = 0; i < 3; i++) {
         item[i].unique = &number[i]; /* {0,1} {1,2} {2,3} */
         item[i].n_unique = 2;
@@ -180,7 +167,6 @@ static void a_held_row_takes_no_number(void **state)
 /* Two settled rows have equal ranks: the tie decides, not the order they came in. */
 static void equal_ranks_are_decided_by_the_tie(void **state)
 {
-    (void)state;
     for (int swapped = 0; swapped < 2; swapped++) {
         struct hold_item item[2] = {row_of(0, 0), row_of(1, 0)};
         item[swapped].tie = 7;
@@ -199,7 +185,6 @@ static void equal_ranks_are_decided_by_the_tie(void **state)
  * and birth. */
 static void equal_ties_are_decided_by_the_key(void **state)
 {
-    (void)state;
     for (uint32_t swapped = 0; swapped < 2; swapped++) {
         struct hold_item item[2] = {row_of(swapped, 0), row_of(!swapped, 0)};
         for (int i = 0; i < 2; i++) {
@@ -220,7 +205,6 @@ static void a_row_falls_once_for_two_parents(void **state)
 {
     struct hold_item item[5] = {row_of(0, 1), row_of(1, 2), row_of(2, 3), row_of(3, 4),
                                 row_of(4, 5)};
-    (void)state;
     for (int i = 0; i < 4; i++) {
         item[i].gives = &number[i];
         item[i].n_gives = 1;
@@ -242,7 +226,6 @@ static void many_numbers_are_kept_apart(void **state)
     enum { N = 300 };
     static struct hold_item item[2 * N];
     static uint64_t own[N];
-    (void)state;
     for (uint32_t i = 0; i < N; i++) {
         own[i] = i * i + UINT64_C(0x100000000) * (i % 7);
         item[i] = row_of(i, i);
@@ -266,7 +249,6 @@ static void many_numbers_are_kept_apart(void **state)
 /* Nothing to decide is decided. */
 static void no_items_are_no_work(void **state)
 {
-    (void)state;
     hold_decide(NULL, 0, BIRTH_FIRST);
     assert_string_equal(hold_reason_name(HOLD_NONE), "");
     assert_string_equal(hold_reason_name(HOLD_UNIQUE), "unique");
@@ -289,5 +271,5 @@ int main(void)
         cmocka_unit_test(many_numbers_are_kept_apart),
         cmocka_unit_test(no_items_are_no_work),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

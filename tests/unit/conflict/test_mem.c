@@ -1,11 +1,5 @@
 #include "conflict/mem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
@@ -14,7 +8,6 @@ static void growing_keeps_the_elements(void **state)
 {
     uint32_t *array = NULL;
     size_t cap = 0;
-    (void)state;
     for (uint32_t i = 0; i < 1000; i++) {
         array = mem_grow(array, i, &cap, sizeof *array);
         assert_true(cap > i);
@@ -31,7 +24,6 @@ static void growing_keeps_the_elements(void **state)
 static void copies_own_their_bytes(void **state)
 {
     char text[] = "text";
-    (void)state;
     void *nothing = mem_copy(NULL, 0);
     char *copy = mem_strdup(text);
     text[0] = 'n';
@@ -49,7 +41,6 @@ static void arena_pieces_are_zeroed_aligned_and_apart(void **state)
     static const size_t size[] = {1, 16, 17, 3000, 70000, 5, 200000, 60000, 60000, 3 << 20, 9};
     enum { N = sizeof size / sizeof *size };
     struct arena a = {0};
-    (void)state;
     for (int round = 0; round < 3; round++) {
         unsigned char *p[N];
         size_t total = 0;
@@ -78,7 +69,6 @@ static void arena_copies_bytes_and_strings(void **state)
 {
     struct arena a = {0};
     char text[] = "text";
-    (void)state;
     char *s = arena_strdup(&a, text);
     char *b = arena_copy(&a, text, 2);
     memset(text, 'x', sizeof text);
@@ -96,5 +86,5 @@ int main(void)
         cmocka_unit_test(arena_pieces_are_zeroed_aligned_and_apart),
         cmocka_unit_test(arena_copies_bytes_and_strings),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,11 +1,5 @@
 #include "conflict/merge.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
@@ -25,7 +19,7 @@ struct merge_desk { /* one row, and what merging needs */
     struct conflict_list met;
 };
 
-static int setup(void **state)
+static int start(void **state)
 {
     struct merge_desk *d = mem_alloc(sizeof *d);
     d->settled[LATEST] = value_integer(10);
@@ -36,7 +30,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static int stop(void **state)
 {
     struct merge_desk *d = *state;
     clock_fini(&d->context);
@@ -287,7 +281,6 @@ static void conflict_identity_depends_on_every_part(void **state)
     struct version v[2] = {{.dot = {1, 2}}, {.dot = {3, 4}}};
     struct conflict c = {.birth = {5, 6}, .column = 7, .n = 2, .v = v};
     char id[8][33];
-    (void)state;
     conflict_id(id[0], "table", "key", 3, "column", &c);
     conflict_id(id[1], "tablek", "ey", 2, "column", &c);
     conflict_id(id[2], "table", "key", 3, "exists", &c);
@@ -323,20 +316,17 @@ static void conflict_identity_depends_on_every_part(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_change_that_has_seen_all_replaces_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(concurrent_updates_meet, setup, teardown),
-        cmocka_unit_test_setup_teardown(equal_values_are_no_conflict, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_delete_beside_an_update_is_a_conflict_of_existence, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(births_of_one_key_stay_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(births_are_ordered_by_time_and_name, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_revived_birth_meets_the_living_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_name_not_on_record_is_resolved_or_an_orphan, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(merging_twice_is_merging_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_delete_keeps_the_columns_changed_before_it, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(conflict_identity_depends_on_every_part, setup, teardown),
+        TEST(a_change_that_has_seen_all_replaces_all),
+        TEST(concurrent_updates_meet),
+        TEST(equal_values_are_no_conflict),
+        TEST(a_delete_beside_an_update_is_a_conflict_of_existence),
+        TEST(births_of_one_key_stay_apart),
+        TEST(births_are_ordered_by_time_and_name),
+        TEST(a_revived_birth_meets_the_living_one),
+        TEST(a_name_not_on_record_is_resolved_or_an_orphan),
+        TEST(merging_twice_is_merging_once),
+        TEST(a_delete_keeps_the_columns_changed_before_it),
+        TEST(conflict_identity_depends_on_every_part),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

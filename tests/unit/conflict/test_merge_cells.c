@@ -1,12 +1,6 @@
 /* Merging groups, sums, and rows under every delete and birth policy. */
 #include "conflict/merge.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 enum { KEY, FIRST, LEAD, COUNT, SCOPE, STATE, PLAIN, COLUMNS };
 static const uint32_t members[] = {LEAD, FIRST};
@@ -31,7 +25,7 @@ struct cells_desk { /* one row, and what merging needs */
     struct conflict_list met;
 };
 
-static int setup(void **state)
+static int start(void **state)
 {
     struct cells_desk *d = mem_alloc(sizeof *d);
     d->rules = (struct table_rules){.n_columns = COLUMNS,
@@ -48,7 +42,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static int stop(void **state)
 {
     struct cells_desk *d = *state;
     clock_fini(&d->stable);
@@ -505,8 +499,6 @@ static void one_changeset_may_meet_another_in_two_births(void **state)
     assert_string_not_equal(id[0], id[1]);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,5 +516,5 @@ int main(void)
         TEST(one_changeset_may_meet_another_in_two_births),
         TEST(birth_policies_choose_and_keep_the_identity),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,11 +1,5 @@
 #include "conflict/policy.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 /* The offices: 1 the hub, 12 and 13 provinces, 21 and 22 both district 1201 (an office and its
  * successor), 31 a commune; 99 is not registered. */
@@ -97,7 +91,6 @@ static void time_decides_under_latest_and_earliest(void **state)
         {POLICY_EARLIEST, NULL, {by(2, 1), by(2, 2), by(3, 1)}, 3, NULL, NULL},
         {POLICY_EARLIEST, NULL, {first, second}, 2, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -116,7 +109,6 @@ static void values_decide_under_max_and_min(void **state)
         {POLICY_MIN, NULL, {null, real, five, text}, 4, NULL, NULL},
         {POLICY_MIN, NULL, {five_later, five, text, blob}, 4, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -137,7 +129,6 @@ static void groups_are_compared_member_by_member(void **state)
         {POLICY_MIN, NULL, {v_low, v_middle, v_high}, 3, NULL, NULL},
         {POLICY_LATEST, NULL, {v_low, v_middle, v_high}, 3, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
     arena_fini(&a);
 }
@@ -162,7 +153,6 @@ static void the_owner_is_the_nearest_office_above_the_scope(void **state)
         {POLICY_OWNER, "", {by(1, 1), by(5, 12), by(6, 99)}, 3, u, NULL},
         {POLICY_OWNER, "12", {by(6, 1), by(5, 12)}, 2, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -172,7 +162,6 @@ static void a_scope_may_be_a_number(void **state)
 {
     const struct version v[] = {by(9, 13), by(3, 12), by(4, 1)};
     struct chooser c = {.policy = POLICY_OWNER, .units = &registry};
-    (void)state;
     c.scope = value_integer(1203);
     assert_int_equal(policy_choose(&c, v, 3), 1);
     c.scope = value_integer(-12);
@@ -198,7 +187,6 @@ static void the_level_decides_under_national_and_local(void **state)
         {POLICY_LOCAL, NULL, {by(1, 1), by(9, 99)}, 2, u, NULL},
         {POLICY_LOCAL, NULL, {by(5, 1), by(4, 31)}, 2, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -226,7 +214,6 @@ static void the_list_decides_under_rank(void **state)
         {POLICY_RANK, NULL, {real, null, unlisted}, 3, NULL, r},
         {POLICY_RANK, NULL, {seven, suspended}, 2, NULL, NULL},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -244,7 +231,6 @@ static void the_ends_of_the_integers_are_ranked(void **state)
          NULL,
          &list},
     };
-    (void)state;
     CHECK_CASES(table);
 }
 
@@ -258,7 +244,6 @@ static void the_first_member_of_a_group_is_ranked(void **state)
     const struct version low = make_version(2, 1, value_tuple(&a, two, 2));
     const struct version none = make_version(3, 1, value_tuple(&a, NULL, 0));
     const struct policy_case table[] = {{POLICY_RANK, NULL, {high, low, none}, 3, NULL, &ranking}};
-    (void)state;
     CHECK_CASES(table);
     arena_fini(&a);
 }
@@ -267,7 +252,6 @@ static void the_first_member_of_a_group_is_ranked(void **state)
 static void units_are_found_by_site(void **state)
 {
     static const struct unit_list nobody = {0, NULL};
-    (void)state;
     for (size_t n = 0; n <= registry.n; n++) {
         const struct unit_list part = {n, offices};
         for (uint64_t site = 0; site < 100; site++) {
@@ -293,7 +277,6 @@ static void a_group_is_one_cell(void **state)
     const struct table_rules rules = {.n_columns = 5, .policy = policy, .group = group};
     const struct table_rules plain = {.n_columns = 5, .policy = policy};
     static const uint32_t wanted[] = {0, 1, 2, 1, 1, 5};
-    (void)state;
     for (uint32_t i = 0; i < 6; i++) {
         assert_int_equal(cell_of(&rules, i), wanted[i]);
         assert_int_equal(cell_of(&plain, i), i);
@@ -314,7 +297,6 @@ static void cells_have_the_policies_of_the_rules(void **state)
     static const uint8_t fallback[] = {POLICY_LATEST, POLICY_RANK, POLICY_LATEST};
     const struct table_rules rules = {.n_columns = 3, .policy = policy, .fallback = fallback};
     const struct table_rules bare = {.n_columns = 3, .policy = policy};
-    (void)state;
     assert_int_equal(policy_of(&rules, 0), POLICY_MIN);
     assert_int_equal(policy_shown(&rules, 0), POLICY_MIN);
     assert_int_equal(policy_of(&rules, 1), POLICY_REVIEW);
@@ -336,7 +318,6 @@ static void existence_goes_by_the_delete_policy(void **state)
     } table[] = {{DELETE_UPDATE_WINS, POLICY_MAX, POLICY_MAX},
                  {DELETE_DELETE_WINS, POLICY_MIN, POLICY_MIN},
                  {DELETE_REVIEW, POLICY_REVIEW, POLICY_MAX}};
-    (void)state;
     assert_int_equal(sizeof table / sizeof *table, DELETE_COUNT);
     for (size_t i = 0; i < DELETE_COUNT; i++) {
         const struct table_rules rules = {.delete_policy = table[i].delete_policy};
@@ -352,24 +333,22 @@ static void names_are_parsed_back(void **state)
     enum policy p = POLICY_COUNT;
     enum delete_policy d = DELETE_COUNT;
     enum birth_policy b = BIRTH_COUNT;
-    (void)state;
     for (int i = 0; i < POLICY_COUNT; i++) {
-        assert_int_equal(policy_parse(policy_name((enum policy)i), &p), ERR_OK);
+        assert_ok(policy_parse(policy_name((enum policy)i), &p));
         assert_int_equal(p, i);
     }
     for (int i = 0; i < DELETE_COUNT; i++) {
-        assert_int_equal(delete_policy_parse(delete_policy_name((enum delete_policy)i), &d),
-                         ERR_OK);
+        assert_ok(delete_policy_parse(delete_policy_name((enum delete_policy)i), &d));
         assert_int_equal(d, i);
     }
     for (int i = 0; i < BIRTH_COUNT; i++) {
-        assert_int_equal(birth_policy_parse(birth_policy_name((enum birth_policy)i), &b), ERR_OK);
+        assert_ok(birth_policy_parse(birth_policy_name((enum birth_policy)i), &b));
         assert_int_equal(b, i);
     }
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
-        assert_int_equal(policy_parse(unknown[i], &p), ERR_NOT_FOUND);
-        assert_int_equal(delete_policy_parse(unknown[i], &d), ERR_NOT_FOUND);
-        assert_int_equal(birth_policy_parse(unknown[i], &b), ERR_NOT_FOUND);
+        assert_err(policy_parse(unknown[i], &p), ERR_NOT_FOUND);
+        assert_err(delete_policy_parse(unknown[i], &d), ERR_NOT_FOUND);
+        assert_err(birth_policy_parse(unknown[i], &b), ERR_NOT_FOUND);
     }
     assert_string_equal(policy_name(POLICY_COUNT), "unknown");
     assert_string_equal(delete_policy_name(DELETE_COUNT), "unknown");
@@ -394,5 +373,5 @@ int main(void)
         cmocka_unit_test(existence_goes_by_the_delete_policy),
         cmocka_unit_test(names_are_parsed_back),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

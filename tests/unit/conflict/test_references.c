@@ -1,12 +1,6 @@
 /* References to parents: merged with their versions, forgotten with the names, kept in records. */
 #include "conflict/merge.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 enum { LATEST, MAX, COLUMNS };
 static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_MAX};
@@ -22,7 +16,7 @@ struct references_desk {
     struct conflict_list met;
 };
 
-static int setup(void **state)
+static int start(void **state)
 {
     struct references_desk *d = mem_alloc(sizeof *d);
     d->forget.stable = &d->stable;
@@ -30,7 +24,7 @@ static int setup(void **state)
     return 0;
 }
 
-static int teardown(void **state)
+static int stop(void **state)
 {
     struct references_desk *d = *state;
     clock_fini(&d->context);
@@ -175,7 +169,7 @@ static void references_are_kept_in_records(void **state)
     put(d, 3, CHANGE_UPDATE, MAX, 4, parent(9));
     buf_reset(&b);
     row_encode(&b, &d->row, &rules);
-    assert_int_equal(row_decode(&d->a, &back, &rules, b.data, b.len), ERR_OK);
+    assert_ok(row_decode(&d->a, &back, &rules, b.data, b.len));
     assert_int_equal(back.births[0].n_references, 3);
     assert_memory_equal(back.births[0].references, d->row.births[0].references,
                         3 * sizeof(struct reference));
@@ -203,11 +197,12 @@ static void references_are_kept_in_records(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(a_reference_lives_as_long_as_its_version), T(the_shown_version_says_who_is_meant),
-        T(a_reference_goes_with_the_name),           T(alike_values_of_different_parents_stay),
-        T(references_are_kept_in_records),
+        TEST(a_reference_lives_as_long_as_its_version),
+        TEST(the_shown_version_says_who_is_meant),
+        TEST(a_reference_goes_with_the_name),
+        TEST(alike_values_of_different_parents_stay),
+        TEST(references_are_kept_in_records),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

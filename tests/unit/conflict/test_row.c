@@ -1,11 +1,5 @@
 #include "conflict/row.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 enum { LATEST, MAX, UNIQUE, COLUMNS };
 static const uint8_t policies[COLUMNS] = {POLICY_LATEST, POLICY_MAX, POLICY_LATEST};
@@ -39,7 +33,6 @@ static void a_cell_without_an_entry_is_the_base(void **state)
     struct arena a = {0};
     struct row r = one_birth(&a, (struct dot){3, 1});
     uint32_t n;
-    (void)state;
     r.births->values[MAX] = value_integer(5);
     const struct version *v = birth_cell(&a, r.births, &rules, MAX, &n);
     assert_int_equal(n, 1);
@@ -59,7 +52,6 @@ static void cells_and_versions_are_sorted(void **state)
     struct row r = one_birth(&a, unnamed);
     struct birth *b = r.births;
     const struct version v[3] = {make_version(3, 1), make_version(1, 9), make_version(2, 4)};
-    (void)state;
     set(&a, b, COLUMN_EXISTS, make_version(4, 1));
     birth_set_cell(&a, b, MAX, v, 3);
     set(&a, b, LATEST, make_version(5, 1));
@@ -84,7 +76,6 @@ static void values_of_the_table_fill_single_versions(void **state)
     struct birth *b = r.births;
     const struct version two[2] = {make_version(1, 4), make_version(2, 7)};
     const struct value table[COLUMNS] = {value_integer(1), value_integer(7), value_text("x")};
-    (void)state;
     set(&a, b, LATEST, make_version(3, 0));
     birth_set_cell(&a, b, MAX, two, 2);
     set(&a, b, COLUMN_EXISTS, make_version(3, 1));
@@ -101,7 +92,6 @@ static void the_standing_birth_is_alive_and_not_held(void **state)
 {
     struct arena a = {0};
     struct row r = one_birth(&a, (struct dot){3, 1});
-    (void)state;
     assert_ptr_equal(row_standing(&r, &rules), r.births);
     assert_ptr_equal(row_find_birth(&r, (struct dot){3, 1}), r.births);
     assert_null(row_find_birth(&r, unnamed));
@@ -121,7 +111,6 @@ static void a_rank_is_the_latest_write_of_the_unique_columns(void **state)
     struct row r = one_birth(&a, (struct dot){3, 1});
     const uint32_t columns[2] = {MAX, UNIQUE};
     const struct version two[2] = {make_version(5, 4), make_version(2, 7)};
-    (void)state;
     set(&a, r.births, LATEST, make_version(9, 1));
     assert_int_equal(birth_rank(r.births, &rules, columns, 2).dot.site, 3);
     birth_set_cell(&a, r.births, MAX, two, 2);
@@ -162,7 +151,6 @@ static void end(struct forgetting *t)
 static void what_is_stable_leaves_nothing(void **state)
 {
     struct forgetting t;
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
     set(&t.a, r.births, LATEST, make_version(4, 1));
@@ -180,7 +168,6 @@ static void what_is_stable_leaves_nothing(void **state)
 static void what_is_covered_has_nothing_to_wait_for(void **state)
 {
     struct forgetting t;
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
     struct version two[] = {make_version(2, 1), make_version(4, 1)};
@@ -203,7 +190,6 @@ static void what_is_covered_has_nothing_to_wait_for(void **state)
 static void what_is_not_stable_stays(void **state)
 {
     struct forgetting t;
-    (void)state;
     start(&t, 2);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
     set(&t.a, r.births, LATEST, make_version(4, 1));
@@ -226,7 +212,6 @@ static void siblings_that_differ_stay(void **state)
     struct forgetting t;
     const struct version differ[2] = {make_version(1, 4), make_version(2, 7)};
     const struct version same[2] = {make_version(1, 4), make_version(2, 4)};
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, unnamed);
     birth_set_cell(&t.a, r.births, MAX, differ, 2);
@@ -246,7 +231,6 @@ static void a_stable_death_goes(void **state)
     struct forgetting t;
     const struct dot name = {1, 1};
     const struct version beside[2] = {make_version(2, 0), make_version(3, 1)};
-    (void)state;
     start(&t, 1);
     struct row r = one_birth(&t.a, name);
     set(&t.a, r.births, COLUMN_EXISTS, make_version(2, 0));
@@ -271,7 +255,6 @@ static void a_listed_name_stays(void **state)
 {
     struct forgetting t;
     const struct dot name = {3, 1};
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, name);
     set(&t.a, r.births, LATEST, make_version(4, 1));
@@ -289,7 +272,6 @@ static void a_listed_name_stays(void **state)
 static void there_is_one_unnamed_birth(void **state)
 {
     struct forgetting t;
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, (struct dot){2, 1});
     struct row other = one_birth(&t.a, (struct dot){3, 1});
@@ -308,7 +290,6 @@ static void the_unnamed_birth_comes_first(void **state)
 {
     struct forgetting t;
     const struct dot listed = {2, 1};
-    (void)state;
     start(&t, 4);
     struct row r = one_birth(&t.a, listed);
     struct row other = one_birth(&t.a, (struct dot){3, 1});
@@ -329,7 +310,6 @@ static void the_unnamed_birth_comes_first(void **state)
 static void a_rank_stays_while_it_is_needed(void **state)
 {
     struct forgetting t;
-    (void)state;
     start(&t, 5);
     struct row r = one_birth(&t.a, (struct dot){3, 1});
     set(&t.a, r.births, LATEST, make_version(4, 1));
@@ -355,7 +335,6 @@ static void many_cells_cost_what_they_hold(void **state)
     struct arena a = {0};
     struct birth b = {0};
     struct version v = {.dot = {1, 1}, .hlc = 1, .value = value_integer(7)};
-    (void)state;
     for (uint32_t i = MANY; i > 0; i--)
         birth_set_cell(&a, &b, i - 1, &v, 1);
     assert_int_equal(b.n_cells, MANY);
@@ -384,5 +363,5 @@ int main(void)
         cmocka_unit_test(a_rank_stays_while_it_is_needed),
         cmocka_unit_test(many_cells_cost_what_they_hold),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

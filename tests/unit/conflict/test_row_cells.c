@@ -1,12 +1,6 @@
 /* Cells that are not one plain column: groups, sums, and what the scope decides. */
 #include "conflict/row.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 enum { KEY, FIRST, LEAD, COUNT, SCOPE, STATE, ALONE, COLUMNS };
 static const uint32_t members[] = {LEAD, FIRST};
@@ -29,13 +23,13 @@ static const struct table_rules rules = {.n_columns = COLUMNS,
                                          .scope = SCOPE + 1,
                                          .units = &units};
 
-static int setup(void **state)
+static int start(void **state)
 {
     *state = mem_alloc(sizeof(struct arena));
     return 0;
 }
 
-static int teardown(void **state)
+static int stop(void **state)
 {
     arena_fini(*state);
     mem_free(*state);
@@ -77,7 +71,7 @@ static void a_group_is_made_of_its_columns(void **state)
     b->values = NULL;
     v = birth_cell(*state, b, &rules, FIRST, &n);
     struct value part[2];
-    assert_int_equal(value_tuple_split(&v->value, part, 2), ERR_OK);
+    assert_ok(value_tuple_split(&v->value, part, 2));
     assert_int_equal(part[0].type, VALUE_NULL);
     assert_int_equal(part[1].type, VALUE_NULL);
 }
@@ -309,8 +303,6 @@ static void a_delete_in_conflict_is_not_forgotten(void **state)
     clock_fini(&stable);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,5 +318,5 @@ int main(void)
         TEST(delete_policies_say_who_lives),
         TEST(a_delete_in_conflict_is_not_forgotten),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,5 +1,4 @@
 #include "conflict/row.h"
-
 #include "tests/property/gen.h"
 
 #include <string.h>
@@ -152,7 +151,6 @@ static void check_same(uint64_t seed, const struct table_rules *rr, const struct
 /* Whatever row is written is read back, but for the values that stand in the table. */
 static void what_is_written_is_read(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 5000; seed++) {
         struct gen g = gen_seeded(seed);
         struct arena a = {0};
@@ -199,7 +197,6 @@ static bool is_written(const struct row *r, const struct table_rules *rr, const 
 static void damaged_records_are_refused_or_valid(void **state)
 {
     size_t refused = 0;
-    (void)state;
     for (uint64_t seed = 0; seed < 3000; seed++) {
         struct gen g = gen_seeded(seed);
         struct arena a = {0};
@@ -232,7 +229,6 @@ static void damaged_records_are_refused_or_valid(void **state)
 /* Random bytes behind a valid beginning never crash the reader. */
 static void random_bytes_are_refused_or_valid(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < 20000; seed++) {
         struct gen g = gen_seeded(seed);
         struct arena a = {0};
@@ -260,12 +256,11 @@ static void counts_are_checked_against_the_bytes(void **state)
     struct arena a = {0};
     struct buf b = {0};
     struct row r;
-    (void)state;
     buf_put_u8(&b, 1);
     buf_put_varint(&b, MANY);
     for (size_t i = 0; i < MANY; i++) /* one byte for each is not enough */
         buf_put_u8(&b, 0);
-    assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), ERR_MALFORMED);
+    assert_err(row_decode(&a, &r, &rules, b.data, b.len), ERR_MALFORMED);
     struct birth *births = mem_alloc(MANY * sizeof *births);
     struct version *v = mem_alloc(MANY * sizeof *v);
     for (uint32_t i = 0; i < MANY; i++) {
@@ -278,7 +273,7 @@ static void counts_are_checked_against_the_bytes(void **state)
     r = (struct row){.n_births = MANY, .births = births};
     buf_reset(&b);
     row_encode(&b, &r, &rules);
-    assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), ERR_OK);
+    assert_ok(row_decode(&a, &r, &rules, b.data, b.len));
     assert_int_equal(r.n_births, MANY);
     assert_int_equal(birth_find_cell(&r.births[0], 1)->n, MANY);
     mem_free(births);
@@ -297,15 +292,14 @@ static void columns_added_since_are_null(void **state)
     struct row r = {.n_births = 1, .births = &birth};
     struct arena a = {0};
     struct buf b = {0};
-    (void)state;
     row_encode(&b, &r, &older);
-    assert_int_equal(row_decode(&a, &r, &rules, b.data, b.len), ERR_OK);
+    assert_ok(row_decode(&a, &r, &rules, b.data, b.len));
     assert_int_equal(r.births->values[1].u.i, 2);
     assert_int_equal(r.births->values[2].type, VALUE_NULL);
     r.births = &birth;
     buf_reset(&b);
     row_encode(&b, &r, &rules);
-    assert_int_equal(row_decode(&a, &r, &older, b.data, b.len), ERR_MALFORMED);
+    assert_err(row_decode(&a, &r, &older, b.data, b.len), ERR_MALFORMED);
     buf_fini(&b);
     arena_fini(&a);
 }
@@ -354,7 +348,6 @@ static void every_broken_rule_is_refused(void **state)
     };
     struct arena a = {0};
     struct row r;
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         enum err e = row_decode(&a, &r, &rules, table[i].bytes, table[i].len);
         if (e != table[i].e)
@@ -399,7 +392,6 @@ static void every_broken_rule_of_groups_and_sums_is_refused(void **state)
     };
     struct arena a = {0};
     struct row r;
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         enum err e = row_decode(&a, &r, &all_rules, table[i].bytes, table[i].len);
         if (e != table[i].e)
@@ -418,7 +410,6 @@ static void a_new_delete_policy_reads_old_records(void **state)
                                 {.dot = {2, 1}, .hlc = 2, .value = value_integer(0)}};
     struct value values[COLUMNS] = {value_integer(1), value_null(), value_text("x")};
     struct arena a = {0};
-    (void)state;
     for (int i = 0; i < 2; i++) {
         struct table_rules mine = rules;
         struct birth birth = {.values = values};
@@ -428,7 +419,7 @@ static void a_new_delete_policy_reads_old_records(void **state)
         birth_set_cell(&a, &birth, COLUMN_EXISTS, v, 2);
         row_encode(&b, &r, &mine);
         mine.delete_policy = from_to[i][1];
-        assert_int_equal(row_decode(&a, &r, &mine, b.data, b.len), ERR_OK);
+        assert_ok(row_decode(&a, &r, &mine, b.data, b.len));
         assert_null(row_standing(&r, &mine));
         assert_int_equal(birth_alive(r.births, &mine), i == 0);
         assert_int_equal(r.births->held, i == 0 ? HOLD_BIRTH : HOLD_NONE);
@@ -459,7 +450,6 @@ static void record_bytes_are_pinned(void **state)
     struct version v = {.dot = {7, 5}, .hlc = 11, .value = value_null()};
     struct arena a = {0};
     struct buf b = {0};
-    (void)state;
     birth_set_cell(&a, &birth[0], 1, &v, 1);
     row_encode(&b, &r, &rules);
     assert_int_equal(b.len, sizeof bytes - 1);
@@ -481,5 +471,5 @@ int main(void)
         cmocka_unit_test(a_new_delete_policy_reads_old_records),
         cmocka_unit_test(record_bytes_are_pinned),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,14 +1,7 @@
 #include "conflict/value.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -60,7 +53,6 @@ static void what_looks_the_same_is_alike(void **state)
         {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"},             /* excluded from composition */
         {"\xf0\x9d\x85\x9e", "\xf0\x9d\x85\x97\xf0\x9d\x85\xa5"}, /* beyond 16 bits */
     };
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!texts_alike(table[i][0], table[i][1]))
             fail_msg("'%s' and '%s' are not alike (%zu)", table[i][0], table[i][1], i);
@@ -101,7 +93,6 @@ static void what_looks_different_is_not_alike(void **state)
         {"\xc3\xa9", "e"},
         {ZWSP, " "},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (texts_alike(table[i][0], table[i][1]))
             fail_msg("'%s' and '%s' are alike (%zu)", table[i][0], table[i][1], i);
@@ -126,7 +117,6 @@ static void malformed_text_is_compared_by_bytes(void **state)
         "\xc3" ZWSP "\xa9",
         "\xc3\xa9\xc3",
     };
-    (void)state;
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         char with[64];
         snprintf(with, sizeof with, "%s" ZWSP, broken[i]);
@@ -155,7 +145,6 @@ static void many_marks_are_compared_by_bytes(void **state)
                  {"\xe0\xbd\xb3", 15, false},
                  {ACUTE, 1 << 20, false},
                  {"\xe0\xbd\xb3", 1 << 20, false}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct buf b[2] = {{0}};
         for (int k = 0; k < 2; k++) {
@@ -180,7 +169,6 @@ static void many_letters_may_have_marks(void **state)
 {
     struct buf composed_letters = {0};
     struct buf letters_and_marks = {0};
-    (void)state;
     for (int i = 0; i < 100; i++) {
         buf_put(&composed_letters, "\xc3\xa9", 2);
         buf_put(&letters_and_marks, "e" ACUTE, 3);
@@ -233,7 +221,6 @@ static void alike_is_the_same_composed_form(void **state)
     enum { N = sizeof piece / sizeof *piece };
     static char text[N * N][16];
     static char *form[N * N];
-    (void)state;
     for (size_t i = 0; i < N * N; i++) {
         snprintf(text[i], sizeof text[i], "%s%s", piece[i / N], piece[i % N]);
         form[i] = composed(text[i]);
@@ -256,7 +243,6 @@ static void text_goes_on_after_a_nul(void **state)
     struct value a = value_bytes(VALUE_TEXT, plain, sizeof plain - 1);
     struct value b = value_bytes(VALUE_TEXT, other, sizeof other - 1);
     struct value c = value_bytes(VALUE_TEXT, third, sizeof third - 1);
-    (void)state;
     assert_true(alike(&a, &b));
     assert_false(alike(&a, &c));
 }
@@ -272,7 +258,6 @@ static void other_types_are_alike_when_equal(void **state)
                               value_bytes(VALUE_BLOB, "1", 1),
                               value_bytes(VALUE_BLOB, "\xc3\xa9", 2),
                               value_bytes(VALUE_BLOB, "e" ACUTE, 3)};
-    (void)state;
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
         for (size_t j = 0; j < sizeof v / sizeof *v; j++)
             assert_true(alike(&v[i], &v[j]) == (i == j));
@@ -291,7 +276,6 @@ static void tuples_are_alike_by_their_members(void **state)
     struct value v = value_tuple(&a, later, 3);
     struct value w = value_tuple(&a, real, 3);
     struct value two = value_tuple(&a, spaced, 2);
-    (void)state;
     assert_true(alike(&t, &u));
     assert_false(alike(&t, &v));
     assert_false(alike(&u, &w));
@@ -306,7 +290,6 @@ static void a_malformed_tuple_is_compared_by_bytes(void **state)
     static const char good[] = "\3\2\xc3\xa9";
     struct value a = value_bytes(VALUE_TUPLE, good, 4);
     struct value cut = value_bytes(VALUE_TUPLE, good, 3);
-    (void)state;
     assert_false(alike(&a, &cut));
     struct value strange = value_bytes(VALUE_TUPLE, "\3\2\xc3\xa9\x09", 5);
     struct value spaced = value_bytes(VALUE_TUPLE, "\3\5\xc3\xa9" ZWSP "\x09", 8);
@@ -327,5 +310,5 @@ int main(void)
         cmocka_unit_test(tuples_are_alike_by_their_members),
         cmocka_unit_test(a_malformed_tuple_is_compared_by_bytes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,11 +1,5 @@
 #include "conflict/value.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #include <string.h>
 
@@ -22,7 +16,6 @@ static void equality_is_of_type_and_bytes(void **state)
     struct value zero = value_real(0.0);
     struct value minus = value_real(-0.0);
     struct value nan = value_real(__builtin_nan(""));
-    (void)state;
     assert_false(value_equal(&one, &real));
     assert_false(value_equal(&empty, &null));
     assert_false(value_equal(&a, &upper));
@@ -47,7 +40,6 @@ static void canonical_bytes_are_pinned(void **state)
                                 "\2\0\0\0\0\0\0\0\0"
                                 "\4\1\0";
     struct buf b = {0};
-    (void)state;
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
         value_encode(&b, &v[i]);
     assert_int_equal(b.len, sizeof bytes - 1);
@@ -80,11 +72,10 @@ static void other_bytes_are_refused(void **state)
                  {"\3\2a", 3},
                  {"\4\xff\xff\xff\xff\x0f", 6},
                  {"\4\x80\x80\x80\x80\x80\x80\x80\x80\x80\1", 11}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct value v;
         struct cursor c = cursor_of(table[i].bytes, table[i].len);
-        assert_int_equal(value_decode(&c, &v), ERR_MALFORMED);
+        assert_err(value_decode(&c, &v), ERR_MALFORMED);
         assert_int_equal(v.type, VALUE_NULL);
     }
 }
@@ -99,16 +90,15 @@ static void keys_come_back_with_whole_numbers_as_integers(void **state)
                                 value_real(1e19), value_real(-1e19)};
     struct value v[5];
     struct buf b = {0};
-    (void)state;
     key_encode(&b, in, 5);
-    assert_int_equal(key_decode(b.data, b.len, v, 5), ERR_OK);
+    assert_ok(key_decode(b.data, b.len, v, 5));
     for (int i = 0; i < 5; i++)
         assert_true(value_equal(&v[i], &out[i]));
-    assert_int_equal(key_decode(b.data, b.len, v, 4), ERR_MALFORMED);
-    assert_int_equal(key_decode(b.data, b.len - 1, v, 5), ERR_MALFORMED);
+    assert_err(key_decode(b.data, b.len, v, 4), ERR_MALFORMED);
+    assert_err(key_decode(b.data, b.len - 1, v, 5), ERR_MALFORMED);
     buf_reset(&b);
     value_encode(&b, &in[0]); /* a key never holds a whole REAL */
-    assert_int_equal(key_decode(b.data, b.len, v, 1), ERR_MALFORMED);
+    assert_err(key_decode(b.data, b.len, v, 1), ERR_MALFORMED);
     buf_fini(&b);
 }
 
@@ -118,12 +108,11 @@ static void keys_hold_single_values_of_tables(void **state)
     struct arena a = {0};
     struct value one = value_integer(1);
     const struct value v[] = {value_wide(&a, 1), value_tuple(&a, &one, 1)};
-    (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct value back;
         struct buf b = {0};
         value_encode(&b, &v[i]);
-        assert_int_equal(key_decode(b.data, b.len, &back, 1), ERR_MALFORMED);
+        assert_err(key_decode(b.data, b.len, &back, 1), ERR_MALFORMED);
         buf_fini(&b);
     }
     arena_fini(&a);
@@ -186,7 +175,6 @@ static void the_order_of_all_types_is_pinned(void **state)
         value_tuple(&a, ten_real, 2),
     };
     const int n = sizeof v / sizeof *v;
-    (void)state;
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < n; j++) {
             int c = value_compare(&v[i], &v[j]);
@@ -204,7 +192,6 @@ static void malformed_tuples_are_ordered_by_bytes(void **state)
     const struct value a = value_bytes(VALUE_TUPLE, "\x09", 1);
     const struct value b = value_bytes(VALUE_TUPLE, "\x0a", 1);
     const struct value good = value_bytes(VALUE_TUPLE, "\0", 1);
-    (void)state;
     assert_true(value_compare(&a, &b) < 0 && value_compare(&b, &a) > 0);
     assert_true(value_compare(&good, &a) < 0 && value_compare(&a, &good) > 0);
     assert_true(value_compare(&a, &a) == 0);
@@ -226,18 +213,17 @@ static void tuples_split_into_their_members(void **state)
     struct value back;
     struct buf b = {0};
     struct value tuple = value_tuple(&a, in, N);
-    (void)state;
     value_encode(&b, &tuple);
     struct cursor c = cursor_of(b.data, b.len);
-    assert_int_equal(value_decode(&c, &back), ERR_OK);
+    assert_ok(value_decode(&c, &back));
     assert_int_equal(c.left, 0);
     assert_true(value_equal(&back, &tuple));
-    assert_int_equal(value_tuple_split(&back, out, N), ERR_OK);
+    assert_ok(value_tuple_split(&back, out, N));
     for (int i = 0; i < N; i++)
         assert_true(value_equal(&out[i], &in[i]));
-    assert_int_equal(value_tuple_split(&back, out, N - 1), ERR_MALFORMED);
-    assert_int_equal(value_tuple_split(&back, out, N + 1), ERR_MALFORMED);
-    assert_int_equal(value_tuple_split(&in[0], out, 1), ERR_MALFORMED);
+    assert_err(value_tuple_split(&back, out, N - 1), ERR_MALFORMED);
+    assert_err(value_tuple_split(&back, out, N + 1), ERR_MALFORMED);
+    assert_err(value_tuple_split(&in[0], out, 1), ERR_MALFORMED);
     buf_fini(&b);
     arena_fini(&a);
 }
@@ -249,7 +235,6 @@ static void a_copy_of_wide_and_tuple_owns_its_bytes(void **state)
     struct arena to = {0};
     const struct value member[] = {value_text("x"), value_integer(3)};
     struct value copy[2];
-    (void)state;
     struct value wide = value_wide(&from, 77);
     struct value tuple = value_tuple(&from, member, 2);
     copy[0] = value_copy(&to, &wide);
@@ -268,7 +253,6 @@ static void a_copy_owns_its_bytes(void **state)
 {
     struct arena a = {0};
     char text[] = "text";
-    (void)state;
     struct value v = value_text(text);
     struct value copy = value_copy(&a, &v);
     memset(text, 'x', 4);
@@ -283,7 +267,6 @@ static void a_copy_owns_its_bytes(void **state)
 /* FNV-1a, pinned, because other parts keep what it gives; in pieces it is the same as at once. */
 static void the_hash_of_bytes_is_pinned(void **state)
 {
-    (void)state;
     assert_true(bytes_hash(VALUE_HASH_SEED, "", 0) == VALUE_HASH_SEED);
     assert_true(bytes_hash(UINT64_C(0xcbf29ce484222325), "foobar", 6) ==
                 UINT64_C(0x85944171f73967e8));
@@ -294,7 +277,6 @@ static void the_hash_of_bytes_is_pinned(void **state)
  * few of them. */
 static void the_hash_of_a_key_tells_keys_apart(void **state)
 {
-    (void)state;
     char room[40] = "";
     memcpy(room + 3, "province-11", 12);
     assert_true(hash_key(5, room + 3, 11) == hash_key(5, "province-11", 11));
@@ -309,7 +291,6 @@ static void the_hash_of_a_key_tells_keys_apart(void **state)
  * them, as chance would. 4096 keys in 8192 places: chance fills 3223. */
 static void the_hash_of_a_key_spreads_over_the_low_bits(void **state)
 {
-    (void)state;
     for (size_t len = 2; len <= 24; len++) {
         for (size_t at = 0; at + 1 < len; at++) {
             static bool place[8192];
@@ -345,5 +326,5 @@ int main(void)
         cmocka_unit_test(the_hash_of_a_key_tells_keys_apart),
         cmocka_unit_test(the_hash_of_a_key_spreads_over_the_low_bits),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

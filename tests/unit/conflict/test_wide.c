@@ -1,11 +1,5 @@
 #include "conflict/value.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
 
 #define TWO_64 ((__int128)1 << 64)
 #define TWO_127 ((unsigned __int128)1 << 127)
@@ -25,7 +19,6 @@ static void wide_bytes_are_pinned(void **state)
         {-WIDE_MAX, "\5\xff\xff\xff\xf0\0\0\0\0\0\0\0\0\0\0\0\0"},
     };
     struct arena a = {0};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct buf b = {0};
         struct value back;
@@ -35,7 +28,7 @@ static void wide_bytes_are_pinned(void **state)
         assert_int_equal(b.len, 17);
         assert_memory_equal(b.data, table[i].bytes, 17);
         struct cursor c = cursor_of(b.data, b.len);
-        assert_int_equal(value_decode(&c, &back), ERR_OK);
+        assert_ok(value_decode(&c, &back));
         assert_int_equal(c.left, 0);
         assert_true(value_equal(&back, &v));
         assert_true(value_count(&back) == table[i].n);
@@ -56,7 +49,6 @@ static void a_total_is_an_integer_where_it_fits(void **state)
                  {(__int128)INT64_MAX + 1, VALUE_WIDE},
                  {(__int128)INT64_MIN - 1, VALUE_WIDE}};
     struct arena a = {0};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct value v = value_total(&a, table[i].n);
         assert_int_equal(v.type, table[i].type);
@@ -74,7 +66,6 @@ static void only_whole_numbers_count(void **state)
     struct value null = value_null();
     const struct value other[] = {value_real(1), value_text("1"), value_bytes(VALUE_BLOB, "1", 1),
                                   value_tuple(&a, &number, 1)};
-    (void)state;
     assert_true(value_is_count(&null) && value_count(&null) == 0);
     assert_true(value_is_count(&number) && value_count(&number) == -7);
     assert_true(value_is_count(&wide) && value_count(&wide) == -TWO_64);
@@ -96,7 +87,6 @@ static void numbers_are_written_in_decimal(void **state)
                  {-TWO_64 * 10, "-184467440737095516160"},
                  {(__int128)(TWO_127 - 1), "170141183460469231731687303715884105727"},
                  {(__int128)TWO_127, "-170141183460469231731687303715884105728"}};
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char text[WIDE_TEXT];
         value_wide_text(text, table[i].n);
@@ -120,7 +110,6 @@ static void a_number_too_wide_is_refused(void **state)
         {"\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, ERR_MALFORMED},
         {"\5", 1, ERR_MALFORMED},
     };
-    (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct value v;
         struct cursor c = cursor_of(table[i].bytes, table[i].len);
@@ -137,7 +126,6 @@ static void sums_of_hostile_deltas_agree(void **state)
     enum { N = sizeof delta / sizeof *delta };
     struct arena a = {0};
     struct value total[2] = {value_null(), value_null()};
-    (void)state;
     for (int i = 0; i < N; i++) {
         struct buf b = {0};
         struct value back;
@@ -145,7 +133,7 @@ static void sums_of_hostile_deltas_agree(void **state)
         total[1] = value_total(&a, value_count(&total[1]) + delta[N - 1 - i]);
         value_encode(&b, &total[0]);
         struct cursor c = cursor_of(b.data, b.len);
-        assert_int_equal(value_decode(&c, &back), ERR_OK);
+        assert_ok(value_decode(&c, &back));
         assert_true(value_equal(&back, &total[0]));
         buf_fini(&b);
         if (i == 1) /* back where it was */
@@ -171,5 +159,5 @@ int main(void)
         cmocka_unit_test(a_number_too_wide_is_refused),
         cmocka_unit_test(sums_of_hostile_deltas_agree),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

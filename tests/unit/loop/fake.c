@@ -1,20 +1,13 @@
-#define _GNU_SOURCE /* pipe2, nftw */
+#define _GNU_SOURCE /* pipe2 */
+#include "tests/lib/check.h"
+#include "tests/lib/dir.h"
 #include "tests/unit/loop/fake_node.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -36,27 +29,12 @@ void curve_make(struct link_keys *k)
     assert_non_null(zmq_z85_decode(k->secret, secret));
 }
 
-void fake_dir(char dir[4096])
-{
-    const char *tmp = getenv("TMPDIR");
-    snprintf(dir, 4096, "%s/tonle-loop-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
-    assert_non_null(mkdtemp(dir));
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
-{
-    (void)st;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
 void fake_dir_remove(const char *dir)
 {
     char log[4200];
     snprintf(log, sizeof log, "%s.log", dir);
     unlink(log);
-    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+    assert_int_equal(dir_remove(dir), 0);
 }
 
 static void on_listening(void *user, const char *endpoint)

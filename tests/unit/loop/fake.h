@@ -42,9 +42,7 @@ struct running_loop {
     char pending[1 << 16]; /* bytes of reports not yet looked at */
     size_t pending_len;
 };
-/* A new empty directory of its own in dir. */
-void fake_dir(char dir[4096]);
-void fake_dir_remove(const char *dir);
+void fake_dir_remove(const char *dir); /* and the log beside it */
 /* Starts a process and waits until it has been started, and listens when it should. Its stderr:
  * DIR.log */
 void fake_run(struct running_loop *r, const struct fake *f);

@@ -1,14 +1,8 @@
 #include "tests/unit/loop/knock.h"
 
 #include "conflict/mem.h"
+#include "tests/lib/check.h"
 #include "tests/unit/loop/fake.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <errno.h>
 
@@ -18,9 +12,9 @@ struct knocker *knock_open(const char *endpoint, const uint8_t server_key[CURVE_
     char msg[256] = "";
     struct knocker *k = mem_alloc(sizeof *k);
     k->ctx = link_context();
-    assert_int_equal(link_client_socket(k->ctx, own, server_key, &k->socket, msg), ERR_OK);
-    assert_int_equal(link_monitor(k->ctx, k->socket, &k->monitor, msg), ERR_OK);
-    assert_int_equal(link_connect(k->socket, endpoint, msg), ERR_OK);
+    assert_ok(link_client_socket(k->ctx, own, server_key, &k->socket, msg));
+    assert_ok(link_monitor(k->ctx, k->socket, &k->monitor, msg));
+    assert_ok(link_connect(k->socket, endpoint, msg));
     return k;
 }
 

@@ -1,20 +1,13 @@
-#include "tests/unit/loop/fake.h"
-
 #include "conflict/mem.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
+#include "tests/lib/dir.h"
+#include "tests/unit/loop/fake.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,7 +24,7 @@ struct home { /* one office without neighbours */
 static int home_make(void **state)
 {
     struct home *h = calloc(1, sizeof *h);
-    fake_dir(h->top);
+    dir_make(h->top);
     snprintf(h->dir, sizeof h->dir, "%.3000s/state", h->top);
     assert_int_equal(mkdir(h->dir, 0700), 0);
     snprintf(h->db, sizeof h->db, "%s/app.db", h->dir);
@@ -115,7 +108,7 @@ static void control_works_in_a_very_deep_directory(void **state)
     }
     assert_true(strlen(h->dir) > 300);
     fake_run(&h->r, &h->fake);
-    assert_int_equal(control_request(h->dir, "ping", WAIT_MS, &reply, msg), ERR_OK);
+    assert_ok(control_request(h->dir, "ping", WAIT_MS, &reply, msg));
     assert_string_equal(buf_str(&reply), "done 4");
     buf_fini(&reply);
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
@@ -131,19 +124,19 @@ static void control_request_tells_its_failures_apart(void **state)
     char *longest = mem_alloc(CONTROL_LINE_BYTES + 2);
     memset(longest, 'x', CONTROL_LINE_BYTES - 1);
     snprintf(missing, sizeof missing, "%s/missing", h->dir);
-    assert_int_equal(control_request(missing, "ping", 1000, &reply, msg), ERR_STATE);
-    assert_int_equal(control_request(h->dir, "ping", 1000, &reply, msg), ERR_STATE);
+    assert_err(control_request(missing, "ping", 1000, &reply, msg), ERR_STATE);
+    assert_err(control_request(h->dir, "ping", 1000, &reply, msg), ERR_STATE);
     fake_run(&h->r, &h->fake);
     fake_do(&h->r, "%s", "ping");
-    assert_int_equal(control_request(h->dir, "hold", 50, &reply, msg), ERR_BUSY);
+    assert_err(control_request(h->dir, "hold", 50, &reply, msg), ERR_BUSY);
     assert_int_equal(reply.len, 0);
-    assert_int_equal(control_request(h->dir, longest, WAIT_MS, &reply, msg), ERR_OK);
+    assert_ok(control_request(h->dir, longest, WAIT_MS, &reply, msg));
     assert_string_equal(buf_str(&reply), "done 65535");
     strcat(longest, "x");
-    assert_int_equal(control_request(h->dir, longest, WAIT_MS, &reply, msg), ERR_LIMIT);
+    assert_err(control_request(h->dir, longest, WAIT_MS, &reply, msg), ERR_LIMIT);
     assert_int_equal(reply.len, strlen("done 65535"));
     fake_stop(&h->r, SIGKILL);
-    assert_int_equal(control_request(h->dir, "ping", 1000, &reply, msg), ERR_STATE);
+    assert_err(control_request(h->dir, "ping", 1000, &reply, msg), ERR_STATE);
     fake_run(&h->r, &h->fake); /* over the socket that was left */
     fake_do(&h->r, "%s", "ping");
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
@@ -473,7 +466,7 @@ static void log_writes_one_line_a_record(void **state)
     buf_fini(&b);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 #define HOME_TEST(f) cmocka_unit_test_setup_teardown(f, home_make, home_remove)
     const struct CMUnitTest tests[] = {
@@ -494,7 +487,5 @@ int main(int argc, char **argv)
         HOME_TEST(loop_refuses_a_wrong_endpoint),
         HOME_TEST(log_writes_one_line_a_record),
     };
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

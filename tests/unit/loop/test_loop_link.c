@@ -1,18 +1,11 @@
-#include "tests/unit/loop/fake.h"
-
 #include "protocol/limits.h"
+#include "tests/lib/check.h"
+#include "tests/lib/dir.h"
+#include "tests/unit/loop/fake.h"
 #include "tests/unit/loop/knock.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -26,7 +19,7 @@ struct link_world { /* a parent office, running, and what is needed to knock at 
 static int world_up(void **state)
 {
     struct link_world *w = calloc(1, sizeof *w);
-    fake_dir(w->dir);
+    dir_make(w->dir);
     snprintf(w->db, sizeof w->db, "%s/app.db", w->dir);
     curve_make(&w->child);
     curve_make(&w->stranger);
@@ -83,7 +76,7 @@ static void loop_carries_messages_both_ways(void **state)
     fake_expect(&w->p, "receive user=takeo", line);
     assert_non_null(strstr(line, "len=5 text=hello"));
     fake_do(&w->p, "send %s welcome", route_in(line));
-    assert_int_equal(knock_receive(l, &got), ERR_OK);
+    assert_ok(knock_receive(l, &got));
     assert_string_equal(buf_str(&got), "welcome");
     knock_close(l);
     buf_fini(&got);
@@ -97,7 +90,7 @@ static void loop_refuses_an_unknown_key(void **state)
     char line[4096];
     const char *why = "";
     struct knocker *l = knock(w, &w->stranger);
-    assert_int_equal(knock_send(l, "let me in", 9, &why), ERR_REFUSED);
+    assert_err(knock_send(l, "let me in", 9, &why), ERR_REFUSED);
     assert_non_null(strstr(why, "does not accept"));
     knock_close(l);
     l = knock(w, &w->child);
@@ -127,9 +120,9 @@ static bool stranger_gets_in(void *ctx, void *server)
     zmq_setsockopt(server, ZMQ_CURVE_SECRETKEY, own.secret, CURVE_KEY_BYTES);
     assert_int_equal(zmq_bind(server, "tcp://127.0.0.1:0"), 0);
     assert_int_equal(zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, endpoint, &len), 0);
-    assert_int_equal(link_client_socket(ctx, &stranger, own.key, &client, msg), ERR_OK);
-    assert_int_equal(link_monitor(ctx, client, &monitor, msg), ERR_OK);
-    assert_int_equal(link_connect(client, endpoint, msg), ERR_OK);
+    assert_ok(link_client_socket(ctx, &stranger, own.key, &client, msg));
+    assert_ok(link_monitor(ctx, client, &monitor, msg));
+    assert_ok(link_connect(client, endpoint, msg));
     zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
     assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
     bool in = link_news_next(monitor, &why) == NEWS_UP;
@@ -147,16 +140,15 @@ static bool stranger_gets_in(void *ctx, void *server)
  * enforced domain is what does it: with it switched off, Debian's libzmq lets the stranger in. */
 static void link_refuses_an_unknown_key_without_a_handler(void **state)
 {
-    (void)state;
     void *ctx = link_context(), *server;
     struct link_keys own;
     char msg[256];
     int off = 0;
     curve_make(&own);
-    assert_int_equal(link_server_socket(ctx, &own, &server, msg), ERR_OK);
+    assert_ok(link_server_socket(ctx, &own, &server, msg));
     assert_false(stranger_gets_in(ctx, server));
     zmq_close(server);
-    assert_int_equal(link_server_socket(ctx, &own, &server, msg), ERR_OK);
+    assert_ok(link_server_socket(ctx, &own, &server, msg));
     assert_int_equal(zmq_setsockopt(server, 93, &off, sizeof off), 0);
     assert_true(stranger_gets_in(ctx, server));
     zmq_close(server);
@@ -194,7 +186,7 @@ struct below_office { /* a child office that runs the loop too */
 
 static void below_up(struct below_office *b, struct link_world *w, const struct link_keys *keys)
 {
-    fake_dir(b->dir);
+    dir_make(b->dir);
     snprintf(b->db, sizeof b->db, "%s/app.db", b->dir);
     b->child = (struct fake){
         .dir = b->dir, .db_path = b->db, .parent_endpoint = w->p.endpoint, .keys = *keys};
@@ -325,7 +317,7 @@ static void loop_drops_what_is_over_the_limit(void **state)
     struct knocker *l = knock(w, &w->child), *other = knock(w, &w->child);
     say(l, "small");
     fake_expect(&w->p, "receive", line);
-    assert_int_equal(knock_send(l, big, len, &why), ERR_OK);
+    assert_ok(knock_send(l, big, len, &why));
     say(other, "after");
     fake_expect(&w->p, "receive", line);
     assert_non_null(strstr(line, "text=after"));
@@ -350,7 +342,7 @@ static void loop_takes_a_message_of_the_limit(void **state)
     size_t len = LIMIT_MESSAGE_BYTES;
     uint8_t *big = calloc(1, len);
     struct knocker *l = knock(w, &w->child);
-    assert_int_equal(knock_send(l, big, len, &why), ERR_OK);
+    assert_ok(knock_send(l, big, len, &why));
     fake_expect(&w->p, "receive", line);
     snprintf(expected, sizeof expected, "len=%zu ", len);
     assert_non_null(strstr(line, expected));
@@ -372,7 +364,7 @@ static void loop_queues_within_bounds(void **state)
     fake_do(&w->p, "flood %s 4500 4096", route);
     for (unsigned i = 0; i < 4500; i++) {
         buf_reset(&got);
-        assert_int_equal(knock_receive(l, &got), ERR_OK);
+        assert_ok(knock_receive(l, &got));
         snprintf(expected, sizeof expected, "%06u", i);
         assert_memory_equal(got.data, expected, 6);
     }
@@ -393,9 +385,9 @@ static void loop_drops_messages_of_several_frames(void **state)
     char line[4096], msg[256];
     void *ctx = link_context(), *s;
     int wait = WAIT_MS;
-    assert_int_equal(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg), ERR_OK);
+    assert_ok(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg));
     zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof wait);
-    assert_int_equal(link_connect(s, w->p.endpoint, msg), ERR_OK);
+    assert_ok(link_connect(s, w->p.endpoint, msg));
     assert_int_equal(zmq_send(s, "a", 1, ZMQ_SNDMORE), 1);
     assert_int_equal(zmq_send(s, "b", 1, ZMQ_SNDMORE), 1);
     assert_int_equal(zmq_send(s, "c", 1, 0), 1);
@@ -413,10 +405,10 @@ static void loop_drops_messages_from_self_named_routes(void **state)
     char line[4096], msg[256];
     void *ctx = link_context(), *s;
     int wait = WAIT_MS;
-    assert_int_equal(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg), ERR_OK);
+    assert_ok(link_client_socket(ctx, &w->child, w->parent.keys.key, &s, msg));
     zmq_setsockopt(s, ZMQ_SNDTIMEO, &wait, sizeof wait);
     zmq_setsockopt(s, ZMQ_ROUTING_ID, "kandal", 6);
-    assert_int_equal(link_connect(s, w->p.endpoint, msg), ERR_OK);
+    assert_ok(link_connect(s, w->p.endpoint, msg));
     assert_int_equal(zmq_send(s, "named", 5, 0), 5);
     assert_false(fake_report(&w->p, "receive", line, 200));
     struct knocker *l = knock(w, &w->child);
@@ -439,7 +431,6 @@ static bool accept_anybody(void *user, const uint8_t key[CURVE_KEY_BYTES], char 
 /* The handler accepts one form of request and refuses, with an answer, everything else. */
 static void zap_refuses_malformed_requests(void **state)
 {
-    (void)state;
 #define KEY "01234567890123456789012345678901"
     static const struct {
         const char *frame[9], *status;
@@ -459,7 +450,7 @@ static void zap_refuses_malformed_requests(void **state)
     char msg[256], got[300];
     void *ctx = link_context(), *asker = zmq_socket(ctx, ZMQ_REQ);
     struct zap z = {.authorise = accept_anybody};
-    assert_int_equal(zap_open(&z, ctx, msg), ERR_OK);
+    assert_ok(zap_open(&z, ctx, msg));
     assert_int_equal(zmq_connect(asker, LINK_ZAP_ENDPOINT), 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *const *f = cases[i].frame;
@@ -482,10 +473,8 @@ static void zap_refuses_malformed_requests(void **state)
     zmq_ctx_term(ctx);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1)
-        cmocka_set_test_filter(argv[1]);
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_up, world_down)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(loop_carries_messages_both_ways),
@@ -503,5 +492,5 @@ int main(int argc, char **argv)
         WORLD_TEST(loop_drops_messages_from_self_named_routes),
         cmocka_unit_test(zap_refuses_malformed_requests),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

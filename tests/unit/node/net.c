@@ -1,4 +1,6 @@
 #include "tests/unit/node/net.h"
+#include "tests/lib/database.h"
+#include "tests/lib/dir.h"
 #include "tests/lib/rooms.h"
 
 #include "protocol/seal.h"
@@ -6,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WALL 1700000000000ULL
 #define HUB 0
@@ -14,14 +15,6 @@
 static const char schema[] =
     "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT) WITHOUT ROWID;"
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;";
-
-void net_must(enum err e, struct store *s, const char *what)
-{
-    if (e == ERR_OK)
-        return;
-    fprintf(stderr, "%s: %s: %s\n", what, err_name(e), s ? store_message(s) : "");
-    abort();
-}
 
 uint64_t net_draw(struct net *t)
 {
@@ -129,7 +122,7 @@ static bool holds_item(struct net_office *o, const struct action *act)
     struct arena a = {0};
     struct message m;
     struct bytes body, signature;
-    NET_MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
+    MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
     bool item = m.type == MESSAGE_ITEM;
     o->sent_down_bytes += item && act->route.len > 0 ? m.u.item.bytes.len : 0;
     o->sent_acks += m.type == MESSAGE_ACK;
@@ -247,7 +240,7 @@ static void step(struct net *t, struct net_office *o, struct event ev)
     arena_fini(&keep);
 }
 
-void office_event(struct net *t, struct net_office *o, enum event_kind kind)
+void net_event(struct net *t, struct net_office *o, enum event_kind kind)
 {
     step(t, o, (struct event){.kind = kind});
 }
@@ -286,7 +279,7 @@ static void redials(struct net *t)
         o->redial_at_ms = t->now_ms + 500;
         if (dial(t, o)) {
             o->redial_at_ms = 0;
-            office_event(t, o, EVENT_DIALLED);
+            net_event(t, o, EVENT_DIALLED);
         }
     }
 }
@@ -296,7 +289,7 @@ static void timers(struct net *t)
     for (int i = 0; i < t->n; i++) {
         struct net_office *o = &t->office[i];
         if (o->node && o->actions.deadline_ms && t->now_ms >= o->actions.deadline_ms)
-            office_event(t, o, EVENT_TIMER);
+            net_event(t, o, EVENT_TIMER);
     }
 }
 
@@ -357,7 +350,7 @@ void net_run(struct net *t, uint64_t ms)
 bool net_until(struct net *t, struct net_office *o, const char *sql, const char *text, uint64_t ms)
 {
     uint64_t end = t->now_ms + ms;
-    while (strcmp(office_text(o, sql), text) != 0) {
+    while (strcmp(net_text(o, sql), text) != 0) {
         if (t->now_ms >= end)
             return false;
         net_run(t, 20);
@@ -371,7 +364,7 @@ static bool settled(struct net *t)
         struct net_office *o = &t->office[i];
         if (!o->node || o->joining)
             continue;
-        if (!strstr(office_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
+        if (!strstr(net_ask(t, o, "{\"do\":\"status\"}"), "\"synced\":true"))
             return false;
         if (clock_compare(&store_state_get(o->store)->clock,
                           &store_state_get(t->office[HUB].store)->clock) != CLOCK_EQUAL)
@@ -394,33 +387,18 @@ bool net_settle(struct net *t, uint64_t ms)
 
 /* ---- offices */
 
-void office_sql(struct net *t, struct net_office *o, const char *sql)
+void net_sql(struct net *t, struct net_office *o, const char *sql)
 {
-    if (sqlite3_exec(o->app, sql, NULL, NULL, NULL) != SQLITE_OK) {
-        fprintf(stderr, "%s: %s: %s\n", o->name, sql, sqlite3_errmsg(o->app));
-        abort();
-    }
-    office_event(t, o, EVENT_LOCAL_CHANGE);
+    database_sql(o->app, sql);
+    net_event(t, o, EVENT_LOCAL_CHANGE);
 }
 
-const char *office_text(struct net_office *o, const char *sql)
+const char *net_text(struct net_office *o, const char *sql)
 {
-    static char out[4][4096];
-    static int turn;
-    char *p = out[turn++ % 4];
-    sqlite3_stmt *q = NULL;
-    p[0] = '\0';
-    if (sqlite3_prepare_v2(o->app, sql, -1, &q, NULL) != SQLITE_OK) {
-        fprintf(stderr, "%s: %s: %s\n", o->name, sql, sqlite3_errmsg(o->app));
-        abort();
-    }
-    if (sqlite3_step(q) == SQLITE_ROW && sqlite3_column_text(q, 0))
-        snprintf(p, sizeof out[0], "%s", (const char *)sqlite3_column_text(q, 0));
-    sqlite3_finalize(q);
-    return p;
+    return database_text(o->app, sql);
 }
 
-const char *office_ask(struct net *t, struct net_office *o, const char *json)
+const char *net_ask(struct net *t, struct net_office *o, const char *json)
 {
     o->reply[0] = '\0';
     step(t, o,
@@ -442,14 +420,10 @@ static void committed(void *user, uint64_t site, uint64_t seq)
 
 struct store *net_open_store(const struct net_office *o)
 {
-    struct store *s;
-    char msg[256];
-    struct store_options options = {.path = o->path, .busy_ms = 5};
-    net_must(store_open(&s, &options, msg), NULL, msg);
-    return s;
+    return database_store(&(struct store_options){.path = o->path, .busy_ms = 5});
 }
 
-void office_run(struct net *t, struct net_office *o)
+void net_boot(struct net *t, struct net_office *o)
 {
     o->store = net_open_store(o);
     o->run = net_draw(t) | 1;
@@ -468,19 +442,19 @@ void office_run(struct net *t, struct net_office *o)
     memcpy(no.sign_secret, o->keys.sign_secret, SIGN_SECRET_BYTES);
     o->node = node_new(&no);
     o->actions.deadline_ms = 0;
-    office_event(t, o, EVENT_START);
+    net_event(t, o, EVENT_START);
     if (o->parent[0] != '\0')
         o->redial_at_ms = t->now_ms + 1;
 }
 
-void office_crash(struct net *t, struct net_office *o)
+void net_crash(struct net *t, struct net_office *o)
 {
     hang_up(t, o);
     for (int i = 0; i < t->n; i++) {
         struct net_office *c = &t->office[i];
         if (c->dialled == index_of(t, o)) {
             c->dialled = -1;
-            office_event(t, c, EVENT_LOST);
+            net_event(t, c, EVENT_LOST);
             c->redial_at_ms = t->now_ms + 100;
         }
     }
@@ -491,20 +465,20 @@ void office_crash(struct net *t, struct net_office *o)
     o->store = NULL;
 }
 
-void office_stop(struct net *t, struct net_office *o)
+void net_halt(struct net *t, struct net_office *o)
 {
-    office_event(t, o, EVENT_STOP);
-    office_crash(t, o);
+    net_event(t, o, EVENT_STOP);
+    net_crash(t, o);
 }
 
-void office_cut(struct net *t, struct net_office *o)
+void net_cut(struct net *t, struct net_office *o)
 {
     o->cut = true;
     hang_up(t, o);
-    office_event(t, o, EVENT_LOST);
+    net_event(t, o, EVENT_LOST);
 }
 
-void office_mend(struct net *t, struct net_office *o)
+void net_mend(struct net *t, struct net_office *o)
 {
     o->cut = false;
     o->redial_at_ms = t->now_ms + 1;
@@ -515,12 +489,9 @@ void office_mend(struct net *t, struct net_office *o)
 static void open_database(struct net *t, struct net_office *o)
 {
     snprintf(o->path, sizeof o->path, "%s/%d.db", t->dir, index_of(t, o));
-    if (sqlite3_open(o->path, &o->app) != SQLITE_OK)
-        abort();
-    sqlite3_busy_timeout(o->app, 1000);
-    sqlite3_exec(o->app, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF", NULL, NULL, NULL);
-    if (sqlite3_exec(o->app, schema, NULL, NULL, NULL) != SQLITE_OK)
-        abort();
+    o->app = database_app(o->path, NULL, 1000);
+    database_sql(o->app, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF");
+    database_sql(o->app, schema);
 }
 
 struct net_office *net_add(struct net *t, const char *name, const char *parent)
@@ -543,24 +514,11 @@ void net_start(struct net *t)
     t->now_ms = 1000;
     t->lose_from = t->double_from = -1;
     snprintf(t->federation, sizeof t->federation, "00112233445566778899aabbccddeeff");
-    snprintf(t->dir, sizeof t->dir, "%s/tonle-node-XXXXXX",
-             getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
-    if (!mkdtemp(t->dir))
-        abort();
-    NET_MUST(NULL, seal_start());
+    dir_make(t->dir);
+    MUST(NULL, seal_start());
     net_make_hub(t);
-    office_run(t, &t->office[HUB]);
+    net_boot(t, &t->office[HUB]);
     net_run(t, 100);
-}
-
-static void remove_files(const struct net_office *o)
-{
-    static const char *const ending[] = {"", "-wal", "-shm", "-journal"};
-    for (int e = 0; e < 4; e++) {
-        char name[600];
-        snprintf(name, sizeof name, "%s%s", o->path, ending[e]);
-        unlink(name);
-    }
 }
 
 void net_stop(struct net *t)
@@ -573,7 +531,6 @@ void net_stop(struct net *t)
         store_close(o->store);
         sqlite3_close(o->app);
         mem_free(o->actions.a);
-        remove_files(o);
     }
     while ((m = take(t)))
         net_message_free(m);
@@ -583,5 +540,5 @@ void net_stop(struct net *t)
             net_message_free(m);
         }
     }
-    rmdir(t->dir);
+    dir_remove(t->dir);
 }

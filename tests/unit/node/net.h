@@ -9,8 +9,7 @@
 
 #include "node/core/join.h"
 #include "protocol/codec.h"
-
-#include <sqlite3.h>
+#include "tests/lib/database.h"
 
 #define NET_OFFICES 8
 #define NET_CLIENTS 4
@@ -103,18 +102,18 @@ struct net_office *net_grow(struct net *t, const char *name, const char *unit, c
 /* hub, province (below it), district (below the province), all running. */
 void net_three(struct net *t);
 
-void office_run(struct net *t, struct net_office *o);   /* starts its node */
-void office_crash(struct net *t, struct net_office *o); /* the process is gone; nothing is said */
-void office_stop(struct net *t, struct net_office *o);  /* EVENT_STOP, then gone */
-void office_cut(struct net *t, struct net_office *o);   /* its line to the parent goes down */
-void office_mend(struct net *t, struct net_office *o);
+void net_boot(struct net *t, struct net_office *o);  /* starts its node */
+void net_crash(struct net *t, struct net_office *o); /* the process is gone; nothing is said */
+void net_halt(struct net *t, struct net_office *o);  /* EVENT_STOP, then gone */
+void net_cut(struct net *t, struct net_office *o);   /* its line to the parent goes down */
+void net_mend(struct net *t, struct net_office *o);
 
-void office_sql(struct net *t, struct net_office *o,
-                const char *sql); /* the application writes; noticed */
-const char *office_text(struct net_office *o, const char *sql); /* first column of the first row */
-void office_event(struct net *t, struct net_office *o, enum event_kind kind);
-const char *office_ask(struct net *t, struct net_office *o,
-                       const char *json); /* the reply of a request */
+void net_sql(struct net *t, struct net_office *o,
+             const char *sql);                               /* the application writes; noticed */
+const char *net_text(struct net_office *o, const char *sql); /* first column of the first row */
+void net_event(struct net *t, struct net_office *o, enum event_kind kind);
+const char *net_ask(struct net *t, struct net_office *o,
+                    const char *json); /* the reply of a request */
 
 void net_run(struct net *t, uint64_t ms);
 /* Runs until the SQL gives this text at the office; false after `ms`. */
@@ -131,8 +130,6 @@ bool net_client_receive(struct net *t, int client, struct arena *a, struct messa
 /* ---- between net.c and net_join.c */
 void net_make_hub(struct net *t);
 void net_join_act(struct net_office *o, const struct action *a);
-void net_must(enum err e, struct store *s, const char *what);
-#define NET_MUST(s, x) net_must((x), (s), #x)
 uint64_t net_draw(struct net *t);
 void net_message_free(struct net_message *m);
 struct store *net_open_store(const struct net_office *o);

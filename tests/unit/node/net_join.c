@@ -46,15 +46,15 @@ void net_make_hub(struct net *t)
                             .joined_ms = WALL};
     memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
     memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    NET_MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
-    NET_MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
-    NET_MUST(s, charter_write(&a, &rules, &charter.compiled));
-    NET_MUST(s, store_begin(s));
-    NET_MUST(s, store_create(s, &id));
-    NET_MUST(s, store_charter_put(s, &charter));
-    NET_MUST(s, store_node_put(s, &r));
-    NET_MUST(s, store_capture_install(s));
-    NET_MUST(s, store_commit(s));
+    MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
+    MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
+    MUST(s, charter_write(&a, &rules, &charter.compiled));
+    MUST(s, store_begin(s));
+    MUST(s, store_create(s, &id));
+    MUST(s, store_charter_put(s, &charter));
+    MUST(s, store_node_put(s, &r));
+    MUST(s, store_capture_install(s));
+    MUST(s, store_commit(s));
     arena_fini(&a);
     store_close(s);
 }
@@ -77,11 +77,11 @@ void net_invite(struct net *t, const char *name, const char *unit, const char *p
                                 expires_ms ? expires_ms : WALL + t->now_ms + 3600000};
     memcpy(r.enrol_key, k.curve_key, CURVE_KEY_BYTES);
     struct store *s = net_open_store(hub);
-    NET_MUST(s, store_begin(s));
-    NET_MUST(s, store_node_put(s, &r));
-    NET_MUST(s, store_commit(s));
+    MUST(s, store_begin(s));
+    MUST(s, store_node_put(s, &r));
+    MUST(s, store_commit(s));
     store_close(s);
-    office_event(t, hub, EVENT_LOCAL_CHANGE);
+    net_event(t, hub, EVENT_LOCAL_CHANGE);
 }
 
 bool net_client_send(struct net *t, struct net_office *to, int client, const uint8_t *curve_key,
@@ -105,8 +105,8 @@ bool net_client_receive(struct net *t, int client, struct arena *a, struct messa
     if (!first)
         return false;
     t->to_client[client] = first->next;
-    NET_MUST(NULL, codec_decode(a, arena_copy(a, first->bytes, first->len), first->len, m, &body,
-                                &signature));
+    MUST(NULL, codec_decode(a, arena_copy(a, first->bytes, first->len), first->len, m, &body,
+                            &signature));
     net_message_free(first);
     return true;
 }
@@ -146,7 +146,7 @@ void net_join_begin(struct net *t, struct net_office *o, enum load_mode mode)
     o->node = node_join(&jo);
     o->joining = true;
     o->ended = false;
-    office_event(t, o, EVENT_START);
+    net_event(t, o, EVENT_START);
 }
 
 void net_join_act(struct net_office *o, const struct action *a)
@@ -203,7 +203,7 @@ struct net_office *net_grow(struct net *t, const char *name, const char *unit, c
     net_invite(t, name, unit, parent, 0);
     struct net_office *o = net_add(t, name, parent);
     net_join(t, o);
-    office_run(t, o);
+    net_boot(t, o);
     return o;
 }
 

@@ -1,34 +1,10 @@
 /* Marks, answers, stable: what every office has is forgotten, and nothing before (DESIGN 4). */
 #include "tests/lib/rooms.h"
-#include "tests/unit/node/net.h"
+#include "tests/unit/node/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_three(&t);
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
-#define DISTRICT (&t->office[2])
 #define RECORDS "SELECT count(*) FROM tonle_row"
 #define POSITIONS "SELECT coalesce(max(pos), 0) FROM tonle_journal"
 
@@ -36,14 +12,14 @@ static int stop(void **state)
 static void what_all_have_is_forgotten(void **state)
 {
     struct net *t = *state;
-    office_sql(t, DISTRICT, "INSERT INTO note VALUES('a','x'),('b','x')");
-    office_sql(t, HUB, "INSERT INTO note VALUES('c','x')");
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('a','x'),('b','x')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('c','x')");
     assert_true(net_settle(t, 10000));
-    office_sql(t, PROVINCE, "DELETE FROM note WHERE id='a'; UPDATE note SET text='y' WHERE id='b'");
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id='a'; UPDATE note SET text='y' WHERE id='b'");
     assert_true(net_settle(t, 10000));
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 20000));
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2");
     assert_int_equal(clock_compare(&store_state_get(DISTRICT->store)->stable,
                                    &store_state_get(HUB->store)->clock),
                      CLOCK_EQUAL);
@@ -55,11 +31,11 @@ static void a_quiet_federation_stays_quiet(void **state)
     struct net *t = *state;
     net_run(t, 200000);
     char hub[32], district[32];
-    snprintf(hub, sizeof hub, "%s", office_text(HUB, POSITIONS));
-    snprintf(district, sizeof district, "%s", office_text(DISTRICT, POSITIONS));
+    snprintf(hub, sizeof hub, "%s", net_text(HUB, POSITIONS));
+    snprintf(district, sizeof district, "%s", net_text(DISTRICT, POSITIONS));
     net_run(t, 600000);
-    assert_string_equal(office_text(HUB, POSITIONS), hub);
-    assert_string_equal(office_text(DISTRICT, POSITIONS), district);
+    assert_string_equal(net_text(HUB, POSITIONS), hub);
+    assert_string_equal(net_text(DISTRICT, POSITIONS), district);
 }
 
 /* While one office is away nothing new becomes stable, and the marks kept for it are few; when it
@@ -68,20 +44,20 @@ static void an_absent_office_delays_forgetting(void **state)
 {
     struct net *t = *state;
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
+    net_cut(t, DISTRICT);
     for (int i = 0; i < 40; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, HUB, sql);
+        net_sql(t, HUB, sql);
         net_run(t, 61000);
     }
-    assert_string_equal(office_text(HUB, RECORDS), "40");
-    assert_string_equal(office_text(PROVINCE, RECORDS), "40");
-    office_mend(t, DISTRICT);
+    assert_string_equal(net_text(HUB, RECORDS), "40");
+    assert_string_equal(net_text(PROVINCE, RECORDS), "40");
+    net_mend(t, DISTRICT);
     assert_true(net_settle(t, 30000));
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 130000));
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "40");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "40");
 }
 
 /* Retiring the absent office lets the others forget without it. */
@@ -94,19 +70,19 @@ static void a_retired_office_is_not_waited_for(void **state)
     char msg[256];
     struct store_options so = {.path = HUB->path, .busy_ms = 100};
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, DISTRICT);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 10000);
-    assert_string_equal(office_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
-    assert_int_equal(store_open(&s, &so, msg), ERR_OK);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(store_node_get(s, &a, "district", &r), ERR_OK);
+    assert_string_equal(net_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
+    assert_ok(store_open(&s, &so, msg));
+    assert_ok(store_begin(s));
+    assert_ok(store_node_get(s, &a, "district", &r));
     r.state = NODE_RETIRED;
-    assert_int_equal(store_node_put(s, &r), ERR_OK);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_ok(store_node_put(s, &r));
+    assert_ok(store_commit(s));
     store_close(s);
     arena_fini(&a);
-    office_event(t, HUB, EVENT_LOCAL_CHANGE);
+    net_event(t, HUB, EVENT_LOCAL_CHANGE);
     assert_true(net_until(t, HUB, RECORDS, "0", 20000));
     assert_true(net_until(t, PROVINCE, RECORDS, "0", 20000));
 }
@@ -116,17 +92,17 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
 {
     struct net *t = *state;
     net_run(t, 10000);
-    office_cut(t, DISTRICT);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, DISTRICT);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     net_run(t, 3000);
-    assert_string_equal(office_text(HUB, RECORDS), "1");
-    office_crash(t, HUB);
-    office_run(t, HUB);
+    assert_string_equal(net_text(HUB, RECORDS), "1");
+    net_crash(t, HUB);
+    net_boot(t, HUB);
     net_run(t, 3000);
-    office_crash(t, HUB);
-    office_mend(t, DISTRICT);
+    net_crash(t, HUB);
+    net_mend(t, DISTRICT);
     net_run(t, 5000);
-    office_run(t, HUB);
+    net_boot(t, HUB);
     for (int i = 0; i < 3; i++)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 60000));
 }
@@ -134,14 +110,11 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_all_have_is_forgotten, start, stop),
-        cmocka_unit_test_setup_teardown(a_quiet_federation_stays_quiet, start, stop),
-        cmocka_unit_test_setup_teardown(an_absent_office_delays_forgetting, start, stop),
-        cmocka_unit_test_setup_teardown(a_retired_office_is_not_waited_for, start, stop),
-        cmocka_unit_test_setup_teardown(a_hub_that_dies_between_mark_and_answer_goes_on, start,
-                                        stop),
+        TEST_OF_THREE(what_all_have_is_forgotten),
+        TEST_OF_THREE(a_quiet_federation_stays_quiet),
+        TEST_OF_THREE(an_absent_office_delays_forgetting),
+        TEST_OF_THREE(a_retired_office_is_not_waited_for),
+        TEST_OF_THREE(a_hub_that_dies_between_mark_and_answer_goes_on),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

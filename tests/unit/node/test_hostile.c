@@ -1,38 +1,11 @@
 /* What an enrolled but hostile neighbour, or an operator's mishap, cannot do to a node. */
 #include "node/state/state.h"
-#include "tests/unit/node/net.h"
-
 #include "protocol/limits.h"
 #include "protocol/seal.h"
+#include "tests/unit/node/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_start(&t);
-    net_grow(&t, "province", "12", "hub");
-    assert_true(net_settle(&t, 20000));
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
 
 static void remove_beside(const struct net_office *o, const char *ending)
 {
@@ -44,9 +17,9 @@ static void remove_beside(const struct net_office *o, const char *ending)
 /* The node is stopped for it: leaving WAL mode needs the file for itself. */
 static void leave_wal(struct net *t, struct net_office *o)
 {
-    office_stop(t, o);
-    assert_string_equal(office_text(o, "PRAGMA journal_mode=DELETE"), "delete");
-    office_run(t, o);
+    net_halt(t, o);
+    assert_string_equal(net_text(o, "PRAGMA journal_mode=DELETE"), "delete");
+    net_boot(t, o);
     assert_true(net_settle(t, 20000));
 }
 
@@ -55,21 +28,21 @@ static void leave_wal(struct net *t, struct net_office *o)
 static void a_locked_database_does_not_look_restored(void **state)
 {
     struct net *t = *state;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 10000));
     leave_wal(t, PROVINCE);
     struct store_state before = *store_state_get(PROVINCE->store);
     assert_true(before.seq > 0 && before.journal_pos > 0 && before.clock.n > 1);
-    office_sql(t, PROVINCE, "BEGIN EXCLUSIVE");
+    net_sql(t, PROVINCE, "BEGIN EXCLUSIVE");
     const struct store_state *now = store_state_get(PROVINCE->store);
     assert_int_equal(now->seq, before.seq);
     assert_int_equal(now->journal_pos, before.journal_pos);
     assert_int_equal(now->clock.n, before.clock.n);
     assert_string_equal(store_identity_get(PROVINCE->store)->node, "province");
-    office_cut(t, PROVINCE);
-    office_mend(t, PROVINCE);
+    net_cut(t, PROVINCE);
+    net_mend(t, PROVINCE);
     net_run(t, 10000);
-    office_sql(t, PROVINCE, "COMMIT");
+    net_sql(t, PROVINCE, "COMMIT");
     assert_true(net_settle(t, 20000));
     assert_null(strstr(HUB->log, "restored"));
 }
@@ -83,7 +56,7 @@ static void a_replaced_file_ends_the_node(void **state)
     snprintf(aside, sizeof aside, "%s-aside", PROVINCE->path);
     assert_int_equal(rename(PROVINCE->path, aside), 0);
     uint64_t acks = PROVINCE->sent_acks;
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 3000);
     assert_true(PROVINCE->fatal);
     assert_non_null(strstr(PROVINCE->log, "was moved, removed or replaced"));
@@ -99,18 +72,18 @@ static void an_overwritten_file_ends_the_node(void **state)
     leave_wal(t, PROVINCE);
     snprintf(copy, sizeof copy, "%s.backup", PROVINCE->path);
     snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
-    office_sql(t, PROVINCE, sql);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, PROVINCE, sql);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 10000));
     sqlite3 *from = NULL;
-    assert_int_equal(sqlite3_open(copy, &from), SQLITE_OK);
+    from = database_app(copy, NULL, 0);
     sqlite3_backup *b = sqlite3_backup_init(PROVINCE->app, "main", from, "main");
     assert_non_null(b);
     assert_int_equal(sqlite3_backup_step(b, -1), SQLITE_DONE);
     sqlite3_backup_finish(b);
     sqlite3_close(from);
     remove(copy);
-    office_event(t, PROVINCE, EVENT_LOCAL_CHANGE);
+    net_event(t, PROVINCE, EVENT_LOCAL_CHANGE);
     net_run(t, 1000);
     assert_true(PROVINCE->fatal);
     assert_non_null(strstr(PROVINCE->log, "overwritten with an older copy"));
@@ -125,31 +98,31 @@ static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
     snprintf(copy, sizeof copy, "%s.copy", PROVINCE->path);
     snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
     net_run(t, 10000);
-    office_sql(t, PROVINCE, sql);
+    net_sql(t, PROVINCE, sql);
     t->lose_from = 0; /* the marks down, which would tell by what was acknowledged */
     t->lose = 1000;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('first','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('first','x')");
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 500));
-    office_crash(t, PROVINCE);
+    net_crash(t, PROVINCE);
     sqlite3_close(PROVINCE->app);
     remove_beside(PROVINCE, "-wal");
     remove_beside(PROVINCE, "-shm");
     assert_int_equal(rename(copy, PROVINCE->path), 0);
-    assert_int_equal(sqlite3_open(PROVINCE->path, &PROVINCE->app), SQLITE_OK);
+    PROVINCE->app = database_app(PROVINCE->path, NULL, 0);
     t->lose = 0;
     PROVINCE->outside_site = 0;
     PROVINCE->cut = true;
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     for (int i = 0; i < 3; i++) {
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('copy%d','x')", i);
-        office_sql(t, PROVINCE, sql);
+        net_sql(t, PROVINCE, sql);
         net_run(t, 200);
     }
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     net_run(t, 10000);
-    assert_string_equal(office_text(HUB, "SELECT group_concat(id) FROM note"), "first");
+    assert_string_equal(net_text(HUB, "SELECT group_concat(id) FROM note"), "first");
     assert_non_null(strstr(HUB->log, "two copies of one database were used"));
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "3");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "3");
 }
 
 /* Puts an item into an office's journal as if its own program had. */
@@ -166,8 +139,8 @@ static void slip_in(struct net *t, struct net_office *o, enum item_kind kind, co
     sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
     assert_int_equal(sqlite3_step(q), SQLITE_DONE);
     sqlite3_finalize(q);
-    office_sql(t, o,
-               "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
+    net_sql(t, o,
+            "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
 }
 
 static void slip_in_answer(struct net *t, struct net_office *o, uint64_t mark_id)
@@ -190,7 +163,7 @@ static void a_mark_that_was_never_sent_is_not_answered(void **state)
     net_run(t, 70000);
     slip_in_answer(t, PROVINCE, 1000);
     net_run(t, 10000);
-    assert_int_equal(atoi(office_text(HUB, MOST_ANSWERED)), atoi(office_text(HUB, MARK_ID)));
+    assert_int_equal(atoi(net_text(HUB, MOST_ANSWERED)), atoi(net_text(HUB, MARK_ID)));
     assert_non_null(strstr(HUB->log, "answers a mark that was never sent"));
 }
 
@@ -200,13 +173,13 @@ static void a_newcomer_is_a_newcomer_once(void **state)
 {
     struct net *t = *state;
     net_run(t, 70000);
-    int before = atoi(office_text(HUB, MARK_ID));
+    int before = atoi(net_text(HUB, MARK_ID));
     assert_true(before > 0);
     for (int i = 0; i < 10; i++) {
         slip_in_answer(t, PROVINCE, 0);
         net_run(t, 5000);
     }
-    assert_int_equal(atoi(office_text(HUB, MARK_ID)), before);
+    assert_int_equal(atoi(net_text(HUB, MARK_ID)), before);
     assert_true(net_settle(t, 10000));
 }
 
@@ -238,22 +211,22 @@ static void a_restored_hub_does_not_accuse_its_child(void **state)
     net_run(t, 70000);
     snprintf(copy, sizeof copy, "%s.copy", HUB->path);
     snprintf(sql, sizeof sql, "VACUUM INTO '%s'", copy);
-    office_sql(t, HUB, sql);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, HUB, sql);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 10000));
     net_run(t, 10000);
-    office_crash(t, HUB);
+    net_crash(t, HUB);
     sqlite3_close(HUB->app);
     remove_beside(HUB, "-wal");
     remove_beside(HUB, "-shm");
     assert_int_equal(rename(copy, HUB->path), 0);
-    assert_int_equal(sqlite3_open(HUB->path, &HUB->app), SQLITE_OK);
-    office_run(t, HUB);
+    HUB->app = database_app(HUB->path, NULL, 0);
+    net_boot(t, HUB);
     net_run(t, 10000);
-    const char *status = office_ask(t, PROVINCE, "{\"do\":\"status\"}");
+    const char *status = net_ask(t, PROVINCE, "{\"do\":\"status\"}");
     assert_non_null(strstr(status, "the database of hub was restored"));
     assert_null(strstr(status, "--as-new-site"));
-    status = office_ask(t, HUB, "{\"do\":\"status\"}");
+    status = net_ask(t, HUB, "{\"do\":\"status\"}");
     assert_non_null(strstr(status, "bring back the newest copy"));
 }
 
@@ -275,7 +248,7 @@ static void a_boastful_child_is_sent_one_credit(void **state)
         .site = PROVINCE->site,
         .seq = st->seq,
         .journal_pos = 1000,
-        .received_pos = (uint64_t)atoi(office_text(HUB, "SELECT max(pos) FROM tonle_journal")),
+        .received_pos = (uint64_t)atoi(net_text(HUB, "SELECT max(pos) FROM tonle_journal")),
         .clock = st->clock,
         .software = "boaster",
         .credit_bytes = UINT64_MAX >> 1,
@@ -290,7 +263,7 @@ static void a_boastful_child_is_sent_one_credit(void **state)
     for (int i = 0; i < 12; i++) { /* of a megabyte each */
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('big%d',hex(randomblob(1000000)))", i);
-        office_sql(t, HUB, sql);
+        net_sql(t, HUB, sql);
         net_run(t, 200);
     }
     assert_in_range(HUB->sent_down_bytes, CREDIT_BYTES / 2, CREDIT_BYTES + 100000);
@@ -300,17 +273,15 @@ static void a_boastful_child_is_sent_one_credit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_locked_database_does_not_look_restored, start, stop),
-        cmocka_unit_test_setup_teardown(a_replaced_file_ends_the_node, start, stop),
-        cmocka_unit_test_setup_teardown(an_overwritten_file_ends_the_node, start, stop),
-        cmocka_unit_test_setup_teardown(a_mark_that_was_never_sent_is_not_answered, start, stop),
-        cmocka_unit_test_setup_teardown(a_newcomer_is_a_newcomer_once, start, stop),
-        cmocka_unit_test_setup_teardown(stable_before_its_changes_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_hub_does_not_accuse_its_child, start, stop),
-        cmocka_unit_test_setup_teardown(a_boastful_child_is_sent_one_credit, start, stop),
-        cmocka_unit_test_setup_teardown(a_copy_that_ran_ahead_is_found_by_its_chain, start, stop),
+        TEST_OF_TWO(a_locked_database_does_not_look_restored),
+        TEST_OF_TWO(a_replaced_file_ends_the_node),
+        TEST_OF_TWO(an_overwritten_file_ends_the_node),
+        TEST_OF_TWO(a_mark_that_was_never_sent_is_not_answered),
+        TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
+        TEST_OF_TWO(stable_before_its_changes_is_refused),
+        TEST_OF_TWO(a_restored_hub_does_not_accuse_its_child),
+        TEST_OF_TWO(a_boastful_child_is_sent_one_credit),
+        TEST_OF_TWO(a_copy_that_ran_ahead_is_found_by_its_chain),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

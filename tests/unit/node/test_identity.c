@@ -1,41 +1,14 @@
 /* Who may connect, and how a copied or restored database is found out (DESIGN 7). */
 #include "node/state/state.h"
-#include "tests/unit/node/net.h"
-
 #include "protocol/seal.h"
+#include "tests/unit/node/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_start(&t);
-    net_grow(&t, "province", "12", "hub");
-    assert_true(net_settle(&t, 20000));
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
 
 static const char *status(struct net *t, struct net_office *o)
 {
-    return office_ask(t, o, "{\"do\":\"status\"}");
+    return net_ask(t, o, "{\"do\":\"status\"}");
 }
 
 /* Another database file with what the office's has now. */
@@ -60,8 +33,7 @@ static void restore_database(struct net *t, struct net_office *o, const char *en
     }
     snprintf(from, sizeof from, "%s%s", o->path, ending);
     assert_int_equal(rename(from, o->path), 0);
-    assert_int_equal(sqlite3_open(o->path, &o->app), SQLITE_OK);
-    sqlite3_busy_timeout(o->app, 1000);
+    o->app = database_app(o->path, NULL, 1000);
 }
 
 /* A key that stands nowhere in the registry may not connect; an invitation's may until it expires.
@@ -95,15 +67,15 @@ static void a_second_copy_is_refused(void **state)
     snprintf(copy->name, sizeof copy->name, "province");
     snprintf(copy->parent, sizeof copy->parent, "hub");
     snprintf(copy->path, sizeof copy->path, "%.480s.copy", PROVINCE->path);
-    assert_int_equal(sqlite3_open(copy->path, &copy->app), SQLITE_OK);
-    office_run(t, copy);
+    copy->app = database_app(copy->path, NULL, 0);
+    net_boot(t, copy);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, copy), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, copy), "a second copy of this office is running"));
     assert_non_null(strstr(status(t, PROVINCE), "a second copy of this office is running"));
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
     assert_non_null(strstr(HUB->log, "event=second-copy"));
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 5000));
     assert_true(copy->sent_hellos < 20);
 }
@@ -113,8 +85,8 @@ static void a_second_copy_is_refused(void **state)
 static void a_restarted_process_is_no_second_copy(void **state)
 {
     struct net *t = *state;
-    office_crash(t, PROVINCE);
-    office_run(t, PROVINCE);
+    net_crash(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 1500);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"connected\""));
     assert_null(strstr(HUB->log, "second-copy"));
@@ -131,10 +103,10 @@ static void a_silent_old_session_ends_by_itself(void **state)
     snprintf(again->name, sizeof again->name, "province");
     snprintf(again->parent, sizeof again->parent, "hub");
     snprintf(again->path, sizeof again->path, "%.480s.copy", PROVINCE->path);
-    assert_int_equal(sqlite3_open(again->path, &again->app), SQLITE_OK);
+    again->app = database_app(again->path, NULL, 0);
     PROVINCE->silent = true;
     net_run(t, 50);
-    office_run(t, again);
+    net_boot(t, again);
     net_run(t, 1000);
     assert_null(strstr(status(t, again), "\"line\":\"connected\""));
     net_run(t, 8000);
@@ -148,13 +120,13 @@ static void a_restored_database_is_refused(void **state)
 {
     struct net *t = *state;
     copy_database(t, PROVINCE, ".backup");
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
     PROVINCE->outside_site = 0;
     uint64_t seq = store_state_get(HUB->store)->clock.n;
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "its database was restored"));
@@ -170,17 +142,17 @@ static void the_record_outside_stops_the_first_seal(void **state)
 {
     struct net *t = *state;
     copy_database(t, PROVINCE, ".backup");
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     restore_database(t, PROVINCE, ".backup");
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     uint64_t seq = store_state_get(PROVINCE->store)->seq;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('new','work')");
     net_run(t, 20000);
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq);
     assert_non_null(strstr(status(t, PROVINCE), "it was restored"));
-    assert_string_equal(office_text(PROVINCE, "SELECT text FROM note"), "work");
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note"), "work");
 }
 
 /* A record that is ahead of a database which the parent finds complete is no reason to stop for
@@ -188,16 +160,16 @@ static void the_record_outside_stops_the_first_seal(void **state)
 static void a_welcome_ends_the_suspicion(void **state)
 {
     struct net *t = *state;
-    office_sql(t, PROVINCE, "INSERT INTO resident VALUES('r','x','y')");
+    net_sql(t, PROVINCE, "INSERT INTO resident VALUES('r','x','y')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     PROVINCE->outside_seq += 100;
     PROVINCE->cut = true;
-    office_run(t, PROVINCE);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
+    net_boot(t, PROVINCE);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','work')");
     net_run(t, 5000);
     uint64_t seq = store_state_get(PROVINCE->store)->seq;
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
@@ -207,16 +179,16 @@ static void a_restored_parent_is_refused(void **state)
 {
     struct net *t = *state;
     copy_database(t, HUB, ".backup");
-    office_sql(t, HUB, "INSERT INTO note VALUES('after','the backup')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('after','the backup')");
     assert_true(net_settle(t, 10000));
-    office_stop(t, HUB);
+    net_halt(t, HUB);
     restore_database(t, HUB, ".backup");
     HUB->outside_site = 0;
-    office_run(t, HUB);
+    net_boot(t, HUB);
     net_run(t, 10000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "restored"));
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "1");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "1");
 }
 
 /* A node that signs with another key than its site's is refused, though its transport key is known.
@@ -225,9 +197,9 @@ static void a_wrong_signature_is_refused(void **state)
 {
     struct net *t = *state;
     struct keypair other = keypair_of("other");
-    office_stop(t, PROVINCE);
+    net_halt(t, PROVINCE);
     memcpy(PROVINCE->keys.sign_secret, other.sign_secret, SIGN_SECRET_BYTES);
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 5000);
     assert_non_null(strstr(status(t, PROVINCE), "\"line\":\"refused\""));
     assert_non_null(strstr(status(t, PROVINCE), "did not sign with the key of its site"));
@@ -238,16 +210,16 @@ static void a_wrong_signature_is_refused(void **state)
 static void a_forged_changeset_is_refused(void **state)
 {
     struct net *t = *state;
-    office_cut(t, PROVINCE);
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 1500);
-    office_sql(t, HUB,
-               "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
-               " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
-    office_mend(t, PROVINCE);
+    net_sql(t, HUB,
+            "UPDATE tonle_journal SET bytes = substr(bytes, 1, length(bytes) - 1) || x'00'"
+            " WHERE kind = 1 AND pos = (SELECT max(pos) FROM tonle_journal WHERE kind = 1)");
+    net_mend(t, PROVINCE);
     uint64_t hellos = PROVINCE->sent_hellos;
     net_run(t, 120000);
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "0");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "0");
     assert_non_null(strstr(PROVINCE->log, "item"));
     assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
     assert_false(PROVINCE->fatal);
@@ -258,47 +230,44 @@ static void a_forged_changeset_is_refused(void **state)
 static void an_item_that_fails_stops_only_what_is_behind_it(void **state)
 {
     struct net *t = *state;
-    office_cut(t, PROVINCE);
+    net_cut(t, PROVINCE);
     for (int i = 1; i <= 3; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, HUB, sql);
+        net_sql(t, HUB, sql);
         net_run(t, 200);
     }
-    office_sql(t, HUB,
-               "DELETE FROM tonle_journal WHERE kind = 1 AND seq ="
-               " (SELECT max(seq) - 1 FROM tonle_journal WHERE kind = 1 AND source = '')");
+    net_sql(t, HUB,
+            "DELETE FROM tonle_journal WHERE kind = 1 AND seq ="
+            " (SELECT max(seq) - 1 FROM tonle_journal WHERE kind = 1 AND source = '')");
     uint64_t hellos = PROVINCE->sent_hellos;
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     net_run(t, 120000);
-    assert_string_equal(office_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
+    assert_string_equal(net_text(PROVINCE, "SELECT group_concat(id) FROM note"), "n1");
     assert_non_null(strstr(PROVINCE->log, "event=refuse peer=hub"));
     /* a mark may stand between the changesets: then it is what fails first */
     assert_true(strstr(PROVINCE->log, "5 is the next (gap)") ||
                 strstr(PROVINCE->log, "that it was based on are missing"));
     assert_in_range(PROVINCE->sent_hellos - hellos, 2, 20);
     assert_false(PROVINCE->fatal);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('p','up')");
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='p'", "up", 120000));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(only_registered_keys_may_connect, start, stop),
-        cmocka_unit_test_setup_teardown(a_second_copy_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_restarted_process_is_no_second_copy, start, stop),
-        cmocka_unit_test_setup_teardown(a_silent_old_session_ends_by_itself, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_database_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(the_record_outside_stops_the_first_seal, start, stop),
-        cmocka_unit_test_setup_teardown(a_welcome_ends_the_suspicion, start, stop),
-        cmocka_unit_test_setup_teardown(a_restored_parent_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_wrong_signature_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(a_forged_changeset_is_refused, start, stop),
-        cmocka_unit_test_setup_teardown(an_item_that_fails_stops_only_what_is_behind_it, start,
-                                        stop),
+        TEST_OF_TWO(only_registered_keys_may_connect),
+        TEST_OF_TWO(a_second_copy_is_refused),
+        TEST_OF_TWO(a_restarted_process_is_no_second_copy),
+        TEST_OF_TWO(a_silent_old_session_ends_by_itself),
+        TEST_OF_TWO(a_restored_database_is_refused),
+        TEST_OF_TWO(the_record_outside_stops_the_first_seal),
+        TEST_OF_TWO(a_welcome_ends_the_suspicion),
+        TEST_OF_TWO(a_restored_parent_is_refused),
+        TEST_OF_TWO(a_wrong_signature_is_refused),
+        TEST_OF_TWO(a_forged_changeset_is_refused),
+        TEST_OF_TWO(an_item_that_fails_stops_only_what_is_behind_it),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,41 +1,24 @@
 /* An office joins (node/core/join.h): what it leaves behind when it is interrupted anywhere, and
  * how each thing that can be in its way ends. */
-#include "tests/unit/node/net.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/unit/node/fixture.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define HUB net_find(t, "hub")
-#define PROVINCE net_find(t, "province")
 #define TONLE_TABLES "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle%'"
 
 /* A hub with a province and some rows; an invitation for kampot below the hub. */
 static int start(void **state)
 {
-    static struct net t;
-    net_start(&t);
-    net_grow(&t, "province", "12", "hub");
-    office_sql(&t, net_find(&t, "hub"),
-               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 250)"
-               " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
-    net_invite(&t, "kampot", "07", "hub", 0);
-    *state = &t;
-    return net_settle(&t, 10000) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
+    if (net_set_up_two(state))
+        return -1;
+    struct net *t = *state;
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 250)"
+            " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    net_invite(t, "kampot", "07", "hub", 0);
+    return net_settle(t, 10000) ? 0 : -1;
 }
 
 static enum join_outcome outcome_of(struct net *t, struct net_office *o, enum load_mode mode)
@@ -52,18 +35,18 @@ static const char *text_of(struct net_office *o)
 /* Nothing of Tonle is in the database, and the office's own rows are. */
 static void assert_as_it_was(struct net_office *o, const char *rows)
 {
-    assert_string_equal(office_text(o, TONLE_TABLES), "0");
-    assert_string_equal(office_text(o, "SELECT group_concat(id || text) FROM note"), rows);
+    assert_string_equal(net_text(o, TONLE_TABLES), "0");
+    assert_string_equal(net_text(o, "SELECT group_concat(id || text) FROM note"), rows);
 }
 
 /* Joined: it runs, and is equal to the hub. */
 static void assert_works(struct net *t, struct net_office *o)
 {
     net_join_over(o);
-    office_run(t, o);
+    net_boot(t, o);
     assert_true(net_settle(t, 20000));
-    assert_string_equal(office_text(o, "SELECT count(*) FROM note"),
-                        office_text(HUB, "SELECT count(*) FROM note"));
+    assert_string_equal(net_text(o, "SELECT count(*) FROM note"),
+                        net_text(HUB, "SELECT count(*) FROM note"));
 }
 
 /* Killed after the first, the second, ... of what it asks of its driver until none is left: the
@@ -75,7 +58,7 @@ static void a_join_that_is_killed_anywhere_leaves_the_database_as_it_was(void **
     struct net_office *o = net_add(t, "kampot", "hub");
     bool done = false;
     int killed = 0;
-    office_sql(t, o, "INSERT INTO note VALUES('n1','mine'), ('own','mine')");
+    net_sql(t, o, "INSERT INTO note VALUES('n1','mine'), ('own','mine')");
     while (!done) {
         int answers = 0;
         net_join_begin(t, o, LOAD_ADOPT);
@@ -86,7 +69,7 @@ static void a_join_that_is_killed_anywhere_leaves_the_database_as_it_was(void **
         done = o->ended;
         if (done)
             break;
-        office_crash(t, o);
+        net_crash(t, o);
         assert_as_it_was(o, "n1mine,ownmine");
         killed++;
     }
@@ -104,10 +87,10 @@ static void a_stop_rolls_the_load_back(void **state)
     net_join_begin(t, o, LOAD_EMPTY);
     while (!o->recalled.p || node_join_report(o->node)->rows == 0)
         net_run(t, 1);
-    office_event(t, o, EVENT_STOP);
+    net_event(t, o, EVENT_STOP);
     assert_int_equal(node_join_report(o->node)->outcome, JOIN_STOPPED);
     net_join_over(o);
-    assert_string_equal(office_text(o, TONLE_TABLES), "0");
+    assert_string_equal(net_text(o, TONLE_TABLES), "0");
 }
 
 /* What the driver cannot keep, or cannot write before the commit, ends the join without a trace. */
@@ -117,13 +100,13 @@ static void a_driver_that_fails_ends_it(void **state)
     struct net_office *o = net_add(t, "kampot", "hub");
     o->keep_error = ERR_FULL;
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_FETCH_FAILED);
-    assert_int_equal(node_join_report(o->node)->error, ERR_FULL);
+    assert_err(node_join_report(o->node)->error, ERR_FULL);
     net_join_over(o);
     o->keep_error = ERR_OK;
     o->settle_error = ERR_IO;
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_NOT_SETTLED);
     net_join_over(o);
-    assert_string_equal(office_text(o, TONLE_TABLES), "0");
+    assert_string_equal(net_text(o, TONLE_TABLES), "0");
     o->settle_error = ERR_OK;
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
     assert_works(t, o);
@@ -134,7 +117,7 @@ static void rows_that_are_here_need_a_mode(void **state)
 {
     struct net *t = *state;
     struct net_office *o = net_add(t, "kampot", "hub");
-    office_sql(t, o, "INSERT INTO note VALUES('n1','mine'), ('own','mine')");
+    net_sql(t, o, "INSERT INTO note VALUES('n1','mine'), ('own','mine')");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_ROWS_HERE);
     const struct join_report *r = node_join_report(o->node);
     assert_int_equal(r->n_present, 1);
@@ -157,7 +140,7 @@ static void replace_keeps_a_copy(void **state)
     net_join_over(o);
     net_invite(t, "takeo", "21", "hub", 0);
     o = net_add(t, "takeo", "hub");
-    office_sql(t, o, "INSERT INTO note VALUES('own','mine')");
+    net_sql(t, o, "INSERT INTO note VALUES('own','mine')");
     assert_int_equal(outcome_of(t, o, LOAD_REPLACE), JOIN_DONE);
     const char *path = node_join_report(o->node)->copy;
     assert_non_null(strstr(path, ".before-join-2023111"));
@@ -166,7 +149,7 @@ static void replace_keeps_a_copy(void **state)
     sqlite3_close(copy.app);
     unlink(path);
     assert_works(t, o);
-    assert_string_equal(office_text(o, "SELECT count(*) FROM note WHERE id = 'own'"), "0");
+    assert_string_equal(net_text(o, "SELECT count(*) FROM note WHERE id = 'own'"), "0");
 }
 
 /* Each refusal has its own name, and none is tried until the time is over. */
@@ -204,11 +187,11 @@ static void the_parent_is_tried_for_so_long(void **state)
     net_join_over(o);
     net_invite(t, "d1", "1201", "province", 0);
     assert_true(net_settle(t, 10000));
-    office_cut(t, PROVINCE);
+    net_cut(t, PROVINCE);
     o = net_add(t, "d1", "province");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_NOT_ANSWERED);
     net_join_over(o);
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     assert_true(net_settle(t, 30000));
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
     assert_works(t, o);
@@ -228,9 +211,9 @@ static void a_fetch_goes_on_over_a_new_line(void **state)
     struct net *t = *state;
     struct net_office *o = net_add(t, "kampot", "hub");
     fetch_some(t, o);
-    office_cut(t, o);
+    net_cut(t, o);
     net_run(t, 10000);
-    office_mend(t, o);
+    net_mend(t, o);
     HUB->silent = true;
     net_run(t, 1000);
     HUB->silent = false;
@@ -245,15 +228,15 @@ static void a_line_that_stays_down_ends_the_fetch(void **state)
     struct net_office *o = net_add(t, "kampot", "hub");
     fetch_some(t, o);
     uint64_t began = t->now_ms;
-    office_cut(t, o);
+    net_cut(t, o);
     assert_int_equal(net_join_end(t, o, 60000), JOIN_FETCH_FAILED);
     assert_in_range(t->now_ms - began, JOIN_REACH_MS - 1000, JOIN_REACH_MS + 100);
     const struct join_report *r = node_join_report(o->node);
-    assert_int_equal(r->error, ERR_BUSY);
+    assert_err(r->error, ERR_BUSY);
     assert_string_equal(r->table, "note");
     net_join_over(o);
-    assert_string_equal(office_text(o, TONLE_TABLES), "0");
-    office_mend(t, o);
+    assert_string_equal(net_text(o, TONLE_TABLES), "0");
+    net_mend(t, o);
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
     assert_works(t, o);
 }
@@ -266,11 +249,11 @@ static void what_is_written_meanwhile_is_not_lost(void **state)
     fetch_some(t, o);
     while (node_join_report(o->node)->table_rows == 0)
         net_run(t, 1);
-    office_sql(t, HUB, "UPDATE note SET text = 'new' WHERE id = 'n1'");
+    net_sql(t, HUB, "UPDATE note SET text = 'new' WHERE id = 'n1'");
     net_run(t, 200);
     assert_int_equal(net_join_end(t, o, 60000), JOIN_DONE);
     assert_works(t, o);
-    assert_string_equal(office_text(o, "SELECT text FROM note WHERE id = 'n1'"), "new");
+    assert_string_equal(net_text(o, "SELECT text FROM note WHERE id = 'n1'"), "new");
 }
 
 /* An invitation whose time is over is no hindrance for who has been enrolled with it, and does not
@@ -280,8 +263,8 @@ static void a_join_is_repeated_after_the_invitation(void **state)
     struct net *t = *state;
     struct net_office *o = net_add(t, "kampot", "hub");
     fetch_some(t, o);
-    office_crash(t, o);
-    office_sql(t, HUB, "UPDATE tonle_node SET enrol_expires_ms = 1 WHERE name = 'kampot'");
+    net_crash(t, o);
+    net_sql(t, HUB, "UPDATE tonle_node SET enrol_expires_ms = 1 WHERE name = 'kampot'");
     assert_true(net_settle(t, 10000));
     o->invitation.hub_sign_key[0] ^= 1;
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_OTHER_REGISTRY);
@@ -300,11 +283,11 @@ static void a_locked_database_is_temporary(void **state)
 {
     struct net *t = *state;
     struct net_office *o = net_add(t, "kampot", "hub");
-    office_sql(t, o, "BEGIN IMMEDIATE");
+    net_sql(t, o, "BEGIN IMMEDIATE");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_LOOK_FAILED);
-    assert_int_equal(node_join_report(o->node)->error, ERR_BUSY);
+    assert_err(node_join_report(o->node)->error, ERR_BUSY);
     net_join_over(o);
-    office_sql(t, o, "COMMIT");
+    net_sql(t, o, "COMMIT");
     assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
     assert_works(t, o);
 }
@@ -312,21 +295,18 @@ static void a_locked_database_is_temporary(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(
-            a_join_that_is_killed_anywhere_leaves_the_database_as_it_was, start, stop),
-        cmocka_unit_test_setup_teardown(a_stop_rolls_the_load_back, start, stop),
-        cmocka_unit_test_setup_teardown(a_driver_that_fails_ends_it, start, stop),
-        cmocka_unit_test_setup_teardown(rows_that_are_here_need_a_mode, start, stop),
-        cmocka_unit_test_setup_teardown(replace_keeps_a_copy, start, stop),
-        cmocka_unit_test_setup_teardown(refusals_are_told_apart, start, stop),
-        cmocka_unit_test_setup_teardown(the_parent_is_tried_for_so_long, start, stop),
-        cmocka_unit_test_setup_teardown(a_fetch_goes_on_over_a_new_line, start, stop),
-        cmocka_unit_test_setup_teardown(a_line_that_stays_down_ends_the_fetch, start, stop),
-        cmocka_unit_test_setup_teardown(what_is_written_meanwhile_is_not_lost, start, stop),
-        cmocka_unit_test_setup_teardown(a_join_is_repeated_after_the_invitation, start, stop),
-        cmocka_unit_test_setup_teardown(a_locked_database_is_temporary, start, stop),
+        NET_TEST(a_join_that_is_killed_anywhere_leaves_the_database_as_it_was),
+        NET_TEST(a_stop_rolls_the_load_back),
+        NET_TEST(a_driver_that_fails_ends_it),
+        NET_TEST(rows_that_are_here_need_a_mode),
+        NET_TEST(replace_keeps_a_copy),
+        NET_TEST(refusals_are_told_apart),
+        NET_TEST(the_parent_is_tried_for_so_long),
+        NET_TEST(a_fetch_goes_on_over_a_new_line),
+        NET_TEST(a_line_that_stays_down_ends_the_fetch),
+        NET_TEST(what_is_written_meanwhile_is_not_lost),
+        NET_TEST(a_join_is_repeated_after_the_invitation),
+        NET_TEST(a_locked_database_is_temporary),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

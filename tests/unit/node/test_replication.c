@@ -1,47 +1,21 @@
 /* Three offices in a row - hub, province, district - with real databases, under virtual time. */
 #include "node/state/state.h"
-#include "tests/unit/node/net.h"
-
 #include "protocol/limits.h"
+#include "tests/unit/node/fixture.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_three(&t);
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
-#define DISTRICT (&t->office[2])
 
 /* A write of the district stands at the hub, and one of the hub at the district, through the
  * province. */
 static void writes_travel_up_and_down(void **state)
 {
     struct net *t = *state;
-    office_sql(t, DISTRICT, "INSERT INTO resident VALUES('r1','Sok','012')");
+    net_sql(t, DISTRICT, "INSERT INTO resident VALUES('r1','Sok','012')");
     assert_true(net_until(t, HUB, "SELECT name FROM resident", "Sok", 2000));
-    office_sql(t, HUB, "UPDATE resident SET phone='099'");
+    net_sql(t, HUB, "UPDATE resident SET phone='099'");
     assert_true(net_until(t, DISTRICT, "SELECT phone FROM resident", "099", 2000));
-    assert_string_equal(office_text(PROVINCE, "SELECT name||phone FROM resident"), "Sok099");
+    assert_string_equal(net_text(PROVINCE, "SELECT name||phone FROM resident"), "Sok099");
     assert_true(net_settle(t, 5000));
 }
 
@@ -50,36 +24,36 @@ static void writes_travel_up_and_down(void **state)
 static void a_cut_line_loses_nothing(void **state)
 {
     struct net *t = *state;
-    office_cut(t, PROVINCE);
-    office_sql(t, DISTRICT, "INSERT INTO resident VALUES('d','below','1')");
-    office_sql(t, HUB, "INSERT INTO resident VALUES('h','above','1')");
+    net_cut(t, PROVINCE);
+    net_sql(t, DISTRICT, "INSERT INTO resident VALUES('d','below','1')");
+    net_sql(t, HUB, "INSERT INTO resident VALUES('h','above','1')");
     assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM resident", "1", 2000));
     net_run(t, 600000);
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM resident"), "1");
-    office_mend(t, PROVINCE);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM resident"), "1");
+    net_mend(t, PROVINCE);
     assert_true(net_settle(t, 60000));
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM resident"), "2");
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM resident"), "2");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM resident"), "2");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM resident"), "2");
 }
 
 /* A node whose process dies and comes back goes on where its last commit stood. */
 static void a_crash_loses_nothing(void **state)
 {
     struct net *t = *state;
-    office_sql(t, DISTRICT, "INSERT INTO resident VALUES('r1','Sok','1')");
-    office_crash(t, DISTRICT);
-    office_sql(t, DISTRICT, "INSERT INTO resident VALUES('r2','Dara','1')");
-    office_sql(t, HUB, "INSERT INTO resident VALUES('r3','Bopha','1')");
+    net_sql(t, DISTRICT, "INSERT INTO resident VALUES('r1','Sok','1')");
+    net_crash(t, DISTRICT);
+    net_sql(t, DISTRICT, "INSERT INTO resident VALUES('r2','Dara','1')");
+    net_sql(t, HUB, "INSERT INTO resident VALUES('r3','Bopha','1')");
     assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM resident", "1", 5000));
-    office_run(t, DISTRICT);
+    net_boot(t, DISTRICT);
     assert_true(net_settle(t, 30000));
-    office_crash(t, PROVINCE);
-    office_run(t, PROVINCE);
+    net_crash(t, PROVINCE);
+    net_boot(t, PROVINCE);
     assert_true(net_settle(t, 30000));
     assert_string_equal(
-        office_text(HUB, "SELECT group_concat(id) FROM (SELECT id FROM resident ORDER BY 1)"),
+        net_text(HUB, "SELECT group_concat(id) FROM (SELECT id FROM resident ORDER BY 1)"),
         "r1,r2,r3");
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM resident"), "3");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM resident"), "3");
 }
 
 /* Every item twice: applied once, and the line stays as it is. */
@@ -91,11 +65,11 @@ static void items_delivered_twice_are_applied_once(void **state)
     for (int i = 0; i < 20; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, PROVINCE, sql);
+        net_sql(t, PROVINCE, sql);
         net_run(t, 30);
     }
     assert_true(net_settle(t, 10000));
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "20");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "20");
     assert_int_equal(hellos, DISTRICT->sent_hellos);
 }
 
@@ -106,12 +80,12 @@ static void a_lost_item_is_sent_again(void **state)
     uint64_t refusals = DISTRICT->sent_refusals;
     t->lose_from = 1;
     t->lose = 1;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('lost','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('lost','x')");
     net_run(t, 200);
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "0");
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('next','x')");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "0");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('next','x')");
     assert_true(net_settle(t, 10000));
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "2");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "2");
     assert_int_equal(DISTRICT->sent_refusals, refusals + 1);
     assert_non_null(strstr(DISTRICT->log, "items were lost on the way"));
 }
@@ -126,17 +100,17 @@ static void credit_bounds_what_a_slow_receiver_holds(void **state)
     for (int i = 0; i < 16; i++) {
         char sql[200];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d',hex(randomblob(700000)))", i);
-        office_sql(t, PROVINCE, sql);
+        net_sql(t, PROVINCE, sql);
         net_run(t, 120);
     }
     net_run(t, 2000);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "16", 5000));
     assert_in_range(PROVINCE->sent_down_bytes - bytes, CREDIT_BYTES / 2, CREDIT_BYTES);
     assert_int_equal(DISTRICT->sent_acks, acks);
-    assert_non_null(strstr(office_ask(t, PROVINCE, "{\"do\":\"status\"}"), "\"synced\":false"));
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "\"synced\":false"));
     sqlite3_exec(DISTRICT->app, "COMMIT", NULL, NULL, NULL);
     assert_true(net_settle(t, 30000));
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "16");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "16");
 }
 
 /* While the application holds the database nothing is acknowledged, and the sender keeps it. */
@@ -145,12 +119,12 @@ static void a_busy_database_never_acknowledges(void **state)
     struct net *t = *state;
     uint64_t acks = DISTRICT->sent_acks;
     sqlite3_exec(DISTRICT->app, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    office_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     uint64_t steps = DISTRICT->steps;
     net_run(t, 3000);
     assert_int_equal(DISTRICT->sent_acks, acks);
     assert_in_range(DISTRICT->steps - steps, 10, 300);
-    assert_non_null(strstr(office_ask(t, PROVINCE, "{\"do\":\"status\"}"), "\"pending_out\":1"));
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "\"pending_out\":1"));
     sqlite3_exec(DISTRICT->app, "COMMIT", NULL, NULL, NULL);
     assert_true(net_until(t, DISTRICT, "SELECT count(*) FROM note", "1", 1000));
     assert_true(DISTRICT->sent_acks > acks);
@@ -165,7 +139,7 @@ static void writes_are_batched_but_never_held_back(void **state)
     for (int i = 0; i < 100; i++) {
         char sql[100];
         snprintf(sql, sizeof sql, "INSERT INTO note VALUES('n%d','x')", i);
-        office_sql(t, DISTRICT, sql);
+        net_sql(t, DISTRICT, sql);
         net_run(t, 5);
     }
     net_run(t, 200);
@@ -178,14 +152,14 @@ static void a_long_log_is_cut(void **state)
 {
     struct net *t = *state;
     uint64_t seq = store_state_get(DISTRICT->store)->seq;
-    office_sql(t, DISTRICT,
-               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 12000)"
-               " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
-    office_sql(t, HUB, "INSERT INTO note VALUES('hub','x')");
+    net_sql(t, DISTRICT,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 12000)"
+            " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    net_sql(t, HUB, "INSERT INTO note VALUES('hub','x')");
     assert_true(net_settle(t, 30000));
     assert_int_equal(store_state_get(DISTRICT->store)->seq - seq, 3);
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "12001");
-    assert_string_equal(office_text(DISTRICT, "SELECT count(*) FROM note"), "12001");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "12001");
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "12001");
 }
 
 /* A clean stop seals what was captured; it is sent after the next start. */
@@ -193,10 +167,10 @@ static void a_clean_stop_seals(void **state)
 {
     struct net *t = *state;
     uint64_t seq = store_state_get(DISTRICT->store)->seq;
-    office_sql(t, DISTRICT, "INSERT INTO note VALUES('n','x')");
-    office_stop(t, DISTRICT);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','x')");
+    net_halt(t, DISTRICT);
     assert_int_equal(DISTRICT->outside_seq, seq + 1);
-    office_run(t, DISTRICT);
+    net_boot(t, DISTRICT);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 10000));
 }
 
@@ -205,15 +179,15 @@ static void a_clean_stop_seals(void **state)
 static void federation_time_comes_from_the_parent(void **state)
 {
     struct net *t = *state;
-    office_stop(t, DISTRICT);
+    net_halt(t, DISTRICT);
     DISTRICT->clock_error_ms = 3600000;
-    office_run(t, DISTRICT);
+    net_boot(t, DISTRICT);
     assert_true(net_settle(t, 20000));
-    office_sql(t, DISTRICT, "INSERT INTO note VALUES('n','from the district')");
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','from the district')");
     assert_true(net_settle(t, 20000));
-    office_sql(t, HUB, "UPDATE note SET text = 'later'");
+    net_sql(t, HUB, "UPDATE note SET text = 'later'");
     assert_true(net_settle(t, 20000));
-    assert_string_equal(office_text(DISTRICT, "SELECT text FROM note"), "later");
+    assert_string_equal(net_text(DISTRICT, "SELECT text FROM note"), "later");
     uint64_t hlc_ms = store_state_get(HUB->store)->hlc >> 16;
     assert_true(hlc_ms < 1700000000000ULL + t->now_ms + 60000);
 }
@@ -221,19 +195,17 @@ static void federation_time_comes_from_the_parent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(writes_travel_up_and_down, start, stop),
-        cmocka_unit_test_setup_teardown(a_cut_line_loses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(a_crash_loses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(items_delivered_twice_are_applied_once, start, stop),
-        cmocka_unit_test_setup_teardown(a_lost_item_is_sent_again, start, stop),
-        cmocka_unit_test_setup_teardown(credit_bounds_what_a_slow_receiver_holds, start, stop),
-        cmocka_unit_test_setup_teardown(a_busy_database_never_acknowledges, start, stop),
-        cmocka_unit_test_setup_teardown(writes_are_batched_but_never_held_back, start, stop),
-        cmocka_unit_test_setup_teardown(a_long_log_is_cut, start, stop),
-        cmocka_unit_test_setup_teardown(a_clean_stop_seals, start, stop),
-        cmocka_unit_test_setup_teardown(federation_time_comes_from_the_parent, start, stop),
+        TEST_OF_THREE(writes_travel_up_and_down),
+        TEST_OF_THREE(a_cut_line_loses_nothing),
+        TEST_OF_THREE(a_crash_loses_nothing),
+        TEST_OF_THREE(items_delivered_twice_are_applied_once),
+        TEST_OF_THREE(a_lost_item_is_sent_again),
+        TEST_OF_THREE(credit_bounds_what_a_slow_receiver_holds),
+        TEST_OF_THREE(a_busy_database_never_acknowledges),
+        TEST_OF_THREE(writes_are_batched_but_never_held_back),
+        TEST_OF_THREE(a_long_log_is_cut),
+        TEST_OF_THREE(a_clean_stop_seals),
+        TEST_OF_THREE(federation_time_comes_from_the_parent),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

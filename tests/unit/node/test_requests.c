@@ -1,43 +1,17 @@
 /* Enrolment, first load, and what operators ask of a running node. */
 #include "node/state/state.h"
-#include "tests/unit/node/net.h"
-
 #include "protocol/seal.h"
+#include "tests/unit/node/fixture.h"
 
 #include <jansson.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-static int start(void **state)
-{
-    static struct net t;
-    net_start(&t);
-    net_grow(&t, "province", "12", "hub");
-    assert_true(net_settle(&t, 20000));
-    *state = &t;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    net_stop(*state);
-    return 0;
-}
-
-#define HUB (&t->office[0])
-#define PROVINCE (&t->office[1])
 #define WALL 1700000000000ULL
 
 static json_t *ask(struct net *t, struct net_office *o, const char *line)
 {
-    json_t *j = json_loads(office_ask(t, o, line), 0, NULL);
+    json_t *j = json_loads(net_ask(t, o, line), 0, NULL);
     assert_non_null(j);
     return j;
 }
@@ -94,7 +68,7 @@ static void an_invitation_is_for_one_node(void **state)
     net_invite(t, "kampot", "07", "hub", 0);
     net_invite(t, "takeo", "21", "hub", 0);
     assert_int_equal(enrol_office(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
-    assert_string_equal(office_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
+    assert_string_equal(net_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
                         "invited");
 }
 
@@ -105,10 +79,10 @@ static void a_province_relays_enrolment(void **state)
     char reason[512];
     net_invite(t, "d1", "1201", "province", 0);
     assert_true(net_settle(t, 10000));
-    office_cut(t, PROVINCE);
+    net_cut(t, PROVINCE);
     assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
     assert_non_null(strstr(reason, "line"));
-    office_mend(t, PROVINCE);
+    net_mend(t, PROVINCE);
     assert_true(net_settle(t, 30000));
     assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
     net_run(t, 2000);
@@ -121,16 +95,16 @@ static void a_province_relays_enrolment(void **state)
 static void a_first_load_joins_the_stream(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB,
-               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 350)"
-               " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 350)"
+            " INSERT INTO note SELECT 'n'||i, 'x' FROM n");
     net_run(t, 30);
-    office_sql(t, PROVINCE,
-               "UPDATE note SET text='y' WHERE id='n7'; INSERT INTO resident VALUES('r','x','y')");
+    net_sql(t, PROVINCE,
+            "UPDATE note SET text='y' WHERE id='n7'; INSERT INTO resident VALUES('r','x','y')");
     struct net_office *d = net_grow(t, "d1", "1201", "province");
-    office_sql(t, HUB, "DELETE FROM note WHERE id='n8'");
+    net_sql(t, HUB, "DELETE FROM note WHERE id='n8'");
     assert_true(net_settle(t, 20000));
-    assert_string_equal(office_text(d, "SELECT count(*) FROM note"), "349");
+    assert_string_equal(net_text(d, "SELECT count(*) FROM note"), "349");
     assert_true(net_until(t, d, "SELECT count(*) FROM tonle_row", "0", 130000));
     json_t *j = ask(t, d, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
@@ -172,8 +146,8 @@ static void status_names_line_and_data(void **state)
     assert_int_equal(strlen(json_string_value(json_object_get(j, "site"))), 16);
     assert_true(json_is_true(json_object_get(j, "synced")));
     json_decref(j);
-    office_cut(t, PROVINCE);
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_cut(t, PROVINCE);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     net_run(t, 1000);
     j = ask(t, PROVINCE, "{\"do\":\"status\"}");
     json_t *parent = json_object_get(j, "parent");
@@ -194,7 +168,7 @@ static void status_names_line_and_data(void **state)
 static void captured_writes_are_not_synced(void **state)
 {
     struct net *t = *state;
-    office_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
     assert_true(json_is_false(json_object_get(j, "synced")));
     json_decref(j);
@@ -211,13 +185,12 @@ static void captured_writes_are_not_synced(void **state)
 static void verify_finds_a_difference(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB,
-               "INSERT INTO note VALUES('n','x'); INSERT INTO resident VALUES('r','x','y')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x'); INSERT INTO resident VALUES('r','x','y')");
     assert_true(net_settle(t, 10000));
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
     json_decref(j);
-    office_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_6; UPDATE note SET text='behind the back'");
+    net_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_6; UPDATE note SET text='behind the back'");
     j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_false(json_object_get(j, "equal")));
     json_decref(j);
@@ -242,9 +215,9 @@ static void first_escape(struct net_office *o, const char *sql)
 static void the_scan_seals_what_escaped(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB,
-               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
-               " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
+            " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
     first_escape(PROVINCE,
                  "UPDATE note SET text='escaped' WHERE id='n01500';"
@@ -258,31 +231,31 @@ static void the_scan_seals_what_escaped(void **state)
     assert_int_equal(number(j, "waiting"), 1);
     json_decref(j);
     assert_true(net_settle(t, 20000));
-    assert_string_equal(office_text(HUB, "SELECT text FROM note WHERE id='n01500'"), "escaped");
-    assert_string_equal(office_text(HUB, "SELECT text FROM note WHERE id='zz'"), "new");
-    assert_string_equal(office_text(HUB, "SELECT count(*) FROM note"), "2501");
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id='n01500'"), "escaped");
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id='zz'"), "new");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2501");
     j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"take_parent\"}");
     assert_int_equal(number(j, "settled"), 1);
     json_decref(j);
-    assert_string_equal(office_text(PROVINCE, "SELECT count(*) FROM note"), "2501");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "2501");
 }
 
 /* After an unclean stop the scan runs by itself; more than 100 rows wait, and status says so. */
 static void an_unclean_stop_starts_the_scan(void **state)
 {
     struct net *t = *state;
-    office_sql(t, HUB,
-               "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
-               " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
+            " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
     assert_true(net_settle(t, 20000));
-    office_crash(t, PROVINCE);
+    net_crash(t, PROVINCE);
     first_escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
     PROVINCE->unclean = true;
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='n00150'", "escaped", 20000));
-    office_crash(t, PROVINCE);
+    net_crash(t, PROVINCE);
     first_escape(PROVINCE, "UPDATE note SET text='many'");
-    office_run(t, PROVINCE);
+    net_boot(t, PROVINCE);
     net_run(t, 20000);
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
     assert_int_equal(number(json_object_get(j, "reconcile"), "waiting"), 300);
@@ -309,19 +282,12 @@ static void a_poke_seals_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(enrolment_happens_once, start, stop),
-        cmocka_unit_test_setup_teardown(an_invitation_is_for_one_node, start, stop),
-        cmocka_unit_test_setup_teardown(a_province_relays_enrolment, start, stop),
-        cmocka_unit_test_setup_teardown(a_first_load_joins_the_stream, start, stop),
-        cmocka_unit_test_setup_teardown(rows_go_only_to_children, start, stop),
-        cmocka_unit_test_setup_teardown(status_names_line_and_data, start, stop),
-        cmocka_unit_test_setup_teardown(captured_writes_are_not_synced, start, stop),
-        cmocka_unit_test_setup_teardown(verify_finds_a_difference, start, stop),
-        cmocka_unit_test_setup_teardown(the_scan_seals_what_escaped, start, stop),
-        cmocka_unit_test_setup_teardown(an_unclean_stop_starts_the_scan, start, stop),
-        cmocka_unit_test_setup_teardown(a_poke_seals_at_once, start, stop),
+        TEST_OF_TWO(enrolment_happens_once),         TEST_OF_TWO(an_invitation_is_for_one_node),
+        TEST_OF_TWO(a_province_relays_enrolment),    TEST_OF_TWO(a_first_load_joins_the_stream),
+        TEST_OF_TWO(rows_go_only_to_children),       TEST_OF_TWO(status_names_line_and_data),
+        TEST_OF_TWO(captured_writes_are_not_synced), TEST_OF_TWO(verify_finds_a_difference),
+        TEST_OF_TWO(the_scan_seals_what_escaped),    TEST_OF_TWO(an_unclean_stop_starts_the_scan),
+        TEST_OF_TWO(a_poke_seals_at_once),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,4 +1,4 @@
-#include "sample.h"
+#include "tests/unit/protocol/sample.h"
 
 #include <math.h>
 

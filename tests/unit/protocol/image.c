@@ -1,4 +1,4 @@
-#include "sample.h"
+#include "tests/unit/protocol/sample.h"
 
 static void put_hex(struct buf *b, const void *p, size_t len)
 {

@@ -1,10 +1,16 @@
-#include "sample.h"
+#include "tests/unit/protocol/sample.h"
 
 #include "protocol/limits.h"
 #include "protocol/seal.h"
 
 #include <stdio.h>
 #include <string.h>
+
+int sample_set_up(void **state)
+{
+    (void)state;
+    return seal_start();
+}
 
 /* Steele et al. 2014, "Fast splittable pseudorandom number generators". */
 uint64_t sample_next(uint64_t *seed)

@@ -8,6 +8,8 @@
 
 #include "protocol/message.h"
 
+int sample_set_up(void **state); /* of a group of tests: the library of seals is ready */
+
 struct sample_pair {
     uint8_t key[SIGN_PUBLIC_BYTES];
     uint8_t secret[SIGN_SECRET_BYTES];

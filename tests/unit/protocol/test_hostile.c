@@ -3,17 +3,11 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
-#include "sample.h"
-#include "wire.h"
+#include "tests/lib/check.h"
+#include "tests/unit/protocol/sample.h"
+#include "tests/unit/protocol/wire.h"
 
 #include <string.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 /* Of small messages: nothing that was not in the bytes may be taken in earnest. A segment may say
  * "20,000 rows of NULLs" in a few bytes: its bound is rows, columns and keys at their limits. */
@@ -24,12 +18,6 @@
      (size_t)LIMIT_ROWS * sizeof(struct row_change))
 #define SEEDS 6
 #define FLIPS 1200
-
-static int set_up(void **state)
-{
-    (void)state;
-    return seal_start();
-}
 
 typedef enum err decode_fn(struct arena *a, struct bytes b, struct buf *image);
 
@@ -129,7 +117,6 @@ static void attempt_all(decode_fn *decode, struct bytes b, size_t bound, uint64_
 /* Every message type, cut at every place and with bits turned over. */
 static void broken_messages_are_refused_or_harmless(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -172,7 +159,6 @@ static enum err decode_states(struct arena *a, struct bytes raw, struct buf *ima
 /* Row states inside the compression of a chunk. */
 static void broken_row_states_are_refused_or_harmless(void **state)
 {
-    (void)state;
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
         struct buf b = {0}, raw = {0}, image = {0};
@@ -187,8 +173,8 @@ static void broken_row_states_are_refused_or_harmless(void **state)
         assert_true(wire_find((struct bytes){b.data, b.len}, 10, &chunk, &none));
         assert_true(wire_find(chunk, 13, &packed, &raw_len));
         assert_true(wire_find(chunk, 14, &packed, &none));
-        assert_int_equal(seal_decompress(packed.p, packed.len, raw_len, &raw), ERR_OK);
-        assert_int_equal(decode_states(&a, (struct bytes){raw.data, raw.len}, &image), ERR_OK);
+        assert_ok(seal_decompress(packed.p, packed.len, raw_len, &raw));
+        assert_ok(decode_states(&a, (struct bytes){raw.data, raw.len}, &image));
         attempt_all(decode_states, (struct bytes){raw.data, raw.len}, MESSAGE_BOUND, seed);
         buf_fini(&b), buf_fini(&raw), buf_fini(&image);
         arena_fini(&a);
@@ -198,7 +184,6 @@ static void broken_row_states_are_refused_or_harmless(void **state)
 /* Marks, answers and stable messages. */
 static void broken_items_are_refused_or_harmless(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
@@ -225,7 +210,6 @@ static void broken_items_are_refused_or_harmless(void **state)
 /* Headers and segments without the signature and the hash that shield them, and sealed whole. */
 static void broken_changesets_are_refused_or_harmless(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct buf b = {0};
     struct changeset cs;
@@ -236,21 +220,21 @@ static void broken_changesets_are_refused_or_harmless(void **state)
     attempt_all(decode_header, (struct bytes){b.data, b.len}, MESSAGE_BOUND, 1);
     for (uint32_t i = 0; i < cs.n_segments; i++) {
         buf_reset(&b);
-        assert_int_equal(codec_segment_encode(&cs.segments[i], cs.dot, &b), ERR_OK);
+        assert_ok(codec_segment_encode(&cs.segments[i], cs.dot, &b));
         attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, i);
     }
     struct segment deltas;
     fixed_deltas(&deltas);
     buf_reset(&b);
-    assert_int_equal(codec_segment_encode(&deltas, fixed_dot, &b), ERR_OK);
+    assert_ok(codec_segment_encode(&deltas, fixed_dot, &b));
     attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, 7);
     struct segment references;
     fixed_references(&references);
     buf_reset(&b);
-    assert_int_equal(codec_segment_encode(&references, fixed_dot, &b), ERR_OK);
+    assert_ok(codec_segment_encode(&references, fixed_dot, &b));
     attempt_all(decode_segment, (struct bytes){b.data, b.len}, SEGMENT_BOUND, 8);
     buf_reset(&b);
-    assert_int_equal(seal_changeset(&cs, k.secret, &b, hash), ERR_OK);
+    assert_ok(seal_changeset(&cs, k.secret, &b, hash));
     attempt_all(decode_sealed, (struct bytes){b.data, b.len}, MESSAGE_BOUND, 2);
     buf_fini(&b);
 }
@@ -259,13 +243,12 @@ static void broken_changesets_are_refused_or_harmless(void **state)
  * open. */
 static void no_bit_of_a_sealed_changeset_can_change(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct buf b = {0}, image = {0};
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
     fixed_changeset(&cs);
-    assert_int_equal(seal_changeset(&cs, k.secret, &b, hash), ERR_OK);
+    assert_ok(seal_changeset(&cs, k.secret, &b, hash));
     for (size_t i = 0; i < b.len * 8; i++) {
         struct arena a = {0};
         b.data[i / 8] ^= (uint8_t)(1u << i % 8);
@@ -285,5 +268,5 @@ int main(void)
         cmocka_unit_test(broken_changesets_are_refused_or_harmless),
         cmocka_unit_test(no_bit_of_a_sealed_changeset_can_change),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return check_run_after(sample_set_up, tests);
 }

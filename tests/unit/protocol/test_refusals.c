@@ -2,23 +2,11 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
-#include "sample.h"
-#include "wire.h"
+#include "tests/lib/check.h"
+#include "tests/unit/protocol/sample.h"
+#include "tests/unit/protocol/wire.h"
 
 #include <string.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static int set_up(void **state)
-{
-    (void)state;
-    return seal_start();
-}
 
 /* Consumes b. The memory taken is never more than `bound`. */
 static enum err decode(struct buf *b, size_t bound)
@@ -57,9 +45,8 @@ static struct buf good_ack(void)
 /* The control: the hand-written message that the others are varied from is taken. */
 static void the_hand_written_message_is_taken(void **state)
 {
-    (void)state;
     struct buf b = good_ack();
-    assert_int_equal(decode_in_envelope(ACK, &b), ERR_OK);
+    assert_ok(decode_in_envelope(ACK, &b));
 }
 
 /* Refused by the walk over the bytes: protobuf-c has taken no memory. */
@@ -68,13 +55,12 @@ static void refuse_unread(unsigned field, struct buf *inner)
     struct buf b = {0};
     wire_bytes(&b, field, inner->data, inner->len);
     buf_fini(inner);
-    assert_int_equal(decode(&b, 0), ERR_MALFORMED);
+    assert_err(decode(&b, 0), ERR_MALFORMED);
 }
 
 /* A singular field that comes twice, out of order, of another wire type, or not at all. */
 static void fields_come_once_and_in_order(void **state)
 {
-    (void)state;
     struct buf b = good_ack();
     wire_varint(&b, 3, 6);
     refuse_unread(ACK, &b);
@@ -101,7 +87,6 @@ static void fields_come_once_and_in_order(void **state)
 /* A varint that is longer than it must be, or beyond 64 bits, or beyond what its type holds. */
 static void numbers_have_one_form(void **state)
 {
-    (void)state;
     static const uint8_t padded[] = {0x85, 0x00};
     static const uint8_t huge[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02};
     static const uint8_t endless[] = {0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
@@ -114,7 +99,7 @@ static void numbers_have_one_form(void **state)
         wire_varint(&b, 2, 5);
         buf_put_u8(&b, 3 << 3);
         buf_put(&b, bad[i].p, bad[i].len);
-        assert_int_equal(decode_in_envelope(ACK, &b), ERR_MALFORMED);
+        assert_err(decode_in_envelope(ACK, &b), ERR_MALFORMED);
     }
     for (uint64_t v = 0; v < 3; v++) { /* a bool */
         struct buf b = {0};
@@ -133,13 +118,12 @@ static void numbers_have_one_form(void **state)
     wire_string(&b, 4, "");
     wire_varint(&b, 5, (uint64_t)UINT32_MAX + 1);
     wire_varint(&b, 6, 0);
-    assert_int_equal(decode_in_envelope(LOAD_REQUEST, &b), ERR_MALFORMED);
+    assert_err(decode_in_envelope(LOAD_REQUEST, &b), ERR_MALFORMED);
 }
 
 /* An enum value that is not in tonle.proto. */
 static void unknown_codes_are_refused(void **state)
 {
-    (void)state;
     for (uint64_t code = 0; code < 10; code++) {
         struct buf b = {0};
         wire_fixed(&b, 1, 1);
@@ -154,28 +138,26 @@ static void unknown_codes_are_refused(void **state)
 /* No message, two messages, something behind the message. */
 static void an_envelope_holds_exactly_one_message(void **state)
 {
-    (void)state;
     struct buf b = {0}, ack = good_ack();
-    assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
+    assert_err(decode(&b, 1 << 20), ERR_MALFORMED);
     wire_bytes(&b, ACK, ack.data, ack.len);
     wire_bytes(&b, ACK, ack.data, ack.len);
-    assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
+    assert_err(decode(&b, 1 << 20), ERR_MALFORMED);
     wire_bytes(&b, ACK, ack.data, ack.len);
     wire_bytes(&b, 11,
                "\x09"
                "12345678",
                9);
-    assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
+    assert_err(decode(&b, 1 << 20), ERR_MALFORMED);
     wire_bytes(&b, ACK, ack.data, ack.len);
     buf_put_u8(&b, 0);
-    assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
+    assert_err(decode(&b, 1 << 20), ERR_MALFORMED);
     buf_fini(&ack);
 }
 
 /* A name with a NUL, broken or overlong UTF-8, a surrogate, nothing in it, or too much. */
 static void names_are_text(void **state)
 {
-    (void)state;
     char longest[LIMIT_NAME_BYTES + 1];
     memset(longest, 'x', sizeof longest);
     const struct {
@@ -212,7 +194,6 @@ static void names_are_text(void **state)
 /* A clock whose sites do not ascend, that counts 0, or whose two columns differ in length. */
 static void clocks_are_sorted(void **state)
 {
-    (void)state;
     const struct {
         uint64_t site[3];
         size_t sites;
@@ -247,11 +228,10 @@ static void clocks_are_sorted(void **state)
  * fields, which become 56 MB there; a repeated number written one by one; an empty packed field. */
 static void protobuf_is_not_reached(void **state)
 {
-    (void)state;
     struct buf b = {0};
     for (int i = 0; i < 17000; i++)
         buf_put(&b, i % 2 ? "\x12\x7f" : "\x0a\x7f", 2);
-    assert_int_equal(decode(&b, 4096), ERR_MALFORMED);
+    assert_err(decode(&b, 4096), ERR_MALFORMED);
 
     struct buf nested = {0};
     for (int i = 0; i < 2000; i++) {
@@ -260,11 +240,11 @@ static void protobuf_is_not_reached(void **state)
         buf_fini(&nested);
         nested = outer;
     }
-    assert_int_equal(decode(&nested, 4096), ERR_MALFORMED);
+    assert_err(decode(&nested, 4096), ERR_MALFORMED);
 
     while (b.len < 2u << 20)
         wire_varint(&b, 15, 1);
-    assert_int_equal(decode(&b, 4096), ERR_MALFORMED);
+    assert_err(decode(&b, 4096), ERR_MALFORMED);
 
     for (int packed = 0; packed < 2; packed++) {
         struct buf clock = {0};
@@ -276,14 +256,13 @@ static void protobuf_is_not_reached(void **state)
         wire_bytes(&b, 2, clock.data, clock.len);
         wire_varint(&b, 3, 0);
         buf_fini(&clock);
-        assert_int_equal(decode_in_envelope(DIGEST_REPLY, &b), ERR_MALFORMED);
+        assert_err(decode_in_envelope(DIGEST_REPLY, &b), ERR_MALFORMED);
     }
 }
 
 /* Counts and sizes over their limits stop before memory is taken for them. */
 static void too_much_is_refused_before_memory_is_taken(void **state)
 {
-    (void)state;
     struct buf b = {0}, reply = {0}, table = {0};
     wire_string(&table, 1, "t");
     for (unsigned id = 2; id <= 4; id++)
@@ -295,23 +274,22 @@ static void too_much_is_refused_before_memory_is_taken(void **state)
     for (uint32_t i = 0; i <= LIMIT_TABLES; i++)
         wire_bytes(&reply, 4, table.data, table.len);
     wire_bytes(&b, DIGEST_REPLY, reply.data, reply.len);
-    assert_int_equal(decode(&b, 2 << 20), ERR_LIMIT);
+    assert_err(decode(&b, 2 << 20), ERR_LIMIT);
 
     while (reply.len < 20u << 20) /* would be 70 MB of structs */
         wire_bytes(&reply, 4, table.data, table.len);
     wire_bytes(&b, DIGEST_REPLY, reply.data, reply.len);
-    assert_int_equal(decode(&b, 0), ERR_LIMIT);
+    assert_err(decode(&b, 0), ERR_LIMIT);
 
     while (b.len <= LIMIT_MESSAGE_BYTES)
         buf_put(&b, reply.data, reply.len);
-    assert_int_equal(decode(&b, 0), ERR_LIMIT);
+    assert_err(decode(&b, 0), ERR_LIMIT);
     buf_fini(&reply), buf_fini(&table);
 }
 
 /* A hello is signed as a hello: sent back, it is not taken for a welcome. */
 static void a_hello_sent_back_is_no_welcome(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct buf b = {0};
     struct message m;
@@ -319,21 +297,20 @@ static void a_hello_sent_back_is_no_welcome(void **state)
     codec_encode(&m, k.secret, &b);
     assert_int_equal(b.data[0], 1 << 3 | 2);
     b.data[0] = 2 << 3 | 2;
-    assert_int_equal(decode(&b, 1 << 20), ERR_MALFORMED);
+    assert_err(decode(&b, 1 << 20), ERR_MALFORMED);
 }
 
 /* A signature for one purpose does not fit another, nor another key's, nor other bytes. */
 static void signatures_keep_to_their_purpose(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1), other = sample_keys(2);
     uint8_t s[SIGNATURE_BYTES];
     seal_sign("tonle-a", "bytes", 5, k.secret, s);
-    assert_int_equal(seal_verify("tonle-a", "bytes", 5, k.key, s), ERR_OK);
-    assert_int_equal(seal_verify("tonle-b", "bytes", 5, k.key, s), ERR_SIGNATURE);
-    assert_int_equal(seal_verify("tonle-ab", "ytes", 4, k.key, s), ERR_SIGNATURE);
-    assert_int_equal(seal_verify("tonle-a", "bytez", 5, k.key, s), ERR_SIGNATURE);
-    assert_int_equal(seal_verify("tonle-a", "bytes", 5, other.key, s), ERR_SIGNATURE);
+    assert_ok(seal_verify("tonle-a", "bytes", 5, k.key, s));
+    assert_err(seal_verify("tonle-b", "bytes", 5, k.key, s), ERR_SIGNATURE);
+    assert_err(seal_verify("tonle-ab", "ytes", 4, k.key, s), ERR_SIGNATURE);
+    assert_err(seal_verify("tonle-a", "bytez", 5, k.key, s), ERR_SIGNATURE);
+    assert_err(seal_verify("tonle-a", "bytes", 5, other.key, s), ERR_SIGNATURE);
 }
 
 /* Seals by hand what seal_changeset would not: one segment, its raw bytes given, with a header that
@@ -377,7 +354,6 @@ static enum err open_forged(const struct forgery *f, size_t bound)
 /* A wrong key, hash, length, row count or scope, or a segment left out. */
 static void a_changeset_is_what_its_header_says(void **state)
 {
-    (void)state;
     const struct bytes empty = {(const uint8_t *)"\x0a\x00", 2}; /* scope "", no tables */
     const struct {
         struct forgery f;
@@ -402,34 +378,32 @@ static void a_changeset_is_what_its_header_says(void **state)
  * both lie within the limit, nothing is unpacked from it. */
 static void decompression_is_bounded(void **state)
 {
-    (void)state;
     size_t len = (size_t)LIMIT_SEGMENT_RAW_BYTES + (1 << 20);
     uint8_t *zeros = mem_alloc(len);
     struct forgery f = {.raw = {zeros, len}};
-    assert_int_equal(open_forged(&f, 1 << 16), ERR_LIMIT);
+    assert_err(open_forged(&f, 1 << 16), ERR_LIMIT);
     f.raw_len_off = -(int64_t)len + 100;
-    assert_int_equal(open_forged(&f, 1 << 16), ERR_MALFORMED);
+    assert_err(open_forged(&f, 1 << 16), ERR_MALFORMED);
     f = (struct forgery){.raw = {zeros, LIMIT_SEGMENT_RAW_BYTES}};
-    assert_int_equal(open_forged(&f, 1 << 16), ERR_MALFORMED);
+    assert_err(open_forged(&f, 1 << 16), ERR_MALFORMED);
     mem_free(zeros);
 }
 
 /* A frame with something behind it, and two frames, are not what was declared. */
 static void compressed_bytes_are_one_frame(void **state)
 {
-    (void)state;
     struct buf packed = {0}, raw = {0};
     seal_compress("abcdef", 6, &packed);
-    assert_int_equal(seal_decompress(packed.data, packed.len, 6, &raw), ERR_OK);
+    assert_ok(seal_decompress(packed.data, packed.len, 6, &raw));
     assert_int_equal(raw.len, 6);
-    assert_int_equal(seal_decompress(packed.data, packed.len, 5, &raw), ERR_MALFORMED);
-    assert_int_equal(seal_decompress(packed.data, packed.len - 1, 6, &raw), ERR_MALFORMED);
+    assert_err(seal_decompress(packed.data, packed.len, 5, &raw), ERR_MALFORMED);
+    assert_err(seal_decompress(packed.data, packed.len - 1, 6, &raw), ERR_MALFORMED);
     size_t one = packed.len;
     seal_compress("", 0, &packed);
-    assert_int_equal(seal_decompress(packed.data, packed.len, 6, &raw), ERR_MALFORMED);
+    assert_err(seal_decompress(packed.data, packed.len, 6, &raw), ERR_MALFORMED);
     packed.len = one;
     buf_put_u8(&packed, 0);
-    assert_int_equal(seal_decompress(packed.data, packed.len, 6, &raw), ERR_MALFORMED);
+    assert_err(seal_decompress(packed.data, packed.len, 6, &raw), ERR_MALFORMED);
     assert_int_equal(raw.len, 6);
     buf_fini(&packed), buf_fini(&raw);
 }
@@ -452,5 +426,5 @@ int main(void)
         cmocka_unit_test(decompression_is_bounded),
         cmocka_unit_test(compressed_bytes_are_one_frame),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return check_run_after(sample_set_up, tests);
 }

@@ -1,22 +1,10 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
-#include "sample.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "tests/lib/check.h"
+#include "tests/unit/protocol/sample.h"
 
 #define SEEDS 300
-
-static int set_up(void **state)
-{
-    (void)state;
-    return seal_start();
-}
 
 static void assert_same_bytes(const struct buf *a, const struct buf *b)
 {
@@ -28,7 +16,6 @@ static void assert_same_bytes(const struct buf *a, const struct buf *b)
  * verified for the signed types and there is none for the others. */
 static void every_message_comes_back(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         for (uint64_t seed = 0; seed < SEEDS; seed++) {
@@ -38,8 +25,7 @@ static void every_message_comes_back(void **state)
             struct bytes body, signature;
             sample_message(&a, seed, (enum message_type)type, &m);
             codec_encode(&m, k.secret, &bytes);
-            assert_int_equal(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature),
-                             ERR_OK);
+            assert_ok(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature));
             assert_string_equal(image_message(&before, &m), image_message(&after, &got));
             codec_encode(&got, k.secret, &again);
             assert_same_bytes(&bytes, &again);
@@ -58,7 +44,6 @@ static void every_message_comes_back(void **state)
  * their signer's site without a key. */
 static void every_item_comes_back(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1), other = sample_keys(2);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
@@ -72,30 +57,30 @@ static void every_item_comes_back(void **state)
         sample_mark(&a, seed, &mark);
         codec_mark_encode(&mark, k.secret, &bytes);
         b = (struct bytes){bytes.data, bytes.len};
-        assert_int_equal(codec_mark_open(&a, b, k.key, &mark_got), ERR_OK);
+        assert_ok(codec_mark_open(&a, b, k.key, &mark_got));
         assert_string_equal(image_mark(&before, &mark), image_mark(&after, &mark_got));
-        assert_int_equal(codec_mark_open(&a, b, other.key, &mark_got), ERR_SIGNATURE);
-        assert_int_equal(codec_item_site(b, ITEM_MARK, &site), ERR_OK);
+        assert_err(codec_mark_open(&a, b, other.key, &mark_got), ERR_SIGNATURE);
+        assert_ok(codec_item_site(b, ITEM_MARK, &site));
         assert_true(site == mark.site);
 
         sample_answer(&a, seed, &answer);
         buf_reset(&bytes);
         codec_answer_encode(&answer, k.secret, &bytes);
         b = (struct bytes){bytes.data, bytes.len};
-        assert_int_equal(codec_answer_open(&a, b, k.key, &answer_got), ERR_OK);
+        assert_ok(codec_answer_open(&a, b, k.key, &answer_got));
         assert_string_equal(image_answer(&before, &answer), image_answer(&after, &answer_got));
-        assert_int_equal(codec_answer_open(&a, b, other.key, &answer_got), ERR_SIGNATURE);
-        assert_int_equal(codec_item_site(b, ITEM_ANSWER, &site), ERR_OK);
+        assert_err(codec_answer_open(&a, b, other.key, &answer_got), ERR_SIGNATURE);
+        assert_ok(codec_item_site(b, ITEM_ANSWER, &site));
         assert_true(site == answer.site);
 
         sample_stable(&a, seed, &stable);
         buf_reset(&bytes);
         codec_stable_encode(&stable, k.secret, &bytes);
         b = (struct bytes){bytes.data, bytes.len};
-        assert_int_equal(codec_stable_open(&a, b, k.key, &stable_got), ERR_OK);
+        assert_ok(codec_stable_open(&a, b, k.key, &stable_got));
         assert_string_equal(image_stable(&before, &stable), image_stable(&after, &stable_got));
-        assert_int_equal(codec_stable_open(&a, b, other.key, &stable_got), ERR_SIGNATURE);
-        assert_int_equal(codec_item_site(b, ITEM_STABLE, &site), ERR_OK);
+        assert_err(codec_stable_open(&a, b, other.key, &stable_got), ERR_SIGNATURE);
+        assert_ok(codec_item_site(b, ITEM_STABLE, &site));
         assert_true(site == stable.site);
 
         buf_fini(&bytes), buf_fini(&before), buf_fini(&after);
@@ -107,7 +92,6 @@ static void every_item_comes_back(void **state)
  * and chain hash; its header is read without the key. */
 static void every_changeset_comes_back(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     for (uint64_t seed = 0; seed < SEEDS; seed++) {
         struct arena a = {0};
@@ -116,17 +100,15 @@ static void every_changeset_comes_back(void **state)
         uint8_t hash[HASH_BYTES], hash_got[HASH_BYTES];
         uint64_t site;
         sample_changeset(&a, seed, &cs);
-        assert_int_equal(seal_changeset(&cs, k.secret, &sealed, hash), ERR_OK);
-        assert_int_equal(seal_open(&a, sealed.data, sealed.len, k.key, &got, hash_got), ERR_OK);
+        assert_ok(seal_changeset(&cs, k.secret, &sealed, hash));
+        assert_ok(seal_open(&a, sealed.data, sealed.len, k.key, &got, hash_got));
         assert_string_equal(image_changeset(&before, &cs), image_changeset(&after, &got));
         assert_memory_equal(hash, hash_got, HASH_BYTES);
-        assert_int_equal(seal_changeset(&got, k.secret, &again, hash_got), ERR_OK);
+        assert_ok(seal_changeset(&got, k.secret, &again, hash_got));
         assert_same_bytes(&sealed, &again);
-        assert_int_equal(
-            codec_item_site((struct bytes){sealed.data, sealed.len}, ITEM_CHANGESET, &site),
-            ERR_OK);
+        assert_ok(codec_item_site((struct bytes){sealed.data, sealed.len}, ITEM_CHANGESET, &site));
         assert_true(site == cs.dot.site);
-        assert_int_equal(seal_peek(&a, sealed.data, sealed.len, &got), ERR_OK);
+        assert_ok(seal_peek(&a, sealed.data, sealed.len, &got));
         cs.n_segments = 0;
         assert_string_equal(image_changeset(&before, &cs), image_changeset(&after, &got));
         buf_fini(&sealed), buf_fini(&again), buf_fini(&before), buf_fini(&after);
@@ -137,7 +119,6 @@ static void every_changeset_comes_back(void **state)
 /* A bulk insert of consecutive keys costs its values and almost nothing beside them. */
 static void a_bulk_insert_costs_only_its_values(void **state)
 {
-    (void)state;
     enum { ROWS = 1000 };
     static struct row_change rows[ROWS];
     static struct value values[ROWS][2];
@@ -153,7 +134,7 @@ static void a_bulk_insert_costs_only_its_values(void **state)
     struct table_changes t = {"t", 2, names, 1, &key, ROWS, rows};
     struct segment s = {"", 1, &t};
     struct buf out = {0};
-    assert_int_equal(codec_segment_encode(&s, (struct dot){1, 1}, &out), ERR_OK);
+    assert_ok(codec_segment_encode(&s, (struct dot){1, 1}, &out));
     assert_in_range(out.len, ROWS * 8,
                     ROWS * 8 + 100); /* a difference, a length and six letters each */
     buf_fini(&out);
@@ -163,7 +144,6 @@ static void a_bulk_insert_costs_only_its_values(void **state)
  * and leaves the output as it was. */
 static void encoding_stops_at_the_limits(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     static uint8_t big[LIMIT_VALUE_BYTES + 1];
     static const uint32_t column[] = {0, 1, 2};
@@ -177,16 +157,16 @@ static void encoding_stops_at_the_limits(void **state)
     uint8_t hash[HASH_BYTES];
     struct buf out = {0}, some = {0};
     buf_put_u8(&out, 7);
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_OK);
+    assert_ok(seal_changeset(&cs, k.secret, &out, hash));
     size_t fine = out.len;
 
     v[1] = value_bytes(VALUE_BLOB, big, sizeof big);
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    assert_err(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     v[1] = v[2] = value_bytes(VALUE_BLOB, big, LIMIT_ROW_BYTES / 2);
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    assert_err(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     v[1] = v[2] = value_null();
     v[0] = value_bytes(VALUE_TEXT, big, LIMIT_KEY_BYTES);
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    assert_err(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     v[0] = value_integer(1);
 
     struct row_change *many = mem_alloc((LIMIT_ROWS + 1) * sizeof *many);
@@ -198,13 +178,12 @@ static void encoding_stops_at_the_limits(void **state)
     }
     t.rows = many;
     t.n_rows = LIMIT_ROWS + 1;
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    assert_err(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     t.n_rows = LIMIT_ROWS / 2 + 1;
     cs.n_segments = 2;
-    assert_int_equal(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
+    assert_err(seal_changeset(&cs, k.secret, &out, hash), ERR_LIMIT);
     t.n_rows = LIMIT_ROWS / 2;
-    assert_int_equal(codec_segment_encode(&s[0], cs.dot, &some),
-                     ERR_OK); /* the rows themselves are fine */
+    assert_ok(codec_segment_encode(&s[0], cs.dot, &some)); /* the rows themselves are fine */
     mem_free(many);
     mem_free(ids);
     buf_fini(&some);
@@ -217,7 +196,6 @@ static void encoding_stops_at_the_limits(void **state)
 /* A site is the key's and the incarnation's, and never 0; a curve key pair is libzmq's. */
 static void keys_and_sites_are_reproducible(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1), other = sample_keys(2);
     assert_true(seal_site(k.key, 1) == seal_site(k.key, 1));
     assert_true(seal_site(k.key, 1) != seal_site(k.key, 2));
@@ -248,5 +226,5 @@ int main(void)
         cmocka_unit_test(encoding_stops_at_the_limits),
         cmocka_unit_test(keys_and_sites_are_reproducible),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return check_run_after(sample_set_up, tests);
 }

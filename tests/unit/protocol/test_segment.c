@@ -1,17 +1,11 @@
 /* A segment written by hand, right in every field, and then wrong in one of them. */
 #include "protocol/codec.h"
 #include "protocol/limits.h"
-#include "sample.h"
-#include "wire.h"
+#include "tests/lib/check.h"
+#include "tests/unit/protocol/sample.h"
+#include "tests/unit/protocol/wire.h"
 
 #include <string.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #define B(text)                                                                                    \
     {                                                                                              \
@@ -103,7 +97,6 @@ static enum err decode(const struct sample_table *t, struct buf *image)
 /* The control: the rows are what the format on top of codec_changeset.c says they are. */
 static void the_format_is_as_described(void **state)
 {
-    (void)state;
     struct buf got = {0}, expected = {0};
     static const uint32_t column[] = {0, 1};
     static const uint32_t key = 0;
@@ -120,7 +113,7 @@ static void the_format_is_as_described(void **state)
     };
     struct table_changes t = {"t", 2, names, 1, &key, 4, rows};
     struct segment s = {"12", 1, &t};
-    assert_int_equal(decode(&right, &got), ERR_OK);
+    assert_ok(decode(&right, &got));
     assert_string_equal(buf_str(&got), image_segment(&expected, &s));
     buf_fini(&got), buf_fini(&expected);
 }
@@ -130,7 +123,7 @@ static void assert_refused(const struct sample_table *t, const char *what)
     enum err e = decode(t, NULL);
     if (e != ERR_MALFORMED)
         print_error("%s: %s\n", what, err_name(e));
-    assert_int_equal(e, ERR_MALFORMED);
+    assert_err(e, ERR_MALFORMED);
 }
 
 #define REFUSE(field, ...)                                                                         \
@@ -143,7 +136,6 @@ static void assert_refused(const struct sample_table *t, const char *what)
 /* Names and key indices: none, twice the same, beyond the columns. */
 static void columns_and_keys_are_sound(void **state)
 {
-    (void)state;
     REFUSE(column[1], "id");
     REFUSE(column[1], "");
     REFUSE(column[2], "one too many for the values");
@@ -152,7 +144,7 @@ static void columns_and_keys_are_sound(void **state)
     struct sample_table t = right;
     t.key_value[1] = t.key_value[0];
     t.key = (struct bytes)B("\x00\x01");
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.key = (struct bytes)B("\x00\x00");
     assert_refused(&t, "a column twice in the key");
 }
@@ -161,7 +153,6 @@ static void columns_and_keys_are_sound(void **state)
  * another number. */
 static void forms_are_sound(void **state)
 {
-    (void)state;
     REFUSE(form_kind, B("\x01\x02\x04"));
     REFUSE(form_kind, B("\x01\x02\x00"));
     REFUSE(form_mask, B("\x03\x02\x04"));
@@ -173,7 +164,6 @@ static void forms_are_sound(void **state)
 /* Runs: of a form that is not there, of no rows, that do not add up, or could be joined. */
 static void runs_add_up(void **state)
 {
-    (void)state;
     REFUSE(run_form, B("\x00\x01\x03"));
     REFUSE(run_form, B("\x00\x01"));
     REFUSE(run_form, B("\x00\x00\x02"));
@@ -194,7 +184,6 @@ static void runs_add_up(void **state)
 /* Births: of a row that is not there or is born here, out of order, without a name. */
 static void births_are_sound(void **state)
 {
-    (void)state;
     REFUSE(birth_row, B("\x04"));
     REFUSE(birth_row, B("\x01"));
     REFUSE(birth_row, B("\x02\x03"));
@@ -205,7 +194,7 @@ static void births_are_sound(void **state)
     t.birth_row = (struct bytes)B("\x02\x03");
     t.birth_site = (struct bytes)B("\x09\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
     t.birth_seq = (struct bytes)B("\x07\x07");
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.birth_row = (struct bytes)B("\x03\x02");
     assert_refused(&t, "births that descend");
     t.birth_row = (struct bytes)B("\x03\x03");
@@ -216,10 +205,9 @@ static void births_are_sound(void **state)
  * of half a name, of this changeset by its name, of no rows, or in two pieces. */
 static void references_are_sound(void **state)
 {
-    (void)state;
     struct sample_table t = right;
     t.ref_column = t.ref_row = t.ref_rows = t.ref_site = t.ref_seq = (struct bytes){0};
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     REFUSE(ref_column, B("\x01\x02"));
     REFUSE(ref_column, B("\x01\x00")); /* descends */
     REFUSE(ref_column, B("\x00\x00")); /* the third row has no such column */
@@ -247,7 +235,6 @@ static void references_are_sound(void **state)
  * than the types say; NaN and -0.0. */
 static void values_fit_their_rows(void **state)
 {
-    (void)state;
     REFUSE(value[1], B("\x12\x03\x03\x00\x05\x2a\x02\x02\x01\x32\x03xyz"));  /* no bytes of it */
     REFUSE(value[1], B("\x12\x02\x03\x03\x2a\x02\x02\x01\x32\x03xyz"));      /* two types */
     REFUSE(value[1], B("\x12\x03\x03\x00\x03\x2a\x01\x03\x32\x03xyz"));      /* one length */
@@ -266,9 +253,9 @@ static void values_fit_their_rows(void **state)
     REFUSE(value[1].p, NULL);
     struct sample_table t = right;
     t.value[0] = (struct bytes)B("\x08\x02\x22\x10\0\0\0\0\0\0\xf0\x7f\0\0\0\0\0\0\0\0");
-    assert_int_equal(decode(&t, NULL), ERR_OK); /* infinity and 0.0 */
+    assert_ok(decode(&t, NULL)); /* infinity and 0.0 */
     t.value[1] = (struct bytes)B("\x08\x00");
-    assert_int_equal(decode(&t, NULL), ERR_OK); /* all NULL */
+    assert_ok(decode(&t, NULL)); /* all NULL */
 }
 
 #define Z12 "\0\0\0\0\0\0\0\0\0\0\0\0"
@@ -280,14 +267,13 @@ static void values_fit_their_rows(void **state)
  * on the wire. */
 static void deltas_are_sound(void **state)
 {
-    (void)state;
     struct sample_table t = right;
     t.value[1] = (struct bytes)THIRD(Z12 "\0\0\0\x07");
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.value[1] = (struct bytes)THIRD("\0\0\0\x10" Z12); /* 2^100 */
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.value[1] = (struct bytes)THIRD("\xff\xff\xff\xf0" Z12); /* -2^100 */
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     REFUSE(value[1], THIRD("\0\0\0\x10" Z12 "\0")); /* one byte is another field */
     REFUSE(value[1], THIRD("\xff\xff\xff\xef" F12));
     REFUSE(value[1], THIRD("\x80\0\0\0" Z12));
@@ -304,7 +290,7 @@ static void deltas_are_sound(void **state)
     t = right; /* the update names the key's own column */
     t.form_mask = (struct bytes)B("\x03\x03\x00");
     t.value[0] = (struct bytes)B("\x12\x03\x01\x01\x01\x1a\x03\x02\x02\x02");
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.value[0] = (struct bytes)B("\x12\x03\x01\x01\x05\x1a\x02\x02\x02\x3a\x10" Z12 "\0\0\0\x03");
     assert_refused(&t, "a delta of a key");
 }
@@ -312,10 +298,9 @@ static void deltas_are_sound(void **state)
 /* One key may come several times, each under another birth. */
 static void an_identity_comes_once(void **state)
 {
-    (void)state;
     struct sample_table t = right;
     t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x00"); /* 3, 3 */
-    assert_int_equal(decode(&t, NULL), ERR_OK);                   /* unnamed, and 9:7 */
+    assert_ok(decode(&t, NULL));                                  /* unnamed, and 9:7 */
     t.birth_row = t.birth_site = t.birth_seq = (struct bytes){NULL, 0};
     assert_refused(&t, "one key unnamed twice");
     t = right;
@@ -328,7 +313,7 @@ static void an_identity_comes_once(void **state)
     t = right;
     t.key_value[0] = (struct bytes)B("\x08\x01\x1a\x02\x06\x03"); /* 3, 1: the last deletes a key
                                                                     that is born here */
-    assert_int_equal(decode(&t, NULL), ERR_OK);
+    assert_ok(decode(&t, NULL));
     t.birth_site = (struct bytes)B("\x05\0\0\0\0\0\0\0");
     t.birth_seq = (struct bytes)B("\x06");
     assert_refused(&t, "what is born here, deleted here");
@@ -337,7 +322,6 @@ static void an_identity_comes_once(void **state)
 /* Keys of the rows that are not born: as many as there are, and none where there are none. */
 static void keys_fit_their_rows(void **state)
 {
-    (void)state;
     REFUSE(key_value[0], B("\x08\x01\x1a\x01\x06"));
     REFUSE(key_value[0], B("\x08\x01\x1a\x03\x06\x02\x02"));
     REFUSE(key_value[0].p, NULL);
@@ -355,23 +339,22 @@ static void keys_fit_their_rows(void **state)
     assert_refused(&born, "more forms than rows");
     born.form_kind = (struct bytes)B("\x01\x02");
     born.form_mask = (struct bytes)B("\x03\x02");
-    assert_int_equal(decode(&born, NULL), ERR_OK);
+    assert_ok(decode(&born, NULL));
 }
 
 /* Rows, columns and lengths over their limits, announced in a few bytes. */
 static void limits_hold_before_memory_is_taken(void **state)
 {
-    (void)state;
     struct sample_table t = right;
     t.rows = (uint64_t)LIMIT_ROWS + 4;
     t.run_rows = (struct bytes)B("\xa2\x9c\x01\x01\x01"); /* 20,002 */
-    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+    assert_err(decode(&t, NULL), ERR_LIMIT);
     t = right;
     t.value[1] = (struct bytes)B("\x12\x03\x03\x00\x03\x2a\x06\x02\xff\xff\xff\xff\x0f\x32\x03xyz");
-    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+    assert_err(decode(&t, NULL), ERR_LIMIT);
     t = right;
     t.key = (struct bytes)B("\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    assert_int_equal(decode(&t, NULL), ERR_LIMIT);
+    assert_err(decode(&t, NULL), ERR_LIMIT);
 }
 
 int main(void)
@@ -389,5 +372,5 @@ int main(void)
         cmocka_unit_test(keys_fit_their_rows),
         cmocka_unit_test(limits_hold_before_memory_is_taken),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

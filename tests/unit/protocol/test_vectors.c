@@ -4,25 +4,12 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
-#include "sample.h"
-#include "vectors.h"
+#include "tests/lib/check.h"
+#include "tests/unit/protocol/sample.h"
+#include "tests/unit/protocol/vectors.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static int set_up(void **state)
-{
-    (void)state;
-    return seal_start();
-}
 
 static const char *vector_of(const char *name)
 {
@@ -55,7 +42,6 @@ static void put_vector(const char *name, struct buf *out)
 /* Each message type has the bytes it always had, signature included. */
 static void messages_keep_their_bytes(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     for (unsigned type = MESSAGE_HELLO; type <= MESSAGE_DIGEST_REPLY; type++) {
         char name[32];
@@ -74,7 +60,6 @@ static void messages_keep_their_bytes(void **state)
 /* Marks, answers and stable messages have the bytes they always had. */
 static void items_keep_their_bytes(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct buf bytes = {0};
     struct mark mark;
@@ -98,7 +83,6 @@ static void items_keep_their_bytes(void **state)
  * has its header over fixed segment infos. */
 static void changesets_keep_their_bytes(void **state)
 {
-    (void)state;
     struct changeset cs;
     struct segment_info info[3] = {{"", 1, 10, {1}}, {"120104", 6, 1000, {2}}, {"13", 0, 2, {3}}};
     struct buf bytes = {0};
@@ -106,7 +90,7 @@ static void changesets_keep_their_bytes(void **state)
     for (uint32_t i = 0; i < cs.n_segments; i++) {
         char name[32];
         buf_reset(&bytes);
-        assert_int_equal(codec_segment_encode(&cs.segments[i], cs.dot, &bytes), ERR_OK);
+        assert_ok(codec_segment_encode(&cs.segments[i], cs.dot, &bytes));
         snprintf(name, sizeof name, "segment %u", i);
         assert_vector(name, &bytes);
     }
@@ -119,11 +103,10 @@ static void changesets_keep_their_bytes(void **state)
 /* So has a segment with deltas. */
 static void deltas_keep_their_bytes(void **state)
 {
-    (void)state;
     struct segment s;
     struct buf bytes = {0};
     fixed_deltas(&s);
-    assert_int_equal(codec_segment_encode(&s, fixed_dot, &bytes), ERR_OK);
+    assert_ok(codec_segment_encode(&s, fixed_dot, &bytes));
     assert_vector("deltas", &bytes);
     buf_fini(&bytes);
 }
@@ -131,11 +114,10 @@ static void deltas_keep_their_bytes(void **state)
 /* And one whose rows name the births they refer to. */
 static void references_keep_their_bytes(void **state)
 {
-    (void)state;
     struct segment s;
     struct buf bytes = {0};
     fixed_references(&s);
-    assert_int_equal(codec_segment_encode(&s, fixed_dot, &bytes), ERR_OK);
+    assert_ok(codec_segment_encode(&s, fixed_dot, &bytes));
     assert_vector("references", &bytes);
     buf_fini(&bytes);
 }
@@ -143,14 +125,13 @@ static void references_keep_their_bytes(void **state)
 /* A changeset that was sealed once opens for ever, to the same rows, and keeps its chain hash. */
 static void a_sealed_changeset_opens_for_ever(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct arena a = {0};
     struct buf sealed = {0}, chain = {0}, before = {0}, after = {0};
     struct changeset cs, got;
     uint8_t hash[HASH_BYTES];
     put_vector("sealed", &sealed);
-    assert_int_equal(seal_open(&a, sealed.data, sealed.len, k.key, &got, hash), ERR_OK);
+    assert_ok(seal_open(&a, sealed.data, sealed.len, k.key, &got, hash));
     fixed_changeset(&cs);
     assert_string_equal(image_changeset(&before, &cs), image_changeset(&after, &got));
     buf_put(&chain, hash, sizeof hash);
@@ -162,13 +143,12 @@ static void a_sealed_changeset_opens_for_ever(void **state)
 /* So does a chunk of a first load. */
 static void a_load_chunk_opens_for_ever(void **state)
 {
-    (void)state;
     struct arena a = {0};
     struct buf bytes = {0}, before = {0}, after = {0};
     struct message m, got;
     struct bytes body, signature;
     put_vector("load chunk", &bytes);
-    assert_int_equal(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature), ERR_OK);
+    assert_ok(codec_decode(&a, bytes.data, bytes.len, &got, &body, &signature));
     fixed_message(MESSAGE_LOAD_CHUNK, &m);
     assert_string_equal(image_message(&before, &m), image_message(&after, &got));
     buf_fini(&bytes), buf_fini(&before), buf_fini(&after);
@@ -178,7 +158,6 @@ static void a_load_chunk_opens_for_ever(void **state)
 /* Keys and sites are derived as they always were: a node's identity must survive an upgrade. */
 static void identities_keep_their_bytes(void **state)
 {
-    (void)state;
     struct sample_pair k = sample_keys(1);
     struct buf bytes = {0};
     buf_put(&bytes, k.key, sizeof k.key);
@@ -199,5 +178,5 @@ int main(void)
         cmocka_unit_test(a_load_chunk_opens_for_ever),
         cmocka_unit_test(identities_keep_their_bytes),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return check_run_after(sample_set_up, tests);
 }

@@ -1,4 +1,4 @@
-#include "wire.h"
+#include "tests/unit/protocol/wire.h"
 
 #include <string.h>
 

@@ -1,16 +1,10 @@
 /* Decisions that are taken again, when offices have forgotten what they were about. */
 #include "node/store/store.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, family TEXT, given "
                              "TEXT, points INTEGER, paid INTEGER, note TEXT) WITHOUT ROWID;";
@@ -21,19 +15,13 @@ static const char charter[] =
     "\"columns\":[\"family\",\"given\"],\"policy\":\"review\"}]}]}";
 static const char tables[] = "person tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept; /* what a test looks at; the offices' own are reset by every seal */
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    office_sql(&f.office[0], "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n')");
-    federation_sync(&f);
-    *state = &f;
+    federation_set_up(state, 3, schema, charter, false);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n')");
+    federation_sync(*state);
     return 0;
 }
 
@@ -53,38 +41,13 @@ static struct conflict_record first(struct office *o, const char *state, const c
     return list[0];
 }
 
-static struct dot side_of(const struct conflict_record *c, const struct office *o)
-{
-    for (size_t i = 0; i < c->n_sides; i++)
-        if (c->sides[i].dot.site == o->site)
-            return c->sides[i].dot;
-    fail_msg("%s has no side", o->name);
-    return (struct dot){0, 0};
-}
-
 static enum err take(struct office *o, const char *id, struct dot dot)
 {
     const char *decision;
     struct review r = {.by = "sok", .reason = "as the paper says", .now_ms = 1700000000000};
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, RESOLVE_TAKE, dot, &r, &decision);
-    if (e == ERR_OK)
-        assert_int_equal(store_commit(o->store), ERR_OK);
-    else
-        store_rollback(o->store);
-    return e;
-}
-
-/* The office passes stable(mark), the mark being what the hub has. */
-static void forget_all(struct office *o, const struct clock *c)
-{
-    struct stable st = {.mark_id = 1, .hlc = 1, .clock = *c};
-    bool more = true;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
-    while (more)
-        assert_int_equal(store_sweep(o->store, &kept, 10, &more), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    return office_end(o, e);
 }
 
 static struct clock settled(void **state)
@@ -102,14 +65,14 @@ static void a_delete_undone_is_a_new_birth(void **state)
     office_sql(B, "UPDATE person SET note = 'changed', paid = 130 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(HUB, "open", "exists");
-    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(HUB, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     struct clock all = settled(state);
-    forget_all(A, &all);
-    assert_int_equal(take(B, c.id, side_of(&c, B)), ERR_OK);
+    office_pass_stable(A, &all, 10);
+    assert_ok(take(B, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
-    forget_all(HUB, &all);
-    forget_all(B, &all);
+    office_pass_stable(HUB, &all, 10);
+    office_pass_stable(B, &all, 10);
     federation_sync(*state);
     const char *row = "SELECT id || family || given || points || paid || note FROM person";
     assert_string_equal(office_one(HUB, row), "p1SokDara1130changed");
@@ -125,14 +88,14 @@ static void a_dropped_birth_taken_again_is_a_new_one(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     struct clock all = settled(state);
-    forget_all(A, &all);
-    assert_int_equal(take(HUB, c.id, side_of(&c, A)), ERR_OK);
+    office_pass_stable(A, &all, 10);
+    assert_ok(take(HUB, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
-    forget_all(HUB, &all);
-    forget_all(B, &all);
+    office_pass_stable(HUB, &all, 10);
+    office_pass_stable(B, &all, 10);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
     federation_assert_equal(*state, tables);
@@ -147,7 +110,7 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(A, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
@@ -155,8 +118,8 @@ static void an_old_conflict_never_changes_another_birth(void **state)
     federation_sync(*state);
     struct clock all = settled(state);
     for (int i = 0; i < 3; i++)
-        forget_all(&((struct federation *)*state)->office[i], &all);
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+        office_pass_stable(OFFICE(i), &all, 10);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_STATE);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "1");
     clock_fini(&all);
@@ -171,10 +134,10 @@ static void what_is_not_sealed_is_not_decided(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "UPDATE person SET points = 7 WHERE id = 'p1'");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "7");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points FROM person WHERE id = 'p1'"), "4");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "1");
@@ -188,7 +151,7 @@ static void a_row_deleted_meanwhile_is_no_accident(void **state)
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_BUSY);
+    assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_BUSY);
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -207,8 +170,8 @@ static void a_decision_behind_a_cut_does_not_undo_a_delete(void **state)
     struct conflict_record *c = lists_filtered(A->store, &kept, &f, &n);
     assert_int_equal(n, 2);
     size_t last = strstr(c[0].key_json, "p1") ? 0 : 1; /* p1 is queued last */
-    assert_int_equal(take(A, c[1 - last].id, side_of(&c[1 - last], B)), ERR_OK);
-    assert_int_equal(take(A, c[last].id, side_of(&c[last], B)), ERR_OK);
+    assert_ok(take(A, c[1 - last].id, lists_side(&c[1 - last], B->site)));
+    assert_ok(take(A, c[last].id, lists_side(&c[last], B->site)));
     office_sql(A, "DELETE FROM person WHERE id = 'p1'");
     for (int i = 0; i < 3; i++) /* two records of decisions, then the delete */
         assert_true(office_seal_part(A, 1));
@@ -227,10 +190,10 @@ static void a_forgotten_row_is_entered_again(void **state)
     federation_sync(*state);
     struct conflict_record c = first(HUB, "open", "exists");
     const char *count = "SELECT count(*) FROM person";
-    const struct dot side[] = {side_of(&c, A), side_of(&c, B)};
+    const struct dot side[] = {lists_side(&c, A->site), lists_side(&c, B->site)};
     const char *rows[] = {"0", "1"};
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(take(i % 2 ? B : HUB, c.id, side[i % 2]), ERR_OK);
+        assert_ok(take(i % 2 ? B : HUB, c.id, side[i % 2]));
         federation_sync(*state);
         assert_string_equal(office_one(A, count), rows[i % 2]);
         federation_assert_equal(*state, tables);
@@ -240,11 +203,12 @@ static void a_forgotten_row_is_entered_again(void **state)
                 "00FFDara130changed");
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i < 3; o++)
-            forget_all(&((struct federation *)*state)->office[o], &all);
+            office_pass_stable(OFFICE(o), &all, 10);
         clock_fini(&all);
     }
-    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_OK);
-    assert_int_equal(take(HUB, c.id, side_of(&c, B)), ERR_STATE); /* not a second time unsealed */
+    assert_ok(take(HUB, c.id, lists_side(&c, B->site)));
+    assert_err(take(HUB, c.id, lists_side(&c, B->site)),
+               ERR_STATE); /* not a second time unsealed */
 }
 
 /* The same for a birth that was dropped: they take turns as often as people change their minds. */
@@ -255,10 +219,10 @@ static void a_forgotten_birth_is_entered_again(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    const struct dot side[] = {side_of(&c, B), side_of(&c, A)};
+    const struct dot side[] = {lists_side(&c, B->site), lists_side(&c, A->site)};
     const char *rows[] = {"B20", "A10"};
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(take(HUB, c.id, side[i % 2]), ERR_OK);
+        assert_ok(take(HUB, c.id, side[i % 2]));
         federation_sync(*state);
         assert_string_equal(
             office_one(B, "SELECT group_concat(given || paid) FROM person WHERE id = 'p2'"),
@@ -266,7 +230,7 @@ static void a_forgotten_birth_is_entered_again(void **state)
         federation_assert_equal(*state, tables);
         struct clock all = settled(state);
         for (int o = 0; o < 3 && i != 2; o++)
-            forget_all(&((struct federation *)*state)->office[o], &all);
+            office_pass_stable(OFFICE(o), &all, 10);
         clock_fini(&all);
     }
 }
@@ -278,19 +242,19 @@ static void an_old_birth_conflict_drops_nobody_entered_since(void **state)
     office_sql(B, "INSERT INTO person VALUES('p2','Chea','B',2,20,'b')");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "birth");
-    assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_OK);
+    assert_ok(take(A, c.id, lists_side(&c, B->site)));
     federation_sync(*state);
     office_sql(HUB, "DELETE FROM person WHERE id = 'p2'");
     federation_sync(*state);
     office_sql(HUB, "INSERT INTO person VALUES('p2','Som','C',3,30,'c')");
     federation_sync(*state);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_STATE);
-        assert_int_equal(take(A, c.id, side_of(&c, B)), ERR_STATE);
+        assert_err(take(A, c.id, lists_side(&c, A->site)), ERR_STATE);
+        assert_err(take(A, c.id, lists_side(&c, B->site)), ERR_STATE);
         federation_sync(*state);
         assert_string_equal(office_one(B, "SELECT given FROM person WHERE id = 'p2'"), "C");
         struct clock all = settled(state);
-        forget_all(A, &all);
+        office_pass_stable(A, &all, 10);
         clock_fini(&all);
     }
 }
@@ -302,7 +266,7 @@ static void a_decision_about_a_large_value_travels(void **state)
     office_sql(B, "UPDATE person SET points = 4 WHERE id = 'p1'");
     federation_sync(*state);
     struct conflict_record c = first(A, "open", "points");
-    assert_int_equal(take(A, c.id, side_of(&c, A)), ERR_OK);
+    assert_ok(take(A, c.id, lists_side(&c, A->site)));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT length(choice) < 400 FROM tonle_decision"), "1");
     federation_assert_equal(*state, tables);
@@ -311,18 +275,16 @@ static void a_decision_about_a_large_value_travels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_delete_undone_is_a_new_birth, start, stop),
-        cmocka_unit_test_setup_teardown(a_dropped_birth_taken_again_is_a_new_one, start, stop),
-        cmocka_unit_test_setup_teardown(an_old_conflict_never_changes_another_birth, start, stop),
-        cmocka_unit_test_setup_teardown(a_forgotten_row_is_entered_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_forgotten_birth_is_entered_again, start, stop),
-        cmocka_unit_test_setup_teardown(an_old_birth_conflict_drops_nobody_entered_since, start,
-                                        stop),
-        cmocka_unit_test_setup_teardown(what_is_not_sealed_is_not_decided, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_about_a_large_value_travels, start, stop),
-        cmocka_unit_test_setup_teardown(a_row_deleted_meanwhile_is_no_accident, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_behind_a_cut_does_not_undo_a_delete, start,
-                                        stop),
+        TEST(a_delete_undone_is_a_new_birth),
+        TEST(a_dropped_birth_taken_again_is_a_new_one),
+        TEST(an_old_conflict_never_changes_another_birth),
+        TEST(a_forgotten_row_is_entered_again),
+        TEST(a_forgotten_birth_is_entered_again),
+        TEST(an_old_birth_conflict_drops_nobody_entered_since),
+        TEST(what_is_not_sealed_is_not_decided),
+        TEST(a_decision_about_a_large_value_travels),
+        TEST(a_row_deleted_meanwhile_is_no_accident),
+        TEST(a_decision_behind_a_cut_does_not_undo_a_delete),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

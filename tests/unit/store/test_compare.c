@@ -1,16 +1,10 @@
 /* The reconcile scan: what was written behind capture's back is found, and sealed or taken back. */
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)";
@@ -19,27 +13,15 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 2, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 2, schema, charter, true);
 }
 
-static int stop(void **state)
+static void rows(void **state)
 {
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-
-static void rows(struct federation *f)
-{
-    office_sql(&f->office[0],
+    office_sql(HUB,
                "INSERT INTO note VALUES('a','1','ma'),('b','2','mb'),('c','3','mc'),('d','4','md'),"
                "('e','5','me')");
-    federation_sync(f);
+    federation_sync(*state);
 }
 
 /* Writes as a tool with triggers off does. */
@@ -53,34 +35,33 @@ static void behind_capture(struct office *o, const char *sql)
 
 /* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well.
  */
-static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bool take_parent)
+static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_parent)
 {
     static char out[512];
-    struct office *hub = &f->office[0], *o = &f->office[1];
+    struct office *hub = HUB, *o = A;
     struct load_request r = {.table = "note", .max_rows = max_rows};
     struct load_chunk chunk = {0};
     struct arena a = {0};
     out[0] = '\0';
     if (settle)
-        assert_int_equal(store_begin(o->store), ERR_OK);
+        assert_ok(store_begin(o->store));
     while (!chunk.end) {
         struct escape *e;
         size_t n;
-        assert_int_equal(store_chunk_read(hub->store, &a, &r, o->name, &chunk), ERR_OK);
-        assert_int_equal(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n), ERR_OK);
+        assert_ok(store_chunk_read(hub->store, &a, &r, o->name, &chunk));
+        assert_ok(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n));
         for (size_t i = 0; i < n; i++) {
             struct value key;
-            assert_int_equal(key_decode(e[i].key.p, e[i].key.len, &key, 1), ERR_OK);
+            assert_ok(key_decode(e[i].key.p, e[i].key.len, &key, 1));
             snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
                      (int)key.len, (const char *)key.u.p);
             if (settle)
-                assert_int_equal(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent),
-                                 ERR_OK);
+                assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent));
         }
         r.after = chunk.last_key;
     }
     if (settle)
-        assert_int_equal(store_commit(o->store), ERR_OK);
+        assert_ok(store_commit(o->store));
     arena_fini(&a);
     return out;
 }
@@ -88,22 +69,22 @@ static const char *scan(struct federation *f, uint32_t max_rows, bool settle, bo
 /* Equal rows have no escapes, whatever the size of the chunks. */
 static void equal_rows_have_no_escapes(void **state)
 {
-    rows(*state);
+    rows(state);
     for (uint32_t size = 1; size < 8; size++)
-        assert_string_equal(scan(*state, size, false, false), "");
+        assert_string_equal(scan(state, size, false, false), "");
 }
 
 /* A changed, a new and a deleted row are each found once, before, between and behind the parent's
  * keys. */
 static void every_escape_is_found_once(void **state)
 {
-    rows(*state);
+    rows(state);
     behind_capture(
         A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id IN ('b','e');"
            "INSERT INTO note VALUES('A','first','m1'),('cc','middle','m2'),('z','last','m3')");
-    assert_string_equal(scan(*state, 50, false, false), "N:A C:c N:cc N:z D:b D:e ");
+    assert_string_equal(scan(state, 50, false, false), "N:A C:c N:cc N:z D:b D:e ");
     for (uint32_t size = 1; size < 6; size++)
-        assert_int_equal(strlen(scan(*state, size, false, false)),
+        assert_int_equal(strlen(scan(state, size, false, false)),
                          strlen("N:A C:c N:cc N:z D:b D:e "));
     assert_false(store_capture_pending(A->store));
 }
@@ -113,30 +94,30 @@ static void settled_escapes_travel_like_writes(void **state)
 {
     struct arena a = {0};
     struct history h;
-    rows(*state);
+    rows(state);
     behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id='b';"
                       "INSERT INTO note VALUES('z','last','m3')");
-    scan(*state, 2, true, false);
+    scan(state, 2, true, false);
     federation_sync(*state);
     federation_assert_equal(*state, "note");
     assert_string_equal(
         office_one(HUB, "SELECT group_concat(id||body) FROM (SELECT * FROM note ORDER BY id)"),
         "a1,cx,d4,e5,zlast");
-    assert_int_equal(store_history(A->store, &a, "note", "\"c\"", &h), ERR_OK);
+    assert_ok(store_history(A->store, &a, "note", "\"c\"", &h));
     assert_int_equal(h.n, 2);
     assert_int_equal(h.entry[1].n_cells, 1);
     assert_string_equal(h.entry[1].columns[0], "body");
-    assert_string_equal(scan(*state, 3, false, false), "");
+    assert_string_equal(scan(state, 3, false, false), "");
     arena_fini(&a);
 }
 
 /* Or the parent's rows are written back, and nothing is captured. */
 static void the_parents_rows_can_be_taken_back(void **state)
 {
-    rows(*state);
+    rows(state);
     behind_capture(A, "UPDATE note SET body='x' WHERE id='c'; DELETE FROM note WHERE id='b';"
                       "INSERT INTO note VALUES('z','last','m3')");
-    scan(*state, 50, true, true);
+    scan(state, 50, true, true);
     assert_false(store_capture_pending(A->store));
     federation_assert_equal(*state, "note");
     assert_string_equal(
@@ -152,9 +133,9 @@ static void held_rows_are_no_escapes(void **state)
     office_sql(HUB, "INSERT INTO note VALUES('b','2','same')");
     federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "1");
-    assert_string_equal(scan(*state, 1, false, false), "");
+    assert_string_equal(scan(state, 1, false, false), "");
     behind_capture(A, "UPDATE note SET mark = 'free'; INSERT INTO note VALUES('b','2','same')");
-    assert_string_equal(scan(*state, 50, false, false), "C:a ");
+    assert_string_equal(scan(state, 50, false, false), "C:a ");
 }
 
 /* A row that only this office's own trigger refuses is held here: no escape, and no other digest.
@@ -166,14 +147,12 @@ static void a_row_held_here_alone_is_no_escape(void **state)
     uint32_t n;
     office_sql(A, "CREATE TRIGGER no_b BEFORE INSERT ON note WHEN NEW.id = 'b' BEGIN"
                   " SELECT RAISE(ABORT, 'not here'); END");
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_capture_install(A->store), ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
-    rows(*state);
+    assert_committed(A->store, store_capture_install(A->store));
+    rows(state);
     assert_string_equal(office_one(A, "SELECT key || reason FROM tonle_held"), "\"b\"local");
-    assert_string_equal(scan(*state, 50, false, false), "");
+    assert_string_equal(scan(state, 50, false, false), "");
     for (int i = 0; i < 2; i++)
-        assert_int_equal(store_digest((i ? A : HUB)->store, &a, &d[i], &n), ERR_OK);
+        assert_ok(store_digest((i ? A : HUB)->store, &a, &d[i], &n));
     assert_string_equal(d[0][4].table, "note");
     assert_int_equal(d[1][4].rows, 5);
     assert_int_equal(d[1][4].held, 0);
@@ -183,11 +162,13 @@ static void a_row_held_here_alone_is_no_escape(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(equal_rows_have_no_escapes),         T(every_escape_is_found_once),
-        T(settled_escapes_travel_like_writes), T(the_parents_rows_can_be_taken_back),
-        T(held_rows_are_no_escapes),           T(a_row_held_here_alone_is_no_escape),
+        FEDERATION_TEST(equal_rows_have_no_escapes),
+        FEDERATION_TEST(every_escape_is_found_once),
+        FEDERATION_TEST(settled_escapes_travel_like_writes),
+        FEDERATION_TEST(the_parents_rows_can_be_taken_back),
+        FEDERATION_TEST(held_rows_are_no_escapes),
+        FEDERATION_TEST(a_row_held_here_alone_is_no_escape),
     };
-    return cmocka_run_group_tests_name("compare", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,17 +1,11 @@
 /* Explain: the rule of each cell of a row, and what another charter would decide. */
 #include "node/charter/charter.h"
 #include "node/desk/desk.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define NAMES                                                                                      \
     "\"groups\":[{\"name\":\"spelling\",\"columns\":[\"first\",\"last\"],\"policy\":\"latest\","   \
@@ -37,10 +31,7 @@ static struct arena arena;
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int stop(void **state)
@@ -49,10 +40,6 @@ static int stop(void **state)
     federation_stop(*state);
     return 0;
 }
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
 
 /* From its published form; NULL: none. */
 static const struct charter *charter_of(const char *json)
@@ -338,7 +325,7 @@ static void the_owner_policy_looks_at_the_scope(void **state)
     assert_int_equal(phone->verdict, EXPLAIN_OTHERWISE);
     assert_string_equal(phone->sides[phone->other_shown].office, "office1");
     for (int i = 0; i < 3; i++) {
-        struct office *o = &((struct federation *)*state)->office[i];
+        struct office *o = OFFICE(i);
         assert_int_equal(
             store_explain_conflicts(o->store, &arena, charter_of(owner), &p, &list, &n), ERR_OK);
         for (size_t k = 0; k < n; k++)
@@ -376,17 +363,16 @@ static void what_is_not_there_is_named(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(each_cell_names_its_rule_and_its_line),
-        T(the_owner_is_the_nearest_office_above),
-        T(what_the_rule_decided_between_is_told),
-        T(another_charter_is_a_dry_run),
-        T(deletes_and_births_are_tried_too),
-        T(cells_cut_otherwise_are_mixed_or_unknown),
-        T(conflicts_of_a_period_are_counted),
-        T(the_owner_policy_looks_at_the_scope),
-        T(what_is_not_there_is_named),
+        TEST(each_cell_names_its_rule_and_its_line),
+        TEST(the_owner_is_the_nearest_office_above),
+        TEST(what_the_rule_decided_between_is_told),
+        TEST(another_charter_is_a_dry_run),
+        TEST(deletes_and_births_are_tried_too),
+        TEST(cells_cut_otherwise_are_mixed_or_unknown),
+        TEST(conflicts_of_a_period_are_counted),
+        TEST(the_owner_policy_looks_at_the_scope),
+        TEST(what_is_not_there_is_named),
     };
-    return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+    return check_run(tests);
 }

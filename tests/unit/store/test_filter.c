@@ -5,17 +5,11 @@
 #include "node/record/filter.h"
 #include "node/record/own.h"
 #include "node/store/store.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, phone TEXT, ident "
                              "INTEGER UNIQUE) WITHOUT ROWID;";
@@ -23,26 +17,13 @@ static const char charter[] =
     "{\"federation\":\"test\",\"schema_version\":1,\"tables\":[{\"name\":\"person\",\"columns\":"
     "[{\"name\":\"phone\",\"policy\":\"review\",\"fallback\":\"latest\"}]}]}";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 #define PERSON "(SELECT t FROM tonle_table WHERE name = 'person')"
 #define FRESH "SELECT count(*) FROM tonle_row WHERE swept = 0 AND t = " PERSON
 #define SWEPT "SELECT count(*) FROM tonle_row WHERE swept = 1 AND t = " PERSON
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, true);
-    *state = &f;
-    return 0;
-}
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
+    return federation_set_up(state, 3, schema, charter, true);
 }
 
 static uint64_t hash_of(uint64_t i)
@@ -98,74 +79,72 @@ static void a_full_filter_is_read_again(void **state)
 }
 
 /* `n` persons, each with two phone numbers that nobody has decided between. */
-static void leave_conflicts(struct federation *f, int n)
+static void leave_conflicts(void **state, int n)
 {
     char sql[256];
     snprintf(sql, sizeof sql,
              "WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i+1 FROM c WHERE i<%d)"
              " INSERT INTO person SELECT 'p'||i, '012', i FROM c",
              n - 1);
-    office_sql(&f->office[1], sql);
-    federation_sync(f);
-    federation_settle(f);
-    office_sql(&f->office[1], "UPDATE person SET phone = '1'");
-    office_sql(&f->office[2], "UPDATE person SET phone = '2'");
-    federation_sync(f);
+    office_sql(A, sql);
+    federation_sync(*state);
+    federation_settle(*state);
+    office_sql(A, "UPDATE person SET phone = '1'");
+    office_sql(B, "UPDATE person SET phone = '2'");
+    federation_sync(*state);
 }
 
 /* Property: what may still become stable stays where it is; what stays for good goes apart; no row
  * has two records, and what is decided is gone with the next sweep. */
 static void a_sweep_puts_lasting_records_apart(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     bool more = true;
-    leave_conflicts(f, 5);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(HUB->store, "sweep_due", 1), ERR_OK);
+    leave_conflicts(state, 5);
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_meta_set_u64(HUB->store, "sweep_due", 1));
     while (more)
-        assert_int_equal(store_sweep(HUB->store, &a, 2, &more), ERR_OK);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
+        assert_ok(store_sweep(HUB->store, &a, 2, &more));
+    assert_ok(store_commit(HUB->store));
     assert_string_equal(office_one(HUB, FRESH), "5"); /* nothing of them is stable */
     assert_string_equal(office_one(HUB, SWEPT), "0");
-    federation_settle(f);
+    federation_settle(*state);
     assert_string_equal(office_one(HUB, FRESH), "0");
     assert_string_equal(office_one(HUB, SWEPT), "5");
     office_sql(A, "UPDATE person SET phone = '3' WHERE id < 'p3'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(HUB, FRESH), "0");
     assert_string_equal(office_one(HUB, SWEPT), "5");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
                         "2");
-    federation_settle(f);
+    federation_settle(*state);
     assert_string_equal(office_one(HUB, SWEPT), "2");
     office_sql(A, "DELETE FROM person WHERE id = 'p4'");
-    federation_sync(f);
-    federation_settle(f);
+    federation_sync(*state);
+    federation_settle(*state);
     assert_string_equal(office_one(HUB, SWEPT), "1");
-    federation_assert_equal(f, "person");
+    federation_assert_equal(*state, "person");
     arena_fini(&a);
 }
 
 /* Property: a sweep in slices of any size sees every record of both parts once. */
 static void a_sweep_in_slices_misses_nothing(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
-    leave_conflicts(f, 6);
-    federation_settle(f);
+    leave_conflicts(state, 6);
+    federation_settle(*state);
     office_sql(A, "UPDATE person SET phone = '3' WHERE id < 'p3'"); /* decided, lies apart */
     office_sql(A, "INSERT INTO person VALUES('a1','1',101), ('a2','2',102), ('a3','3',103)");
-    federation_sync(f);
+    federation_sync(*state);
     for (uint32_t slice = 1; slice < 8; slice++) {
         struct stable st = {.mark_id = 1, .hlc = 1};
         bool more = true;
         unsigned calls = 0;
-        assert_int_equal(store_begin(B->store), ERR_OK);
+        assert_ok(store_begin(B->store));
         clock_copy(&st.clock, &store_state_get(B->store)->clock);
-        assert_int_equal(store_set_stable(B->store, &a, &st), ERR_OK);
+        assert_ok(store_set_stable(B->store, &a, &st));
         for (; more && calls < 30; calls++)
-            assert_int_equal(store_sweep(B->store, &a, slice, &more), ERR_OK);
+            assert_ok(store_sweep(B->store, &a, slice, &more));
         assert_in_range(calls, 1, 2 + 9 / slice + 2);
         assert_int_equal(store_pragma(B->store, SWEPT), 3);
         assert_int_equal(store_pragma(B->store, FRESH), 0);
@@ -184,7 +163,7 @@ static enum record_at where(struct store *s, struct arena *a, const char *id)
     struct buf key = {0};
     key_encode(&key, &v, 1);
     struct row_key k = {schema_table(s, "person"), key.data, key.len};
-    assert_int_equal(row_load(s, a, k, &r, &at), ERR_OK);
+    assert_ok(row_load(s, a, k, &r, &at));
     buf_fini(&key);
     return at;
 }
@@ -199,21 +178,20 @@ static void ask_for_nobody(struct store *s, struct arena *a)
 /* Property: another connection may sweep; who has asked before finds the records all the same. */
 static void another_connection_sweeps(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     struct store *watch = NULL;
     char msg[256];
     struct store_options options = {.path = HUB->path, .busy_ms = 1000, .read_only = true};
-    leave_conflicts(f, 1);
-    assert_int_equal(store_open(&watch, &options, msg), ERR_OK);
+    leave_conflicts(state, 1);
+    assert_ok(store_open(&watch, &options, msg));
     for (int time = 0; time < 2; time++) {
-        assert_int_equal(store_begin_read(watch), ERR_OK);
-        assert_int_equal(schema_load(watch), ERR_OK);
+        assert_ok(store_begin_read(watch));
+        assert_ok(schema_load(watch));
         ask_for_nobody(watch, &a);
         assert_true(watch->record->swept.known);
         assert_int_equal(where(watch, &a, "p0"), time == 0 ? RECORD_FRESH : RECORD_SWEPT);
-        assert_int_equal(store_commit(watch), ERR_OK);
-        federation_settle(f);
+        assert_ok(store_commit(watch));
+        federation_settle(*state);
     }
     store_close(watch);
     arena_fini(&a);
@@ -222,19 +200,16 @@ static void another_connection_sweeps(void **state)
 /* Property: so does who asks without a transaction of its own, as the commands do. */
 static void without_a_transaction_the_database_is_asked(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
-    leave_conflicts(f, 1);
-    assert_int_equal(store_begin_read(HUB->store), ERR_OK);
+    leave_conflicts(state, 1);
+    assert_ok(store_begin_read(HUB->store));
     ask_for_nobody(HUB->store, &a);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
+    assert_ok(store_commit(HUB->store));
     struct store *node = NULL;
     char msg[256];
     struct store_options options = {.path = HUB->path, .busy_ms = 1000};
-    assert_int_equal(store_open(&node, &options, msg), ERR_OK);
-    assert_int_equal(store_begin(node), ERR_OK);
-    assert_int_equal(store_exec(node, "UPDATE tonle_row SET swept = 1"), ERR_OK);
-    assert_int_equal(store_commit(node), ERR_OK);
+    assert_ok(store_open(&node, &options, msg));
+    assert_committed(node, store_exec(node, "UPDATE tonle_row SET swept = 1"));
     store_close(node);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_SWEPT);
     arena_fini(&a);
@@ -243,27 +218,26 @@ static void without_a_transaction_the_database_is_asked(void **state)
 /* Property: what was read while it was deleted is there again after the rollback. */
 static void a_rollback_brings_back_what_was_deleted(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
-    leave_conflicts(f, 1);
-    federation_settle(f);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
-    assert_int_equal(store_exec(HUB->store, "DELETE FROM tonle_row WHERE swept = 1"), ERR_OK);
+    leave_conflicts(state, 1);
+    federation_settle(*state);
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_exec(HUB->store, "DELETE FROM tonle_row WHERE swept = 1"));
     ask_for_nobody(HUB->store, &a);
     assert_true(HUB->store->record->swept.known);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_NONE);
     store_rollback(HUB->store);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_begin(HUB->store));
     ask_for_nobody(HUB->store, &a);
     assert_int_equal(where(HUB->store, &a, "p0"), RECORD_SWEPT);
     assert_true(HUB->store->record->swept.known);
     store_rollback(HUB->store); /* it was read in this transaction, too: nothing to be sure of */
     assert_false(HUB->store->record->swept.known);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_begin(HUB->store));
     ask_for_nobody(HUB->store, &a);
-    assert_int_equal(store_meta_set_u64(HUB->store, "one", 1), ERR_OK);
-    assert_int_equal(store_commit(HUB->store), ERR_OK);
-    assert_int_equal(store_begin(HUB->store), ERR_OK);
+    assert_ok(store_meta_set_u64(HUB->store, "one", 1));
+    assert_ok(store_commit(HUB->store));
+    assert_ok(store_begin(HUB->store));
     store_rollback(HUB->store); /* it is not read again for that */
     assert_true(HUB->store->record->swept.known);
     arena_fini(&a);
@@ -272,11 +246,10 @@ static void a_rollback_brings_back_what_was_deleted(void **state)
 /* Property: a load brings the records that lie apart, among the others in the order of the keys. */
 static void a_load_brings_both_parts(void **state)
 {
-    struct federation *f = *state;
-    leave_conflicts(f, 3);
-    federation_settle(f);
+    leave_conflicts(state, 3);
+    federation_settle(*state);
     office_sql(A, "INSERT INTO person VALUES('p00','1',101), ('p11','2',102), ('q3','3',103)");
-    federation_sync(f);
+    federation_sync(*state);
     struct arena a = {0};
     struct load_chunk chunk;
     const uint8_t records = PART_RECORDS;
@@ -285,7 +258,7 @@ static void a_load_brings_both_parts(void **state)
     struct bytes last = {0};
     unsigned n = 0;
     do {
-        assert_int_equal(store_chunk_read(HUB->store, &a, &request, A->name, &chunk), ERR_OK);
+        assert_ok(store_chunk_read(HUB->store, &a, &request, A->name, &chunk));
         for (uint32_t i = 0; i < chunk.n_states; i++, n++) {
             struct bytes key = chunk.states[i].key;
             assert_true(chunk.states[i].record.len > 0 && key.len > 1);
@@ -301,14 +274,14 @@ static void a_load_brings_both_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_filter_never_denies_what_it_has, start, stop),
-        cmocka_unit_test_setup_teardown(a_full_filter_is_read_again, start, stop),
-        cmocka_unit_test_setup_teardown(a_sweep_puts_lasting_records_apart, start, stop),
-        cmocka_unit_test_setup_teardown(a_sweep_in_slices_misses_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(another_connection_sweeps, start, stop),
-        cmocka_unit_test_setup_teardown(without_a_transaction_the_database_is_asked, start, stop),
-        cmocka_unit_test_setup_teardown(a_rollback_brings_back_what_was_deleted, start, stop),
-        cmocka_unit_test_setup_teardown(a_load_brings_both_parts, start, stop),
+        FEDERATION_TEST(a_filter_never_denies_what_it_has),
+        FEDERATION_TEST(a_full_filter_is_read_again),
+        FEDERATION_TEST(a_sweep_puts_lasting_records_apart),
+        FEDERATION_TEST(a_sweep_in_slices_misses_nothing),
+        FEDERATION_TEST(another_connection_sweeps),
+        FEDERATION_TEST(without_a_transaction_the_database_is_asked),
+        FEDERATION_TEST(a_rollback_brings_back_what_was_deleted),
+        FEDERATION_TEST(a_load_brings_both_parts),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

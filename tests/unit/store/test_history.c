@@ -1,16 +1,10 @@
 /* The history of one row: every write, what it had seen, what it met; read from few changesets. */
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT, state TEXT,"
@@ -29,10 +23,7 @@ static struct arena arena;
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int stop(void **state)
@@ -42,14 +33,10 @@ static int stop(void **state)
     return 0;
 }
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct history history_of(struct office *o, const char *table, const char *key)
 {
     struct history h;
-    assert_int_equal(store_history(o->store, &arena, table, key, &h), ERR_OK);
+    assert_ok(store_history(o->store, &arena, table, key, &h));
     return h;
 }
 
@@ -101,8 +88,8 @@ static void history_tells_every_write(void **state)
     h = history_of(A, "receipt", "[\"S\",9]");
     assert_int_equal(h.n, 0);
     assert_false(h.older);
-    assert_int_equal(store_history(A->store, &arena, "receipt", "\"S\"", &h), ERR_USAGE);
-    assert_int_equal(store_history(A->store, &arena, "nothing", "\"S\"", &h), ERR_NOT_FOUND);
+    assert_err(store_history(A->store, &arena, "receipt", "\"S\"", &h), ERR_USAGE);
+    assert_err(store_history(A->store, &arena, "nothing", "\"S\"", &h), ERR_NOT_FOUND);
 }
 
 /* A changeset in the journal that was altered on the disk is reported, not shown. */
@@ -113,7 +100,7 @@ static void a_damaged_journal_is_reported(void **state)
     federation_sync(*state);
     office_sql(A, "UPDATE tonle_journal SET bytes = CAST(substr(bytes, 1, length(bytes) - 1) || "
                   "x'ff' AS BLOB)");
-    assert_int_equal(store_history(A->store, &arena, "receipt", "[\"S\",1]", &h), ERR_CORRUPT);
+    assert_err(store_history(A->store, &arena, "receipt", "[\"S\",1]", &h), ERR_CORRUPT);
 }
 
 /* A write names the newest versions it was based on, and none that those were based on; what it had
@@ -302,14 +289,14 @@ static void decisions_stand_at_their_writes(void **state)
                   "INSERT INTO tonle_decision(id, conflict, subject, table_name, key, cell, choice,"
                   " operator, office, reason, at_ms) VALUES('00aa', 'ffee', 'conflict', 'person',"
                   " '\"p\"', 'name', 'take it', 'Sok', 'office1', 'seen the card', 7)");
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(schema_load(A->store), ERR_OK);
+    assert_ok(store_begin(A->store));
+    assert_ok(schema_load(A->store));
     const struct table_schema *t = schema_table(A->store, "tonle_decision");
     struct value v[16] = {{0}};
     v[0] = value_text("00aa");
     assert_string_equal(t->column[0], "id");
-    assert_int_equal(capture_note(A->store, t, CHANGE_BORN, UINT64_MAX, v), ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_ok(capture_note(A->store, t, CHANGE_BORN, UINT64_MAX, v));
+    assert_ok(store_commit(A->store));
     federation_sync(*state);
     struct history h = history_of(B, "person", "p");
     assert_int_equal(h.n, 2);
@@ -329,15 +316,15 @@ static void decisions_stand_at_their_writes(void **state)
 
 /* ---- few changesets are read ---- */
 
-static void many_changesets(struct federation *f, int n)
+static void many_changesets(void **state, int n)
 {
     char sql[200];
     for (int i = 0; i < n; i++) {
         snprintf(sql, sizeof sql, "INSERT INTO receipt VALUES('many', %d, 'x')", i);
-        office_sql(&f->office[0], sql);
-        assert_true(office_seal(&f->office[0]));
+        office_sql(HUB, sql);
+        assert_true(office_seal(HUB));
     }
-    federation_sync(f);
+    federation_sync(*state);
 }
 
 /* Of a journal of very many changesets, and of very large ones, history and what stood before a
@@ -345,7 +332,7 @@ static void many_changesets(struct federation *f, int n)
 static void only_a_handful_of_changesets_is_read(void **state)
 {
     office_sql(HUB, "INSERT INTO person(id, phone) VALUES('p', 'before')");
-    many_changesets(*state, 600);
+    many_changesets(state, 600);
     office_sql(HUB, "INSERT INTO receipt WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1"
                     " FROM n WHERE i < 40000) SELECT 'large', i, i FROM n");
     while (office_seal_part(HUB, 1000))
@@ -383,9 +370,8 @@ static void filters_miss_nothing_and_say_maybe_seldom(void **state)
         struct value v[2] = {value_text("s"), value_integer(i)};
         buf_reset(&key);
         key_encode(&key, v, 2);
-        assert_int_equal(
-            touch_find(HUB->store, &arena, "receipt", (struct bytes){key.data, key.len}, &pos, &n),
-            ERR_OK);
+        assert_ok(
+            touch_find(HUB->store, &arena, "receipt", (struct bytes){key.data, key.len}, &pos, &n));
         if (i <= 5000)
             assert_int_equal(n, 1);
         else
@@ -416,9 +402,8 @@ static void no_key_is_in_most_filters(void **state)
         size_t n;
         buf_reset(&key);
         key_encode(&key, v, 2);
-        assert_int_equal(
-            touch_find(HUB->store, &arena, "receipt", (struct bytes){key.data, key.len}, &pos, &n),
-            ERR_OK);
+        assert_ok(
+            touch_find(HUB->store, &arena, "receipt", (struct bytes){key.data, key.len}, &pos, &n));
         assert_in_range(n, 0, 3);
     }
     buf_fini(&key);
@@ -432,7 +417,7 @@ static void what_stood_before_reads_the_rows_changesets(void **state)
     struct conflict_more more;
     office_sql(HUB, "INSERT INTO person(id, first, last) VALUES('p', 'f', 'l')");
     assert_true(office_seal(HUB));
-    many_changesets(*state, 200);
+    many_changesets(state, 200);
     office_sql(HUB, "UPDATE person SET last = 'l2' WHERE id = 'p'");
     federation_sync(*state);
     office_sql(A, "UPDATE person SET phone = 'a' WHERE id = 'p'");
@@ -446,11 +431,11 @@ static void what_stood_before_reads_the_rows_changesets(void **state)
                         "200");
     char *id = arena_strdup(&arena, office_one(HUB, "SELECT id FROM tonle_conflict"
                                                     " WHERE cell = 'spelling'"));
-    assert_int_equal(store_conflict_get(HUB->store, &arena, id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &arena, id, &c, &more));
     assert_true(more.has_before);
     struct value member[2];
     assert_int_equal(more.before.value.type, VALUE_TUPLE);
-    assert_int_equal(value_tuple_split(&more.before.value, member, 2), ERR_OK);
+    assert_ok(value_tuple_split(&more.before.value, member, 2));
     assert_true(is_text(&member[0], "f"));
     assert_true(is_text(&member[1], "l2"));
     assert_string_equal(more.before.office, "hub");
@@ -476,23 +461,22 @@ static void changesets_without_a_filter_are_read(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(history_tells_every_write),
-        T(a_damaged_journal_is_reported),
-        T(a_write_names_what_it_had_seen),
-        T(concurrent_writes_name_each_other),
-        T(groups_and_reviewed_cells_meet_by_their_own_rules),
-        T(a_sum_is_told_in_deltas),
-        T(a_delete_beside_an_update_is_told),
-        T(births_are_told_apart),
-        T(a_journal_that_begins_later_is_told),
-        T(decisions_stand_at_their_writes),
-        T(only_a_handful_of_changesets_is_read),
-        T(filters_miss_nothing_and_say_maybe_seldom),
-        T(no_key_is_in_most_filters),
-        T(what_stood_before_reads_the_rows_changesets),
-        T(changesets_without_a_filter_are_read),
+        TEST(history_tells_every_write),
+        TEST(a_damaged_journal_is_reported),
+        TEST(a_write_names_what_it_had_seen),
+        TEST(concurrent_writes_name_each_other),
+        TEST(groups_and_reviewed_cells_meet_by_their_own_rules),
+        TEST(a_sum_is_told_in_deltas),
+        TEST(a_delete_beside_an_update_is_told),
+        TEST(births_are_told_apart),
+        TEST(a_journal_that_begins_later_is_told),
+        TEST(decisions_stand_at_their_writes),
+        TEST(only_a_handful_of_changesets_is_read),
+        TEST(filters_miss_nothing_and_say_maybe_seldom),
+        TEST(no_key_is_in_most_filters),
+        TEST(what_stood_before_reads_the_rows_changesets),
+        TEST(changesets_without_a_filter_are_read),
     };
-    return cmocka_run_group_tests_name("history", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,13 @@
 /* The first load between two databases: what it carries, what moves meanwhile, what it adopts. */
-#include "tests/lib/lists.h"
-#include "tests/lib/office.h"
-#include "tests/lib/rooms.h"
-
 #include "node/apply/work.h"
 #include "node/load/slice.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
+#include "tests/lib/lists.h"
+#include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, book TEXT UNIQUE, village TEXT) WITHOUT "
@@ -36,29 +29,17 @@ static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter",
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, true);
 }
 
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&f->office[0])
-#define A (&f->office[1])
-#define NEW (&f->office[2])
+#define NEW B
 
 struct loading {
     struct office *from, *to;
     uint32_t max_rows;
     struct arena arena;
-    void (*between)(struct federation *f,
-                    int chunk); /* what happens at the sender after each chunk */
-    struct federation *f;
+    void (*between)(void **state, int chunk); /* what happens at the sender after each chunk */
+    void **state;
     int chunks;
     uint64_t first_pos;
     void (*spoil)(struct load_chunk *chunk);
@@ -70,8 +51,7 @@ static enum err load_table(struct loading *l, const char *table)
     struct load_chunk chunk = {0};
     enum err e = ERR_OK;
     while (e == ERR_OK && !chunk.end) {
-        assert_int_equal(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk),
-                         ERR_OK);
+        assert_ok(store_chunk_read(l->from->store, &l->arena, &request, l->to->name, &chunk));
         assert_true(chunk.n_states <= l->max_rows);
         if (l->chunks == 0)
             l->first_pos = chunk.pos;
@@ -80,7 +60,7 @@ static enum err load_table(struct loading *l, const char *table)
         e = store_load_chunk(l->to->store, &l->arena, &chunk);
         request.after = chunk.last_key;
         if (l->between)
-            l->between(l->f, l->chunks);
+            l->between(l->state, l->chunks);
         assert_true(++l->chunks < 1000);
     }
     return e;
@@ -90,7 +70,7 @@ static enum err load(struct loading *l, enum load_mode mode, struct load_report 
 {
     struct store *s = l->to->store;
     l->chunks = 0;
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     enum err e = store_load_begin(s, mode);
     for (size_t i = 0; e == ERR_OK && i < sizeof order / sizeof order[0]; i++)
         e = load_table(l, order[i]);
@@ -106,7 +86,7 @@ static enum err load(struct loading *l, enum load_mode mode, struct load_report 
     return e;
 }
 
-static void load_must(struct federation *f, enum load_mode mode, uint32_t max_rows,
+static void load_must(void **state, enum load_mode mode, uint32_t max_rows,
                       struct load_report *report)
 {
     struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows};
@@ -116,23 +96,23 @@ static void load_must(struct federation *f, enum load_mode mode, uint32_t max_ro
 }
 
 /* Seals and exchanges between the hub and A only: NEW is not there yet. */
-static void sync_two(struct federation *f)
+static void sync_two(void **state)
 {
-    int n = f->n;
-    f->n = 2;
-    federation_sync(f);
-    f->n = n;
+    int n = FEDERATION->n;
+    FEDERATION->n = 2;
+    federation_sync(*state);
+    FEDERATION->n = n;
 }
 
 /* Settled by nobody: tombstones, a held birth, a unique clash, an open conflict, plain rows. */
-static void write_history(struct federation *f)
+static void write_history(void **state)
 {
     office_sql(
         A, "INSERT INTO house VALUES('h1','b1','Prek'),('h2','b2','Leap'),('h3','b3','Dos');"
            "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',1,30),"
            "('p2','h2','i2','Sao',2,31),('p3',NULL,NULL,'Som',3,32);"
            "INSERT INTO receipt VALUES('S',1,'a'),('S',2,'b'),('T',1,'c')");
-    sync_two(f);
+    sync_two(state);
     office_sql(A, "UPDATE person SET points=7, name='Sok A' WHERE id='p1'; DELETE FROM receipt "
                   "WHERE number=2;"
                   "INSERT INTO receipt VALUES('U',9,'from A'); INSERT INTO person(id,ident,name) "
@@ -143,7 +123,7 @@ static void write_history(struct federation *f)
         "UPDATE person SET points=9, name='Sok H' WHERE id='p1'; INSERT INTO receipt "
         "VALUES('U',9,'from H');"
         "INSERT INTO person(id,ident,name) VALUES('p9','i9','y'); DELETE FROM house WHERE id='h3'");
-    sync_two(f);
+    sync_two(state);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "2");
     assert_true(atoi(office_one(HUB, "SELECT count(*) FROM tonle_conflict WHERE state='open'")) >=
                 2);
@@ -153,11 +133,10 @@ static void write_history(struct federation *f)
  * afterwards the office works like any other. */
 static void a_load_carries_everything_not_settled(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
-    write_history(f);
-    load_must(f, LOAD_EMPTY, 2, &report);
-    federation_assert_equal(f, published);
+    write_history(state);
+    load_must(state, LOAD_EMPTY, 2, &report);
+    federation_assert_equal(*state, published);
     assert_int_equal(report.rows, 9);
     assert_int_equal(
         clock_compare(&store_state_get(HUB->store)->clock, &store_state_get(NEW->store)->clock),
@@ -173,12 +152,12 @@ static void a_load_carries_everything_not_settled(void **state)
     office_sql(NEW,
                "UPDATE person SET age=40 WHERE id='p2'; INSERT INTO receipt VALUES('S',2,'again');"
                "DELETE FROM receipt WHERE series='U'");
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     assert_string_equal(office_one(HUB, "SELECT age FROM person WHERE id='p2'"), "40");
 }
 
-static void busy_sender(struct federation *f, int chunk)
+static void busy_sender(void **state, int chunk)
 {
     static const char *const write[] = {
         "UPDATE person SET name='n0' WHERE id='p1'",
@@ -191,32 +170,32 @@ static void busy_sender(struct federation *f, int chunk)
         "UPDATE person SET points=11 WHERE id='p1'",
         "DELETE FROM house WHERE id='h2'; INSERT INTO house VALUES('h0','b2','zero')",
     };
-    office_sql(&f->office[chunk % 2], write[chunk]);
-    sync_two(f);
+    office_sql(OFFICE(chunk % 2), write[chunk]);
+    sync_two(state);
 }
 
-static void busy_once(struct federation *f, int chunk)
+static void busy_once(void **state, int chunk)
 {
     if (chunk < 8)
-        busy_sender(f, chunk);
+        busy_sender(state, chunk);
 }
 
-static void busy_late(struct federation *f, int chunk)
+static void busy_late(void **state, int chunk)
 {
     if (chunk >= 3 && chunk < 11)
-        busy_sender(f, chunk - 3);
+        busy_sender(state, chunk - 3);
 }
 
-static void load_while(struct federation *f, void (*between)(struct federation *, int),
-                       uint32_t max_rows)
+static void load_while(void **state, void (*between)(void **, int), uint32_t max_rows)
 {
     struct load_report report;
-    struct loading l = {.from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .f = f};
-    write_history(f);
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
+    struct loading l = {
+        .from = HUB, .to = NEW, .max_rows = max_rows, .between = between, .state = state};
+    write_history(state);
+    assert_ok(load(&l, LOAD_EMPTY, &report));
     assert_true(store_state_get(NEW->store)->loading);
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     assert_false(store_state_get(NEW->store)->loading);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_chunk"), "0");
 }
@@ -225,12 +204,12 @@ static void load_while(struct federation *f, void (*between)(struct federation *
  */
 static void chunks_at_different_clocks_end_equal(void **state)
 {
-    load_while(*state, busy_once, 2);
+    load_while(state, busy_once, 2);
 }
 
 static void chunks_at_different_clocks_end_equal_later(void **state)
 {
-    load_while(*state, busy_late, 1);
+    load_while(state, busy_late, 1);
 }
 
 static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
@@ -243,9 +222,7 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
                         .hlc = store_state_get(o->store)->hlc,
                         .n_keep = n,
                         .keep = keep};
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &a, &st), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_set_stable(o->store, &a, &st));
     arena_fini(&a);
 }
 
@@ -253,7 +230,6 @@ static void set_stable(struct office *o, const struct clock *clock, uint32_t n,
  * afterwards. */
 static void a_load_takes_over_the_stable_horizon(void **state)
 {
-    struct federation *f = *state;
     static const char keep_sql[] = "SELECT count(*) || group_concat(hex(k) || site || seq) FROM"
                                    " (SELECT * FROM tonle_keep ORDER BY t, k, site, seq)";
     struct arena a = {0};
@@ -261,53 +237,49 @@ static void a_load_takes_over_the_stable_horizon(void **state)
     struct clock clock = {0};
     struct load_report report;
     uint32_t n;
-    write_history(f);
+    write_history(state);
     clock_copy(&clock, &store_state_get(HUB->store)->clock);
-    assert_int_equal(store_keep_list(HUB->store, &a, &clock, &keep, &n), ERR_OK);
+    assert_ok(store_keep_list(HUB->store, &a, &clock, &keep, &n));
     assert_true(n > 0);
     set_stable(HUB, &clock, n, keep);
     set_stable(A, &clock, n, keep);
-    load_must(f, LOAD_EMPTY, 2, &report);
+    load_must(state, LOAD_EMPTY, 2, &report);
     assert_int_equal(clock_compare(&store_state_get(NEW->store)->stable, &clock), CLOCK_EQUAL);
     assert_string_equal(office_one(NEW, keep_sql), office_one(HUB, keep_sql));
-    federation_assert_equal(f, published);
+    federation_assert_equal(*state, published);
     office_sql(NEW,
                "DELETE FROM receipt WHERE series='U'; UPDATE person SET points=1 WHERE id='p1'");
     office_sql(A, "UPDATE receipt SET note='later' WHERE series='U'");
-    federation_sync(f);
-    federation_assert_equal(f, published);
+    federation_sync(*state);
+    federation_assert_equal(*state, published);
     clock_fini(&clock);
     arena_fini(&a);
 }
 
-static void mark_at_the_end(struct federation *f, int chunk)
+static void mark_at_the_end(void **state, int chunk)
 {
     uint64_t pos;
     if (chunk != 1)
         return;
-    assert_int_equal(store_begin(f->office[0].store), ERR_OK);
-    assert_int_equal(store_journal_append(f->office[0].store, ITEM_MARK, "", (struct dot){0, 0}, 1,
-                                          (struct bytes){(const uint8_t *)"m", 1}, &pos),
-                     ERR_OK);
-    assert_int_equal(store_commit(f->office[0].store), ERR_OK);
+    assert_committed(HUB->store,
+                     store_journal_append(HUB->store, ITEM_MARK, "", (struct dot){0, 0}, 1,
+                                          (struct bytes){(const uint8_t *)"m", 1}, &pos));
 }
 
 /* The load is over when the last chunk's position is passed, be it by a mark; not one position
  * before. */
 static void the_load_ends_at_the_last_position(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct peer_record peer;
-    struct loading l = {.from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .f = f};
-    write_history(f);
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_OK);
-    assert_int_equal(store_peer_get(NEW->store, "hub", &peer), ERR_OK);
+    struct loading l = {
+        .from = HUB, .to = NEW, .max_rows = 2, .between = mark_at_the_end, .state = state};
+    write_history(state);
+    assert_ok(load(&l, LOAD_EMPTY, &report));
+    assert_ok(store_peer_get(NEW->store, "hub", &peer));
     assert_true(store_state_get(NEW->store)->loading);
     for (uint64_t pos = peer.received_pos; pos <= peer.received_pos + 1; pos++) {
-        assert_int_equal(store_begin(NEW->store), ERR_OK);
-        assert_int_equal(store_peer_received(NEW->store, "hub", pos), ERR_OK);
-        assert_int_equal(store_commit(NEW->store), ERR_OK);
+        assert_committed(NEW->store, store_peer_received(NEW->store, "hub", pos));
         assert_int_equal(store_state_get(NEW->store)->loading, pos == peer.received_pos);
     }
 }
@@ -316,7 +288,6 @@ static void the_load_ends_at_the_last_position(void **state)
  * chunks. */
 static void a_chunks_clock_covers_its_own_keys(void **state)
 {
-    struct federation *f = *state;
     struct store *s = NEW->store;
     struct clock c = {0};
     struct buf old_clock = {0}, new_clock = {0}, last = {0}, key = {0};
@@ -324,20 +295,19 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
     clock_encode(&old_clock, &c);
     clock_set(&c, 5, 3);
     clock_encode(&new_clock, &c);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(schema_load(s), ERR_OK);
+    assert_ok(store_begin(s));
+    assert_ok(schema_load(s));
     const struct table_schema *t = schema_table(s, "person");
     struct value m = value_text("m"), upper = value_text("B"), z = value_text("z");
     buf_put_u8(&last, PART_RECORDS); /* the first page of records reaches to m */
     key_encode(&last, &m, 1);
     for (int i = 0; i < 2; i++) {
         const struct buf *clock = i ? &new_clock : &old_clock;
-        assert_int_equal(DB_RUN(s,
-                                "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
-                                " VALUES(?1,?2,?3,9,?4)",
-                                value_u64(t->t), i ? value_null() : value_blob(last.data, last.len),
-                                value_blob(clock->data, clock->len), value_integer(i)),
-                         ERR_OK);
+        assert_ok(DB_RUN(s,
+                         "INSERT INTO tonle_chunk(t, last_key, clock, pos, ord)"
+                         " VALUES(?1,?2,?3,9,?4)",
+                         value_u64(t->t), i ? value_null() : value_blob(last.data, last.len),
+                         value_blob(clock->data, clock->len), value_integer(i)));
     }
     const struct {
         struct value *key;
@@ -350,7 +320,7 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
         key_encode(&key, table[i].key, 1);
         struct row_key k = {t, key.data, key.len};
         bool covers = !table[i].covers;
-        assert_int_equal(load_chunk_covers(s, k, (struct dot){5, table[i].seq}, &covers), ERR_OK);
+        assert_ok(load_chunk_covers(s, k, (struct dot){5, table[i].seq}, &covers));
         assert_int_equal(covers, table[i].covers);
     }
     store_rollback(s);
@@ -361,11 +331,10 @@ static void a_chunks_clock_covers_its_own_keys(void **state)
 /* Rows that are in the way stop a plain load, with the table, the count and the two ways named. */
 static void a_plain_load_refuses_a_table_with_rows(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct loading l = {.from = HUB, .to = NEW, .max_rows = 10};
     office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('X',2,'mine')");
-    assert_int_equal(load(&l, LOAD_EMPTY, &report), ERR_STATE);
+    assert_err(load(&l, LOAD_EMPTY, &report), ERR_STATE);
     assert_non_null(strstr(store_message(NEW->store), "receipt has 2 rows"));
     assert_non_null(strstr(store_message(NEW->store), "--mode adopt"));
     assert_non_null(strstr(store_message(NEW->store), "--mode replace"));
@@ -375,12 +344,11 @@ static void a_plain_load_refuses_a_table_with_rows(void **state)
 /* Replacing leaves exactly the federation's rows, and captures nothing. */
 static void replace_leaves_the_federations_rows(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
-    write_history(f);
+    write_history(state);
     office_sql(NEW, "INSERT INTO receipt VALUES('X',1,'mine'),('S',1,'mine')");
-    load_must(f, LOAD_REPLACE, 3, &report);
-    federation_assert_equal(f, published);
+    load_must(state, LOAD_REPLACE, 3, &report);
+    federation_assert_equal(*state, published);
     assert_false(store_capture_pending(NEW->store));
     assert_false(office_seal(NEW));
 }
@@ -389,19 +357,18 @@ static void replace_leaves_the_federations_rows(void **state)
  * others have under its key, so that it is born once, everywhere, when it is made smaller. */
 static void a_row_too_large_is_not_loaded(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     office_sql(HUB,
                "INSERT INTO receipt VALUES('Z',1,zeroblob(9000000)),('Z',2,zeroblob(9000000))");
-    sync_two(f);
+    sync_two(state);
     office_sql(A, "INSERT INTO receipt VALUES('Z',1,'of A')");
-    sync_two(f);
-    load_must(f, LOAD_EMPTY, 3, &report);
+    sync_two(state);
+    load_must(state, LOAD_EMPTY, 3, &report);
     assert_string_equal(office_one(NEW, "SELECT group_concat(number||note) FROM receipt"), "1of A");
     office_sql(HUB, "UPDATE receipt SET note='small'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT note FROM receipt WHERE number=2"), "small");
-    federation_assert_equal(f, published);
+    federation_assert_equal(*state, published);
 }
 
 /* Adoption: equal rows are counted, missing ones are born, differing cells recorded; the
@@ -409,20 +376,19 @@ static void a_row_too_large_is_not_loaded(void **state)
  * office alone stay. */
 static void adopt_compares_row_by_row(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     office_sql(
         A, "INSERT INTO house VALUES('h1','b1','Prek');"
            "INSERT INTO person(id,house,ident,name,points,age) VALUES('p1','h1','i1','Sok',5,30),"
            "('p2',NULL,'i2','Sao',5,31)");
-    sync_two(f);
+    sync_two(state);
     office_sql(NEW,
                "ALTER TABLE person ADD COLUMN here TEXT;"
                "INSERT INTO house VALUES('h1','b1','Prek'),('h7','b7','ours');"
                "INSERT INTO person(id,house,ident,name,points,age,here) VALUES"
                "('p1','h1','i1','Sok of ours',9,30,'local 1'),('p2',NULL,'i2','Sao',3,31,NULL),"
                "('p5','h7','i5','Som',1,32,'local 5')");
-    load_must(f, LOAD_ADOPT, 2, &report);
+    load_must(state, LOAD_ADOPT, 2, &report);
     assert_int_equal(report.adopted_equal, 1);
     assert_int_equal(report.adopted_new, 2);
     assert_int_equal(report.adopted_conflicts, 3);
@@ -440,7 +406,7 @@ static void adopt_compares_row_by_row(void **state)
         "Sok of oursoffice20");
     assert_string_equal(
         office_one(NEW, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'"), "0");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT name FROM person WHERE id='p5'"), "Som");
     assert_string_equal(office_one(A, "SELECT points FROM person WHERE id='p1'"), "9");
     assert_string_equal(office_one(A, "SELECT village FROM house WHERE id='h7'"), "ours");
@@ -451,16 +417,15 @@ static void adopt_compares_row_by_row(void **state)
  * listed. */
 static void what_cannot_be_adopted_stays_aside(void **state)
 {
-    struct federation *f = *state;
     struct load_report report;
     struct arena a = {0};
     struct held_record *held, one;
     size_t n;
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p1','i1','Sok')");
-    sync_two(f);
+    sync_two(state);
     office_sql(NEW, "ALTER TABLE person ADD COLUMN here TEXT; INSERT INTO "
                     "person(id,ident,name,here) VALUES('p5','i1','Som','local')");
-    load_must(f, LOAD_ADOPT, 10, &report);
+    load_must(state, LOAD_ADOPT, 10, &report);
     assert_int_equal(report.adopted_new, 0);
     assert_string_equal(office_one(NEW, "SELECT group_concat(id) FROM person"), "p1");
     held = lists_held(NEW->store, &a, &n);
@@ -468,32 +433,32 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     assert_string_equal(held[0].reason, "local");
     assert_non_null(strstr(held[0].message, "UNIQUE"));
     assert_non_null(strstr(held[0].message, "tonle_adopt_"));
-    assert_int_equal(store_held_get(NEW->store, &a, held[0].id, &one), ERR_OK);
+    assert_ok(store_held_get(NEW->store, &a, held[0].id, &one));
     assert_string_equal(one.key_json, "\"p5\"");
     const char *table =
         office_one(NEW, "SELECT name FROM sqlite_schema WHERE name LIKE 'tonle_adopt%'");
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT id||ident||name||here FROM %s", table);
     assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
-    federation_sync(f);
-    federation_assert_equal(f, "house receipt");
+    federation_sync(*state);
+    federation_assert_equal(*state, "house receipt");
     /* its key is free: what else is held there is an entry of its own */
     office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p5','i9',hex(zeroblob(4500000)))");
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p5','i7','Kim')");
-    federation_sync(f);
+    federation_sync(*state);
     const char *reasons =
         "SELECT group_concat(reason) FROM (SELECT reason FROM tonle_held ORDER BY 1)";
     assert_string_equal(office_one(NEW, reasons), "limit,local,local");
     office_sql(NEW, "UPDATE person SET name='Som' WHERE id='p5'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, reasons), "birth,local");
     /* what waited for a unique value of a row too large comes in when that row goes */
     office_sql(NEW, "INSERT INTO person(id,ident,name) VALUES('p8','i8',hex(zeroblob(4500000)))");
     office_sql(A, "INSERT INTO person(id,ident,name) VALUES('p9','i8','Kim')");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM person WHERE id='p9'"), "0");
     office_sql(NEW, "DELETE FROM person WHERE id='p8'");
-    federation_sync(f);
+    federation_sync(*state);
     assert_string_equal(office_one(NEW, "SELECT name FROM person WHERE id='p9'"), "Kim");
     arena_fini(&a);
 }
@@ -525,7 +490,6 @@ static void wrong_columns(struct load_chunk *c)
 /* A chunk that no correct sender made stops the load, and nothing of it remains. */
 static void a_forged_chunk_leaves_nothing(void **state)
 {
-    struct federation *f = *state;
     const struct {
         void (*spoil)(struct load_chunk *);
         enum err e;
@@ -533,7 +497,7 @@ static void a_forged_chunk_leaves_nothing(void **state)
                  {wrong_record, ERR_MALFORMED},
                  {twice, ERR_MALFORMED},
                  {wrong_columns, ERR_SCHEMA}};
-    write_history(f);
+    write_history(state);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct load_report report;
         struct loading l = {.from = HUB, .to = NEW, .max_rows = 10, .spoil = table[i].spoil};
@@ -548,17 +512,16 @@ static void a_forged_chunk_leaves_nothing(void **state)
 /* A table that is not published is not read; a range with an end stops there. */
 static void chunks_are_read_by_range(void **state)
 {
-    struct federation *f = *state;
     struct arena a = {0};
     struct load_chunk c, d;
     struct load_request r = {.table = "sqlite_schema", .max_rows = 5};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
+    assert_err(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_NOT_FOUND);
     office_sql(HUB,
                "INSERT INTO receipt VALUES('a',1,''),('a',10,''),('a',9,''),('b',0,''),('B',7,'')");
     while (office_seal(HUB))
         ;
     r = (struct load_request){.table = "receipt", .max_rows = 3};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_OK);
+    assert_ok(store_chunk_read(HUB->store, &a, &r, "x", &c));
     assert_int_equal(c.n_states, 3);
     assert_int_equal(c.states[2].values[1].u.i, 9);
     assert_false(c.end);
@@ -567,34 +530,33 @@ static void chunks_are_read_by_range(void **state)
                               .upto = c.last_key,
                               .max_rows = 9,
                               .digest_only = true};
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
+    assert_ok(store_chunk_read(HUB->store, &a, &r, "x", &d));
     assert_int_equal(d.rows, 2);
     assert_int_equal(d.n_states, 0);
     assert_memory_equal(d.last_key.p, c.last_key.p, c.last_key.len);
     r.after = (struct bytes){(const uint8_t *)"\x09", 1};
     assert_int_not_equal(store_chunk_read(HUB->store, &a, &r, "x", &d), ERR_OK);
-    assert_int_equal(store_begin(HUB->store), ERR_OK); /* no transaction was left open */
+    assert_ok(store_begin(HUB->store)); /* no transaction was left open */
     store_rollback(HUB->store);
     arena_fini(&a);
 }
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_load_carries_everything_not_settled),
-        T(chunks_at_different_clocks_end_equal),
-        T(chunks_at_different_clocks_end_equal_later),
-        T(a_load_takes_over_the_stable_horizon),
-        T(the_load_ends_at_the_last_position),
-        T(a_chunks_clock_covers_its_own_keys),
-        T(a_plain_load_refuses_a_table_with_rows),
-        T(replace_leaves_the_federations_rows),
-        T(a_row_too_large_is_not_loaded),
-        T(adopt_compares_row_by_row),
-        T(what_cannot_be_adopted_stays_aside),
-        T(a_forged_chunk_leaves_nothing),
-        T(chunks_are_read_by_range),
+        FEDERATION_TEST(a_load_carries_everything_not_settled),
+        FEDERATION_TEST(chunks_at_different_clocks_end_equal),
+        FEDERATION_TEST(chunks_at_different_clocks_end_equal_later),
+        FEDERATION_TEST(a_load_takes_over_the_stable_horizon),
+        FEDERATION_TEST(the_load_ends_at_the_last_position),
+        FEDERATION_TEST(a_chunks_clock_covers_its_own_keys),
+        FEDERATION_TEST(a_plain_load_refuses_a_table_with_rows),
+        FEDERATION_TEST(replace_leaves_the_federations_rows),
+        FEDERATION_TEST(a_row_too_large_is_not_loaded),
+        FEDERATION_TEST(adopt_compares_row_by_row),
+        FEDERATION_TEST(what_cannot_be_adopted_stays_aside),
+        FEDERATION_TEST(a_forged_chunk_leaves_nothing),
+        FEDERATION_TEST(chunks_are_read_by_range),
     };
-    return cmocka_run_group_tests_name("load", tests, NULL, NULL);
+    return check_run(tests);
 }

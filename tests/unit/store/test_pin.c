@@ -3,44 +3,32 @@
 #include "node/db/sqlite.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
+#include "tests/lib/database.h"
+#include "tests/lib/dir.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 struct fixture {
-    char dir[64], path[96], wal[104], shm[104];
+    char dir[256], path[272], wal[280], shm[280];
     sqlite3 *app;
     struct store *store;
 };
 
-static void app_sql(struct fixture *f, const char *sql)
-{
-    char *message = NULL;
-    if (sqlite3_exec(f->app, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s: %s", sql, message);
-}
-
 static int start(void **state)
 {
     struct fixture *f = mem_alloc(sizeof *f);
-    snprintf(f->dir, sizeof f->dir, "/tmp/tonle-pin-XXXXXX");
-    if (!mkdtemp(f->dir))
-        return -1;
+    dir_make(f->dir);
     snprintf(f->path, sizeof f->path, "%s/p.db", f->dir);
     snprintf(f->wal, sizeof f->wal, "%s-wal", f->path);
     snprintf(f->shm, sizeof f->shm, "%s-shm", f->path);
     *state = f;
-    return sqlite3_open(f->path, &f->app);
+    f->app = database_app(f->path, NULL, 0);
+    return 0;
 }
 
 static int stop(void **state)
@@ -48,12 +36,9 @@ static int stop(void **state)
     struct fixture *f = *state;
     store_close(f->store);
     sqlite3_close(f->app);
-    unlink(f->wal);
-    unlink(f->shm);
-    unlink(f->path);
-    rmdir(f->dir);
+    int left = dir_remove(f->dir);
     mem_free(f);
-    return 0;
+    return left;
 }
 
 /* The database as an application in this journal mode left it, with the node's tables. */
@@ -72,12 +57,11 @@ static void prepare(struct fixture *f, const char *mode)
                                 .site = 1};
     snprintf(sql, sizeof sql, "PRAGMA journal_mode=%s; CREATE TABLE t(a INTEGER PRIMARY KEY, b)",
              mode);
-    app_sql(f, sql);
-    app_sql(f, "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1, 0)");
-    assert_int_equal(store_open(&s, &o, msg), ERR_OK);
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(store_create(s, &id), ERR_OK);
-    assert_int_equal(store_commit(s), ERR_OK);
+    database_sql(f->app, sql);
+    database_sql(f->app,
+                 "PRAGMA synchronous=OFF; PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES(1, 0)");
+    assert_ok(store_open(&s, &o, msg));
+    assert_committed(s, store_create(s, &id));
     store_close(s);
 }
 
@@ -85,16 +69,14 @@ static void open_node(struct fixture *f, bool guard)
 {
     char msg[256];
     struct store_options o = {.path = f->path, .busy_ms = 1000, .wal_guard = guard};
-    assert_int_equal(store_open(&f->store, &o, msg), ERR_OK);
+    assert_ok(store_open(&f->store, &o, msg));
     store_pragma(f->store, "PRAGMA synchronous=OFF");
 }
 
 static void node_commits(struct fixture *f)
 {
     uint64_t n = store_meta_u64(f->store, "test", 0);
-    assert_int_equal(store_begin(f->store), ERR_OK);
-    assert_int_equal(store_meta_set_u64(f->store, "test", n + 1), ERR_OK);
-    assert_int_equal(store_commit(f->store), ERR_OK);
+    assert_committed(f->store, store_meta_set_u64(f->store, "test", n + 1));
 }
 
 /* The salt in the WAL's header: it changes with each reset. */
@@ -121,7 +103,7 @@ static bool application_resets_the_wal(struct fixture *f)
 {
     uint64_t before = salt(f);
     for (int i = 0; i < 3; i++)
-        app_sql(f, "PRAGMA wal_checkpoint(PASSIVE); UPDATE t SET b = b + 1 WHERE a = 1");
+        database_sql(f->app, "PRAGMA wal_checkpoint(PASSIVE); UPDATE t SET b = b + 1 WHERE a = 1");
     return salt(f) != before;
 }
 
@@ -134,7 +116,6 @@ static void need_affected_library(void)
 /* Which libraries have the WAL-reset bug. */
 static void affected_libraries_are_known(void **state)
 {
-    (void)state;
     static const struct {
         int version;
         bool affected;
@@ -159,7 +140,7 @@ static void the_pin_stops_resets_from_the_start(void **state)
 {
     need_affected_library();
     prepare(*state, "WAL");
-    app_sql(*state, "UPDATE t SET b = 7");
+    database_sql(((struct fixture *)*state)->app, "UPDATE t SET b = 7");
     open_node(*state, true);
     assert_false(application_resets_the_wal(*state));
     node_commits(*state);
@@ -173,7 +154,7 @@ static void the_pin_is_not_taken_on_a_backfilled_wal(void **state)
     need_affected_library();
     struct fixture *f = *state;
     prepare(f, "WAL");
-    app_sql(f, "UPDATE t SET b = 7; PRAGMA wal_checkpoint(PASSIVE)");
+    database_sql(f->app, "UPDATE t SET b = 7; PRAGMA wal_checkpoint(PASSIVE)");
     open_node(f, true);
     assert_false(application_resets_the_wal(f));
 }
@@ -198,7 +179,7 @@ static void fill(struct fixture *f, int megabytes)
              "INSERT INTO t(b) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL"
              " SELECT i + 1 FROM n WHERE i < %d) SELECT zeroblob(1000000) FROM n",
              megabytes);
-    app_sql(f, sql);
+    database_sql(f->app, sql);
 }
 
 /* A WAL over 16 MiB is reclaimed after the node's next commit, and the pin holds again. */
@@ -253,7 +234,7 @@ static void a_reader_in_the_way_is_left_alone(void **state)
     assert_int_equal(
         sqlite3_wal_checkpoint_v2(f->app, NULL, SQLITE_CHECKPOINT_PASSIVE, &logged, &copied),
         SQLITE_OK);
-    app_sql(f, "PRAGMA integrity_check");
+    database_sql(f->app, "PRAGMA integrity_check");
 }
 
 /* A database with a rollback journal is served as it is: no wal-index appears, nobody is kept from
@@ -264,7 +245,7 @@ static void a_rollback_journal_is_left_alone(void **state)
     prepare(f, "DELETE");
     open_node(f, true);
     node_commits(f);
-    app_sql(f, "UPDATE t SET b = b + 1");
+    database_sql(f->app, "UPDATE t SET b = b + 1");
     node_commits(f);
     assert_int_equal(access(f->shm, F_OK), -1);
 }
@@ -275,7 +256,7 @@ static void a_forked_child_leaves_the_pin_alone(void **state)
     need_affected_library();
     struct fixture *f = *state;
     prepare(f, "WAL");
-    app_sql(f, "UPDATE t SET b = 7");
+    database_sql(f->app, "UPDATE t SET b = 7");
     open_node(f, true);
     pid_t child = fork();
     if (child == 0) {
@@ -291,18 +272,17 @@ static void a_forked_child_leaves_the_pin_alone(void **state)
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(affected_libraries_are_known),
-        T(without_the_guard_the_wal_is_reset),
-        T(the_pin_stops_resets_from_the_start),
-        T(the_pin_is_not_taken_on_a_backfilled_wal),
-        T(the_guard_ends_with_the_node),
-        T(a_long_wal_is_reclaimed_and_pinned_again),
-        T(a_long_wal_is_reclaimed_without_the_guard),
-        T(a_reader_in_the_way_is_left_alone),
-        T(a_rollback_journal_is_left_alone),
-        T(a_forked_child_leaves_the_pin_alone),
+        TEST(affected_libraries_are_known),
+        TEST(without_the_guard_the_wal_is_reset),
+        TEST(the_pin_stops_resets_from_the_start),
+        TEST(the_pin_is_not_taken_on_a_backfilled_wal),
+        TEST(the_guard_ends_with_the_node),
+        TEST(a_long_wal_is_reclaimed_and_pinned_again),
+        TEST(a_long_wal_is_reclaimed_without_the_guard),
+        TEST(a_reader_in_the_way_is_left_alone),
+        TEST(a_rollback_journal_is_left_alone),
+        TEST(a_forked_child_leaves_the_pin_alone),
     };
-    return cmocka_run_group_tests_name("pin", tests, NULL, NULL);
+    return check_run(tests);
 }

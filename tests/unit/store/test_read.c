@@ -1,23 +1,16 @@
 /* What operators and verification read: digests, held rows, conflicts, copies. */
-#include "tests/lib/lists.h"
-#include "tests/lib/office.h"
-
 #include "node/db/copy.h"
 #include "node/load/load.h"
 #include "node/load/slice.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
+#include "tests/lib/lists.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, ident TEXT UNIQUE, "
                              "name TEXT NOT NULL, points INTEGER);"
@@ -31,28 +24,15 @@ static const char charter[] =
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
 
 static struct table_digest digest(struct office *o, const char *table)
 {
     struct arena a = {0};
     struct table_digest *d, found = {0};
     uint32_t n;
-    assert_int_equal(store_digest(o->store, &a, &d, &n), ERR_OK);
+    assert_ok(store_digest(o->store, &a, &d, &n));
     assert_int_equal(n, 6);
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(d[i].table, table) == 0)
@@ -69,23 +49,23 @@ static bool same_digest(struct office *x, struct office *y, const char *table)
 }
 
 /* Two concurrent names, a unique clash, an open conflict about points. */
-static void quarrel(struct federation *f)
+static void quarrel(void **state)
 {
-    office_sql(&f->office[0], "INSERT INTO person VALUES('p1','i1','Sok',1)");
-    federation_sync(f);
-    office_sql(&f->office[1], "UPDATE person SET name='Sok A', points=5 WHERE id='p1';"
-                              "INSERT INTO person VALUES('p2','i9','first',0)");
-    f->office[2].now_ms += 5000;
-    office_sql(&f->office[2], "UPDATE person SET name='Sok B', points=4 WHERE id='p1';"
-                              "INSERT INTO person VALUES('p3','i9','second',0)");
-    federation_sync(f);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','i1','Sok',1)");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET name='Sok A', points=5 WHERE id='p1';"
+                  "INSERT INTO person VALUES('p2','i9','first',0)");
+    B->now_ms += 5000;
+    office_sql(B, "UPDATE person SET name='Sok B', points=4 WHERE id='p1';"
+                  "INSERT INTO person VALUES('p3','i9','second',0)");
+    federation_sync(*state);
 }
 
 /* Offices that hold the same rows, held rows and conflicts have the same digest, whatever order it
  * came in; the parts are counted. */
 static void equal_offices_have_equal_digests(void **state)
 {
-    quarrel(*state);
+    quarrel(state);
     assert_true(same_digest(HUB, A, "person") && same_digest(A, B, "person"));
     assert_true(same_digest(HUB, B, "tonle_node") && same_digest(HUB, B, "receipt"));
     struct table_digest d = digest(A, "person");
@@ -125,7 +105,7 @@ static void any_difference_changes_the_digest(void **state)
 /* A held row's values count: only a held name differs. */
 static void a_held_row_counts_in_the_digest(void **state)
 {
-    quarrel(*state);
+    quarrel(state);
     struct table_digest before = digest(A, "person");
     office_sql(B, "INSERT INTO receipt VALUES('touch', 1, 1)");
     federation_sync(*state);
@@ -142,7 +122,7 @@ static void standing_and_held_are_different_digests(void **state)
 {
     uint8_t digest[2][HASH_BYTES] = {{0}, {0}};
     struct value v[3] = {value_text("S"), value_integer(1), value_null()};
-    assert_int_equal(schema_load(HUB->store), ERR_OK);
+    assert_ok(schema_load(HUB->store));
     const struct table_schema *t = schema_table(HUB->store, "receipt");
     digest_add(digest[0], t, DIGEST_STANDS, v);
     digest_add(digest[1], t, DIGEST_HELD, v);
@@ -163,7 +143,7 @@ static void a_digest_goes_in_slices(void **state)
         ;
     struct table_digest d = digest(HUB, "receipt");
     assert_int_equal(d.rows, 1700);
-    assert_int_equal(store_chunk_read(HUB->store, &a, &r, "x", &c), ERR_OK);
+    assert_ok(store_chunk_read(HUB->store, &a, &r, "x", &c));
     assert_int_equal(c.rows, 1700);
     assert_memory_equal(c.digest, d.digest, sizeof d.digest);
     office_sql(HUB, "DELETE FROM receipt WHERE number = 1"); /* no read of ours is left open */
@@ -177,7 +157,7 @@ static void held_rows_are_listed_and_shown(void **state)
     struct arena a = {0};
     struct held_record *list, one;
     size_t n;
-    quarrel(*state);
+    quarrel(state);
     list = lists_held(HUB->store, &a, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].table, "person");
@@ -185,7 +165,7 @@ static void held_rows_are_listed_and_shown(void **state)
     assert_int_equal(list[0].n_columns, 0);
     char prefix[9] = "";
     memcpy(prefix, list[0].id, 8);
-    assert_int_equal(store_held_get(HUB->store, &a, prefix, &one), ERR_OK);
+    assert_ok(store_held_get(HUB->store, &a, prefix, &one));
     assert_string_equal(one.id, list[0].id);
     bool second = strcmp(one.key_json, "\"p3\"") == 0;
     assert_string_equal(one.blocked_by, second ? "\"p2\"" : "\"p3\"");
@@ -209,17 +189,16 @@ static void ids_are_unique_beginnings(void **state)
            "('abcd0001','person','\"x\"','check','m','o',1,'',0,x'01',1,1,0,x''),"
            "('abcd0002','person','\"x\"','check','m','o',1,'',0,x'02',1,1,0,x''),"
            "('abcd00021','person','\"x\"','check','m','o',1,'',0,x'03',1,1,0,x'')");
-    assert_int_equal(store_held_get(A->store, &a, "abcd", &one), ERR_USAGE);
+    assert_err(store_held_get(A->store, &a, "abcd", &one), ERR_USAGE);
     assert_non_null(strstr(store_message(A->store), "more digits"));
-    assert_int_equal(store_held_get(A->store, &a, "abcd0001", &one), ERR_OK);
-    assert_int_equal(store_held_get(A->store, &a, "ABCD0001", &one), ERR_OK);
-    assert_int_equal(store_held_get(A->store, &a, "abcd0002", &one),
-                     ERR_OK); /* exact beats longer */
+    assert_ok(store_held_get(A->store, &a, "abcd0001", &one));
+    assert_ok(store_held_get(A->store, &a, "ABCD0001", &one));
+    assert_ok(store_held_get(A->store, &a, "abcd0002", &one)); /* exact beats longer */
     assert_string_equal(one.id, "abcd0002");
-    assert_int_equal(store_held_get(A->store, &a, "abc", &one), ERR_USAGE);
-    assert_int_equal(store_held_get(A->store, &a, "abc%", &one), ERR_USAGE);
-    assert_int_equal(store_held_get(A->store, &a, "", &one), ERR_USAGE);
-    assert_int_equal(store_held_get(A->store, &a, "abce", &one), ERR_NOT_FOUND);
+    assert_err(store_held_get(A->store, &a, "abc", &one), ERR_USAGE);
+    assert_err(store_held_get(A->store, &a, "abc%", &one), ERR_USAGE);
+    assert_err(store_held_get(A->store, &a, "", &one), ERR_USAGE);
+    assert_err(store_held_get(A->store, &a, "abce", &one), ERR_NOT_FOUND);
     arena_fini(&a);
 }
 
@@ -229,7 +208,7 @@ static void conflicts_carry_every_side(void **state)
     struct arena a = {0};
     struct conflict_record *list;
     size_t n;
-    quarrel(*state);
+    quarrel(state);
     list = lists_conflicts(HUB->store, &a, true, &n);
     assert_int_equal(n, 1);
     assert_string_equal(list[0].cell, "points");
@@ -278,14 +257,14 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     federation_sync(*state);
     list = lists_conflicts(HUB->store, &a, true, &n);
     assert_int_equal(n, 1);
-    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &a, list[0].id, &one, &more));
     assert_int_equal(one.n_sides, 2);
     assert_true(more.has_before);
     assert_string_equal(more.before.office, "office1");
     assert_int_equal(more.before.value.u.i, 2);
-    assert_int_equal(store_conflict_get(HUB->store, &a, "0000", &one, &more), ERR_NOT_FOUND);
+    assert_err(store_conflict_get(HUB->store, &a, "0000", &one, &more), ERR_NOT_FOUND);
     office_sql(HUB, "DELETE FROM tonle_journal");
-    assert_int_equal(store_conflict_get(HUB->store, &a, list[0].id, &one, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &a, list[0].id, &one, &more));
     assert_false(more.has_before);
     arena_fini(&a);
 }
@@ -294,19 +273,18 @@ static void what_stood_before_is_what_both_had_seen(void **state)
  * touched. */
 static void a_copy_is_whole_and_overwrites_nothing(void **state)
 {
-    struct federation *f = *state;
     char path[600], check[800];
-    quarrel(f);
-    snprintf(path, sizeof path, "%s/copy.db", f->dir);
-    assert_int_equal(store_begin_read(A->store), ERR_OK);
-    assert_int_equal(store_copy(A->store, path), ERR_STATE);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    quarrel(state);
+    snprintf(path, sizeof path, "%s/copy.db", FEDERATION->dir);
+    assert_ok(store_begin_read(A->store));
+    assert_err(store_copy(A->store, path), ERR_STATE);
+    assert_ok(store_commit(A->store));
     FILE *empty = fopen(path, "w");
     fclose(empty);
-    assert_int_equal(store_copy(A->store, path), ERR_EXISTS);
+    assert_err(store_copy(A->store, path), ERR_EXISTS);
     unlink(path);
     assert_int_equal(chmod(A->store->options.path, 0640), 0);
-    assert_int_equal(store_copy(A->store, path), ERR_OK);
+    assert_ok(store_copy(A->store, path));
     struct stat copy; /* what others may not read they may not read in the copy */
     assert_int_equal(stat(path, &copy), 0);
     assert_int_equal(copy.st_mode & 0777, 0640);
@@ -319,24 +297,23 @@ static void a_copy_is_whole_and_overwrites_nothing(void **state)
                         office_one(A, "SELECT group_concat(name) FROM main.person"));
     office_sql(A, "DETACH copy");
     unlink(path);
-    snprintf(path, sizeof path, "%s/missing/copy.db", f->dir);
+    snprintf(path, sizeof path, "%s/missing/copy.db", FEDERATION->dir);
     assert_int_not_equal(store_copy(A->store, path), ERR_OK);
 }
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(equal_offices_have_equal_digests),
-        T(any_difference_changes_the_digest),
-        T(a_held_row_counts_in_the_digest),
-        T(standing_and_held_are_different_digests),
-        T(a_digest_goes_in_slices),
-        T(held_rows_are_listed_and_shown),
-        T(ids_are_unique_beginnings),
-        T(conflicts_carry_every_side),
-        T(what_stood_before_is_what_both_had_seen),
-        T(a_copy_is_whole_and_overwrites_nothing),
+        FEDERATION_TEST(equal_offices_have_equal_digests),
+        FEDERATION_TEST(any_difference_changes_the_digest),
+        FEDERATION_TEST(a_held_row_counts_in_the_digest),
+        FEDERATION_TEST(standing_and_held_are_different_digests),
+        FEDERATION_TEST(a_digest_goes_in_slices),
+        FEDERATION_TEST(held_rows_are_listed_and_shown),
+        FEDERATION_TEST(ids_are_unique_beginnings),
+        FEDERATION_TEST(conflicts_carry_every_side),
+        FEDERATION_TEST(what_stood_before_is_what_both_had_seen),
+        FEDERATION_TEST(a_copy_is_whole_and_overwrites_nothing),
     };
-    return cmocka_run_group_tests_name("read", tests, NULL, NULL);
+    return check_run(tests);
 }

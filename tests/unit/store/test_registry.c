@@ -1,15 +1,9 @@
 /* The registry and the charter: rows that only the hub writes and that travel like any other. */
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
@@ -17,20 +11,8 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 2, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 2, schema, charter, true);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
 
 static struct node_record district(void)
 {
@@ -48,9 +30,7 @@ static struct node_record district(void)
 
 static void put(struct store *s, const struct node_record *r)
 {
-    assert_int_equal(store_begin(s), ERR_OK);
-    assert_int_equal(store_node_put(s, r), ERR_OK);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_committed(s, store_node_put(s, r));
 }
 
 static void same_node(const struct node_record *x, const struct node_record *y)
@@ -77,10 +57,10 @@ static void a_nodes_row_travels(void **state)
     struct node_record r = district(), back;
     struct site_record site;
     put(HUB->store, &r);
-    assert_int_equal(store_node_get(HUB->store, &a, "district", &back), ERR_OK);
+    assert_ok(store_node_get(HUB->store, &a, "district", &back));
     same_node(&r, &back);
     federation_sync(*state);
-    assert_int_equal(store_node_get(A->store, &a, "district", &back), ERR_OK);
+    assert_ok(store_node_get(A->store, &a, "district", &back));
     same_node(&r, &back);
     r.state = NODE_ACTIVE;
     r.site = 0xfedcba9876543210ULL;
@@ -88,9 +68,9 @@ static void a_nodes_row_travels(void **state)
     memset(r.enrol_key, 0, sizeof r.enrol_key);
     put(HUB->store, &r);
     federation_sync(*state);
-    assert_int_equal(store_node_get(A->store, &a, "district", &back), ERR_OK);
+    assert_ok(store_node_get(A->store, &a, "district", &back));
     same_node(&r, &back);
-    assert_int_equal(store_site_get(A->store, &a, r.site, &site), ERR_OK);
+    assert_ok(store_site_get(A->store, &a, r.site, &site));
     assert_string_equal(site.node, "district");
     assert_memory_equal(site.sign_key, r.sign_key, SIGN_PUBLIC_BYTES);
     arena_fini(&a);
@@ -110,7 +90,7 @@ static void only_what_changed_travels(void **state)
     r.listen = "tcp://*:7002";
     put(HUB->store, &r);
     assert_true(office_seal(HUB));
-    assert_int_equal(store_history(HUB->store, &a, "tonle_node", "\"district\"", &h), ERR_OK);
+    assert_ok(store_history(HUB->store, &a, "tonle_node", "\"district\"", &h));
     assert_int_equal(h.n, 2);
     assert_int_equal(h.entry[0].kind, CHANGE_BORN);
     assert_int_equal(h.entry[1].kind, CHANGE_UPDATE);
@@ -124,10 +104,10 @@ static void only_the_hub_writes(void **state)
 {
     struct node_record r = district();
     struct charter_record c = {.version = 2, .schema_version = 1, .yaml = "", .compiled = "{}"};
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_node_put(A->store, &r), ERR_STATE);
+    assert_ok(store_begin(A->store));
+    assert_err(store_node_put(A->store, &r), ERR_STATE);
     assert_non_null(strstr(store_message(A->store), "hub"));
-    assert_int_equal(store_charter_put(A->store, &c), ERR_STATE);
+    assert_err(store_charter_put(A->store, &c), ERR_STATE);
     store_rollback(A->store);
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_node WHERE name = 'district'"),
                         "0");
@@ -141,16 +121,16 @@ static void nodes_are_listed_and_checked(void **state)
     struct node_record r = district(), *list, one;
     size_t n;
     put(HUB->store, &r);
-    assert_int_equal(store_node_list(HUB->store, &a, &list, &n), ERR_OK);
+    assert_ok(store_node_list(HUB->store, &a, &list, &n));
     assert_int_equal(n, 3);
     assert_string_equal(list[0].name, "hub");
     assert_string_equal(list[2].name, "district");
     assert_memory_equal(list[1].sign_key, A->key, SIGN_PUBLIC_BYTES);
-    assert_int_equal(store_node_get(HUB->store, &a, "nobody", &one), ERR_NOT_FOUND);
+    assert_err(store_node_get(HUB->store, &a, "nobody", &one), ERR_NOT_FOUND);
     office_sql(HUB, "UPDATE tonle_node SET curve_key = 'ABC' WHERE name = 'district'");
-    assert_int_equal(store_node_get(HUB->store, &a, "district", &one), ERR_CORRUPT);
+    assert_err(store_node_get(HUB->store, &a, "district", &one), ERR_CORRUPT);
     office_sql(HUB, "UPDATE tonle_node SET curve_key = '', state = 'gone' WHERE name = 'district'");
-    assert_int_equal(store_node_list(HUB->store, &a, &list, &n), ERR_CORRUPT);
+    assert_err(store_node_list(HUB->store, &a, &list, &n), ERR_CORRUPT);
     arena_fini(&a);
 }
 
@@ -159,7 +139,7 @@ static void the_newest_charter_counts(void **state)
 {
     struct arena a = {0};
     struct charter_record c, first;
-    assert_int_equal(store_charter_get(HUB->store, &a, &first), ERR_OK);
+    assert_ok(store_charter_get(HUB->store, &a, &first));
     assert_int_equal(first.version, 1);
     for (uint64_t v = 9; v <= 10; v++) {
         c = (struct charter_record){.version = v,
@@ -167,18 +147,16 @@ static void the_newest_charter_counts(void **state)
                                     .yaml = "federation: kh\n",
                                     .compiled = first.compiled,
                                     .published_ms = 5};
-        assert_int_equal(store_begin(HUB->store), ERR_OK);
-        assert_int_equal(store_charter_put(HUB->store, &c), ERR_OK);
-        assert_int_equal(store_commit(HUB->store), ERR_OK);
+        assert_committed(HUB->store, store_charter_put(HUB->store, &c));
     }
     federation_sync(*state);
-    assert_int_equal(store_charter_get(A->store, &a, &c), ERR_OK);
+    assert_ok(store_charter_get(A->store, &a, &c));
     assert_int_equal(c.version, 10);
     assert_int_equal(c.schema_version, 10);
     assert_string_equal(c.yaml, "federation: kh\n");
     assert_string_equal(c.compiled, first.compiled);
     office_sql(A, "DELETE FROM tonle_charter");
-    assert_int_equal(store_charter_get(A->store, &a, &c), ERR_NOT_FOUND);
+    assert_err(store_charter_get(A->store, &a, &c), ERR_NOT_FOUND);
     arena_fini(&a);
 }
 
@@ -190,7 +168,7 @@ static void freshness_follows_the_changesets(void **state)
     size_t n;
     office_sql(A, "INSERT INTO note VALUES('n', 'x')");
     federation_sync(*state);
-    assert_int_equal(store_freshness(HUB->store, &a, &list, &n), ERR_OK);
+    assert_ok(store_freshness(HUB->store, &a, &list, &n));
     assert_int_equal(n, 2);
     assert_string_equal(list[1].node, "office1");
     assert_int_equal(list[1].site, A->site);
@@ -206,24 +184,23 @@ static void tables_of_another_version_are_not_opened(void **state)
     struct store *again = NULL;
     char msg[256] = "";
     struct store_options options = {.path = A->path, .busy_ms = 1000, .read_only = true};
-    assert_int_equal(store_open(&again, &options, msg), ERR_OK);
+    assert_ok(store_open(&again, &options, msg));
     store_close(again);
     office_sql(A, "UPDATE tonle_meta SET v = 1 WHERE k = 'ddl'");
-    assert_int_equal(store_open(&again, &options, msg), ERR_SCHEMA);
+    assert_err(store_open(&again, &options, msg), ERR_SCHEMA);
     assert_non_null(strstr(msg, "version 1, this program keeps version 4"));
 }
 
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
-        T(a_nodes_row_travels),
-        T(only_what_changed_travels),
-        T(only_the_hub_writes),
-        T(nodes_are_listed_and_checked),
-        T(the_newest_charter_counts),
-        T(freshness_follows_the_changesets),
-        T(tables_of_another_version_are_not_opened),
+        FEDERATION_TEST(a_nodes_row_travels),
+        FEDERATION_TEST(only_what_changed_travels),
+        FEDERATION_TEST(only_the_hub_writes),
+        FEDERATION_TEST(nodes_are_listed_and_checked),
+        FEDERATION_TEST(the_newest_charter_counts),
+        FEDERATION_TEST(freshness_follows_the_changesets),
+        FEDERATION_TEST(tables_of_another_version_are_not_opened),
     };
-    return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,20 +1,13 @@
 /* The review desk: what a person decides about conflicts. */
+#include "conflict/hlc.h"
 #include "node/capture/capture.h"
 #include "node/store/store.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
-#include "conflict/hlc.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, family TEXT, given TEXT, points INTEGER, "
@@ -28,21 +21,14 @@ static const char charter[] =
     "{\"name\":\"visit\",\"policy\":\"review\"}]}";
 static const char tables[] = "person visit tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept; /* what a test looks at; the offices' own are reset by every seal */
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    office_sql(&f.office[0],
-               "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n'); INSERT INTO visit "
-               "VALUES(1,'w',1.5)");
-    federation_sync(&f);
-    *state = &f;
+    federation_set_up(state, 3, schema, charter, false);
+    office_sql(HUB, "INSERT INTO person VALUES('p1','Sok','Dara',1,100,'n'); INSERT INTO visit "
+                    "VALUES(1,'w',1.5)");
+    federation_sync(*state);
     return 0;
 }
 
@@ -74,34 +60,20 @@ static size_t open_count(struct office *o)
     return (size_t)atoi(office_one(o, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"));
 }
 
-static struct dot side_of(const struct conflict_record *c, const struct office *o)
-{
-    for (size_t i = 0; i < c->n_sides; i++)
-        if (c->sides[i].dot.site == o->site)
-            return c->sides[i].dot;
-    fail_msg("%s has no side", o->name);
-    return (struct dot){0, 0};
-}
-
 static enum err decide(struct office *o, const char *id, enum resolution how, struct dot take,
                        struct review review)
 {
     const char *decision;
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_conflict_resolve(o->store, &kept, id, how, take, &review, &decision);
-    if (e == ERR_OK)
-        assert_int_equal(store_commit(o->store), ERR_OK);
-    else
-        store_rollback(o->store);
-    return e;
+    return office_end(o, e);
 }
 
 static void decide_must(struct office *o, const char *id, enum resolution how, struct dot take,
                         struct review review)
 {
     enum err e = decide(o, id, how, take, review);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_store_ok(o->store, e);
 }
 
 static void quarrel(void **state)
@@ -119,7 +91,7 @@ static void a_side_taken_at_one_office_closes_it_everywhere(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT points FROM person"), "4");
     assert_int_equal(open_count(B), 1);
@@ -142,7 +114,7 @@ static void a_group_is_taken_whole(void **state)
     quarrel(state);
     struct conflict_record c = open_one(HUB, "full_name");
     assert_int_equal(c.n_members, 2);
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, A), by("hub", NULL, 0));
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("hub", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT family || ' ' || given FROM person"), "Sok Darā");
     struct assignment set = {"given", "Vuthy", false};
@@ -150,8 +122,7 @@ static void a_group_is_taken_whole(void **state)
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT family || ' ' || given FROM person"), "Sok Vuthy");
     set.column = "points";
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, (struct dot){0, 0}, by("sok", &set, 1)),
-                     ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, (struct dot){0, 0}, by("sok", &set, 1)), ERR_USAGE);
     federation_assert_equal(*state, tables);
 }
 
@@ -160,13 +131,13 @@ static void a_decision_can_be_taken_again(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, A), by("som", NULL, 0));
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("som", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT points FROM person"), "9");
     struct conflict_more more;
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_string_equal(c.state, "resolved");
     assert_int_equal(more.n_decisions, 2);
     assert_string_equal(more.standing, "stands");
@@ -180,9 +151,9 @@ static void the_last_decision_before_a_seal_counts(void **state)
 {
     quarrel(state);
     struct conflict_record c = open_one(A, "points"), name = open_one(A, "full_name");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), by("sok", NULL, 0));
-    decide_must(A, name.id, RESOLVE_TAKE, side_of(&name, A), by("sok", NULL, 0));
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("sok", NULL, 0));
+    decide_must(A, name.id, RESOLVE_TAKE, lists_side(&name, A->site), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     office_sql(A, "UPDATE person SET note = 'besides'");
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT points || family || given || note FROM person"),
@@ -201,20 +172,20 @@ static void two_decisions_apart_are_a_conflict(void **state)
     struct review sok = by("sok", NULL, 0), som = by("som", NULL, 0);
     sok.now_ms = A->now_ms;
     som.now_ms = B->now_ms;
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), sok);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, B), som);
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), sok);
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, B->site), som);
     federation_sync(*state);
     struct conflict_record again = open_one(HUB, "points");
     struct conflict_more more;
     assert_string_not_equal(again.id, c.id);
-    assert_int_equal(store_conflict_get(HUB->store, &kept, again.id, &again, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, again.id, &again, &more));
     assert_int_equal(again.n_sides, 2);
     for (size_t i = 0; i < 2; i++) {
         bool of_a = again.sides[i].dot.site == A->site;
         assert_non_null(again.sides[i].decision);
         assert_string_equal(again.sides[i].decision->by, of_a ? "sok" : "som");
     }
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_null(c.sides[0].decision);
     federation_assert_equal(*state, tables);
 }
@@ -228,9 +199,7 @@ static void settle_all(struct office *o)
     struct clock clock = {0};
     clock_copy(&clock, &st.clock);
     st.clock = clock;
-    assert_int_equal(store_begin(o->store), ERR_OK);
-    assert_int_equal(store_set_stable(o->store, &kept, &st), ERR_OK);
-    assert_int_equal(store_commit(o->store), ERR_OK);
+    assert_committed(o->store, store_set_stable(o->store, &kept, &st));
     clock_fini(&clock);
 }
 
@@ -243,19 +212,19 @@ static void decisions_are_known_when_they_are_settled(void **state)
     struct review sok = by("sok", NULL, 0), som = by("som", NULL, 0);
     sok.now_ms = A->now_ms;
     som.now_ms = B->now_ms;
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, A), sok);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, B), som);
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, A->site), sok);
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, B->site), som);
     federation_sync(*state);
     settle_all(HUB);
     struct conflict_record again = open_one(HUB, "points");
     struct conflict_more more;
-    assert_int_equal(store_conflict_get(HUB->store, &kept, again.id, &again, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, again.id, &again, &more));
     for (size_t i = 0; i < 2; i++) {
         bool of_a = again.sides[i].dot.site == A->site;
         assert_non_null(again.sides[i].decision);
         assert_string_equal(again.sides[i].decision->by, of_a ? "sok" : "som");
     }
-    assert_int_equal(store_conflict_get(HUB->store, &kept, c.id, &c, &more), ERR_OK);
+    assert_ok(store_conflict_get(HUB->store, &kept, c.id, &c, &more));
     assert_null(c.sides[0].decision);
     assert_null(c.sides[1].decision);
 }
@@ -269,13 +238,13 @@ static void a_row_lost_to_a_delete_comes_back_whole(void **state)
     federation_sync(*state);
     struct conflict_record c = open_one(HUB, "exists");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM person"), "0");
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, B), by("hub", NULL, 0));
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("hub", NULL, 0));
     federation_sync(*state);
     assert_string_equal(
         office_one(A, "SELECT id || family || given || points || paid || note FROM person"),
         "p1SokDara1100changed");
     assert_int_equal(open_count(A) + open_count(B) + open_count(HUB), 0);
-    decide_must(B, c.id, RESOLVE_TAKE, side_of(&c, A), by("som", NULL, 0));
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("som", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT count(*) FROM person"), "0");
     federation_assert_equal(*state, tables);
@@ -294,12 +263,12 @@ static void one_of_two_births_is_taken(void **state)
 {
     two_births(state);
     struct conflict_record c = open_one(A, "birth");
-    decide_must(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0));
+    decide_must(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0));
     federation_sync(*state);
     assert_string_equal(office_one(HUB, "SELECT given FROM person WHERE id = 'p2'"), "B");
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_held"), "0");
     assert_int_equal(open_count(HUB) + open_count(A) + open_count(B), 0);
-    decide_must(HUB, c.id, RESOLVE_TAKE, side_of(&c, A), by("hub", NULL, 0)); /* again */
+    decide_must(HUB, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("hub", NULL, 0)); /* again */
     federation_sync(*state);
     assert_string_equal(office_one(B, "SELECT given || paid FROM person WHERE id = 'p2'"), "A10");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
@@ -330,11 +299,9 @@ static void a_key_that_cannot_be_made_up_is_asked_for(void **state)
     federation_sync(*state);
     struct conflict_record c = open_one(A, "birth");
     struct assignment set = {"no", "1", false};
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", NULL, 0)),
-                     ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", NULL, 0)), ERR_USAGE);
     assert_non_null(strstr(store_message(A->store), "--set no=VALUE"));
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1)),
-                     ERR_EXISTS);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1)), ERR_EXISTS);
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_todo"), "0");
     set.text = "8";
     decide_must(A, c.id, RESOLVE_BOTH, (struct dot){0, 0}, by("sok", &set, 1));
@@ -386,14 +353,15 @@ static void what_cannot_be_decided_changes_nothing(void **state)
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
     const struct dot no = {1, 1};
-    assert_int_equal(decide(A, c.id, RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_BOTH, no, by("sok", NULL, 0)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, no, by("sok", &none, 1)), ERR_USAGE);
-    assert_int_equal(decide(A, c.id, RESOLVE_SET, no, by("sok", &bad, 1)), ERR_USAGE);
-    assert_int_equal(decide(A, "ffffffff", RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_NOT_FOUND);
+    assert_err(decide(A, c.id, RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_BOTH, no, by("sok", NULL, 0)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, no, by("sok", &none, 1)), ERR_USAGE);
+    assert_err(decide(A, c.id, RESOLVE_SET, no, by("sok", &bad, 1)), ERR_USAGE);
+    assert_err(decide(A, "ffffffff", RESOLVE_TAKE, no, by("sok", NULL, 0)), ERR_NOT_FOUND);
     office_sql(B, "DELETE FROM person WHERE id = 'p1'");
     federation_sync(*state);
-    assert_int_equal(decide(A, c.id, RESOLVE_TAKE, side_of(&c, B), by("sok", NULL, 0)), ERR_STATE);
+    assert_err(decide(A, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("sok", NULL, 0)),
+               ERR_STATE);
     assert_string_equal(office_one(A,
                                    "SELECT (SELECT count(*) FROM tonle_todo) || (SELECT count(*) "
                                    "FROM tonle_decision)"),
@@ -409,16 +377,13 @@ static void the_changeset_of_a_decision_is_known(void **state)
     struct arena a = {0};
     quarrel(state);
     struct conflict_record c = open_one(A, "points");
-    assert_int_equal(store_begin(A->store), ERR_OK);
-    assert_int_equal(store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN, (struct dot){0, 0},
-                                            &review, &decision),
-                     ERR_OK);
-    assert_int_equal(store_commit(A->store), ERR_OK);
+    assert_committed(A->store, store_conflict_resolve(A->store, &a, c.id, RESOLVE_SHOWN,
+                                                      (struct dot){0, 0}, &review, &decision));
     assert_true(store_capture_pending(A->store));
-    assert_int_equal(store_decision_dot(A->store, &a, decision, &dot), ERR_OK);
+    assert_ok(store_decision_dot(A->store, &a, decision, &dot));
     assert_true(dot_is_none(dot));
     assert_true(office_seal(A));
-    assert_int_equal(store_decision_dot(A->store, &a, decision, &dot), ERR_OK);
+    assert_ok(store_decision_dot(A->store, &a, decision, &dot));
     assert_true(dot_equal(dot, (struct dot){A->site, store_state_get(A->store)->seq}));
     assert_false(store_capture_pending(A->store));
     arena_fini(&a);
@@ -484,22 +449,21 @@ static void a_long_list_is_the_short_one_many_times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_side_taken_at_one_office_closes_it_everywhere, start,
-                                        stop),
-        cmocka_unit_test_setup_teardown(a_group_is_taken_whole, start, stop),
-        cmocka_unit_test_setup_teardown(a_decision_can_be_taken_again, start, stop),
-        cmocka_unit_test_setup_teardown(the_last_decision_before_a_seal_counts, start, stop),
-        cmocka_unit_test_setup_teardown(two_decisions_apart_are_a_conflict, start, stop),
-        cmocka_unit_test_setup_teardown(decisions_are_known_when_they_are_settled, start, stop),
-        cmocka_unit_test_setup_teardown(a_row_lost_to_a_delete_comes_back_whole, start, stop),
-        cmocka_unit_test_setup_teardown(one_of_two_births_is_taken, start, stop),
-        cmocka_unit_test_setup_teardown(both_births_are_kept_under_their_own_keys, start, stop),
-        cmocka_unit_test_setup_teardown(a_key_that_cannot_be_made_up_is_asked_for, start, stop),
-        cmocka_unit_test_setup_teardown(typed_values_follow_the_column, start, stop),
-        cmocka_unit_test_setup_teardown(what_cannot_be_decided_changes_nothing, start, stop),
-        cmocka_unit_test_setup_teardown(the_changeset_of_a_decision_is_known, start, stop),
-        cmocka_unit_test_setup_teardown(lists_are_filtered_and_oldest_first, start, stop),
-        cmocka_unit_test_setup_teardown(a_long_list_is_the_short_one_many_times, start, stop),
+        TEST(a_side_taken_at_one_office_closes_it_everywhere),
+        TEST(a_group_is_taken_whole),
+        TEST(a_decision_can_be_taken_again),
+        TEST(the_last_decision_before_a_seal_counts),
+        TEST(two_decisions_apart_are_a_conflict),
+        TEST(decisions_are_known_when_they_are_settled),
+        TEST(a_row_lost_to_a_delete_comes_back_whole),
+        TEST(one_of_two_births_is_taken),
+        TEST(both_births_are_kept_under_their_own_keys),
+        TEST(a_key_that_cannot_be_made_up_is_asked_for),
+        TEST(typed_values_follow_the_column),
+        TEST(what_cannot_be_decided_changes_nothing),
+        TEST(the_changeset_of_a_decision_is_known),
+        TEST(lists_are_filtered_and_oldest_first),
+        TEST(a_long_list_is_the_short_one_many_times),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,16 +1,11 @@
 /* The review desk: held rows that a person settles, and who may decide what. */
 #include "node/store/store.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
-#include "tests/lib/office.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] =
     "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, commune TEXT NOT NULL, village TEXT) WITHOUT "
@@ -22,18 +17,11 @@ static const char schema[] =
     "{\"name\":\"person\",\"scope\":{\"follow\":\"house\"},\"policy\":\"max\"}]}"
 static const char tables[] = "house person tonle_decision";
 
-#define HUB (&((struct federation *)*state)->office[0])
-#define A (&((struct federation *)*state)->office[1])
-#define B (&((struct federation *)*state)->office[2])
-
 static struct arena kept;
 
 static int begin(void **state, const char *charter)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, false);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static int start(void **state)
@@ -72,21 +60,16 @@ static enum err settle(struct office *o, const char *id, enum held_action action
     const char *decision;
     struct review review = {
         .by = "sok", .reason = "the paper", .now_ms = o->now_ms, .set = set, .n_set = n};
-    assert_int_equal(store_begin(o->store), ERR_OK);
+    assert_ok(store_begin(o->store));
     enum err e = store_held_settle(o->store, &kept, id, action, &review, &decision);
-    if (e == ERR_OK)
-        assert_int_equal(store_commit(o->store), ERR_OK);
-    else
-        store_rollback(o->store);
-    return e;
+    return office_end(o, e);
 }
 
 static void settle_must(struct office *o, const char *id, enum held_action action,
                         const struct assignment *set, size_t n)
 {
     enum err e = settle(o, id, action, set, n);
-    if (e != ERR_OK)
-        fail_msg("%s: %s", err_name(e), store_message(o->store));
+    assert_store_ok(o->store, e);
 }
 
 static const char *held_one(struct office *o, const char *reason)
@@ -101,9 +84,7 @@ static const char *held_one(struct office *o, const char *reason)
 static void none_held(void **state)
 {
     for (int i = 0; i < 3; i++)
-        assert_string_equal(office_one(&((struct federation *)*state)->office[i],
-                                       "SELECT count(*) FROM tonle_held"),
-                            "0");
+        assert_string_equal(office_one(OFFICE(i), "SELECT count(*) FROM tonle_held"), "0");
     federation_assert_equal(*state, tables);
 }
 
@@ -140,11 +121,11 @@ static void a_held_birth_is_renamed(void **state)
     federation_sync(*state);
     const char *id = held_one(HUB, "birth");
     set[0].text = "p9";
-    assert_int_equal(settle(HUB, id, HELD_SET, set, 2), ERR_EXISTS);
+    assert_err(settle(HUB, id, HELD_SET, set, 2), ERR_EXISTS);
     assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_todo"), "0");
     set[0].text = "p3";
     settle_must(HUB, id, HELD_SET, set, 2);
-    assert_int_equal(settle(HUB, id, HELD_SET, set, 2), ERR_EXISTS); /* it is queued already */
+    assert_err(settle(HUB, id, HELD_SET, set, 2), ERR_EXISTS); /* it is queued already */
     federation_sync(*state);
     assert_string_equal(office_one(A, "SELECT name || phone || age FROM person WHERE id = 'p3'"),
                         "Som the second01230");
@@ -159,7 +140,7 @@ static void a_held_row_is_merged_into_the_one_in_its_way(void **state)
     struct assignment set = {"name", "Sok Som", false};
     clash(state);
     office_sql(B, "UPDATE person SET name = 'an application' WHERE id = 'p1'"); /* would stand */
-    assert_int_equal(settle(B, held_one(B, "unique"), HELD_MERGE, &set, 1), ERR_BUSY);
+    assert_err(settle(B, held_one(B, "unique"), HELD_MERGE, &set, 1), ERR_BUSY);
     federation_sync(*state);
     settle_must(B, held_one(B, "unique"), HELD_MERGE, &set, 1);
     federation_sync(*state);
@@ -208,10 +189,10 @@ static void a_senseless_settlement_is_refused(void **state)
     office_sql(B, "INSERT INTO person VALUES('p1',NULL,'Sok',NULL,NULL,'h1')");
     federation_sync(*state);
     const char *id = held_one(A, "parent");
-    assert_int_equal(settle(A, id, HELD_MERGE, NULL, 0), ERR_STATE);
-    assert_int_equal(settle(A, "0123456789abcdef", HELD_DROP, NULL, 0), ERR_NOT_FOUND);
+    assert_err(settle(A, id, HELD_MERGE, NULL, 0), ERR_STATE);
+    assert_err(settle(A, "0123456789abcdef", HELD_DROP, NULL, 0), ERR_NOT_FOUND);
     office_sql(A, "UPDATE tonle_held SET reason = 'schema'");
-    assert_int_equal(settle(A, id, HELD_DROP, NULL, 0), ERR_STATE);
+    assert_err(settle(A, id, HELD_DROP, NULL, 0), ERR_STATE);
     assert_non_null(strstr(store_message(A->store), "tonle held retry"));
     office_sql(A, "UPDATE tonle_held SET reason = 'parent'");
     struct assignment set = {"house", "null", true};
@@ -250,7 +231,7 @@ static void the_owner_decides(void **state)
                 if (strcmp(table[k].table, list[i].table) != 0 ||
                     strcmp(table[k].key, list[i].key_json) != 0)
                     continue;
-                struct store *s = ((struct federation *)*state)->office[o].store;
+                struct store *s = OFFICE(o)->store;
                 assert_int_equal(store_conflict_may(s, &kept, list[i].id),
                                  o == table[k].who ? ERR_OK : ERR_REFUSED);
             }
@@ -284,15 +265,15 @@ static void a_unit_decides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_held_row_gets_the_right_value, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_birth_is_renamed, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_row_is_merged_into_the_one_in_its_way, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_birth_is_merged, start, stop),
-        cmocka_unit_test_setup_teardown(a_held_row_is_dropped, start, stop),
-        cmocka_unit_test_setup_teardown(a_senseless_settlement_is_refused, start, stop),
+        TEST(a_held_row_gets_the_right_value),
+        TEST(a_held_birth_is_renamed),
+        TEST(a_held_row_is_merged_into_the_one_in_its_way),
+        TEST(a_held_birth_is_merged),
+        TEST(a_held_row_is_dropped),
+        TEST(a_senseless_settlement_is_refused),
         cmocka_unit_test_setup_teardown(the_owner_decides, start_owner, stop),
         cmocka_unit_test_setup_teardown(the_nation_decides, start_national, stop),
         cmocka_unit_test_setup_teardown(a_unit_decides, start_unit, stop),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,15 +1,10 @@
 /* The unit of every site, as the rules of all tables see it. */
 #include "node/schema/own.h"
-#include "tests/lib/office.h"
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
@@ -17,23 +12,12 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    static struct federation f;
-    federation_start(&f, 3, schema, charter, true);
-    *state = &f;
-    return 0;
+    return federation_set_up(state, 3, schema, charter, true);
 }
-
-static int stop(void **state)
-{
-    federation_stop(*state);
-    return 0;
-}
-
-#define OFFICE(i) (&((struct federation *)*state)->office[i])
 
 static const char *unit(struct store *s, uint64_t site)
 {
-    assert_int_equal(schema_load(s), ERR_OK);
+    assert_ok(schema_load(s));
     const struct table_schema *t = schema_table(s, "note");
     assert_non_null(t);
     return unit_of(t->rules.units, site);
@@ -62,7 +46,7 @@ static void put(struct store *s, const struct node_record *r)
  * too; another has none. */
 static void every_site_has_its_unit(void **state)
 {
-    struct store *s = OFFICE(1)->store;
+    struct store *s = A->store;
     for (int i = 0; i < 3; i++)
         assert_string_equal(unit(s, OFFICE(i)->site), OFFICE(i)->unit);
     assert_null(unit(s, 12345));
@@ -75,23 +59,23 @@ static void every_site_has_its_unit(void **state)
  * the signed range; after a rollback it is unknown again. */
 static void a_new_site_is_known_at_once(void **state)
 {
-    struct store *s = OFFICE(0)->store;
+    struct store *s = HUB->store;
     struct node_record low = newcomer("low", "13", 1), high = newcomer("high", "1402", UINT64_MAX);
     assert_null(unit(s, 1));
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     put(s, &high);
     assert_string_equal(unit(s, UINT64_MAX), "1402");
     put(s, &low);
     assert_string_equal(unit(s, 1), "13");
     assert_string_equal(unit(s, UINT64_MAX), "1402");
-    assert_string_equal(unit(s, OFFICE(2)->site), OFFICE(2)->unit);
+    assert_string_equal(unit(s, B->site), B->unit);
     for (size_t i = 1; i < own_of(s)->units.n; i++)
         assert_true(own_of(s)->units.site[i - 1].site < own_of(s)->units.site[i].site);
     store_rollback(s);
     assert_null(unit(s, 1));
-    assert_int_equal(store_begin(s), ERR_OK);
+    assert_ok(store_begin(s));
     put(s, &low);
-    assert_int_equal(store_commit(s), ERR_OK);
+    assert_ok(store_commit(s));
     assert_string_equal(unit(s, 1), "13");
     assert_null(unit(s, UINT64_MAX));
 }
@@ -100,16 +84,16 @@ static void a_new_site_is_known_at_once(void **state)
  * seen after its commit. */
 static void sites_arrive_with_the_registry(void **state)
 {
-    struct store *s = OFFICE(1)->store;
+    struct store *s = A->store;
     struct node_record r = newcomer("low", "13", 7);
     assert_null(unit(s, 7));
-    assert_int_equal(store_begin(OFFICE(0)->store), ERR_OK);
-    put(OFFICE(0)->store, &r);
-    assert_int_equal(store_commit(OFFICE(0)->store), ERR_OK);
-    assert_true(office_seal(OFFICE(0)));
-    office_pull(OFFICE(1), OFFICE(0));
+    assert_ok(store_begin(HUB->store));
+    put(HUB->store, &r);
+    assert_ok(store_commit(HUB->store));
+    assert_true(office_seal(HUB));
+    office_pull(A, HUB);
     assert_string_equal(unit(s, 7), "13");
-    office_sql(OFFICE(1), "UPDATE tonle_node SET unit = '1301' WHERE name = 'low'");
+    office_sql(A, "UPDATE tonle_node SET unit = '1301' WHERE name = 'low'");
     assert_string_equal(unit(s, 7), "1301");
 }
 
@@ -117,22 +101,22 @@ static void sites_arrive_with_the_registry(void **state)
  * changesets that do not touch the registry. */
 static void nothing_is_read_again_for_nothing(void **state)
 {
-    struct store *s = OFFICE(1)->store;
-    office_sql(OFFICE(0), "INSERT INTO note VALUES('a', 'x')");
-    assert_true(office_seal(OFFICE(0)));
-    assert_string_equal(unit(s, OFFICE(1)->site), OFFICE(1)->unit);
+    struct store *s = A->store;
+    office_sql(HUB, "INSERT INTO note VALUES('a', 'x')");
+    assert_true(office_seal(HUB));
+    assert_string_equal(unit(s, A->site), A->unit);
     own_of(s)->units.n = 0;
-    office_pull(OFFICE(1), OFFICE(0));
-    assert_null(unit(s, OFFICE(1)->site));
+    office_pull(A, HUB);
+    assert_null(unit(s, A->site));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_site_has_its_unit, start, stop),
-        cmocka_unit_test_setup_teardown(a_new_site_is_known_at_once, start, stop),
-        cmocka_unit_test_setup_teardown(sites_arrive_with_the_registry, start, stop),
-        cmocka_unit_test_setup_teardown(nothing_is_read_again_for_nothing, start, stop),
+        FEDERATION_TEST(every_site_has_its_unit),
+        FEDERATION_TEST(a_new_site_is_known_at_once),
+        FEDERATION_TEST(sites_arrive_with_the_registry),
+        FEDERATION_TEST(nothing_is_read_again_for_nothing),
     };
-    return cmocka_run_group_tests_name("units", tests, NULL, NULL);
+    return check_run(tests);
 }

@@ -1,10 +1,10 @@
-/* office.h - the smallest office around the real row, merge and hold code: a clock, four rows of
+/* replica.h - the smallest office around the real row, merge and hold code: a clock, four rows of
  * one table, writes as an application would make them and decisions about births that do not stand.
  * Every row goes through its record bytes after every change, as it would between two steps of a
  * node.
  */
-#ifndef TESTS_PROPERTY_OFFICE_H
-#define TESTS_PROPERTY_OFFICE_H
+#ifndef TESTS_PROPERTY_REPLICA_H
+#define TESTS_PROPERTY_REPLICA_H
 
 #include "conflict/hold.h"
 #include "conflict/merge.h"
@@ -31,7 +31,7 @@ struct names { /* births of one key that keep their names */
     size_t n;
 };
 
-struct model_office {
+struct replica {
     struct arena *arena; /* of the whole history */
     const struct table_rules *rules;
     uint64_t site;
@@ -45,18 +45,17 @@ struct model_office {
     struct conflict_list met[KEYS];
 };
 
-void office_init(struct model_office *o, struct arena *arena, const struct table_rules *rules,
-                 uint64_t site, int skew);
-void office_fini(struct model_office *o);
+void replica_init(struct replica *o, struct arena *arena, const struct table_rules *rules,
+                  uint64_t site, int skew);
+void replica_fini(struct replica *o);
 /* A local transaction at time t: a changeset, not applied yet; NULL when it would write nothing. */
-struct told_change *office_write(struct model_office *o, struct gen *g, uint64_t t,
-                                 uint64_t *serial);
+struct told_change *replica_write(struct replica *o, struct gen *g, uint64_t t, uint64_t *serial);
 /* `by_identity`: for an office that never forgets a name. */
-void office_apply(struct model_office *o, const struct told_change *cs, bool by_identity);
+void replica_apply(struct replica *o, const struct told_change *cs, bool by_identity);
 /* Forgets what `stable` covers; with `hub`, decides the names that are kept first. */
-void office_forget(struct model_office *o, const struct clock *stable, const struct names *keep,
-                   bool hub);
+void replica_forget(struct replica *o, const struct clock *stable, const struct names *keep,
+                    bool hub);
 /* Which births stand. */
-void office_decide(struct model_office *o);
+void replica_decide(struct replica *o);
 
 #endif

@@ -1,4 +1,4 @@
-#include "tests/property/office.h"
+#include "tests/property/replica.h"
 
 #include "conflict/hlc.h"
 
@@ -6,20 +6,20 @@
 
 static const uint32_t unique_columns[1] = {C_UNIQUE};
 
-void office_init(struct model_office *o, struct arena *arena, const struct table_rules *rules,
-                 uint64_t site, int skew)
+void replica_init(struct replica *o, struct arena *arena, const struct table_rules *rules,
+                  uint64_t site, int skew)
 {
-    *o = (struct model_office){.arena = arena, .rules = rules, .site = site, .skew = skew};
+    *o = (struct replica){.arena = arena, .rules = rules, .site = site, .skew = skew};
 }
 
-void office_fini(struct model_office *o)
+void replica_fini(struct replica *o)
 {
     clock_fini(&o->clock);
     clock_fini(&o->stable);
 }
 
 /* What the table and the record would give back after a restart. */
-static void round_trip(struct model_office *o, uint32_t key)
+static void round_trip(struct replica *o, uint32_t key)
 {
     struct row *r = &o->row[key];
     struct buf bytes = {0};
@@ -40,7 +40,7 @@ static void round_trip(struct model_office *o, uint32_t key)
         return;
     }
     const void *kept = arena_copy(o->arena, bytes.data, bytes.len);
-    assert_int_equal(row_decode(o->arena, r, o->rules, kept, bytes.len), ERR_OK);
+    assert_ok(row_decode(o->arena, r, o->rules, kept, bytes.len));
     struct birth *b = row_standing(r, o->rules);
     assert_int_equal(!!b, !!table);
     if (b)
@@ -58,7 +58,7 @@ struct unique_claim {
     uint64_t needs;
 };
 
-static void describe(const struct model_office *o, const struct birth *b, uint32_t key,
+static void describe(const struct replica *o, const struct birth *b, uint32_t key,
                      struct hold_item *it, struct unique_claim *c)
 {
     uint32_t column;
@@ -78,7 +78,7 @@ static void describe(const struct model_office *o, const struct birth *b, uint32
     it->n_needs = parent->type == VALUE_INTEGER;
 }
 
-void office_decide(struct model_office *o)
+void replica_decide(struct replica *o)
 {
     struct hold_item item[ITEMS_MAX];
     struct unique_claim claim[ITEMS_MAX];
@@ -98,7 +98,7 @@ void office_decide(struct model_office *o)
         birth[i]->held = item[i].reason;
 }
 
-void office_apply(struct model_office *o, const struct told_change *cs, bool by_identity)
+void replica_apply(struct replica *o, const struct told_change *cs, bool by_identity)
 {
     for (uint32_t i = 0; i < cs->n; i++) {
         const struct edit *e = &cs->edit[i];
@@ -112,12 +112,12 @@ void office_apply(struct model_office *o, const struct told_change *cs, bool by_
     }
     o->hlc = hlc_observe(o->hlc, cs->hlc);
     clock_raise(&o->clock, cs->dot.site, cs->dot.seq);
-    office_decide(o);
+    replica_decide(o);
     for (uint32_t i = 0; i < cs->n; i++)
         round_trip(o, cs->edit[i].key);
 }
 
-static bool unique_is_free(const struct model_office *o, int64_t number)
+static bool unique_is_free(const struct replica *o, int64_t number)
 {
     for (uint32_t k = 0; k < KEYS; k++) {
         const struct birth *b = row_standing(&o->row[k], o->rules);
@@ -127,7 +127,7 @@ static bool unique_is_free(const struct model_office *o, int64_t number)
     return true;
 }
 
-static bool has_living(const struct model_office *o, const struct row *r)
+static bool has_living(const struct replica *o, const struct row *r)
 {
     for (uint32_t i = 0; i < r->n_births; i++)
         if (birth_alive(&r->births[i], o->rules))
@@ -136,8 +136,8 @@ static bool has_living(const struct model_office *o, const struct row *r)
 }
 
 /* Mostly a value never written before, so that a write can be told from every other. */
-static struct value random_cell(const struct model_office *o, struct gen *g,
-                                const struct change *ch, uint32_t column, uint64_t *serial)
+static struct value random_cell(const struct replica *o, struct gen *g, const struct change *ch,
+                                uint32_t column, uint64_t *serial)
 {
     uint32_t small = gen_below(g, 4);
     if (column == C_UNIQUE)
@@ -153,7 +153,7 @@ static struct value random_cell(const struct model_office *o, struct gen *g,
                                 : value_integer(small);
 }
 
-static void set_columns(struct model_office *o, struct gen *g, struct edit *e, uint32_t mask,
+static void set_columns(struct replica *o, struct gen *g, struct edit *e, uint32_t mask,
                         uint64_t *serial)
 {
     uint32_t *column = arena_alloc(o->arena, COLUMNS * sizeof *column);
@@ -172,7 +172,7 @@ static void set_columns(struct model_office *o, struct gen *g, struct edit *e, u
 
 /* A person may decide about a birth that does not stand as long as its delete is not agreed on:
  * after that the others may have forgotten it. */
-static bool may_be_named(const struct model_office *o, const struct birth *b)
+static bool may_be_named(const struct replica *o, const struct birth *b)
 {
     uint32_t n;
     const struct version *v = birth_cell(o->arena, b, o->rules, COLUMN_EXISTS, &n);
@@ -183,15 +183,14 @@ static bool may_be_named(const struct model_office *o, const struct birth *b)
 }
 
 /* The birth that an edit is about; NULL: it makes one. */
-static const struct birth *pick_birth(const struct model_office *o, struct gen *g,
-                                      const struct row *r)
+static const struct birth *pick_birth(const struct replica *o, struct gen *g, const struct row *r)
 {
     const struct birth *b = r->n_births ? &r->births[gen_below(g, r->n_births)] : NULL;
     return b && gen_percent(g, 30) && may_be_named(o, b) ? b : row_standing(r, o->rules);
 }
 
-static void random_edit(struct model_office *o, struct gen *g, struct edit *e,
-                        const struct birth *b, uint64_t *serial)
+static void random_edit(struct replica *o, struct gen *g, struct edit *e, const struct birth *b,
+                        uint64_t *serial)
 {
     uint32_t mask = 0;
     if (!b) {
@@ -207,8 +206,7 @@ static void random_edit(struct model_office *o, struct gen *g, struct edit *e,
     set_columns(o, g, e, mask, serial);
 }
 
-struct told_change *office_write(struct model_office *o, struct gen *g, uint64_t t,
-                                 uint64_t *serial)
+struct told_change *replica_write(struct replica *o, struct gen *g, uint64_t t, uint64_t *serial)
 {
     struct told_change *cs = arena_alloc(o->arena, sizeof *cs);
     uint32_t first = gen_below(g, KEYS);
@@ -240,8 +238,7 @@ struct told_change *office_write(struct model_office *o, struct gen *g, uint64_t
 
 /* Whether some version of a birth has this unique number: another may come to be shown when the row
  * moves to another scope. */
-static bool has_number(const struct model_office *o, const struct birth *b,
-                       const struct value *number)
+static bool has_number(const struct replica *o, const struct birth *b, const struct value *number)
 {
     uint32_t n;
     uint32_t cell = cell_of(o->rules, C_UNIQUE);
@@ -257,7 +254,7 @@ static bool has_number(const struct model_office *o, const struct birth *b,
 
 /* The dead and their numbers count too: an office that still knows them must rank as the others do.
  */
-static bool shares_unique(const struct model_office *o, uint32_t key)
+static bool shares_unique(const struct replica *o, uint32_t key)
 {
     for (int64_t number = 1; number < 4; number++) {
         struct value v = value_integer(number);
@@ -284,8 +281,8 @@ static void list_names(const struct row *r, const struct clock *stable, struct n
             names->name[names->n++] = r->births[i].name;
 }
 
-void office_forget(struct model_office *o, const struct clock *stable, const struct names *keep,
-                   bool hub)
+void replica_forget(struct replica *o, const struct clock *stable, const struct names *keep,
+                    bool hub)
 {
     bool shares[KEYS];
     clock_join(&o->stable, stable);
