@@ -76,12 +76,18 @@ struct limit_note { /* what an operator has to know of a row too large to be sen
 const struct limit_note *collected_notes(const struct collected *c, size_t *n);
 
 /* ---- what decisions queue */
-/* Queues a change for the next seal that no statement of an application can express: it names a
- * birth (none: the unnamed one), or changes nothing that is seen. Values are absolute, also of
- * sums; `column` ascending. BORN: all columns, at the key k. ERR_LIMIT when it could not be sent,
- * ERR_REFUSED for a BORN row with a total beyond 64 bits. */
-enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
-                  uint32_t n_cells, const uint32_t *column, const struct value *value);
+/* A change that no statement of an application can express: it names a birth (none: the unnamed
+ * one), or changes nothing that is seen. */
+struct todo_change {
+    enum change_kind kind;
+    struct dot birth;
+    uint32_t n_cells;          /* BORN: all columns */
+    const uint32_t *column;    /* ascending */
+    const struct value *value; /* absolute, also of sums */
+};
+/* Queues it for the next seal. ERR_LIMIT when it could not be sent, ERR_REFUSED for a BORN row with
+ * a total beyond 64 bits. */
+enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c);
 /* Whether a birth at this key waits for its seal. */
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 

@@ -340,6 +340,7 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
 {
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < n && !*stopped; i++) {
+        assert(o->c->n < o->s->schema->n_tables);
         struct table_work *w = &o->c->work[o->c->n++];
         *w = (struct table_work){.table = order[i].table};
         /* one key more than can be sent, so that a full house is told from a cut */

@@ -5,8 +5,6 @@
 
 #include <assert.h>
 
-#include <stdio.h>
-
 static bool consumed(const struct table_work *w, uint32_t event)
 {
     uint32_t entry = w->events[event].entry;

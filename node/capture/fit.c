@@ -57,6 +57,7 @@ static void leave_out(struct output *o, struct row_change *r, uint32_t column, b
         columns[n] = c;
         values[n++] = r->value[i];
     }
+    assert(n < r->n_cells); /* one less each time: collect_fit ends */
     r->n_cells = n;
     r->column = columns;
     r->value = values;

@@ -7,6 +7,8 @@
 #include "node/capture/collect.h"
 #include "node/db/query.h"
 
+#include <assert.h>
+
 enum err limit_any(struct store *s, bool *any)
 {
     struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_limit LIMIT 1");
@@ -60,6 +62,7 @@ enum err limit_put(struct store *s, const struct limit *l)
 {
     struct row_key k = {&s->schema->tables[l->table], l->key.p, l->key.len};
     bool ignored;
+    assert(l->born || l->left);
     enum err e = limit_drop(s, k, &ignored);
     if (e == ERR_OK && l->born)
         e = put_column(s, k, "", value_null());

@@ -8,6 +8,7 @@
 
 #include "node/db/query.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ static void note_event(struct log_entry *e, const struct query *q, const struct 
                        bool new)
 {
     int64_t rowid = query_i64(q, 0), op = query_i64(q, 1);
+    assert(!e->last_full || rowid > e->last_full); /* in the order of the log */
     if (new)
         e->existed = op != OP_INSERT;
     /* An application's trigger that runs ahead of ours and writes the new row once more is in the

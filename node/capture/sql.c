@@ -17,6 +17,7 @@
  * would hide NEW and OLD. */
 #include "node/capture/log.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,7 +84,9 @@ static void put_values(struct buf *b, const struct context *x, enum capture_op o
 
 static const struct column_info *info_of(const struct context *x, const char *name)
 {
-    return &x->info->column[table_info_column(x->info, name)];
+    uint32_t c = table_info_column(x->info, name);
+    assert(c != UINT32_MAX); /* the table is here with all published columns */
+    return &x->info->column[c];
 }
 
 /* A row with a NULL in its key has no identity and stays local. */
@@ -404,6 +407,7 @@ static char *sums_sql(const struct context *x)
 
 static void add(struct capture_plan *p, const struct context *x, const char *kind, char *sql)
 {
+    assert(p->n < sizeof p->object / sizeof p->object[0]);
     struct capture_object *o = &p->object[p->n++];
     o->is_table = strcmp(kind, "log") == 0;
     o->sql = sql;
@@ -414,6 +418,7 @@ void capture_plan_make(struct arena *a, const struct table_schema *t, const stru
                        struct capture_plan *out)
 {
     struct context x = {.a = a, .t = t, .info = info};
+    assert(t->t && t->n_columns <= MASK_BITS * MASK_WORDS);
     snprintf(x.log, sizeof x.log, "tonle_log_%u", t->t);
     *out = (struct capture_plan){0};
     add(out, &x, "log", log_sql(&x));

@@ -18,20 +18,20 @@ static uint64_t cell_bytes(const struct value *v)
 }
 
 /* What no changeset could carry is refused here, where somebody hears it. */
-static enum err sendable(struct store *s, struct row_key k, enum change_kind kind, uint32_t n_cells,
-                         const uint32_t *column, const struct value *value)
+static enum err sendable(struct store *s, struct row_key k, const struct todo_change *c)
 {
     uint64_t bytes = 16 + k.len + 9 * (uint64_t)k.t->n_key; /* as store_collect counts */
     if (k.len > LIMIT_KEY_BYTES)
         return store_fail(s, ERR_LIMIT, "the key has %zu bytes, at most %u can be sent", k.len,
                           LIMIT_KEY_BYTES);
-    for (uint32_t i = 0; i < n_cells; i++) {
-        const char *name = k.t->column[column[i]];
-        bytes += 9 + cell_bytes(&value[i]);
-        if (cell_bytes(&value[i]) > LIMIT_VALUE_BYTES)
-            return store_fail(s, ERR_LIMIT, "%s has %u bytes, at most %u can be sent", name,
-                              value[i].len, LIMIT_VALUE_BYTES);
-        if (kind == CHANGE_BORN && value[i].type == VALUE_WIDE)
+    for (uint32_t i = 0; i < c->n_cells; i++) {
+        const char *name = k.t->column[c->column[i]];
+        const struct value *v = &c->value[i];
+        bytes += 9 + cell_bytes(v);
+        if (cell_bytes(v) > LIMIT_VALUE_BYTES)
+            return store_fail(s, ERR_LIMIT, "%s has %u bytes, at most %u can be sent", name, v->len,
+                              LIMIT_VALUE_BYTES);
+        if (c->kind == CHANGE_BORN && v->type == VALUE_WIDE)
             return store_fail(s, ERR_REFUSED,
                               "the sum of %s is beyond what a database integer holds: give it a"
                               " value with --set %s=N",
@@ -43,24 +43,26 @@ static enum err sendable(struct store *s, struct row_key k, enum change_kind kin
     return ERR_OK;
 }
 
-enum err todo_put(struct store *s, struct row_key k, struct dot birth, enum change_kind kind,
-                  uint32_t n_cells, const uint32_t *column, const struct value *value)
+enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c)
 {
     assert(s->in_write && k.len > 0);
-    enum err e = sendable(s, k, kind, n_cells, column, value);
+    assert(c->kind != CHANGE_BORN || (c->n_cells == k.t->n_columns && dot_is_none(c->birth)));
+    for (uint32_t i = 1; i < c->n_cells; i++)
+        assert(c->column[i - 1] < c->column[i]);
+    enum err e = sendable(s, k, c);
     if (e != ERR_OK)
         return e;
     struct buf cells = {0};
-    buf_put_varint(&cells, n_cells);
-    for (uint32_t i = 0; i < n_cells; i++) {
-        buf_put_varint(&cells, column[i]);
-        value_encode(&cells, &value[i]);
+    buf_put_varint(&cells, c->n_cells);
+    for (uint32_t i = 0; i < c->n_cells; i++) {
+        buf_put_varint(&cells, c->column[i]);
+        value_encode(&cells, &c->value[i]);
     }
     e = DB_RUN(s,
                "INSERT INTO tonle_todo(t, k, site, seq, kind, cells)"
                " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-               value_integer(k.t->t), value_blob(k.key, k.len), value_u64(birth.site),
-               value_u64(birth.seq), value_integer(kind), value_blob(cells.data, cells.len));
+               value_integer(k.t->t), value_blob(k.key, k.len), value_u64(c->birth.site),
+               value_u64(c->birth.seq), value_integer(c->kind), value_blob(cells.data, cells.len));
     buf_fini(&cells);
     return e;
 }

@@ -9,6 +9,7 @@
 #include "conflict/hlc.h"
 #include "node/db/query.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,8 @@ static enum err sides_of_all(struct gather *g)
     struct query q =
         DB_QUERY(g->s, g->offices_only ? "SELECT " SIDE_OFFICES " FROM tonle_side ORDER BY n"
                                        : "SELECT " SIDE_COLUMNS " FROM tonle_side ORDER BY n");
+    for (size_t k = 1; k < g->n; k++)
+        assert(g->number[k - 1] < g->number[k]);
     while (i < g->n && query_next(&q)) {
         int64_t number = query_i64(&q, 0);
         while (i < g->n && g->number[i] < number)
@@ -220,6 +223,7 @@ static struct place_in_time *in_time(const struct conflict_record *list, size_t 
 /* Only the oldest, in the order they had. */
 static void keep_oldest(struct gather *g, size_t limit)
 {
+    assert(limit < g->n);
     struct place_in_time *order = in_time(g->list, g->n);
     bool *kept = mem_alloc(g->n * sizeof *kept);
     size_t n = 0;
@@ -231,6 +235,7 @@ static void keep_oldest(struct gather *g, size_t limit)
         n += kept[i];
     }
     g->n = n;
+    assert(n == limit);
     mem_free(kept);
     mem_free(order);
 }

@@ -7,19 +7,19 @@
     "SELECT id, conflict, choice, operator, office, reason, at_ms FROM main.tonle_decision"        \
     " WHERE table_name = ?1 AND key = ?2"
 
-enum err decisions_about(struct store *s, struct arena *a, const char *table, const char *key_json,
-                         const char *cell, struct decision_record **out, size_t *n)
+enum err decisions_about(struct store *s, struct arena *a, const struct subject *about,
+                         struct decision_record **out, size_t *n)
 {
-    struct query q =
-        DB_QUERY(s,
-                 cell ? DECISIONS " AND cell = ?3 AND subject = 'conflict' ORDER BY at_ms, id"
-                      : DECISIONS " ORDER BY at_ms, id",
-                 value_text(table), value_text(key_json));
+    struct query q = DB_QUERY(s,
+                              about->cell ? DECISIONS
+                                  " AND cell = ?3 AND subject = 'conflict' ORDER BY at_ms, id"
+                                          : DECISIONS " ORDER BY at_ms, id",
+                              value_text(about->table), value_text(about->key_json));
     size_t cap = 0;
     *out = NULL;
     *n = 0;
-    if (cell)
-        query_bind(&q, 3, value_text(cell));
+    if (about->cell)
+        query_bind(&q, 3, value_text(about->cell));
     while (query_next(&q)) {
         *out = arena_grow(a, *out, *n, &cap, sizeof **out);
         (*out)[(*n)++] = (struct decision_record){.id = query_text(&q, a, 0),

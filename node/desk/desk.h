@@ -1,7 +1,14 @@
 /* desk.h - what people read and decide: lists, the history and the rules of one row, decisions.
  *
  * Invariant: reading changes nothing; a decision is a row of tonle_decision and entries of
- * tonle_todo in one transaction, which the next seal makes one changeset.
+ * tonle_todo in one transaction of the caller's, which the next seal makes one changeset. No other
+ * write is made here, and no row of the application is touched: what was decided comes into the
+ * tables as any change does.
+ *
+ * Ownership: what is handed out lives in the arena given; what a callback is given, until it
+ * returns. Errors: those of the database (db.h); what a person can do something about is an error
+ * with a sentence in store_message that says the next step: ERR_NOT_FOUND, ERR_USAGE, ERR_STATE,
+ * ERR_REFUSED, ERR_EXISTS.
  */
 #ifndef NODE_DESK_DESK_H
 #define NODE_DESK_DESK_H
@@ -94,7 +101,7 @@ struct conflict_more {
 enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
                             struct conflict_record *out, struct conflict_more *more);
 
-/* ---- decisions (review.c). Needs a write transaction; notes the decision and
+/* ---- decisions (resolve.c, held.c). Needs a write transaction; notes the decision and
  * the changes it makes, to be sealed in one changeset by the running node. On any error nothing may
  * be committed: ERR_NOT_FOUND, ERR_STATE (the row is not there any more; store_message says the
  * next step), ERR_REFUSED (review_by), ERR_USAGE, ERR_EXISTS (the new key is taken). */

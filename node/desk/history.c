@@ -193,8 +193,9 @@ static enum err tell(struct row_writes *h, struct history *out)
     for (size_t i = 0; i < h->n; i++)
         out->entry[i] = h->w[i].x;
     out->n = h->n;
-    return decisions_about(h->s, h->a, h->t->name, schema_key_json(h->a, h->t, k.key, k.len), NULL,
-                           &out->decisions, &out->n_decisions);
+    const struct subject about = {.table = h->t->name,
+                                  .key_json = schema_key_json(h->a, h->t, k.key, k.len)};
+    return decisions_about(h->s, h->a, &about, &out->decisions, &out->n_decisions);
 }
 
 static enum err count_changesets(struct store *s, uint64_t *n)

@@ -6,6 +6,7 @@
 #include "node/journal/journal.h"
 #include "node/journal/open.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,7 @@ enum err resolve_identity(struct resolving *r)
 {
     uint64_t *pos, newest = 0;
     size_t n = 0;
+    assert(r->left.n == 0 && r->again.n == 0 && r->later.n == 0);
     list_sides(r);
     if (strcmp(r->c.state, "open") == 0)
         return ERR_OK;

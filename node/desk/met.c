@@ -14,6 +14,7 @@
  */
 #include "node/desk/history.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -248,6 +249,8 @@ static int by_dot(const void *x, const void *y)
 
 void history_relate(struct row_writes *h, struct value scope)
 {
+    for (size_t i = 1; i < h->n; i++)
+        assert(h->w[i - 1].x.hlc <= h->w[i].x.hlc);
     struct relation r = {.h = h, .scope = scope};
     r.by_dot = arena_alloc(h->a, (h->n + 1) * sizeof *r.by_dot);
     for (size_t i = 0; i < h->n; i++)

@@ -10,6 +10,7 @@
 #include "node/db/query.h"
 #include "node/journal/journal.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* ---- the children */
@@ -139,6 +140,7 @@ static struct row_key key_of(struct arena *a, const struct table_schema *t,
 
 enum err review_rename(const struct reviewed *r, const struct birth *b, const struct value *values)
 {
+    assert(r->s->in_write && birth_alive(b, &r->k.t->rules));
     const struct table_schema *t = r->k.t;
     struct row_key to = key_of(r->a, t, values);
     bool taken;

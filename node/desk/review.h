@@ -29,6 +29,14 @@ enum err review_sealed(const struct reviewed *r);
 /* All columns as shown of a birth. */
 struct value *review_values(const struct reviewed *r, const struct birth *b);
 
+struct subject {      /* what is decided about */
+    const char *what; /* "conflict" or "held" */
+    const char *id;
+    const char *table;
+    const char *key_json;
+    const char *cell;
+};
+
 /* ---- values.c */
 /* What the assignments give, in column order; columns not named are NULL in `value`, `given` tells.
  * ERR_USAGE for an unknown column, one named twice, or JSON that is none. */
@@ -57,13 +65,6 @@ enum err review_owner(struct store *s, struct arena *a, const struct table_schem
                       const struct value *values, const char **scope, const char **office);
 
 /* ---- write.c */
-struct subject {      /* what is decided about */
-    const char *what; /* "conflict" or "held" */
-    const char *id;
-    const char *table;
-    const char *key_json;
-    const char *cell;
-};
 /* Writes the decision's record; *id lives in the arena. */
 enum err review_record(struct store *s, struct arena *a, const struct subject *about,
                        const char *choice, const struct review *r, const char **id);
@@ -85,9 +86,10 @@ enum err review_rename(const struct reviewed *r, const struct birth *b, const st
 enum err review_free_key(const struct reviewed *r, const struct birth *b, struct value *values);
 
 /* ---- decision.c */
-/* What was decided about a row, or about one cell of it in conflicts; oldest first. */
-enum err decisions_about(struct store *s, struct arena *a, const char *table, const char *key_json,
-                         const char *cell, struct decision_record **out, size_t *n);
+/* What was decided about a row (table and key), or about one cell of it in conflicts; oldest first.
+ */
+enum err decisions_about(struct store *s, struct arena *a, const struct subject *about,
+                         struct decision_record **out, size_t *n);
 /* The changeset a decision came in, while it is on record; afterwards none. */
 enum err decision_dot(struct store *s, struct arena *a, const char *id, struct dot *dot);
 

@@ -31,7 +31,8 @@ static enum err read_decisions(struct store *s, struct arena *a, struct conflict
 {
     struct decision_record *all = NULL;
     size_t n = 0;
-    enum err e = decisions_about(s, a, c->table, c->key_json, c->cell, &all, &n);
+    const struct subject about = {.table = c->table, .key_json = c->key_json, .cell = c->cell};
+    enum err e = decisions_about(s, a, &about, &all, &n);
     if (e != ERR_OK)
         return e;
     for (size_t i = 0; e == ERR_OK && i < c->n_sides; i++)

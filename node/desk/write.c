@@ -21,9 +21,9 @@ enum err review_queue_birth(const struct reviewed *r, struct row_key k, const st
     uint32_t *column = arena_alloc(r->a, (k.t->n_columns + 1) * sizeof *column);
     for (uint32_t c = 0; c < k.t->n_columns; c++)
         column[c] = c;
-    return e == ERR_OK
-               ? todo_put(r->s, k, (struct dot){0, 0}, CHANGE_BORN, k.t->n_columns, column, values)
-               : e;
+    const struct todo_change born = {
+        .kind = CHANGE_BORN, .n_cells = k.t->n_columns, .column = column, .value = values};
+    return e == ERR_OK ? todo_put(r->s, k, &born) : e;
 }
 
 /* A row that all agree is dead may be forgotten elsewhere: it comes back as a new birth. */
@@ -55,12 +55,12 @@ enum err review_update(const struct reviewed *r, const struct birth *b, const st
         column[n] = c;
         value[n++] = columns->value[c];
     }
-    return todo_put(r->s, r->k, b->name, CHANGE_UPDATE, n, column, value);
+    return todo_put(r->s, r->k, &(struct todo_change){CHANGE_UPDATE, b->name, n, column, value});
 }
 
 enum err review_delete(const struct reviewed *r, const struct birth *b)
 {
-    return todo_put(r->s, r->k, b->name, CHANGE_DELETE, 0, NULL, NULL);
+    return todo_put(r->s, r->k, &(struct todo_change){.kind = CHANGE_DELETE, .birth = b->name});
 }
 
 /* ---- the record */
@@ -84,6 +84,7 @@ static enum err decision_id(struct store *s, const struct subject *about, char i
 enum err review_record(struct store *s, struct arena *a, const struct subject *about,
                        const char *choice, const struct review *r, const char **id)
 {
+    assert(s->in_write);
     const struct table_schema *t = schema_table(s, "tonle_decision");
     uint64_t federation_ms = r->now_ms + store_meta_u64(s, "offset_ms", 0);
     char hex[33];
