@@ -1,21 +1,12 @@
 /* What was probably meant. */
-/* clang-format off: cmocka.h needs the four before it */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-/* clang-format on */
-
 #include "node/file/near.h"
+#include "tests/lib/check.h"
 
 #include <string.h>
 
 /* A byte changed, added or left out is one step, and so are two neighbours swapped; case is none. */
 static void steps_are_counted(void **state)
 {
-    (void)state;
     assert_int_equal(near_distance("policy", "policy"), 0);
     assert_int_equal(near_distance("Policy", "pOLICY"), 0);
     assert_int_equal(near_distance("policy", "polity"), 1);
@@ -30,7 +21,6 @@ static void steps_are_counted(void **state)
 /* The longest word that is compared, and one longer, which is far from everything. */
 static void long_words_are_far(void **state)
 {
-    (void)state;
     char longest[NEAR_MAX_BYTES + 2];
     memset(longest, 'a', sizeof longest);
     longest[NEAR_MAX_BYTES] = '\0';
@@ -44,7 +34,6 @@ static void long_words_are_far(void **state)
 /* The nearest of a list, when it is near: two steps at most, one for a short word. */
 static void the_nearest_word_is_found(void **state)
 {
-    (void)state;
     static const char *const list[] = {"max", "latest", "earliest", NULL};
     assert_string_equal(near_word("lastest", list), "latest");
     assert_string_equal(near_word("LATEST", list), "latest");
@@ -60,5 +49,5 @@ int main(void)
         cmocka_unit_test(long_words_are_far),
         cmocka_unit_test(the_nearest_word_is_found),
     };
-    return cmocka_run_group_tests_name("near", tests, NULL, NULL);
+    return check_run(tests);
 }
