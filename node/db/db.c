@@ -3,6 +3,7 @@
 #include "node/db/query.h"
 #include "node/db/sqlite.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,7 @@ sqlite3_stmt *store_stmt(struct store *s, const char *sql)
         slot->q = q;
         c->n++;
     }
+    assert(!sqlite3_stmt_busy(slot->q)); /* one user at a time */
     sqlite3_reset(slot->q);
     sqlite3_clear_bindings(slot->q);
     return slot->q;
@@ -352,6 +354,7 @@ void db_close(struct store *s)
 
 enum err db_begin(struct store *s, bool write)
 {
+    assert(!s->in_write && !s->in_read);
     if (s->stmts->n > STMT_CACHE_MAX)
         stmt_clear(s->stmts);
     enum err e = store_exec(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
@@ -393,6 +396,7 @@ bool db_wrote(const struct store *s)
 
 enum err db_commit(struct store *s)
 {
+    assert((s->in_write || s->in_read) && s->open_queries == 0);
     enum err e = store_exec(s, "COMMIT");
     if (e == ERR_OK)
         s->in_write = s->in_read = false;
@@ -401,6 +405,7 @@ enum err db_commit(struct store *s)
 
 void db_rollback(struct store *s)
 {
+    assert(s->open_queries == 0);
     if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_write = s->in_read = false;

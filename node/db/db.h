@@ -35,6 +35,7 @@ struct store {
     struct stmt_cache *stmts; /* SQL text -> prepared statement */
     struct pin *pin;          /* the WAL guard (pin.h); NULL: none */
     bool in_write, in_read;   /* a transaction of store/'s is open */
+    uint32_t open_queries;    /* begun and not ended: none at the end of a transaction */
     int changes_before;       /* sqlite3_total_changes when it began */
     int64_t data_version;     /* of the last store_changed */
     bool truncates; /* the rollback journal, at a commit; the database itself unlinks it */

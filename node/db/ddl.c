@@ -23,12 +23,12 @@
  *   to), blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
  *   here); bt, bk: the same row by number and key (passes 2 and 3)
  * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet),
- *   and the stable clock when each came (store_defer.c)
+ *   and the stable clock when each came (record/deferral.c)
  * - tonle_local: values of columns that only this office has, of rows that were taken out of their
  *   table
  * - tonle_journal: every item in the order it was sealed or applied here; source '' is our own,
  *   otherwise the neighbour's node name; kind: enum item_kind
- * - tonle_touch: of each changeset of the journal, which rows it may have touched (store_touch.c)
+ * - tonle_touch: of each changeset of the journal, which rows it may have touched (journal/touch.c)
  * - tonle_peer: what is durable of each neighbour
  * - tonle_conflict, tonle_side: the conflict record, every value, office and time; the view
  *   tonle_conflict_side has the sides by the conflict's id. n: its number in this database, so that
@@ -41,12 +41,12 @@
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
- * - tonle_todo: changes that no application statement can express, for the next seal (store_todo.c)
- * - tonle_limit: what the last seals left out of rows of our own for its size (store_limit.c)
+ * - tonle_todo: changes that no application statement can express, for the next seal (capture/todo.c)
+ * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
  * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed
- *   (store_retry.c)
+ *   (apply/retry.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
- * - tonle_log_<t>: capture log of table number t (store_capture.c)
+ * - tonle_log_<t>: capture log of table number t (capture/capture.c)
  */
 const char store_ddl[] =
     "CREATE TABLE tonle_meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"

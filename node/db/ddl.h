@@ -3,7 +3,6 @@
 #define NODE_DB_DDL_H
 
 #define DDL_VERSION 4
-extern const char
-    store_ddl[]; /* store_ddl.c: the tonle_* tables; the comments there are their documentation */
+extern const char store_ddl[];
 
 #endif

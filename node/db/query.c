@@ -8,6 +8,7 @@ struct query query_of(struct store *s, const char *sql, size_t n, const struct v
 {
     struct query q = {.s = s, .stmt = store_stmt(s, sql)};
     q.e = q.stmt ? ERR_OK : part_stmt_error(s);
+    s->open_queries++;
     query_bind_values(&q, 1, (uint32_t)n, v);
     return q;
 }
@@ -33,15 +34,20 @@ void query_fail(struct query *q, enum err e)
 bool query_next(struct query *q)
 {
     bool row = false;
-    if (q->e == ERR_OK)
+    if (q->e == ERR_OK && q->stmt) {
         q->e = store_step(q->s, q->stmt, &row);
+        q->stmt = row ? q->stmt : NULL; /* at its end it is reset: it does not begin again */
+    }
     return row;
 }
 
 enum err query_end(struct query *q)
 {
+    assert(q->s && q->s->open_queries > 0); /* not ended before */
     if (q->stmt)
         sqlite3_reset(q->stmt);
+    q->s->open_queries--;
+    q->s = NULL;
     q->stmt = NULL;
     return q->e;
 }

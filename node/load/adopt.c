@@ -62,14 +62,6 @@ enum err adopt_set_aside(struct store *s, const struct table_schema *t)
     return e;
 }
 
-static bool is_published(const struct table_schema *t, const char *column)
-{
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        if (db_same_name(t->column[c], column))
-            return true;
-    return false;
-}
-
 /* The stored columns of the table here: the published ones and those that exist only here. */
 static enum err read_columns(struct adopt *d, struct arena *keep)
 {
@@ -80,7 +72,7 @@ static enum err read_columns(struct adopt *d, struct arena *keep)
         const char *name = query_text(&q, keep, 0);
         const char *quoted = schema_quote(keep, name);
         buf_printf(&all, "%s%s", all.len > 0 ? ", " : "", quoted);
-        if (!is_published(d->t, name))
+        if (schema_column_named(d->t, name) == UINT32_MAX)
             buf_printf(&local, "%s%s = (SELECT %s FROM main.%s WHERE _rowid_ = ?%u)",
                        local.len > 0 ? ", " : "", quoted, quoted, d->aside, d->t->n_key + 1);
     }

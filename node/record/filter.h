@@ -8,7 +8,7 @@
 
 #include "node/db/db.h"
 
-struct hash_filter { /* store_filter.c; {0}: not read */
+struct hash_filter { /* {0}: not read */
     uint64_t *word;
     size_t n, room;   /* entries */
     bool known, full; /* full: too many, ask the database */

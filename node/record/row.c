@@ -5,22 +5,11 @@
  * touched, or by the sweep. */
 #include "node/record/record.h"
 
-#include "node/db/sqlite.h"
-#include "node/record/bind.h"
 #include "node/record/filter.h"
 #include "node/record/own.h"
 #include "node/state/state.h"
 
 #include <assert.h>
-
-enum err row_bind_key(struct arena *a, sqlite3_stmt *q, struct row_key k, int first)
-{
-    struct value *v = arena_alloc(a, k.t->n_key * sizeof *v);
-    enum err e = key_decode(k.key, k.len, v, k.t->n_key);
-    for (uint32_t i = 0; e == ERR_OK && i < k.t->n_key; i++)
-        store_bind(q, first + (int)i, &v[i]);
-    return e;
-}
 
 void query_bind_key(struct query *q, struct arena *a, struct row_key k, int i)
 {

@@ -13,11 +13,7 @@
 static uint32_t published(const struct table_schema *t, const struct table_info *info,
                           uint32_t column)
 {
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (db_same_name(t->column[i], info->column[column].name))
-            return i;
-    }
-    return UINT32_MAX;
+    return schema_column_named(t, info->column[column].name);
 }
 
 static bool is_plain(const struct index_info *x, const struct table_info *info)
@@ -168,15 +164,6 @@ static uint32_t table_index(const struct store *s, const char *name)
     return UINT32_MAX;
 }
 
-static uint32_t column_index(const struct table_schema *t, const char *name)
-{
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (db_same_name(t->column[i], name))
-            return i;
-    }
-    return UINT32_MAX;
-}
-
 static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk)
 {
     const struct table_schema *child = &s->schema->tables[fk->child],
@@ -232,9 +219,9 @@ static void add_column(struct foreign_key *fk, struct store *s, struct arena *a,
 {
     const struct table_schema *child = &s->schema->tables[fk->child],
                               *parent = &s->schema->tables[fk->parent];
-    uint32_t c = column_index(child, from), p = UINT32_MAX;
+    uint32_t c = schema_column_named(child, from), p = UINT32_MAX;
     if (to)
-        p = column_index(parent, to);
+        p = schema_column_named(parent, to);
     else if (fk->n < parent->n_key) /* implicit: the parent's primary key */
         p = parent->key[fk->n];
     uint32_t *cc = arena_alloc(a, (fk->n + 1) * sizeof *cc),

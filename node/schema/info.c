@@ -25,6 +25,14 @@ const char *table_collation(struct store *s, struct arena *a, const char *table,
     return rc == SQLITE_OK && collation ? arena_strdup(a, collation) : "BINARY";
 }
 
+enum affinity table_affinity(struct store *s, const char *table, const char *column)
+{
+    const char *type = NULL;
+    int rc =
+        sqlite3_table_column_metadata(s->db, "main", table, column, &type, NULL, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? sql_affinity(type ? type : "", false) : AFFINITY_BLOB;
+}
+
 /* Looking at sqlite_schema first also makes the connection re-read a schema that another process
  * changed; the pragma functions alone would answer from the old one. */
 static enum err read_head(struct store *s, struct arena *a, const char *name, struct table_info *t)

@@ -74,9 +74,10 @@ enum affinity sql_affinity(const char *declared_type, bool strict);
 /* Reads one table of the main database. ERR_OK with found == false when there is none. */
 enum err table_info_read(struct store *s, struct arena *a, const char *name,
                          struct table_info *out);
-/* Of a column of the main database; "BINARY" where SQLite does not say. */
+/* Of a column of the main database; "BINARY" and AFFINITY_BLOB where SQLite does not say. */
 const char *table_collation(struct store *s, struct arena *a, const char *table,
                             const char *column);
+enum affinity table_affinity(struct store *s, const char *table, const char *column);
 uint32_t table_info_column(const struct table_info *t, const char *name); /* UINT32_MAX; any case */
 /* Marks the columns that an SQL expression over the table reads, generated ones and what those are
  * computed from included, by asking SQLite's own compiler. */

@@ -1,7 +1,7 @@
 /* Keys and rows as JSON. */
 #include "node/schema/rules.h"
 
-#include "node/db/sqlite.h"
+#include "node/file/hex.h"
 #include "node/schema/info.h"
 
 #include <math.h>
@@ -10,12 +10,10 @@
 
 static json_t *hex_object(const char *name, const struct value *v)
 {
-    struct buf b = {0};
-    const uint8_t *p = v->u.p;
-    for (uint32_t i = 0; i < v->len; i++)
-        buf_printf(&b, "%02x", p[i]);
-    json_t *o = json_pack("{ss}", name, buf_str(&b));
-    buf_fini(&b);
+    char *digits = mem_alloc(2 * (size_t)v->len + 1);
+    hex_write(digits, v->u.p, v->len);
+    json_t *o = json_pack("{ss}", name, digits);
+    mem_free(digits);
     return o;
 }
 
@@ -94,27 +92,12 @@ char *schema_row_json(struct arena *a, const struct table_schema *t, const struc
     return take_json(a, j);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool hex_value(struct arena *a, enum value_type type, const char *hex, struct value *out)
 {
     size_t n = strlen(hex) / 2;
     uint8_t *p = arena_alloc(a, n);
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        p[i] = (uint8_t)(high * 16 + low);
-    }
     *out = value_bytes(type, p, n);
-    return strlen(hex) % 2 == 0;
+    return hex_read(hex, p, n);
 }
 
 static bool object_value(struct arena *a, const json_t *j, struct value *out)
@@ -154,12 +137,7 @@ bool schema_value_parse(struct arena *a, const json_t *j, struct value *out)
 static void as_stored(struct store *s, struct arena *a, const struct table_schema *t,
                       uint32_t column, const json_t *j, struct value *v)
 {
-    const char *type = NULL;
-    if (!json_is_number(j) ||
-        sqlite3_table_column_metadata(s->db, "main", t->name, t->column[column], &type, NULL, NULL,
-                                      NULL, NULL) != SQLITE_OK)
-        return;
-    if (sql_affinity(type ? type : "", false) != AFFINITY_TEXT)
+    if (!json_is_number(j) || table_affinity(s, t->name, t->column[column]) != AFFINITY_TEXT)
         return;
     char *text = json_dumps(j, JSON_ENCODE_ANY);
     *v = value_text(arena_strdup(a, text ? text : ""));

@@ -2,19 +2,9 @@
  * where nothing says anything special. */
 #include "node/schema/rules.h"
 
-#include "node/db/sqlite.h"
 #include "node/schema/own.h"
 
 #include <assert.h>
-
-static uint32_t column_named(const struct table_schema *t, const char *name)
-{
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (sqlite3_stricmp(t->column[i], name) == 0)
-            return i;
-    }
-    return UINT32_MAX;
-}
 
 /* The words of a charter that was read are known: charter_check has seen to it. */
 static enum policy policy_said(const char *word)
@@ -60,7 +50,7 @@ static const struct cell_group *group_here(struct arena *a, const struct table_s
     g->name = from->name;
     g->column = column;
     for (uint32_t i = 0; i < from->n_columns; i++) {
-        uint32_t c = column_named(t, from->columns[i]);
+        uint32_t c = schema_column_named(t, from->columns[i]);
         if (c != UINT32_MAX && !schema_is_key(t, c))
             column[g->n++] = c;
     }
@@ -91,5 +81,5 @@ void schema_rules(struct store *s, struct arena *a, const struct table_schema *t
     fill_groups(a, t, c, out);
     fill_whole_row(c, out);
     if (c->scope.column) /* UINT32_MAX + 1: a column that is not here names no unit */
-        out->scope = column_named(t, c->scope.column) + 1;
+        out->scope = schema_column_named(t, c->scope.column) + 1;
 }

@@ -65,6 +65,15 @@ bool schema_is_key(const struct table_schema *t, uint32_t column)
     return false;
 }
 
+uint32_t schema_column_named(const struct table_schema *t, const char *name)
+{
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (db_same_name(t->column[i], name))
+            return i;
+    }
+    return UINT32_MAX;
+}
+
 void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out)
 {
     for (uint32_t i = 0; i < t->n_key; i++)
@@ -168,11 +177,9 @@ static void fill_local(struct arena *a, struct table_schema *t, const struct tab
 {
     t->local = arena_alloc(a, info->n_columns * sizeof *t->local);
     for (uint32_t i = 0; i < info->n_columns; i++) {
-        bool published = info->column[i].generated;
-        for (uint32_t k = 0; k < t->n_columns; k++)
-            published = published || db_same_name(t->column[k], info->column[i].name);
-        if (!published)
-            t->local[t->n_local++] = info->column[i].name;
+        const struct column_info *c = &info->column[i];
+        if (!c->generated && schema_column_named(t, c->name) == UINT32_MAX)
+            t->local[t->n_local++] = c->name;
     }
 }
 
