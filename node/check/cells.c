@@ -7,7 +7,7 @@
  * is the total of what all offices wrote, so no constraint may have a say in it. */
 #include "node/check/checking.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static const char *check_words(struct arena *a, const struct check_sql *k)
 static const char *unique_words(const struct cells *x, const struct index_info *u)
 {
     struct buf b = {0};
-    bool automatic = sqlite3_strnicmp(u->name, "sqlite_", 7) == 0; /* of columns only */
+    bool automatic = db_name_begins(u->name, "sqlite_", 7); /* of columns only */
     buf_printf(&b, automatic ? "UNIQUE (" : "UNIQUE index %.100s", u->name);
     for (uint32_t i = 0; automatic && i < u->n; i++)
         buf_printf(&b, "%s%.60s", i ? ", " : "", name_of(x, (uint32_t)u->part[i].cid));
@@ -130,16 +130,12 @@ static void check_group(struct cells *x, const struct charter_group *g)
 
 static enum err references_from(struct cells *x, uint32_t column, bool *yes)
 {
-    sqlite3_stmt *q = store_stmt(x->c->s, "SELECT 1 FROM pragma_foreign_key_list(?1, 'main')"
-                                          " WHERE \"from\" = ?2 COLLATE NOCASE");
-    if (q) {
-        store_bind_text(q, 1, x->info->name);
-        store_bind_text(q, 2, name_of(x, column));
-    }
-    enum err e = store_step(x->c->s, q, yes);
-    if (*yes)
-        sqlite3_reset(q);
-    return e;
+    struct query q = DB_QUERY(x->c->s,
+                              "SELECT 1 FROM pragma_foreign_key_list(?1, 'main')"
+                              " WHERE \"from\" = ?2 COLLATE NOCASE",
+                              value_text(x->info->name), value_text(name_of(x, column)));
+    *yes = query_next(&q);
+    return query_end(&q);
 }
 
 static enum err check_sum(struct cells *x, uint32_t column)
@@ -176,21 +172,13 @@ static enum err check_sum(struct cells *x, uint32_t column)
 
 static enum err follows(struct cells *x, uint32_t column, bool *yes)
 {
-    enum err e = ERR_OK;
-    sqlite3_stmt *q =
-        store_stmt(x->c->s, "SELECT \"table\" FROM pragma_foreign_key_list(?1, 'main')"
-                            " WHERE \"from\" = ?2 COLLATE NOCASE");
-    if (q) {
-        store_bind_text(q, 1, x->info->name);
-        store_bind_text(q, 2, name_of(x, column));
-    }
-    for (bool row = true; row;) {
-        e = store_step(x->c->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        *yes = *yes || check_replicated(x->c, (const char *)sqlite3_column_text(q, 0));
-    }
-    return e;
+    struct query q = DB_QUERY(x->c->s,
+                              "SELECT \"table\" FROM pragma_foreign_key_list(?1, 'main')"
+                              " WHERE \"from\" = ?2 COLLATE NOCASE",
+                              value_text(x->info->name), value_text(name_of(x, column)));
+    while (query_next(&q))
+        *yes = *yes || check_replicated(x->c, query_text(&q, x->c->a, 0));
+    return query_end(&q);
 }
 
 /* A row without a unit belongs to nobody. A key that WITHOUT ROWID or STRICT keeps from being NULL

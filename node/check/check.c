@@ -4,23 +4,20 @@
 
 #include "node/capture/capture.h"
 #include "node/check/checking.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
 #include <string.h>
 
 static void check_settings(struct check_run *c)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(c->s, "PRAGMA main.encoding");
-    if (store_step(c->s, q, &row) != ERR_OK || !row)
-        return;
-    if (strcmp((const char *)sqlite3_column_text(q, 0), "UTF-8") != 0)
+    struct query q = DB_QUERY(c->s, "PRAGMA main.encoding");
+    const char *encoding = query_next(&q) ? query_text(&q, c->a, 0) : "UTF-8";
+    if (query_end(&q) == ERR_OK && strcmp(encoding, "UTF-8") != 0)
         check_say(c, "warn", "encoding",
                   "this database stores %s: text that is not valid Unicode is changed"
                   " on the way; UTF-8 databases keep every byte",
-                  sqlite3_column_text(q, 0));
-    sqlite3_reset(q);
+                  encoding);
 }
 
 static void check_trigger(struct check_run *c, const struct trigger_info *t)
@@ -93,21 +90,17 @@ static enum err complete_indexes(struct check_run *c, const struct table_info *i
                                  struct charter_table *out)
 {
     size_t n = 0, cap = 0;
-    sqlite3_stmt *q = store_stmt(c->s, "SELECT sql FROM main.sqlite_schema WHERE type = 'index'"
-                                       " AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name");
-    if (q)
-        store_bind_text(q, 1, info->name);
-    enum err e = ERR_OK;
+    struct query q = DB_QUERY(c->s,
+                              "SELECT sql FROM main.sqlite_schema WHERE type = 'index'"
+                              " AND tbl_name = ?1 AND sql IS NOT NULL ORDER BY name",
+                              value_text(info->name));
     out->indexes = NULL;
-    for (bool row = true; row;) {
-        e = store_step(c->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
+    while (query_next(&q)) {
         out->indexes = arena_grow(c->a, out->indexes, n, &cap, sizeof *out->indexes);
-        out->indexes[n++] = store_column_text(c->a, q, 0);
+        out->indexes[n++] = query_text(&q, c->a, 0);
     }
     out->n_indexes = (unsigned)n;
-    return e;
+    return query_end(&q);
 }
 
 /* ---- the calls ---- */
@@ -182,21 +175,16 @@ enum err store_schema_complete(struct store *s, struct arena *a, const struct ch
 /* One statement of the expected kind: the text is the hub's, but it runs here. */
 static enum err run_definition(struct store *s, const char *sql, bool table)
 {
-    const char *tail = NULL;
-    sqlite3_stmt *q = NULL;
     bool fits = table ? sql_begins(sql, "CREATE TABLE")
                       : sql_begins(sql, "CREATE INDEX") || sql_begins(sql, "CREATE UNIQUE INDEX");
     if (!fits)
         return store_fail(s, ERR_SCHEMA,
                           "the charter carries something else than a table or an index");
-    enum err e = store_error(s, sqlite3_prepare_v2(s->db, sql, -1, &q, &tail));
-    if (e == ERR_OK && tail && *tail)
-        e = store_fail(s, ERR_SCHEMA,
-                       "the charter carries more than one statement in one definition");
-    if (e == ERR_OK)
-        e = store_error(s, sqlite3_step(q));
-    sqlite3_finalize(q);
-    return e;
+    enum err e = db_run_one(s, sql);
+    return e != ERR_USAGE
+               ? e
+               : store_fail(s, ERR_SCHEMA,
+                            "the charter carries more than one statement in one definition");
 }
 
 static enum err create_table(struct store *s, const struct charter_table *t, bool *created)

@@ -1,7 +1,7 @@
 /* Saying what was found, and what of it was probably meant. */
 #include "node/check/checking.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/file/near.h"
 
 #include <stdarg.h>
@@ -32,17 +32,14 @@ void check_hand_over(struct check_run *c, struct finding **out, size_t *n)
 const char *check_near(struct check_run *c, const char *name, const char *sql, const char *argument)
 {
     struct buf b = {0};
-    sqlite3_stmt *q = store_stmt(c->s, sql);
-    if (q && argument)
-        store_bind_text(q, 1, argument);
-    for (bool row = true; row;) {
-        if (store_step(c->s, q, &row) != ERR_OK || !row)
-            break;
-        const char *other = (const char *)sqlite3_column_text(q, 0);
+    struct value of = argument ? value_text(argument) : value_null();
+    struct query q = query_of(c->s, sql, argument ? 1 : 0, &of);
+    while (query_next(&q)) {
+        const char *other = query_text(&q, c->a, 0);
         if (near_distance(name, other) <= 1 + strlen(name) / 4)
             buf_printf(&b, "%s%s", b.len ? " or " : "; did you mean ", other);
     }
-    if (b.len)
+    if (query_end(&q) == ERR_OK && b.len)
         buf_printf(&b, "?");
     return sql_take(c->a, &b);
 }
@@ -55,7 +52,7 @@ const char *check_near_column(struct check_run *c, const char *table, const char
 bool check_replicated(const struct check_run *c, const char *table)
 {
     for (uint32_t i = 0; i < c->replicated.n; i++) {
-        if (sqlite3_stricmp(c->replicated.name[i], table) == 0)
+        if (db_same_name(c->replicated.name[i], table))
             return true;
     }
     return false;

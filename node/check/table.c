@@ -1,7 +1,7 @@
 /* What is said of one table: whether it can be replicated, and what of it stays here. */
 #include "node/check/checking.h"
 
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "protocol/limits.h"
 
 #include <string.h>
@@ -61,8 +61,7 @@ static void check_key(struct check_run *c, const struct charter_table *t,
                 t->name, k->name);
     }
     for (uint32_t i = 0; t->complete && i < t->n_key; i++) {
-        if (t->n_key != info->n_key ||
-            sqlite3_stricmp(t->key[i], info->column[info->key[i]].name) != 0) {
+        if (t->n_key != info->n_key || !db_same_name(t->key[i], info->column[info->key[i]].name)) {
             check_say(c, "fail", t->name, "the PRIMARY KEY of %s here is not the published one",
                       t->name);
             break;
@@ -116,37 +115,29 @@ static void check_indexes(struct check_run *c, const struct charter_table *t,
         }
     }
     for (uint32_t i = 0; i < t->n_indexes; i++) {
-        sqlite3_stmt *q =
-            store_stmt(c->s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND sql = ?1");
-        bool row = false;
-        if (q)
-            store_bind_text(q, 1, t->indexes[i]);
-        if (store_step(c->s, q, &row) == ERR_OK && !row)
+        struct query q =
+            DB_QUERY(c->s, "SELECT 1 FROM main.sqlite_schema WHERE type = 'index' AND sql = ?1",
+                     value_text(t->indexes[i]));
+        bool row = query_next(&q);
+        if (query_end(&q) == ERR_OK && !row)
             check_say(c, "warn", t->name, "a published index is missing here: %s", t->indexes[i]);
-        if (row)
-            sqlite3_reset(q);
     }
 }
 
 static enum err check_references(struct check_run *c, const struct charter_table *t)
 {
-    sqlite3_stmt *q =
-        store_stmt(c->s, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1, 'main')");
-    if (q)
-        store_bind_text(q, 1, t->name);
-    enum err e = ERR_OK;
-    for (bool row = true; row;) {
-        e = store_step(c->s, q, &row);
-        if (e != ERR_OK || !row)
-            break;
-        const char *parent = (const char *)sqlite3_column_text(q, 0);
+    struct query q =
+        DB_QUERY(c->s, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_list(?1, 'main')",
+                 value_text(t->name));
+    while (query_next(&q)) {
+        const char *parent = query_text(&q, c->a, 0);
         if (!check_replicated(c, parent))
             check_say(c, "warn", t->name,
                       "%s refers to %s, which is not replicated: its rows may be missing at other "
                       "offices",
                       t->name, parent);
     }
-    return e;
+    return query_end(&q);
 }
 
 enum err check_table(struct check_run *c, const struct charter_table *t,

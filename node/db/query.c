@@ -115,6 +115,19 @@ bool db_compiles(struct store *s, const char *sql, enum err *e)
     return rc == SQLITE_OK;
 }
 
+enum err db_run_one(struct store *s, const char *sql)
+{
+    const char *tail = NULL;
+    sqlite3_stmt *stmt = NULL;
+    enum err e = store_error(s, sqlite3_prepare_v2(s->db, sql, -1, &stmt, &tail));
+    if (e == ERR_OK && tail && *tail)
+        e = ERR_USAGE;
+    if (e == ERR_OK)
+        e = store_error(s, sqlite3_step(stmt));
+    sqlite3_finalize(stmt);
+    return e;
+}
+
 bool db_same_name(const char *a, const char *b)
 {
     return sqlite3_stricmp(a, b) == 0;

@@ -73,6 +73,8 @@ static inline struct value value_blob(const void *p, size_t len)
 /* Whether SQLite can make a statement of this text here; false also when the database is locked
  * (*e: ERR_BUSY), else store_message says why not. */
 bool db_compiles(struct store *s, const char *sql, enum err *e);
+/* Runs a text that is exactly one statement, not cached; ERR_USAGE when there is more. */
+enum err db_run_one(struct store *s, const char *sql);
 /* Names as SQLite compares them: ASCII letters without case. */
 bool db_same_name(const char *a, const char *b);
 bool db_name_begins(const char *name, const char *with, size_t n);

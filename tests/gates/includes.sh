@@ -58,7 +58,7 @@ FNR == 1 {
     only("sodium", "^protocol/seal[a-z_]*\\.[ch]$")
     only("zstd", "^protocol/seal[a-z_]*\\.[ch]$")
     only("sqlite3|libpq", "^node/db/[a-z_]+\\.[ch]$")
-    only("\"node/db/sqlite\\.h", "^node/((db|state|schema|record|journal|check|apply|load)/[a-z_]+|capture/triggers)\\.[ch]$")
+    only("\"node/db/sqlite\\.h", "^node/(db/[a-z_]+\\.[ch]|schema/info\\.c|capture/triggers\\.c|apply/put\\.c)$")
     if (inc ~ /^"node\// && split(FILENAME, here, "/") == 3) {
         split(inc, there, "/")
         if (here[2] != there[2] && there[3] != there[2] ".h\"" && !(inc in may))

@@ -1,7 +1,6 @@
 #include "tests/sim/disk.h"
 
 #include <sqlite3.h>
-
 #include <stdlib.h>
 #include <string.h>
 
