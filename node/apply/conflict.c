@@ -11,16 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *cell_name(const struct table_schema *t, uint32_t cell)
-{
-    if (cell == COLUMN_EXISTS)
-        return "exists";
-    if (cell == COLUMN_BIRTH)
-        return "birth";
-    const struct cell_group *g = cell_group_of(&t->rules, cell);
-    return g ? g->name : t->column[cell];
-}
-
 static const char *rule_name(const struct table_schema *t, uint32_t cell)
 {
     if (cell == COLUMN_EXISTS)
@@ -134,7 +124,7 @@ static enum err insert_record(struct work *w, const struct work_row *r, struct e
         " ON CONFLICT(id) DO NOTHING",
         value_text(x->id), value_text(t->name),
         value_text(schema_key_json(w->a, t, r->k.key, r->k.len)),
-        value_text(cell_name(t, c->column)), value_text(rule_name(t, c->column)),
+        value_text(schema_cell_name(t, c->column)), value_text(rule_name(t, c->column)),
         state_of_conflict(c), value_u64(opened_ms(c)), closed_ms(w, c), value_u64(t->t),
         value_blob(r->k.key, r->k.len), value_u64(c->birth.site), value_u64(c->birth.seq));
     *fresh = db_changes(w->s) > 0;
@@ -178,7 +168,7 @@ static enum err save_record(struct work *w, const struct work_row *r, const stru
 static void name_conflict(char id[33], const struct work_row *r, const struct conflict *c)
 {
     const struct table_schema *t = r->k.t;
-    conflict_id(id, t->name, r->k.key, r->k.len, cell_name(t, c->column), c);
+    conflict_id(id, t->name, r->k.key, r->k.len, schema_cell_name(t, c->column), c);
 }
 
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c)
@@ -270,7 +260,7 @@ static enum err close_old(struct work *w, struct work_row *r, const struct open_
         for (size_t j = 0; j < now->list.n; j++) {
             const struct conflict *c = &now->list.c[j];
             still = still || strcmp(now->id[j], old[i].id) == 0;
-            if (strcmp(cell_name(t, c->column), old[i].cell) == 0 &&
+            if (strcmp(schema_cell_name(t, c->column), old[i].cell) == 0 &&
                 same_birth(&r->row, c->birth, old[i].birth))
                 old[i].successor = now->id[j];
         }

@@ -158,16 +158,6 @@ static const struct row_write *newest_met(const struct relation *r, size_t unsee
     return last;
 }
 
-static const char *cell_name(const struct table_schema *t, uint32_t cell)
-{
-    if (cell == COLUMN_EXISTS)
-        return "exists";
-    if (cell == COLUMN_BIRTH)
-        return "birth";
-    const struct cell_group *g = cell_group_of(&t->rules, cell);
-    return g ? g->name : t->column[cell];
-}
-
 static void meet_cell(struct relation *r, struct history_entry *x, uint32_t cell)
 {
     r->cell = cell;
@@ -186,7 +176,7 @@ static void meet_cell(struct relation *r, struct history_entry *x, uint32_t cell
             passed = passed || (j != i && saw(r->met[j], r->met[i]));
         if (passed)
             continue;
-        struct history_met m = {.cell = arena_strdup(r->h->a, cell_name(r->h->t, cell)),
+        struct history_met m = {.cell = arena_strdup(r->h->a, schema_cell_name(r->h->t, cell)),
                                 .office = r->met[i]->x.office,
                                 .dot = r->met[i]->x.dot};
         m.won = wins(r, r->met[i], &m.policy);

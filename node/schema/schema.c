@@ -74,6 +74,16 @@ uint32_t schema_column_named(const struct table_schema *t, const char *name)
     return UINT32_MAX;
 }
 
+const char *schema_cell_name(const struct table_schema *t, uint32_t cell)
+{
+    if (cell == COLUMN_EXISTS)
+        return "exists";
+    if (cell == COLUMN_BIRTH)
+        return "birth";
+    const struct cell_group *g = cell_group_of(&t->rules, cell);
+    return g ? g->name : t->column[cell];
+}
+
 void schema_key_encode(const struct table_schema *t, const struct value *columns, struct buf *out)
 {
     for (uint32_t i = 0; i < t->n_key; i++)

@@ -88,6 +88,8 @@ uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT3
 bool schema_is_key(const struct table_schema *t, uint32_t column);
 /* The same as SQLite compares names: in any case. */
 uint32_t schema_column_named(const struct table_schema *t, const char *name);
+/* As people and the conflict record call it: a column, a group, "exists" or "birth". */
+const char *schema_cell_name(const struct table_schema *t, uint32_t cell);
 char *schema_quote(struct arena *a, const char *name); /* "na""me" */
 void schema_key_encode(const struct table_schema *t, const struct value *columns,
                        struct buf *out); /* from all columns */
