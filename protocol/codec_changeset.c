@@ -28,6 +28,8 @@
  */
 #include "protocol/codec_internal.h"
 
+#include "conflict/map.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -38,16 +40,12 @@ struct forms { /* distinct (kind, mask), found by a hash of them */
     uint64_t *mask; /* words each */
     size_t n;
     size_t words;
-    uint32_t *slot; /* index + 1, open addressing; 0 is free */
-    size_t slots;   /* a power of two, more than twice the rows */
+    struct map by_form;
 };
 
 static struct forms forms_new(struct arena *a, size_t rows, size_t words)
 {
-    struct forms f = {.words = words, .slots = 16};
-    while (f.slots <= 2 * rows)
-        f.slots *= 2;
-    f.slot = arena_alloc(a, f.slots * sizeof *f.slot);
+    struct forms f = {.words = words, .by_form.a = a};
     f.kind = arena_alloc(a, rows * sizeof *f.kind);
     f.mask = arena_alloc(a, rows * words * sizeof *f.mask);
     return f;
@@ -56,16 +54,16 @@ static struct forms forms_new(struct arena *a, size_t rows, size_t words)
 static uint32_t forms_find(struct forms *f, uint32_t kind, const uint64_t *mask)
 {
     size_t bytes = f->words * sizeof *mask;
-    size_t s = (size_t)hash_key(VALUE_HASH_SEED + kind, mask, bytes) & (f->slots - 1);
-    for (; f->slot[s]; s = (s + 1) & (f->slots - 1)) {
-        uint32_t i = f->slot[s] - 1;
-        if (f->kind[i] == kind && memcmp(f->mask + i * f->words, mask, bytes) == 0)
-            return i;
+    uint64_t hash = hash_key(VALUE_HASH_SEED + kind, mask, bytes);
+    struct map_search at = map_seek(&f->by_form, hash);
+    while (map_next(&f->by_form, &at)) {
+        if (f->kind[at.number] == kind && memcmp(f->mask + at.number * f->words, mask, bytes) == 0)
+            return at.number;
     }
+    map_put(&f->by_form, hash, (uint32_t)f->n);
     memcpy(f->mask + f->n * f->words, mask, bytes);
     f->kind[f->n] = kind;
-    f->slot[s] = (uint32_t)++f->n;
-    return (uint32_t)f->n - 1;
+    return (uint32_t)f->n++;
 }
 
 static void mask_of(const struct row_change *r, uint64_t mask[MAX_WORDS])
@@ -292,16 +290,6 @@ static enum err row_fits(const struct table_changes *t, const struct row_change 
     return key->len > LIMIT_KEY_BYTES ? ERR_LIMIT : ERR_OK;
 }
 
-/* The identities of a table's rows, found by a hash: key and birth. Who signs a changeset can make
- * hashes meet; the rows are few enough that this costs him nothing but a moment of ours. */
-struct identities {
-    struct identity {
-        uint64_t hash;
-        uint32_t row; /* + 1; 0 is free */
-    } * slot;
-    size_t slots; /* a power of two, at least twice the rows */
-};
-
 static bool same_identity(const struct table_changes *t, const struct row_change *a,
                           const struct row_change *b)
 {
@@ -313,35 +301,34 @@ static bool same_identity(const struct table_changes *t, const struct row_change
     return same;
 }
 
-/* False when it is there already. `key` are the row's canonical key bytes. */
-static bool identity_add(struct identities *ids, const struct table_changes *t, uint32_t row,
+/* Adds the row to those found by key and birth; false when its identity is there already. `key` are
+ * its canonical key bytes. Who signs a changeset can make hashes meet; the rows are few enough that
+ * this costs him nothing but a moment of ours. */
+static bool identity_add(struct map *ids, const struct table_changes *t, uint32_t row,
                          const struct buf *key)
 {
     const struct row_change *r = &t->rows[row];
     uint64_t hash = hash_key(VALUE_HASH_SEED, key->data, key->len);
     hash = hash_key(hash, &r->birth, sizeof r->birth);
-    size_t at = (size_t)hash & (ids->slots - 1);
-    for (; ids->slot[at].row; at = (at + 1) & (ids->slots - 1))
-        if (ids->slot[at].hash == hash && same_identity(t, r, &t->rows[ids->slot[at].row - 1]))
+    struct map_search at = map_seek(ids, hash);
+    while (map_next(ids, &at))
+        if (same_identity(t, r, &t->rows[at.number]))
             return false;
-    ids->slot[at] = (struct identity){hash, row + 1};
+    map_put(ids, hash, row);
     return true;
 }
 
 enum err table_rows_fit(const struct table_changes *t)
 {
-    struct identities ids = {.slots = 16};
+    struct map ids = {0};
     struct buf key = {0};
     enum err e = ERR_OK;
-    while (ids.slots < 2 * (size_t)t->n_rows)
-        ids.slots *= 2;
-    ids.slot = mem_alloc(ids.slots * sizeof *ids.slot);
     for (uint32_t i = 0; !e && i < t->n_rows; i++) {
         e = row_fits(t, &t->rows[i], &key);
         if (!e && !identity_add(&ids, t, i, &key))
             e = ERR_MALFORMED;
     }
-    mem_free(ids.slot);
+    map_fini(&ids);
     buf_fini(&key);
     return e;
 }

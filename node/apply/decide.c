@@ -5,6 +5,7 @@
 #include "node/apply/work.h"
 
 #include "conflict/hold.h"
+#include "conflict/map.h"
 #include "node/db/query.h"
 
 #include <assert.h>
@@ -29,8 +30,7 @@ struct contest {
     size_t n, cap;
     struct claim *claim; /* interned */
     size_t n_claims, cap_claims;
-    uint32_t *map;
-    size_t map_cap;
+    struct map by_value; /* of `claim` */
 };
 
 static uint64_t claim_hash(const struct claim *c)
@@ -44,33 +44,19 @@ static bool claim_equal(const struct claim *x, const struct claim *y)
            memcmp(x->folded.p, y->folded.p, x->folded.len) == 0;
 }
 
-static void claim_rehash(struct contest *k)
-{
-    k->map_cap = k->map_cap ? k->map_cap * 2 : 256;
-    k->map = arena_alloc(k->w->a, k->map_cap * sizeof *k->map);
-    for (size_t i = 0; i < k->n_claims; i++) {
-        size_t at = claim_hash(&k->claim[i]) & (k->map_cap - 1);
-        while (k->map[at])
-            at = (at + 1) & (k->map_cap - 1);
-        k->map[at] = (uint32_t)i + 1;
-    }
-}
-
 /* The claim's number; *fresh when it was not known. */
 static uint64_t intern(struct contest *k, const struct claim *c, bool *fresh)
 {
-    if (k->n_claims * 2 >= k->map_cap)
-        claim_rehash(k);
-    size_t at = claim_hash(c) & (k->map_cap - 1);
-    for (; k->map[at]; at = (at + 1) & (k->map_cap - 1)) {
-        if (claim_equal(&k->claim[k->map[at] - 1], c)) {
-            *fresh = false;
-            return k->map[at];
-        }
+    uint64_t hash = claim_hash(c);
+    struct map_search at = map_seek(&k->by_value, hash);
+    *fresh = false;
+    while (map_next(&k->by_value, &at)) {
+        if (claim_equal(&k->claim[at.number], c))
+            return at.number + 1;
     }
+    map_put(&k->by_value, hash, (uint32_t)k->n_claims);
     k->claim = arena_grow(k->w->a, k->claim, k->n_claims, &k->cap_claims, sizeof *k->claim);
     k->claim[k->n_claims++] = *c;
-    k->map[at] = (uint32_t)k->n_claims;
     *fresh = true;
     return k->n_claims;
 }
@@ -325,7 +311,7 @@ static enum err fit(struct contest *k)
 
 enum err work_contend(struct work *w)
 {
-    struct contest k = {.w = w};
+    struct contest k = {.w = w, .by_value.a = w->a};
     enum err e = close_set(&k);
     if (e != ERR_OK || k.n == 0)
         return e;

@@ -11,7 +11,7 @@
 
 void work_init(struct work *w, struct store *s, struct arena *a)
 {
-    *w = (struct work){.s = s, .a = a, .check_parents = !state_of(s)->loading};
+    *w = (struct work){.s = s, .a = a, .by_key.a = a, .check_parents = !state_of(s)->loading};
     w->limits = limit_any(s, &w->limits) != ERR_OK || w->limits; /* when in doubt, looked for */
     w->insert_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->insert_sql);
     w->delete_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->delete_sql);
@@ -20,54 +20,33 @@ void work_init(struct work *w, struct store *s, struct arena *a)
     memset(w->table_held, -1, s->schema->n_tables + 1);
 }
 
-static void map_grow(struct work *w)
+static struct work_row *find(const struct work *w, struct row_key k, uint64_t hash)
 {
-    w->map_cap = w->map_cap ? w->map_cap * 2 : 1024;
-    w->map = arena_alloc(w->a, w->map_cap * sizeof *w->map);
-    for (size_t i = 0; i < w->n; i++) {
-        size_t at = w->row[i]->hash & (w->map_cap - 1);
-        while (w->map[at])
-            at = (at + 1) & (w->map_cap - 1);
-        w->map[at] = (uint32_t)i + 1;
+    struct map_search at = map_seek(&w->by_key, hash);
+    while (map_next(&w->by_key, &at)) {
+        struct work_row *r = w->row[at.number];
+        if (r->k.t == k.t && r->k.len == k.len && memcmp(r->k.key, k.key, k.len) == 0)
+            return r;
     }
-}
-
-/* Where the row is, or would be. */
-static size_t map_place(const struct work *w, const struct table_schema *t, const void *key,
-                        size_t len, uint64_t h)
-{
-    size_t at = h & (w->map_cap - 1);
-    for (; w->map[at]; at = (at + 1) & (w->map_cap - 1)) {
-        const struct work_row *r = w->row[w->map[at] - 1];
-        if (r->hash == h && r->k.t == t && r->k.len == len && memcmp(r->k.key, key, len) == 0)
-            break;
-    }
-    return at;
+    return NULL;
 }
 
 struct work_row *work_find(const struct work *w, const struct table_schema *t, const void *key,
                            size_t len)
 {
-    if (w->n == 0)
-        return NULL;
-    size_t at = map_place(w, t, key, len, hash_key(VALUE_HASH_SEED + t->t, key, len));
-    return w->map[at] ? w->row[w->map[at] - 1] : NULL;
+    return find(w, (struct row_key){t, key, len}, hash_key(VALUE_HASH_SEED + t->t, key, len));
 }
 
 struct work_row *work_get(struct work *w, const struct table_schema *t, const void *key, size_t len)
 {
-    if (w->n * 2 >= w->map_cap)
-        map_grow(w);
-    uint64_t h = hash_key(VALUE_HASH_SEED + t->t, key, len);
-    size_t at = map_place(w, t, key, len, h);
-    if (w->map[at])
-        return w->row[w->map[at] - 1];
+    uint64_t hash = hash_key(VALUE_HASH_SEED + t->t, key, len);
+    struct work_row *r = find(w, (struct row_key){t, key, len}, hash);
+    if (r)
+        return r;
+    map_put(&w->by_key, hash, (uint32_t)w->n);
     w->row = arena_grow(w->a, w->row, w->n, &w->cap, sizeof *w->row);
-    struct work_row *r = arena_alloc(w->a, sizeof *r);
+    r = w->row[w->n++] = arena_alloc(w->a, sizeof *r);
     r->k = (struct row_key){t, arena_copy(w->a, key, len), len};
-    r->hash = h;
-    w->row[w->n++] = r;
-    w->map[at] = (uint32_t)w->n;
     return r;
 }
 

@@ -9,6 +9,7 @@
 #ifndef NODE_APPLY_WORK_H
 #define NODE_APPLY_WORK_H
 
+#include "conflict/map.h"
 #include "node/apply/apply.h"
 #include "node/db/query.h"
 #include "node/record/record.h"
@@ -48,7 +49,6 @@ struct work_row {
                        */
     struct work_row *blocker; /* of a birth held by pass 3 */
     struct held_by *parent;   /* of one held by pass 4 */
-    uint64_t hash;            /* of its place in work.map */
 };
 
 struct site_name {
@@ -61,9 +61,8 @@ struct work {
     struct arena *a;
     struct work_row **row;
     size_t n, cap;
-    uint32_t *map; /* open addressing: index + 1 */
-    size_t map_cap;
-    struct dot dot; /* of the change that caused this; none for a retry */
+    struct map by_key; /* of `row` */
+    struct dot dot;    /* of the change that caused this; none for a retry */
     uint64_t hlc;
     uint64_t now_ms;
     bool limits;        /* rows of ours stand here that nobody else has (capture/limit.c) */

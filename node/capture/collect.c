@@ -40,7 +40,7 @@ void collected_free(struct collected *c)
     for (uint32_t i = 0; c && i < c->n; i++) {
         mem_free(c->work[i].entries);
         mem_free(c->work[i].events);
-        mem_free(c->work[i].slots);
+        map_fini(&c->work[i].by_key);
     }
     if (c) {
         mem_free(c->work);

@@ -7,6 +7,7 @@
 #ifndef NODE_CAPTURE_COLLECT_H
 #define NODE_CAPTURE_COLLECT_H
 
+#include "conflict/map.h"
 #include "node/capture/capture.h"
 #include "node/capture/log.h"
 #include "protocol/message.h"
@@ -36,9 +37,8 @@ struct table_work {
     uint32_t n_events;
     size_t events_cap;
     struct log_event *events;
-    bool left; /* some events were not read: their keys wait */
-    uint32_t *slots;
-    uint32_t n_slots;
+    bool left;         /* some events were not read: their keys wait */
+    struct map by_key; /* of `entries` */
 };
 
 /* ---- todo.c: an entry of tonle_todo */

@@ -12,55 +12,36 @@
 #include <stdio.h>
 #include <string.h>
 
-static void grow_slots(struct table_work *w)
+static struct log_entry *find(const struct table_work *w, uint64_t hash, const uint8_t *key,
+                              size_t len)
 {
-    uint32_t n = w->n_slots ? w->n_slots * 2 : 1024;
-    mem_free(w->slots);
-    w->slots = mem_alloc(n * sizeof *w->slots);
-    w->n_slots = n;
-    for (uint32_t i = 0; i < w->n_entries; i++) {
-        const struct log_entry *e = &w->entries[i];
-        uint64_t h = hash_key(VALUE_HASH_SEED, e->key, e->key_len);
-        uint32_t at = (uint32_t)h & (n - 1);
-        while (w->slots[at])
-            at = (at + 1) & (n - 1);
-        w->slots[at] = i + 1;
-    }
-}
-
-/* Where the key is, or would be. */
-static uint32_t slot_of(const struct table_work *w, const uint8_t *key, size_t len)
-{
-    uint64_t h = hash_key(VALUE_HASH_SEED, key, len);
-    uint32_t at = (uint32_t)h & (w->n_slots - 1);
-    for (; w->slots[at]; at = (at + 1) & (w->n_slots - 1)) {
-        const struct log_entry *e = &w->entries[w->slots[at] - 1];
+    struct map_search at = map_seek(&w->by_key, hash);
+    while (map_next(&w->by_key, &at)) {
+        struct log_entry *e = &w->entries[at.number];
         if (e->key_len == len && memcmp(e->key, key, len) == 0)
-            break;
+            return e;
     }
-    return at;
+    return NULL;
 }
 
 struct log_entry *collect_entry(const struct table_work *w, const uint8_t *key, size_t len)
 {
-    uint32_t at = w->n_slots ? slot_of(w, key, len) : 0;
-    return w->n_slots && w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
+    return find(w, hash_key(VALUE_HASH_SEED, key, len), key, len);
 }
 
 /* The entry of a key; a new one when `may_add`, else NULL. */
 static struct log_entry *find_entry(struct collected *c, struct table_work *w,
                                     const struct buf *key, bool may_add)
 {
-    if (w->n_entries * 2 >= w->n_slots)
-        grow_slots(w);
-    uint32_t at = slot_of(w, key->data, key->len);
-    if (w->slots[at] || !may_add)
-        return w->slots[at] ? &w->entries[w->slots[at] - 1] : NULL;
+    uint64_t hash = hash_key(VALUE_HASH_SEED, key->data, key->len);
+    struct log_entry *e = find(w, hash, key->data, key->len);
+    if (e || !may_add)
+        return e;
+    map_put(&w->by_key, hash, w->n_entries);
     w->entries = mem_grow(w->entries, w->n_entries, &w->entries_cap, sizeof *w->entries);
-    struct log_entry *e = &w->entries[w->n_entries++];
+    e = &w->entries[w->n_entries++];
     *e = (struct log_entry){.key = arena_copy(&c->arena, key->data, key->len),
                             .key_len = (uint32_t)key->len};
-    w->slots[at] = w->n_entries;
     return e;
 }
 

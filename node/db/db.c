@@ -1,5 +1,6 @@
 #include "node/db/db.h"
 
+#include "conflict/map.h"
 #include "node/db/query.h"
 #include "node/db/sqlite.h"
 
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- statement cache: SQL text -> prepared statement, open addressing ---- */
+/* ---- statement cache: SQL text -> prepared statement ---- */
 
 struct stmt_slot {
     char *sql;
@@ -16,60 +17,49 @@ struct stmt_slot {
 };
 struct stmt_cache {
     struct stmt_slot *slot;
-    size_t cap; /* a power of two */
-    size_t n;
+    size_t n, cap;
+    struct map by_sql; /* of `slot` */
 };
-
-static struct stmt_slot *stmt_find(struct stmt_cache *c, const char *sql)
-{
-    size_t i = (size_t)hash_key(VALUE_HASH_SEED, sql, strlen(sql)) & (c->cap - 1);
-    while (c->slot[i].sql && strcmp(c->slot[i].sql, sql) != 0)
-        i = (i + 1) & (c->cap - 1);
-    return &c->slot[i];
-}
-
-static void stmt_grow(struct stmt_cache *c)
-{
-    struct stmt_cache bigger = {.cap = c->cap ? c->cap * 2 : 256, .n = c->n};
-    bigger.slot = mem_alloc(bigger.cap * sizeof *bigger.slot);
-    for (size_t i = 0; i < c->cap; i++) {
-        if (c->slot[i].sql)
-            *stmt_find(&bigger, c->slot[i].sql) = c->slot[i];
-    }
-    mem_free(c->slot);
-    *c = bigger;
-}
 
 static void stmt_clear(struct stmt_cache *c)
 {
-    for (size_t i = 0; i < c->cap; i++) {
+    for (size_t i = 0; i < c->n; i++) {
         sqlite3_finalize(c->slot[i].q);
         mem_free(c->slot[i].sql);
     }
     mem_free(c->slot);
+    map_fini(&c->by_sql);
     *c = (struct stmt_cache){0};
+}
+
+static sqlite3_stmt *stmt_find(const struct stmt_cache *c, uint64_t hash, const char *sql)
+{
+    struct map_search at = map_seek(&c->by_sql, hash);
+    while (map_next(&c->by_sql, &at)) {
+        if (strcmp(c->slot[at.number].sql, sql) == 0)
+            return c->slot[at.number].q;
+    }
+    return NULL;
 }
 
 sqlite3_stmt *store_stmt(struct store *s, const char *sql)
 {
     struct stmt_cache *c = s->stmts;
-    if (c->n * 2 >= c->cap)
-        stmt_grow(c);
-    struct stmt_slot *slot = stmt_find(c, sql);
-    if (!slot->sql) {
-        sqlite3_stmt *q = NULL;
+    uint64_t hash = hash_key(VALUE_HASH_SEED, sql, strlen(sql));
+    sqlite3_stmt *q = stmt_find(c, hash, sql);
+    if (!q) {
         if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, NULL) != SQLITE_OK) {
             snprintf(s->message, sizeof s->message, "%s", sqlite3_errmsg(s->db));
             return NULL;
         }
-        slot->sql = mem_strdup(sql);
-        slot->q = q;
-        c->n++;
+        map_put(&c->by_sql, hash, (uint32_t)c->n);
+        c->slot = mem_grow(c->slot, c->n, &c->cap, sizeof *c->slot);
+        c->slot[c->n++] = (struct stmt_slot){mem_strdup(sql), q};
     }
-    assert(!sqlite3_stmt_busy(slot->q)); /* one user at a time */
-    sqlite3_reset(slot->q);
-    sqlite3_clear_bindings(slot->q);
-    return slot->q;
+    assert(!sqlite3_stmt_busy(q)); /* one user at a time */
+    sqlite3_reset(q);
+    sqlite3_clear_bindings(q);
+    return q;
 }
 
 /* ---- errors ---- */

@@ -17,6 +17,7 @@
  * stands. */
 #include "node/record/record.h"
 
+#include "conflict/map.h"
 #include <string.h>
 
 /* ---- naming, before the seal ---- */
@@ -30,8 +31,7 @@ struct parents { /* of one table: those born here, and those looked up */
     bool unsettled; /* the table has records: others may have names */
     struct known_parent *known;
     size_t n, cap;
-    uint32_t *slot; /* open addressing: index + 1 */
-    size_t slots;
+    struct map by_key; /* of `known` */
 };
 struct naming {
     struct store *s;
@@ -41,37 +41,24 @@ struct naming {
     struct buf key;
 };
 
-static size_t place_of(const struct parents *p, struct bytes key)
-{
-    size_t at = (size_t)hash_key(VALUE_HASH_SEED, key.p, key.len) & (p->slots - 1);
-    for (; p->slot[at]; at = (at + 1) & (p->slots - 1)) {
-        const struct bytes *k = &p->known[p->slot[at] - 1].key;
-        if (k->len == key.len && memcmp(k->p, key.p, key.len) == 0)
-            break;
-    }
-    return at;
-}
-
 static struct known_parent *find(const struct parents *p, struct bytes key)
 {
-    size_t at = p->slots ? place_of(p, key) : 0;
-    return p->slots && p->slot[at] ? &p->known[p->slot[at] - 1] : NULL;
+    struct map_search at = map_seek(&p->by_key, hash_key(VALUE_HASH_SEED, key.p, key.len));
+    while (map_next(&p->by_key, &at)) {
+        struct known_parent *known = &p->known[at.number];
+        if (known->key.len == key.len && memcmp(known->key.p, key.p, key.len) == 0)
+            return known;
+    }
+    return NULL;
 }
 
 static void add(struct naming *n, struct parents *p, struct bytes key, struct dot birth)
 {
-    if (2 * (p->n + 1) > p->slots) {
-        p->slots = p->slots ? 2 * p->slots : 64;
-        p->slot = arena_alloc(n->a, p->slots * sizeof *p->slot);
-        for (size_t i = 0; i < p->n; i++)
-            p->slot[place_of(p, p->known[i].key)] = (uint32_t)i + 1;
-    }
-    size_t at = place_of(p, key);
-    if (p->slot[at])
+    if (find(p, key))
         return;
+    map_put(&p->by_key, hash_key(VALUE_HASH_SEED, key.p, key.len), (uint32_t)p->n);
     p->known = arena_grow(n->a, p->known, p->n, &p->cap, sizeof *p->known);
     p->known[p->n++] = (struct known_parent){{arena_copy(n->a, key.p, key.len), key.len}, birth};
-    p->slot[at] = (uint32_t)p->n;
 }
 
 static void add_born(struct naming *n, struct parents *p, const struct table_changes *tc)
@@ -88,6 +75,7 @@ static void add_born(struct naming *n, struct parents *p, const struct table_cha
 static enum err begin(struct naming *n, struct parents *p, const struct table_schema *t)
 {
     p->begun = true;
+    p->by_key.a = n->a;
     for (uint32_t g = 0; g < n->cs->n_segments; g++) {
         for (uint32_t i = 0; i < n->cs->segments[g].n_tables; i++) {
             if (strcmp(n->cs->segments[g].tables[i].table, t->name) == 0)

@@ -85,11 +85,11 @@ void schema_close(struct store *s);
 struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
 struct table_schema *schema_by_number(struct store *s, uint32_t t);
 uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
-bool schema_is_key(const struct table_schema *t, uint32_t column);
 /* The same as SQLite compares names: in any case. */
 uint32_t schema_column_named(const struct table_schema *t, const char *name);
 /* As people and the conflict record call it: a column, a group, "exists" or "birth". */
 const char *schema_cell_name(const struct table_schema *t, uint32_t cell);
+bool schema_is_key(const struct table_schema *t, uint32_t column);
 char *schema_quote(struct arena *a, const char *name); /* "na""me" */
 void schema_key_encode(const struct table_schema *t, const struct value *columns,
                        struct buf *out); /* from all columns */
