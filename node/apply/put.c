@@ -266,6 +266,7 @@ static enum err run(struct work *w, const struct work_row *r, struct query q, en
     if (!q.stmt && q.e == ERR_SCHEMA) {
         *result = PUT_LOCAL;
         *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
+        (void)query_end(&q); /* the row is refused, and the message says why */
         return ERR_OK;
     }
     query_fail(&q, store_standing(w->s));

@@ -142,8 +142,10 @@ enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
     if (!q)
         return ERR_SCHEMA; /* store_stmt left the message */
     enum err e = store_standing(s);
-    if (e != ERR_OK)
+    if (e != ERR_OK) {
+        sqlite3_reset(q);
         return e;
+    }
     int rc = sqlite3_step(q);
     if (rc == SQLITE_ROW) {
         *row = true;

@@ -2,7 +2,11 @@
  * neighbour is.
  *
  * Invariant: positions only grow and have no meaning elsewhere; a changeset's bytes are kept
- * exactly as they were signed. tonle_journal, tonle_touch and tonle_peer are written here alone.
+ * exactly as they were signed. tonle_journal, tonle_touch and tonle_peer are written here alone, in
+ * a transaction of store/'s.
+ *
+ * Errors: ERR_NOT_FOUND where nothing (more) is there, ERR_CORRUPT where what is there cannot be.
+ * Ownership: items, sites and lists live in the arena given.
  */
 #ifndef NODE_JOURNAL_JOURNAL_H
 #define NODE_JOURNAL_JOURNAL_H

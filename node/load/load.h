@@ -1,6 +1,13 @@
 /* load.h - row states out and in: the first load, its chunks, comparing and digests.
  *
- * Invariant: a chunk is read in one short transaction and says the clock it was read at.
+ * Invariant: a chunk is read in one short transaction and says the clock it was read at; a load is
+ * one transaction of the caller's from store_load_begin to store_load_end, and what an error leaves
+ * of it is rolled back. tonle_adopt_* are made and written here alone; of other rooms' tables this
+ * room asks them.
+ *
+ * Errors: ERR_STATE for rows in the way or a load that was not begun, ERR_SCHEMA for a table or
+ * columns that are not here, ERR_MALFORMED for what the sender should not have sent. Ownership:
+ * chunks, escapes and digests live in the arena given.
  */
 #ifndef NODE_LOAD_LOAD_H
 #define NODE_LOAD_LOAD_H

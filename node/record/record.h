@@ -2,8 +2,13 @@
  * of rows beside them.
  *
  * Invariant: a row has at most one record, and a settled row none. A record is looked at through
- * the stable clock each time it is read. tonle_row, tonle_claim and tonle_local are written here
- * alone.
+ * the stable clock each time it is read. tonle_row, tonle_claim, tonle_keep, tonle_local and
+ * tonle_deferred are written here alone, in a transaction of store/'s, and what is kept of them in
+ * memory (filters, waiting tables) follows it: record_begin, _commit, _rollback.
+ *
+ * Errors: ERR_CORRUPT for a record that cannot be read, ERR_SCHEMA for a table that is not here;
+ * the database's own otherwise. Ownership: what is loaded lives in the arena given; a row_key
+ * borrows its bytes.
  */
 #ifndef NODE_RECORD_RECORD_H
 #define NODE_RECORD_RECORD_H

@@ -2,7 +2,12 @@
  * JSON, unique indexes, references, rules.
  *
  * Invariant: read anew when the schema or the charter has changed since (schema_load); pointers to
- * tables and references live until then, so nothing of a table is kept across transactions.
+ * tables and references live until then, so nothing of a table is kept across transactions. The
+ * room writes no table.
+ *
+ * Errors: ERR_STATE before the database belongs to a node, ERR_SCHEMA for a charter that does not
+ * hold together; a table that is not here is no error (`exists`). Ownership: what is built for a
+ * caller (quoted names, JSON) lives in the arena given.
  */
 #ifndef NODE_SCHEMA_SCHEMA_H
 #define NODE_SCHEMA_SCHEMA_H

@@ -4,6 +4,7 @@
 #include "node/capture/capture.h"
 #include "node/db/ddl.h"
 #include "node/db/pin.h"
+#include "node/db/query.h"
 #include "node/state/state.h"
 
 #include <stdio.h>
@@ -26,6 +27,17 @@ static enum err check_version(struct store *s, char msg[256])
     return ERR_SCHEMA;
 }
 
+/* Whether the tonle_* tables are here; a database that is locked now does not say. */
+static enum err look_ready(struct store *s, bool *ready, char msg[256])
+{
+    struct query q = DB_QUERY(s, IS_READY);
+    *ready = query_next(&q) && query_i64(&q, 0) == 1;
+    enum err e = query_end(&q);
+    if (e != ERR_OK)
+        snprintf(msg, 256, "%s: %.200s", s->options.path, s->message);
+    return e;
+}
+
 static enum err guard(struct store *s, char msg[256])
 {
     enum err e = pin_open(s);
@@ -40,13 +52,15 @@ enum err store_open(struct store **out, const struct store_options *o, char msg[
     struct store *s = mem_alloc(sizeof *s);
     s->data_version = -1;
     enum err e = db_open(s, o, msg);
-    bool ready = e == ERR_OK && store_pragma(s, IS_READY) == 1;
+    bool ready = false;
+    if (e == ERR_OK)
+        e = look_ready(s, &ready, msg);
     state_open(s, ready);
     schema_open(s);
     record_open(s);
     capture_open(s);
     apply_open(s);
-    if (ready)
+    if (e == ERR_OK && ready)
         e = check_version(s, msg);
     if (e == ERR_OK && ready && !o->read_only && o->wal_guard)
         e = guard(s, msg);
