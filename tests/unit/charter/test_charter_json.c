@@ -212,8 +212,8 @@ static void a_charter_in_force_stays_readable(void **state)
     static const char *const good[] = {
         "{}", "{\"tables\":[{\"name\":\"a\",\"write\":\"nobody\",\"read\":5}]}",
         "{\"tables\":[{\"name\":\"a\",\"columns\":[{\"name\":\"tonle_x\"}],\"later\":1}]}",
-        "{\"tables\":[{\"name\":\"a\",\"policy\":\"max\",\"columns\":[{\"name\":\"b\","
-        "\"policy\":\"max\"}],\"groups\":[{\"name\":\"g\",\"columns\":[\"b\",\"c\"]}]}]}"};
+        ("{\"tables\":[{\"name\":\"a\",\"policy\":\"max\",\"columns\":[{\"name\":\"b\","
+         "\"policy\":\"max\"}],\"groups\":[{\"name\":\"g\",\"columns\":[\"b\",\"c\"]}]}]}")};
     struct charter c;
     char msg[1024];
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
