@@ -4,12 +4,14 @@
 # "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
 #
 #   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
-#   clang     -Werror                                  builds
+#   clang     -Werror, unoptimised                     builds
 #   mutants   one wrong line at a time, three a day    the tests that must find each
 #   coverage  branches of conflict/ by its own tests   at least 95 %; what is uncovered is listed
 #   sanitize  address and undefined behaviour (their   unit, property, integration
 #             checks make gcc warn where nothing is)
 #   release   -Werror, as it is shipped                gates, integration
+#
+# The last two build only what their tests need.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
@@ -19,7 +21,8 @@ limit_s=${CHECK_LIMIT_S:-840}
 passed=0 failed=0
 unset CFLAGS CPPFLAGS LDFLAGS TONLE_DIR
 export LC_ALL=C.UTF-8
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1}"
+# a smaller quarantine: with 256 MiB every allocation is on pages not touched before, a quarter of the time
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:quarantine_size_mb=32}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-halt_on_error=1:print_stacktrace=1}"
 
 say() {
@@ -42,14 +45,19 @@ step() { # LOG COMMAND...
     return 1
 }
 
-build() { # NAME COMPILER MESON-OPTION...
+setup() { # NAME COMPILER MESON-OPTION...
     name=$1 compiler=$2
     shift 2
-    say "build $name"
-    if step "$out/$name-setup.log" env CC="$compiler" meson setup "$out/$name" "$@" &&
-        step "$out/$name-build.log" ninja -C "$out/$name"; then
-        return 0
-    fi
+    say "set up $name"
+    step "$out/$name-setup.log" env CC="$compiler" meson setup "$out/$name" "$@" && return 0
+    failed=$((failed + 1))
+    return 1
+}
+
+build() { # NAME COMPILER MESON-OPTION...
+    setup "$@" || return 1
+    say "build $1"
+    step "$out/$1-build.log" ninja -C "$out/$1" && return 0
     failed=$((failed + 1))
     return 1
 }
@@ -66,7 +74,7 @@ run_tests() { # NAME SUITE-OPTION...
     say "tests $name: $*"
     results=$out/$name/meson-logs/check.json
     rm -f "$results"
-    step "$out/$name-test.log" meson test -C "$out/$name" --no-rebuild --logbase check --print-errorlogs "$@"
+    step "$out/$name-test.log" meson test -C "$out/$name" --logbase check --print-errorlogs "$@"
     status=$?
     ok=$(count "$results" 'OK|EXPECTEDFAIL')
     bad=$(count "$results" 'FAIL|ERROR|TIMEOUT|INTERRUPT|UNEXPECTEDPASS')
@@ -101,10 +109,10 @@ else
     failed=$((failed + 1))
 fi
 
-build sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
+setup sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
     run_tests sanitize --suite unit --suite property --suite integration
-build release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
-build clang clang -Dwerror=true
+setup release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
+build clang clang -Dwerror=true -Doptimization=0
 
 say "coverage of conflict/"
 if step "$out/coverage.log" sh tests/coverage.sh "$out/coverage"; then

@@ -8,9 +8,10 @@
 #define SHM_SLOTS 8
 #define FILES_MAX 256
 
-struct image {
+struct image { /* all bytes behind n are 0 */
     uint8_t *p;
     size_t n, cap;
+    size_t from, upto; /* bytes changed since image_sync; none when upto is 0 */
 };
 struct file {
     char name[128];
@@ -54,6 +55,14 @@ static uint64_t draw(uint64_t *s)
     return *s;
 }
 
+static void image_touch(struct image *m, size_t from, size_t upto)
+{
+    if (m->upto == 0 || from < m->from)
+        m->from = from;
+    if (upto > m->upto)
+        m->upto = upto;
+}
+
 static void image_size(struct image *m, size_t n)
 {
     if (n > m->cap) {
@@ -66,8 +75,10 @@ static void image_size(struct image *m, size_t n)
         memset(m->p + m->cap, 0, cap - m->cap);
         m->cap = cap;
     }
-    if (n < m->n)
+    if (n < m->n) {
         memset(m->p + n, 0, m->n - n);
+        image_touch(m, n, m->n);
+    }
     m->n = n;
 }
 
@@ -77,6 +88,20 @@ static void image_copy(struct image *to, const struct image *from)
     image_size(to, from->n);
     if (from->n)
         memcpy(to->p, from->p, from->n);
+    image_touch(to, 0, from->n);
+}
+
+/* The same as a copy, of two images that were equal after the last: a file is large and a commit is
+ * small. */
+static void image_sync(struct image *to, struct image *from)
+{
+    if (from->upto)
+        image_touch(to, from->from, from->upto);
+    image_size(to, from->n);
+    size_t upto = to->upto < from->n ? to->upto : from->n;
+    if (to->from < upto)
+        memcpy(to->p + to->from, from->p + to->from, upto - to->from);
+    to->upto = from->upto = 0;
 }
 
 static struct image *bytes_of(struct disk_handle *h)
@@ -152,6 +177,7 @@ static int io_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
     if ((size_t)(at + n) > m->n)
         image_size(m, (size_t)(at + n));
     memcpy(m->p + at, from, (size_t)n);
+    image_touch(m, (size_t)at, (size_t)(at + n));
     return SQLITE_OK;
 }
 
@@ -171,7 +197,7 @@ static int io_sync(sqlite3_file *f, int flags)
     if (!power(h))
         return SQLITE_IOERR_FSYNC;
     if (!h->temporary) {
-        image_copy(&h->file->durable, &h->file->live);
+        image_sync(&h->file->durable, &h->file->live);
         h->file->exists_durable = true;
     }
     return SQLITE_OK;
@@ -520,6 +546,7 @@ static void tear(struct disk *d, struct file *x)
         if (memcmp(x->live.p + at, x->durable.p + at, k) == 0 || (draw(&d->random) & 1))
             continue;
         memcpy(x->durable.p + at, x->live.p + at, k);
+        image_touch(&x->durable, at, at + k);
         top = at + k > top ? at + k : top;
     }
     image_size(&x->durable, top);
