@@ -8,6 +8,7 @@
 #include "node/db/ddl.h"
 #include "node/db/query.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,6 +93,7 @@ enum err store_meta_get(struct store *s, struct arena *a, const char *key, struc
 
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len)
 {
+    assert(s->in_write);
     return DB_RUN(s, SET_META, value_text(key), value_blob(p, len));
 }
 
@@ -112,11 +114,13 @@ uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
 
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v)
 {
+    assert(s->in_write);
     return DB_RUN(s, SET_META, value_text(key), value_u64(v));
 }
 
 enum err store_meta_drop(struct store *s, const char *key)
 {
+    assert(s->in_write);
     return DB_RUN(s, "DELETE FROM tonle_meta WHERE k = ?1", value_text(key));
 }
 
@@ -226,6 +230,7 @@ enum err state_refresh(struct store *s)
 /* Called by store_commit while the transaction is still open, when it changed anything. */
 enum err state_commit(struct store *s)
 {
+    assert(s->in_write);
     uint64_t rev = store_meta_u64(s, "rev", 0) + 1;
     enum err e = store_meta_set_u64(s, "rev", rev);
     if (e == ERR_OK && s->state->version >= 0)
@@ -258,6 +263,7 @@ bool store_is_ready(struct store *s)
 
 enum err store_set_hlc(struct store *s, uint64_t hlc)
 {
+    assert(s->in_write);
     if (hlc <= s->state->now.hlc)
         return ERR_OK;
     s->state->now.hlc = hlc;
@@ -266,6 +272,7 @@ enum err store_set_hlc(struct store *s, uint64_t hlc)
 
 enum err store_create(struct store *s, const struct store_identity *id)
 {
+    assert(s->in_write);
     if (s->state->ready)
         return store_fail(s, ERR_EXISTS, "this database already belongs to a Tonle node");
     enum err e = store_exec(s, store_ddl);
@@ -301,6 +308,7 @@ enum err store_create(struct store *s, const struct store_identity *id)
 
 enum err state_advance(struct store *s, struct dot d, uint64_t hlc, const uint8_t hash[HASH_BYTES])
 {
+    assert(s->in_write && d.seq > clock_get(&s->state->now.clock, d.site));
     clock_raise(&s->state->now.clock, d.site, d.seq);
     return DB_RUN(s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)",
                   value_u64(d.site), value_u64(d.seq), value_u64(hlc),
@@ -309,6 +317,7 @@ enum err state_advance(struct store *s, struct dot d, uint64_t hlc, const uint8_
 
 enum err state_sealed(struct store *s, uint64_t seq, const uint8_t hash[HASH_BYTES])
 {
+    assert(s->in_write && seq == s->state->now.seq + 1);
     s->state->now.seq = seq;
     memcpy(s->state->now.chain, hash, HASH_BYTES);
     enum err e = store_meta_set_u64(s, "seq", seq);
@@ -317,6 +326,7 @@ enum err state_sealed(struct store *s, uint64_t seq, const uint8_t hash[HASH_BYT
 
 enum err state_set_charter(struct store *s, uint64_t version, uint64_t schema_version)
 {
+    assert(s->in_write);
     s->state->now.charter_version = version;
     s->state->now.schema_version = schema_version;
     enum err e = store_meta_set_u64(s, "charter_version", version);
@@ -335,6 +345,7 @@ void state_set_journal_pos(struct store *s, uint64_t pos)
 
 enum err state_raise_stable(struct store *s, const struct clock *c)
 {
+    assert(s->in_write);
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
         if (clock_get(&s->state->now.stable, c->entry[i].site) >= c->entry[i].seq)
@@ -364,6 +375,7 @@ static enum err put_clock(struct store *s, const char *sql, const struct clock *
 enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable,
                            uint64_t hlc)
 {
+    assert(s->in_write);
     enum err e = put_clock(s,
                            "INSERT INTO tonle_clock(site, seq, hlc, hash) VALUES(?1, ?2, 0, ?3)"
                            " ON CONFLICT(site) DO UPDATE SET seq = ?2, hlc = 0, hash = ?3"

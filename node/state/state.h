@@ -3,7 +3,10 @@
  *
  * Invariant: rows of tonle_meta, tonle_clock and tonle_stable, and what is kept of them in memory,
  * which is read again when another process has written (tonle_meta `rev` tells). Only this room
- * writes those tables.
+ * writes those tables, and only in a write transaction of store/'s (asserted): the clock never goes
+ * back, our own seq goes up by one.
+ *
+ * Errors: those of the database (db.h). Ownership: what is borrowed says until when.
  */
 #ifndef NODE_STATE_STATE_H
 #define NODE_STATE_STATE_H

@@ -1,5 +1,7 @@
 #include "tests/sim/disk.h"
 
+#include "tests/sim/image.h"
+
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +10,6 @@
 #define SHM_SLOTS 8
 #define FILES_MAX 256
 
-struct image { /* all bytes behind n are 0 */
-    uint8_t *p;
-    size_t n, cap;
-    size_t from, upto; /* bytes changed since image_sync; none when upto is 0 */
-};
 struct file {
     char name[128];
     bool exists; /* live */
@@ -53,55 +50,6 @@ static uint64_t draw(uint64_t *s)
     *s ^= *s >> 7;
     *s ^= *s << 17;
     return *s;
-}
-
-static void image_touch(struct image *m, size_t from, size_t upto)
-{
-    if (m->upto == 0 || from < m->from)
-        m->from = from;
-    if (upto > m->upto)
-        m->upto = upto;
-}
-
-static void image_size(struct image *m, size_t n)
-{
-    if (n > m->cap) {
-        size_t cap = m->cap ? m->cap : 4096;
-        while (cap < n)
-            cap *= 2;
-        m->p = realloc(m->p, cap);
-        if (!m->p)
-            abort();
-        memset(m->p + m->cap, 0, cap - m->cap);
-        m->cap = cap;
-    }
-    if (n < m->n) {
-        memset(m->p + n, 0, m->n - n);
-        image_touch(m, n, m->n);
-    }
-    m->n = n;
-}
-
-static void image_copy(struct image *to, const struct image *from)
-{
-    image_size(to, 0);
-    image_size(to, from->n);
-    if (from->n)
-        memcpy(to->p, from->p, from->n);
-    image_touch(to, 0, from->n);
-}
-
-/* The same as a copy, of two images that were equal after the last: a file is large and a commit is
- * small. */
-static void image_sync(struct image *to, struct image *from)
-{
-    if (from->upto)
-        image_touch(to, from->from, from->upto);
-    image_size(to, from->n);
-    size_t upto = to->upto < from->n ? to->upto : from->n;
-    if (to->from < upto)
-        memcpy(to->p + to->from, from->p + to->from, upto - to->from);
-    to->upto = from->upto = 0;
 }
 
 static struct image *bytes_of(struct disk_handle *h)
