@@ -5,8 +5,10 @@
  */
 #include "node/apply/work.h"
 
+#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/db/sqlite.h"
+#include "node/record/table.h"
 #include "protocol/limits.h"
 
 #include <assert.h>
@@ -223,13 +225,19 @@ static bool refused_here(const struct table_schema *t, const char *message)
     return false;
 }
 
-/* A statement's code: a refusal of the row is a result, anything else an error. */
+/* A statement's code: a refusal of the row is a result, anything else an error. A statement may
+ * succeed without effect (RAISE(IGNORE)): that is a refusal like any other. */
 static enum err judge(struct work *w, const struct work_row *r, int rc, enum row_put *result,
                       char **message)
 {
     *result = PUT_OK;
-    if (rc == SQLITE_DONE)
+    if (rc == SQLITE_DONE && db_changes(w->s) == 1)
         return ERR_OK;
+    if (rc == SQLITE_DONE) {
+        *result = PUT_LOCAL;
+        *message = part_ignored(w->s, w->a, r->k.t);
+        return ERR_OK;
+    }
     int primary = rc & 0xff;
     if (primary == SQLITE_CONSTRAINT && sqlite3_get_autocommit(w->s->db))
         return remember_raised(w, r);
@@ -341,24 +349,8 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
     return e;
 }
 
-/* A BEFORE DELETE trigger that raises would keep a dead row alive here alone: the copies of the
- * application's triggers stand back for this one statement. */
-static enum err drop_temp_triggers(struct work *w, const struct table_schema *t)
-{
-    struct buf b = {0};
-    struct query q = DB_QUERY(w->s,
-                              "SELECT name FROM sqlite_temp_schema WHERE type = 'trigger'"
-                              " AND tbl_name = ?1 COLLATE NOCASE",
-                              value_text(t->name));
-    while (query_next(&q))
-        buf_printf(&b, "DROP TRIGGER temp.%s;", schema_quote(w->a, query_text(&q, w->a, 0)));
-    enum err e = query_end(&q);
-    if (e == ERR_OK)
-        e = store_exec(w->s, buf_str(&b));
-    buf_fini(&b);
-    return e;
-}
-
+/* A BEFORE DELETE trigger that raises or ignores would keep a dead row alive here alone: the copies
+ * of the application's triggers stand back for this one statement. */
 enum err work_take(struct work *w, struct work_row *r)
 {
     assert(w->s->in_write && r->loaded);
@@ -375,7 +367,7 @@ enum err work_take(struct work *w, struct work_row *r)
         e = run(w, r, q, &result, &message);
         if (e != ERR_OK || result == PUT_OK)
             break;
-        e = drop_temp_triggers(w, r->k.t);
+        e = capture_copies_back(w->s, r->k.t);
         w->s->apply->copies_stale = w->s->apply->copies_stale || e == ERR_OK;
     }
     if (e == ERR_OK && result != PUT_OK)

@@ -36,6 +36,9 @@ enum err capture_note(struct store *s, const struct table_schema *t, enum change
 /* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows:
  * before work_init. */
 enum err capture_temp_triggers(struct store *s);
+/* Drops the copies on this table, for what must be done whatever an office's triggers say; the next
+ * capture_temp_triggers makes them again. */
+enum err capture_copies_back(struct store *s, const struct table_schema *t);
 
 /* ---- collecting */
 struct

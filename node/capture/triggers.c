@@ -201,6 +201,26 @@ static enum err drop_all_copies(struct store *s, struct arena *a)
     return e;
 }
 
+enum err capture_copies_back(struct store *s, const struct table_schema *t)
+{
+    struct arena a = {0};
+    const char **name = NULL;
+    size_t n = 0, cap = 0;
+    struct query q = DB_QUERY(s,
+                              "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger'"
+                              " AND tbl_name = ?1 COLLATE NOCASE",
+                              value_text(t->name));
+    while (query_next(&q)) {
+        name = arena_grow(&a, name, n, &cap, sizeof *name);
+        name[n++] = query_text(&q, &a, 0);
+    }
+    enum err e = query_end(&q);
+    for (size_t i = 0; e == ERR_OK && i < n; i++)
+        e = drop_copy(s, &a, name[i]);
+    arena_fini(&a);
+    return e;
+}
+
 enum err triggers_learn(struct store *s, struct arena *a, struct name_list replicated,
                         struct trigger_info **out, uint32_t *n)
 {

@@ -96,6 +96,8 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
     bool made = q.e == ERR_OK;
     query_next(&q);
     enum err e = query_end(&q);
+    if (e == ERR_OK && db_changes(d->s) != 1)
+        e = store_fail(d->s, ERR_CONSTRAINT, "%s", part_ignored(d->s, d->a, d->t));
     *done = e == ERR_OK;
     if (made && (e == ERR_CONSTRAINT || e == ERR_SCHEMA))
         return loaded_aside(d->s, d->a, k, d->aside, rowid);
@@ -176,7 +178,8 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
     return e;
 }
 
-static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
+/* *done: false where a trigger of this office would not have it; the row is kept aside then. */
+static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k, bool *done)
 {
     if (!d->local_set)
         return ERR_OK;
@@ -188,7 +191,11 @@ static enum err restore_local(struct adopt *d, int64_t rowid, struct row_key k)
     query_bind_key(&q, d->a, k, 1);
     query_bind(&q, (int)d->t->n_key + 1, value_integer(rowid));
     query_next(&q);
-    return query_end(&q);
+    enum err e = query_end(&q);
+    if (e == ERR_OK && db_changes(d->s) != 1)
+        e = store_fail(d->s, ERR_CONSTRAINT, "%s", part_ignored(d->s, d->a, d->t));
+    *done = e == ERR_OK;
+    return e == ERR_CONSTRAINT ? loaded_aside(d->s, d->a, k, d->aside, rowid) : e;
 }
 
 /* ---- all rows */
@@ -236,7 +243,7 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     else if (e == ERR_OK)
         e = compare_cells(d, k, values);
     if (e == ERR_OK && now)
-        e = restore_local(d, rowid, k);
+        e = restore_local(d, rowid, k, &done);
     return e == ERR_OK && done ? drop_row(d, rowid) : e;
 }
 

@@ -74,8 +74,10 @@ enum err store_load_begin(struct store *s, enum load_mode mode)
 static enum err empty_table(struct store *s, const struct table_schema *t)
 {
     struct buf sql = {0};
+    enum err e = capture_copies_back(s, t); /* a trigger that raises or ignores keeps no row here */
     buf_printf(&sql, "DELETE FROM %s", t->qname);
-    enum err e = store_exec(s, buf_str(&sql));
+    if (e == ERR_OK)
+        e = store_exec(s, buf_str(&sql));
     buf_fini(&sql);
     return e;
 }
@@ -207,8 +209,13 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
     if (ord < 0 || all < 0)
         return ERR_CORRUPT;
     e = part_same_columns(s, t, chunk);
-    if (e == ERR_OK && ord == 0)
-        e = prepare_table(s, t);
+    if (e == ERR_OK && ord == 0) {
+        e = prepare_table(s, t); /* which may make a table of ours */
+        if (e == ERR_OK)
+            e = capture_temp_triggers(s);
+        t = schema_table(s, chunk->table);
+        assert(t || e != ERR_OK);
+    }
     if (e == ERR_OK && all == 0)
         e = state_take_clocks(s, &chunk->clock, &chunk->stable, chunk->hlc);
     if (e == ERR_OK)

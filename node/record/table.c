@@ -2,14 +2,44 @@
 
 #include <assert.h>
 
+/* Which of several it was cannot be asked of SQLite: all that could are named. */
+char *part_ignored(struct store *s, struct arena *a, const struct table_schema *t)
+{
+    struct buf b = {0};
+    struct query q = DB_QUERY(s,
+                              "SELECT name FROM temp.sqlite_schema WHERE type = 'trigger'"
+                              " AND tbl_name = ?1 COLLATE NOCASE AND sql LIKE '%IGNORE%'"
+                              " ORDER BY name",
+                              value_text(t->name));
+    while (query_next(&q))
+        buf_printf(&b, "%s%.64s", b.len ? " or " : "", query_borrow_text(&q, 0));
+    bool named = query_end(&q) == ERR_OK && b.len > 0;
+    struct buf text = {0};
+    if (named)
+        buf_printf(&text, "trigger %s of this office ignored it (RAISE(IGNORE))", buf_str(&b));
+    else
+        buf_printf(&text, "the statement changed no row of %.64s", t->name);
+    char *out = arena_strdup(a, buf_str(&text));
+    buf_fini(&b);
+    buf_fini(&text);
+    return out;
+}
+
 /* Runs a statement that writes a row of t, to its end. */
 static enum err run_write(struct query *q, const struct table_schema *t)
 {
-    assert(q->s->in_write);
+    struct store *s = q->s;
+    assert(s->in_write);
     if (t->hub_only)
-        units_changed(q->s);
+        units_changed(s);
     query_next(q);
-    return query_end(q);
+    enum err e = query_end(q);
+    if (e != ERR_OK || db_changes(s) == 1)
+        return e;
+    struct arena scratch = {0};
+    e = store_fail(s, ERR_CONSTRAINT, "%s", part_ignored(s, &scratch, t));
+    arena_fini(&scratch);
+    return e;
 }
 
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values)

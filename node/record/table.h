@@ -1,8 +1,9 @@
 /* table.h - plain statements on one published table.
  *
- * Invariant: every statement here changes exactly one row of one table; nothing is replaced,
- * evicted or cascaded (triggers and foreign_keys are off on this connection, and the statements
- * carry OR ABORT).
+ * Invariant: every statement here changes exactly one row of one table, or fails; nothing is
+ * replaced, evicted or cascaded (triggers and foreign_keys are off on this connection, but for the
+ * copies of the application's own that only check or write local tables, and the statements carry
+ * OR ABORT).
  */
 #ifndef NODE_RECORD_TABLE_H
 #define NODE_RECORD_TABLE_H
@@ -11,12 +12,15 @@
 
 /* Statements on a published table; `values` are its n_columns replicated columns in charter order.
  * A refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table
- * as it was. */
+ * as it was; a statement that a trigger's RAISE(IGNORE) left without effect is one, too: it
+ * succeeds, and changes no row. */
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values);
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
                      const struct value *values);
 enum err part_delete(struct store *s, struct row_key k);
+/* In words, for a statement on t that changed no row: which trigger ignored it. In the arena. */
+char *part_ignored(struct store *s, struct arena *a, const struct table_schema *t);
 /* The columns that differ, as capture_note wants them: bit c for column c, bit 63 for all from 63
  * on. */
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
