@@ -95,6 +95,8 @@ void codec_load_chunk_put(struct arena *a, const struct load_chunk *c, Tonle__En
     m->pos = c->pos;
     m->hlc = c->hlc;
     m->keep = codec_keep_put(a, c->keep, c->n_keep, &m->n_keep);
+    m->has_capture_gap = c->capture_gap != 0;
+    m->capture_gap = c->capture_gap;
     if (c->n_states == 0)
         return;
     struct buf raw = {0};
@@ -194,8 +196,9 @@ enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m, struct
                              .end = m->end,
                              .rows = m->rows,
                              .pos = m->pos,
-                             .hlc = m->hlc};
-    bool ok = codec_name_ok(m->table) && codec_digest_get(m->digest, c->digest, HASH_BYTES);
+                             .hlc = m->hlc,
+                             .capture_gap = m->capture_gap};
+    bool ok = m->capture_gap <= 2 && codec_name_ok(m->table) && codec_digest_get(m->digest, c->digest, HASH_BYTES);
     for (size_t i = 0; ok && i < m->n_column; i++)
         ok = codec_name_ok(m->column[i]);
     if (!ok)

@@ -166,6 +166,8 @@ struct load_chunk {
     struct kept_birth *keep;
     uint32_t n_states; /* 0 with digest_only */
     struct row_state *states;
+    uint32_t capture_gap; /* the sender's table is not surely the merged state: 1 not compared yet,
+                             2 its rows wait for a person */
 };
 
 struct table_digest {

@@ -22,7 +22,8 @@
 /* Installs or renews the capture triggers, the log tables and the TEMP copies of local-only
  * triggers for every published table that exists here. Safe to repeat. Only store_capture_check
  * decides whether it is needed: false when a published table's schema or a trigger is not what was
- * installed. */
+ * installed. What was installed and is not there any more was away: a capture gap is noted (gap.h).
+ */
 enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
 bool store_capture_pending(struct store *s); /* the log, or what decisions queued, is not empty */

@@ -5,6 +5,7 @@
  * changed charter all show as a difference. The fingerprint in tonle_table is the hash of that
  * text. */
 #include "node/capture/capture.h"
+#include "node/capture/gap.h"
 #include "node/capture/log.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
@@ -34,20 +35,77 @@ static void plan_fingerprint(const struct capture_plan *p, char out[24])
     snprintf(out, 24, "%016llx", (unsigned long long)h);
 }
 
-static enum err plan_stands(struct store *s, struct arena *a, uint32_t t,
+/* A table that was made anew stands behind its log in sqlite_schema; a VACUUM keeps the order. So a
+ * rebuild shows also where the tool copied our triggers. */
+static enum err is_rebuilt(struct store *s, const struct table_schema *t, bool *yes)
+{
+    char log[32];
+    snprintf(log, sizeof log, "tonle_log_%u", t->t);
+    struct query q = DB_QUERY(s,
+                              "SELECT max(l.rowid) < max(t.rowid) FROM main.sqlite_schema l,"
+                              " main.sqlite_schema t WHERE l.type = 'table' AND l.name = ?1"
+                              " AND t.type = 'table' AND t.name = ?2 COLLATE NOCASE",
+                              value_text(log), value_text(t->name));
+    *yes = query_next(&q) && query_i64(&q, 0) == 1;
+    return query_end(&q);
+}
+
+static enum err fingerprint_read(struct store *s, struct arena *a, uint32_t t, const char **text)
+{
+    struct query q =
+        DB_QUERY(s, "SELECT fingerprint FROM tonle_table WHERE t = ?1", value_integer(t));
+    *text = query_next(&q) ? query_text(&q, a, 0) : "";
+    return query_end(&q);
+}
+
+static enum err plan_stands(struct store *s, struct arena *a, const struct table_schema *t,
                             const struct capture_plan *p, bool *stands)
 {
     char fingerprint[24];
+    const char *installed;
+    bool rebuilt = false;
     plan_fingerprint(p, fingerprint);
-    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_table WHERE t = ?1 AND fingerprint = ?2",
-                              value_integer(t), value_text(fingerprint));
-    *stands = query_next(&q);
-    enum err e = query_end(&q);
+    enum err e = fingerprint_read(s, a, t->t, &installed);
+    *stands = e == ERR_OK && strcmp(installed, fingerprint) == 0;
+    if (e == ERR_OK && *stands)
+        e = is_rebuilt(s, t, &rebuilt);
+    *stands = *stands && !rebuilt;
     for (uint32_t i = 0; e == ERR_OK && *stands && i < p->n; i++) {
         const char *sql;
         e = object_sql(s, a, &p->object[i], &sql);
         *stands = sql && strcmp(sql, p->object[i].sql) == 0;
     }
+    return e;
+}
+
+/* Whether what was installed for a table does not stand as it was: what was written since then may
+ * not be in the log. A table that was never installed has no gap. */
+static enum err was_away(struct store *s, struct arena *a, const struct table_schema *t, bool *away)
+{
+    static const char *const kinds[] = {"log", "ins", "del", "upd", "key", "bin", "bup", "sum"};
+    const char *installed;
+    struct capture_plan found = {0};
+    bool rebuilt = false;
+    enum err e = fingerprint_read(s, a, t->t, &installed);
+    *away = false;
+    if (e != ERR_OK || installed[0] == '\0' || t->internal)
+        return e;
+    for (size_t i = 0; e == ERR_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct capture_object *o = &found.object[found.n];
+        const char *sql;
+        *o = (struct capture_object){.is_table = i == 0};
+        snprintf(o->name, sizeof o->name, "tonle_%s_%u", kinds[i], t->t);
+        e = object_sql(s, a, o, &sql);
+        if (e == ERR_OK && sql) {
+            o->sql = arena_strdup(a, sql);
+            found.n++;
+        }
+    }
+    if (e == ERR_OK)
+        e = is_rebuilt(s, t, &rebuilt);
+    char stands[24];
+    plan_fingerprint(&found, stands);
+    *away = rebuilt || !t->exists || strcmp(stands, installed) != 0;
     return e;
 }
 
@@ -65,18 +123,39 @@ static enum err plan_of(struct store *s, struct arena *a, const struct table_sch
     return e;
 }
 
+/* A table that was here and is not any more is away from when that is seen first. */
+static enum err away_noted(struct store *s, struct arena *a, const struct table_schema *t,
+                           bool *noted)
+{
+    enum gap_state state = GAP_OPEN;
+    const char *installed;
+    enum err e = fingerprint_read(s, a, t->t, &installed);
+    if (e == ERR_OK && installed[0] != '\0' && !t->internal)
+        e = gap_state_of(s, t->t, &state);
+    *noted = state == GAP_OPEN;
+    return e;
+}
+
+static enum err table_stands(struct store *s, struct arena *a, const struct table_schema *t,
+                             bool *stands)
+{
+    struct capture_plan p;
+    *stands = false;
+    if (t->t == 0) /* newly published: it has no number yet */
+        return ERR_OK;
+    if (!t->exists)
+        return away_noted(s, a, t, stands);
+    enum err e = plan_of(s, a, t, &p);
+    return e == ERR_OK ? plan_stands(s, a, t, &p, stands) : e;
+}
+
 static bool all_stand(struct store *s)
 {
     bool stands = schema_load(s) == ERR_OK;
     struct arena a = {0};
     for (uint32_t i = 0; stands && i < s->schema->n_tables; i++) {
-        struct capture_plan p;
-        if (s->schema->tables[i].t == 0)
-            stands = false; /* newly published: it has no number yet */
-        else if (s->schema->tables[i].exists &&
-                 (plan_of(s, &a, &s->schema->tables[i], &p) != ERR_OK ||
-                  plan_stands(s, &a, s->schema->tables[i].t, &p, &stands) != ERR_OK))
-            stands = false;
+        enum err e = table_stands(s, &a, &s->schema->tables[i], &stands);
+        stands = stands && e == ERR_OK;
     }
     arena_fini(&a);
     return stands;
@@ -240,9 +319,14 @@ static enum err install_table(struct store *s, struct arena *a, const struct tab
     bool stands = false;
     enum err e = plan_of(s, a, t, &p);
     if (e == ERR_OK)
-        e = plan_stands(s, a, t->t, &p, &stands);
+        e = plan_stands(s, a, t, &p, &stands);
     if (e != ERR_OK || stands)
         return e;
+    bool rebuilt = false;
+    if (e == ERR_OK)
+        e = is_rebuilt(s, t, &rebuilt);
+    if (e == ERR_OK && rebuilt) /* behind its table again */
+        e = reshape_log(s, a, t, &p.object[0]);
     for (uint32_t i = 0; e == ERR_OK && i < p.n; i++)
         e = install_object(s, a, t, &p.object[i]);
     char fingerprint[24];
@@ -294,12 +378,28 @@ static enum err drop_unwanted(struct store *s, struct arena *a)
     return e;
 }
 
+/* Before anything is put back: the clock is still the one at the beginning of each gap. */
+static enum err note_gaps(struct store *s, struct arena *a)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
+        const struct table_schema *t = &s->schema->tables[i];
+        bool away = false;
+        e = was_away(s, a, t, &away);
+        if (e == ERR_OK && away)
+            e = gap_open(s, t->t, t->name);
+    }
+    return e;
+}
+
 enum err store_capture_install(struct store *s)
 {
     struct capture *c = s->capture;
     struct arena a = {0};
     assert(s->in_write);
     enum err e = number_tables(s);
+    if (e == ERR_OK)
+        e = note_gaps(s, &a);
     if (e == ERR_OK)
         e = drop_unwanted(s, &a);
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {

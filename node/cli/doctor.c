@@ -106,8 +106,8 @@ static void check_capture(struct cli *c, struct findings *l, struct cli_office *
                      running ? "a replicated table's triggers are missing or out of date; the node "
                                "puts them back by itself: look again in a moment"
                              : "a replicated table's triggers are missing or out of date: start "
-                               "the node, which puts them back, then run "
-                               "`tonle verify --local` for what was written meanwhile");
+                               "the node, which puts them back; `tonle status` names what was "
+                               "written meanwhile until it has been compared");
 }
 
 static void check_line(struct cli *c, struct findings *l, const json_t *status, bool running)

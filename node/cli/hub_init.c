@@ -182,8 +182,6 @@ static int init(struct cli *c, struct init_options *in)
     if (e != ERR_OK)
         return msg[0] != '\0' ? cli_fail(cli_exit_of(e), "%s", msg)
                               : store_failed(in, e, "making the federation");
-    if (clean_put(c->dir, msg) != ERR_OK)
-        cli_note("tonle: %s", msg);
     return CLI_OK;
 }
 

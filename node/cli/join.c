@@ -177,13 +177,10 @@ static int run_join(struct join_session *j)
                              .run = loop_random(),
                              .mode = j->mode,
                              .store = {.path = j->db, .busy_ms = CLI_BUSY_MS}};
-    char msg[256] = "";
     struct node *n = node_join(&o);
     j->report = node_join_report(n);
     run_loop(j, n);
     close_line(j);
-    if (j->report->outcome == JOIN_DONE && clean_put(j->cli->dir, msg) != ERR_OK)
-        cli_note("tonle: %s", msg);
     int code = join_tell(j);
     node_free(n);
     return code;

@@ -113,15 +113,17 @@ const struct command cli_commands[] = {
      "or\n"
      "2026-11-22T10:30:00Z). Exit code 6: that charter could not be published over this database.",
      command_explain},
-    {"verify", "[--local [--accept|--take-parent]] [--json]",
+    {"verify", "[--local | --repair --take here|parent] [TABLE [KEY]] [--json]",
      "compare this office's data with its parent's",
-     "Without --local the running node compares digests with its parent: exit code 7 when they "
-     "differ.\n"
-     "--local compares row by row and finds what escaped capture (a restored table, triggers off). "
-     "What it\n"
-     "finds is published as this office's writes; but deletions, or more than 100 rows, wait for a "
-     "word:\n"
-     "--accept publishes them too, --take-parent writes the parent's rows back.",
+     "Alone it compares digests of all tables: exit code 7 when they differ.\n"
+     "--local compares row by row and shows both values (at the hub, with an office below). Where this "
+     "office's\n"
+     "capture was away and the neighbour's was not, what changed here is published; deletions, more "
+     "than 100\n"
+     "rows, and whatever nobody can tell the writer of wait for a person:\n"
+     "--repair --take here publishes this office's rows everywhere, --take parent writes the "
+     "neighbour's here;\n"
+     "all of them, those of a TABLE, or one row by its KEY (as in `tonle help history`).",
      command_verify},
     {"charter check", "FILE [--db FILE] [--json]", "check a charter, also against a database", NULL,
      command_charter_check},

@@ -34,7 +34,7 @@ static void listening(void *user, const char *endpoint)
         loop_log(1, msg);
 }
 
-static struct node *make_node(struct running *r, const struct identity_record *last, bool unclean)
+static struct node *make_node(struct running *r, const struct identity_record *last)
 {
     const struct config *config = &r->office.config;
     struct node_options no = {.store = r->office.store,
@@ -46,7 +46,6 @@ static struct node *make_node(struct running *r, const struct identity_record *l
                               .mark_ms = config->mark_ms,
                               .outside_site = last->site,
                               .outside_seq = last->seq,
-                              .unclean = unclean,
                               .committed = committed,
                               .user = r};
     memcpy(no.sign_secret, r->office.keys.sign_secret, SIGN_SECRET_BYTES);
@@ -108,14 +107,11 @@ static int run_locked(struct running *r)
         office_close(&r->office);
         return cli_fail(CLI_ERROR, "%s", msg);
     }
-    bool clean = clean_take(r->cli->dir);
-    struct node *n = make_node(r, &last, !clean);
+    struct node *n = make_node(r, &last);
     code = run_loop(r, n);
     node_free(n);
     office_close(&r->office);
     identity_close(&r->identity);
-    if (code == CLI_OK && clean_put(r->cli->dir, msg) != ERR_OK)
-        cli_note("tonle: %s", msg);
     return code;
 }
 

@@ -2,6 +2,7 @@
 #include "node/cli/cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define VERIFY_MS 60000u /* the node waits for equal clocks meanwhile */
@@ -97,62 +98,139 @@ static int compare(struct cli *c)
     return CLI_OK;
 }
 
-struct verify_answer {
-    bool accept, take_parent;
+/* What a person has decided; NULL: nothing yet. */
+struct verify_ask {
+    const char *take; /* "here" or "there" */
+    const char *table, *key;
 };
 
-static int scan(struct cli *c, const struct verify_answer *how)
+static void print_value(const char *side, const char *name, const json_t *v)
+{
+    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+    printf("  %s%s = %s\n", side, name, text ? text : "null");
+    free(text);
+}
+
+static void print_row(const json_t *row)
+{
+    char *key = json_dumps(json_object_get(row, "key"), JSON_ENCODE_ANY | JSON_COMPACT);
+    printf("\n%s %s: %s\n", text_of(row, "table"), key, text_of(row, "kind"));
+    free(key);
+    json_t *here = json_object_get(row, "here"), *there = json_object_get(row, "there");
+    const char *name;
+    json_t *v;
+    if (!json_is_object(here) || !json_is_object(there)) {
+        printf("  %s\n", json_is_object(here) ? "stands only here" : "stands only there");
+        here = json_is_object(here) ? here : there;
+        json_object_foreach(here, name, v)
+        {
+            print_value("", name, v);
+        }
+        return;
+    }
+    json_object_foreach(here, name, v)
+    {
+        json_t *other = json_object_get(there, name);
+        if (json_equal(v, other))
+            continue;
+        print_value("here  ", name, v);
+        print_value("there ", name, other);
+    }
+}
+
+static int compare_rows(struct cli *c, const struct verify_ask *ask)
 {
     json_t *answer = NULL;
-    json_t *ask = json_pack("{s:s, s:s, s:b}", "do", "verify_local", "settle",
-                            how->take_parent ? "take_parent" : "seal", "accept", (int)how->accept);
-    int code = cli_ask(c, ask, SCAN_MS, &answer);
+    json_t *o = json_pack("{s:s, s:s*, s:s*, s:s*}", "do", "verify_local", "take", ask->take,
+                          "table", ask->table, "key", ask->key);
+    int code = cli_ask(c, o, SCAN_MS, &answer);
     if (code != CLI_OK)
         return code;
     bool complete = json_is_true(json_object_get(answer, "complete"));
-    json_int_t waiting = number_of(answer, "waiting"), deleted = number_of(answer, "deleted");
-    if (!c->json)
-        printf("escaped capture: %lld rows changed, %lld new, %lld deleted; %lld %s, %lld wait\n",
+    json_int_t waiting = number_of(answer, "waiting"), shown = 0;
+    if (!c->json) {
+        size_t i;
+        json_t *row;
+        json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(row);
+        shown = (json_int_t)json_array_size(json_object_get(answer, "rows"));
+        if (shown > 0 && shown < waiting)
+            printf("\n... and %lld more\n", (long long)(waiting - shown));
+        printf("%scompared with %s: %lld rows differ (%lld changed, %lld only here, %lld only "
+               "there); %lld %s\n",
+               shown > 0 ? "\n" : "", text_of(answer, "neighbour"), (long long)waiting,
                (long long)number_of(answer, "changed"), (long long)number_of(answer, "new"),
-               (long long)deleted, (long long)number_of(answer, "settled"),
-               how->take_parent ? "written back" : "published", (long long)waiting);
-    if (c->json)
-        print_answer(answer);
-    else
+               (long long)number_of(answer, "deleted"), (long long)number_of(answer, "settled"),
+               ask->take && strcmp(ask->take, "there") == 0 ? "written back" : "published");
         json_decref(answer);
+    } else {
+        print_answer(answer);
+    }
     if (!complete)
-        return cli_fail(CLI_TEMPORARY, "the scan did not end: the line went down, or there were "
-                                       "changes all the time; run it again");
+        return cli_fail(CLI_TEMPORARY, "the comparison did not end: the line went down, or there "
+                                       "were changes all the time; run it again");
     if (waiting > 0)
-        return cli_fail(CLI_DIFFER,
-                        "what waits needs your word: --accept publishes it as this office's "
-                        "writes%s, --take-parent writes "
-                        "the parent's rows back",
-                        deleted > 0 ? " (the deletions too)" : "");
+        return cli_fail(
+            CLI_DIFFER,
+            "what differs needs your word: `tonle verify --repair --take here` publishes"
+            " this office's rows everywhere (rows only there are deleted everywhere),"
+            " `--take parent` writes the neighbour's over them (rows only here go);"
+            " name a TABLE, or a TABLE and its KEY, to decide row by row");
+    return CLI_OK;
+}
+
+static int decide(struct cli *c, const char *take, struct verify_ask *ask)
+{
+    if (strcmp(take, "here") != 0 && strcmp(take, "parent") != 0 && strcmp(take, "there") != 0)
+        return cli_usage(c, "--take is here (publish this office's rows) or parent (write the"
+                            " neighbour's rows here)");
+    ask->take = strcmp(take, "here") == 0 ? "here" : "there";
     return CLI_OK;
 }
 
 int command_verify(struct cli *c, int argc, char **argv)
 {
-    bool local = false, hub = false;
-    struct verify_answer how = {false, false};
+    bool local = false, repair = false, hub = false, accept = false, take_parent = false;
+    const char *take = NULL;
+    struct verify_ask ask = {0};
     const struct option options[] = {{"--local", OPTION_FLAG, &local},
-                                     {"--accept", OPTION_FLAG, &how.accept},
-                                     {"--take-parent", OPTION_FLAG, &how.take_parent},
+                                     {"--repair", OPTION_FLAG, &repair},
+                                     {"--take", OPTION_TEXT, &take},
+                                     {"--accept", OPTION_FLAG, &accept},
+                                     {"--take-parent", OPTION_FLAG, &take_parent},
                                      {NULL, OPTION_FLAG, NULL}};
-    int code = cli_arguments(c, argc, argv, options, 0, 0);
-    if (code == CLI_OK && how.accept && how.take_parent)
+    int code = cli_arguments(c, argc, argv, options, 0, 2);
+    if (code == CLI_OK && accept && take_parent)
         return cli_usage(c, "--accept and --take-parent exclude each other");
-    if (code == CLI_OK && (how.accept || how.take_parent) && !local)
-        return cli_usage(c, "%s goes with --local", how.accept ? "--accept" : "--take-parent");
+    if (code == CLI_OK && (accept || take_parent) && (!local || take))
+        return cli_usage(c, "%s goes with --local alone", accept ? "--accept" : "--take-parent");
+    if (code == CLI_OK && accept)
+        take = "here";
+    if (code == CLI_OK && take_parent)
+        take = "parent";
+    if (code == CLI_OK && repair && !take)
+        return cli_usage(c,
+                         "--repair needs --take here (publish this office's rows) or --take parent"
+                         " (write the neighbour's rows here)");
+    if (code == CLI_OK && take && !repair && !accept && !take_parent)
+        return cli_usage(c, "--take goes with --repair");
+    if (code == CLI_OK && c->n_words > 0 && !repair && !local)
+        return cli_usage(c, "a table goes with --local or --repair");
+    if (code == CLI_OK && take)
+        code = decide(c, take, &ask);
     if (code == CLI_OK)
         code = check_line(c, &hub);
     if (code != CLI_OK)
         return code;
+    ask.table = c->n_words > 0 ? c->words[0] : NULL;
+    bool quoted;
+    ask.key = c->n_words > 1 ? cli_key_text(c, c->words[1], &quoted) : NULL;
+    if (local || repair)
+        return compare_rows(c, &ask);
     if (!hub)
-        return local ? scan(c, &how) : compare(c);
+        return compare(c);
     if (c->json)
         cli_print_json(json_pack("{s:i, s:n, s:[]}", "schema", CLI_SCHEMA, "equal", "tables"));
-    cli_note("This is the hub: it has no parent to compare with. Run it at the offices below.");
+    cli_note("This is the hub: it has no parent to compare with. Run it at the offices below; "
+             "`tonle verify --local` compares its rows with one of them.");
     return CLI_OK;
 }

@@ -1,4 +1,4 @@
-/* The state directory: node.yaml, the lock, the record outside the database, the clean-stop marker.
+/* The state directory: node.yaml, the lock, the record outside the database.
  *
  * identity, 32 bytes, rewritten in place (one sector; torn or missing means nothing):
  *
@@ -318,21 +318,4 @@ void lock_release(int fd)
 {
     if (fd >= 0)
         close(fd);
-}
-
-/* ---- the clean-stop marker */
-
-bool clean_take(const char *dir)
-{
-    char path[CONFIG_PATH_BYTES], msg[256];
-    if (config_path(path, dir, "clean", msg) || unlink(path) != 0)
-        return false;
-    /* Unless its removal is on disk, a power cut would bring the marker back over an unclean stop.
-     */
-    return config_sync_dir(dir, msg) == ERR_OK;
-}
-
-enum err clean_put(const char *dir, char msg[256])
-{
-    return config_write_file(dir, "clean", "", 0, false, msg);
 }

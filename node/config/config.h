@@ -58,11 +58,6 @@ void identity_close(struct identity_file *f);
 enum err lock_take(const char *dir, int *fd, char msg[256]);
 void lock_release(int fd);
 
-/* Clean-stop marker: taken away at start (returns whether the last stop was clean), put back at the
- * end. */
-bool clean_take(const char *dir);
-enum err clean_put(const char *dir, char msg[256]);
-
 /* An invitation: one line, "tonle1:" and base64url of JSON. */
 struct invitation {
     const char *federation; /* id */

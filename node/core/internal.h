@@ -134,8 +134,9 @@ struct mark_kept { /* hub: a mark not yet answered by all */
     uint64_t id, hlc;
     struct clock clock;
 };
-struct open_scan; /* scan.c: verify and reconcile */
-struct joining;   /* joining.h: an office that is none yet */
+struct open_scan;   /* scan.c */
+struct open_verify; /* verify.c */
+struct joining;     /* joining.h: an office that is none yet */
 
 struct node {
     struct node_options o;
@@ -196,10 +197,11 @@ struct node {
     bool authorised_known;
     bool look_now; /* the database was changed by another hand */
 
-    struct open_scan *scan, *verify;
-    bool reconcile_due;
-    uint64_t reconcile_ms; /* not before */
-    char *reconcile;       /* JSON of the last scan that ran by itself, or NULL */
+    struct open_scan *scan;
+    struct open_verify *verify;
+    bool gap_open;        /* a capture gap is on record here and not compared yet */
+    uint64_t scan_due_ms; /* a scan by itself, not before */
+    size_t scan_child;    /* the hub's: whom to ask next */
 };
 
 /* ---- node.c */
@@ -301,7 +303,8 @@ void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
 
 /* ---- seal.c */
-enum err seal_captured(struct node *n, bool *cut);
+/* begun: the context, with what was sealed here since (a capture gap's beginning); NULL: the clock. */
+enum err seal_captured(struct node *n, const struct clock *begun, bool *cut);
 
 /* ---- mark.c */
 bool mark_due(struct node *n);
@@ -331,17 +334,35 @@ void load_drop(struct node *n, const struct route *r);
 void load_fini(struct node *n);
 
 /* ---- scan.c */
-void scan_verify(struct node *n, uint64_t request_id);
-enum scan_settle { SETTLE_NONE, SETTLE_SEAL, SETTLE_TAKE_PARENT };
-void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bool accept);
-void scan_chunk(struct node *n, const struct load_chunk *c);
-void scan_digest(struct node *n, const struct digest_reply *r);
+enum scan_what {
+    SCAN_LOOK,      /* counts, and shows; what a capture gap makes ours is sealed */
+    SCAN_TAKE_HERE, /* a person's word: this office's rows are published */
+    SCAN_TAKE_THERE /* the neighbour's are written here */
+};
+struct scan_ask {
+    enum scan_what what;
+    const char *table; /* NULL: all */
+    const char *key;   /* as JSON; NULL: all rows */
+};
+void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask);
+void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c);
 void scan_timers(struct node *n);
-bool scan_wants(const struct node *n); /* rows to settle */
-enum err scan_work(struct node *n);
+bool scan_wants(const struct node *n); /* rows to settle, or the end of a table to note */
+/* *context: what it put into the log is to be sealed in this context, before anything else; NULL: in
+ * the usual one. */
+enum err scan_work(struct node *n, const struct clock **context);
 void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
+/* True when nothing is captured here and `theirs` is our clock; call inside a read. */
+bool scan_at_our_clock(struct node *n, const struct clock *theirs);
+void scan_end_read(struct node *n, enum err begun);
+
+/* ---- verify.c */
+void verify_start(struct node *n, uint64_t request_id);
+void verify_reply(struct node *n, const struct digest_reply *r);
+void verify_timers(struct node *n);
+void verify_fini(struct node *n);
 
 /* ---- join.c */
 void join_step(struct node *n, const struct event *ev);

@@ -1,4 +1,4 @@
-/* Answers to a child that loads, verifies or looks for what escaped capture: rows of a table after
+/* Answers to a neighbour that loads, verifies or compares rows: rows of a table after
  * a key, or the digests of all tables, with the clock they were read at. Both are read with the
  * capture log empty, so that the clock says exactly what is in them; one request a step. */
 #include "node/core/internal.h"
@@ -49,13 +49,16 @@ static struct bytes copy_bytes(struct arena *a, struct bytes b)
 void load_message(struct node *n, const struct event *ev, const struct message *m)
 {
     size_t own = 0;
+    bool from_parent = ev->route.len == 0; /* a hub that has a capture gap */
+    const char *peer = from_parent ? n->parent_name : ev->user_id;
     for (size_t i = 0; i < n->n_load; i++)
-        own += strcmp(n->load[i]->peer, ev->user_id) == 0; /* over how many lines it may ask */
-    if (own >= 8 || n->n_load == NODE_QUEUE || !is_child(n, ev->user_id))
+        own += strcmp(n->load[i]->peer, peer) == 0; /* over how many lines it may ask */
+    if (own >= 8 || n->n_load == NODE_QUEUE ||
+        (from_parent ? !peer_open(n->parent) : !is_child(n, peer)))
         return; /* it asks again */
     struct load_wait *w = mem_alloc(sizeof *w);
     w->route = ev->route;
-    snprintf(w->peer, sizeof w->peer, "%s", ev->user_id);
+    snprintf(w->peer, sizeof w->peer, "%s", peer);
     w->digest = m->type == MESSAGE_DIGEST_REQUEST;
     if (w->digest) {
         w->request.request = m->u.digest_request.request;
@@ -91,6 +94,10 @@ static enum err answer_request(struct node *n, const struct load_wait *w)
         e = ERR_BUSY; /* what is sealed meanwhile stands in the journal before what it builds on */
     if (e == ERR_OK && store_capture_pending(n->store)) {
         n->seal_now = true;
+        e = ERR_BUSY;
+    }
+    if (e == ERR_OK && !store_capture_check(n->store)) {
+        n->install_due = true; /* what stands in the table may be more than the clock says */
         e = ERR_BUSY;
     }
     if (e == ERR_OK)

@@ -2,6 +2,8 @@
  * done (sessions), then the one transaction, then the journal is sent on. */
 #include "node/core/internal.h"
 
+#include "node/capture/gap.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -164,7 +166,7 @@ void node_free(struct node *n)
     authorise_fini(n);
     load_fini(n);
     scan_fini(n);
-    mem_free(n->reconcile);
+    verify_fini(n);
     mem_free(n->name);
     mem_free(n->parent_name);
     mem_free(n->federation);
@@ -189,11 +191,8 @@ static void look(struct node *n)
     n->look_now = false;
     n->seal_fault[0] = '\0';
     n->authorised_known = false;
-    if (!store_capture_check(n->store)) {
-        n->install_due = true;
-        /* what was written between the change and the new triggers was not captured */
-        n->reconcile_due = n->reconcile_due || (n->started && n->parent);
-    }
+    n->install_due = n->install_due || !store_capture_check(n->store);
+    n->gap_open = gap_any_open(n->store);
     if (store_capture_pending(n->store)) {
         n->notice_last_ms = n->mono_ms;
         if (n->notice_first_ms == 0)
@@ -268,16 +267,14 @@ static void receive(struct node *n, const struct event *ev)
         break;
     case MESSAGE_LOAD_REQUEST:
     case MESSAGE_DIGEST_REQUEST:
-        if (!from_parent)
-            load_message(n, ev, &m);
+        load_message(n, ev, &m);
         break;
     case MESSAGE_LOAD_CHUNK:
-        if (from_parent)
-            scan_chunk(n, &m.u.load_chunk);
+        scan_chunk(n, &ev->route, &m.u.load_chunk);
         break;
     case MESSAGE_DIGEST_REPLY:
         if (from_parent)
-            scan_digest(n, &m.u.digest_reply);
+            verify_reply(n, &m.u.digest_reply);
         break;
     }
 }
@@ -289,7 +286,7 @@ static void start(struct node *n)
     n->sweep_more = true;
     n->mark_check = true;
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
-    n->reconcile_due = n->o.unclean && n->parent;
+    n->gap_open = gap_any_open(n->store);
     session_start(n);
     node_action(n, ACTION_READY);
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
@@ -343,6 +340,7 @@ static void run_step(struct node *n, const struct event *ev)
     if (!n->dead && n->started) {
         session_timers(n);
         scan_timers(n);
+        verify_timers(n);
         work_run(n);
         scan_step_over(n);
     }

@@ -20,7 +20,6 @@ struct node_options {
     uint32_t seal_rows;    /* at most as many in one changeset; 0: SEAL_ROWS */
     uint64_t outside_site; /* the record outside the database; 0: none */
     uint64_t outside_seq;
-    bool unclean; /* the last stop was not clean: reconcile when possible */
     /* called after each commit that changed our seq: the driver writes the record outside. May be
      * NULL. */
     void (*committed)(void *user, uint64_t site, uint64_t seq);

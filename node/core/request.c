@@ -24,18 +24,21 @@ void request_error(struct node *n, uint64_t id, const char *text, const char *ne
 
 static void verify_local(struct node *n, uint64_t id, const json_t *o)
 {
-    const char *text = json_string_value(json_object_get(o, "settle"));
-    enum scan_settle settle = SETTLE_NONE;
-    if (text && strcmp(text, "seal") == 0)
-        settle = SETTLE_SEAL;
-    else if (text && strcmp(text, "take_parent") == 0)
-        settle = SETTLE_TAKE_PARENT;
-    else if (text && strcmp(text, "none") != 0) {
-        request_error(n, id, "settle is seal, take_parent or none", "correct the request");
+    const char *take = json_string_value(json_object_get(o, "take"));
+    struct scan_ask ask = {.what = SCAN_LOOK,
+                           .table = json_string_value(json_object_get(o, "table")),
+                           .key = json_string_value(json_object_get(o, "key"))};
+    if (take && strcmp(take, "here") == 0)
+        ask.what = SCAN_TAKE_HERE;
+    else if (take && strcmp(take, "there") == 0)
+        ask.what = SCAN_TAKE_THERE;
+    if ((take && ask.what == SCAN_LOOK) || (ask.key && !ask.table)) {
+        request_error(n, id, "take is here or there, and a key goes with its table",
+                      "correct the request");
         return;
     }
     n->rows_refused = false; /* it is being seen to; the next such row says so again */
-    scan_local(n, id, settle, json_is_true(json_object_get(o, "accept")));
+    scan_start(n, id, &ask);
 }
 
 static void dispatch(struct node *n, uint64_t id, const char *what, const json_t *o)
@@ -45,7 +48,7 @@ static void dispatch(struct node *n, uint64_t id, const char *what, const json_t
         node_status_json(n, n->store, n->mono_ms, n->wall_ms, &b);
         request_reply(n, id, buf_str(&b));
     } else if (strcmp(what, "verify") == 0) {
-        scan_verify(n, id);
+        verify_start(n, id);
     } else if (strcmp(what, "verify_local") == 0) {
         verify_local(n, id, o);
     } else if (strcmp(what, "poke") == 0) {

@@ -1,188 +1,98 @@
-/* Comparing with the parent (DESIGN 8).
+/* Comparing rows with a neighbour: our parent, or at the hub a child (DESIGN 8). Table by table, chunk
+ * by chunk of its rows: first the digest of the chunk, then, where it differs, its rows. Only a chunk
+ * that was read at our own clock, with nothing captured here, says anything: otherwise it is asked for
+ * again.
  *
- * verify: the digests of all tables, compared when both clocks are equal.
- * reconcile scan: what escaped capture (triggers off, a restored table). Table by table, chunk by
- * chunk of the parent's rows: first the digest of the chunk, then, where it differs, its rows. Only
- * a chunk that was read at our own clock, with nothing captured here, says anything: otherwise it
- * is asked for again. Two passes: the first counts, and the count decides what the second may
- * settle:
+ * Nothing that differs is published by itself but where a capture gap is on record here and none at
+ * the neighbour. What becomes of a table's differences:
  *
- *   take_parent, or accept    everything
- *   seal                      what changed or is new, if that is at most 100 rows; deletions wait
- *   none                      nothing */
-#include "node/core/internal.h"
+ *   gap here  gap there          changed and new rows            deleted rows
+ *   yes       no                 at most 100: sealed as ours,    wait for a person
+ *                                in the context of the clock
+ *                                at the gap's beginning;
+ *                                more: wait for a person
+ *   yes       not compared yet   it is waited for, a while
+ *   yes, or no: else             wait for a person               wait for a person
+ *
+ * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE, SCAN_TAKE_THERE).
+ * A table takes two passes: the first counts, the second settles; a person's the other way round. */
+#include "node/core/scanning.h"
 
 #include "node/charter/charter.h"
+#include "node/schema/schema.h"
 
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CHUNK_ROWS 1000u
 #define SETTLE_ROWS 100u
-#define VERIFY_MS 10000u /* how long verify waits for equal clocks */
-#define STALL_MS 30000u  /* a scan without progress for so long gives up */
-#define ANSWER_MS 5000u  /* then a request is repeated */
+#define STALL_MS 30000u    /* a scan without progress for so long gives up */
+#define ANSWER_MS 5000u    /* then a request is repeated */
+#define PATIENCE_MS 10000u /* for a neighbour that has not compared its own gap yet */
+#define AGAIN_MS 2000u     /* before a scan that runs by itself is tried again */
 
-struct open_scan {
-    uint64_t request_id;
-    bool by_itself; /* after an unclean stop: nobody waits for a reply */
-    enum scan_settle settle;
-    bool accept;
-    uint64_t id; /* of the message that is awaited */
-    uint64_t again_ms, give_up_ms;
-    struct arena arena; /* tables */
-    const char **table;
-    size_t n_tables, at;
-    struct buf after, upto;
-    bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
-    int pass;
-    uint64_t changed, born, deleted, settled;
-    /* within one step: what the transaction is to settle */
-    const struct load_chunk *chunk;
-    struct escape *escape;
-    size_t n_escapes, n_done;
-};
-
-static void scan_free(struct open_scan **at)
+static void scan_free(struct node *n)
 {
-    struct open_scan *sc = *at;
-    *at = NULL;
+    struct open_scan *sc = n->scan;
+    n->scan = NULL;
     if (!sc)
         return;
+    buf_fini(&sc->key);
     buf_fini(&sc->after);
     buf_fini(&sc->upto);
+    clock_fini(&sc->begun);
+    json_decref(sc->tables);
+    json_decref(sc->rows);
     arena_fini(&sc->arena);
     mem_free(sc);
 }
 
 void scan_fini(struct node *n)
 {
-    scan_free(&n->scan);
-    scan_free(&n->verify);
+    scan_free(n);
 }
 
-static void end_read(struct node *n, enum err begun)
+void scan_end_read(struct node *n, enum err begun)
 {
     if (begun != ERR_OK || store_commit(n->store) != ERR_OK)
         store_rollback(n->store);
 }
 
-/* ---- verify */
-
-static void ask_digest(struct node *n, struct open_scan *v)
-{
-    struct message m = {.type = MESSAGE_DIGEST_REQUEST};
-    m.u.digest_request.request = v->id = node_random(n);
-    v->again_ms = n->mono_ms + ANSWER_MS;
-    node_send(n, &n->parent->route, &m);
-}
-
-static bool has_parent(struct node *n, uint64_t id)
-{
-    if (!n->parent)
-        request_error(n, id, "the hub has no parent to compare with", "run it at an office below");
-    else if (!peer_open(n->parent))
-        request_error(n, id, "the line to the parent is down",
-                      "try again when tonle status shows it connected");
-    else
-        return true;
-    return false;
-}
-
-void scan_verify(struct node *n, uint64_t request_id)
-{
-    if (!has_parent(n, request_id))
-        return;
-    if (n->verify) {
-        request_error(n, request_id, "a comparison is running already", "try again in a moment");
-        return;
-    }
-    n->verify = mem_alloc(sizeof *n->verify);
-    n->verify->request_id = request_id;
-    n->verify->give_up_ms = n->mono_ms + VERIFY_MS;
-    ask_digest(n, n->verify);
-}
-
-static const struct table_digest *digest_of(const struct table_digest *d, uint32_t n,
-                                            const char *table)
-{
-    static const struct table_digest none;
-    for (uint32_t i = 0; i < n; i++) {
-        if (strcmp(d[i].table, table) == 0)
-            return &d[i];
-    }
-    return &none;
-}
-
-static bool add_table(json_t *list, const char *name, const struct table_digest *here,
-                      const struct table_digest *there)
-{
-    bool equal = here->table && there->table && here->rows == there->rows &&
-                 memcmp(here->digest, there->digest, HASH_BYTES) == 0;
-    json_array_append_new(
-        list,
-        json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "table", name, "equal", equal, "rows",
-                  (json_int_t)here->rows, "parent_rows", (json_int_t)there->rows, "held",
-                  (json_int_t)here->held, "parent_held", (json_int_t)there->held, "conflicts",
-                  (json_int_t)here->conflicts, "parent_conflicts", (json_int_t)there->conflicts));
-    return equal;
-}
-
-static enum err reply_verify(struct node *n, const struct digest_reply *r, bool clock_equal)
-{
-    struct table_digest *d;
-    uint32_t count;
-    enum err e = store_digest(n->store, &n->arena, &d, &count);
-    if (e != ERR_OK)
-        return e;
-    bool equal = true;
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < count; i++)
-        equal = add_table(list, d[i].table, &d[i], digest_of(r->tables, r->n_tables, d[i].table)) &&
-                equal;
-    for (uint32_t i = 0; i < r->n_tables; i++) {
-        const struct table_digest *here = digest_of(d, count, r->tables[i].table);
-        if (!here->table)
-            equal = add_table(list, r->tables[i].table, here, &r->tables[i]) && equal;
-    }
-    json_t *o = json_pack("{s:b, s:b, s:b, s:o}", "ok", 1, "equal", equal, "clock_equal",
-                          clock_equal, "tables", list);
-    char *text = json_dumps(o, JSON_COMPACT);
-    request_reply(n, n->verify->request_id, text);
-    free(text);
-    json_decref(o);
-    scan_free(&n->verify);
-    return ERR_OK;
-}
-
-/* True when nothing is captured here and `theirs` is our clock; call inside a read. */
-static bool at_our_clock(struct node *n, const struct clock *theirs)
+bool scan_at_our_clock(struct node *n, const struct clock *theirs)
 {
     if (store_capture_pending(n->store)) {
         n->seal_now = true;
         return false;
     }
+    if (!store_capture_check(n->store)) {
+        n->install_due = true; /* what was not captured is no part of our clock */
+        return false;
+    }
     return clock_compare(theirs, &store_state_get(n->store)->clock) == CLOCK_EQUAL;
 }
 
-void scan_digest(struct node *n, const struct digest_reply *r)
+/* The neighbour, as long as it is the session that the scan began in; else NULL. */
+static struct peer *peer_of(struct node *n, const struct open_scan *sc)
 {
-    struct open_scan *v = n->verify;
-    if (!v || r->request != v->id)
-        return;
-    enum err begun = store_begin_read(n->store), e = begun;
-    bool same = e == ERR_OK && at_our_clock(n, &r->clock);
-    v->again_ms = n->mono_ms + node_jitter(n, 200);
-    if (e == ERR_OK && (same || n->mono_ms >= v->give_up_ms))
-        e = reply_verify(n, r, same);
-    end_read(n, begun);
-    if (e != ERR_OK)
-        node_check(n, e, "the tables cannot be read");
+    struct peer *p = n->parent ? n->parent : peer_find(n, sc->peer);
+    return p && peer_open(p) && p->session == sc->session ? p : NULL;
 }
 
-/* ---- the reconcile scan */
+/* The parent; at the hub each open child in turn. */
+static struct peer *choose_peer(struct node *n)
+{
+    if (n->parent)
+        return peer_open(n->parent) ? n->parent : NULL;
+    for (size_t i = 0; i < n->n_children; i++) {
+        struct peer *p = n->children[(n->scan_child + i) % n->n_children];
+        if (peer_open(p)) {
+            n->scan_child = (n->scan_child + i + 1) % n->n_children;
+            return p;
+        }
+    }
+    return NULL;
+}
 
 static enum err read_tables(struct node *n, struct open_scan *sc)
 {
@@ -203,24 +113,12 @@ static enum err read_tables(struct node *n, struct open_scan *sc)
 
 static void finish(struct node *n, bool complete)
 {
-    struct open_scan *sc = n->scan;
-    uint64_t found = sc->changed + sc->born + sc->deleted;
-    json_t *o = json_pack("{s:b, s:b, s:I, s:I, s:I, s:I, s:I}", "ok", 1, "complete", complete,
-                          "changed", (json_int_t)sc->changed, "new", (json_int_t)sc->born,
-                          "deleted", (json_int_t)sc->deleted, "settled", (json_int_t)sc->settled,
-                          "waiting", (json_int_t)(found > sc->settled ? found - sc->settled : 0));
-    char *text = json_dumps(o, JSON_COMPACT);
-    if (!sc->by_itself)
-        request_reply(n, sc->request_id, text);
-    else if (!complete)
-        n->reconcile_due = true;
-    node_log(n, found ? 1 : 2, "event=reconcile result=%s", text);
-    mem_free(n->reconcile);
-    n->reconcile = mem_strdup(text);
-    free(text);
-    json_decref(o);
-    scan_free(&n->scan);
+    scan_answer(n, n->scan, complete);
+    n->scan_due_ms = n->mono_ms + AGAIN_MS;
+    scan_free(n);
 }
+
+/* ---- asking */
 
 static void ask_chunk(struct node *n, struct open_scan *sc)
 {
@@ -234,75 +132,226 @@ static void ask_chunk(struct node *n, struct open_scan *sc)
         m.u.load_request.upto = (struct bytes){sc->upto.data, sc->upto.len};
     sc->id = m.u.load_request.request;
     sc->again_ms = n->mono_ms + ANSWER_MS;
-    node_send(n, &n->parent->route, &m);
+    const struct peer *p = peer_of(n, sc);
+    if (p)
+        node_send(n, &p->route, &m);
 }
 
-static bool may_settle(const struct open_scan *sc, enum escape_kind kind)
+static void begin_pass(struct node *n, struct open_scan *sc, enum pass pass)
 {
-    if (sc->settle == SETTLE_NONE)
-        return false;
-    if (sc->accept || sc->settle == SETTLE_TAKE_PARENT)
-        return true;
-    return kind != ESCAPE_DELETED && sc->changed + sc->born <= SETTLE_ROWS;
-}
-
-static bool second_pass(const struct open_scan *sc)
-{
-    if (sc->pass != 1)
-        return false;
-    return (sc->changed + sc->born > 0 && may_settle(sc, ESCAPE_CHANGED)) ||
-           (sc->deleted > 0 && may_settle(sc, ESCAPE_DELETED));
-}
-
-static void next_table(struct node *n, struct open_scan *sc)
-{
+    sc->pass = pass;
+    sc->detail = false;
     buf_reset(&sc->after);
-    sc->at++;
-    if (sc->at == sc->n_tables && second_pass(sc)) {
-        sc->pass = 2;
-        sc->at = 0;
-    }
-    if (sc->at == sc->n_tables)
-        finish(n, true);
-    else
+    sc->give_up_ms = n->mono_ms + STALL_MS;
+    if (pass == PASS_COUNT)
+        sc->counts = (struct counts){.settled = sc->counts.settled};
+    if (pass != PASS_NOTE)
         ask_chunk(n, sc);
 }
 
+/* The gap of the table in hand; *skip: there is nothing to compare. */
+static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
+{
+    struct gap *gap;
+    size_t count;
+    enum err e = schema_load(n->store);
+    if (e == ERR_OK)
+        e = gap_list(n->store, &n->arena, &gap, &count);
+    if (e != ERR_OK)
+        return e;
+    const struct table_schema *t = schema_table(n->store, sc->table[sc->at]);
+    sc->here = GAP_NONE;
+    clock_reset(&sc->begun);
+    for (size_t i = 0; t && i < count; i++) {
+        if (gap[i].t != t->t)
+            continue;
+        struct cursor c = cursor_of(gap[i].clock.p, gap[i].clock.len);
+        sc->here = gap[i].state;
+        if (sc->here == GAP_OPEN)
+            e = clock_decode(&c, &sc->begun, LIMIT_CLOCK_ENTRIES);
+    }
+    *skip = !t || !t->exists || (sc->by_itself && sc->here != GAP_OPEN);
+    return e;
+}
+
+/* From sc->at on: the first that is to be compared, or the end. */
+static enum err begin_table(struct node *n, struct open_scan *sc)
+{
+    for (; sc->at < sc->n_tables; sc->at++) {
+        bool skip = false;
+        enum err e = read_gap(n, sc, &skip);
+        if (e != ERR_OK)
+            return e;
+        if (skip)
+            continue;
+        sc->counts = (struct counts){0};
+        sc->there = 0;
+        sc->patience_ms = n->mono_ms + PATIENCE_MS;
+        begin_pass(n, sc, sc->what == SCAN_LOOK ? PASS_COUNT : PASS_SETTLE);
+        return ERR_OK;
+    }
+    finish(n, true);
+    return ERR_OK;
+}
+
+static void add_counts(struct counts *to, const struct counts *c)
+{
+    to->changed += c->changed;
+    to->born += c->born;
+    to->deleted += c->deleted;
+    to->settled += c->settled;
+}
+
+static enum err end_table(struct node *n, struct open_scan *sc)
+{
+    json_t *o = scan_counts_json(&sc->counts);
+    json_object_set_new(o, "table", json_string(sc->table[sc->at]));
+    json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
+    json_array_append_new(sc->tables, o);
+    add_counts(&sc->all, &sc->counts);
+    sc->at++;
+    return begin_table(n, sc);
+}
+
+static bool is_ours(const struct open_scan *sc)
+{
+    return sc->here == GAP_OPEN && sc->there == 0;
+}
+
+static bool may_settle(const struct open_scan *sc, const struct escape *esc)
+{
+    if (sc->what != SCAN_LOOK)
+        return sc->key.len == 0 ||
+               (sc->key.len == esc->key.len && memcmp(sc->key.data, esc->key.p, esc->key.len) == 0);
+    return is_ours(sc) && esc->kind != ESCAPE_DELETED;
+}
+
+static enum err end_pass(struct node *n, struct open_scan *sc)
+{
+    uint64_t written = sc->counts.changed + sc->counts.born;
+    if (sc->pass == PASS_SETTLE && sc->what != SCAN_LOOK) {
+        begin_pass(n, sc, PASS_COUNT);
+        return ERR_OK;
+    }
+    if (sc->pass == PASS_COUNT && sc->what == SCAN_LOOK && is_ours(sc) && written > 0 &&
+        written <= SETTLE_ROWS) {
+        begin_pass(n, sc, PASS_SETTLE);
+        return ERR_OK;
+    }
+    if (sc->pass == PASS_SETTLE) /* they are sealed */
+        sc->counts.changed = sc->counts.born = 0;
+    if (sc->here == GAP_NONE && scan_waiting(&sc->counts) == 0)
+        return end_table(n, sc);
+    begin_pass(n, sc, PASS_NOTE); /* in this step's transaction */
+    return ERR_OK;
+}
+
 /* The chunk in hand is dealt with. */
-static void advance(struct node *n, struct open_scan *sc, const struct load_chunk *c)
+static enum err advance(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     sc->detail = false;
     sc->give_up_ms = n->mono_ms + STALL_MS;
-    if (c->end) {
-        next_table(n, sc);
-        return;
-    }
+    if (c->end)
+        return end_pass(n, sc);
     buf_reset(&sc->after);
     buf_put(&sc->after, c->last_key.p, c->last_key.len);
     ask_chunk(n, sc);
+    return ERR_OK;
 }
 
-void scan_local(struct node *n, uint64_t request_id, enum scan_settle settle, bool accept)
+/* ---- beginning */
+
+static struct open_scan *scan_new(struct node *n, struct peer *p, uint64_t request_id)
 {
-    if (!has_parent(n, request_id))
-        return;
-    if (n->scan) {
-        request_error(n, request_id, "a reconcile scan is running already",
-                      "try again in a moment");
-        return;
-    }
     struct open_scan *sc = n->scan = mem_alloc(sizeof *sc);
-    *sc =
-        (struct open_scan){.request_id = request_id, .settle = settle, .accept = accept, .pass = 1};
-    sc->give_up_ms = n->mono_ms + STALL_MS;
-    if (read_tables(n, sc) != ERR_OK || sc->n_tables == 0) {
-        request_error(n, request_id, "no charter is published here",
-                      "tonle charter show tells what is in force here");
-        scan_free(&n->scan);
+    *sc = (struct open_scan){.request_id = request_id,
+                             .session = p->session,
+                             .give_up_ms = n->mono_ms + STALL_MS,
+                             .tables = json_array(),
+                             .rows = json_array()};
+    sc->peer = arena_strdup(&sc->arena, p->name);
+    return sc;
+}
+
+static enum err begin(struct node *n, struct open_scan *sc)
+{
+    enum err begun = store_begin_read(n->store), e = begun;
+    if (e == ERR_OK)
+        e = begin_table(n, sc);
+    scan_end_read(n, begun);
+    return e;
+}
+
+/* Of the one table and row that are meant. False: it is told why not. */
+static bool narrow(struct node *n, struct open_scan *sc, const struct scan_ask *ask)
+{
+    if (!ask->table)
+        return true;
+    const struct table_schema *t =
+        schema_load(n->store) == ERR_OK ? schema_table(n->store, ask->table) : NULL;
+    if (!t || t->internal) {
+        request_error(n, sc->request_id, "that table is not published",
+                      "tonle charter show names the tables");
+        return false;
+    }
+    sc->table[0] = arena_strdup(&sc->arena, t->name);
+    sc->n_tables = 1;
+    if (!ask->key || schema_key_parse(n->store, &n->arena, t, ask->key, &sc->key) == ERR_OK)
+        return true;
+    request_error(n, sc->request_id, store_message(n->store),
+                  "give the key as tonle verify --local --json shows it");
+    return false;
+}
+
+void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
+{
+    struct peer *p = choose_peer(n);
+    if (!p) {
+        request_error(n, request_id,
+                      n->parent ? "the line to the parent is down" : "no office below has a line",
+                      "try again when tonle status shows it connected");
         return;
     }
-    ask_chunk(n, sc);
+    if (n->scan) {
+        request_error(n, request_id, "a comparison is running already", "try again in a moment");
+        return;
+    }
+    struct open_scan *sc = scan_new(n, p, request_id);
+    sc->what = ask->what;
+    sc->shows = ask->what == SCAN_LOOK;
+    enum err e = read_tables(n, sc);
+    if (e == ERR_OK && sc->n_tables > 0 && !narrow(n, sc, ask)) {
+        scan_free(n);
+        return;
+    }
+    if (e == ERR_OK && sc->n_tables > 0)
+        e = begin(n, sc);
+    if (n->scan && (e != ERR_OK || sc->n_tables == 0)) {
+        request_error(n, request_id,
+                      e == ERR_BUSY ? "the database is locked" : "no charter is published here",
+                      e == ERR_BUSY ? "try again in a moment"
+                                    : "tonle charter show tells what is in force here");
+        scan_free(n);
+    }
 }
+
+static void start_by_itself(struct node *n)
+{
+    if (!n->gap_open || n->scan || n->mono_ms < n->scan_due_ms ||
+        store_state_get(n->store)->loading)
+        return;
+    struct peer *p = choose_peer(n);
+    n->scan_due_ms = n->mono_ms + AGAIN_MS;
+    if (!p)
+        return;
+    struct open_scan *sc = scan_new(n, p, 0);
+    sc->by_itself = true;
+    sc->what = SCAN_LOOK;
+    if (read_tables(n, sc) != ERR_OK || begin(n, sc) != ERR_OK)
+        scan_free(n);
+}
+
+/* ---- what comes */
 
 static bool same_digest(struct node *n, const struct open_scan *sc, const struct load_chunk *c,
                         enum err *e)
@@ -314,19 +363,19 @@ static bool same_digest(struct node *n, const struct open_scan *sc, const struct
     struct load_chunk here;
     if (!c->end)
         r.upto = c->last_key;
-    *e = store_chunk_read(n->store, &n->arena, &r, n->parent->name, &here);
+    *e = store_chunk_read(n->store, &n->arena, &r, sc->peer, &here);
     return *e == ERR_OK && here.rows == c->rows &&
            memcmp(here.digest, c->digest, HASH_BYTES) == 0 && (here.end || !c->end);
 }
 
-static void count(struct open_scan *sc, enum escape_kind kind)
+static void count(struct counts *c, enum escape_kind kind)
 {
     if (kind == ESCAPE_CHANGED)
-        sc->changed++;
+        c->changed++;
     else if (kind == ESCAPE_NEW)
-        sc->born++;
+        c->born++;
     else
-        sc->deleted++;
+        c->deleted++;
 }
 
 /* The rows of a chunk that differs: counted, or left for this step's transaction to settle. */
@@ -336,32 +385,45 @@ static enum err compare(struct node *n, struct open_scan *sc, const struct load_
     size_t found, kept = 0;
     struct bytes after = {sc->after.data, sc->after.len};
     enum err e = store_chunk_compare(n->store, &n->arena, c, after, &esc, &found);
-    if (e != ERR_OK)
-        return e;
-    for (size_t i = 0; i < found; i++) {
-        if (sc->pass == 1)
-            count(sc, esc[i].kind);
-        else if (may_settle(sc, esc[i].kind))
+    for (size_t i = 0; e == ERR_OK && i < found; i++) {
+        if (sc->pass == PASS_COUNT) {
+            count(&sc->counts, esc[i].kind);
+            e = scan_show(n, sc, c, &esc[i]);
+        } else if (may_settle(sc, &esc[i])) {
             esc[kept++] = esc[i];
+        }
     }
-    if (kept > 0) {
-        sc->chunk = arena_copy(&n->arena, c, sizeof *c);
-        sc->escape = esc;
-        sc->n_escapes = kept;
-    } else {
-        advance(n, sc, c);
-    }
+    if (e != ERR_OK || kept == 0)
+        return e == ERR_OK ? advance(n, sc, c) : e;
+    sc->chunk = arena_copy(&n->arena, c, sizeof *c);
+    sc->escape = esc;
+    sc->n_escapes = kept;
     return ERR_OK;
+}
+
+/* True while the neighbour is to compare its own gap first: then its table is what it says. */
+static bool patient(struct node *n, struct open_scan *sc, const struct load_chunk *c)
+{
+    sc->there = c->capture_gap > sc->there ? c->capture_gap : sc->there;
+    if (sc->what != SCAN_LOOK || sc->here != GAP_OPEN || c->capture_gap != GAP_OPEN ||
+        n->mono_ms >= sc->patience_ms)
+        return false;
+    sc->there = 0;
+    sc->give_up_ms = n->mono_ms + STALL_MS;
+    sc->again_ms = n->mono_ms + node_jitter(n, 500);
+    return true;
 }
 
 static enum err take_chunk(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     enum err e;
+    if (patient(n, sc, c))
+        return ERR_OK;
     if (sc->detail)
         return compare(n, sc, c);
-    if (same_digest(n, sc, c, &e)) {
-        advance(n, sc, c);
-    } else if (e == ERR_OK) {
+    if (same_digest(n, sc, c, &e))
+        return advance(n, sc, c);
+    if (e == ERR_OK) {
         sc->detail = true;
         sc->bounded = !c->end;
         buf_reset(&sc->upto);
@@ -371,112 +433,116 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
     return e;
 }
 
-void scan_chunk(struct node *n, const struct load_chunk *c)
+void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c)
 {
     struct open_scan *sc = n->scan;
-    if (!sc || c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
+    const struct peer *p = sc ? peer_of(n, sc) : NULL;
+    if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || c->request != sc->id ||
+        strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && at_our_clock(n, &c->clock))
+    if (e == ERR_OK && scan_at_our_clock(n, &c->clock))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */
-    end_read(n, begun);
+    scan_end_read(n, begun);
     if (e != ERR_OK && e != ERR_BUSY && !node_check(n, e, "the tables cannot be read")) {
-        node_log(n, 1, "event=reconcile-failed table=%s error=%s text=\"%s\"", c->table,
-                 err_name(e), store_message(n->store));
+        node_log(n, 1, "event=compare-failed table=%s error=%s text=\"%s\"", c->table, err_name(e),
+                 store_message(n->store));
         finish(n, false);
     }
 }
 
+/* ---- in the step's transaction */
+
 bool scan_wants(const struct node *n)
 {
-    return n->scan && n->scan->chunk;
+    return n->scan && (n->scan->chunk || n->scan->pass == PASS_NOTE);
 }
 
-enum err scan_work(struct node *n)
+static enum err settle(struct node *n, struct open_scan *sc)
 {
-    struct open_scan *sc = n->scan;
-    if (!scan_wants(n))
-        return ERR_OK;
-    sc->n_done = 0;
+    enum err e = ERR_OK;
     if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
         return ERR_OK;
-    enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
         e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i],
-                                sc->settle == SETTLE_TAKE_PARENT);
+                                sc->what == SCAN_TAKE_THERE);
     if (e == ERR_OK)
         sc->n_done = sc->n_escapes;
     return e;
 }
 
+static enum err note(struct node *n, struct open_scan *sc)
+{
+    enum err e = schema_load(n->store);
+    const struct table_schema *t = e == ERR_OK ? schema_table(n->store, sc->table[sc->at]) : NULL;
+    if (e != ERR_OK || !t || !t->exists)
+        return e;
+    struct gap g = {.t = t->t,
+                    .table = t->name,
+                    .changed = sc->counts.changed,
+                    .born = sc->counts.born,
+                    .deleted = sc->counts.deleted};
+    sc->noted = true;
+    return gap_compared(n->store, &g);
+}
+
+enum err scan_work(struct node *n, const struct clock **context)
+{
+    struct open_scan *sc = n->scan;
+    *context = NULL;
+    if (!scan_wants(n))
+        return ERR_OK;
+    sc->n_done = 0;
+    sc->noted = false;
+    if (sc->pass == PASS_NOTE)
+        return note(n, sc);
+    if (sc->what == SCAN_LOOK)
+        *context = &sc->begun;
+    return settle(n, sc);
+}
+
 void scan_committed(struct node *n)
 {
     struct open_scan *sc = n->scan;
-    if (!scan_wants(n) || sc->n_done == 0)
+    enum err e = ERR_OK;
+    if (!scan_wants(n))
         return;
-    const struct load_chunk *c = sc->chunk;
-    sc->settled += sc->n_done;
-    sc->chunk = NULL;
-    advance(n, sc, c);
+    if (sc->pass == PASS_NOTE && sc->noted) {
+        e = end_table(n, sc);
+    } else if (sc->n_done > 0) {
+        const struct load_chunk *c = sc->chunk;
+        sc->counts.settled += sc->n_done;
+        sc->chunk = NULL;
+        e = advance(n, sc, c);
+    }
+    if (e != ERR_OK && n->scan)
+        finish(n, false);
 }
 
 void scan_step_over(struct node *n)
 {
-    if (!scan_wants(n))
+    if (!scan_wants(n) || n->scan->pass == PASS_NOTE)
         return;
     n->scan->chunk = NULL; /* it was not to be in this transaction: the chunk is asked for again */
     n->scan->detail = false;
     n->scan->again_ms = n->mono_ms + node_jitter(n, 100);
 }
 
-static void start_by_itself(struct node *n)
-{
-    if (!n->reconcile_due || n->scan || !peer_open(n->parent) ||
-        store_state_get(n->store)->loading || n->mono_ms < n->reconcile_ms)
-        return;
-    struct open_scan *sc = n->scan = mem_alloc(sizeof *sc);
-    *sc = (struct open_scan){.by_itself = true, .settle = SETTLE_SEAL, .pass = 1};
-    sc->give_up_ms = n->mono_ms + STALL_MS;
-    n->reconcile_due = false;
-    n->reconcile_ms = n->mono_ms + 2 * STALL_MS;
-    if (read_tables(n, sc) != ERR_OK || sc->n_tables == 0)
-        scan_free(&n->scan);
-    else
-        ask_chunk(n, sc);
-}
-
-static void verify_timer(struct node *n)
-{
-    struct open_scan *v = n->verify;
-    if (!peer_open(n->parent) || n->mono_ms >= v->give_up_ms + ANSWER_MS) {
-        request_error(n, v->request_id, "the parent did not answer",
-                      "try again when tonle status shows it connected");
-        scan_free(&n->verify);
-    } else if (n->mono_ms >= v->again_ms) {
-        ask_digest(n, v);
-    }
-}
-
 void scan_timers(struct node *n)
 {
-    if (!n->parent)
-        return;
     start_by_itself(n);
-    if (n->verify)
-        verify_timer(n);
-    if (n->scan && (!peer_open(n->parent) || n->mono_ms >= n->scan->give_up_ms))
+    struct open_scan *sc = n->scan;
+    if (sc && (!peer_of(n, sc) || n->mono_ms >= sc->give_up_ms))
         finish(n, false);
-    else if (n->scan && n->mono_ms >= n->scan->again_ms)
-        ask_chunk(n, n->scan);
-    if (n->verify)
-        node_want(n, n->verify->again_ms);
-    if (n->scan)
-        node_want(n, n->scan->again_ms < n->scan->give_up_ms ? n->scan->again_ms
-                                                             : n->scan->give_up_ms);
-    if (n->reconcile_due && peer_open(n->parent))
-        node_want(n, n->reconcile_ms > n->mono_ms ? n->reconcile_ms : n->mono_ms + 1000);
+    else if (sc && sc->pass != PASS_NOTE && n->mono_ms >= sc->again_ms)
+        ask_chunk(n, sc);
+    sc = n->scan;
+    if (sc)
+        node_want(n, sc->again_ms < sc->give_up_ms ? sc->again_ms : sc->give_up_ms);
+    else if (n->gap_open)
+        node_want(n, n->scan_due_ms > n->mono_ms ? n->scan_due_ms : n->mono_ms + AGAIN_MS);
 }

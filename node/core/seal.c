@@ -1,6 +1,7 @@
 /* The captured log becomes one signed changeset (DESIGN 3 "Seal"), inside the caller's transaction.
  * The context is the clock before it: nothing remote is applied while the log is not empty, so it
- * says exactly what the writers here had before them. */
+ * says exactly what the writers here had before them. What a capture gap makes ours was written by
+ * somebody who had what stood here at its beginning: `begun`, its clock, is the context then. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
@@ -52,13 +53,16 @@ static enum err apply_own(struct node *n, const struct changeset *cs, struct col
 }
 
 /* ERR_LIMIT: the rows collected do not fit into one changeset. */
-static enum err seal_collected(struct node *n, struct changeset *cs, struct collected *c)
+static enum err seal_collected(struct node *n, const struct clock *begun, struct changeset *cs,
+                               struct collected *c)
 {
     struct clock context = {0};
     struct buf bytes = {0};
     uint8_t hash[HASH_BYTES];
     enum err e = ERR_OK;
-    clock_copy(&context, &store_state_get(n->store)->clock);
+    clock_copy(&context, begun ? begun : &store_state_get(n->store)->clock);
+    if (begun) /* and what was sealed here since */
+        clock_raise(&context, n->site, store_state_get(n->store)->seq);
     if (store_state_get(n->store)->loading)
         e = store_seal_context(n->store, &n->arena, cs, &context);
     fill_header(n, cs, &context);
@@ -73,7 +77,7 @@ static enum err seal_collected(struct node *n, struct changeset *cs, struct coll
     return e;
 }
 
-static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
+static enum err seal_rows(struct node *n, const struct clock *begun, uint32_t max_rows, bool *cut)
 {
     struct changeset cs = {0};
     struct collected *c;
@@ -81,20 +85,20 @@ static enum err seal_rows(struct node *n, uint32_t max_rows, bool *cut)
     enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
     *cut = cs.cut;
     if (e == ERR_OK)
-        e = seal_collected(n, &cs, c);
+        e = seal_collected(n, begun, &cs, c);
     else if (e == ERR_NOT_FOUND)
         e = store_collect_done(n->store, c, node_time(n));
     collected_free(c);
     return e;
 }
 
-enum err seal_captured(struct node *n, bool *cut)
+enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
 {
     enum err e = ERR_LIMIT;
     *cut = false;
     uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
-        e = seal_rows(n, rows, cut);
+        e = seal_rows(n, begun, rows, cut);
     if (e != ERR_LIMIT)
         return e;
     /* A row that no changeset can carry: it is safe in the table and in the log, and everything

@@ -2,6 +2,9 @@
  * from one read. Without a running node only what is stored is known. */
 #include "node/core/internal.h"
 
+#include "node/capture/gap.h"
+#include "node/schema/schema.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +21,21 @@ struct status_look {
     json_t *reasons;
 };
 
+/* False where no time is known; the text says so. */
+static bool time_text(char text[40], uint64_t ms)
+{
+    time_t t = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms != 0 && gmtime_r(&t, &tm) && strftime(text, 40, "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+        return true;
+    snprintf(text, 40, "a time not known");
+    return false;
+}
+
 static json_t *time_json(uint64_t ms)
 {
     char text[40];
-    time_t t = (time_t)(ms / 1000);
-    struct tm tm;
-    if (ms == 0 || !gmtime_r(&t, &tm) ||
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        return json_null();
-    return json_string(text);
+    return time_text(text, ms) ? json_string(text) : json_null();
 }
 
 static json_t *site_json(uint64_t site)
@@ -153,7 +162,7 @@ static void own_reasons(struct status_look *l)
                "rows wait for a table or a column that is not in this database (tonle held list,"
                " reason schema)",
                "tonle doctor names it; make it again and they come in; what it held before comes "
-               "back with tonle verify --local --take-parent");
+               "back with tonle verify --repair --take parent");
     if (n->rows_refused)
         reason(
             l, n->name,
@@ -162,14 +171,67 @@ static void own_reasons(struct status_look *l)
             "tonle charter show names what is published; tonle history shows a row's writes");
     if (store_state_get(l->s)->loading)
         reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
-    if (n->reconcile) {
-        json_t *o = json_loads(n->reconcile, 0, NULL);
-        if (json_integer_value(json_object_get(o, "waiting")) > 0)
-            reason(l, n->name,
-                   "rows differ from the parent's that were not captured, and wait for a decision",
-                   "tonle verify --local, then --accept or --take-parent");
-        json_decref(o);
+}
+
+static const char *state_name(const struct gap *g)
+{
+    return g->state == GAP_OPEN ? "capture-gap" : "differs";
+}
+
+/* In words; the same for a node that does not run. */
+static void gap_reason(struct status_look *l, const struct gap *g, bool here)
+{
+    char text[400], from[40], found[40];
+    time_text(from, g->from_ms);
+    time_text(found, g->found_ms);
+    const char *other = l->id->parent[0] ? "the parent" : "an office below";
+    if (!here) {
+        snprintf(text, sizeof text,
+                 "capture-gap: table %.64s is not in this database any more, or not with all its"
+                 " columns (seen at %s): nothing is captured, and what comes for it waits",
+                 g->table, found);
+        reason(l, l->id->node, text, "tonle doctor names what is missing; make it again");
+    } else if (g->state == GAP_OPEN) {
+        snprintf(text, sizeof text,
+                 "capture-gap: what was written to table %.64s between %s and %s may not have been"
+                 " captured; it is compared with %s as soon as both have the same changes",
+                 g->table, from, found, other);
+        reason(l, l->id->node, text, "wait; it goes on by itself while the line is up");
+    } else {
+        snprintf(text, sizeof text,
+                 "rows of table %.64s differ from those at %s and wait for a person: %llu changed,"
+                 " %llu only here, %llu only there",
+                 g->table, other, (unsigned long long)g->changed, (unsigned long long)g->born,
+                 (unsigned long long)g->deleted);
+        reason(l, l->id->node, text,
+               "tonle verify --local shows both values; tonle verify --repair --take here|parent");
     }
+}
+
+/* No office with a gap is in step, whatever its positions say. */
+static json_t *gaps_json(struct status_look *l)
+{
+    json_t *list = json_array();
+    struct arena a = {0};
+    struct gap *g;
+    size_t n = 0;
+    if (schema_load(l->s) != ERR_OK || gap_list(l->s, &a, &g, &n) != ERR_OK)
+        n = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct table_schema *t = schema_by_number(l->s, g[i].t);
+        if (!t)
+            continue; /* not published any more */
+        l->synced = false;
+        gap_reason(l, &g[i], t->exists);
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:I, s:I}", "table", g[i].table, "state",
+                      state_name(&g[i]), "here", (int)t->exists, "from", time_json(g[i].from_ms),
+                      "found", time_json(g[i].found_ms), "changed", (json_int_t)g[i].changed, "new",
+                      (json_int_t)g[i].born, "deleted", (json_int_t)g[i].deleted));
+    }
+    arena_fini(&a);
+    return list;
 }
 
 /* Held rows that were written here: their number, and the first few by name. */
@@ -195,6 +257,7 @@ static json_t *status_json(struct status_look *l)
     l->synced = l->n && !l->captured && !l->n->suspect && !st->loading;
     json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
     json_t *children = children_json(l);
+    json_t *gaps = gaps_json(l);
     if (l->n)
         own_reasons(l);
     json_t *o =
@@ -206,8 +269,7 @@ static json_t *status_json(struct status_look *l)
                   "reasons", l->reasons, "loading", st->loading, "running", l->n);
     if (st->held > 0)
         held_own(l, o);
-    if (l->n && l->n->reconcile)
-        json_object_set_new(o, "reconcile", json_loads(l->n->reconcile, 0, NULL));
+    json_object_set_new(o, "gaps", gaps);
     return o;
 }
 
@@ -218,8 +280,8 @@ void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_
         .n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
     enum err begun = store_begin_read(s);
     l.id = store_identity_get(s);
-    l.captured =
-        begun != ERR_OK || store_capture_pending(s); /* a locked database: somebody writes */
+    /* A locked database: somebody writes. Capture that does not stand: the next step sees to it. */
+    l.captured = begun != ERR_OK || store_capture_pending(s) || !store_capture_check(s);
     json_t *o = status_json(&l);
     char *text = json_dumps(o, JSON_COMPACT);
     buf_put(out, text, strlen(text));

@@ -9,6 +9,8 @@
  */
 #include "node/core/internal.h"
 
+#include "node/capture/gap.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -37,7 +39,8 @@ static bool work_wanted(struct node *n)
 {
     return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
            n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
-           ((n->answer_kept || n->greet_due) && !store_state_get(n->store)->loading) ||
+           ((n->answer_kept || n->greet_due) && !store_state_get(n->store)->loading &&
+            !n->gap_open) ||
            (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
 }
 
@@ -58,14 +61,17 @@ static enum err write_positions(struct node *n)
     return e;
 }
 
-/* The answers that loading kept back, and the one for the last mark of this transaction. */
+/* The answers that were kept back, and the one for the last mark of this transaction. They are kept
+ * while the office loads, and while a capture gap is open: what it makes ours is still to be sealed in
+ * the context of its beginning, which must cover every mark that was answered. */
 static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
 {
     const struct store_state *st = store_state_get(n->store);
     uint64_t mark = b->answer > *kept ? b->answer : *kept;
-    if (mark == 0 && !(n->greet_due && !st->loading))
+    bool keep = st->loading || n->gap_open;
+    if (mark == 0 && !(n->greet_due && !keep))
         return ERR_OK;
-    if (st->loading) {
+    if (keep) {
         if (mark == *kept)
             return ERR_OK;
         *kept = mark;
@@ -86,7 +92,18 @@ static enum err seal_if_pending(struct node *n, bool *left)
     *left = store_capture_pending(n->store);
     if (!*left || !may_seal(n))
         return ERR_OK;
-    return seal_captured(n, left);
+    return seal_captured(n, NULL, left);
+}
+
+/* What a capture gap makes ours goes out in the context of its beginning, by itself. */
+static enum err scan_and_seal(struct node *n)
+{
+    const struct clock *context;
+    bool left = false;
+    enum err e = scan_work(n, &context);
+    if (e == ERR_OK && context && store_capture_pending(n->store))
+        e = may_seal(n) ? seal_captured(n, context, &left) : ERR_BUSY;
+    return e == ERR_OK && left ? ERR_LIMIT : e;
 }
 
 /* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was
@@ -101,8 +118,11 @@ struct work_attempt {
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
-    if (e == ERR_OK && n->install_due)
+    /* Asked in the transaction itself: whoever finds capture away notes the clock as it was then. */
+    if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
         e = store_capture_install(n->store);
+        n->gap_open = gap_any_open(n->store);
+    }
     if (e == ERR_OK)
         e = seal_if_pending(n, &t->left);
     t->applied = e == ERR_OK && !t->left;
@@ -111,7 +131,7 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         if (e == ERR_OK)
             e = write_answer(n, b, &t->kept);
         if (e == ERR_OK)
-            e = scan_work(n);
+            e = scan_and_seal(n);
         if (e == ERR_OK)
             e = enrol_work(n);
         if (e == ERR_OK)
@@ -141,6 +161,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
+    n->gap_open = gap_any_open(n->store);
     n->sweep_more = n->sweep_more || n->install_due; /* rows may have waited for this schema */
     n->install_due = false;
     n->authorised_known = n->mark_check = false;

@@ -43,6 +43,9 @@
  *   held row (subject `conflict`, `held`; conflict: its id), and why
  * - tonle_todo: changes that no application statement can express, for the next seal (capture/todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
+ * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
+ *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum
+ *   gap_state
  * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed
  *   (apply/retry.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
@@ -112,6 +115,10 @@ const char store_ddl[] =
     "CREATE INDEX tonle_decision_row ON tonle_decision(table_name, key, at_ms);"
     "CREATE TABLE tonle_todo(n INTEGER PRIMARY KEY, t INTEGER NOT NULL, k BLOB NOT NULL,"
     " site INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, cells BLOB NOT NULL);"
+    "CREATE TABLE tonle_gap(t INTEGER PRIMARY KEY, table_name TEXT NOT NULL,"
+    " state INTEGER NOT NULL, clock BLOB NOT NULL, from_ms INTEGER NOT NULL,"
+    " found_ms INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0,"
+    " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, PRIMARY KEY(t, k)) WITHOUT "

@@ -1,4 +1,4 @@
-/* Chunks of a table for a first load or a reconcile scan, read in one short transaction.
+/* Chunks of a table for a first load or a comparison of rows, read in one short transaction.
  *
  * A table is read in two parts. First its rows in key order. Then every record in the order of its
  * key bytes, with the row where one stands: not only those without a row, because a key that had no
@@ -16,6 +16,7 @@
 #include "node/load/load.h"
 
 #include "node/capture/capture.h"
+#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/load/slice.h"
@@ -252,6 +253,10 @@ static enum err read_chunk(struct store *s, struct arena *a, const struct load_r
     for (uint32_t i = 0; i < t->n_columns; i++)
         out->columns[i] = arena_strdup(a, t->column[i]);
     e = limit_any(s, &c.limits);
+    enum gap_state gap = GAP_NONE;
+    if (e == ERR_OK)
+        e = gap_state_of(s, t->t, &gap);
+    out->capture_gap = gap;
     return e == ERR_OK ? read_all(&c, peer) : e;
 }
 

@@ -1,5 +1,6 @@
-/* The reconcile scan (DESIGN 8): with equal clocks and an empty capture log, whatever differs from
- * the parent's rows was written with triggers off, or the table was restored: it escaped capture.
+/* Rows compared with a neighbour's (DESIGN 8), at equal clocks and with an empty capture log. What
+ * differs escaped capture at one of the two, or a file has changed by itself: who wrote it is for
+ * core/scan.c to tell. "parent" is the neighbour.
  *
  *   parent's row    row here    escape
  *   stands          other       changed
@@ -211,21 +212,39 @@ static enum err write_parents(struct store *s, struct row_key k, struct value *p
     return !here ? part_insert(s, k.t, parent) : part_update(s, k.t, here, parent);
 }
 
+static enum err both_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                          const struct escape *esc, const struct table_schema **t,
+                          struct value **there, struct value **here)
+{
+    enum err e = chunk_table(s, chunk, t);
+    if (e != ERR_OK)
+        return e;
+    const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    *there = st && st->stands ? st->values : NULL;
+    return row_read(s, a, (struct row_key){*t, esc->key.p, esc->key.len}, here);
+}
+
+enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                           const struct escape *esc, struct escape_rows *out)
+{
+    struct value *here = NULL, *there = NULL;
+    *out = (struct escape_rows){0};
+    enum err e = both_rows(s, a, chunk, esc, &out->t, &there, &here);
+    out->here = here;
+    out->there = there;
+    return e;
+}
+
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *esc, bool take_parent)
 {
     assert(s->in_write);
     const struct table_schema *t;
-    enum err e = chunk_table(s, chunk, &t);
-    if (e != ERR_OK)
-        return e;
-    const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
-    struct value *parent = st && st->stands ? st->values : NULL;
-    struct row_key k = {t, esc->key.p, esc->key.len};
-    struct value *here;
-    e = row_read(s, a, k, &here);
+    struct value *here, *parent;
+    enum err e = both_rows(s, a, chunk, esc, &t, &parent, &here);
     if (e != ERR_OK || (!parent && !here))
         return e;
+    struct row_key k = {t, esc->key.p, esc->key.len};
     if (parent && here && same_values(t, parent, here))
         return ERR_OK; /* the application has settled it since */
     return take_parent ? write_parents(s, k, parent, here) : note_escape(s, t, parent, here);

@@ -14,6 +14,7 @@
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
+#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/journal/registry.h"
 #include "node/load/adopt.h"
@@ -96,6 +97,8 @@ static enum err prepare_table(struct store *s, const struct table_schema *t)
         e = empty_table(s, t);
     if (e == ERR_OK) /* what was captured before is either compared (adopt) or gone */
         e = capture_discard(s, t);
+    if (e == ERR_OK)
+        e = gap_forget(s, t->t);
     if (e == ERR_OK)
         e = record_forget_table(s, t);
     return e == ERR_OK ? loaded_forget(s, t) : e;

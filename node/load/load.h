@@ -12,7 +12,7 @@
 #ifndef NODE_LOAD_LOAD_H
 #define NODE_LOAD_LOAD_H
 
-#include "node/db/db.h"
+#include "node/schema/schema.h"
 #include "protocol/message.h"
 
 /* Reads up to max_rows keys of a table after request->after in key order, records of keys that have
@@ -31,7 +31,7 @@ struct load_report {
     uint64_t adopted_conflicts; /* differing cells, recorded */
 };
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report);
-/* Compares a chunk with the local rows of the same range: what escaped capture. */
+/* Compares a chunk with the local rows of the same range: where they differ. */
 enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED };
 struct escape {
     enum escape_kind kind;
@@ -40,6 +40,13 @@ struct escape {
 };
 enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              struct bytes after, struct escape **out, size_t *n);
+/* What stands here and there (n_columns values; NULL: no row). */
+struct escape_rows {
+    const struct table_schema *t;
+    const struct value *here, *there;
+};
+enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                           const struct escape *e, struct escape_rows *out);
 /* Puts what escaped into the capture log (the differing columns), so that it is sealed like any
  * write; or, with take_parent, writes the parent's row back. */
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,

@@ -8,7 +8,7 @@
  * action, and no source of events can keep the others waiting: each gets a bounded share of a turn.
  *
  * Use by `tonle run`: take the directory's lock, open the store, node_new, then loop_run;
- * afterwards node_free, clean_put when it returned 0, lock_release.
+ * afterwards node_free, lock_release.
  */
 #ifndef NODE_LOOP_LOOP_H
 #define NODE_LOOP_LOOP_H

@@ -275,14 +275,12 @@ static void power_on(struct world *w, struct machine *m)
                              .mark_ms = 300,
                              .outside_site = m->outside_site,
                              .outside_seq = m->outside_seq,
-                             .unclean = !m->clean,
                              .seal_rows = w->profile.seal_rows,
                              .committed = committed,
                              .user = m};
     memcpy(o.sign_secret, m->o.secret, sizeof o.sign_secret);
     m->node = node_new(&o);
     m->alive = true;
-    m->clean = false;
     oracle_start(w, m);
     struct event ev = {.kind = EVENT_START};
     world_step(w, m, &ev);
@@ -302,7 +300,6 @@ static void stop(struct world *w, struct machine *m)
     world_step(w, m, &ev);
     if (!m->alive)
         return;
-    m->clean = true;
     w->stops++;
     w->crashes--;
     world_power_off(w, m, false);

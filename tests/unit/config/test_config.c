@@ -1,4 +1,4 @@
-/* The state directory: settings, record, lock and marker. */
+/* The state directory: settings, record and lock. */
 #include "node/config/config.h"
 #include "tests/lib/check.h"
 #include "tests/lib/dir.h"
@@ -268,16 +268,6 @@ static void lock_ends_with_its_process(void **state)
     }
 }
 
-/* The marker of a clean stop counts once. */
-static void clean_marker_counts_once(void **state)
-{
-    char msg[256];
-    assert_false(clean_take(dir));
-    assert_ok(clean_put(dir, msg));
-    assert_true(clean_take(dir));
-    assert_false(clean_take(dir));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,7 +281,6 @@ int main(void)
         TEST(identity_is_whole_or_nothing),
         TEST(lock_has_one_holder),
         TEST(lock_ends_with_its_process),
-        TEST(clean_marker_counts_once),
     };
     return check_run(tests);
 }

@@ -437,8 +437,7 @@ void net_boot(struct net *t, struct net_office *o)
                               .outside_site = o->outside_site,
                               .outside_seq = o->outside_seq,
                               .committed = committed,
-                              .user = o,
-                              .unclean = o->unclean};
+                              .user = o};
     memcpy(no.sign_secret, o->keys.sign_secret, SIGN_SECRET_BYTES);
     o->node = node_new(&no);
     o->actions.deadline_ms = 0;

@@ -46,7 +46,6 @@ struct net_office {
     struct bytes recalled;
     enum err keep_error, settle_error; /* what the next ACTION_KEEP, ACTION_SETTLE come to */
     uint64_t sent_requests;
-    bool unclean; /* its last stop was not clean */
     uint64_t outside_site, outside_seq;
     char log[16384];   /* its log lines, the newest last */
     char reply[65536]; /* of the last request */

@@ -202,71 +202,6 @@ static void verify_finds_a_difference(void **state)
     json_decref(j);
 }
 
-/* The application's writes with capture off. */
-static void first_escape(struct net_office *o, const char *sql)
-{
-    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
-}
-
-/* The reconcile scan seals what was changed or added behind capture's back; deletions wait for a
- * decision. */
-static void the_scan_seals_what_escaped(void **state)
-{
-    struct net *t = *state;
-    net_sql(t, HUB,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2500)"
-            " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
-    assert_true(net_settle(t, 20000));
-    first_escape(PROVINCE,
-                 "UPDATE note SET text='escaped' WHERE id='n01500';"
-                 "INSERT INTO note VALUES('zz','new'); DELETE FROM note WHERE id='n00002'");
-    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"none\"}");
-    assert_int_equal(number(j, "changed") + number(j, "new") + number(j, "deleted"), 3);
-    assert_int_equal(number(j, "settled"), 0);
-    json_decref(j);
-    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"seal\"}");
-    assert_int_equal(number(j, "settled"), 2);
-    assert_int_equal(number(j, "waiting"), 1);
-    json_decref(j);
-    assert_true(net_settle(t, 20000));
-    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id='n01500'"), "escaped");
-    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id='zz'"), "new");
-    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2501");
-    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"take_parent\"}");
-    assert_int_equal(number(j, "settled"), 1);
-    json_decref(j);
-    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "2501");
-}
-
-/* After an unclean stop the scan runs by itself; more than 100 rows wait, and status says so. */
-static void an_unclean_stop_starts_the_scan(void **state)
-{
-    struct net *t = *state;
-    net_sql(t, HUB,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
-            " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n");
-    assert_true(net_settle(t, 20000));
-    net_crash(t, PROVINCE);
-    first_escape(PROVINCE, "UPDATE note SET text='escaped' WHERE id='n00150'");
-    PROVINCE->unclean = true;
-    net_boot(t, PROVINCE);
-    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id='n00150'", "escaped", 20000));
-    net_crash(t, PROVINCE);
-    first_escape(PROVINCE, "UPDATE note SET text='many'");
-    net_boot(t, PROVINCE);
-    net_run(t, 20000);
-    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
-    assert_int_equal(number(json_object_get(j, "reconcile"), "waiting"), 300);
-    assert_int_equal(json_array_size(json_object_get(j, "reasons")), 1);
-    json_decref(j);
-    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"settle\":\"seal\",\"accept\":true}");
-    assert_int_equal(number(j, "settled"), 300);
-    json_decref(j);
-    assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE text='many'", "300", 20000));
-}
-
 /* Another process's commit is sealed at once when the node is poked. */
 static void a_poke_seals_at_once(void **state)
 {
@@ -286,7 +221,6 @@ int main(void)
         TEST_OF_TWO(a_province_relays_enrolment),    TEST_OF_TWO(a_first_load_joins_the_stream),
         TEST_OF_TWO(rows_go_only_to_children),       TEST_OF_TWO(status_names_line_and_data),
         TEST_OF_TWO(captured_writes_are_not_synced), TEST_OF_TWO(verify_finds_a_difference),
-        TEST_OF_TWO(the_scan_seals_what_escaped),    TEST_OF_TWO(an_unclean_stop_starts_the_scan),
         TEST_OF_TWO(a_poke_seals_at_once),
     };
     return check_run(tests);

@@ -212,6 +212,7 @@ static void put_load_chunk(struct buf *b, const struct load_chunk *c)
     put_number(b, c->pos);
     put_number(b, c->hlc);
     put_keep(b, c->keep, c->n_keep);
+    put_number(b, c->capture_gap);
     for (uint32_t i = 0; i < c->n_states; i++) {
         const struct row_state *s = &c->states[i];
         buf_printf(b, "\n state %d ", s->stands);

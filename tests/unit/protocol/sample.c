@@ -334,7 +334,8 @@ static void any_load_chunk(struct arena *a, uint64_t *seed, struct load_chunk *c
                              .clock = any_clock(a, seed),
                              .stable = any_clock(a, seed),
                              .pos = any_number(seed),
-                             .hlc = sample_next(seed)};
+                             .hlc = sample_next(seed),
+                             .capture_gap = sample_below(seed, 3)};
     fill(seed, c->digest, HASH_BYTES);
     c->columns = arena_alloc(a, c->n_columns * sizeof *c->columns);
     for (uint32_t i = 0; i < c->n_columns; i++)

@@ -1,4 +1,4 @@
-/* The reconcile scan: what was written behind capture's back is found, and sealed or taken back. */
+/* Rows compared: what was written behind capture's back is found, and sealed or taken back. */
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"

@@ -1,0 +1,79 @@
+#include "node/capture/gap.h"
+
+#include "node/db/query.h"
+#include "node/state/state.h"
+
+#include <assert.h>
+
+/* The time is the database's own (SQLite's): the step has none. */
+#define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+enum err gap_open(struct store *s, uint32_t t, const char *table)
+{
+    const struct store_state *st = state_of(s);
+    struct buf clock = {0};
+    assert(s->in_write);
+    clock_encode(&clock, &st->clock);
+    enum err e = DB_RUN(s,
+                        "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
+                        " VALUES(?1, ?2, 1, ?3, ?4, " NOW_MS ") ON CONFLICT(t) DO UPDATE SET"
+                        " table_name = ?2, state = 1, clock = ?3, from_ms = ?4,"
+                        " found_ms = excluded.found_ms WHERE state <> 1",
+                        value_integer(t), value_text(table), value_blob(clock.data, clock.len),
+                        value_u64(st->hlc >> 16));
+    buf_fini(&clock);
+    return e;
+}
+
+enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n)
+{
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    struct query q = DB_QUERY(s, "SELECT t, table_name, state, clock, from_ms, found_ms, changed,"
+                                 " born, deleted FROM tonle_gap ORDER BY table_name");
+    while (query_next(&q)) {
+        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
+        (*out)[(*n)++] = (struct gap){.t = (uint32_t)query_i64(&q, 0),
+                                      .table = query_text(&q, a, 1),
+                                      .state = (enum gap_state)query_i64(&q, 2),
+                                      .clock = query_bytes(&q, a, 3),
+                                      .from_ms = query_u64(&q, 4),
+                                      .found_ms = query_u64(&q, 5),
+                                      .changed = query_u64(&q, 6),
+                                      .born = query_u64(&q, 7),
+                                      .deleted = query_u64(&q, 8)};
+    }
+    return query_end(&q);
+}
+
+enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
+{
+    struct query q = DB_QUERY(s, "SELECT state FROM tonle_gap WHERE t = ?1", value_integer(t));
+    *state = query_next(&q) ? (enum gap_state)query_i64(&q, 0) : GAP_NONE;
+    return query_end(&q);
+}
+
+bool gap_any_open(struct store *s)
+{
+    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE state = 1)") != 0;
+}
+
+enum err gap_compared(struct store *s, const struct gap *g)
+{
+    assert(s->in_write);
+    if (g->changed + g->born + g->deleted == 0)
+        return gap_forget(s, g->t);
+    return DB_RUN(s,
+                  "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms, changed,"
+                  " born, deleted) VALUES(?1, ?2, 2, x'', 0, " NOW_MS ", ?3, ?4, ?5)"
+                  " ON CONFLICT(t) DO UPDATE SET state = 2, changed = ?3, born = ?4, deleted = ?5",
+                  value_integer(g->t), value_text(g->table), value_u64(g->changed),
+                  value_u64(g->born), value_u64(g->deleted));
+}
+
+enum err gap_forget(struct store *s, uint32_t t)
+{
+    assert(s->in_write);
+    return DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t));
+}

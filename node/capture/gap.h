@@ -1,0 +1,37 @@
+/* gap.h - capture gaps: where this office's own capture is known to have been away (DESIGN 8).
+ *
+ * Invariant: a gap is opened in the transaction that finds triggers missing or a table rebuilt,
+ * before anything else changes the clock: so the clock in it is the clock at its beginning. It
+ * stays until the table was compared with a neighbour: then it is closed, or what nobody may decide
+ * but a person stays on record (GAP_DIFFERS). Rows of tonle_gap are written here alone.
+ */
+#ifndef NODE_CAPTURE_GAP_H
+#define NODE_CAPTURE_GAP_H
+
+#include "node/record/record.h"
+
+enum gap_state {
+    GAP_NONE,
+    GAP_OPEN,   /* not compared yet */
+    GAP_DIFFERS /* compared: rows differ, and wait for a person; also without any gap before */
+};
+struct gap {
+    uint32_t t; /* the table's number, and its name, in the arena */
+    const char *table;
+    enum gap_state state;
+    struct bytes clock; /* at its beginning, encoded; empty where there was none */
+    uint64_t from_ms, found_ms;
+    uint64_t changed, born, deleted; /* rows that wait */
+};
+/* As the published name may have been dropped meanwhile, by number. */
+enum err gap_open(struct store *s, uint32_t t, const char *table);
+enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
+enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
+/* Any that is open; true also when that cannot be read. */
+bool gap_any_open(struct store *s);
+/* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
+enum err gap_compared(struct store *s, const struct gap *g);
+/* Nothing of before counts any more: a first load replaces the rows. */
+enum err gap_forget(struct store *s, uint32_t t);
+
+#endif

@@ -1,0 +1,51 @@
+/* scanning.h - a comparison of rows that is under way, between scan.c and scan_answer.c. */
+#ifndef NODE_CORE_SCANNING_H
+#define NODE_CORE_SCANNING_H
+
+#include "node/capture/gap.h"
+#include "node/core/internal.h"
+
+#include <jansson.h>
+
+enum pass { PASS_COUNT, PASS_SETTLE, PASS_NOTE };
+struct counts {
+    uint64_t changed, born, deleted, settled;
+};
+struct open_scan {
+    uint64_t request_id;
+    bool by_itself; /* over a gap: nobody waits for a reply */
+    enum scan_what what;
+    struct buf key;   /* of the one row that is meant; empty: all */
+    bool shows;       /* rows still go into the answer */
+    const char *peer; /* its name */
+    uint64_t session; /* with it, when the scan began */
+    uint64_t id;      /* of the message that is awaited */
+    uint64_t again_ms, give_up_ms, patience_ms;
+    struct arena arena; /* tables */
+    const char **table;
+    size_t n_tables, at;
+    enum pass pass;
+    enum gap_state here; /* of the table in hand */
+    struct clock begun;  /* the clock at its gap's beginning */
+    uint32_t there;      /* the neighbour's own gap */
+    struct counts counts, all;
+    json_t *tables, *rows;
+    size_t shown_bytes;
+    struct buf after, upto;
+    bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
+    /* within one step: what the transaction is to settle */
+    const struct load_chunk *chunk;
+    struct escape *escape;
+    size_t n_escapes, n_done;
+    bool noted;
+};
+
+uint64_t scan_waiting(const struct counts *c);
+json_t *scan_counts_json(const struct counts *c);
+/* Both values of a row that differs, as long as a person may read them. */
+enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk *c,
+                   const struct escape *esc);
+/* To whoever asked, and into the log. */
+void scan_answer(struct node *n, const struct open_scan *sc, bool complete);
+
+#endif

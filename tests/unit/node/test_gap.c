@@ -1,0 +1,379 @@
+/* Who wrote this? What differs between two offices is published only where the one's own capture is
+ * known to have been away and the other's was not. */
+#include "node/state/state.h"
+#include "tests/unit/node/fixture.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define REBUILD(changes)                                                                           \
+    "BEGIN; CREATE TABLE note_new(id TEXT PRIMARY KEY NOT NULL, text TEXT);"                       \
+    " INSERT INTO note_new SELECT id, text FROM note; " changes                                    \
+    " DROP TABLE note; ALTER TABLE note_new RENAME TO note; COMMIT"
+#define ROWS(n)                                                                                    \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < " #n ")"               \
+    " INSERT INTO note SELECT printf('n%05d', i), 'x' FROM n"
+
+static json_t *ask(struct net *t, struct net_office *o, const char *line)
+{
+    json_t *j = json_loads(net_ask(t, o, line), 0, NULL);
+    assert_non_null(j);
+    if (json_object_get(j, "error"))
+        fail_msg("%s: %s", line, json_string_value(json_object_get(j, "error")));
+    return j;
+}
+
+static json_int_t number(const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    assert_true(json_is_integer(v));
+    return json_integer_value(v);
+}
+
+/* The only gap of its status: "TABLE STATE changed new deleted synced", or "none synced". */
+static const char *gap_of(struct net *t, struct net_office *o)
+{
+    static char text[200];
+    json_t *j = ask(t, o, "{\"do\":\"status\"}"), *list = json_object_get(j, "gaps");
+    const json_t *g = json_array_get(list, 0);
+    const char *synced = json_is_true(json_object_get(j, "synced")) ? "synced" : "behind";
+    assert_true(json_array_size(list) <= 1);
+    if (g)
+        snprintf(text, sizeof text, "%s %s %d %d %d %s",
+                 json_string_value(json_object_get(g, "table")),
+                 json_string_value(json_object_get(g, "state")), (int)number(g, "changed"),
+                 (int)number(g, "new"), (int)number(g, "deleted"), synced);
+    else
+        snprintf(text, sizeof text, "none %s", synced);
+    json_decref(j);
+    return text;
+}
+
+/* With capture off: also what a flipped bit does. */
+static void behind(struct net_office *o, const char *sql)
+{
+    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL), SQLITE_OK);
+}
+
+static void while_off(struct net *t, struct net_office *o, const char *sql)
+{
+    net_halt(t, o);
+    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
+    net_boot(t, o);
+}
+
+static void settled(struct net *t, struct net_office *o, const char *want)
+{
+    for (int i = 0; i < 60 && strcmp(gap_of(t, o), want) != 0; i++)
+        net_run(t, 500);
+    assert_string_equal(gap_of(t, o), want);
+}
+
+static void start_with(struct net *t, const char *sql)
+{
+    net_sql(t, HUB, sql);
+    assert_true(net_settle(t, 30000));
+}
+
+/* Row and log commit together, so an unclean stop is no evidence of anything; what differs all the
+ * same is found by whoever asks, and waits for a person. */
+static void an_unclean_stop_publishes_nothing(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(300));
+    net_crash(t, PROVINCE);
+    behind(PROVINCE, "UPDATE note SET text = 'flipped' WHERE id = 'n00150'");
+    net_boot(t, PROVINCE);
+    net_run(t, 20000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'x'"), "300");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_int_equal(number(j, "changed"), 1);
+    assert_int_equal(number(j, "waiting"), 1);
+    assert_int_equal(number(j, "settled"), 0);
+    const json_t *row = json_array_get(json_object_get(j, "rows"), 0);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(row, "here"), "text")),
+                        "flipped");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(row, "there"), "text")),
+                        "x");
+    json_decref(j);
+    assert_string_equal(gap_of(t, PROVINCE), "note differs 1 0 0 behind");
+    net_crash(t, PROVINCE); /* it is on record */
+    net_boot(t, PROVINCE);
+    net_run(t, 10000);
+    assert_string_equal(gap_of(t, PROVINCE), "note differs 1 0 0 behind");
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"there\"}");
+    assert_int_equal(number(j, "settled"), 1);
+    json_decref(j);
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00150'"), "x");
+    settled(t, PROVINCE, "none synced");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'x'"), "300");
+}
+
+/* What a migration changed at an office that was off, and nobody else: ours, but for deletions. */
+static void what_a_rebuild_changed_is_published(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(2500));
+    while_off(t, PROVINCE,
+              REBUILD("UPDATE note_new SET text = 'migrated' WHERE id = 'n01500';"
+                      "INSERT INTO note_new VALUES('zz', 'new');"
+                      "DELETE FROM note_new WHERE id = 'n00002';"));
+    net_sql(t, HUB, "UPDATE note SET text = 'hub' WHERE id = 'n00003'");
+    settled(t, PROVINCE, "note differs 0 0 1 behind");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n01500'", "migrated", 5000));
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'zz'", "new", 5000));
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2501");
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00003'"), "hub");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
+    assert_int_equal(number(j, "settled"), 1);
+    json_decref(j);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "2500", 5000));
+    settled(t, PROVINCE, "none synced");
+}
+
+static void a_rebuild_that_changed_nothing_is_settled_by_itself(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(2500));
+    uint64_t seq = store_state_get(PROVINCE->store)->seq;
+    net_cut(t, PROVINCE);
+    while_off(t, PROVINCE, REBUILD(""));
+    net_run(t, 3000);
+    assert_string_equal(gap_of(t, PROVINCE), "note capture-gap 0 0 0 behind");
+    net_sql(t, HUB, "UPDATE note SET text = 'hub' WHERE id < 'n00500'");
+    net_mend(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_int_equal(store_state_get(PROVINCE->store)->seq, seq);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note WHERE text = 'hub'"), "499");
+    net_sql(t, PROVINCE, "UPDATE note SET text = 'y' WHERE id = 'n00600'"); /* captured again */
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00600'", "y", 5000));
+}
+
+/* While the node runs; again and again, and the log goes on in the same transaction. */
+static void a_rebuild_while_the_node_runs(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(50));
+    net_sql(
+        t, PROVINCE,
+        REBUILD("UPDATE note_new SET text = 'in it' WHERE id = 'n00001';") "; UPDATE note SET text "
+                                                                           "= 'behind it' WHERE id "
+                                                                           "= 'n00002'");
+    settled(t, PROVINCE, "none synced");
+    net_sql(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'second' WHERE id = 'n00003';"));
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 10000));
+    assert_string_equal(net_text(HUB, "SELECT group_concat(text) FROM (SELECT text FROM note WHERE"
+                                      " text <> 'x' ORDER BY id)"),
+                        "in it,behind it,second");
+}
+
+/* Some tools make a table's triggers again: writes before that are not captured all the same. */
+static void a_rebuild_that_copies_the_triggers_is_seen(void **state)
+{
+    struct net *t = *state;
+    char triggers[20000];
+    start_with(t, ROWS(50));
+    snprintf(triggers, sizeof triggers, "%s",
+             net_text(PROVINCE, "SELECT group_concat(sql, ';') FROM sqlite_schema WHERE type ="
+                                " 'trigger' AND tbl_name = 'note'"));
+    net_halt(t, PROVINCE);
+    assert_int_equal(
+        sqlite3_exec(PROVINCE->app,
+                     REBUILD("UPDATE note_new SET text = 'migrated' WHERE id = 'n00001';"), NULL,
+                     NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_exec(PROVINCE->app, triggers, NULL, NULL, NULL), SQLITE_OK);
+    net_boot(t, PROVINCE);
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00001'", "migrated", 20000));
+    settled(t, PROVINCE, "none synced");
+    net_halt(t, PROVINCE); /* a VACUUM numbers the schema anew, and is no rebuild */
+    assert_int_equal(sqlite3_exec(PROVINCE->app, "VACUUM", NULL, NULL, NULL), SQLITE_OK);
+    net_boot(t, PROVINCE);
+    net_run(t, 50);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_gap"), "0");
+}
+
+/* The hub has no parent: it asks a child that is in step. */
+static void a_rebuild_at_the_hub_is_published(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(200));
+    while_off(t, HUB, REBUILD("UPDATE note_new SET text = 'filled in' WHERE id <= 'n00050';"));
+    settled(t, HUB, "none synced");
+    assert_true(net_settle(t, 10000));
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note WHERE text = 'filled in'"),
+                        "50");
+    net_crash(t, PROVINCE); /* a power cut below undoes nothing */
+    net_boot(t, PROVINCE);
+    net_run(t, 20000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'filled in'"), "50");
+}
+
+static void a_hundred_rows_go_and_one_more_waits(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(300));
+    while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'y' WHERE id <= 'n00100';"));
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE text = 'y'", "100", 5000));
+    while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'z' WHERE id <= 'n00101';"));
+    settled(t, PROVINCE, "note differs 101 0 0 behind");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'z'"), "0");
+    json_t *j = ask(t, PROVINCE,
+                    "{\"do\":\"verify_local\",\"take\":\"here\",\"table\":\"note\","
+                    "\"key\":\"\\\"n00007\\\"\"}");
+    assert_int_equal(number(j, "settled"), 1); /* row by row */
+    json_decref(j);
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE text = 'z'", "z", 5000));
+    assert_string_equal(gap_of(t, PROVINCE), "note differs 100 0 0 behind");
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"there\",\"table\":\"note\"}");
+    assert_int_equal(number(j, "settled"), 100);
+    json_decref(j);
+    settled(t, PROVINCE, "none synced");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note WHERE text = 'z'"), "1");
+}
+
+static void a_hundred_thousand_rows(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(100000));
+    while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'y';"));
+    settled(t, PROVINCE, "note differs 100000 0 0 behind");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
+    assert_int_equal(number(j, "settled"), 100000);
+    json_decref(j);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE text = 'y'", "100000", 60000));
+    settled(t, PROVINCE, "none synced");
+}
+
+/* Nobody can tell who wrote what: nothing is published, and both see it. */
+static void both_sides_at_once_wait_for_a_person(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    net_halt(t, PROVINCE);
+    while_off(t, HUB, REBUILD("UPDATE note_new SET text = 'hub' WHERE id = 'n00001';"));
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("UPDATE note_new SET text = 'prov' WHERE id = 'n00002';"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_boot(t, PROVINCE);
+    settled(t, PROVINCE, "note differs 2 0 0 behind");
+    settled(t, HUB, "note differs 2 0 0 behind");
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00002'"), "x");
+    json_t *j = ask(t, PROVINCE,
+                    "{\"do\":\"verify_local\",\"take\":\"there\",\"table\":\"note\","
+                    "\"key\":\"\\\"n00001\\\"\"}");
+    json_decref(j);
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
+    json_decref(j);
+    settled(t, PROVINCE, "none synced");
+    net_run(t, 5000);
+    j = ask(t, HUB, "{\"do\":\"verify_local\"}");
+    assert_int_equal(number(j, "waiting"), 0);
+    json_decref(j);
+    settled(t, HUB, "none synced");
+    assert_string_equal(net_text(HUB, "SELECT group_concat(text) FROM (SELECT text FROM note WHERE"
+                                      " text <> 'x' ORDER BY id)"),
+                        "hub,prov");
+}
+
+/* What the middle of a chain changed is there above and below, and nobody below undoes it. */
+static void the_middle_of_a_chain(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'migrated' WHERE id <= 'n00002';"));
+    settled(t, PROVINCE, "none synced");
+    net_crash(t, DISTRICT);
+    net_boot(t, DISTRICT);
+    net_run(t, 20000);
+    assert_true(net_settle(t, 10000));
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(
+            net_text(&t->office[i], "SELECT count(*) FROM note WHERE text = 'migrated'"), "2");
+}
+
+/* A table that was renamed away is told at once; back again it is captured, and compared. */
+static void a_table_away_is_told_at_once(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME TO note_away");
+    net_run(t, 50);
+    assert_string_equal(gap_of(t, PROVINCE), "note capture-gap 0 0 0 behind");
+    net_sql(t, PROVINCE,
+            "UPDATE note_away SET text = 'away' WHERE id = 'n00001';"
+            "ALTER TABLE note_away RENAME TO note");
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00001'", "away", 5000));
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME COLUMN text TO words");
+    net_run(t, 50);
+    assert_string_equal(gap_of(t, PROVINCE), "note capture-gap 0 0 0 behind");
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME COLUMN words TO text");
+    settled(t, PROVINCE, "none synced");
+}
+
+/* What a gap makes ours is sealed in the context of its beginning, which must cover every mark that this
+ * office has answered: it answers none meanwhile. */
+static void no_mark_is_answered_in_a_gap(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM tonle_row", "0", 130000));
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME TO note_away");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO resident VALUES('r', 'x', 'y')");
+    net_run(t, 200000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_row"), "1");
+    net_sql(t, PROVINCE, "ALTER TABLE note_away RENAME TO note");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM tonle_row", "0", 130000));
+    settled(t, PROVINCE, "none synced");
+}
+
+/* A deleted row does not come back, and a row that came meanwhile does not go, by what escaped. */
+static void others_changes_stand(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("UPDATE note_new SET text = 'prov' WHERE id = 'n00003';"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB,
+            "DELETE FROM note WHERE id = 'n00001'; INSERT INTO note VALUES('new', 'hub');"
+            "UPDATE note SET text = 'hub' WHERE id = 'n00002'");
+    net_boot(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 10000));
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(net_text(&t->office[i],
+                                     "SELECT group_concat(id || text) FROM (SELECT * FROM note"
+                                     " WHERE text <> 'x' OR id = 'n00001' ORDER BY id)"),
+                            "n00002hub,n00003prov,newhub");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF_TWO(an_unclean_stop_publishes_nothing),
+        TEST_OF_TWO(what_a_rebuild_changed_is_published),
+        TEST_OF_TWO(a_rebuild_that_changed_nothing_is_settled_by_itself),
+        TEST_OF_TWO(a_rebuild_while_the_node_runs),
+        TEST_OF_TWO(a_rebuild_that_copies_the_triggers_is_seen),
+        TEST_OF_TWO(a_rebuild_at_the_hub_is_published),
+        TEST_OF_TWO(a_hundred_rows_go_and_one_more_waits),
+        TEST_OF_TWO(a_hundred_thousand_rows),
+        TEST_OF_TWO(both_sides_at_once_wait_for_a_person),
+        TEST_OF_THREE(the_middle_of_a_chain),
+        TEST_OF_TWO(a_table_away_is_told_at_once),
+        TEST_OF_TWO(no_mark_is_answered_in_a_gap),
+        TEST_OF_TWO(others_changes_stand),
+    };
+    return check_run(tests);
+}
