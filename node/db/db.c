@@ -156,15 +156,6 @@ enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
     return e;
 }
 
-enum err store_run(struct store *s, sqlite3_stmt *q)
-{
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (row)
-        sqlite3_reset(q);
-    return e;
-}
-
 void store_bind(sqlite3_stmt *q, int i, const struct value *v)
 {
     switch (v->type) {
@@ -178,29 +169,14 @@ void store_bind(sqlite3_stmt *q, int i, const struct value *v)
         sqlite3_bind_text64(q, i, v->len ? v->u.p : "", v->len, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case VALUE_BLOB:
-        store_bind_blob(q, i, v->u.p, v->len);
+        if (v->len == 0)
+            sqlite3_bind_zeroblob(q, i, 0); /* of NULL bytes, too: not NULL */
+        else
+            sqlite3_bind_blob64(q, i, v->u.p, v->len, SQLITE_STATIC);
         break;
     default:
         sqlite3_bind_null(q, i);
     }
-}
-
-void store_bind_blob(sqlite3_stmt *q, int i, const void *p, size_t len)
-{
-    if (len == 0)
-        sqlite3_bind_zeroblob(q, i, 0);
-    else
-        sqlite3_bind_blob64(q, i, p, len, SQLITE_STATIC);
-}
-
-void store_bind_text(sqlite3_stmt *q, int i, const char *text)
-{
-    sqlite3_bind_text(q, i, text, -1, SQLITE_STATIC);
-}
-
-void store_bind_u64(sqlite3_stmt *q, int i, uint64_t v)
-{
-    sqlite3_bind_int64(q, i, (sqlite3_int64)v);
 }
 
 struct value store_column(struct arena *a, sqlite3_stmt *q, int i)
