@@ -119,7 +119,7 @@ static enum err compile_watched(struct learn *l, struct trigger_watch *w, char *
     for (int i = 0; i < 3; i++) {
         sqlite3_stmt *q = NULL;
         sqlite3_set_authorizer(l->s->db, note_write, w);
-        enum err e = store_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
+        enum err e = db_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
         sqlite3_set_authorizer(l->s->db, NULL, NULL);
         sqlite3_finalize(q);
         fine += e == ERR_OK;

@@ -2,8 +2,7 @@
  * the same held rows with theirs, every version that is not stable on record and none that nobody
  * wrote.
  */
-#include "node/db/db.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/record/record.h"
 #include "tests/sim/world.h"
 
@@ -98,15 +97,13 @@ static void check_held(struct comparing *c)
         size_t want = 0, have = 0;
         for (size_t j = 0; j < c->n; j++)
             want += c->birth[j]->row == b->row && c->birth[j]->held == b->held;
-        sqlite3_stmt *q = store_stmt(
-            s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3");
-        sqlite3_bind_int64(q, 1, s->schema->tables[b->row->table].t);
-        store_bind_blob(q, 2, b->row->key, b->row->len);
-        store_bind_text(q, 3, hold_reason_name(b->held));
-        bool row = false;
-        if (store_step(s, q, &row) == ERR_OK && row)
-            have = (size_t)sqlite3_column_int(q, 0);
-        sqlite3_reset(q);
+        struct query q =
+            DB_QUERY(s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3",
+                     value_u64(s->schema->tables[b->row->table].t),
+                     value_blob(b->row->key, b->row->len), value_text(hold_reason_name(b->held)));
+        if (query_next(&q))
+            have = (size_t)query_u64(&q, 0);
+        oracle_end(c->w, c->m, &q);
         if (have == want)
             continue;
         c->bad = b->row;

@@ -1,6 +1,5 @@
 /* The WAL guard against a real library: whether other connections can start the WAL anew. */
 #include "node/db/pin.h"
-#include "node/db/sqlite.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
