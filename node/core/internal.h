@@ -322,6 +322,7 @@ void enrol_fini(struct node *n);
 bool enrol_may_ask(struct node *n, const char *user_id, const char *node);
 
 /* ---- authorise.c */
+bool key_given(const uint8_t key[CURVE_KEY_BYTES]); /* not all zero: a registry's empty place */
 void authorise_fini(struct node *n);
 
 /* ---- load.c */

@@ -5,6 +5,7 @@
 
 #include "node/charter/charter.h"
 #include "node/file/hex.h"
+#include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,17 +14,13 @@
 /* A chunk may be 24 MB on a slow line: asked again too early, it comes twice. */
 #define JOIN_AGAIN_MS 15000u
 
-/* The first chunks of every load. */
-static const char *const internal_tables[] = {"tonle_node", "tonle_site", "tonle_charter",
-                                              "tonle_decision"};
-#define N_INTERNAL (sizeof internal_tables / sizeof internal_tables[0])
-
+/* The first chunks of every load are the tables of our own. */
 void join_fetch_begin(struct joining *j)
 {
-    j->fetch.table = arena_copy(&j->arena, internal_tables, sizeof internal_tables);
-    j->fetch.n_tables = N_INTERNAL;
+    j->fetch.table = arena_copy(&j->arena, schema_internal, sizeof schema_internal);
+    j->fetch.n_tables = INTERNAL_TABLES;
     j->fetch.internal = true;
-    j->report.table = internal_tables[0];
+    j->report.table = schema_internal[0];
     j->registry.site_text = "";
 }
 

@@ -107,18 +107,6 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
 
 /* ---- a row that the federation has */
 
-/* One cell of a row: a column, or the members of a group together. */
-static struct value cell_value(struct adopt *d, uint32_t cell, const struct value *columns)
-{
-    const struct cell_group *g = cell_group_of(&d->t->rules, cell);
-    if (!g)
-        return columns[cell];
-    struct value *member = arena_alloc(d->a, g->n * sizeof *member);
-    for (uint32_t i = 0; i < g->n; i++)
-        member[i] = columns[g->column[i]];
-    return value_tuple(d->a, member, g->n);
-}
-
 /* side[0] is the federation's, side[1] ours. */
 static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
                             const struct value side[2], bool *take_ours)
@@ -159,7 +147,8 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
     uint64_t differing = 0;
     for (uint32_t c = 0; e == ERR_OK && c < d->t->n_columns; c++) {
         bool mine = false;
-        struct value side[2] = {cell_value(d, c, r->now), cell_value(d, c, ours)};
+        struct value side[2] = {cell_gather(d->a, &d->t->rules, c, r->now),
+                                cell_gather(d->a, &d->t->rules, c, ours)};
         if (schema_is_key(d->t, c) || /* 1 and 1.0: one key */
             cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
             continue;

@@ -15,7 +15,6 @@
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
-#include "node/journal/registry.h"
 #include "node/load/adopt.h"
 #include "node/load/slice.h"
 #include "node/state/state.h"
@@ -230,16 +229,6 @@ static enum err settle_position(struct store *s, struct arena *a)
     return e == ERR_OK && first == last ? load_passed(s, a, (uint64_t)last) : e;
 }
 
-/* The charter that came with the load is in force. */
-static enum err take_charter(struct store *s, struct arena *a)
-{
-    struct charter_record c;
-    enum err e = store_charter_get(s, a, &c);
-    if (e != ERR_OK)
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    return state_set_charter(s, c.version, c.schema_version);
-}
-
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report)
 {
     assert(s->in_write);
@@ -252,8 +241,8 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         e = count_rows(s, &s->schema->tables[i], &n);
         report->rows += n;
     }
-    if (e == ERR_OK)
-        e = take_charter(s, a);
+    if (e == ERR_OK) /* the one that came with the load */
+        e = schema_charter_passed(s);
     if (e == ERR_OK)
         e = settle_position(s, a);
     if (e == ERR_OK) /* last: a row without its parent is held when it has been sealed */
