@@ -8,7 +8,8 @@
  * capture_note.
  *
  * Ownership: what a collection found is the caller's (struct collected) and goes on to naming,
- * applying and consuming, all in the write transaction it was made in. What is handed out otherwise lives in the arena given.
+ * applying and consuming, all in the write transaction it was made in. What is handed out otherwise
+ * lives in the arena given.
  *
  * Errors: those of the database (db.h); ERR_CORRUPT for an entry of tonle_todo that is none. After
  * any error of a writing call the transaction is rolled back. Writing calls are made in a write

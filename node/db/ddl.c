@@ -41,7 +41,8 @@
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
- * - tonle_todo: changes that no application statement can express, for the next seal (capture/todo.c)
+ * - tonle_todo: changes that no application statement can express, for the next seal
+ *   (capture/todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
  * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed
  *   (apply/retry.c)
