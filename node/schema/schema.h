@@ -116,7 +116,7 @@ enum err schema_charter_passed(struct store *s);
  * schema_load calls it, so every public entry has them fresh; call it again where the registry may
  * have changed in the middle of one. Strings from before the call are void. */
 enum err units_refresh(struct store *s);
-void units_changed(
-    struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
+/* We have written to tonle_node or tonle_site, or rolled back. */
+void units_changed(struct store *s);
 
 #endif
