@@ -374,6 +374,8 @@ static void serve_stop(struct loop *l)
         return;
     notify_send("STOPPING=1");
     step(l, (struct event){.kind = EVENT_STOP});
+    if (!l->ending && l->done_due)
+        return; /* a join is being settled: the next turn gives the answer that ends it */
     if (!l->ending)
         note(l, 2, "stopped", NULL, NULL);
     l->ending = true;

@@ -93,6 +93,21 @@ static void a_stop_rolls_the_load_back(void **state)
     assert_string_equal(net_text(o, TONLE_TABLES), "0");
 }
 
+/* Stopped when its driver has written what belongs to the database: it is committed, as the driver's
+ * answer is due. */
+static void a_stop_while_it_is_settled_comes_too_late(void **state)
+{
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    net_join_begin(t, o, LOAD_EMPTY);
+    while (!o->ended && (o->actions.n == 0 || o->actions.a[0].kind != ACTION_SETTLE))
+        net_run(t, 1);
+    assert_true(o->done_due);
+    net_event(t, o, EVENT_STOP);
+    assert_int_equal(net_join_end(t, o, 1000), JOIN_DONE);
+    assert_works(t, o);
+}
+
 /* What the driver cannot keep, or cannot write before the commit, ends the join without a trace. */
 static void a_driver_that_fails_ends_it(void **state)
 {
@@ -297,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NET_TEST(a_join_that_is_killed_anywhere_leaves_the_database_as_it_was),
         NET_TEST(a_stop_rolls_the_load_back),
+        NET_TEST(a_stop_while_it_is_settled_comes_too_late),
         NET_TEST(a_driver_that_fails_ends_it),
         NET_TEST(rows_that_are_here_need_a_mode),
         NET_TEST(replace_keeps_a_copy),
