@@ -84,9 +84,9 @@ enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const st
                     struct forget *f);
 bool store_deferred_any(struct store *s); /* rows wait for a table that does not fit here */
 /* Whether changesets wait for this table to fit here. */
-bool defer_waits(struct store *s, const char *table);
+enum err defer_waits(struct store *s, const char *table, bool *waits);
 /* The stable clock through which rows of this table are looked at. */
-const struct clock *defer_stable(struct store *s, const char *table);
+enum err defer_stable(struct store *s, const char *table, const struct clock **out);
 
 /* ---- local.c: columns that only this office has, kept of rows that were taken out */
 struct local_value {

@@ -86,12 +86,12 @@ static enum err keep_names(struct store *s, struct arena *a, struct row_key k, s
 
 enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
-    *f = (struct forget){.stable = defer_stable(s, k.t->name),
-                         .unique_columns = k.t->unique_columns,
+    *f = (struct forget){.unique_columns = k.t->unique_columns,
                          .n_unique_columns = k.t->n_unique_columns,
                          .keep_rank =
                              k.t->n_unique > 0 && (state_of(s)->loading || row_any_claims(s))};
-    return keep_names(s, a, k, f);
+    enum err e = defer_stable(s, k.t->name, &f->stable);
+    return e == ERR_OK ? keep_names(s, a, k, f) : e;
 }
 
 /* ---- the two parts of tonle_row */
