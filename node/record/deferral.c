@@ -64,7 +64,8 @@ enum err deferral_list(struct store *s, struct deferral **out)
 
 bool store_deferred_any(struct store *s)
 {
-    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)") == 1;
+    int64_t any;
+    return db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)", &any) == ERR_OK && any;
 }
 
 enum err deferral_find(struct store *s, const char *table, struct deferral **out)
