@@ -214,7 +214,7 @@ static void receive(struct node *n, const struct event *ev)
         if (e == ERR_OK)
             enrol_answer(n, &m);
     } else if (e != ERR_OK) {
-        join_fetch_failed(n, e);
+        join_fetch_nonsense(n, e);
     } else {
         join_fetch_chunk(n, &m, (struct bytes){ev->bytes, ev->len});
     }
