@@ -108,7 +108,6 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
 {
     struct applying ap = {.cs = in->cs, .own = in->own, .collected = in->collected};
     uint64_t pos = 0;
-    assert(in->own || !store_capture_pending(s));
     work_init(&ap.w, s, a);
     ap.w.dot = in->cs->dot;
     ap.w.part = ap.own && in->cs->cut;

@@ -26,7 +26,9 @@
  * installed. */
 enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
-bool store_capture_pending(struct store *s); /* the log, or what decisions queued, is not empty */
+/* The log, or what decisions queued, is not empty. True also when unknown (a locked database): what
+ * is remote is not applied over what may be captured. */
+bool store_capture_pending(struct store *s);
 /* Whether the log still has events of this key. */
 enum err capture_has(struct store *s, struct row_key k, bool *yes);
 /* What was captured of this table goes unsealed: a first load replaces its rows. */

@@ -97,7 +97,6 @@ struct peer {
     uint64_t hold_until_ms; /* no session before */
     uint32_t failures;      /* items refused in a row: for the back-off */
     uint64_t rival_run;     /* a newcomer of the same identity */
-    struct route rival_route;
     uint64_t rival_since_ms;
     bool rival_refused;
     /* the parent only */
@@ -111,8 +110,7 @@ struct enrol_wait {
     char user_id[LIMIT_NAME_BYTES + 16];
     struct arena arena;
     struct enrol enrol;
-    bool done; /* decided in the running transaction: */
-    struct enrolled reply;
+    struct enrolled reply; /* decided in the running transaction */
 };
 struct forwarded { /* a node whose enrolment our parent has not answered */
     char *name;
@@ -150,7 +148,7 @@ struct node {
     struct actions *out; /* of the running step */
     uint64_t mono_ms, wall_ms, rng;
     int64_t offset_ms; /* federation time minus our wall clock */
-    bool offset_dirty, offset_known;
+    bool offset_dirty;
     bool started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 

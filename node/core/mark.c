@@ -4,10 +4,15 @@
  * asks for a new one.
  *
  * What the hub remembers of it stands in small named values, written in the transactions that
- * change it: marks         the marks that are not stable yet: id, hlc, clock, one after another,
- * oldest first mark_id       the last id given answer/SITE   the last mark that this site has
- * answered When one office is away for weeks the marks in between are thinned out: any of them may
- * be left out, because the answer to a later one is an answer to it. */
+ * change it:
+ *
+ *   marks         the marks that are not stable yet, oldest first: id, hlc, clock, one after another
+ *   mark_clock    the clock of the last one sent
+ *   mark_id       the last id given
+ *   answer/SITE   the last mark that this site has answered
+ *
+ * When one office is away for weeks the marks in between are thinned out: any of them may be left
+ * out, because the answer to a later one is an answer to it. */
 #include "node/core/internal.h"
 
 #include <stdio.h>

@@ -139,8 +139,6 @@ enum err store_exec(struct store *s, const char *sql)
 enum err db_step(struct store *s, sqlite3_stmt *q, bool *row)
 {
     *row = false;
-    if (!q)
-        return ERR_SCHEMA; /* db_stmt left the message */
     enum err e = store_standing(s);
     if (e != ERR_OK) {
         sqlite3_reset(q);
@@ -177,17 +175,6 @@ void db_bind(sqlite3_stmt *q, int i, const struct value *v)
     default:
         sqlite3_bind_null(q, i);
     }
-}
-
-int64_t store_pragma(struct store *s, const char *sql)
-{
-    bool row = false;
-    sqlite3_stmt *q = db_stmt(s, sql);
-    if (db_step(s, q, &row) != ERR_OK || !row)
-        return -1;
-    int64_t v = sqlite3_column_int64(q, 0);
-    sqlite3_reset(q);
-    return v;
 }
 
 /* ---- open and close ---- */
@@ -260,10 +247,10 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
     if (o->read_only)
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
+    int64_t objects;
     enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
-    /* the first read tells whether it is a database at all */
-    if (e == ERR_OK && store_pragma(s, "SELECT count(*) FROM sqlite_schema") < 0)
-        e = db_error(s, sqlite3_errcode(s->db));
+    if (e == ERR_OK) /* the first read tells whether it is a database at all */
+        e = db_number(s, "SELECT count(*) FROM sqlite_schema", &objects);
     if (e == ERR_OK && !o->read_only)
         e = truncate_journal(s);
     if (e != ERR_OK)
@@ -298,9 +285,8 @@ enum err db_begin(struct store *s, bool write)
     s->in_write = write;
     s->in_read = !write;
     s->changes_before = sqlite3_total_changes(s->db);
-    if (!write)
-        (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
-    return ERR_OK;
+    int64_t any; /* asked to take the snapshot */
+    return write ? ERR_OK : db_number(s, "SELECT EXISTS(SELECT 1 FROM sqlite_schema)", &any);
 }
 
 enum err db_snapshot_begin(struct store *s, bool *own)

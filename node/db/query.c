@@ -60,6 +60,16 @@ enum err query_run(struct store *s, const char *sql, size_t n, const struct valu
     return query_end(&q);
 }
 
+enum err db_number(struct store *s, const char *sql, int64_t *out)
+{
+    struct query q = DB_QUERY(s, sql);
+    bool any = query_next(&q);
+    if (any)
+        *out = query_i64(&q, 0);
+    enum err e = query_end(&q);
+    return e == ERR_OK && !any ? ERR_NOT_FOUND : e;
+}
+
 int64_t query_i64(const struct query *q, int i)
 {
     return sqlite3_column_int64(q->stmt, i);

@@ -36,28 +36,37 @@ static void aside_name(char out[40], const struct table_schema *t)
     snprintf(out, 40, "tonle_adopt_%u", t->t);
 }
 
-static bool has_aside(struct store *s, const char *aside)
+static enum err has_aside(struct store *s, const char *aside, bool *has)
 {
     char sql[128];
+    int64_t n = 0;
     snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", aside);
-    return store_pragma(s, sql) == 1;
+    enum err e = db_number(s, sql, &n);
+    *has = n == 1;
+    return e;
 }
 
 enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 {
     char aside[40];
     aside_name(aside, t);
-    if (has_aside(s, aside))
+    bool has;
+    enum err e = has_aside(s, aside, &has);
+    if (e != ERR_OK)
+        return e;
+    if (has)
         return store_fail(
             s, ERR_STATE,
             "rows of %s from an earlier join still wait in %s: settle them and drop that table",
             t->name, aside);
     struct buf sql = {0};
+    int64_t any;
     buf_printf(&sql, "SELECT EXISTS(SELECT 1 FROM %s)", t->qname);
-    int64_t any = store_pragma(s, buf_str(&sql));
+    e = db_number(s, buf_str(&sql), &any);
     buf_reset(&sql);
     buf_printf(&sql, "CREATE TABLE main.%s AS SELECT * FROM %s", aside, t->qname);
-    enum err e = any < 0 ? ERR_CORRUPT : any == 0 ? ERR_OK : store_exec(s, buf_str(&sql));
+    if (e == ERR_OK && any)
+        e = store_exec(s, buf_str(&sql));
     buf_fini(&sql);
     return e;
 }
@@ -229,6 +238,16 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     return e == ERR_OK && done ? drop_row(d, rowid) : e;
 }
 
+static enum err drop_when_empty(struct store *s, const char *aside)
+{
+    char sql[96];
+    int64_t any;
+    snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.%s)", aside);
+    enum err e = db_number(s, sql, &any);
+    snprintf(sql, sizeof sql, "DROP TABLE main.%s", aside);
+    return e == ERR_OK && !any ? store_exec(s, sql) : e;
+}
+
 static enum err adopt_table(struct adopt *d)
 {
     struct arena keep = {0}, row = {0};
@@ -242,13 +261,8 @@ static enum err adopt_table(struct adopt *d)
         if (e == ERR_OK)
             e = adopt_row(d, rowid, values);
     }
-    if (e == ERR_NOT_FOUND) {
-        char sql[96];
-        snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.%s)", d->aside);
-        bool empty = store_pragma(d->s, sql) == 0;
-        snprintf(sql, sizeof sql, "DROP TABLE main.%s", d->aside);
-        e = empty ? store_exec(d->s, sql) : ERR_OK;
-    }
+    if (e == ERR_NOT_FOUND)
+        e = drop_when_empty(d->s, d->aside);
     arena_fini(&keep);
     arena_fini(&row);
     return e;
@@ -260,8 +274,11 @@ enum err adopt_all(struct store *s, struct load_report *report)
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         struct adopt d = {.s = s, .t = &s->schema->tables[i], .report = report};
+        bool has = false;
         aside_name(d.aside, d.t);
-        if (d.t->internal || !d.t->exists || !has_aside(s, d.aside))
+        if (!d.t->internal && d.t->exists)
+            e = has_aside(s, d.aside, &has);
+        if (!has)
             continue;
         if (!captured) /* what is adopted is noted in the capture log: it must be there */
             e = store_capture_install(s);

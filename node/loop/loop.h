@@ -21,7 +21,8 @@ struct loop_join {
     uint8_t invite_key[CURVE_KEY_BYTES], invite_secret[CURVE_KEY_BYTES]; /* of the invitation */
     void (*progress)(void *user);                                        /* ACTION_PROGRESS */
     enum err (*settle)(void *user);                                      /* ACTION_SETTLE */
-    void (*failed)(void *user, const char *reason); /* the loop could not start, or go on */
+    /* Why the loop could not start, or go on, or keep what was fetched. */
+    void (*failed)(void *user, const char *reason);
     void *user;
 };
 

@@ -292,7 +292,10 @@ enum err schema_charter_passed(struct store *s)
 /* One number for the schema and the newest charter together. */
 static enum err read_cookie(struct store *s, int64_t *cookie)
 {
-    int64_t version = store_pragma(s, "PRAGMA main.schema_version");
+    int64_t version;
+    enum err e = db_number(s, "PRAGMA main.schema_version", &version);
+    if (e != ERR_OK)
+        return e;
     uint64_t h = bytes_hash(VALUE_HASH_SEED, &version, sizeof version);
     struct query q = DB_QUERY(s, "SELECT version, length(compiled) FROM main.tonle_charter"
                                  " ORDER BY version DESC LIMIT 1");
@@ -300,9 +303,8 @@ static enum err read_cookie(struct store *s, int64_t *cookie)
         struct bytes newest = query_borrow(&q, 0);
         h = bytes_hash(h, newest.p, newest.len);
     }
-    enum err e = query_end(&q);
     *cookie = (int64_t)(h >> 1);
-    return e == ERR_OK && version < 0 ? ERR_IO : e;
+    return query_end(&q);
 }
 
 static enum err refresh(struct store *s)

@@ -216,10 +216,10 @@ void oracle_open(struct world *w, struct arena *a)
                         schema_key_json(a, t, c[i].row->key, c[i].row->len),
                         oracle_cell(t, c[i].column));
     }
-    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
+    if (database_number(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
         (int64_t)n)
         world_break(w, "6", "%lld conflicts are open, %zu should be",
-                    (long long)store_pragma(
+                    (long long)database_number(
                         hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
                     n);
 }

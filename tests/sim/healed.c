@@ -263,7 +263,8 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
     struct store *s = m->watch;
     if (clock_compare(&store_state_get(s)->stable, &store_state_get(s)->clock) != CLOCK_EQUAL)
         world_break(w, "12", "%s: not everything has become stable", m->o.name);
-    if (store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
+    if (database_number(s,
+                        "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
         world_break(w, "3", "%s: a row has two records", m->o.name);
     struct query q = DB_QUERY(s, "SELECT t, k FROM tonle_row");
     while (w->broken[0] == '\0' && query_next(&q)) {

@@ -168,7 +168,7 @@ static __int128 aside(struct world *w, const char *table, const char *column,
         const struct table_schema *t = schema_table(s, table); /* its number is the office's own */
         struct buf sql = {0};
         buf_printf(&sql, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_adopt_%u'", t->t);
-        bool any = store_pragma(s, buf_str(&sql)) == 1;
+        bool any = database_number(s, buf_str(&sql)) == 1;
         buf_reset(&sql);
         buf_printf(&sql, "SELECT %s FROM tonle_adopt_%u WHERE %s = ?1%s%s%s", column, t->t,
                    t->column[t->key[0]], t->n_key == 2 ? " AND " : "",

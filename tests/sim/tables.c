@@ -80,9 +80,9 @@ static void check_others(struct comparing *c, const struct table_schema *t)
     for (size_t i = 0; i < c->n; i++)
         stands +=
             &s->schema->tables[c->birth[i]->row->table] == t && c->birth[i]->held == HOLD_NONE;
-    if (store_pragma(s, sql) != (int64_t)stands)
+    if (database_number(s, sql) != (int64_t)stands)
         world_break(c->w, "3", "%s: %s has %lld rows, %zu should stand", c->m->o.name, t->name,
-                    (long long)store_pragma(s, sql), stands);
+                    (long long)database_number(s, sql), stands);
 }
 
 static void check_held(struct comparing *c)
@@ -112,9 +112,9 @@ static void check_held(struct comparing *c)
                     values_text(c, &s->schema->tables[b->row->table], b->values), have,
                     hold_reason_name(b->held), want);
     }
-    if (store_pragma(s, HELD_COUNT) != (int64_t)held)
+    if (database_number(s, HELD_COUNT) != (int64_t)held)
         world_break(c->w, "3", "%s: %lld rows are held, %zu should be", c->m->o.name,
-                    (long long)store_pragma(s, HELD_COUNT), held);
+                    (long long)database_number(s, HELD_COUNT), held);
 }
 
 static bool model_has(const struct model_cell *c, struct dot d)

@@ -218,7 +218,7 @@ const char *office_collect(struct capture_office *o)
 
 int64_t office_number(struct capture_office *o, const char *sql)
 {
-    return store_pragma(o->s, sql);
+    return database_number(o->s, sql);
 }
 
 /* The rules may be NULL: the charter that names the tables. */
