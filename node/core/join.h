@@ -8,9 +8,9 @@
  * before ACTION_END; until everything has been fetched it only looks, in a transaction that is
  * rolled back, and a database that is not there is not made. What was fetched is kept by the driver
  * (ACTION_KEEP, ACTION_RECALL), because it may be more than fits into memory. The one transaction
- * of the load spans several steps; it is committed after ACTION_SETTLE has been answered. EVENT_STOP
- * between the two does not end it: what belongs to the database is written, so the driver gives the
- * answer that is due before it stops.
+ * of the load spans several steps; it is committed after ACTION_SETTLE has been answered.
+ * EVENT_STOP between the two does not end it: what belongs to the database is written, so the
+ * driver gives the answer that is due before it stops.
  *
  * Invariant: a join that ends in any other way than JOIN_DONE, a crash included, leaves the
  * database as it was, and can simply be repeated with the same keys, incarnation and invitation.

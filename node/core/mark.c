@@ -6,7 +6,7 @@
  * What the hub remembers of it stands in small named values, written in the transactions that
  * change it:
  *
- *   marks         the marks that are not stable yet, oldest first: id, hlc, clock, one after another
+ *   marks         those that are not stable yet, oldest first: id, hlc, clock, one after another
  *   mark_clock    the clock of the last one sent
  *   mark_id       the last id given
  *   answer/SITE   the last mark that this site has answered

@@ -93,8 +93,8 @@ static void a_stop_rolls_the_load_back(void **state)
     assert_string_equal(net_text(o, TONLE_TABLES), "0");
 }
 
-/* Stopped when its driver has written what belongs to the database: it is committed, as the driver's
- * answer is due. */
+/* Stopped when its driver has written what belongs to the database: it is committed, as the
+ * driver's answer is due. */
 static void a_stop_while_it_is_settled_comes_too_late(void **state)
 {
     struct net *t = *state;
