@@ -198,7 +198,8 @@ enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m, struct
                              .pos = m->pos,
                              .hlc = m->hlc,
                              .capture_gap = m->capture_gap};
-    bool ok = m->capture_gap <= 2 && codec_name_ok(m->table) && codec_digest_get(m->digest, c->digest, HASH_BYTES);
+    bool ok = m->capture_gap <= 2 && codec_name_ok(m->table) &&
+              codec_digest_get(m->digest, c->digest, HASH_BYTES);
     for (size_t i = 0; ok && i < m->n_column; i++)
         ok = codec_name_ok(m->column[i]);
     if (!ok)

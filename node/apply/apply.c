@@ -87,24 +87,6 @@ static enum err check(struct store *s, const struct apply_input *in, struct appl
 
 /* ---- the clock, the journal ---- */
 
-/* The newest charter here is in force from the changeset that brought it. */
-static enum err charter_passed(struct store *s)
-{
-    struct query q = DB_QUERY(s, "SELECT CAST(version AS INTEGER), schema_version"
-                                 " FROM tonle_charter ORDER BY version DESC LIMIT 1");
-    uint64_t version = 0, schema_version = 0;
-    bool any = query_next(&q);
-    if (any) {
-        version = query_u64(&q, 0);
-        schema_version = query_u64(&q, 1);
-    }
-    enum err e = query_end(&q);
-    if (e != ERR_OK || !any)
-        return e;
-    schema_changed(s);
-    return state_set_charter(s, version, schema_version);
-}
-
 static enum err advance(struct store *s, const struct apply_input *in, uint64_t *at)
 {
     const struct changeset *cs = in->cs;
@@ -126,7 +108,6 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
 {
     struct applying ap = {.cs = in->cs, .own = in->own, .collected = in->collected};
     uint64_t pos = 0;
-    assert(in->own || !store_capture_pending(s));
     work_init(&ap.w, s, a);
     ap.w.dot = in->cs->dot;
     ap.w.part = ap.own && in->cs->cut;
@@ -138,8 +119,10 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
         e = work_finish(&ap.w);
     if (ap.registry)
         units_changed(s);
-    if (e == ERR_OK && ap.charter)
-        e = charter_passed(s);
+    if (e == ERR_OK && ap.charter) {
+        schema_changed(s);
+        e = schema_charter_passed(s);
+    }
     if (e == ERR_OK)
         e = advance(s, in, &pos);
     for (size_t i = 0; e == ERR_OK && i < ap.n_later; i++)

@@ -95,20 +95,27 @@ static enum err first_waiting(struct store *s, struct arena *a, const char *tabl
 {
     struct query q =
         DB_QUERY(s,
-                 "SELECT d.pos, d.stable, j.bytes, j.site, j.seq,"
+                 "SELECT d.pos, d.stable, j.bytes, j.site, j.seq, j.pos IS NULL,"
                  " (SELECT coalesce(max(o.seq), 0) FROM tonle_journal o"
                  " WHERE o.source = '' AND o.kind = 1 AND o.site = ?2 AND o.pos < d.pos)"
-                 " FROM tonle_deferred d JOIN tonle_journal j ON j.pos = d.pos"
+                 " FROM tonle_deferred d LEFT JOIN tonle_journal j ON j.pos = d.pos"
                  " WHERE d.name = ?1 ORDER BY d.pos LIMIT 1",
                  value_text(table), value_u64(identity_of(s)->site));
     *any = query_next(&q);
     if (*any)
         *out = (struct waiting){.pos = query_u64(&q, 0),
-                                .own_seq = query_u64(&q, 5),
+                                .own_seq = query_u64(&q, 6),
                                 .stable = query_bytes(&q, a, 1),
                                 .bytes = query_bytes(&q, a, 2),
                                 .dot = {query_u64(&q, 3), query_u64(&q, 4)}};
-    return query_end(&q);
+    bool lost = *any && query_i64(&q, 5) != 0;
+    enum err e = query_end(&q);
+    if (e == ERR_OK && lost)
+        return store_fail(s, ERR_CORRUPT,
+                          "changes of table %.64s wait at position %llu of the journal, which has"
+                          " nothing there",
+                          table, (unsigned long long)out->pos);
+    return e;
 }
 
 static enum err merge_one(struct store *s, struct arena *a, const char *table,
@@ -157,7 +164,10 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
         if (e != ERR_OK || !any)
             break;
         struct cursor c = cursor_of(wait.stable.p, wait.stable.len);
-        struct deferral *d = deferral_find(s, table);
+        struct deferral *d;
+        e = deferral_find(s, table, &d);
+        if (e != ERR_OK)
+            break;
         assert(d); /* it waits: tonle_deferred says so */
         clock_reset(&d->stable);
         e = clock_decode(&c, &d->stable, wait.stable.len);
@@ -172,24 +182,24 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
     return e;
 }
 
-/* A table that waits and fits. */
-static const char *next_fitting(struct store *s, struct arena *a)
+/* A table that waits and fits; NULL: none. */
+static enum err next_fitting(struct store *s, struct arena *a, const char **table)
 {
     struct deferral *d;
-    if (deferral_list(s, &d) != ERR_OK)
-        return NULL;
-    for (; d; d = d->next) {
+    *table = NULL;
+    enum err e = deferral_list(s, &d);
+    for (; d && !*table; d = d->next) {
         const struct table_schema *t = schema_table(s, d->table);
         if (t && t->exists && t->t)
-            return arena_strdup(a, d->table);
+            *table = arena_strdup(a, d->table);
     }
-    return NULL;
+    return e;
 }
 
 enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool *more)
 {
     uint32_t rows = 0;
-    const char *table;
+    const char *table = NULL;
     struct deferral *waiting;
     enum err e = deferral_list(s, &waiting);
     *more = false;
@@ -197,8 +207,13 @@ enum err defer_replay(struct store *s, struct arena *a, uint32_t max_rows, bool 
     if (e != ERR_OK || !waiting || store_capture_pending(s))
         return e;
     e = capture_temp_triggers(s);
-    while (e == ERR_OK && rows < max_rows && (table = next_fitting(s, a)))
+    if (e == ERR_OK)
+        e = next_fitting(s, a, &table);
+    while (e == ERR_OK && table && rows < max_rows) {
         e = replay_table(s, table, max_rows, &rows);
-    *more = e == ERR_OK && next_fitting(s, a);
+        if (e == ERR_OK)
+            e = next_fitting(s, a, &table);
+    }
+    *more = e == ERR_OK && table;
     return e;
 }

@@ -1,4 +1,5 @@
-/* work_finish: the touched rows are brought to what the merged state says, and saved. In this order:
+/* work_finish: the touched rows are brought to what the merged state says, and saved. In this
+ * order:
  *
  *   1. rows with one living birth that nothing contends: DELETE, UPDATE, INSERT in that order, so
  *      that a unique value freed in a changeset can be taken in it

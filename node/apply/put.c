@@ -263,7 +263,7 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum row
         *result = PUT_LOCAL;
         return ERR_OK;
     }
-    return store_error(w->s, rc);
+    return db_error(w->s, rc);
 }
 
 /* The statement's one step: its code tells a refusal of the row from an error. */

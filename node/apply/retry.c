@@ -78,7 +78,8 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
-/* What this office alone refuses in the table may have waited for one of the row's unique values. */
+/* What this office alone refuses in the table may have waited for one of the row's unique
+ * values. */
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
 {
     struct arena a = {0};

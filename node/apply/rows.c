@@ -398,7 +398,10 @@ static enum err take_table(struct applying *ap, const struct table_changes *tc, 
         ap->w.report->refused += tc->n_rows;
         return ERR_OK;
     }
-    bool waits = !ap->own && !ap->replay && defer_waits(s, tc->table);
+    bool waits = false;
+    enum err e = ap->own || ap->replay ? ERR_OK : defer_waits(s, tc->table, &waits);
+    if (e != ERR_OK)
+        return e;
     if (waits || !map_columns(ap->w.a, p.t, tc, &p.map)) {
         put_later(ap, tc);
         return ERR_OK;

@@ -10,7 +10,8 @@
 
 #include <assert.h>
 
-/* A key of tonle_row with what is needed to look at it. `w`: for all of them; it is not finished. */
+/* A key of tonle_row with what is needed to look at it. `w`: for all of them; it is not
+ * finished. */
 static enum err load_key(struct work *w, const struct table_schema *t, struct bytes key,
                          struct work_row *r)
 {

@@ -1,4 +1,5 @@
-/* The rows that one transaction touches: found by key, loaded once; what is known of their tables. */
+/* The rows that one transaction touches: found by key, loaded once; what is known of their
+ * tables. */
 #include "node/apply/work.h"
 
 #include "node/capture/capture.h"

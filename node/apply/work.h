@@ -1,7 +1,7 @@
 /* work.h - the rows touched by one transaction, from merging to what stands.
  *
- * A work lives as long as one apply, seal, load end or retry; everything is in its arena. work_init,
- * then work_get and work_load for each row, changes to their merged state, work_finish.
+ * A work lives as long as one apply, seal, load end or retry; everything is in its arena.
+ * work_init, then work_get and work_load for each row, changes to their merged state, work_finish.
  * Invariant: after work_finish every touched row of the application's tables equals what the merged
  * state and the four passes (DESIGN 4, "Holds") say, and records, claims, held rows and open
  * conflicts fit it.
@@ -191,7 +191,8 @@ enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 
-/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended) */
+/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has
+ * ended) */
 enum err load_parents(struct store *s, struct arena *a);
 
 /* ---- loaded.c: for the first load */

@@ -8,7 +8,8 @@
  * capture_note.
  *
  * Ownership: what a collection found is the caller's (struct collected) and goes on to naming,
- * applying and consuming, all in the write transaction it was made in. What is handed out otherwise lives in the arena given.
+ * applying and consuming, all in the write transaction it was made in. What is handed out otherwise
+ * lives in the arena given.
  *
  * Errors: those of the database (db.h); ERR_CORRUPT for an entry of tonle_todo that is none. After
  * any error of a writing call the transaction is rolled back. Writing calls are made in a write
@@ -26,7 +27,9 @@
  */
 enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
-bool store_capture_pending(struct store *s); /* the log, or what decisions queued, is not empty */
+/* The log, or what decisions queued, is not empty. True also when unknown (a locked database): what
+ * is remote is not applied over what may be captured. */
+bool store_capture_pending(struct store *s);
 /* Whether the log still has events of this key. */
 enum err capture_has(struct store *s, struct row_key k, bool *yes);
 /* What was captured of this table goes unsealed: a first load replaces its rows. */

@@ -1,6 +1,6 @@
-/* A row into the changeset, and what of it is too large to be sent. Of a row that others have only the cells that are too
- * large stay back, the largest first: its other changes, a sum above all, are not lost to them. A
- * row that is born goes whole or not at all. */
+/* A row into the changeset, and what of it is too large to be sent. Of a row that others have only
+ * the cells that are too large stay back, the largest first: its other changes, a sum above all,
+ * are not lost to them. A row that is born goes whole or not at all. */
 #include "node/capture/collect.h"
 
 #include "protocol/limits.h"

@@ -56,7 +56,9 @@ enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
 
 bool gap_any_open(struct store *s)
 {
-    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE state = 1)") != 0;
+    int64_t open = 1;
+    enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE state = 1)", &open);
+    return e != ERR_OK || open != 0;
 }
 
 enum err gap_compared(struct store *s, const struct gap *g)

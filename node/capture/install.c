@@ -351,9 +351,10 @@ static enum err drop_log(struct store *s, const char *name)
 {
     struct buf b = {0};
     buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM %s)", name);
-    bool empty = store_pragma(s, buf_str(&b)) == 0;
+    int64_t any;
+    enum err e = db_number(s, buf_str(&b), &any);
     buf_fini(&b);
-    return empty ? exec_name(s, "DROP TABLE main.", name) : ERR_OK;
+    return e == ERR_OK && !any ? exec_name(s, "DROP TABLE main.", name) : e;
 }
 
 static enum err drop_unwanted(struct store *s, struct arena *a)

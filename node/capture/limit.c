@@ -18,8 +18,9 @@ enum err limit_any(struct store *s, bool *any)
 
 uint64_t store_limit_rows(struct store *s)
 {
-    int64_t n = store_pragma(s, "SELECT count(*) FROM (SELECT DISTINCT t, k FROM tonle_limit)");
-    return n > 0 ? (uint64_t)n : 0;
+    int64_t n;
+    enum err e = db_number(s, "SELECT count(*) FROM (SELECT DISTINCT t, k FROM tonle_limit)", &n);
+    return e == ERR_OK ? (uint64_t)n : 0;
 }
 
 /* A column that is not published any more was not left out. */

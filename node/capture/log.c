@@ -64,9 +64,13 @@ enum err capture_logs(struct store *s, struct capture **out)
 bool store_capture_pending(struct store *s)
 {
     struct capture *c;
-    if (!store_is_ready(s) || capture_logs(s, &c) != ERR_OK)
+    int64_t any;
+    if (!store_is_ready(s))
         return false;
-    return store_pragma(s, c->pending_sql) == 1;
+    enum err e = capture_logs(s, &c);
+    if (e == ERR_OK)
+        e = db_number(s, c->pending_sql, &any);
+    return e != ERR_OK || any;
 }
 
 enum err capture_has(struct store *s, struct row_key k, bool *yes)

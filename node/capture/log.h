@@ -46,7 +46,7 @@ struct capture {       /* s->capture */
     int64_t installed; /* cookie after the last install here, and the revision it was made in: */
     int64_t installed_rev; /* not trusted before that transaction has committed */
     int64_t temp_cookie;   /* at which the TEMP triggers were made */
-    uint32_t n_temp;
+    int64_t n_temp;
     int64_t log_cookie; /* at which has_log and pending_sql were made */
     struct arena log_arena;
     bool *has_log;     /* by table index */

@@ -119,7 +119,7 @@ static enum err compile_watched(struct learn *l, struct trigger_watch *w, char *
     for (int i = 0; i < 3; i++) {
         sqlite3_stmt *q = NULL;
         sqlite3_set_authorizer(l->s->db, note_write, w);
-        enum err e = store_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
+        enum err e = db_error(l->s, sqlite3_prepare_v2(l->s->db, sql[i], -1, &q, NULL));
         sqlite3_set_authorizer(l->s->db, NULL, NULL);
         sqlite3_finalize(q);
         fine += e == ERR_OK;
@@ -245,10 +245,9 @@ enum err triggers_learn(struct store *s, struct arena *a, struct name_list repli
 
 /* A rolled back transaction takes the TEMP triggers made in it along, so they are counted each
  * time. */
-static uint32_t count_copies(struct store *s)
+static enum err count_copies(struct store *s, int64_t *n)
 {
-    return (uint32_t)store_pragma(s,
-                                  "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'");
+    return db_number(s, "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'", n);
 }
 
 void capture_forget_copies(struct store *s)
@@ -259,8 +258,11 @@ void capture_forget_copies(struct store *s)
 enum err capture_temp_triggers(struct store *s)
 {
     struct capture *c = s->capture;
+    int64_t there;
     enum err e = schema_load(s);
-    if (e != ERR_OK || (c->temp_cookie == schema_cookie(s) && count_copies(s) == c->n_temp))
+    if (e == ERR_OK)
+        e = count_copies(s, &there);
+    if (e != ERR_OK || (c->temp_cookie == schema_cookie(s) && there == c->n_temp))
         return e;
     struct arena a = {0};
     struct trigger_info *info;
@@ -269,8 +271,9 @@ enum err capture_temp_triggers(struct store *s)
     for (uint32_t i = 0; i < s->schema->n_tables; i++)
         name[i] = s->schema->tables[i].name;
     e = triggers_learn(s, &a, (struct name_list){name, s->schema->n_tables}, &info, &n);
+    if (e == ERR_OK)
+        e = count_copies(s, &c->n_temp);
     c->temp_cookie = e == ERR_OK ? schema_cookie(s) : -1;
-    c->n_temp = count_copies(s);
     arena_fini(&a);
     return e;
 }

@@ -223,11 +223,26 @@ static bool says(const struct charter_rule *r, const char *policy)
     return is(r->policy, policy) || is(r->fallback, policy);
 }
 
+/* Where the policy in force is another, a charter in force may name a fallback that nobody asks. */
+static bool fallback_counts(const struct charter_at *at, const char *in_force)
+{
+    return of_file(at) || is(in_force, "review");
+}
+
+/* Whether it decides by a list that it does not have. */
+static bool lacks_list(const struct charter_at *at, const struct charter_rule *r,
+                       const char *in_force)
+{
+    return r->n_rank == 0 &&
+           (is(r->policy, "rank") || (is(r->fallback, "rank") && fallback_counts(at, in_force)));
+}
+
 /* A policy that stands for many columns, so it cannot be one that needs a list or a counter. */
-static void check_wide(const struct charter_at *at, const char *field, const struct charter_rule *r)
+static void check_wide(const struct charter_at *at, const char *field, const struct charter_rule *r,
+                       const char *in_force)
 {
     check_policy_word(at, field, r->policy);
-    if (says(r, "rank") && r->n_rank == 0)
+    if (lacks_list(at, r, in_force))
         blame(at, field,
               "policy 'rank' needs a list for each column; name the columns under columns or "
               "groups");
@@ -238,7 +253,7 @@ static void check_wide(const struct charter_at *at, const char *field, const str
 static void check_rank(const struct charter_at *at, const struct written_rule *r)
 {
     bool ranked = says(r->own, "rank");
-    if (ranked && r->own->n_rank == 0)
+    if (lacks_list(at, r->own, r->in_force))
         blame(at, is(r->own->policy, "rank") ? "policy" : "fallback",
               "%s '%s': policy 'rank' needs its list, lowest first: "
               "rank: [active, suspended]",
@@ -258,6 +273,8 @@ static void check_fallback(const struct charter_at *at, const struct written_rul
     if (!r->own->fallback)
         return;
     check_policy_word(at, "fallback", r->own->fallback);
+    if (!fallback_counts(at, r->in_force))
+        return;
     if (is(r->own->fallback, "review"))
         blame(at, "fallback",
               "%s '%s': a fallback decides until a person does, so it cannot be 'review'", r->kind,
@@ -356,7 +373,8 @@ static void check_group_columns(const struct charter_at *at, const struct charte
                   "only",
                   column, first->name, group->name);
         else if (twice)
-            blame(at, "columns", "column '%s' stands twice in group '%s'", column, group->name);
+            blame_file(at, "columns", "column '%s' stands twice in group '%s'", column,
+                       group->name);
     }
     for (unsigned i = 0; i < t->n_columns; i++) {
         const struct charter_column *col = &t->columns[i];
@@ -438,7 +456,7 @@ static void check_table(const struct charter_at *top, unsigned index)
     if (of_file(&at))
         check_word(&at, "read", "read right", t->read, reads);
     check_right(&at, "write", t->write, writes);
-    check_wide(&at, "policy", &t->rule);
+    check_wide(&at, "policy", &t->rule, r.in_force);
     check_fallback(&at, &r);
     check_delete_word(&at, "delete", t->delete_policy);
     check_birth_word(&at, "birth", t->birth);
@@ -479,7 +497,7 @@ static void check_head(const struct charter_at *top)
     if (c->journal_days > 36500)
         blame_file(top, "journal_days", "journal_days must be at most 36500, or 0 for ever");
     check_right(top, "review_by", c->review_by, reviewers);
-    check_wide(top, "defaults.policy", &given);
+    check_wide(top, "defaults.policy", &given, given.policy);
     check_delete_word(top, "defaults.delete", c->defaults.delete_policy);
     check_birth_word(top, "defaults.birth", c->defaults.birth);
     check_right(top, "defaults.write", c->defaults.write, writes);

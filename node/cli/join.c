@@ -146,7 +146,7 @@ static enum err write_config(void *user)
 static void note_fault(void *user, const char *reason)
 {
     struct join_session *j = user;
-    snprintf(j->endpoint_fault, sizeof j->endpoint_fault, "%s", reason);
+    snprintf(j->loop_fault, sizeof j->loop_fault, "%s", reason);
 }
 
 static void run_loop(struct join_session *j, struct node *n)

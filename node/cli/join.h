@@ -15,7 +15,7 @@ struct join_session {
     struct keys keys;
     const struct join_report *report;
     bool line_open, copy_told; /* on the terminal */
-    char endpoint_fault[256];  /* why the loop could not dial, or go on; "" */
+    char loop_fault[768];      /* why the loop could not go on, or keep what was fetched; "" */
     char settle_fault[256];    /* why node.yaml could not be written */
 };
 

@@ -24,7 +24,7 @@ static int fetch_failed(const struct join_session *j)
                         "what was fetched could not be kept in the state directory (%s): free some "
                         "disk, then run the "
                         "same command again",
-                        r->error == ERR_FULL ? "disk full" : "the disk failed");
+                        j->loop_fault);
     case ERR_LIMIT:
         return cli_fail(CLI_ERROR,
                         "%s has a row of %s that is too large to be sent: `tonle doctor` there "
@@ -179,8 +179,7 @@ int join_tell(const struct join_session *j)
     case JOIN_NOT_SETTLED:
         return cli_fail(cli_exit_of(r->error), "%s", j->settle_fault);
     case JOIN_UNDER_WAY: /* the loop could not go on */
-        return cli_fail(CLI_ERROR, "the invitation's endpoint %s is not usable: %s",
-                        j->invitation.parent_endpoint, j->endpoint_fault);
+        return cli_fail(CLI_ERROR, "%s", j->loop_fault);
     default:
         return enrol_outcome(j);
     }

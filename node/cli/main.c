@@ -116,10 +116,10 @@ const struct command cli_commands[] = {
     {"verify", "[--local | --repair --take here|parent] [TABLE [KEY]] [--json]",
      "compare this office's data with its parent's",
      "Alone it compares digests of all tables: exit code 7 when they differ.\n"
-     "--local compares row by row and shows both values (at the hub, with an office below). Where this "
-     "office's\n"
-     "capture was away and the neighbour's was not, what changed here is published; deletions, more "
-     "than 100\n"
+     "--local compares row by row and shows both values (at the hub, with an office below). Where "
+     "this office's\n"
+     "capture was away and the neighbour's was not, what changed here is published; deletions, "
+     "more than 100\n"
      "rows, and whatever nobody can tell the writer of wait for a person:\n"
      "--repair --take here publishes this office's rows everywhere, --take parent writes the "
      "neighbour's here;\n"

@@ -15,7 +15,7 @@ void authorise_fini(struct node *n)
     n->authorised_known = false;
 }
 
-static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
+bool key_given(const uint8_t key[CURVE_KEY_BYTES])
 {
     static const uint8_t none[CURVE_KEY_BYTES];
     return memcmp(key, none, CURVE_KEY_BYTES) != 0;

@@ -10,12 +10,6 @@
 
 #define FORWARD_AGAIN_MS 10000u
 
-static bool key_given(const uint8_t key[CURVE_KEY_BYTES])
-{
-    static const uint8_t none[CURVE_KEY_BYTES];
-    return memcmp(key, none, CURVE_KEY_BYTES) != 0;
-}
-
 /* NAME of "invite:NAME", or NULL. */
 static const char *invited_name(const char *user_id)
 {

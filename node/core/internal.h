@@ -97,7 +97,6 @@ struct peer {
     uint64_t hold_until_ms; /* no session before */
     uint32_t failures;      /* items refused in a row: for the back-off */
     uint64_t rival_run;     /* a newcomer of the same identity */
-    struct route rival_route;
     uint64_t rival_since_ms;
     bool rival_refused;
     /* the parent only */
@@ -111,8 +110,7 @@ struct enrol_wait {
     char user_id[LIMIT_NAME_BYTES + 16];
     struct arena arena;
     struct enrol enrol;
-    bool done; /* decided in the running transaction: */
-    struct enrolled reply;
+    struct enrolled reply; /* decided in the running transaction */
 };
 struct forwarded { /* a node whose enrolment our parent has not answered */
     char *name;
@@ -151,7 +149,7 @@ struct node {
     struct actions *out; /* of the running step */
     uint64_t mono_ms, wall_ms, rng;
     int64_t offset_ms; /* federation time minus our wall clock */
-    bool offset_dirty, offset_known;
+    bool offset_dirty;
     bool started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 
@@ -303,7 +301,8 @@ void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
 
 /* ---- seal.c */
-/* begun: the context, with what was sealed here since (a capture gap's beginning); NULL: the clock. */
+/* begun: the context, with what was sealed here since (a capture gap's beginning); NULL: the
+ * clock. */
 enum err seal_captured(struct node *n, const struct clock *begun, bool *cut);
 
 /* ---- mark.c */
@@ -325,6 +324,7 @@ void enrol_fini(struct node *n);
 bool enrol_may_ask(struct node *n, const char *user_id, const char *node);
 
 /* ---- authorise.c */
+bool key_given(const uint8_t key[CURVE_KEY_BYTES]); /* not all zero: a registry's empty place */
 void authorise_fini(struct node *n);
 
 /* ---- load.c */
@@ -348,8 +348,8 @@ void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c);
 void scan_timers(struct node *n);
 bool scan_wants(const struct node *n); /* rows to settle, or the end of a table to note */
-/* *context: what it put into the log is to be sealed in this context, before anything else; NULL: in
- * the usual one. */
+/* *context: what it put into the log is to be sealed in this context, before anything else; NULL:
+ * in the usual one. */
 enum err scan_work(struct node *n, const struct clock **context);
 void scan_committed(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */

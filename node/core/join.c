@@ -214,7 +214,7 @@ static void receive(struct node *n, const struct event *ev)
         if (e == ERR_OK)
             enrol_answer(n, &m);
     } else if (e != ERR_OK) {
-        join_fetch_failed(n, e);
+        join_fetch_nonsense(n, e);
     } else {
         join_fetch_chunk(n, &m, (struct bytes){ev->bytes, ev->len});
     }
@@ -298,7 +298,8 @@ void join_step(struct node *n, const struct event *ev)
         done(n, ev);
         break;
     case EVENT_STOP:
-        join_end(n, JOIN_STOPPED, ERR_BUSY, NULL);
+        if (j->state != JOIN_SETTLE) /* there the end is one answer away, which is due */
+            join_end(n, JOIN_STOPPED, ERR_BUSY, NULL);
         break;
     case EVENT_TIMER:
     case EVENT_LOCAL_CHANGE:

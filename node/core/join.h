@@ -9,6 +9,8 @@
  * rolled back, and a database that is not there is not made. What was fetched is kept by the driver
  * (ACTION_KEEP, ACTION_RECALL), because it may be more than fits into memory. The one transaction
  * of the load spans several steps; it is committed after ACTION_SETTLE has been answered.
+ * EVENT_STOP between the two does not end it: what belongs to the database is written, so the
+ * driver gives the answer that is due before it stops.
  *
  * Invariant: a join that ends in any other way than JOIN_DONE, a crash included, leaves the
  * database as it was, and can simply be repeated with the same keys, incarnation and invitation.
@@ -42,7 +44,7 @@ struct node *node_join(const struct join_options *o);
 enum join_outcome {
     JOIN_UNDER_WAY,
     JOIN_DONE,
-    JOIN_STOPPED,        /* by EVENT_STOP */
+    JOIN_STOPPED,        /* by EVENT_STOP, before ACTION_SETTLE */
     JOIN_NOT_REACHED,    /* in JOIN_REACH_MS */
     JOIN_NOT_ANSWERED,   /* the parent was reached, but had no answer of the hub in that time */
     JOIN_PARENT_REFUSES, /* text: its reason */

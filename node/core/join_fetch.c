@@ -5,6 +5,8 @@
 
 #include "node/charter/charter.h"
 #include "node/file/hex.h"
+#include "node/record/record.h"
+#include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,23 +15,25 @@
 /* A chunk may be 24 MB on a slow line: asked again too early, it comes twice. */
 #define JOIN_AGAIN_MS 15000u
 
-/* The first chunks of every load. */
-static const char *const internal_tables[] = {"tonle_node", "tonle_site", "tonle_charter",
-                                              "tonle_decision"};
-#define N_INTERNAL (sizeof internal_tables / sizeof internal_tables[0])
-
+/* The first chunks of every load are the tables of our own. */
 void join_fetch_begin(struct joining *j)
 {
-    j->fetch.table = arena_copy(&j->arena, internal_tables, sizeof internal_tables);
-    j->fetch.n_tables = N_INTERNAL;
+    j->fetch.table = arena_copy(&j->arena, schema_internal, sizeof schema_internal);
+    j->fetch.n_tables = INTERNAL_TABLES;
     j->fetch.internal = true;
-    j->report.table = internal_tables[0];
+    j->report.table = schema_internal[0];
     j->registry.site_text = "";
 }
 
 void join_fetch_failed(struct node *n, enum err e)
 {
     join_end(n, JOIN_FETCH_FAILED, e, NULL);
+}
+
+void join_fetch_nonsense(struct node *n, enum err e)
+{
+    if (n->join->state == JOIN_FETCH)
+        join_fetch_failed(n, e);
 }
 
 void join_fetch_ask(struct node *n)
@@ -189,11 +193,24 @@ void join_fetch_published(struct node *n)
         tables_end(n);
 }
 
+/* Whether the parent is further in the table than it was asked behind, or it would be fetched for
+ * ever. Its rows come in the database's own order of keys, which is not that of their bytes; behind
+ * them all come the records, in that of their bytes. */
+static bool is_further(struct bytes last, const struct buf *after)
+{
+    size_t common = last.len < after->len ? last.len : after->len;
+    int order = common > 0 ? memcmp(last.p, after->data, common) : 0;
+    if (order == 0)
+        order = (last.len > after->len) - (last.len < after->len);
+    bool among_records = after->len > 0 && after->data[0] == PART_RECORDS;
+    return among_records ? order > 0 : order != 0; /* PART_RECORDS is the greatest first byte */
+}
+
 /* What makes no sense as the answer to the last request. */
 static bool is_nonsense(const struct joining *j, const struct load_chunk *c)
 {
     return strcmp(c->table, j->report.table) != 0 ||
-           (!c->end && c->last_key.len == 0); /* it would begin anew for ever */
+           (!c->end && (c->last_key.len == 0 || !is_further(c->last_key, &j->fetch.after)));
 }
 
 void join_fetch_chunk(struct node *n, const struct message *m, struct bytes raw)
@@ -210,7 +227,7 @@ void join_fetch_chunk(struct node *n, const struct message *m, struct bytes raw)
         return;
     }
     if (is_nonsense(j, c)) {
-        join_fetch_failed(n, ERR_MALFORMED);
+        join_fetch_nonsense(n, ERR_MALFORMED);
         return;
     }
     if (j->state != JOIN_FETCH)

@@ -74,6 +74,8 @@ void join_fetch_ask(struct node *n);
 void join_fetch_chunk(struct node *n, const struct message *m, struct bytes raw);
 void join_fetch_kept(struct node *n, enum err error);
 void join_fetch_failed(struct node *n, enum err e);
+/* It ends the fetch, not the trying before the first chunk. */
+void join_fetch_nonsense(struct node *n, enum err e);
 void join_fetch_published(struct node *n); /* what the charter names, after the look */
 
 /* ---- join_load.c */

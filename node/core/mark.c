@@ -4,10 +4,15 @@
  * asks for a new one.
  *
  * What the hub remembers of it stands in small named values, written in the transactions that
- * change it: marks         the marks that are not stable yet: id, hlc, clock, one after another,
- * oldest first mark_id       the last id given answer/SITE   the last mark that this site has
- * answered When one office is away for weeks the marks in between are thinned out: any of them may
- * be left out, because the answer to a later one is an answer to it. */
+ * change it:
+ *
+ *   marks         those that are not stable yet, oldest first: id, hlc, clock, one after another
+ *   mark_clock    the clock of the last one sent
+ *   mark_id       the last id given
+ *   answer/SITE   the last mark that this site has answered
+ *
+ * When one office is away for weeks the marks in between are thinned out: any of them may be left
+ * out, because the answer to a later one is an answer to it. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
@@ -245,8 +250,8 @@ static enum err check_stable(struct node *n)
 enum err mark_work(struct node *n)
 {
     uint64_t at;
-    /* A hub that may have been restored declares nothing stable, nor does one with a capture gap: what
-     * that makes its own is still to be sealed in the context of its beginning. */
+    /* A hub that may have been restored declares nothing stable, nor does one with a capture gap:
+     * what that makes its own is still to be sealed in the context of its beginning. */
     if (n->suspect || n->gap_open)
         return ERR_OK;
     enum err e = read_marks(n);

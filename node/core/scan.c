@@ -1,7 +1,7 @@
-/* Comparing rows with a neighbour: our parent, or at the hub a child (DESIGN 8). Table by table, chunk
- * by chunk of its rows: first the digest of the chunk, then, where it differs, its rows. Only a chunk
- * that was read at our own clock, with nothing captured here, says anything: otherwise it is asked for
- * again.
+/* Comparing rows with a neighbour: our parent, or at the hub a child (DESIGN 8). Table by table,
+ * chunk by chunk of its rows: first the digest of the chunk, then, where it differs, its rows.
+ * Only a chunk that was read at our own clock, with nothing captured here, says anything:
+ * otherwise it is asked for again.
  *
  * Nothing that differs is published by itself but where a capture gap is on record here and none at
  * the neighbour. What becomes of a table's differences:
@@ -14,8 +14,9 @@
  *   yes       not compared yet   it is waited for, a while
  *   yes, or no: else             wait for a person               wait for a person
  *
- * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE, SCAN_TAKE_THERE).
- * A table takes two passes: the first counts, the second settles; a person's the other way round. */
+ * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE,
+ * SCAN_TAKE_THERE). A table takes two passes: the first counts, the second settles; a person's
+ * the other way round. */
 #include "node/core/scanning.h"
 
 #include "node/charter/charter.h"

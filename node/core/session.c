@@ -1,6 +1,6 @@
 /* One neighbour's session: opened by the child's hello and the parent's welcome, kept by
- * heartbeats (beat.c), ended by silence, by a lost connection or by a refusal. The line's states and
- * moves stand in peer.c.
+ * heartbeats (beat.c), ended by silence, by a lost connection or by a refusal. The line's states
+ * and moves stand in peer.c.
  *
  * While there is no session the hello is repeated, and after three heartbeats without an answer the
  * connection is made anew. */

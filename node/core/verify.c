@@ -1,5 +1,5 @@
-/* verify: the digests of all tables, compared with the parent's when both clocks are equal (DESIGN 8).
- * It tells which tables differ; scan.c finds the rows. */
+/* verify: the digests of all tables, compared with the parent's when both clocks are equal (DESIGN
+ * 8). It tells which tables differ; scan.c finds the rows. */
 #include "node/core/internal.h"
 
 #include <jansson.h>

@@ -62,8 +62,8 @@ static enum err write_positions(struct node *n)
 }
 
 /* The answers that were kept back, and the one for the last mark of this transaction. They are kept
- * while the office loads, and while a capture gap is open: what it makes ours is still to be sealed in
- * the context of its beginning, which must cover every mark that was answered. */
+ * while the office loads, and while a capture gap is open: what it makes ours is still to be
+ * sealed in the context of its beginning, which must cover every mark that was answered. */
 static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
 {
     const struct store_state *st = store_state_get(n->store);
@@ -118,7 +118,8 @@ struct work_attempt {
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
-    /* Asked in the transaction itself: whoever finds capture away notes the clock as it was then. */
+    /* Asked in the transaction itself: whoever finds capture away notes the clock as it was
+     * then. */
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
         e = store_capture_install(n->store);
         n->gap_open = gap_any_open(n->store);

@@ -42,7 +42,7 @@ static sqlite3_stmt *stmt_find(const struct stmt_cache *c, uint64_t hash, const 
     return NULL;
 }
 
-sqlite3_stmt *store_stmt(struct store *s, const char *sql)
+sqlite3_stmt *db_stmt(struct store *s, const char *sql)
 {
     struct stmt_cache *c = s->stmts;
     uint64_t hash = hash_key(VALUE_HASH_SEED, sql, strlen(sql));
@@ -101,7 +101,7 @@ static enum err translate(int rc)
     }
 }
 
-enum err store_error(struct store *s, int rc)
+enum err db_error(struct store *s, int rc)
 {
     enum err e = translate(rc);
     if (e != ERR_OK)
@@ -109,9 +109,9 @@ enum err store_error(struct store *s, int rc)
     return e;
 }
 
-enum err part_stmt_error(struct store *s)
+enum err db_stmt_error(struct store *s)
 {
-    return store_error(s, sqlite3_extended_errcode(s->db));
+    return db_error(s, sqlite3_extended_errcode(s->db));
 }
 
 const char *store_message(const struct store *s)
@@ -133,14 +133,12 @@ enum err store_standing(struct store *s)
 enum err store_exec(struct store *s, const char *sql)
 {
     enum err e = store_standing(s);
-    return e != ERR_OK ? e : store_error(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
+    return e != ERR_OK ? e : db_error(s, sqlite3_exec(s->db, sql, NULL, NULL, NULL));
 }
 
-enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
+enum err db_step(struct store *s, sqlite3_stmt *q, bool *row)
 {
     *row = false;
-    if (!q)
-        return ERR_SCHEMA; /* store_stmt left the message */
     enum err e = store_standing(s);
     if (e != ERR_OK) {
         sqlite3_reset(q);
@@ -151,21 +149,12 @@ enum err store_step(struct store *s, sqlite3_stmt *q, bool *row)
         *row = true;
         return ERR_OK;
     }
-    e = store_error(s, rc);
+    e = db_error(s, rc);
     sqlite3_reset(q);
     return e;
 }
 
-enum err store_run(struct store *s, sqlite3_stmt *q)
-{
-    bool row = false;
-    enum err e = store_step(s, q, &row);
-    if (row)
-        sqlite3_reset(q);
-    return e;
-}
-
-void store_bind(sqlite3_stmt *q, int i, const struct value *v)
+void db_bind(sqlite3_stmt *q, int i, const struct value *v)
 {
     switch (v->type) {
     case VALUE_INTEGER:
@@ -178,73 +167,14 @@ void store_bind(sqlite3_stmt *q, int i, const struct value *v)
         sqlite3_bind_text64(q, i, v->len ? v->u.p : "", v->len, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case VALUE_BLOB:
-        store_bind_blob(q, i, v->u.p, v->len);
+        if (v->len == 0)
+            sqlite3_bind_zeroblob(q, i, 0); /* of NULL bytes, too: not NULL */
+        else
+            sqlite3_bind_blob64(q, i, v->u.p, v->len, SQLITE_STATIC);
         break;
     default:
         sqlite3_bind_null(q, i);
     }
-}
-
-void store_bind_blob(sqlite3_stmt *q, int i, const void *p, size_t len)
-{
-    if (len == 0)
-        sqlite3_bind_zeroblob(q, i, 0);
-    else
-        sqlite3_bind_blob64(q, i, p, len, SQLITE_STATIC);
-}
-
-void store_bind_text(sqlite3_stmt *q, int i, const char *text)
-{
-    sqlite3_bind_text(q, i, text, -1, SQLITE_STATIC);
-}
-
-void store_bind_u64(sqlite3_stmt *q, int i, uint64_t v)
-{
-    sqlite3_bind_int64(q, i, (sqlite3_int64)v);
-}
-
-struct value store_column(struct arena *a, sqlite3_stmt *q, int i)
-{
-    int type = sqlite3_column_type(q, i);
-    if (type == SQLITE_INTEGER)
-        return value_integer(sqlite3_column_int64(q, i));
-    if (type == SQLITE_FLOAT)
-        return value_real(sqlite3_column_double(q, i));
-    if (type == SQLITE_NULL)
-        return value_null();
-    const void *p =
-        type == SQLITE_TEXT ? (const void *)sqlite3_column_text(q, i) : sqlite3_column_blob(q, i);
-    size_t n = (size_t)sqlite3_column_bytes(q, i);
-    return value_bytes(type == SQLITE_TEXT ? VALUE_TEXT : VALUE_BLOB, arena_copy(a, p, n), n);
-}
-
-uint64_t store_column_u64(sqlite3_stmt *q, int i)
-{
-    return (uint64_t)sqlite3_column_int64(q, i);
-}
-
-const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i)
-{
-    const unsigned char *p = sqlite3_column_text(q, i);
-    return arena_strdup(a, p ? (const char *)p : "");
-}
-
-struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i)
-{
-    const void *p = sqlite3_column_blob(q, i);
-    size_t n = (size_t)sqlite3_column_bytes(q, i);
-    return (struct bytes){arena_copy(a, p, n), n};
-}
-
-int64_t store_pragma(struct store *s, const char *sql)
-{
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (store_step(s, q, &row) != ERR_OK || !row)
-        return -1;
-    int64_t v = sqlite3_column_int64(q, 0);
-    sqlite3_reset(q);
-    return v;
 }
 
 /* ---- open and close ---- */
@@ -317,10 +247,10 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
     if (o->read_only)
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
+    int64_t objects;
     enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
-    /* the first read tells whether it is a database at all */
-    if (e == ERR_OK && store_pragma(s, "SELECT count(*) FROM sqlite_schema") < 0)
-        e = store_error(s, sqlite3_errcode(s->db));
+    if (e == ERR_OK) /* the first read tells whether it is a database at all */
+        e = db_number(s, "SELECT count(*) FROM sqlite_schema", &objects);
     if (e == ERR_OK && !o->read_only)
         e = truncate_journal(s);
     if (e != ERR_OK)
@@ -355,9 +285,8 @@ enum err db_begin(struct store *s, bool write)
     s->in_write = write;
     s->in_read = !write;
     s->changes_before = sqlite3_total_changes(s->db);
-    if (!write)
-        (void)store_pragma(s, "SELECT 1 FROM sqlite_schema LIMIT 1"); /* takes the snapshot */
-    return ERR_OK;
+    int64_t any; /* asked to take the snapshot */
+    return write ? ERR_OK : db_number(s, "SELECT EXISTS(SELECT 1 FROM sqlite_schema)", &any);
 }
 
 enum err db_snapshot_begin(struct store *s, bool *own)

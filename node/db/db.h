@@ -70,7 +70,5 @@ enum err store_fail(struct store *s, enum err e, const char *fmt, ...)
 /* ERR_IO when SQLite has ended our write transaction by itself. */
 enum err store_standing(struct store *s);
 enum err store_exec(struct store *s, const char *sql); /* one or more statements, no result */
-/* PRAGMA data_version / schema_version and the like. */
-int64_t store_pragma(struct store *s, const char *sql);
 
 #endif

@@ -41,7 +41,8 @@
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
- * - tonle_todo: changes that no application statement can express, for the next seal (capture/todo.c)
+ * - tonle_todo: changes that no application statement can express, for the next seal
+ *   (capture/todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
  * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
  *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum

@@ -133,14 +133,21 @@ static bool in_wal_mode(struct store *s)
     return query_end(&q) == ERR_OK && wal;
 }
 
+/* In pages. */
+static int reclaim_limit(struct store *s)
+{
+    int64_t page;
+    bool known = db_number(s, "PRAGMA main.page_size", &page) == ERR_OK && page >= 512;
+    return RECLAIM_BYTES / (known ? (int)page : 4096);
+}
+
 static enum err pin_make(struct store *s)
 {
     struct pin *p = mem_alloc(sizeof *p);
     p->pid = getpid();
     s->pin = p;
     sqlite3_wal_hook(s->db, count_pages, p);
-    int64_t page = store_pragma(s, "PRAGMA main.page_size");
-    p->reclaim_at = RECLAIM_BYTES / (page >= 512 ? (int)page : 4096);
+    p->reclaim_at = reclaim_limit(s);
     if (!s->options.wal_guard || !pin_library_affected(sqlite3_libversion_number()))
         return ERR_OK;
     int rc = sqlite3_open_v2(s->options.path, &p->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX,
@@ -198,8 +205,7 @@ static void reclaim(struct store *s)
     sqlite3_busy_handler(s->db, reclaim_wait, s);
     int rc = sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_busy_timeout(s->db, (int)s->options.busy_ms);
-    int64_t page = store_pragma(s, "PRAGMA main.page_size");
-    int limit = RECLAIM_BYTES / (page >= 512 ? (int)page : 4096);
+    int limit = reclaim_limit(s);
     /* Where a reader of the application stands in the way, not again at every commit. */
     p->reclaim_at = rc == SQLITE_OK ? limit : step + limit / 8;
 }

@@ -8,12 +8,11 @@
 
 #include "node/db/db.h"
 
-enum err
-pin_open(struct store
-             *s); /* when options.wal_guard, the file is in WAL mode and the library is affected */
+/* When options.wal_guard, the file is in WAL mode and the library is affected. */
+enum err pin_open(struct store *s);
 void pin_close(struct store *s);
-void pin_after_commit(
-    struct store *s); /* takes or renews the pin; reclaims a long WAL by TRUNCATE */
+/* Takes or renews the pin; reclaims a long WAL by TRUNCATE. */
+void pin_after_commit(struct store *s);
 bool pin_library_affected(int version_number);
 
 #endif

@@ -6,8 +6,8 @@
 
 struct query query_of(struct store *s, const char *sql, size_t n, const struct value *v)
 {
-    struct query q = {.s = s, .stmt = store_stmt(s, sql)};
-    q.e = q.stmt ? ERR_OK : part_stmt_error(s);
+    struct query q = {.s = s, .stmt = db_stmt(s, sql)};
+    q.e = q.stmt ? ERR_OK : db_stmt_error(s);
     s->open_queries++;
     query_bind_values(&q, 1, (uint32_t)n, v);
     return q;
@@ -16,13 +16,13 @@ struct query query_of(struct store *s, const char *sql, size_t n, const struct v
 void query_bind(struct query *q, int i, struct value v)
 {
     if (q->e == ERR_OK)
-        store_bind(q->stmt, i, &v);
+        db_bind(q->stmt, i, &v);
 }
 
 void query_bind_values(struct query *q, int i, uint32_t n, const struct value *v)
 {
     for (uint32_t c = 0; c < n && q->e == ERR_OK; c++)
-        store_bind(q->stmt, i + (int)c, &v[c]);
+        db_bind(q->stmt, i + (int)c, &v[c]);
 }
 
 void query_fail(struct query *q, enum err e)
@@ -35,7 +35,7 @@ bool query_next(struct query *q)
 {
     bool row = false;
     if (q->e == ERR_OK && q->stmt) {
-        q->e = store_step(q->s, q->stmt, &row);
+        q->e = db_step(q->s, q->stmt, &row);
         q->stmt = row ? q->stmt : NULL; /* at its end it is reset: it does not begin again */
     }
     return row;
@@ -60,6 +60,16 @@ enum err query_run(struct store *s, const char *sql, size_t n, const struct valu
     return query_end(&q);
 }
 
+enum err db_number(struct store *s, const char *sql, int64_t *out)
+{
+    struct query q = DB_QUERY(s, sql);
+    bool any = query_next(&q);
+    if (any)
+        *out = query_i64(&q, 0);
+    enum err e = query_end(&q);
+    return e == ERR_OK && !any ? ERR_NOT_FOUND : e;
+}
+
 int64_t query_i64(const struct query *q, int i)
 {
     return sqlite3_column_int64(q->stmt, i);
@@ -67,7 +77,7 @@ int64_t query_i64(const struct query *q, int i)
 
 uint64_t query_u64(const struct query *q, int i)
 {
-    return store_column_u64(q->stmt, i);
+    return (uint64_t)sqlite3_column_int64(q->stmt, i);
 }
 
 bool query_is_null(const struct query *q, int i)
@@ -77,12 +87,14 @@ bool query_is_null(const struct query *q, int i)
 
 const char *query_text(const struct query *q, struct arena *a, int i)
 {
-    return store_column_text(a, q->stmt, i);
+    return arena_strdup(a, query_borrow_text(q, i));
 }
 
 struct bytes query_bytes(const struct query *q, struct arena *a, int i)
 {
-    return store_column_bytes(a, q->stmt, i);
+    const void *p = sqlite3_column_blob(q->stmt, i);
+    size_t n = (size_t)sqlite3_column_bytes(q->stmt, i);
+    return (struct bytes){arena_copy(a, p, n), n};
 }
 
 struct bytes query_borrow(const struct query *q, int i)
@@ -95,7 +107,16 @@ struct bytes query_borrow(const struct query *q, int i)
 
 struct value query_value(const struct query *q, struct arena *a, int i)
 {
-    return store_column(a, q->stmt, i);
+    int type = sqlite3_column_type(q->stmt, i);
+    if (type == SQLITE_INTEGER)
+        return value_integer(query_i64(q, i));
+    if (type == SQLITE_FLOAT)
+        return value_real(sqlite3_column_double(q->stmt, i));
+    if (type == SQLITE_NULL)
+        return value_null();
+    struct bytes b = query_borrow(q, i);
+    return value_bytes(type == SQLITE_TEXT ? VALUE_TEXT : VALUE_BLOB, arena_copy(a, b.p, b.len),
+                       b.len);
 }
 
 struct value *query_values(const struct query *q, struct arena *a, int i, uint32_t n)
@@ -110,7 +131,7 @@ bool db_compiles(struct store *s, const char *sql, enum err *e)
 {
     sqlite3_stmt *stmt = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
-    *e = store_error(s, rc);
+    *e = db_error(s, rc);
     sqlite3_finalize(stmt);
     return rc == SQLITE_OK;
 }
@@ -119,11 +140,11 @@ enum err db_run_one(struct store *s, const char *sql)
 {
     const char *tail = NULL;
     sqlite3_stmt *stmt = NULL;
-    enum err e = store_error(s, sqlite3_prepare_v2(s->db, sql, -1, &stmt, &tail));
+    enum err e = db_error(s, sqlite3_prepare_v2(s->db, sql, -1, &stmt, &tail));
     if (e == ERR_OK && tail && *tail)
         e = ERR_USAGE;
     if (e == ERR_OK)
-        e = store_error(s, sqlite3_step(stmt));
+        e = db_error(s, sqlite3_step(stmt));
     sqlite3_finalize(stmt);
     return e;
 }

@@ -41,6 +41,9 @@ enum err query_end(struct query *q);
 /* To its end; no rows are wanted. */
 enum err query_run(struct store *s, const char *sql, size_t n, const struct value *v);
 
+/* The first column of the first row, of a text without parameters; ERR_NOT_FOUND: no row. */
+enum err db_number(struct store *s, const char *sql, int64_t *out);
+
 #define DB_VALUES(...)                                                                             \
     sizeof((struct value[]){__VA_ARGS__}) / sizeof(struct value), (struct value[])                 \
     {                                                                                              \

@@ -7,32 +7,20 @@
 #ifndef NODE_DB_SQLITE_H
 #define NODE_DB_SQLITE_H
 
-#include "conflict/buf.h"
 #include "node/db/db.h"
 
 #include <sqlite3.h>
 
-/* A cached, reset statement for this SQL text; NULL with s->message set when it does not compile.
- */
-sqlite3_stmt *store_stmt(struct store *s, const char *sql);
-/* Why store_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not
+/* A cached, reset statement for this text; NULL with s->message set when it does not compile. */
+sqlite3_stmt *db_stmt(struct store *s, const char *sql);
+/* Why db_stmt gave NULL: also a locked schema (ERR_BUSY), not only a statement that does not
  * compile. */
-enum err part_stmt_error(struct store *s);
+enum err db_stmt_error(struct store *s);
 /* Steps: ERR_OK with *row; translates every other code, message set, statement reset. */
-enum err store_step(struct store *s, sqlite3_stmt *q, bool *row);
-enum err store_run(struct store *s, sqlite3_stmt *q); /* step to the end, no rows wanted; resets */
-enum err store_error(struct store *s,
-                     int rc); /* SQLite code -> enum err, message from the connection */
-void store_bind(sqlite3_stmt *q, int i,
-                const struct value *v); /* bytes must live until the next reset */
-void store_bind_blob(sqlite3_stmt *q, int i, const void *p,
-                     size_t len); /* never NULL: empty blob for len 0 */
-void store_bind_text(sqlite3_stmt *q, int i, const char *s);
-void store_bind_u64(sqlite3_stmt *q, int i,
-                    uint64_t v); /* stored as the signed integer of the same bits */
-struct value store_column(struct arena *a, sqlite3_stmt *q, int i); /* copied into the arena */
-uint64_t store_column_u64(sqlite3_stmt *q, int i);
-const char *store_column_text(struct arena *a, sqlite3_stmt *q, int i); /* "" for NULL */
-struct bytes store_column_bytes(struct arena *a, sqlite3_stmt *q, int i);
+enum err db_step(struct store *s, sqlite3_stmt *q, bool *row);
+/* Of SQLite's code; the message is the connection's. */
+enum err db_error(struct store *s, int rc);
+/* The bytes must live until the next reset. */
+void db_bind(sqlite3_stmt *q, int i, const struct value *v);
 
 #endif

@@ -25,7 +25,7 @@ enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *n
     return ERR_LIMIT;
 }
 
-static bool write_all(int fd, const void *p, size_t len)
+bool file_write(int fd, const void *p, size_t len)
 {
     const char *at = p;
     while (len > 0) {
@@ -60,7 +60,7 @@ static enum err write_temporary(char path[CONFIG_PATH_BYTES], const void *p, siz
     int fd = mkostemp(path, O_CLOEXEC);
     if (fd < 0)
         return failed("cannot be made", path, msg);
-    if (!write_all(fd, p, len) || fsync(fd) != 0)
+    if (!file_write(fd, p, len) || fsync(fd) != 0)
         err = failed("cannot be written", path, msg);
     if (close(fd) != 0 && !err)
         err = failed("cannot be written", path, msg);

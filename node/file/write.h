@@ -1,7 +1,5 @@
-/* config_file.h - small files that survive a power cut: whole or not there, readable by their owner
- * only.
- *
- * Between the files of config*.c only.
+/* write.h - small files that survive a power cut: whole or not there, readable by their owner only;
+ * and bytes into a descriptor.
  */
 #ifndef NODE_FILE_WRITE_H
 #define NODE_FILE_WRITE_H
@@ -23,5 +21,7 @@ enum err config_write_file(const char *dir, const char *name, const void *p, siz
                            char msg[256]);
 /* The names in the folder on disk. */
 enum err config_sync_dir(const char *dir, char msg[256]);
+/* All of it, however often write takes a part; false, with errno, when it takes no more. */
+bool file_write(int fd, const void *p, size_t len);
 
 #endif

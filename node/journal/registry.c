@@ -1,6 +1,5 @@
-/* The registry of nodes and the charter: replicated tables like any other, but written by the hub
- * alone. A row is written only where it differs and is noted in the capture log, so that it travels
- * with the next seal and an unchanged row makes no traffic. */
+/* The registry of nodes and the charter, read: replicated tables like any other, but written by the
+ * hub alone (capture/publish.c). What a row holds is checked where it is turned into a struct. */
 #include "node/journal/registry.h"
 
 #include "node/db/query.h"

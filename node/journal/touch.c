@@ -8,9 +8,9 @@
  *           the more of them there are to be wrong about
  *   hash    h = FNV-1a of the table's name, then of the key's canonical bytes (value.h)
  *   bits    TOUCH_HASHES of them: each half of a splitmix64 step from h (Steele et al. 2014),
- *           scaled to the size by multiplication; bit b is bit b & 7 of byte b >> 3. (One step each,
- *           not one difference for all: six bits at equal distances lie close together for one key
- *           in a hundred, and then nearly every filter says maybe.)
+ *           scaled to the size by multiplication; bit b is bit b & 7 of byte b >> 3. (One step
+ *           each, not one difference for all: six bits at equal distances lie close together for
+ *           one key in a hundred, and then nearly every filter says maybe.)
  *
  * With these numbers a changeset of thousands of rows is read in vain once in about 120, one of
  * ten rows once in 6,000, one of a single row hardly ever: of a million rows, in whatever

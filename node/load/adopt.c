@@ -36,28 +36,37 @@ static void aside_name(char out[40], const struct table_schema *t)
     snprintf(out, 40, "tonle_adopt_%u", t->t);
 }
 
-static bool has_aside(struct store *s, const char *aside)
+static enum err has_aside(struct store *s, const char *aside, bool *has)
 {
     char sql[128];
+    int64_t n = 0;
     snprintf(sql, sizeof sql, "SELECT count(*) FROM sqlite_schema WHERE name = '%s'", aside);
-    return store_pragma(s, sql) == 1;
+    enum err e = db_number(s, sql, &n);
+    *has = n == 1;
+    return e;
 }
 
 enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 {
     char aside[40];
     aside_name(aside, t);
-    if (has_aside(s, aside))
+    bool has;
+    enum err e = has_aside(s, aside, &has);
+    if (e != ERR_OK)
+        return e;
+    if (has)
         return store_fail(
             s, ERR_STATE,
             "rows of %s from an earlier join still wait in %s: settle them and drop that table",
             t->name, aside);
     struct buf sql = {0};
+    int64_t any;
     buf_printf(&sql, "SELECT EXISTS(SELECT 1 FROM %s)", t->qname);
-    int64_t any = store_pragma(s, buf_str(&sql));
+    e = db_number(s, buf_str(&sql), &any);
     buf_reset(&sql);
     buf_printf(&sql, "CREATE TABLE main.%s AS SELECT * FROM %s", aside, t->qname);
-    enum err e = any < 0 ? ERR_CORRUPT : any == 0 ? ERR_OK : store_exec(s, buf_str(&sql));
+    if (e == ERR_OK && any)
+        e = store_exec(s, buf_str(&sql));
     buf_fini(&sql);
     return e;
 }
@@ -109,18 +118,6 @@ static enum err take_new(struct adopt *d, int64_t rowid, struct row_key k,
 
 /* ---- a row that the federation has */
 
-/* One cell of a row: a column, or the members of a group together. */
-static struct value cell_value(struct adopt *d, uint32_t cell, const struct value *columns)
-{
-    const struct cell_group *g = cell_group_of(&d->t->rules, cell);
-    if (!g)
-        return columns[cell];
-    struct value *member = arena_alloc(d->a, g->n * sizeof *member);
-    for (uint32_t i = 0; i < g->n; i++)
-        member[i] = columns[g->column[i]];
-    return value_tuple(d->a, member, g->n);
-}
-
 /* side[0] is the federation's, side[1] ours. */
 static enum err record_cell(struct work *w, struct work_row *r, uint32_t cell,
                             const struct value side[2], bool *take_ours)
@@ -161,7 +158,8 @@ static enum err compare_cells(struct adopt *d, struct row_key k, const struct va
     uint64_t differing = 0;
     for (uint32_t c = 0; e == ERR_OK && c < d->t->n_columns; c++) {
         bool mine = false;
-        struct value side[2] = {cell_value(d, c, r->now), cell_value(d, c, ours)};
+        struct value side[2] = {cell_gather(d->a, &d->t->rules, c, r->now),
+                                cell_gather(d->a, &d->t->rules, c, ours)};
         if (schema_is_key(d->t, c) || /* 1 and 1.0: one key */
             cell_of(&d->t->rules, c) != c || value_alike(&side[0], &side[1]))
             continue;
@@ -247,6 +245,16 @@ static enum err adopt_row(struct adopt *d, int64_t rowid, const struct value *va
     return e == ERR_OK && done ? drop_row(d, rowid) : e;
 }
 
+static enum err drop_when_empty(struct store *s, const char *aside)
+{
+    char sql[96];
+    int64_t any;
+    snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.%s)", aside);
+    enum err e = db_number(s, sql, &any);
+    snprintf(sql, sizeof sql, "DROP TABLE main.%s", aside);
+    return e == ERR_OK && !any ? store_exec(s, sql) : e;
+}
+
 static enum err adopt_table(struct adopt *d)
 {
     struct arena keep = {0}, row = {0};
@@ -260,13 +268,8 @@ static enum err adopt_table(struct adopt *d)
         if (e == ERR_OK)
             e = adopt_row(d, rowid, values);
     }
-    if (e == ERR_NOT_FOUND) {
-        char sql[96];
-        snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.%s)", d->aside);
-        bool empty = store_pragma(d->s, sql) == 0;
-        snprintf(sql, sizeof sql, "DROP TABLE main.%s", d->aside);
-        e = empty ? store_exec(d->s, sql) : ERR_OK;
-    }
+    if (e == ERR_NOT_FOUND)
+        e = drop_when_empty(d->s, d->aside);
     arena_fini(&keep);
     arena_fini(&row);
     return e;
@@ -278,8 +281,11 @@ enum err adopt_all(struct store *s, struct load_report *report)
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         struct adopt d = {.s = s, .t = &s->schema->tables[i], .report = report};
+        bool has = false;
         aside_name(d.aside, d.t);
-        if (d.t->internal || !d.t->exists || !has_aside(s, d.aside))
+        if (!d.t->internal && d.t->exists)
+            e = has_aside(s, d.aside, &has);
+        if (!has)
             continue;
         if (!captured) /* what is adopted is noted in the capture log: it must be there */
             e = store_capture_install(s);

@@ -16,7 +16,6 @@
 #include "node/capture/capture.h"
 #include "node/capture/gap.h"
 #include "node/db/query.h"
-#include "node/journal/registry.h"
 #include "node/load/adopt.h"
 #include "node/load/slice.h"
 #include "node/state/state.h"
@@ -190,12 +189,12 @@ static enum err take_rows(struct store *s, struct arena *a, const struct table_s
     return e;
 }
 
-static int64_t chunks_of(struct store *s, const struct table_schema *t, int64_t *all)
+static enum err chunks_of(struct store *s, const struct table_schema *t, int64_t *own, int64_t *all)
 {
     char sql[80];
     snprintf(sql, sizeof sql, "SELECT count(*) FROM tonle_chunk WHERE t = %u", t->t);
-    *all = store_pragma(s, "SELECT count(*) FROM tonle_chunk");
-    return store_pragma(s, sql);
+    enum err e = db_number(s, "SELECT count(*) FROM tonle_chunk", all);
+    return e == ERR_OK ? db_number(s, sql, own) : e;
 }
 
 enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk)
@@ -208,10 +207,10 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
     if (!t || !t->exists)
         return store_fail(s, ERR_SCHEMA, "table %.64s of the load is not in this database",
                           chunk->table);
-    int64_t all, ord = chunks_of(s, t, &all);
-    if (ord < 0 || all < 0)
-        return ERR_CORRUPT;
-    e = part_same_columns(s, t, chunk);
+    int64_t all = 0, ord = 0;
+    e = chunks_of(s, t, &ord, &all);
+    if (e == ERR_OK)
+        e = part_same_columns(s, t, chunk);
     if (e == ERR_OK && ord == 0) {
         e = prepare_table(s, t); /* which may make a table of ours */
         if (e == ERR_OK)
@@ -232,22 +231,13 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
 
 static enum err settle_position(struct store *s, struct arena *a)
 {
-    int64_t first = store_pragma(s, "SELECT coalesce(min(pos), 0) FROM tonle_chunk");
-    int64_t last = store_pragma(s, "SELECT coalesce(max(pos), 0) FROM tonle_chunk");
-    if (first < 0 || last < 0)
-        return ERR_CORRUPT;
-    enum err e = store_meta_set_u64(s, META_POS, (uint64_t)last);
+    int64_t first, last;
+    enum err e = db_number(s, "SELECT coalesce(min(pos), 0) FROM tonle_chunk", &first);
+    if (e == ERR_OK)
+        e = db_number(s, "SELECT coalesce(max(pos), 0) FROM tonle_chunk", &last);
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, META_POS, (uint64_t)last);
     return e == ERR_OK && first == last ? load_passed(s, a, (uint64_t)last) : e;
-}
-
-/* The charter that came with the load is in force. */
-static enum err take_charter(struct store *s, struct arena *a)
-{
-    struct charter_record c;
-    enum err e = store_charter_get(s, a, &c);
-    if (e != ERR_OK)
-        return e == ERR_NOT_FOUND ? ERR_OK : e;
-    return state_set_charter(s, c.version, c.schema_version);
 }
 
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report)
@@ -262,8 +252,8 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         e = count_rows(s, &s->schema->tables[i], &n);
         report->rows += n;
     }
-    if (e == ERR_OK)
-        e = take_charter(s, a);
+    if (e == ERR_OK) /* the one that came with the load */
+        e = schema_charter_passed(s);
     if (e == ERR_OK)
         e = settle_position(s, a);
     if (e == ERR_OK) /* last: a row without its parent is held when it has been sealed */

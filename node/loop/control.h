@@ -1,4 +1,4 @@
-/* loop_control.h - how a command asks the running node: one line of JSON out, one line back, over
+/* control.h - how a command asks the running node: one line of JSON out, one line back, over
  * DIR/control.sock.
  *
  * Invariant: a command never waits longer than its timeout, whatever the node does.

@@ -1,4 +1,4 @@
-/* loop_int.h - what the loop*.c files share: sockets with the options every one needs, the ZAP
+/* int.h - what the files of the loop share: sockets with the options every one needs, the ZAP
  * handler, the control socket's server, notifications, the trace ring.
  *
  * Invariant: nothing here calls the node but through the functions handed in; nothing here blocks.
@@ -12,7 +12,7 @@
 #include <uv.h>
 #include <zmq.h>
 
-/* ---- loop_log.c */
+/* ---- log.c */
 #define LOG_LIMIT_MS 10000
 /* For a record that strangers can provoke: one in LOG_LIMIT_MS, with the count. */
 struct log_limit {
@@ -29,8 +29,8 @@ void loop_log_limited(struct log_limit *t, const char *event, const char *reason
 uv_poll_t *handle_open(uv_loop_t *uv, void *socket);
 /* Before zmq_close: the descriptor dies with the socket. */
 void handle_close(uv_poll_t **h);
-/* Closes what is open and ends libuv. Closing uv_signal handles puts the default actions back; a second SIGTERM at that moment would
- * end the process before the caller has cleaned up. */
+/* Closes what is open and ends libuv. Closing uv_signal handles puts the default actions back; a
+ * second SIGTERM at that moment would end the process before the caller has cleaned up. */
 void handles_end(uv_loop_t *uv);
 
 /* ---- spool.c: what a joining node keeps */
@@ -43,7 +43,7 @@ void spool_close(struct spool *s);
 enum err spool_keep(struct spool *s, struct bytes b); /* ERR_FULL, ERR_IO */
 enum err spool_recall(struct spool *s, uint64_t offset, size_t len, struct bytes *out);
 
-/* ---- loop_watch.c: sets *changed whenever a file of the database may have been written */
+/* ---- watch.c: sets *changed whenever a file of the database may have been written */
 struct watch {
     uv_fs_event_t handle;
     char name[256]; /* of the database's file */
@@ -52,7 +52,7 @@ struct watch {
 };
 void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed, bool *wal);
 
-/* ---- loop_zmq.c: sockets, and bounded queues in front of them */
+/* ---- zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
 #define LINK_QUEUE_BYTES ((size_t)32 << 20)   /* per peer: any one message, and a credit's worth */
@@ -134,7 +134,7 @@ void parent_flush(struct parent_link *p);
 void parent_set_up(struct parent_link *p, bool up); /* forgets the old line's queue */
 bool parent_receive(struct parent_link *p, struct incoming *in);
 
-/* ---- loop_zap.c */
+/* ---- zap.c */
 typedef bool zap_authorise(void *user, const uint8_t key[CURVE_KEY_BYTES], char user_id[256]);
 typedef void zap_refused(void *user, const char *address, const char *reason);
 struct zap {
@@ -148,7 +148,7 @@ enum err zap_open(struct zap *z, void *ctx, char msg[256]);
 bool zap_serve(struct zap *z); /* answers one request; false: nothing there */
 void zap_close(struct zap *z);
 
-/* ---- loop_control.c: the server */
+/* ---- control.c: the server */
 struct control_client;
 struct control {   /* {0} is closed */
     uv_loop_t *uv; /* borrowed */
@@ -172,11 +172,11 @@ void control_reply(struct control *c, uint64_t request, const void *bytes, size_
 struct sockaddr_un;
 void control_address(struct sockaddr_un *address, int dir_fd);
 
-/* ---- loop_notify.c: systemd's protocol; silent when the environment does not ask for it */
+/* ---- notify.c: systemd's protocol; silent when the environment does not ask for it */
 void notify_send(const char *state);
 uint64_t notify_watchdog_us(void); /* 0: none wanted */
 
-/* ---- loop_trace.c: the last events and actions of this process */
+/* ---- trace.c: the last events and actions of this process */
 void trace_event(const struct event *ev);
 void trace_action(const struct action *a);
 void trace_dump(void);    /* to stderr; safe in a signal handler */

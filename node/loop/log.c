@@ -3,6 +3,8 @@
  * Under journald each line starts with its priority, <3>, <4> or <6> (sd-daemon(3)). */
 #include "node/loop/int.h"
 
+#include "node/file/write.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,19 +75,6 @@ void loop_log_value(struct buf *b, const char *key, const char *value)
         buf_put_u8(b, '"');
 }
 
-static void write_all(int fd, const uint8_t *p, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno != EINTR)
-            return; /* nobody reads the log: nothing to say that to */
-        if (n > 0) {
-            p += n;
-            len -= (size_t)n;
-        }
-    }
-}
-
 void loop_log(int level, const char *text)
 {
     static const char *const name[] = {"error", "warning", "info"};
@@ -103,7 +92,8 @@ void loop_log(int level, const char *text)
     buf_printf(&b, "ts=%s.%03uZ level=%s ", ts, (unsigned)(ms % 1000), name[l]);
     put_escaped(&b, text, strlen(text));
     buf_put_u8(&b, '\n');
-    write_all(STDERR_FILENO, b.data, b.len);
+    /* nobody reads the log: nothing to say that to */
+    (void)file_write(STDERR_FILENO, b.data, b.len);
     buf_fini(&b);
 }
 

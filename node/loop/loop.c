@@ -102,10 +102,12 @@ static void fatal(struct loop *l, const char *reason)
 
 static void dial(struct loop *l)
 {
-    char msg[256];
+    char why[256], msg[768];
     if (l->ending || !l->o->parent_endpoint[0])
         return;
-    if (parent_dial(&l->parent, msg)) {
+    if (parent_dial(&l->parent, why)) {
+        snprintf(msg, sizeof msg, "the parent's endpoint %.400s is not usable: %s",
+                 l->o->parent_endpoint, why);
         fatal(l, msg);
         return;
     }
@@ -176,6 +178,8 @@ static void act_join(struct loop *l, const struct action *a)
         l->done_error = spool_recall(&l->spool, a->offset, a->len, &l->recalled);
     else
         l->done_error = j->settle(j->user);
+    if (a->kind == ACTION_KEEP && l->done_error != ERR_OK)
+        j->failed(j->user, strerror(errno)); /* of the write */
 }
 
 static void act(struct loop *l, const struct action *a)
@@ -374,6 +378,8 @@ static void serve_stop(struct loop *l)
         return;
     notify_send("STOPPING=1");
     step(l, (struct event){.kind = EVENT_STOP});
+    if (!l->ending && l->done_due)
+        return; /* a join is being settled: the next turn gives the answer that ends it */
     if (!l->ending)
         note(l, 2, "stopped", NULL, NULL);
     l->ending = true;

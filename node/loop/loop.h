@@ -21,7 +21,8 @@ struct loop_join {
     uint8_t invite_key[CURVE_KEY_BYTES], invite_secret[CURVE_KEY_BYTES]; /* of the invitation */
     void (*progress)(void *user);                                        /* ACTION_PROGRESS */
     enum err (*settle)(void *user);                                      /* ACTION_SETTLE */
-    void (*failed)(void *user, const char *reason); /* the loop could not start, or go on */
+    /* Why the loop could not start, or go on, or keep what was fetched. */
+    void (*failed)(void *user, const char *reason);
     void *user;
 };
 
@@ -43,13 +44,13 @@ struct loop_options {
     const struct loop_join *join;
 };
 
-/* Runs until SIGTERM, SIGINT, ACTION_END or ACTION_FATAL. Returns the process's exit code: 0 after a clean stop
- * (the EVENT_STOP step ran, every socket is closed, control.sock is gone), 1 after ACTION_FATAL or
- * when the loop could not start (the log says why). On return SIGTERM and SIGINT are ignored, so
- * that a second one cannot cut the caller's own cleaning short. A message to the parent while its
- * line is down is dropped: it would belong to a session that is over. An address that is not there
- * yet (an interface that is down) is tried again; the node works meanwhile. EVENT_LOST is not given
- * for a connection that ACTION_REDIAL itself closed. */
+/* Runs until SIGTERM, SIGINT, ACTION_END or ACTION_FATAL. Returns the process's exit code: 0 after
+ * a clean stop (the EVENT_STOP step ran, every socket is closed, control.sock is gone), 1 after
+ * ACTION_FATAL or when the loop could not start (the log says why). On return SIGTERM and SIGINT
+ * are ignored, so that a second one cannot cut the caller's own cleaning short. A message to the
+ * parent while its line is down is dropped: it would belong to a session that is over. An address
+ * that is not there yet (an interface that is down) is tried again; the node works meanwhile.
+ * EVENT_LOST is not given for a connection that ACTION_REDIAL itself closed. */
 int loop_run(const struct loop_options *o);
 
 /* 64 random bits from the system, for node_options.run and the like. */

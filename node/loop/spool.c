@@ -2,6 +2,8 @@
 #define _GNU_SOURCE /* mkostemp */
 #include "node/loop/int.h"
 
+#include "node/file/write.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -33,14 +35,9 @@ void spool_close(struct spool *s)
 
 enum err spool_keep(struct spool *s, struct bytes b)
 {
-    while (b.len > 0) {
-        ssize_t n = write(s->fd, b.p, b.len);
-        if (n < 0 && errno != EINTR)
-            return errno == ENOSPC ? ERR_FULL : ERR_IO;
-        if (n > 0)
-            b = (struct bytes){b.p + n, b.len - (size_t)n};
-    }
-    return ERR_OK;
+    if (file_write(s->fd, b.p, b.len))
+        return ERR_OK;
+    return errno == ENOSPC ? ERR_FULL : ERR_IO;
 }
 
 enum err spool_recall(struct spool *s, uint64_t offset, size_t len, struct bytes *out)

@@ -28,7 +28,10 @@ static enum err add(struct store *s, const char *table, struct bytes stable)
     strcpy(d->table, table);
     d->next = s->record->deferred;
     s->record->deferred = d;
-    return clock_decode(&c, &d->stable, stable.len);
+    return clock_decode(&c, &d->stable, stable.len) == ERR_OK
+               ? ERR_OK
+               : store_fail(s, ERR_CORRUPT, "the clock with which table %.64s waits is damaged",
+                            table);
 }
 
 /* The tables that wait, each with the clock of its first changeset. */
@@ -43,9 +46,13 @@ static enum err read(struct store *s)
         query_fail(&q, add(s, query_text(&q, &a, 0), query_borrow(&q, 2)));
     arena_fini(&a);
     enum err e = query_end(&q);
-    s->record->deferred_known = e == ERR_OK;
+    if (e != ERR_OK) {
+        deferral_forget(s); /* a part of the tables would say that the others do not wait */
+        return e;
+    }
+    s->record->deferred_known = true;
     s->record->deferred_rev = state_version(s);
-    return e;
+    return ERR_OK;
 }
 
 enum err deferral_list(struct store *s, struct deferral **out)
@@ -57,28 +64,31 @@ enum err deferral_list(struct store *s, struct deferral **out)
 
 bool store_deferred_any(struct store *s)
 {
-    return store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)") == 1;
+    int64_t any;
+    return db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)", &any) == ERR_OK && any;
 }
 
-struct deferral *deferral_find(struct store *s, const char *table)
+enum err deferral_find(struct store *s, const char *table, struct deferral **out)
 {
     struct deferral *d;
-    if (deferral_list(s, &d) != ERR_OK)
-        return NULL;
+    enum err e = deferral_list(s, &d);
     while (d && strcmp(d->table, table) != 0)
         d = d->next;
-    return d;
+    *out = d;
+    return e;
 }
 
 enum err deferral_note(struct store *s, const char *table, uint64_t pos)
 {
     assert(s->in_write);
     struct buf stable = {0};
+    bool waits;
+    enum err e = defer_waits(s, table, &waits);
     clock_encode(&stable, &state_of(s)->stable);
-    enum err e =
-        DB_RUN(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)",
-               value_text(table), value_u64(pos), value_blob(stable.data, stable.len));
-    if (e == ERR_OK && !defer_waits(s, table))
+    if (e == ERR_OK)
+        e = DB_RUN(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)",
+                   value_text(table), value_u64(pos), value_blob(stable.data, stable.len));
+    if (e == ERR_OK && !waits)
         e = add(s, table, (struct bytes){stable.data, stable.len});
     buf_fini(&stable);
     return e;
@@ -91,13 +101,18 @@ enum err deferral_done(struct store *s, const char *table, uint64_t pos)
                   value_u64(pos));
 }
 
-bool defer_waits(struct store *s, const char *table)
+enum err defer_waits(struct store *s, const char *table, bool *waits)
 {
-    return deferral_find(s, table);
+    struct deferral *d;
+    enum err e = deferral_find(s, table, &d);
+    *waits = d;
+    return e;
 }
 
-const struct clock *defer_stable(struct store *s, const char *table)
+enum err defer_stable(struct store *s, const char *table, const struct clock **out)
 {
-    const struct deferral *d = deferral_find(s, table);
-    return d ? &d->stable : &state_of(s)->stable;
+    struct deferral *d;
+    enum err e = deferral_find(s, table, &d);
+    *out = d ? &d->stable : &state_of(s)->stable;
+    return e;
 }

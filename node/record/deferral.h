@@ -13,7 +13,8 @@ struct deferral {
 };
 /* The tables that wait, by name from the last to the first; NULL: none. */
 enum err deferral_list(struct store *s, struct deferral **out);
-struct deferral *deferral_find(struct store *s, const char *table); /* NULL: it does not wait */
+/* NULL: it does not wait. */
+enum err deferral_find(struct store *s, const char *table, struct deferral **out);
 /* The changeset at `pos` of the journal has rows of this table that wait, to be looked at through
  * today's stable clock; it does not wait any more. */
 enum err deferral_note(struct store *s, const char *table, uint64_t pos);

@@ -7,14 +7,18 @@
 
 #include <assert.h>
 
-bool record_keeps_any(struct store *s)
+enum err record_keeps_any(struct store *s, bool *any)
 {
     struct record *r = s->record;
-    if (!r->keep_known) {
-        r->keep_any = store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)") == 1;
+    int64_t there = 0;
+    enum err e =
+        r->keep_known ? ERR_OK : db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_keep)", &there);
+    if (e == ERR_OK && !r->keep_known) {
+        r->keep_any = there;
         r->keep_known = true;
     }
-    return r->keep_any;
+    *any = e == ERR_OK && r->keep_any;
+    return e;
 }
 
 enum err record_keep_clear(struct store *s)

@@ -82,11 +82,12 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
 /* Fills in f->parents: which of the births that r's references name keep their names. */
 enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
                     struct forget *f);
-bool store_deferred_any(struct store *s); /* rows wait for a table that does not fit here */
+/* Rows wait for a table that does not fit here; false also when unknown. */
+bool store_deferred_any(struct store *s);
 /* Whether changesets wait for this table to fit here. */
-bool defer_waits(struct store *s, const char *table);
+enum err defer_waits(struct store *s, const char *table, bool *waits);
 /* The stable clock through which rows of this table are looked at. */
-const struct clock *defer_stable(struct store *s, const char *table);
+enum err defer_stable(struct store *s, const char *table, const struct clock **out);
 
 /* ---- local.c: columns that only this office has, kept of rows that were taken out */
 struct local_value {
@@ -107,7 +108,7 @@ enum err local_drop(struct store *s, struct row_key k); /* forgets what was kept
 /* ---- keep.c */
 /* Births that keep their names after they are stable (tonle_keep): whether there are any, in this
  * transaction; none from now on; another one; those of a row. */
-bool record_keeps_any(struct store *s);
+enum err record_keeps_any(struct store *s, bool *any);
 enum err record_keep_clear(struct store *s);
 enum err record_keep_add(struct store *s, struct row_key k, struct dot birth);
 enum err record_keep_names(struct store *s, struct arena *a, struct row_key k, struct dot **names,

@@ -79,19 +79,22 @@ static enum err shares_unique(struct store *s, struct arena *a, struct row_key k
 static enum err keep_names(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
     struct dot *names = NULL;
-    enum err e = record_keeps_any(s) ? record_keep_names(s, a, k, &names, &f->n_keep) : ERR_OK;
+    bool any;
+    enum err e = record_keeps_any(s, &any);
+    if (e == ERR_OK && any)
+        e = record_keep_names(s, a, k, &names, &f->n_keep);
     f->keep = names;
     return e;
 }
 
 enum err row_forgetting(struct store *s, struct arena *a, struct row_key k, struct forget *f)
 {
-    *f = (struct forget){.stable = defer_stable(s, k.t->name),
-                         .unique_columns = k.t->unique_columns,
+    *f = (struct forget){.unique_columns = k.t->unique_columns,
                          .n_unique_columns = k.t->n_unique_columns,
                          .keep_rank =
                              k.t->n_unique > 0 && (state_of(s)->loading || row_any_claims(s))};
-    return keep_names(s, a, k, f);
+    enum err e = defer_stable(s, k.t->name, &f->stable);
+    return e == ERR_OK ? keep_names(s, a, k, f) : e;
 }
 
 /* ---- the two parts of tonle_row */
@@ -155,12 +158,15 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     if (e != ERR_OK)
         return store_fail(s, ERR_CORRUPT, "record of a row of %s is damaged", k.t->name);
     struct forget f;
+    bool keeps;
     e = row_forgetting(s, a, k, &f);
-    /* whose names those are, row_save finds out */
-    f.keep_references = state_of(s)->loading || record_keeps_any(s);
     if (e == ERR_OK)
-        row_forget(a, out, &k.t->rules, &f);
-    return e;
+        e = record_keeps_any(s, &keeps);
+    if (e != ERR_OK)
+        return e;
+    f.keep_references = state_of(s)->loading || keeps; /* whose names, row_save finds out */
+    row_forget(a, out, &k.t->rules, &f);
+    return ERR_OK;
 }
 
 static enum err record_delete(struct store *s, struct row_key k, enum record_at at)
@@ -193,13 +199,16 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
     assert(s->in_write);
     const bool recorded = at != RECORD_NONE;
     struct forget f;
+    bool keeps = false;
     enum err e = row_forgetting(s, a, k, &f);
     /* while loading, the row that shares a value may not have come yet */
     if (e == ERR_OK && f.keep_rank && !state_of(s)->loading)
         e = shares_unique(s, a, k, r, &f.keep_rank);
     f.keep_references =
         state_of(s)->loading; /* the names of a parent may come with a later chunk */
-    if (e == ERR_OK && !f.keep_references && record_keeps_any(s))
+    if (e == ERR_OK && !f.keep_references)
+        e = record_keeps_any(s, &keeps);
+    if (e == ERR_OK && keeps)
         e = refer_keep(s, a, k, r, &f);
     if (e != ERR_OK)
         return e;

@@ -168,7 +168,7 @@ static enum err mark_reads(struct store *s, const struct table_info *t, struct a
     sqlite3_set_authorizer(s->db, note_read, &r);
     int rc = sqlite3_prepare_v2(s->db, buf_str(&b), -1, &q, NULL);
     sqlite3_set_authorizer(s->db, NULL, NULL);
-    enum err e = store_error(s, rc);
+    enum err e = db_error(s, rc);
     sqlite3_finalize(q);
     buf_fini(&b);
     return e;

@@ -248,10 +248,11 @@ enum err schema_charter(struct store *s, struct arena *a, const struct charter *
     return query_end(&q);
 }
 
+const char *const schema_internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site", "tonle_charter",
+                                                      "tonle_decision"};
+
 static enum err read_tables(struct store *s)
 {
-    static const char *const internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site",
-                                                          "tonle_charter", "tonle_decision"};
     struct arena *a = &own_of(s)->arena;
     const struct charter *c = NULL;
     s->schema->n_tables = s->schema->n_fks = 0;
@@ -267,17 +268,34 @@ static enum err read_tables(struct store *s)
         struct table_schema *t = &s->schema->tables[i];
         const struct charter_table *from =
             i < INTERNAL_TABLES ? NULL : &c->tables[i - INTERNAL_TABLES];
-        t->name = from ? (char *)from->name : (char *)internal[i];
+        t->name = from ? (char *)from->name : (char *)schema_internal[i];
         e = fill_table(s, a, t, from);
         s->schema->n_tables = i + 1;
     }
     return e == ERR_OK ? schema_fill_references(s, a) : e;
 }
 
+enum err schema_charter_passed(struct store *s)
+{
+    struct query q = DB_QUERY(s, "SELECT CAST(version AS INTEGER), schema_version"
+                                 " FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    uint64_t version = 0, schema_version = 0;
+    bool any = query_next(&q);
+    if (any) {
+        version = query_u64(&q, 0);
+        schema_version = query_u64(&q, 1);
+    }
+    enum err e = query_end(&q);
+    return e == ERR_OK && any ? state_set_charter(s, version, schema_version) : e;
+}
+
 /* One number for the schema and the newest charter together. */
 static enum err read_cookie(struct store *s, int64_t *cookie)
 {
-    int64_t version = store_pragma(s, "PRAGMA main.schema_version");
+    int64_t version;
+    enum err e = db_number(s, "PRAGMA main.schema_version", &version);
+    if (e != ERR_OK)
+        return e;
     uint64_t h = bytes_hash(VALUE_HASH_SEED, &version, sizeof version);
     struct query q = DB_QUERY(s, "SELECT version, length(compiled) FROM main.tonle_charter"
                                  " ORDER BY version DESC LIMIT 1");
@@ -285,9 +303,8 @@ static enum err read_cookie(struct store *s, int64_t *cookie)
         struct bytes newest = query_borrow(&q, 0);
         h = bytes_hash(h, newest.p, newest.len);
     }
-    enum err e = query_end(&q);
     *cookie = (int64_t)(h >> 1);
-    return e == ERR_OK && version < 0 ? ERR_IO : e;
+    return query_end(&q);
 }
 
 static enum err refresh(struct store *s)

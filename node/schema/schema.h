@@ -108,11 +108,15 @@ char *schema_row_json(struct arena *a, const struct table_schema *t, const struc
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
                           const char *json, struct buf *key);
 #define INTERNAL_TABLES 4
+extern const char
+    *const schema_internal[INTERNAL_TABLES]; /* replicated tables of our own, by name */
+/* The newest charter that is here, if any, is in force; its versions go into the state. */
+enum err schema_charter_passed(struct store *s);
 /* Reads the registry again when another connection committed since, or units_changed was called.
  * schema_load calls it, so every public entry has them fresh; call it again where the registry may
  * have changed in the middle of one. Strings from before the call are void. */
 enum err units_refresh(struct store *s);
-void units_changed(
-    struct store *s); /* we have written to tonle_node or tonle_site, or rolled back */
+/* We have written to tonle_node or tonle_site, or rolled back. */
+void units_changed(struct store *s);
 
 #endif

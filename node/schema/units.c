@@ -34,14 +34,15 @@ static enum err read_units(struct store *s, struct arena *a, struct unit_list *o
 enum err units_refresh(struct store *s)
 {
     struct schema_own *own = own_of(s);
-    int64_t version = store_pragma(s, "PRAGMA main.data_version");
-    if (version >= 0 && own->units_known && version == own->units_version)
-        return ERR_OK;
+    int64_t version;
+    enum err e = db_number(s, "PRAGMA main.data_version", &version);
+    if (e != ERR_OK || (own->units_known && version == own->units_version))
+        return e;
     arena_reset(&own->units_arena);
-    enum err e = read_units(s, &own->units_arena, &own->units);
+    e = read_units(s, &own->units_arena, &own->units);
     if (e != ERR_OK)
         own->units = (struct unit_list){0};
-    own->units_known = e == ERR_OK && version >= 0;
+    own->units_known = e == ERR_OK;
     own->units_version = version;
     return e;
 }

@@ -169,10 +169,12 @@ static void read_identity(struct store *s)
 
 static enum err read_counts(struct store *s)
 {
-    int64_t held = store_pragma(s, "SELECT count(*) FROM tonle_held");
-    int64_t open = store_pragma(s, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'");
-    if (held < 0 || open < 0)
-        return ERR_CORRUPT;
+    int64_t held, open;
+    enum err e = db_number(s, "SELECT count(*) FROM tonle_held", &held);
+    if (e == ERR_OK)
+        e = db_number(s, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'", &open);
+    if (e != ERR_OK)
+        return e;
     s->state->now.held = (uint64_t)held;
     s->state->now.conflicts_open = (uint64_t)open;
     s->state->counts_stale = false;
@@ -192,9 +194,12 @@ static enum err read_state(struct store *s, uint64_t rev)
     memset(st->chain, 0, sizeof st->chain);
     if (store_meta_get(s, &s->state->arena, "chain", &chain) == ERR_OK && chain.len == HASH_BYTES)
         memcpy(st->chain, chain.p, HASH_BYTES);
-    int64_t pos = store_pragma(s, "SELECT coalesce(max(pos), 0) FROM tonle_journal");
-    st->journal_pos = pos > 0 ? (uint64_t)pos : 0;
-    enum err e = read_clock(s, "SELECT site, seq FROM tonle_clock", &st->clock);
+    int64_t pos;
+    enum err e = db_number(s, "SELECT coalesce(max(pos), 0) FROM tonle_journal", &pos);
+    if (e != ERR_OK)
+        return e;
+    st->journal_pos = (uint64_t)pos;
+    e = read_clock(s, "SELECT site, seq FROM tonle_clock", &st->clock);
     if (e == ERR_OK)
         e = read_clock(s, "SELECT site, seq FROM tonle_stable", &st->stable);
     if (e != ERR_OK)

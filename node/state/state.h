@@ -3,8 +3,8 @@
  *
  * Invariant: rows of tonle_meta, tonle_clock and tonle_stable, and what is kept of them in memory,
  * which is read again when another process has written (tonle_meta `rev` tells). Only this room
- * writes those tables, and only in a write transaction of store/'s (asserted): the clock never goes
- * back, our own seq goes up by one.
+ * writes those tables (but for the WAL guard's one name in tonle_meta: db/pin.c), and only in a
+ * write transaction of store/'s (asserted): the clock never goes back, our own seq goes up by one.
  *
  * Errors: those of the database (db.h). Ownership: what is borrowed says until when.
  */
@@ -40,7 +40,7 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     uint64_t conflicts_open;
     uint64_t charter_version;
     uint64_t schema_version;
-    bool loading; /* the first load has not caught up yet (store_load_passed) */
+    bool loading; /* the first load has not caught up yet (state_set_loading) */
 };
 const struct store_state *store_state_get(struct store *s);
 enum err store_set_hlc(struct store *s, uint64_t hlc);

@@ -17,7 +17,12 @@
 /* Nothing changes the node's own tables of a database that another version made. */
 static enum err check_version(struct store *s, char msg[256])
 {
-    int64_t made = store_pragma(s, "SELECT v FROM tonle_meta WHERE k = 'ddl'");
+    int64_t made = 0;
+    enum err e = db_number(s, "SELECT v FROM tonle_meta WHERE k = 'ddl'", &made);
+    if (e != ERR_OK && e != ERR_NOT_FOUND) {
+        snprintf(msg, 256, "%s: %.200s", s->options.path, s->message);
+        return e;
+    }
     if (made == DDL_VERSION)
         return ERR_OK;
     snprintf(msg, 256,
@@ -89,8 +94,8 @@ void store_close(struct store *s)
 
 bool store_changed(struct store *s)
 {
-    int64_t v = store_pragma(s, "PRAGMA data_version");
-    if (v == s->data_version)
+    int64_t v = -1; /* a locked database does not say: it is looked at again */
+    if (db_number(s, "PRAGMA data_version", &v) == ERR_OK && v == s->data_version)
         return false;
     s->data_version = v;
     return true;
@@ -165,8 +170,8 @@ enum err store_commit(struct store *s)
 void store_rollback(struct store *s)
 {
     db_rollback(s);
-    /* store_create may have been undone; -1, a locked database, tells nothing */
-    if (store_is_ready(s) && store_pragma(s, IS_READY) == 0)
+    int64_t ready; /* store_create may have been undone; a locked database tells nothing */
+    if (store_is_ready(s) && db_number(s, IS_READY, &ready) == ERR_OK && ready == 0)
         state_set_ready(s, false);
     state_forget(s);
     record_rollback(s);

@@ -2,7 +2,8 @@
 # The forms of the house that a program can see (CONTRIBUTING.md). style.sh ROOT
 #
 #   - a pointer is asked as `!p` or `p`, never compared with NULL
-#   - sizeof of an expression stands without parentheses
+#   - sizeof of an expression stands without parentheses (a macro's parameter has them)
+#   - a line has 100 columns at most
 #   - what a file is about stands above its includes
 #   - no name is both a struct, union or enum and a function, and no tag is declared twice in the tree
 #     (programs of their own under tests/ included: who searches for a name finds one thing)
@@ -12,7 +13,7 @@
 set -eu
 cd "$1"
 said=$(find conflict protocol node tests \( -name '*.c' -o -name '*.h' \) -type f 2>/dev/null |
-    grep -v '^tests/gates/fixtures/' | LC_ALL=C sort | xargs -r awk '
+    grep -v '^tests/gates/fixtures/' | LC_ALL=C sort | LC_ALL=C xargs -r awk '
 function bad(text) {
     printf "%s:%d: %s\n", FILENAME, FNR, text
     violations++
@@ -34,6 +35,22 @@ function code(line,    at) {
     }
     return line
 }
+# Whether sizeof stands before a parenthesis that holds no type.
+function of_expression(line,    define) {
+    define = line ~ /^[ \t]*#[ \t]*define/
+    while (match(line, /sizeof *\(+/)) {
+        line = substr(line, RSTART + RLENGTH)
+        if (define && line ~ /^[a-z_]+\)/) continue
+        if (line !~ /^(const )?(struct|union|enum|unsigned|char|short|int|long|double|float|void|bool|[a-z0-9_]+_t|[A-Z][A-Za-z0-9]*__[A-Za-z0-9_]+)[ )*[]/)
+            return 1
+    }
+    return 0
+}
+# Characters, not bytes: what goes on with one in UTF-8 is not counted.
+function columns(line) {
+    gsub(/[\200-\277]/, "", line)
+    return length(line)
+}
 FNR == 1 {
     files++
     inside = 0
@@ -54,8 +71,9 @@ FNR == 1 {
         else if (!inside) comment = 0
         if (text ~ /[^ \t]/ && text !~ /^[ \t]*#/) above = 0
     }
-    if (text ~ /[!=]= *NULL/) bad("!p or p, not a comparison with NULL")
-    if (text ~ /sizeof\(\*/ || text ~ /sizeof\([a-z_]+(->|\.|\[)/) bad("sizeof *p, without parentheses")
+    if (text ~ /[!=]= *NULL/ || text ~ /NULL *[!=]=/) bad("!p or p, not a comparison with NULL")
+    if (of_expression(text)) bad("sizeof *p, without parentheses")
+    if (columns($0) > 100) bad("a line over 100 columns")
     if (match(text, /^[ \t]*(typedef |static const |static )?(struct|union|enum) (\[\[nodiscard\]\] )?[a-z_0-9]+ \{/)) {
         name = text
         sub(/ \{.*/, "", name)
@@ -64,7 +82,10 @@ FNR == 1 {
         if (name in tag) bad("the tag " name " is declared in " tag[name] ", too")
         else tag[name] = FILENAME ":" FNR
     }
-    if (match(text, /^[a-z][a-z_0-9 *]*[ *][a-z_0-9]+\(/) && text !~ /^(return|else|typedef|extern)/) {
+    gsub(/__attribute__\(\([a-z_]*(\([^()]*\))?\)\) */, "", text)
+    sub(/^\[\[[a-z]+\]\] */, "", text)
+    # A name may begin its line, where what it returns stands on the one before.
+    if (match(text, /^([a-z][a-z_0-9 *]*[ *])?\*?[a-z_0-9]+\(/) && text !~ /^(return|else|typedef|extern)/) {
         name = substr(text, RSTART, RLENGTH - 1)
         sub(/.*[ *]/, "", name)
         if (!(name in called)) called[name] = FILENAME ":" FNR

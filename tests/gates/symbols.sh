@@ -101,9 +101,9 @@ done < "$work/state"
 if [ -f "$allow/order.txt" ]; then
     sed 's/#.*//' "$allow/order.txt" | tr -s ' \n' '\n\n' | awk 'NF { print "libroom_" $1, NR }' > "$work/order"
     awk 'FILENAME ~ /order$/ { height[$1] = $2; next }
+        FILENAME ~ /all$/ && $1 ~ /^libroom_/ && !($1 in height) { print $1, "-", "-", "-" }
         FILENAME ~ /all$/ { if ($4 != "U" && $4 ~ /^[A-Z]$/) at[$3] = $1; next }
-        ($1 in height) && ($3 in at) && height[at[$3]] > height[$1] { print $1, $2, $3, at[$3] }
-        $1 ~ /^libroom_/ && !($1 in height) { print $1, "-", "-", "-" }' \
+        ($1 in height) && ($3 in at) && height[at[$3]] > height[$1] { print $1, $2, $3, at[$3] }' \
         "$work/order" "$work/all" "$work/undefined" | LC_ALL=C sort -u > "$work/upward"
     while read -r lib object symbol at; do
         [ "$symbol" = - ] && say "$lib has no place in order.txt" && continue

@@ -1,6 +1,6 @@
 #include "tests/lib/database.h"
 
-#include "node/db/db.h"
+#include "node/db/query.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +58,12 @@ const char *database_text(sqlite3 *app, const char *sql)
     }
     sqlite3_finalize(q);
     return p;
+}
+
+int64_t database_number(struct store *s, const char *sql)
+{
+    int64_t n;
+    return db_number(s, sql, &n) == ERR_OK ? n : -1;
 }
 
 void database_remove(const char *path)

@@ -19,6 +19,8 @@ void database_sql(sqlite3 *app, const char *sql);
 /* First column of the first row as text (static buffers, 8 in turn); "" for none, "NULL" for NULL.
  */
 const char *database_text(sqlite3 *app, const char *sql);
+/* The store's: a number; -1 when it has none or cannot be read. */
+int64_t database_number(struct store *s, const char *sql);
 /* The file, and what SQLite leaves beside it. */
 void database_remove(const char *path);
 

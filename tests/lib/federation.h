@@ -1,5 +1,5 @@
-/* federation.h - for tests: several offices of one federation in a directory of their own, office 0 the
- * hub; and the same as the fixture of a cmocka test, whose state is the federation.
+/* federation.h - for tests: several offices of one federation in a directory of their own, office 0
+ * the hub; and the same as the fixture of a cmocka test, whose state is the federation.
  */
 #ifndef TESTS_LIB_FEDERATION_H
 #define TESTS_LIB_FEDERATION_H
@@ -15,8 +15,8 @@ struct federation {
 };
 
 /* n offices with this schema; `compiled` is the charter's published form (node/charter/charter.h)
- * with at least tables[].name and policies. Where it is not complete, the database completes it. Any
- * failure ends the program. */
+ * with at least tables[].name and policies. Where it is not complete, the database completes it.
+ * Any failure ends the program. */
 void federation_start(struct federation *f, int n, const char *schema_sql, const char *compiled,
                       bool wal);
 void federation_stop(struct federation *f);

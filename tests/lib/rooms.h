@@ -6,7 +6,7 @@
 #include "node/capture/capture.h"
 #include "node/capture/publish.h"
 #include "node/check/check.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/desk/desk.h"
 #include "node/journal/journal.h"
 #include "node/journal/registry.h"

@@ -9,40 +9,46 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Everything in the database but the counters of transactions and the positions of the links. */
+/* What this query finds, hashed on from h; 0 when it fails. */
+static uint64_t found_rows(struct store *s, struct arena *a, const char *sql, uint64_t h)
+{
+    struct buf bytes = {0};
+    struct query q = DB_QUERY(s, sql);
+    while (query_next(&q)) {
+        for (int c = 0; c < sqlite3_column_count(q.stmt); c++) {
+            struct value v = query_value(&q, a, c);
+            buf_reset(&bytes);
+            value_encode(&bytes, &v);
+            h = bytes_hash(h, bytes.data, bytes.len);
+        }
+    }
+    buf_fini(&bytes);
+    return query_end(&q) == ERR_OK ? h : 0;
+}
+
+/* Everything in the database but the counters of transactions and the positions of the links; 0
+ * when it cannot be read. */
 static uint64_t contents(struct store *s)
 {
     struct arena a = {0};
     const char *name[256];
     size_t n = 0;
-    bool row = true;
     uint64_t h = VALUE_HASH_SEED;
-    struct buf bytes = {0};
-    sqlite3_stmt *q = store_stmt(
+    struct query q = DB_QUERY(
         s, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
            " AND name <> 'tonle_peer'"
            " ORDER BY name");
-    while (store_step(s, q, &row) == ERR_OK && row && n < 256)
-        name[n++] = store_column_text(&a, q, 0);
-    for (size_t i = 0; i < n; i++) {
+    while (n < 256 && query_next(&q))
+        name[n++] = query_text(&q, &a, 0);
+    if (query_end(&q) != ERR_OK)
+        h = 0;
+    for (size_t i = 0; h && i < n; i++) {
         struct buf sql = {0};
-        sqlite3_stmt *all = NULL;
         buf_printf(&sql, "SELECT * FROM main.%s%s", schema_quote(&a, name[i]),
                    strcmp(name[i], "tonle_meta") == 0 ? " WHERE k NOT IN ('rev', 'pin')" : "");
-        if (sqlite3_prepare_v2(s->db, buf_str(&sql), -1, &all, NULL) != SQLITE_OK)
-            h = 0;
-        while (h && sqlite3_step(all) == SQLITE_ROW) {
-            for (int c = 0; c < sqlite3_column_count(all); c++) {
-                struct value v = store_column(&a, all, c);
-                buf_reset(&bytes);
-                value_encode(&bytes, &v);
-                h = bytes_hash(h, bytes.data, bytes.len);
-            }
-        }
-        sqlite3_finalize(all);
+        h = found_rows(s, &a, buf_str(&sql), h);
         buf_fini(&sql);
     }
-    buf_fini(&bytes);
     arena_fini(&a);
     return h;
 }
@@ -160,14 +166,13 @@ static void forget_early(struct machine *m)
 /* One row of a drawn table that a query of `tonle_row` or `tonle_held` names. */
 static bool pick_row(struct store *s, struct arena *a, const char *sql, struct row_key *k)
 {
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(s, sql);
-    if (store_step(s, q, &row) != ERR_OK || !row)
-        return false;
-    struct bytes key = store_column_bytes(a, q, 1);
-    *k = (struct row_key){schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0)), key.p, key.len};
-    sqlite3_reset(q);
-    return k->t && !k->t->internal;
+    struct query q = DB_QUERY(s, sql);
+    bool found = query_next(&q);
+    if (found) {
+        struct bytes key = query_bytes(&q, a, 1);
+        *k = (struct row_key){schema_by_number(s, (uint32_t)query_u64(&q, 0)), key.p, key.len};
+    }
+    return query_end(&q) == ERR_OK && found && k->t && !k->t->internal;
 }
 
 /* What was counted is counted again. */
@@ -234,12 +239,9 @@ static bool let_child_in(struct store *s, struct arena *a)
     for (uint32_t i = 1; i < k.t->n_columns; i++)
         buf_printf(&sql, ", ?%u", i + 1);
     buf_printf(&sql, ")");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
-    const struct value *v = birth_shown(a, held, &k.t->rules);
-    for (uint32_t i = 0; q && i < k.t->n_columns; i++)
-        store_bind(q, (int)i + 1, &v[i]);
+    enum err e = query_run(s, buf_str(&sql), k.t->n_columns, birth_shown(a, held, &k.t->rules));
     buf_fini(&sql);
-    return q && store_run(s, q) == ERR_OK;
+    return e == ERR_OK;
 }
 
 static void breach_rows(struct world *w, struct machine *m)

@@ -1,7 +1,6 @@
 /* When everything has come to rest: what is recorded as a conflict is one (promise 6), with what
  * was written (2), and what is open is what the merged state says. */
-#include "node/db/db.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -66,23 +65,21 @@ static void check_side(struct world *w, struct machine *m, const struct recorded
 static void check_values(struct world *w, struct machine *m)
 {
     struct arena a = {0};
-    bool row = true;
-    sqlite3_stmt *q = store_stmt(
+    struct query q = DB_QUERY(
         m->watch, "SELECT c.t, c.k, c.cell, v.site, v.seq, v.value, v.form FROM tonle_conflict c"
                   " JOIN tonle_conflict_side v ON v.conflict = c.id WHERE c.cell <> 'birth' AND"
                   " v.seq > 0");
-    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
-        struct bytes k = store_column_bytes(&a, q, 1);
-        struct recorded_conflict s = {
-            .t = schema_by_number(m->watch, (uint32_t)sqlite3_column_int(q, 0)),
-            .cell = store_column_text(&a, q, 2),
-            .dot = {store_column_u64(q, 3), store_column_u64(q, 4)},
-            .value = store_column(&a, q, 5),
-            .form = sqlite3_column_int(q, 6)};
+    while (w->broken[0] == '\0' && query_next(&q)) {
+        struct bytes k = query_bytes(&q, &a, 1);
+        struct recorded_conflict s = {.t = schema_by_number(m->watch, (uint32_t)query_u64(&q, 0)),
+                                      .cell = query_text(&q, &a, 2),
+                                      .dot = {query_u64(&q, 3), query_u64(&q, 4)},
+                                      .value = query_value(&q, &a, 5),
+                                      .form = (int)query_i64(&q, 6)};
         s.r = model_find(&m->model, (uint32_t)(s.t - m->watch->schema->tables), k.p, k.len);
         check_side(w, m, &s);
     }
-    sqlite3_reset(q);
+    oracle_end(w, m, &q);
     arena_fini(&a);
 }
 
@@ -95,21 +92,20 @@ static void check_pairs(struct world *w, struct machine *m)
         "= c.id"
         " WHERE c.cell <> 'birth' AND x.seq > 0 AND y.seq > 0 AND (x.site, x.seq) <> (y.site, "
         "y.seq)";
-    sqlite3_stmt *q = store_stmt(m->watch, sql);
-    bool row = true;
-    while (store_step(m->watch, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
-        struct dot x = {store_column_u64(q, 3), store_column_u64(q, 4)},
-                   y = {store_column_u64(q, 5), store_column_u64(q, 6)};
+    struct query q = DB_QUERY(m->watch, sql);
+    while (w->broken[0] == '\0' && query_next(&q)) {
+        struct dot x = {query_u64(&q, 3), query_u64(&q, 4)},
+                   y = {query_u64(&q, 5), query_u64(&q, 6)};
         const struct model_changeset *cs = model_find_changeset(&m->model, x);
         if (!cs || clock_covers(&cs->context, y))
             world_break(
                 w, "6",
                 "%s: conflict of %s %s %s between %016llx:%llu and %016llx:%llu, which it had seen",
-                m->o.name, sqlite3_column_text(q, 0), sqlite3_column_text(q, 1),
-                sqlite3_column_text(q, 2), (unsigned long long)x.site, (unsigned long long)x.seq,
+                m->o.name, query_borrow_text(&q, 0), query_borrow_text(&q, 1),
+                query_borrow_text(&q, 2), (unsigned long long)x.site, (unsigned long long)x.seq,
                 (unsigned long long)y.site, (unsigned long long)y.seq);
     }
-    sqlite3_reset(q);
+    oracle_end(w, m, &q);
 }
 
 void oracle_sides(struct world *w, struct machine *m)
@@ -122,17 +118,15 @@ void oracle_sides(struct world *w, struct machine *m)
 static bool has_sides(struct store *s, const char *id, const struct model_conflict *c)
 {
     bool all = true;
-    sqlite3_stmt *q = store_stmt(
-        s, "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq = ?3"
-           " AND (shown <> 0) = ?4");
     for (uint32_t i = 0; c->birth && i < c->n && all; i++) {
-        bool row = false;
-        store_bind_text(q, 1, id);
-        store_bind_u64(q, 2, c->side[i].site);
-        store_bind_u64(q, 3, c->side[i].seq);
-        sqlite3_bind_int(q, 4, dot_equal(c->side[i], c->shown));
-        all = store_step(s, q, &row) == ERR_OK && row;
-        sqlite3_reset(q);
+        struct query q = DB_QUERY(
+            s,
+            "SELECT 1 FROM tonle_conflict_side WHERE conflict = ?1 AND site = ?2 AND seq = ?3"
+            " AND (shown <> 0) = ?4",
+            value_text(id), value_u64(c->side[i].site), value_u64(c->side[i].seq),
+            value_integer(dot_equal(c->side[i], c->shown)));
+        all = query_next(&q);
+        all = query_end(&q) == ERR_OK && all;
     }
     return all;
 }
@@ -141,51 +135,43 @@ static bool has_sides(struct store *s, const char *id, const struct model_confli
 static bool is_open(struct store *s, const struct model_conflict *c)
 {
     const struct table_schema *t = &s->schema->tables[c->row->table];
-    bool row = true, found = false;
-    struct arena a = {0};
-    sqlite3_stmt *q = store_stmt(
+    bool found = false;
+    struct query q = DB_QUERY(
         s,
         "SELECT id FROM tonle_conflict c WHERE t = ?1 AND k = ?2 AND state = 'open' AND cell = ?3"
-        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4");
-    sqlite3_bind_int64(q, 1, t->t);
-    store_bind_blob(q, 2, c->row->key, c->row->len);
-    store_bind_text(q, 3, oracle_cell(t, c->column));
-    sqlite3_bind_int64(q, 4, c->n);
-    while (!found && store_step(s, q, &row) == ERR_OK && row)
-        found = has_sides(s, store_column_text(&a, q, 0), c);
-    sqlite3_reset(q);
-    arena_fini(&a);
-    return found;
+        " AND (SELECT count(*) FROM tonle_conflict_side v WHERE v.conflict = c.id) = ?4",
+        value_u64(t->t), value_blob(c->row->key, c->row->len),
+        value_text(oracle_cell(t, c->column)), value_u64(c->n));
+    while (!found && query_next(&q))
+        found = has_sides(s, query_borrow_text(&q, 0), c);
+    return query_end(&q) == ERR_OK && found;
 }
+
+/* Of two births it may be. */
+#define DETAIL                                                                                     \
+    "SELECT v.detail FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"        \
+    " WHERE c.t = ?1 AND c.k = ?2 AND c.state = 'open' AND c.cell = 'exists' AND v.site = ?3"      \
+    " AND v.seq = ?4 AND v.value = 1"                                                              \
+    " AND (SELECT count(*) FROM tonle_conflict_side n WHERE n.conflict = c.id) = ?5"               \
+    " ORDER BY v.detail = ?6 DESC LIMIT 1"
 
 /* The whole row beside a delete, as it would stand. */
 static void check_detail(struct world *w, struct machine *m, struct arena *a,
                          const struct model_conflict *c)
 {
     const struct table_schema *t = &m->watch->schema->tables[c->row->table];
-    bool row = true;
     if (c->column != COLUMN_EXISTS)
         return;
     const char *want = schema_row_json(a, t, c->birth->values);
-    sqlite3_stmt *q = store_stmt(
-        m->watch, "SELECT v.detail FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict ="
-                  " c.id WHERE c.t = ?1 AND c.k = ?2 AND c.state = 'open' AND c.cell = 'exists'"
-                  " AND v.site = ?3 AND v.seq = ?4 AND v.value = 1 AND (SELECT count(*) FROM"
-                  " tonle_conflict_side n WHERE n.conflict = c.id) = ?5"
-                  " ORDER BY v.detail = ?6 DESC LIMIT 1"); /* of two births it may be */
     const struct model_cell *exists = model_find_cell(c->birth, &t->rules, COLUMN_EXISTS);
     for (uint32_t i = 0; i < c->n; i++) {
         if (exists->v[i].value[0].u.i == 0)
             continue;
-        sqlite3_bind_int64(q, 1, t->t);
-        store_bind_blob(q, 2, c->row->key, c->row->len);
-        store_bind_u64(q, 3, c->side[i].site);
-        store_bind_u64(q, 4, c->side[i].seq);
-        sqlite3_bind_int64(q, 5, c->n);
-        store_bind_text(q, 6, want);
-        bool found = store_step(m->watch, q, &row) == ERR_OK && row;
-        const char *have = found ? store_column_text(a, q, 0) : want;
-        sqlite3_reset(q);
+        struct query q = DB_QUERY(m->watch, DETAIL, value_u64(t->t),
+                                  value_blob(c->row->key, c->row->len), value_u64(c->side[i].site),
+                                  value_u64(c->side[i].seq), value_u64(c->n), value_text(want));
+        const char *have = query_next(&q) ? query_text(&q, a, 0) : want;
+        oracle_end(w, m, &q);
         if (strcmp(have, want) == 0)
             continue;
         world_break(w, "2", "%s: beside the delete of %s stands %s, should %s", m->o.name, t->name,
@@ -230,10 +216,10 @@ void oracle_open(struct world *w, struct arena *a)
                         schema_key_json(a, t, c[i].row->key, c[i].row->len),
                         oracle_cell(t, c[i].column));
     }
-    if (store_pragma(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
+    if (database_number(hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'") !=
         (int64_t)n)
         world_break(w, "6", "%lld conflicts are open, %zu should be",
-                    (long long)store_pragma(
+                    (long long)database_number(
                         hub->watch, "SELECT count(*) FROM tonle_conflict WHERE state = 'open'"),
                     n);
 }

@@ -5,7 +5,7 @@
  * or settles a held row, in every way there is; also what is refused is tried. Counted tables are
  * left as they are where a decision would write a counter: their totals are told from outside. */
 #include "node/desk/desk.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/store/store.h"
 #include "tests/sim/world.h"
 
@@ -40,17 +40,16 @@ static const struct drawn_table *table_named(const struct world *w, const char *
 /* One of the rows of a query for (id, table, cell). */
 static bool pick(struct desk *d, const char *sql)
 {
-    struct store *s = d->m->o.store;
-    bool row = true;
     uint32_t n = 0;
-    sqlite3_stmt *q = store_stmt(s, sql);
-    while (q && store_step(s, q, &row) == ERR_OK && row) {
+    struct query q = DB_QUERY(d->m->o.store, sql);
+    while (query_next(&q)) {
         if (below(d, ++n) > 0)
             continue;
-        d->id = store_column_text(&d->a, q, 0);
-        d->t = table_named(d->w, store_column_text(&d->a, q, 1));
-        d->cell = store_column_text(&d->a, q, 2);
+        d->id = query_text(&q, &d->a, 0);
+        d->t = table_named(d->w, query_borrow_text(&q, 1));
+        d->cell = query_text(&q, &d->a, 2);
     }
+    (void)query_end(&q); /* an error: the machine is dying */
     return d->t;
 }
 
@@ -80,17 +79,16 @@ static void type_column(struct desk *d, int column)
 
 static struct dot any_side(struct desk *d)
 {
-    struct store *s = d->m->o.store;
     struct dot dot = {0, 0};
-    bool row = true;
     uint32_t n = 0;
-    sqlite3_stmt *q =
-        store_stmt(s, "SELECT site, seq FROM tonle_conflict_side WHERE conflict = ?1");
-    store_bind_text(q, 1, d->id);
-    while (store_step(s, q, &row) == ERR_OK && row) {
+    struct query q =
+        DB_QUERY(d->m->o.store, "SELECT site, seq FROM tonle_conflict_side WHERE conflict = ?1",
+                 value_text(d->id));
+    while (query_next(&q)) {
         if (below(d, ++n) == 0)
-            dot = (struct dot){store_column_u64(q, 0), store_column_u64(q, 1)};
+            dot = (struct dot){query_u64(&q, 0), query_u64(&q, 1)};
     }
+    (void)query_end(&q);
     return dot;
 }
 
@@ -127,18 +125,18 @@ static enum err settle(struct desk *d)
 static void note(struct desk *d)
 {
     struct store *s = d->m->o.store;
-    bool row = true;
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k, kind FROM tonle_todo");
-    while (store_step(s, q, &row) == ERR_OK && row) {
-        const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0));
-        struct bytes k = store_column_bytes(&d->a, q, 1);
+    struct query q = DB_QUERY(s, "SELECT t, k, kind FROM tonle_todo");
+    while (query_next(&q)) {
+        const struct table_schema *t = schema_by_number(s, (uint32_t)query_u64(&q, 0));
+        struct bytes k = query_bytes(&q, &d->a, 1);
         struct value key[2];
-        int kind = sqlite3_column_int(q, 2);
+        int64_t kind = query_i64(&q, 2);
         if (!t || t->internal || kind == CHANGE_UPDATE ||
             key_decode(k.p, k.len, key, t->n_key) != ERR_OK)
             continue;
         ledger_note(d->m, t, key, kind == CHANGE_BORN);
     }
+    (void)query_end(&q); /* an error: the machine is dying */
 }
 
 static bool expected(enum err e)

@@ -9,15 +9,14 @@
 
 /* ---- alike */
 
-static char *dump(struct machine *m, const char *sql)
+static char *dump(struct world *w, struct machine *m, const char *sql)
 {
     struct buf b = {0};
     struct arena a = {0};
-    bool row = true;
-    sqlite3_stmt *q = store_stmt(m->watch, sql);
-    while (store_step(m->watch, q, &row) == ERR_OK && row) {
-        for (int i = 0; i < sqlite3_column_count(q); i++) {
-            struct value v = store_column(&a, q, i);
+    struct query q = DB_QUERY(m->watch, sql);
+    while (query_next(&q)) {
+        for (int i = 0; i < sqlite3_column_count(q.stmt); i++) {
+            struct value v = query_value(&q, &a, i);
             if (v.type == VALUE_INTEGER)
                 buf_printf(&b, "%lld|", (long long)v.u.i);
             else if (v.type == VALUE_BLOB)
@@ -29,6 +28,7 @@ static char *dump(struct machine *m, const char *sql)
         }
         buf_printf(&b, "; ");
     }
+    oracle_end(w, m, &q);
     char *text = mem_strdup(buf_str(&b));
     buf_fini(&b);
     arena_fini(&a);
@@ -37,9 +37,9 @@ static char *dump(struct machine *m, const char *sql)
 
 static void alike(struct world *w, const char *sql)
 {
-    char *first = dump(&w->m[0], sql);
+    char *first = dump(w, &w->m[0], sql);
     for (int i = 1; i < w->n; i++) {
-        char *other = dump(&w->m[i], sql);
+        char *other = dump(w, &w->m[i], sql);
         if (strcmp(first, other) != 0)
             world_break(w, "3", "offices differ: %s: hub has %.300s %s has %.300s", sql, first,
                         w->m[i].o.name, other);
@@ -61,12 +61,13 @@ static void tables_alike(struct world *w)
 }
 
 /* For who looks into it: the sides of what is open, birth and dots. */
-static void print_open(struct machine *m)
+static void print_open(struct world *w, struct machine *m)
 {
     char *text = dump(
-        m, "SELECT table_name, key, cell, printf('%x', bsite), bseq, printf('%x', site), seq, value"
-           " FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-           " WHERE state = 'open' ORDER BY 1, 2, 3, 6, 7");
+        w, m,
+        "SELECT table_name, key, cell, printf('%x', bsite), bseq, printf('%x', site), seq, value"
+        " FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+        " WHERE state = 'open' ORDER BY 1, 2, 3, 6, 7");
     printf("%s: %s\n", m->o.name, text);
     mem_free(text);
 }
@@ -162,23 +163,19 @@ static bool sibling(const struct model_birth *b, const struct table_rules *rules
  * was made (conflicts.c). */
 static bool recorded(struct world *w, const struct model_row *r, const char *cell, struct dot dot)
 {
-    for (int i = 0; i < w->n; i++) {
+    bool found = false;
+    for (int i = 0; !found && i < w->n; i++) {
         struct store *s = w->m[i].watch;
-        bool row = false;
-        sqlite3_stmt *q = store_stmt(
-            s, "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
-               " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.site = ?4 AND v.seq = ?5");
-        sqlite3_bind_int64(q, 1, s->schema->tables[r->table].t);
-        store_bind_blob(q, 2, r->key, r->len);
-        store_bind_text(q, 3, cell);
-        store_bind_u64(q, 4, dot.site);
-        store_bind_u64(q, 5, dot.seq);
-        if (store_step(s, q, &row) == ERR_OK && row) {
-            sqlite3_reset(q);
-            return true;
-        }
+        struct query q = DB_QUERY(
+            s,
+            "SELECT 1 FROM tonle_conflict c JOIN tonle_conflict_side v ON v.conflict = c.id"
+            " WHERE c.t = ?1 AND c.k = ?2 AND c.cell = ?3 AND v.site = ?4 AND v.seq = ?5",
+            value_u64(s->schema->tables[r->table].t), value_blob(r->key, r->len), value_text(cell),
+            value_u64(dot.site), value_u64(dot.seq));
+        found = query_next(&q);
+        oracle_end(w, &w->m[i], &q);
     }
-    return false;
+    return found;
 }
 
 /* A row that is dead although somebody changed it unseen is on record as it would stand. */
@@ -232,12 +229,12 @@ static bool means_kept(struct store *s, const struct birth *b)
 {
     bool kept = false;
     for (uint32_t i = 0; !kept && i < b->n_references; i++) {
-        sqlite3_stmt *q = store_stmt(s, "SELECT 1 FROM tonle_keep WHERE site = ?1 AND seq = ?2");
-        store_bind_u64(q, 1, b->references[i].birth.site);
-        store_bind_u64(q, 2, b->references[i].birth.seq);
-        if (store_step(s, q, &kept) != ERR_OK)
+        struct dot birth = b->references[i].birth;
+        struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_keep WHERE site = ?1 AND seq = ?2",
+                                  value_u64(birth.site), value_u64(birth.seq));
+        kept = query_next(&q);
+        if (query_end(&q) != ERR_OK)
             return false;
-        sqlite3_reset(q);
     }
     return kept;
 }
@@ -266,22 +263,20 @@ static void check_forgotten(struct world *w, struct machine *m, struct arena *a)
     struct store *s = m->watch;
     if (clock_compare(&store_state_get(s)->stable, &store_state_get(s)->clock) != CLOCK_EQUAL)
         world_break(w, "12", "%s: not everything has become stable", m->o.name);
-    if (store_pragma(s, "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
+    if (database_number(s,
+                        "SELECT EXISTS(SELECT 1 FROM tonle_row GROUP BY t, k HAVING count(*) > 1)"))
         world_break(w, "3", "%s: a row has two records", m->o.name);
-    sqlite3_stmt *q = store_stmt(s, "SELECT t, k FROM tonle_row");
-    bool row = true;
-    struct buf key = {0};
-    while (store_step(s, q, &row) == ERR_OK && row && w->broken[0] == '\0') {
-        const struct table_schema *t = schema_by_number(s, (uint32_t)sqlite3_column_int(q, 0));
-        struct bytes k = store_column_bytes(a, q, 1);
+    struct query q = DB_QUERY(s, "SELECT t, k FROM tonle_row");
+    while (w->broken[0] == '\0' && query_next(&q)) {
+        const struct table_schema *t = schema_by_number(s, (uint32_t)query_u64(&q, 0));
+        struct bytes k = query_bytes(&q, a, 1);
         struct row r;
         if (row_load(s, a, (struct row_key){t, k.p, k.len}, &r, NULL) != ERR_OK ||
             !still_needed(s, t, &r))
             world_break(w, "12", "%s: a record of %s %s is kept for nothing", m->o.name, t->name,
                         schema_key_json(a, t, k.p, k.len));
     }
-    sqlite3_reset(q);
-    buf_fini(&key);
+    oracle_end(w, m, &q);
 }
 
 void oracle_healed(struct world *w)
@@ -298,7 +293,7 @@ void oracle_healed(struct world *w)
         alike(w, "SELECT table_name, key, cell, id FROM tonle_conflict WHERE state = 'open' ORDER "
                  "BY 1, 2, 3, 4");
         for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
-            print_open(&w->m[i]);
+            print_open(w, &w->m[i]);
         digests_alike(w);
         find_writes(w, &a);
         oracle_open(w, &a);

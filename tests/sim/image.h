@@ -1,4 +1,5 @@
-/* image.h - the bytes of one file of the simulated disk, and which of them changed since it was synced.
+/* image.h - the bytes of one file of the simulated disk, and which of them changed since it was
+ * synced.
  */
 #ifndef TESTS_SIM_IMAGE_H
 #define TESTS_SIM_IMAGE_H

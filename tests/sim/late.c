@@ -43,20 +43,16 @@ void late_fini(struct machine *m)
 /* All that the parent's is made of, whenever it sends a chunk that may become the first. */
 void late_chunk_sent(struct machine *parent, struct machine *m)
 {
-    struct arena a = {0};
-    bool row = true;
     if (!m->joining || m->late.kept.len > 0)
         return;
     drop(&m->late.sent);
     for (size_t i = 0; i < parent->base.n; i++)
         keep(&m->late.sent, parent->base.at[i]);
-    sqlite3_stmt *q =
-        store_stmt(parent->o.store, "SELECT bytes FROM tonle_journal WHERE kind = 1 ORDER BY pos");
-    while (store_step(parent->o.store, q, &row) == ERR_OK && row) {
-        keep(&m->late.sent, store_column_bytes(&a, q, 0));
-        arena_reset(&a);
-    }
-    arena_fini(&a);
+    struct query q =
+        DB_QUERY(parent->o.store, "SELECT bytes FROM tonle_journal WHERE kind = 1 ORDER BY pos");
+    while (query_next(&q))
+        keep(&m->late.sent, query_borrow(&q, 0));
+    (void)query_end(&q); /* an error: the parent is dying */
 }
 
 /* The first chunk is kept, perhaps not the last one sent: its clock says what it had seen. */

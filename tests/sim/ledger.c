@@ -5,7 +5,7 @@
  * Counters are told only of tables in which each key is one office's and nobody deletes: then the
  * total over the births of a key is the sum of what all offices added. Two parts of 32 bits each,
  * because the sum of parts that fit need not fit. */
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "tests/sim/world.h"
 
 #include <stdio.h>
@@ -106,22 +106,18 @@ bool ledger_after(struct world *w, struct machine *m)
 void ledger_check(struct world *w, struct machine *m, const struct table_changes *tc,
                   const struct row_change *rc)
 {
-    sqlite3_stmt *q = NULL;
-    bool row = false;
     struct buf sql = {0};
     if (w->schema.fixed || rc->kind == CHANGE_UPDATE || strncmp(tc->table, "tonle_", 6) == 0)
         return;
     buf_printf(&sql, "SELECT 1 FROM app_%s WHERE t = ?1 AND k = quote(?2)%s",
                rc->kind == CHANGE_BORN ? "made" : "gone",
                tc->n_key == 2 ? " || ',' || quote(?3)" : "");
-    q = store_stmt(m->watch, buf_str(&sql));
-    store_bind_text(q, 1, tc->table);
-    for (uint32_t k = 0; k < tc->n_key; k++)
-        store_bind(q, (int)k + 2, &rc->key[k]);
-    if (store_step(m->watch, q, &row) != ERR_OK || !row)
+    struct query q = DB_QUERY(m->watch, buf_str(&sql), value_text(tc->table));
+    query_bind_values(&q, 2, tc->n_key, rc->key);
+    bool found = query_next(&q);
+    if (query_end(&q) != ERR_OK || !found)
         world_break(w, "7", "%s: changeset %s a row of %s, no application did", m->o.name,
                     rc->kind == CHANGE_BORN ? "bears" : "deletes", tc->table);
-    sqlite3_reset(q);
     buf_fini(&sql);
 }
 
@@ -132,15 +128,11 @@ void ledger_note(struct machine *m, const struct table_schema *t, const struct v
     struct buf sql = {0};
     buf_printf(&sql, "INSERT OR IGNORE INTO app_%s VALUES(?1, quote(?2)%s)", made ? "made" : "gone",
                t->n_key == 2 ? " || ',' || quote(?3)" : "");
-    sqlite3_stmt *q = store_stmt(s, buf_str(&sql));
+    struct query q = DB_QUERY(s, buf_str(&sql), value_text(t->name));
+    query_bind_values(&q, 2, t->n_key, key);
+    (void)query_next(&q);
+    (void)query_end(&q); /* an error: the machine is dying, the commit fails, too */
     buf_fini(&sql);
-    if (!q)
-        return;
-    store_bind_text(q, 1, t->name);
-    for (uint32_t k = 0; k < t->n_key; k++)
-        store_bind(q, (int)k + 2, &key[k]);
-    if (store_run(s, q) != ERR_OK)
-        return; /* the machine is dying: the commit fails, too */
 }
 
 /* ---- the totals */
@@ -150,20 +142,17 @@ static __int128 added(struct world *w, const char *table, const char *column,
 {
     __int128 n = 0;
     for (int i = 0; i < w->n; i++) {
-        struct store *s = w->m[i].watch;
-        bool row = false;
-        sqlite3_stmt *q = store_stmt(
-            s, n_key == 2 ? "SELECT high, low FROM app_count WHERE t = ?1 AND c = ?2 AND k ="
-                            " quote(?3) || ',' || quote(?4)"
-                          : "SELECT high, low FROM app_count WHERE t = ?1 AND c = ?2 AND k ="
-                            " quote(?3)");
-        store_bind_text(q, 1, table);
-        store_bind_text(q, 2, column);
-        for (uint32_t k = 0; k < n_key; k++)
-            store_bind(q, (int)k + 3, &key[k]);
-        if (store_step(s, q, &row) == ERR_OK && row)
-            n += (__int128)sqlite3_column_int64(q, 0) * (1LL << 32) + sqlite3_column_int64(q, 1);
-        sqlite3_reset(q);
+        struct query q =
+            DB_QUERY(w->m[i].watch,
+                     n_key == 2 ? "SELECT high, low FROM app_count WHERE t = ?1 AND c = ?2 AND k ="
+                                  " quote(?3) || ',' || quote(?4)"
+                                : "SELECT high, low FROM app_count WHERE t = ?1 AND c = ?2 AND k ="
+                                  " quote(?3)",
+                     value_text(table), value_text(column));
+        query_bind_values(&q, 3, n_key, key);
+        if (query_next(&q))
+            n += (__int128)query_i64(&q, 0) * (1LL << 32) + query_i64(&q, 1);
+        oracle_end(w, &w->m[i], &q);
     }
     return n;
 }
@@ -177,19 +166,19 @@ static __int128 aside(struct world *w, const char *table, const char *column,
     for (int i = 0; i < w->n; i++) {
         struct store *s = w->m[i].watch;
         const struct table_schema *t = schema_table(s, table); /* its number is the office's own */
-        bool row = false;
         struct buf sql = {0};
         buf_printf(&sql, "SELECT count(*) FROM sqlite_schema WHERE name = 'tonle_adopt_%u'", t->t);
-        bool any = store_pragma(s, buf_str(&sql)) == 1;
+        bool any = database_number(s, buf_str(&sql)) == 1;
         buf_reset(&sql);
         buf_printf(&sql, "SELECT %s FROM tonle_adopt_%u WHERE %s = ?1%s%s%s", column, t->t,
                    t->column[t->key[0]], t->n_key == 2 ? " AND " : "",
                    t->n_key == 2 ? t->column[t->key[1]] : "", t->n_key == 2 ? " = ?2" : "");
-        sqlite3_stmt *q = any ? store_stmt(s, buf_str(&sql)) : NULL;
-        for (uint32_t k = 0; q && k < t->n_key; k++)
-            store_bind(q, (int)k + 1, &key[k]);
-        while (q && store_step(s, q, &row) == ERR_OK && row)
-            n += sqlite3_column_int64(q, 0);
+        if (any) {
+            struct query q = query_of(s, buf_str(&sql), t->n_key, key);
+            while (query_next(&q))
+                n += query_i64(&q, 0);
+            oracle_end(w, &w->m[i], &q);
+        }
         buf_fini(&sql);
     }
     return n;

@@ -9,9 +9,10 @@
 #ifndef TESTS_SIM_MODEL_H
 #define TESTS_SIM_MODEL_H
 
-#include "node/db/sqlite.h"
 #include "node/schema/schema.h"
 #include "protocol/changeset.h"
+
+#include <sqlite3.h>
 
 struct model_changeset {
     struct dot dot;

@@ -31,7 +31,7 @@ static bool fits(const struct model *m, const struct table_schema *t, const stru
     if (sqlite3_prepare_v2(m->probe, buf_str(&sql), -1, &q, NULL) != SQLITE_OK)
         abort();
     for (uint32_t i = 0; i < t->n_columns; i++)
-        store_bind(q, (int)i + 1, &b->values[i]);
+        db_bind(q, (int)i + 1, &b->values[i]);
     sqlite3_exec(m->probe, "SAVEPOINT p", NULL, NULL, NULL);
     bool fine = sqlite3_step(q) == SQLITE_DONE;
     sqlite3_finalize(q);

@@ -16,6 +16,12 @@ static void broken(struct world *w, const struct machine *m, const char *promise
     world_break(w, promise, "%s: %s", m->o.name, what);
 }
 
+void oracle_end(struct world *w, struct machine *m, struct query *q)
+{
+    if (query_end(q) != ERR_OK)
+        broken(w, m, "1", store_message(m->watch));
+}
+
 static int office_of(const struct world *w, uint64_t site)
 {
     for (int i = 0; i < w->n; i++) {
@@ -187,23 +193,16 @@ static void read_journal(struct world *w, struct machine *m)
     for (size_t i = 0; !m->base_read && w->broken[0] == '\0' && i < m->base.n; i++)
         read_changeset(w, m, &a, m->base.at[i]);
     m->base_read = true;
-    sqlite3_stmt *q = store_stmt(
-        m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos");
-    bool row = q;
-    if (q)
-        store_bind_u64(q, 1, m->model_pos);
-    while (row && w->broken[0] == '\0') {
-        if (store_step(m->watch, q, &row) != ERR_OK)
-            broken(w, m, "1", store_message(m->watch));
-        if (!row)
-            break;
-        m->model_pos = store_column_u64(q, 0);
-        if (sqlite3_column_int(q, 1) == ITEM_CHANGESET)
-            read_changeset(w, m, &a, store_column_bytes(&a, q, 2));
+    struct query q =
+        DB_QUERY(m->watch, "SELECT pos, kind, bytes FROM tonle_journal WHERE pos > ?1 ORDER BY pos",
+                 value_u64(m->model_pos));
+    while (w->broken[0] == '\0' && query_next(&q)) {
+        m->model_pos = query_u64(&q, 0);
+        if (query_u64(&q, 1) == ITEM_CHANGESET)
+            read_changeset(w, m, &a, query_bytes(&q, &a, 2));
         arena_reset(&a);
     }
-    if (q)
-        sqlite3_reset(q);
+    oracle_end(w, m, &q);
     arena_fini(&a);
 }
 

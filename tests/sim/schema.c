@@ -1,5 +1,4 @@
 #include "node/schema/schema.h"
-#include "node/db/sqlite.h"
 #include "tests/sim/schema.h"
 
 #include "node/charter/charter.h"

@@ -8,7 +8,8 @@
 
 #include "conflict/policy.h"
 #include "node/db/db.h"
-#include "node/db/sqlite.h"
+
+#include <sqlite3.h>
 
 #define DRAWN_TABLES 5
 #define DRAWN_COLUMNS 8

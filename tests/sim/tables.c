@@ -2,8 +2,7 @@
  * the same held rows with theirs, every version that is not stable on record and none that nobody
  * wrote.
  */
-#include "node/db/db.h"
-#include "node/db/sqlite.h"
+#include "node/db/query.h"
 #include "node/record/record.h"
 #include "tests/sim/world.h"
 
@@ -81,9 +80,9 @@ static void check_others(struct comparing *c, const struct table_schema *t)
     for (size_t i = 0; i < c->n; i++)
         stands +=
             &s->schema->tables[c->birth[i]->row->table] == t && c->birth[i]->held == HOLD_NONE;
-    if (store_pragma(s, sql) != (int64_t)stands)
+    if (database_number(s, sql) != (int64_t)stands)
         world_break(c->w, "3", "%s: %s has %lld rows, %zu should stand", c->m->o.name, t->name,
-                    (long long)store_pragma(s, sql), stands);
+                    (long long)database_number(s, sql), stands);
 }
 
 static void check_held(struct comparing *c)
@@ -98,15 +97,13 @@ static void check_held(struct comparing *c)
         size_t want = 0, have = 0;
         for (size_t j = 0; j < c->n; j++)
             want += c->birth[j]->row == b->row && c->birth[j]->held == b->held;
-        sqlite3_stmt *q = store_stmt(
-            s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3");
-        sqlite3_bind_int64(q, 1, s->schema->tables[b->row->table].t);
-        store_bind_blob(q, 2, b->row->key, b->row->len);
-        store_bind_text(q, 3, hold_reason_name(b->held));
-        bool row = false;
-        if (store_step(s, q, &row) == ERR_OK && row)
-            have = (size_t)sqlite3_column_int(q, 0);
-        sqlite3_reset(q);
+        struct query q =
+            DB_QUERY(s, "SELECT count(*) FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = ?3",
+                     value_u64(s->schema->tables[b->row->table].t),
+                     value_blob(b->row->key, b->row->len), value_text(hold_reason_name(b->held)));
+        if (query_next(&q))
+            have = (size_t)query_u64(&q, 0);
+        oracle_end(c->w, c->m, &q);
         if (have == want)
             continue;
         c->bad = b->row;
@@ -115,9 +112,9 @@ static void check_held(struct comparing *c)
                     values_text(c, &s->schema->tables[b->row->table], b->values), have,
                     hold_reason_name(b->held), want);
     }
-    if (store_pragma(s, HELD_COUNT) != (int64_t)held)
+    if (database_number(s, HELD_COUNT) != (int64_t)held)
         world_break(c->w, "3", "%s: %lld rows are held, %zu should be", c->m->o.name,
-                    (long long)store_pragma(s, HELD_COUNT), held);
+                    (long long)database_number(s, HELD_COUNT), held);
 }
 
 static bool model_has(const struct model_cell *c, struct dot d)

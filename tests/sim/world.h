@@ -209,6 +209,9 @@ void oracle_dump(struct world *w, struct machine *m, const struct model_row *r);
 void oracle_healed(struct world *w);
 /* The name of a cell in the conflict record. */
 const char *oracle_cell(const struct table_schema *t, uint32_t column);
+struct query;
+/* The end of an oracle's query: one that failed has shown nothing, and breaks the world. */
+void oracle_end(struct world *w, struct machine *m, struct query *q);
 /* conflicts.c */
 void oracle_open(struct world *w, struct arena *a);
 void oracle_sides(struct world *w, struct machine *m);

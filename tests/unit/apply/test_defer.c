@@ -1,6 +1,8 @@
 /* Rows of a table that does not fit at one office: they wait there, and the outcome is the same as
  * where they never waited. */
 #include "node/capture/capture.h"
+#include "node/record/deferral.h"
+#include "node/record/record.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
@@ -220,6 +222,71 @@ static void a_reference_to_a_missing_table_stops_nothing(void **state)
     assert_string_equal(office_one(B, "SELECT key || reason FROM tonle_held"), "\"v1\"parent");
 }
 
+/* A changeset that waits and is not in the journal any more ends the sweep with its position. */
+static void a_lost_changeset_is_named(void **state)
+{
+    bool more;
+    char where[64];
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    office_sql(A, "INSERT INTO visit(id) VALUES('v1')");
+    federation_sync(*state);
+    snprintf(where, sizeof where, "at position %s of the journal",
+             office_one(B, "SELECT pos FROM tonle_deferred"));
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    MUST(B->store, store_begin(B->store));
+    MUST(B->store, store_exec(B->store, "DELETE FROM tonle_journal"
+                                        " WHERE pos IN (SELECT pos FROM tonle_deferred)"));
+    assert_err(store_sweep(B->store, &B->arena, 500, &more), ERR_CORRUPT);
+    assert_non_null(strstr(store_message(B->store), where));
+    store_rollback(B->store);
+}
+
+static void set_stable(struct store *s, const char *table, const char *expression)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql, "UPDATE tonle_deferred SET stable = %s WHERE name = '%s'", expression,
+             table);
+    MUST(s, store_exec(s, sql));
+}
+
+/* Where one table's clock cannot be read, that is an error and not "none waits", as often as it is
+ * asked, and nothing of the first reading is left when it can be read again. */
+static void an_error_is_not_taken_for_none(void **state)
+{
+    struct store *s = B->store;
+    struct deferral *d;
+    bool waits;
+    notice(B, "ALTER TABLE visit RENAME TO away; ALTER TABLE house RENAME TO gone");
+    office_sql(A, "INSERT INTO house(id) VALUES('h1'); INSERT INTO visit(id) VALUES('v1')");
+    federation_sync(*state);
+    MUST(s, store_begin(s));
+    deferral_forget(s);
+    set_stable(s, "visit", "x'ff'");
+    for (int i = 0; i < 2; i++)
+        assert_err(defer_waits(s, "house", &waits), ERR_CORRUPT);
+    set_stable(s, "visit", "(SELECT stable FROM tonle_deferred WHERE name = 'house')");
+    MUST(s, deferral_list(s, &d));
+    assert_true(d && d->next && !d->next->next);
+    store_rollback(s);
+}
+
+/* The same behind a table that has come in. */
+static void a_table_that_cannot_be_read_ends_the_sweep(void **state)
+{
+    struct store *s = B->store;
+    bool waits, more;
+    notice(B, "ALTER TABLE visit RENAME TO away; ALTER TABLE house RENAME TO gone");
+    office_sql(A, "INSERT INTO house(id) VALUES('h1'); INSERT INTO visit(id) VALUES('v1')");
+    federation_sync(*state);
+    notice(B, "ALTER TABLE gone RENAME TO house");
+    MUST(s, store_begin(s));
+    MUST(s, defer_waits(s, "visit", &waits));
+    assert_true(waits);
+    set_stable(s, "visit", "x'ff'");
+    assert_err(store_sweep(s, &B->arena, 500, &more), ERR_CORRUPT);
+    store_rollback(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +298,9 @@ int main(void)
         FEDERATION_TEST(later_changes_wait_behind),
         FEDERATION_TEST(references_are_looked_at_again),
         FEDERATION_TEST(a_reference_to_a_missing_table_stops_nothing),
+        FEDERATION_TEST(a_lost_changeset_is_named),
+        FEDERATION_TEST(an_error_is_not_taken_for_none),
+        FEDERATION_TEST(a_table_that_cannot_be_read_ends_the_sweep),
     };
     return check_run(tests);
 }

@@ -62,8 +62,8 @@ static void what_was_ignored_comes_in_without_the_trigger(void **state)
     assert_everywhere("SELECT id || v FROM d", "1x");
 }
 
-/* The row is taken out and tried as a new one, as where the trigger raises; what no trigger lets in is
- * held. */
+/* The row is taken out and tried as a new one, as where the trigger raises; what no trigger lets
+ * in is held. */
 static void an_ignored_update_is_held(void **state)
 {
     office_sql(A, "INSERT INTO d VALUES('1','a'),('2','b'),('3','c')");

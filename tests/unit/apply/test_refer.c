@@ -242,8 +242,8 @@ static void references_are_kept_as_long_as_the_names(void **state)
     equal(state);
 }
 
-/* A name that is forgotten means what it meant: the offices that have passed stable_at(mark) and those
- * that have not hold the same rows. */
+/* A name that is forgotten means what it meant: the offices that have passed stable_at(mark) and
+ * those that have not hold the same rows. */
 static void a_forgotten_name_means_the_same(void **state)
 {
     office_sql(A, "INSERT INTO person(id,name,age) VALUES('M','Mao',1);"

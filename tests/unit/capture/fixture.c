@@ -78,13 +78,8 @@ void office_app(struct capture_office *o, const char *sql)
 
 void office_publish(struct capture_office *o, const char *version, const char *compiled)
 {
-    assert_store_ok(o->s, store_begin(o->s));
-    sqlite3_stmt *q = store_stmt(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0)");
-    assert_non_null(q);
-    store_bind_text(q, 1, version);
-    store_bind_text(q, 2, compiled);
-    assert_store_ok(o->s, store_run(o->s, q));
-    assert_store_ok(o->s, store_commit(o->s));
+    assert_committed(o->s, DB_RUN(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0)",
+                                  value_text(version), value_text(compiled)));
 }
 
 void office_install(struct capture_office *o)
@@ -223,7 +218,7 @@ const char *office_collect(struct capture_office *o)
 
 int64_t office_number(struct capture_office *o, const char *sql)
 {
-    return store_pragma(o->s, sql);
+    return database_number(o->s, sql);
 }
 
 /* The rules may be NULL: the charter that names the tables. */

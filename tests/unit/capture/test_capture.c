@@ -225,7 +225,8 @@ static void odd_names_are_captured(void **state)
                         "\"from\", [x.y] UNIQUE);",
                         "INSERT INTO \"a b\" VALUES('1',1,1,1);",
                         "UPDATE \"a b\" SET \"ឈ្មោះ\"='ក'; REPLACE INTO \"a b\" VALUES('2',0,0,1);",
-                        "a b delete '1' ឈ្មោះ='ក'\na b born '2' sel\"ect='2' ឈ្មោះ=0 from=0 x.y=1\n");
+                        "a b delete '1' ឈ្មោះ='ក'\n"
+                        "a b born '2' sel\"ect='2' ឈ្មោះ=0 from=0 x.y=1\n");
     check_table_capture(
         "new", "CREATE TABLE new(old TEXT PRIMARY KEY NOT NULL, new UNIQUE, op, k_old, m0);",
         "INSERT INTO new VALUES('a',1,1,1,1),('b',2,2,2,2);",

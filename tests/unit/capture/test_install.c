@@ -155,18 +155,14 @@ static void a_cut_collect_takes_whole_keys(void **state)
 
 static void assert_held(struct capture_office *o, const char *key, const char *message)
 {
-    sqlite3_stmt *q = store_stmt(o->s, "SELECT message FROM tonle_held WHERE reason = 'limit'"
-                                       " AND key = ?1 AND office = 'hub' AND since_ms > 0");
-    assert_non_null(q);
-    store_bind_text(q, 1, key);
-    bool row = false;
-    assert_ok(store_step(o->s, q, &row));
-    if (message) {
-        assert_true(row);
-        assert_non_null(strstr((const char *)sqlite3_column_text(q, 0), message));
-        sqlite3_reset(q);
-    }
-    assert_int_equal(row, !!message);
+    struct query q = DB_QUERY(o->s,
+                              "SELECT message FROM tonle_held WHERE reason = 'limit'"
+                              " AND key = ?1 AND office = 'hub' AND since_ms > 0",
+                              value_text(key));
+    assert_int_equal(query_next(&q), !!message);
+    if (message)
+        assert_non_null(strstr(query_borrow_text(&q, 0), message));
+    assert_store_ok(o->s, query_end(&q));
 }
 
 /* A row or key over the limits stays in its table, is held with the reason, and stops nothing; it
@@ -264,11 +260,11 @@ static void no_lookup_scans_the_table(void **state)
         "t");
     const char *key = schema_table(o.s, "t")->read_sql;
     struct buf b = {0};
-    sqlite3_stmt *q = store_stmt(
+    struct query q = DB_QUERY(
         o.s,
         "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_5','tonle_bup_5') ORDER BY name");
-    assert_int_equal(sqlite3_step(q), SQLITE_ROW);
-    const char *sql = (const char *)sqlite3_column_text(q, 0);
+    assert_true(query_next(&q));
+    const char *sql = query_borrow_text(&q, 0);
     uint32_t n = 0;
     for (const char *at = strstr(sql, "SELECT 4"); at; at = strstr(at + 1, "SELECT 4"), n++) {
         const char *end = strstr(at, "; ");
@@ -286,7 +282,7 @@ static void no_lookup_scans_the_table(void **state)
         }
         buf_printf(&b, ";\n");
     }
-    sqlite3_reset(q);
+    assert_store_ok(o.s, query_end(&q));
     assert_int_equal(n, 7);
     char *plan = office_app_output(&o, buf_str(&b), &status);
     assert_null(strstr(plan, "rror"));

@@ -107,16 +107,10 @@ static char *dump(struct capture_office *o, const char *table, const char *known
     return office_app_output(o, sql, &status);
 }
 
-static void run(struct capture_office *o, struct arena *a, const char *sql, const struct value *v,
-                uint32_t n)
+static void run(struct capture_office *o, const char *sql, const struct value *v, uint32_t n)
 {
-    sqlite3_stmt *q = store_stmt(o->s, sql);
-    if (!q)
+    if (query_run(o->s, sql, n, v) != ERR_OK)
         fail_msg("%s: %s", sql, store_message(o->s));
-    for (uint32_t i = 0; i < n; i++)
-        store_bind(q, (int)i + 1, &v[i]);
-    (void)a;
-    assert_ok(store_run(o->s, q));
 }
 
 static void key_where(struct buf *b, const struct table_changes *t, uint32_t first)
@@ -132,16 +126,12 @@ static struct value total_of(struct capture_office *o, const struct table_change
                              const struct value *key)
 {
     struct buf b = {0};
-    bool row = false;
     buf_printf(&b, "SELECT c FROM copy");
     key_where(&b, t, 1);
-    sqlite3_stmt *q = store_stmt(o->s, buf_str(&b));
-    for (uint32_t i = 0; i < t->n_key; i++)
-        store_bind(q, (int)i + 1, &key[i]);
-    assert_ok(store_step(o->s, q, &row));
-    assert_true(row);
-    struct value v = store_column(&o->a, q, 0);
-    sqlite3_reset(q);
+    struct query q = query_of(o->s, buf_str(&b), t->n_key, key);
+    assert_true(query_next(&q));
+    struct value v = query_value(&q, &o->a, 0);
+    assert_store_ok(o->s, query_end(&q));
     buf_fini(&b);
     return v;
 }
@@ -154,7 +144,7 @@ static void set_sum(struct capture_office *o, const char *table, const struct ta
     buf_printf(&b, "UPDATE %s SET c = ?1", table);
     key_where(&b, t, 2);
     memcpy(v + 1, key, t->n_key * sizeof *key);
-    run(o, NULL, buf_str(&b), v, 1 + t->n_key);
+    run(o, buf_str(&b), v, 1 + t->n_key);
     buf_fini(&b);
 }
 
@@ -184,11 +174,10 @@ static void apply_step(struct capture_office *o, const struct table_changes *t,
 {
     struct buf b = {0};
     struct value v[16];
-    struct arena a = {0};
     uint32_t n = 0;
     if (r->kind == CHANGE_BORN) {
         assert_int_equal(r->n_cells, t->n_columns);
-        run(o, &a, "INSERT INTO copy VALUES(?1,?2,?3,?4)", r->value, r->n_cells);
+        run(o, "INSERT INTO copy VALUES(?1,?2,?3,?4)", r->value, r->n_cells);
         return;
     }
     buf_printf(&b, r->kind == CHANGE_DELETE ? "DELETE FROM copy" : "UPDATE copy SET");
@@ -199,8 +188,8 @@ static void apply_step(struct capture_office *o, const struct table_changes *t,
     key_where(&b, t, n + 1);
     for (uint32_t i = 0; i < t->n_key; i++)
         v[n++] = r->key[i];
-    run(o, &a, buf_str(&b), v, n);
-    assert_int_equal(sqlite3_changes(o->s->db), 1);
+    run(o, buf_str(&b), v, n);
+    assert_int_equal(db_changes(o->s), 1);
     buf_fini(&b);
 }
 

@@ -93,33 +93,22 @@ static const char *claim_of(struct capture_office *o, const char *table, uint32_
 {
     struct table_schema *t = schema_table(o->s, table);
     struct buf b = {0};
-    bool row = false;
-    sqlite3_stmt *q = store_stmt(o->s, t->unique[index].claim_sql);
-    if (!q)
-        fail_msg("%s: %s", t->unique[index].claim_sql, store_message(o->s));
-    for (uint32_t i = 0; i < t->n_columns; i++)
-        store_bind(q, (int)i + 1, &columns[i]);
-    assert_int_equal(store_step(o->s, q, &row), ERR_OK);
+    struct query q = query_of(o->s, t->unique[index].claim_sql, t->n_columns, columns);
+    bool row = query_next(&q);
     struct value v[8];
     uint32_t n = t->unique[index].n;
     for (uint32_t i = 0; row && i < n; i++) {
-        v[i] = store_column(&o->a, q, (int)i);
+        v[i] = query_value(&q, &o->a, (int)i);
         buf_printf(&b, i ? "," : "");
         value_print(&b, &v[i]);
     }
-    sqlite3_reset(q);
+    assert_store_ok(o->s, query_end(&q));
     if (row) { /* and who is in the way */
-        q = store_stmt(o->s, t->unique[index].blocker_sql);
-        if (!q)
-            fail_msg("%s: %s", t->unique[index].blocker_sql, store_message(o->s));
-        for (uint32_t i = 0; i < n; i++)
-            store_bind(q, (int)i + 1, &v[i]);
+        q = query_of(o->s, t->unique[index].blocker_sql, n, v);
         buf_printf(&b, " blocked by");
-        for (bool more = true; more;) {
-            assert_int_equal(store_step(o->s, q, &more), ERR_OK);
-            if (more)
-                buf_printf(&b, " %s", sqlite3_column_text(q, 0));
-        }
+        while (query_next(&q))
+            buf_printf(&b, " %s", query_borrow_text(&q, 0));
+        assert_store_ok(o->s, query_end(&q));
     }
     free(o->text);
     o->text = strdup(row ? buf_str(&b) : "no claim");
@@ -211,8 +200,9 @@ static void references_and_depths_are_read(void **state)
     assert_int_equal(o.s->schema->n_fks, 5);
     for (uint32_t i = 0; i < o.s->schema->n_fks; i++) {
         struct foreign_key *fk = &o.s->schema->fks[i];
-        assert_non_null(store_stmt(o.s, fk->parent_sql));
-        assert_non_null(store_stmt(o.s, fk->children_sql));
+        enum err e;
+        assert_true(db_compiles(o.s, fk->parent_sql, &e));
+        assert_true(db_compiles(o.s, fk->children_sql, &e));
         if (fk->n == 2) { /* (x,y) -> (q,p) */
             assert_int_equal(fk->parent_column[0], 1);
             assert_int_equal(fk->parent_column[1], 0);

@@ -210,12 +210,27 @@ static void what_is_written_is_read(void **state)
 static void a_charter_in_force_stays_readable(void **state)
 {
     static const char *const good[] = {
-        "{}", "{\"tables\":[{\"name\":\"a\",\"write\":\"nobody\",\"read\":5}]}",
+        "{}",
+        "{\"tables\":[{\"name\":\"a\",\"write\":\"nobody\",\"read\":5}]}",
         "{\"tables\":[{\"name\":\"a\",\"columns\":[{\"name\":\"tonle_x\"}],\"later\":1}]}",
         ("{\"tables\":[{\"name\":\"a\",\"policy\":\"max\",\"columns\":[{\"name\":\"b\","
-         "\"policy\":\"max\"}],\"groups\":[{\"name\":\"g\",\"columns\":[\"b\",\"c\"]}]}]}")};
+         "\"policy\":\"max\"}],\"groups\":[{\"name\":\"g\",\"columns\":[\"b\",\"c\"]}]}]}"),
+        ("{\"tables\":[{\"name\":\"a\",\"policy\":\"max\",\"fallback\":\"rank\",\"columns\":["
+         "{\"name\":\"b\",\"policy\":\"max\",\"fallback\":\"review\"},"
+         "{\"name\":\"c\",\"policy\":\"max\",\"fallback\":\"sum\"},"
+         "{\"name\":\"d\",\"policy\":\"max\",\"fallback\":\"rank\"}]}]}"),
+        ("{\"tables\":[{\"name\":\"a\",\"policy\":\"max\",\"groups\":["
+         "{\"name\":\"g\",\"columns\":[\"b\",\"c\",\"b\"]}]}]}")};
+    static const char *const fallbacks[] = {"review", "sum", "rank"}; /* that cannot decide */
     struct charter c;
-    char msg[1024];
+    char msg[1024], json[256];
+    for (size_t i = 0; i < sizeof fallbacks / sizeof *fallbacks; i++) {
+        snprintf(json, sizeof json,
+                 "{\"tables\":[{\"name\":\"a\",\"columns\":[{\"name\":\"b\",\"policy\":\"review\","
+                 "\"fallback\":\"%s\"}]}]}",
+                 fallbacks[i]);
+        assert_int_not_equal(charter_read(&arena, json, strlen(json), &c, msg), ERR_OK);
+    }
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (charter_read(&arena, good[i], strlen(good[i]), &c, msg))
             fail_msg("%s\n%s", msg, good[i]);

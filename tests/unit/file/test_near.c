@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* A byte changed, added or left out is one step, and so are two neighbours swapped; case is none. */
+/* A byte changed, added or left out is one step, and so are two neighbours swapped; case is
+ * none. */
 static void steps_are_counted(void **state)
 {
     assert_int_equal(near_distance("policy", "policy"), 0);

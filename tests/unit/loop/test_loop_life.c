@@ -1,7 +1,7 @@
 #include "conflict/mem.h"
 #include "tests/lib/check.h"
 #include "tests/lib/dir.h"
-#include "tests/unit/loop/fake.h"
+#include "tests/unit/loop/fake_node.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -444,6 +444,30 @@ static void loop_refuses_a_wrong_endpoint(void **state)
     buf_fini(&log);
 }
 
+static void note_failure(void *user, const char *reason)
+{
+    snprintf(user, 768, "%s", reason);
+}
+
+/* Why a join cannot be brought on: of the directory nothing is said of the endpoint, and of the
+ * endpoint which it is. */
+static void a_join_names_what_is_in_its_way(void **state)
+{
+    struct home *h = *state;
+    char why[768] = "";
+    struct node n = {.fake = &h->fake, .reports = open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    struct loop_join join = {.dir = "/nowhere", .failed = note_failure, .user = why};
+    struct loop_options o = {
+        .node = &n, .listen = "", .parent_endpoint = "nonsense", .join = &join};
+    assert_int_equal(loop_run(&o), 1);
+    assert_string_equal(why, "/nowhere cannot be written to: No such file or directory");
+    join.dir = h->dir;
+    assert_int_equal(loop_run(&o), 1);
+    assert_non_null(strstr(why, "endpoint nonsense is not usable: "));
+    close(n.reports);
+    buf_fini(&n.scratch);
+}
+
 /* A record is one line whatever its text holds, and a value is quoted where a reader would stumble.
  */
 static void log_writes_one_line_a_record(void **state)
@@ -486,6 +510,7 @@ int main(void)
         HOME_TEST(loop_listens_when_the_address_is_free),
         HOME_TEST(loop_refuses_a_wrong_endpoint),
         HOME_TEST(log_writes_one_line_a_record),
+        HOME_TEST(a_join_names_what_is_in_its_way),
     };
     return check_run(tests);
 }

@@ -1,5 +1,5 @@
-/* How a federation grows: what the administrator of the hub and the driver of a joining node do; and
- * messages of a client that is no node at all. */
+/* How a federation grows: what the administrator of the hub and the driver of a joining node do;
+ * and messages of a client that is no node at all. */
 #include "node/charter/charter.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/node/net.h"

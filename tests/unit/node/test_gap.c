@@ -318,8 +318,8 @@ static void a_table_away_is_told_at_once(void **state)
     settled(t, PROVINCE, "none synced");
 }
 
-/* What a gap makes ours is sealed in the context of its beginning, which must cover every mark that this
- * office has answered: it answers none meanwhile. */
+/* What a gap makes ours is sealed in the context of its beginning, which must cover every mark
+ * that this office has answered: it answers none meanwhile. */
 static void no_mark_is_answered_in_a_gap(void **state)
 {
     struct net *t = *state;

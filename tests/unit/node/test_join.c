@@ -93,6 +93,21 @@ static void a_stop_rolls_the_load_back(void **state)
     assert_string_equal(net_text(o, TONLE_TABLES), "0");
 }
 
+/* Stopped when its driver has written what belongs to the database: it is committed, as the
+ * driver's answer is due. */
+static void a_stop_while_it_is_settled_comes_too_late(void **state)
+{
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    net_join_begin(t, o, LOAD_EMPTY);
+    while (!o->ended && (o->actions.n == 0 || o->actions.a[0].kind != ACTION_SETTLE))
+        net_run(t, 1);
+    assert_true(o->done_due);
+    net_event(t, o, EVENT_STOP);
+    assert_int_equal(net_join_end(t, o, 1000), JOIN_DONE);
+    assert_works(t, o);
+}
+
 /* What the driver cannot keep, or cannot write before the commit, ends the join without a trace. */
 static void a_driver_that_fails_ends_it(void **state)
 {
@@ -278,6 +293,92 @@ static void a_join_is_repeated_after_the_invitation(void **state)
     assert_works(t, o);
 }
 
+static void say(struct net *t, struct net_office *o, const struct message *m)
+{
+    struct buf b = {0};
+    struct route from_parent = {0};
+    if (m)
+        codec_encode(m, NULL, &b);
+    else
+        buf_printf(&b, "no message");
+    net_post(t, (int)(o - t->office), &from_parent, "", b.data, b.len);
+    buf_fini(&b);
+    net_run(t, 1);
+}
+
+/* Before the first chunk it is not known yet who answers: it is asked again. */
+static void nonsense_before_the_first_chunk_ends_nothing(void **state)
+{
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    net_join_begin(t, o, LOAD_EMPTY);
+    while (o->invited || o->dialled < 0)
+        net_run(t, 1);
+    assert_int_equal(o->kept.len, 0);
+    HUB->silent = true;
+    say(t, o, NULL);
+    say(t, o, &(struct message){.type = MESSAGE_LOAD_CHUNK, .u.load_chunk.table = "other"});
+    HUB->silent = false;
+    assert_int_equal(net_join_end(t, o, 30000), JOIN_DONE);
+    assert_works(t, o);
+}
+
+/* The number of its last request. */
+static uint64_t request_of(const struct net_office *o)
+{
+    struct arena a = {0};
+    struct message m = {0};
+    struct bytes body, signature;
+    for (size_t i = 0; i < o->actions.n; i++) {
+        const struct action *act = &o->actions.a[i];
+        if (act->kind == ACTION_SEND)
+            assert_ok(codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
+    }
+    assert_int_equal(m.type, MESSAGE_LOAD_REQUEST);
+    arena_fini(&a);
+    return m.u.load_request.request;
+}
+
+static void say_chunk_to(struct net *t, struct net_office *o, const char *last_key)
+{
+    struct message m = {.type = MESSAGE_LOAD_CHUNK};
+    m.u.load_chunk = (struct load_chunk){.request = request_of(o),
+                                         .table = "note",
+                                         .last_key = {(const uint8_t *)last_key, strlen(last_key)}};
+    say(t, o, &m);
+}
+
+/* A parent that does not go on in the table would be asked for ever. */
+static void each_chunk_is_further_than_the_last(void **state)
+{
+    static const struct {
+        const char *first, *second;
+        bool further;
+    } cases[] = {
+        {"k", "k", false},
+        {"k", "j", true},
+        {"k", "\xff", true},
+        {"\xff\x02", "k", false},
+        {"\xff", "\xff", false},
+        {"\xff\x02", "\xff\x01", false},
+        {"\xff\x01", "\xff\x02", true},
+    };
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        fetch_some(t, o);
+        HUB->silent = true;
+        say_chunk_to(t, o, cases[i].first);
+        assert_false(o->ended);
+        say_chunk_to(t, o, cases[i].second);
+        assert_int_equal(o->ended, !cases[i].further);
+        if (o->ended)
+            assert_err(node_join_report(o->node)->error, ERR_MALFORMED);
+        net_crash(t, o);
+        HUB->silent = false;
+    }
+}
+
 /* An application that holds the lock: nothing was changed, and it is temporary. */
 static void a_locked_database_is_temporary(void **state)
 {
@@ -297,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         NET_TEST(a_join_that_is_killed_anywhere_leaves_the_database_as_it_was),
         NET_TEST(a_stop_rolls_the_load_back),
+        NET_TEST(a_stop_while_it_is_settled_comes_too_late),
         NET_TEST(a_driver_that_fails_ends_it),
         NET_TEST(rows_that_are_here_need_a_mode),
         NET_TEST(replace_keeps_a_copy),
@@ -306,6 +408,8 @@ int main(void)
         NET_TEST(a_line_that_stays_down_ends_the_fetch),
         NET_TEST(what_is_written_meanwhile_is_not_lost),
         NET_TEST(a_join_is_repeated_after_the_invitation),
+        NET_TEST(nonsense_before_the_first_chunk_ends_nothing),
+        NET_TEST(each_chunk_is_further_than_the_last),
         NET_TEST(a_locked_database_is_temporary),
     };
     return check_run(tests);

@@ -13,9 +13,8 @@
     }
 
 /* Two columns, the key is the first; rows: two born, one updated in the second column, one deleted.
- */
-struct
-    sample_table { /* contents of the packed and repeated fields of TableChanges, and of each Column */
+ * Contents of the packed and repeated fields of TableChanges, and of each Column. */
+struct sample_table {
     const char *column[3];
     struct bytes key;
     uint64_t rows;

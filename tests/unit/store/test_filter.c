@@ -146,8 +146,8 @@ static void a_sweep_in_slices_misses_nothing(void **state)
         for (; more && calls < 30; calls++)
             assert_ok(store_sweep(B->store, &a, slice, &more));
         assert_in_range(calls, 1, 2 + 9 / slice + 2);
-        assert_int_equal(store_pragma(B->store, SWEPT), 3);
-        assert_int_equal(store_pragma(B->store, FRESH), 0);
+        assert_int_equal(database_number(B->store, SWEPT), 3);
+        assert_int_equal(database_number(B->store, FRESH), 0);
         store_rollback(B->store);
         arena_reset(&a);
         clock_fini(&st.clock);

@@ -1,6 +1,5 @@
 /* The WAL guard against a real library: whether other connections can start the WAL anew. */
 #include "node/db/pin.h"
-#include "node/db/sqlite.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
@@ -70,7 +69,7 @@ static void open_node(struct fixture *f, bool guard)
     char msg[256];
     struct store_options o = {.path = f->path, .busy_ms = 1000, .wal_guard = guard};
     assert_ok(store_open(&f->store, &o, msg));
-    store_pragma(f->store, "PRAGMA synchronous=OFF");
+    assert_ok(store_exec(f->store, "PRAGMA synchronous=OFF"));
 }
 
 static void node_commits(struct fixture *f)

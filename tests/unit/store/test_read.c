@@ -1,7 +1,10 @@
 /* What operators and verification read: digests, held rows, conflicts, copies. */
+#include "node/capture/capture.h"
 #include "node/db/copy.h"
+#include "node/db/query.h"
 #include "node/load/load.h"
 #include "node/load/slice.h"
+#include "node/schema/schema.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
@@ -301,6 +304,27 @@ static void a_copy_is_whole_and_overwrites_nothing(void **state)
     assert_int_not_equal(store_copy(A->store, path), ERR_OK);
 }
 
+/* While the application holds the database for itself every reading says so, and none guesses: a
+ * schema that fits, a log that is empty. */
+static void a_locked_database_is_busy(void **state)
+{
+    struct store *s = A->store, *other;
+    char msg[256];
+    struct store_options o = {.path = A->path, .read_only = true};
+    int64_t n;
+    office_sql(A, "BEGIN EXCLUSIVE");
+    assert_err(schema_load(s), ERR_BUSY);
+    assert_err(store_begin_read(s), ERR_BUSY);
+    assert_err(db_number(s, "SELECT count(*) FROM tonle_held", &n), ERR_BUSY);
+    assert_true(store_capture_pending(s));
+    assert_true(store_changed(s));
+    assert_err(store_open(&other, &o, msg), ERR_BUSY);
+    office_sql(A, "COMMIT");
+    assert_ok(schema_load(s));
+    assert_false(store_capture_pending(s));
+    assert_err(db_number(s, "SELECT 1 WHERE 0", &n), ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +338,7 @@ int main(void)
         FEDERATION_TEST(conflicts_carry_every_side),
         FEDERATION_TEST(what_stood_before_is_what_both_had_seen),
         FEDERATION_TEST(a_copy_is_whole_and_overwrites_nothing),
+        FEDERATION_TEST(a_locked_database_is_busy),
     };
     return check_run(tests);
 }
