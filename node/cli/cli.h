@@ -121,17 +121,22 @@ json_t *cli_time_json(uint64_t ms);               /* ISO 8601 UTC with milliseco
 json_t *cli_text_json(const char *s);             /* a string whatever the bytes */
 const char *cli_time(struct cli *c, uint64_t ms); /* the same as text; "-" for 0 */
 const char *cli_value(struct cli *c, const struct value *v); /* a long one is cut */
+const char *cli_json_text(struct cli *c, const json_t *j); /* in one line, for people */
 /* A long text is cut, for people. */
 const char *cli_short(struct cli *c, const char *text);
 const char *cli_dot(struct cli *c, struct dot d);
 const char *cli_printf(struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* What another office wrote, for this terminal: control characters shown escaped. */
+/* What another office wrote, for this terminal (file/printable.h). */
 const char *cli_safe(struct cli *c, const char *text);
 /* "3 s", "14 min", "5 h", "12 days". */
 const char *cli_age(struct cli *c, uint64_t ms);
 /* Green, yellow, red, on a terminal without NO_COLOR; otherwise the text itself. */
 enum cli_colour { COLOUR_GOOD = 32, COLOUR_WARN = 33, COLOUR_BAD = 31, COLOUR_BOLD = 1 };
 const char *cli_coloured(struct cli *c, enum cli_colour colour, const char *text);
+
+/* printf for people: of what is not printable only line feeds and our own colours pass. Words of
+ * others that stand in a line go through cli_safe, so that they cannot begin one. */
+void cli_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A table for people: columns as wide as their widest cell, control characters shown escaped. */
 #define TABLE_COLUMNS 10

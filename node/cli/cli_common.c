@@ -1,7 +1,9 @@
+#define _GNU_SOURCE /* vasprintf */
 #include "node/cli/cli.h"
 
 #include "node/db/db.h"
 #include "node/file/near.h"
+#include "node/file/printable.h"
 #include "node/loop/control.h"
 #include "protocol/seal.h"
 
@@ -20,14 +22,31 @@
 /* The node must not stand still: a lock that takes longer is tried again at the next step. */
 #define RUN_BUSY_MS 200
 
+/* What was printed before stands before this on a terminal. Words of others may be in it: in a
+ * message of one line nothing of theirs begins another. */
+static void say(const char *before, bool lines, const char *fmt, va_list ap)
+{
+    struct buf b = {0};
+    char *text = NULL;
+    if (vasprintf(&text, fmt, ap) < 0)
+        abort();
+    buf_put(&b, before, strlen(before));
+    if (lines)
+        printable_put_lines(&b, text, strlen(text));
+    else
+        printable_put(&b, text, strlen(text));
+    buf_put_u8(&b, '\n');
+    fflush(stdout);
+    fwrite(b.data, 1, b.len, stderr);
+    buf_fini(&b);
+    free(text);
+}
+
 int cli_fail(int code, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fflush(stdout); /* what was printed before stands before this on a terminal */
-    fputs("tonle: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    say("tonle: ", false, fmt, ap);
     va_end(ap);
     return code;
 }
@@ -36,11 +55,9 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fflush(stdout); /* what was printed before stands before this on a terminal */
-    fputs("tonle: ", stderr);
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "\nusage: tonle %s %s\n", c->command->name, c->command->usage);
+    say("tonle: ", false, fmt, ap);
     va_end(ap);
+    fprintf(stderr, "usage: tonle %s %s\n", c->command->name, c->command->usage);
     return CLI_USAGE;
 }
 
@@ -48,9 +65,7 @@ void cli_note(const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fflush(stdout);
-    vfprintf(stderr, fmt, ap);
-    fputc('\n', stderr);
+    say("", true, fmt, ap);
     va_end(ap);
 }
 

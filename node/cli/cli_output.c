@@ -2,6 +2,7 @@
 #include "node/cli/cli.h"
 
 #include "node/file/hex.h"
+#include "node/file/printable.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -15,8 +16,13 @@
 void cli_print_json(json_t *value)
 {
     size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(17);
-    json_dumpf(value, stdout, flags | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
-    fputc('\n', stdout);
+    char *text = json_dumps(value, flags | (isatty(STDOUT_FILENO) ? JSON_INDENT(2) : JSON_COMPACT));
+    struct buf b = {0};
+    printable_put_json(&b, text, strlen(text));
+    buf_put_u8(&b, '\n');
+    fwrite(b.data, 1, b.len, stdout);
+    buf_fini(&b);
+    free(text);
     json_decref(value);
 }
 
@@ -131,6 +137,17 @@ const char *cli_dot(struct cli *c, struct dot d)
                                        (unsigned long long)d.seq);
 }
 
+const char *cli_json_text(struct cli *c, const json_t *j)
+{
+    struct buf b = {0};
+    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    printable_put_json(&b, text ? text : "null", text ? strlen(text) : 4);
+    const char *kept = arena_strdup(&c->arena, buf_str(&b));
+    buf_fini(&b);
+    free(text);
+    return kept;
+}
+
 #define SHORT_BYTES 1000
 
 const char *cli_short(struct cli *c, const char *text)
@@ -148,11 +165,9 @@ const char *cli_value(struct cli *c, const struct value *v)
     if (v->type == VALUE_NULL)
         return "NULL";
     json_t *j = cli_value_json(v);
-    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17));
-    const char *kept = cli_short(c, arena_strdup(&c->arena, text));
-    free(text);
+    const char *text = cli_json_text(c, j);
     json_decref(j);
-    return kept;
+    return cli_short(c, text);
 }
 
 const char *cli_age(struct cli *c, uint64_t ms)
@@ -186,20 +201,6 @@ static bool is_plain(const char *s, size_t len)
     return true;
 }
 
-/* Data of other offices is shown on this terminal: no control character may reach it, neither those
- * of ASCII nor those that UTF-8 writes as C2 80 to C2 9F (some terminals obey them). */
-static void put_printable(struct buf *b, const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        bool c1 = c == 0xc2 && i + 1 < len && ((unsigned char)s[i + 1] & 0xe0) == 0x80;
-        if (c < 0x20 || c == 0x7f || c1)
-            buf_printf(b, "\\x%02x", c1 ? (unsigned char)s[++i] : c);
-        else
-            buf_put_u8(b, c);
-    }
-}
-
 /* Length of the colour that cli_colour put in front of the whole text; 0 without one. Whoever
  * writes the same into a value gets no more than that. */
 static size_t colour_len(const char *s, size_t len)
@@ -216,10 +217,42 @@ static size_t colour_len(const char *s, size_t len)
     return 0;
 }
 
+/* Length of a colour of ours at s; 0: there is none. */
+static size_t colour_at(const char *s)
+{
+    static const char *const known[] = {"\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m"};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strncmp(s, known[i], strlen(known[i])) == 0)
+            return strlen(known[i]);
+    return 0;
+}
+
+void cli_print(const char *fmt, ...)
+{
+    struct buf b = {0};
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        abort();
+    va_end(ap);
+    for (const char *s = text; *s != '\0';) {
+        size_t colour = colour_at(s), n = colour > 0 ? colour : 1 + strcspn(s + 1, "\033");
+        if (colour > 0)
+            buf_put(&b, s, n);
+        else
+            printable_put_lines(&b, s, n);
+        s += n;
+    }
+    fwrite(b.data, 1, b.len, stdout);
+    buf_fini(&b);
+    free(text);
+}
+
 const char *cli_safe(struct cli *c, const char *text)
 {
     struct buf b = {0};
-    put_printable(&b, text, strlen(text));
+    printable_put(&b, text, strlen(text));
     const char *safe = arena_strdup(&c->arena, buf_str(&b));
     buf_fini(&b);
     return safe;
@@ -254,7 +287,7 @@ static struct text_cell cell_of_text(struct cli *c, const char *text)
     struct buf b = {0};
     size_t head = colour_len(text, len), tail = head > 0 ? 4 : 0;
     buf_put(&b, text, head);
-    put_printable(&b, text + head, len - head - tail);
+    printable_put(&b, text + head, len - head - tail);
     buf_put(&b, text + len - tail, tail);
     struct text_cell cell = {arena_strdup(&c->arena, buf_str(&b)), (uint32_t)b.len, 0};
     cell.width = (uint32_t)shown_width(cell.text);

@@ -1,38 +1,25 @@
 #include "node/cli/stream.h"
 
 #include "node/file/hex.h"
+#include "node/file/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #define PIECE_BYTES 65536
 
-/* Length of the well-formed UTF-8 character at p (RFC 3629: no surrogates, nothing overlong); 0. */
-static size_t utf8_len(const uint8_t *p, size_t left)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : p[0] >= 0xc0 ? 2 : 0;
-    if (n < 2)
-        return n;
-    if (n > left || p[0] > 0xf4)
-        return 0;
-    uint32_t c = p[0] & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
-}
-
 static bool is_utf8(const char *text, size_t len)
 {
-    const uint8_t *p = (const uint8_t *)text;
+    int32_t point = 0;
     for (size_t i = 0; i < len;) {
-        size_t n = utf8_len(p + i, len - i);
-        if (n == 0)
+        utf8proc_ssize_t n = (unsigned char)text[i] < 0x80
+                                 ? 1
+                                 : utf8proc_iterate((const utf8proc_uint8_t *)text + i,
+                                                    (utf8proc_ssize_t)(len - i), &point);
+        if (n <= 0)
             return false;
-        i += n;
+        i += (size_t)n;
     }
     return true;
 }
@@ -63,7 +50,7 @@ static bool is_plain(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
+        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\')
             return false;
     }
     return true;
@@ -87,11 +74,11 @@ void stream_string(struct buf *b, const char *text, size_t len)
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x20 && c != '"' && c != '\\')
             continue;
-        buf_put(b, text + from, i - from);
+        printable_put_json(b, text + from, i - from);
         put_escaped(b, c);
         from = i + 1;
     }
-    buf_put(b, text + from, len - from);
+    printable_put_json(b, text + from, len - from);
     buf_put_u8(b, '"');
 }
 
@@ -111,7 +98,7 @@ void stream_value(struct buf *b, const struct value *v)
     } else {
         json_t *j = cli_value_json(v);
         char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
-        buf_put(b, text, strlen(text));
+        printable_put_json(b, text, strlen(text));
         free(text);
         json_decref(j);
     }
@@ -204,22 +191,39 @@ void stream_dot(struct buf *b, struct dot d)
     buf_put(b, text, n + 2);
 }
 
+/* A spreadsheet runs a field that begins so, quoted or not ("CSV injection"); numbers begin so,
+ * too. */
+static bool is_formula(const char *text, size_t len)
+{
+    char number[64], *end = number;
+    if (len == 0 || !strchr("=+-@\t\r", text[0]))
+        return false;
+    if (len < sizeof number) {
+        memcpy(number, text, len);
+        number[len] = '\0';
+        (void)strtod(number, &end);
+    }
+    return text[0] == '=' || text[0] == '@' || end == number || *end != '\0';
+}
+
 void stream_csv(struct buf *b, const char *text, size_t len)
 {
-    bool quote = false;
-    for (size_t i = 0; i < len && !quote; i++)
-        quote = text[i] == '"' || text[i] == ',' || text[i] == '\n' || text[i] == '\r';
-    if (!quote) {
-        buf_put(b, text, len);
-        return;
-    }
-    buf_put_u8(b, '"');
+    size_t from = 0;
+    bool quote = memchr(text, '"', len) || memchr(text, ',', len) || memchr(text, '\n', len) ||
+                 memchr(text, '\r', len);
+    if (quote)
+        buf_put_u8(b, '"');
+    if (is_formula(text, len))
+        buf_put_u8(b, '\'');
     for (size_t i = 0; i < len; i++) {
-        if (text[i] == '"')
-            buf_put_u8(b, '"');
-        buf_put_u8(b, (uint8_t)text[i]);
+        if (text[i] != '"')
+            continue;
+        printable_put_lines(b, text + from, i + 1 - from);
+        from = i; /* it is written twice */
     }
-    buf_put_u8(b, '"');
+    printable_put_lines(b, text + from, len - from);
+    if (quote)
+        buf_put_u8(b, '"');
 }
 
 bool stream_flush(struct buf *b, FILE *f, bool all)

@@ -3,6 +3,7 @@
  * Under journald each line starts with its priority, <3>, <4> or <6> (sd-daemon(3)). */
 #include "node/loop/int.h"
 
+#include "node/file/printable.h"
 #include "node/file/write.h"
 
 #include <errno.h>
@@ -48,28 +49,14 @@ static bool journal_reads(void)
            fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-/* Control characters, so that nothing a peer sends can start a record of its own. */
-static void put_escaped(struct buf *b, const char *p, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        uint8_t c = (uint8_t)p[i];
-        if (c == '\n')
-            buf_put(b, "\\n", 2);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(b, "\\x%02x", c);
-        else
-            buf_put_u8(b, c);
-    }
-}
-
 void loop_log_value(struct buf *b, const char *key, const char *value)
 {
     bool quoted = value[0] == 0 || value[strcspn(value, " \"=\\\t\r\n")] != 0;
     buf_printf(b, "%s%s=%s", b->len ? " " : "", key, quoted ? "\"" : "");
-    for (const char *p = value; *p; p++) {
+    for (const char *p = value; *p; p++) { /* loop_log writes what is not printable */
         if (*p == '"' || *p == '\\')
             buf_put_u8(b, '\\');
-        put_escaped(b, p, 1);
+        buf_put_u8(b, (uint8_t)*p);
     }
     if (quoted)
         buf_put_u8(b, '"');
@@ -90,7 +77,7 @@ void loop_log(int level, const char *text)
     if (journal_reads())
         buf_printf(&b, "<%c>", priority[l]);
     buf_printf(&b, "ts=%s.%03uZ level=%s ", ts, (unsigned)(ms % 1000), name[l]);
-    put_escaped(&b, text, strlen(text));
+    printable_put(&b, text, strlen(text));
     buf_put_u8(&b, '\n');
     /* nobody reads the log: nothing to say that to */
     (void)file_write(STDERR_FILENO, b.data, b.len);

@@ -1,5 +1,6 @@
 /* Long answers, written without a tree: what comes out is what the tree would give. */
 #include "node/cli/stream.h"
+#include "node/file/printable.h"
 #include "tests/lib/check.h"
 
 #include <string.h>
@@ -20,11 +21,17 @@ static void same_as_jansson(const struct value *v)
     struct buf b = {0};
     json_t *j = cli_value_json(v);
     char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(17));
+    struct buf want = {0};
+    printable_put_json(&want, text, strlen(text));
     stream_value(&b, v);
-    assert_string_equal(buf_str(&b), text);
+    assert_string_equal(buf_str(&b), buf_str(&want));
+    json_t *read = json_loads(buf_str(&b), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    assert_true(json_equal(read, j));
     free(text);
     json_decref(j);
+    json_decref(read);
     buf_fini(&b);
+    buf_fini(&want);
 }
 
 /* Any bytes as text, well-formed or not: every edge of UTF-8, and drawn ones. */
@@ -139,7 +146,15 @@ static void fields_are_quoted_where_they_must_be(void **state)
                                            {"a,b", "\"a,b\""},
                                            {"say \"so\"", "\"say \"\"so\"\"\""},
                                            {"a\nb", "\"a\nb\""},
-                                           {"a\rb", "\"a\rb\""}};
+                                           {"a\rb", "\"a\\rb\""},
+                                           {"a\x1b[2Jb", "a\\x1b[2Jb"},
+                                           {"=1+1", "'=1+1"},
+                                           {"@SUM(A1)", "'@SUM(A1)"},
+                                           {"-2+3", "'-2+3"},
+                                           {"+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"},
+                                           {"\t=1", "'\\t=1"},
+                                           {"-5.25e3", "-5.25e3"},
+                                           {"+85512345678", "+85512345678"}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct buf b = {0};
         stream_csv(&b, table[i][0], strlen(table[i][0]));
