@@ -10,8 +10,10 @@
     (20u                                                                                           \
      << 20) /* one sealed changeset: SEAL_BYTES and one largest row                            \
                  */
-#define LIMIT_SEGMENT_RAW_BYTES (64u << 20)   /* one segment, decompressed */
-#define LIMIT_CHANGESET_RAW_BYTES (64u << 20) /* all segments of a changeset, decompressed */
+#define LIMIT_SEGMENT_RAW_BYTES (24u << 20)   /* one segment, decompressed */
+#define LIMIT_CHANGESET_RAW_BYTES (24u << 20) /* all segments of a changeset, decompressed */
+#define LIMIT_RATIO_FREE_BYTES (1u << 20)     /* up to here compression may be as good as it is, */
+#define LIMIT_RATIO 1000u                     /* beyond it no better than so many to one */
 #define LIMIT_SEGMENTS 512u
 #define LIMIT_TABLES 512u  /* tables in a segment */
 #define LIMIT_COLUMNS 256u /* replicated columns of a table */

@@ -88,17 +88,37 @@ enum err seal_verify(const char *domain, const void *p, size_t len,
     return bad ? ERR_SIGNATURE : ERR_OK;
 }
 
+static bool is_absurd(size_t len, size_t raw_len)
+{
+    return raw_len > LIMIT_RATIO_FREE_BYTES && raw_len / LIMIT_RATIO > len;
+}
+
+/* A frame of exactly the size of its content is not told from the content: that is not sent. */
+static bool is_plain(size_t len, size_t raw_len)
+{
+    return raw_len > LIMIT_RATIO_FREE_BYTES && raw_len == len;
+}
+
 void seal_compress(const void *p, size_t len, struct buf *out)
 {
     size_t bound = ZSTD_compressBound(len);
     out->data = mem_grow(out->data, out->len + bound, &out->cap, 1);
     size_t n = ZSTD_compress(out->data + out->len, bound, p, len, COMPRESSION_LEVEL);
     assert(!ZSTD_isError(n));
-    out->len += n;
+    if (is_absurd(n, len) || is_plain(n, len))
+        buf_put(out, p, len);
+    else
+        out->len += n;
 }
 
 enum err seal_decompress(const void *p, size_t len, size_t raw_len, struct buf *out)
 {
+    if (is_plain(len, raw_len)) {
+        buf_put(out, p, len);
+        return ERR_OK;
+    }
+    if (is_absurd(len, raw_len))
+        return ERR_LIMIT;
     if (ZSTD_getFrameContentSize(p, len) != raw_len || ZSTD_findFrameCompressedSize(p, len) != len)
         return ERR_MALFORMED;
     out->data = mem_grow(out->data, out->len + raw_len, &out->cap, 1);

@@ -34,9 +34,10 @@ enum err seal_verify(const char *domain, const void *p, size_t len,
                      const uint8_t key[SIGN_PUBLIC_BYTES],
                      const uint8_t signature[SIGNATURE_BYTES]);
 void seal_hash(const void *p, size_t len, uint8_t hash[HASH_BYTES]); /* BLAKE2b-256 */
-/* One zstd frame that states its content size, appended to `out`. _decompress requires that the
- * frame is all of `p` and holds exactly raw_len bytes (limited by the caller first), else
- * ERR_MALFORMED. */
+/* One zstd frame that states its content size, appended to `out`; bytes that would be smaller than
+ * LIMIT_RATIO allows are appended as they are, so that whoever sends little cannot make a receiver
+ * do much. _decompress requires that the frame is all of `p` and holds exactly raw_len bytes
+ * (limited by the caller first), else ERR_MALFORMED; ERR_LIMIT for an absurd ratio. */
 void seal_compress(const void *p, size_t len, struct buf *out);
 enum err seal_decompress(const void *p, size_t len, size_t raw_len, struct buf *out);
 /* A site is 64 bits of BLAKE2b over the signing key and a random incarnation number; never 0. */

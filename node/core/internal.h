@@ -136,8 +136,15 @@ struct open_scan;   /* scan.c */
 struct open_verify; /* verify.c */
 struct joining;     /* joining.h: an office that is none yet */
 
+#define NODE_LOG_KINDS 40u
+struct log_kind { /* node_log's memory of a kind of line */
+    const char *kind;
+    uint64_t since_ms, lines;
+};
+
 struct node {
     struct node_options o;
+    struct log_kind log[NODE_LOG_KINDS];
     struct joining
         *join; /* not NULL: then nothing of the database, the parent and below is known */
     struct store *store;

@@ -68,14 +68,44 @@ __attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, 
     return arena_strdup(&n->arena, text);
 }
 
+#define LOG_LINES 20u
+#define LOG_MINUTE_MS 60000u
+
+/* What peers can cause is said LOG_LINES times a minute, a kind of line each, and then how often it
+ * was left out: nobody fills the disk or hides other lines among these. */
+static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
+{
+    size_t at = 0;
+    *left_out = 0;
+    while (at + 1 < NODE_LOG_KINDS && n->log[at].kind && n->log[at].kind != kind)
+        at++;
+    struct log_kind *k = &n->log[at];
+    if (k->kind != kind)
+        *k = (struct log_kind){.kind = kind, .since_ms = n->mono_ms};
+    if (n->mono_ms - k->since_ms >= LOG_MINUTE_MS) {
+        *left_out = k->lines > LOG_LINES ? k->lines - LOG_LINES : 0;
+        *k = (struct log_kind){.kind = kind, .since_ms = n->mono_ms};
+    }
+    return ++k->lines <= LOG_LINES;
+}
+
 void node_log(struct node *n, int level, const char *fmt, ...)
 {
+    uint64_t left_out;
+    if (!log_wanted(n, fmt, &left_out))
+        return;
     va_list ap;
     va_start(ap, fmt);
     struct action *a = node_action(n, ACTION_LOG);
     a->level = level;
     a->text = arena_format(n, fmt, ap);
     va_end(ap);
+    if (left_out == 0)
+        return;
+    struct buf b = {0};
+    buf_printf(&b, "%s left_out=%llu", a->text, (unsigned long long)left_out);
+    a->text = arena_strdup(&n->arena, buf_str(&b));
+    buf_fini(&b);
 }
 
 void node_fatal(struct node *n, const char *what)

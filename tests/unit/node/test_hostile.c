@@ -270,12 +270,36 @@ static void a_boastful_child_is_sent_one_credit(void **state)
     buf_fini(&b);
 }
 
+/* However many messages that are none, a minute has few lines, and the next says what was left
+ * out. */
+static void a_flood_of_nonsense_is_few_lines(void **state)
+{
+    struct net *t = *state;
+    struct route r = {.len = 3, .id = {1, 1, PROVINCE->connection}};
+    for (int minute = 0; minute < 2; minute++) {
+        unsigned lines = 0;
+        HUB->log[0] = '\0';
+        for (int i = 0; i < 5000; i++) {
+            net_post(t, 0, &r, "province", "nonsense", 8);
+            if (i % 100 == 0)
+                net_run(t, 10);
+        }
+        net_run(t, 100);
+        for (const char *s = HUB->log; (s = strstr(s, "event=bad-message")); s++)
+            lines++;
+        assert_in_range(lines, 1, 20);
+        assert_true(!strstr(HUB->log, "left_out=4980") == (minute == 0));
+        net_run(t, 61000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(a_locked_database_does_not_look_restored),
         TEST_OF_TWO(a_replaced_file_ends_the_node),
         TEST_OF_TWO(an_overwritten_file_ends_the_node),
+        TEST_OF_TWO(a_flood_of_nonsense_is_few_lines),
         TEST_OF_TWO(a_mark_that_was_never_sent_is_not_answered),
         TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
         TEST_OF_TWO(stable_before_its_changes_is_refused),

@@ -7,6 +7,7 @@
 #include "tests/unit/protocol/wire.h"
 
 #include <string.h>
+#include <zstd.h>
 
 /* Consumes b. The memory taken is never more than `bound`. */
 static enum err decode(struct buf *b, size_t bound)
@@ -325,6 +326,17 @@ struct forgery {
     const char *scope;
 };
 
+/* As small as it gets, whatever a sender of ours would do. */
+static void squeeze(struct bytes raw, struct buf *packed)
+{
+    size_t bound = ZSTD_compressBound(raw.len);
+    void *out = mem_alloc(bound);
+    size_t n = ZSTD_compress(out, bound, raw.p, raw.len, 3);
+    assert_false(ZSTD_isError(n));
+    buf_put(packed, out, n);
+    mem_free(out);
+}
+
 static enum err open_forged(const struct forgery *f, size_t bound)
 {
     struct sample_pair k = sample_keys(1), other = sample_keys(2);
@@ -333,7 +345,7 @@ static enum err open_forged(const struct forgery *f, size_t bound)
     struct changeset cs = {.federation = "f", .dot = {1, 1}, .n_segments = 1};
     struct segment_info info = {.scope = f->scope ? f->scope : "", .rows = f->rows};
     uint8_t signature[SIGNATURE_BYTES], hash[HASH_BYTES];
-    seal_compress(f->raw.p, f->raw.len, &packed);
+    squeeze(f->raw, &packed);
     info.raw_len = f->raw.len + (uint64_t)f->raw_len_off;
     seal_hash(packed.data, packed.len, info.hash);
     info.hash[3] ^= f->wrong_hash;
@@ -374,8 +386,8 @@ static void a_changeset_is_what_its_header_says(void **state)
         assert_int_equal(open_forged(&forged[i].f, 1 << 16), forged[i].e);
 }
 
-/* 65 MB of zeros in 6 kB: refused by the declared size; declared smaller, by the frame's; and where
- * both lie within the limit, nothing is unpacked from it. */
+/* 25 MB of zeros in 2 kB: refused by the declared size; declared smaller, by the frame's; and where
+ * both lie within the limit, by how little was sent for it. */
 static void decompression_is_bounded(void **state)
 {
     size_t len = (size_t)LIMIT_SEGMENT_RAW_BYTES + (1 << 20);
@@ -385,8 +397,34 @@ static void decompression_is_bounded(void **state)
     f.raw_len_off = -(int64_t)len + 100;
     assert_err(open_forged(&f, 1 << 16), ERR_MALFORMED);
     f = (struct forgery){.raw = {zeros, LIMIT_SEGMENT_RAW_BYTES}};
+    assert_err(open_forged(&f, 1 << 16), ERR_LIMIT);
+    f.raw.len = LIMIT_RATIO_FREE_BYTES + 2000;
+    assert_err(open_forged(&f, 1 << 16), ERR_LIMIT);
+    f.raw.len = LIMIT_RATIO_FREE_BYTES; /* not much: unpacked, and no segment */
     assert_err(open_forged(&f, 1 << 16), ERR_MALFORMED);
     mem_free(zeros);
+}
+
+/* What an honest office sends is taken, of any size and however well it compresses. */
+static void whatever_is_sent_is_taken(void **state)
+{
+    const size_t most = (size_t)5 * LIMIT_RATIO_FREE_BYTES;
+    const size_t len[] = {0, 1, LIMIT_RATIO_FREE_BYTES, LIMIT_RATIO_FREE_BYTES + 1, most};
+    uint8_t *raw = mem_alloc(most);
+    uint64_t seed = 7;
+    for (int drawn = 0; drawn < 2; drawn++) {
+        for (size_t i = 0; i < sizeof len / sizeof len[0]; i++) {
+            struct buf packed = {0}, out = {0};
+            seal_compress(raw, len[i], &packed);
+            assert_ok(seal_decompress(packed.data, packed.len, len[i], &out));
+            assert_int_equal(out.len, len[i]);
+            assert_true(len[i] == 0 || memcmp(out.data, raw, len[i]) == 0);
+            buf_fini(&packed), buf_fini(&out);
+        }
+        for (size_t i = 0; i < most; i++)
+            raw[i] = (uint8_t)((seed = seed * 6364136223846793005u + 1) >> 56);
+    }
+    mem_free(raw);
 }
 
 /* A frame with something behind it, and two frames, are not what was declared. */
@@ -424,6 +462,7 @@ int main(void)
         cmocka_unit_test(signatures_keep_to_their_purpose),
         cmocka_unit_test(a_changeset_is_what_its_header_says),
         cmocka_unit_test(decompression_is_bounded),
+        cmocka_unit_test(whatever_is_sent_is_taken),
         cmocka_unit_test(compressed_bytes_are_one_frame),
     };
     return check_run_after(sample_set_up, tests);
