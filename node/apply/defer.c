@@ -32,7 +32,10 @@ static const char *why(struct store *s, struct arena *a, const char *table)
     const struct table_schema *t = schema_table(s, table);
     struct buf m = {0};
     if (!t)
-        buf_printf(&m, "the charter in force here does not publish a table %s", table);
+        buf_printf(&m,
+                   "no charter that came here publishes a table %s: its rows, and those of other"
+                   " such tables, wait until one does",
+                   table);
     else if (t->exists)
         buf_printf(&m, "earlier changes of table %s are still being merged", table);
     else
@@ -71,12 +74,37 @@ static enum err show_held(struct applying *ap, const struct table_changes *tc,
     return e;
 }
 
+/* Nobody published it: whoever sends such rows, and however many, makes one entry an office. */
+static enum err show_unpublished(struct applying *ap, const struct table_changes *tc,
+                                 const char *text)
+{
+    char id[17];
+    uint64_t site = ap->cs->dot.site;
+    snprintf(id, sizeof id, "%016llx",
+             (unsigned long long)bytes_hash(~VALUE_HASH_SEED, &site, sizeof site));
+    enum err e = DB_RUN(ap->w.s,
+                        "INSERT OR IGNORE INTO tonle_held(id, table_name, key, reason, message,"
+                        " office, since_ms, blocked_by, t, k, site, seq, bt, bk)"
+                        " VALUES(?1, ?2, '[]', 'schema', ?3, ?4, ?5, '', 0, x'', 0, 0, 0, x'')",
+                        value_text(id), value_text(tc->table), value_text(text),
+                        value_text(work_site(&ap->w, site)->node), value_u64(ap->w.now_ms));
+    state_counts_changed(ap->w.s);
+    ap->w.report->held += e == ERR_OK && db_changes(ap->w.s) > 0;
+    return e;
+}
+
 enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos)
 {
     struct store *s = ap->w.s;
+    uint32_t number = 0;
     enum err e = deferral_note(s, tc->table, pos);
     const char *text = why(s, ap->w.a, tc->table);
-    for (uint32_t i = 0; e == ERR_OK && i < tc->n_rows; i++)
+    if (e == ERR_OK)
+        e = schema_number(s, tc->table, &number);
+    bool published = number != 0 || schema_table(s, tc->table);
+    if (e == ERR_OK && !published)
+        e = show_unpublished(ap, tc, text);
+    for (uint32_t i = 0; e == ERR_OK && published && i < tc->n_rows; i++)
         e = show_held(ap, tc, &tc->rows[i], text);
     ap->w.report->deferred += tc->n_rows;
     return e;

@@ -193,7 +193,7 @@ static void fill_local(struct arena *a, struct table_schema *t, const struct tab
     }
 }
 
-static enum err table_number(struct store *s, const char *name, uint32_t *t)
+enum err schema_number(struct store *s, const char *name, uint32_t *t)
 {
     struct query q =
         DB_QUERY(s, "SELECT t FROM main.tonle_table WHERE name = ?1", value_text(name));
@@ -206,7 +206,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
                            const struct charter_table *c)
 {
     struct table_info info;
-    enum err e = table_number(s, t->name, &t->t);
+    enum err e = schema_number(s, t->name, &t->t);
     if (e == ERR_OK)
         e = table_info_read(s, a, t->name, &info);
     if (e != ERR_OK)

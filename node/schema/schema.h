@@ -89,6 +89,8 @@ void schema_open(struct store *s);
 void schema_close(struct store *s);
 struct table_schema *schema_table(struct store *s, const char *name); /* NULL */
 struct table_schema *schema_by_number(struct store *s, uint32_t t);
+/* Of a table that any charter published here, also one that is not in force any more; else 0. */
+enum err schema_number(struct store *s, const char *name, uint32_t *t);
 uint32_t schema_column(const struct table_schema *t, const char *name); /* UINT32_MAX */
 /* The same as SQLite compares names: in any case. */
 uint32_t schema_column_named(const struct table_schema *t, const char *name);

@@ -50,6 +50,29 @@ static void rest_equal(void **state)
                         "0");
 }
 
+/* What no charter ever published is one entry of whoever sends it, however much it is; when a
+ * charter publishes it, it comes in. */
+static void tables_of_nobody_are_one_entry(void **state)
+{
+    office_sql(B, "UPDATE tonle_charter SET compiled = replace(compiled, '"
+                  "\"visit\"', '\"other\"'); DELETE FROM tonle_table WHERE name = 'visit'");
+    notice(B, "ALTER TABLE visit RENAME TO visit_away");
+    office_sql(A, "INSERT INTO house VALUES('h1','Prek Leap');"
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 500)"
+                  " INSERT INTO visit(id, house) SELECT 'v' || i, 'h1' FROM n");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT village FROM house"), "Prek Leap");
+    assert_string_equal(office_one(B, "SELECT group_concat(table_name || key || reason || office)"
+                                      " FROM tonle_held"),
+                        "visit[]schemaoffice1");
+    office_sql(B, "UPDATE tonle_charter SET compiled = replace(compiled, '"
+                  "\"other\"', '\"visit\"')");
+    notice(B, "ALTER TABLE visit_away RENAME TO visit");
+    rest_equal(state);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "500");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+}
+
 /* Everything is stable: no change to come is concurrent with what the hub has. */
 static void all_stable(void **state)
 {
@@ -292,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(a_table_made_later_gets_its_rows),
         FEDERATION_TEST(a_column_made_later_has_its_values),
+        FEDERATION_TEST(tables_of_nobody_are_one_entry),
         FEDERATION_TEST(what_waits_is_not_forgotten_early),
         FEDERATION_TEST(own_writes_meanwhile_have_seen_what_waits),
         FEDERATION_TEST(conflicts_that_waited_are_shown),
