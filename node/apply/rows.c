@@ -2,6 +2,7 @@
  * decided when all are (work_finish). */
 #include "node/apply/applying.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/state/state.h"
 
@@ -67,6 +68,14 @@ static void refuse_parts(struct applying *ap, const struct table_rules *rules, s
     ch->value = value;
 }
 
+/* Of the row as it travels: what the charter publishes today, and in which order, has no say. */
+static const uint8_t *born_hash(struct applying *ap, const struct row_change *rc)
+{
+    uint8_t *hash = arena_alloc(ap->w.a, BORN_BYTES);
+    birth_hash(hash, ap->cs->schema_version, rc->n_cells, rc->column, rc->value);
+    return hash;
+}
+
 static struct change to_change(struct applying *ap, const struct row_change *rc,
                                const struct column_map *map, const struct table_schema *t)
 {
@@ -106,6 +115,8 @@ static struct change to_change(struct applying *ap, const struct row_change *rc,
     ch.value = value;
     if (t->rules.group && !born)
         refuse_parts(ap, &t->rules, &ch);
+    if (born && !t->internal)
+        ch.born = born_hash(ap, rc);
     to_references(ap, rc, map, &ch);
     return ch;
 }
@@ -276,7 +287,8 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (!m.applied)
         return ERR_OK;
     r->touched = true;
-    if (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch))
+    /* an equal birth may mean another parent, though the row looks the same */
+    if (r->row.n_births > 1 || (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch)))
         r->fk_new = true;
     if (ap->own) {
         r->sealed = true;
