@@ -302,26 +302,13 @@ static bool counts_something(const struct merging *m)
     return false;
 }
 
-/* The names on record that the writer had seen: nearly always none. Of each site the last tells of
- * the others: a key may be deleted and entered anew for months. */
+/* The names on record that the writer had seen: nearly always none. */
 static void note_seen(struct merging *m, struct birth *b)
 {
     for (uint32_t i = 0; i < m->r->n_births; i++) {
         struct dot name = m->r->births[i].name;
-        uint32_t at = 0;
-        if (dot_is_none(name) || !clock_covers(m->ch->context, name))
-            continue;
-        if (!b->seen)
-            b->seen = arena_alloc(m->a, m->r->n_births * sizeof *b->seen);
-        while (at < b->n_seen && b->seen[at].site < name.site)
-            at++;
-        if (at == b->n_seen || b->seen[at].site != name.site) {
-            memmove(b->seen + at + 1, b->seen + at, (b->n_seen - at) * sizeof *b->seen);
-            b->seen[at] = name;
-            b->n_seen++;
-        }
-        if (b->seen[at].seq < name.seq)
-            b->seen[at].seq = name.seq;
+        if (!dot_is_none(name) && clock_covers(m->ch->context, name))
+            birth_see(m->a, b, name);
     }
 }
 

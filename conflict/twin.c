@@ -51,6 +51,25 @@ void birth_hash(uint8_t out[BORN_BYTES], uint64_t schema_version, uint32_t n,
         out[i] = (uint8_t)(h >> (120 - 8 * i));
 }
 
+void birth_see(struct arena *a, struct birth *b, struct dot name)
+{
+    uint32_t at = 0;
+    while (at < b->n_seen && b->seen[at].site < name.site)
+        at++;
+    if (at < b->n_seen && b->seen[at].site == name.site) {
+        b->seen[at].seq = b->seen[at].seq < name.seq ? name.seq : b->seen[at].seq;
+        return;
+    }
+    struct dot *seen = arena_alloc(a, (b->n_seen + 1) * sizeof *seen);
+    if (at)
+        memcpy(seen, b->seen, at * sizeof *seen);
+    seen[at] = name;
+    if (at < b->n_seen)
+        memcpy(seen + at + 1, b->seen + at, (b->n_seen - at) * sizeof *seen);
+    b->seen = seen;
+    b->n_seen++;
+}
+
 static bool has_seen(const struct birth *b, struct dot name)
 {
     for (uint32_t i = 0; i < b->n_seen; i++)

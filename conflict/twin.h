@@ -15,6 +15,10 @@
 void birth_hash(uint8_t out[BORN_BYTES], uint64_t schema_version, uint32_t n,
                 const uint32_t *column, const struct value *value);
 
+/* The writer of b had seen the birth of that name. Of each site the last tells of the others: a key
+ * may be deleted and entered anew for months. */
+void birth_see(struct arena *a, struct birth *b, struct dot name);
+
 /* Of each birth the one that it is a twin of, or NULL; in the arena, good until the row changes.
  * NULL when the row has no twins: nearly always. */
 const struct birth **row_twins(struct arena *a, const struct row *r,

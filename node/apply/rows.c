@@ -243,6 +243,16 @@ static void leave_out_seen(struct applying *ap, const struct work_row *r, struct
     ch->value = value;
 }
 
+/* Births of ours that were sealed when this deferred one was here have seen it. */
+static void see_deferred(const struct applying *ap, const struct work_row *r, struct dot name)
+{
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        struct birth *b = &r->row.births[i];
+        if (b->name.site == identity_of(ap->w.s)->site && b->name.seq > ap->own_seq)
+            birth_see(ap->w.a, b, name);
+    }
+}
+
 /* A delete, or a change of what we have deleted since: nothing of it is left. */
 static bool wholly_seen(struct applying *ap, const struct work_row *r, const struct change *ch)
 {
@@ -286,6 +296,8 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
         w->report->orphans++;
     if (!m.applied)
         return ERR_OK;
+    if (ap->replay && ch->kind == CHANGE_BORN)
+        see_deferred(ap, r, ch->dot);
     r->touched = true;
     /* an equal birth may mean another parent, though the row looks the same */
     if (r->row.n_births > 1 || (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch)))

@@ -240,6 +240,23 @@ static void a_child_entered_twice_stands_with_either_parent(void **state)
     assert_everywhere("SELECT group_concat(id) FROM (SELECT id FROM place ORDER BY id)", "s,t");
 }
 
+static void what_is_held_is_told_once(void **state)
+{
+    sealed(HUB, SEED);
+    federation_sync(*state);
+    sealed(A, "INSERT INTO place VALUES('s','c1','s')");
+    sealed(B, "INSERT INTO place VALUES('s','c1','s')");
+    sealed(C, "DELETE FROM region");
+    assert_told(state, "", "1", "0");
+    stable_but(state, A); /* one has two births on record, the others one */
+    assert_told(state, "", "1", "0");
+    assert_everywhere("SELECT reason || key FROM tonle_held", "parent\"s\"");
+    stable_but(state, NULL);
+    sealed(D, SEED);
+    assert_told(state, "one10", "0", "0");
+    assert_everywhere("SELECT id FROM place", "s");
+}
+
 static void the_history_tells_of_no_other_record(void **state)
 {
     struct arena a = {0};
@@ -268,6 +285,7 @@ int main(void)
         FEDERATION_TEST(counters_are_never_equal),
         FEDERATION_TEST(children_belong_to_either_parent),
         FEDERATION_TEST(a_child_entered_twice_stands_with_either_parent),
+        FEDERATION_TEST(what_is_held_is_told_once),
         FEDERATION_TEST(the_history_tells_of_no_other_record),
     };
     return check_run(tests);
