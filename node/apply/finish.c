@@ -159,7 +159,7 @@ static enum err fast(struct work *w)
 static bool held_now(const struct work_row *r)
 {
     for (uint32_t i = 0; i < r->row.n_births; i++) {
-        if (r->row.births[i].held != HOLD_NONE)
+        if (r->row.births[i].held != HOLD_NONE && r->row.births[i].held != HOLD_TWIN)
             return true;
     }
     return false;
