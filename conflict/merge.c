@@ -27,8 +27,8 @@
  * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered,
  * so the dot standing there tells that the change was merged before, and its deltas with it.
  *
- * A birth remembers what it was born with and which births of the key its writer had seen, and every
- * later change that it was named: who is a twin is asked of that (twin.c).
+ * A birth remembers what it was born with and which births of the key its writer had seen, and
+ * every later change that it was named: who is a twin is asked of that (twin.c).
  *
  * Which birth of two or more that live is in force, as far as it is for this file to say: first and
  * review the earliest, latest the latest. A conflict of births is open until one of them is gone;

@@ -462,9 +462,9 @@ static uint32_t loses_name(const struct row *r, const struct table_rules *rules,
     return dead;
 }
 
-/* One birth becomes the unnamed one; its twins, and who died with it, go (row_is_one). The hub lists
- * the names of every other key with more than one birth, so there is no second; if there were, it
- * would keep its name: two identities are never mixed. */
+/* One birth becomes the unnamed one; its twins, and who died with it, go (row_is_one). The hub
+ * lists the names of every other key with more than one birth, so there is no second; if there
+ * were, it would keep its name: two identities are never mixed. */
 static void forget_names(struct arena *a, struct row *r, const struct table_rules *rules,
                          const struct forget *f)
 {

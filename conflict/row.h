@@ -44,7 +44,7 @@ enum hold_reason {
     HOLD_UNIQUE, /* pass 3: an earlier claim to a UNIQUE value */
     HOLD_PARENT, /* pass 4: the row it references does not stand */
     HOLD_LOCAL,  /* only this office's trigger or schema refuses it: outside promise 3 */
-    HOLD_TWIN, /* equal to another birth of its key, which counts for both (twin.h): nobody is told */
+    HOLD_TWIN, /* equal to another birth of its key, which counts for both (twin.h): not told */
     HOLD_COUNT
 };
 /* "check" "birth" "unique" "parent" "local" "twin", "" */
@@ -181,12 +181,12 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
 
 /* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
- * one, and its twins go; a covered base becomes none; a covered cell of one value, or of several that are alike,
- * loses its entry, and what it showed stands. A cell of two or more different values stays until a
- * later write has seen them, and so does what was written to a sum and is no integer. A reference
- * to a covered birth that is not in `parents` goes; a cell of several versions stays while one of
- * them has a reference. With `keep_rank`, the base and the cells of `unique_columns` stay (another
- * row on record shares one of its unique values). Idempotent. */
+ * one, and its twins go; a covered base becomes none; a covered cell of one value, or of several
+ * that are alike, loses its entry, and what it showed stands. A cell of two or more different
+ * values stays until a later write has seen them, and so does what was written to a sum and is no
+ * integer. A reference to a covered birth that is not in `parents` goes; a cell of several
+ * versions stays while one of them has a reference. With `keep_rank`, the base and the cells of
+ * `unique_columns` stay (another row on record shares one of its unique values). Idempotent. */
 struct forget {
     const struct clock *stable;
     const struct dot *keep; /* the births of this key that keep their names */

@@ -1,5 +1,6 @@
-/* tonle_held follows the records: one row per living birth that does not stand and is no twin. An entry keeps its
- * id and its `since` while the birth stays held, also when the birth's name is forgotten. */
+/* tonle_held follows the records: one row per living birth that does not stand and is no twin. An
+ * entry keeps its id and its `since` while the birth stays held, also when the birth's name is
+ * forgotten. */
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"

@@ -156,8 +156,8 @@ static void choose_unique(struct model_birth **b, size_t n, struct store *s, str
     }
 }
 
-/* The living birth that a name means at the parent's key: of a twin the one that it is a twin of; the
- * earliest where it names nobody who lives. */
+/* The living birth that a name means at the parent's key: of a twin the one that it is a twin of;
+ * the earliest where it names nobody who lives. */
 static const struct model_birth *meant(const struct model_row *parent, struct dot name)
 {
     const struct model_birth *first = NULL;

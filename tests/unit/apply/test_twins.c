@@ -226,8 +226,8 @@ static void children_belong_to_either_parent(void **state)
     assert_everywhere("SELECT count(*) FROM tonle_row", "0");
 }
 
-/* The region of A is held, and so is what belongs to that alone; the place that both entered belongs
- * to the one that stands as well, though the entry of A is the earlier. */
+/* The region of A is held, and so is what belongs to that alone; the place that both entered
+ * belongs to the one that stands as well, though the entry of A is the earlier. */
 static void a_child_entered_twice_stands_with_either_parent(void **state)
 {
     static const char places[] = "SELECT group_concat(id) FROM (SELECT id FROM place ORDER BY id)";
