@@ -396,7 +396,9 @@ static void merge_written(struct merging *m)
 {
     const struct change *ch = m->ch;
     size_t first = m->out->n;
-    m->b->touched = !dot_is_none(m->b->name);
+    enum birth_touch touch = ch->kind == CHANGE_DELETE ? TOUCH_DELETED : TOUCH_CHANGED;
+    if (!dot_is_none(m->b->name) && m->b->touched < touch)
+        m->b->touched = touch;
     if (m->b->values) /* they may be borrowed, and be another's */
         m->b->values = arena_copy(m->a, m->b->values, m->rules->n_columns * sizeof *m->b->values);
     for (uint32_t i = 0; i < ch->n_cells; i++)

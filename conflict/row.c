@@ -444,17 +444,20 @@ static bool may_lose_name(const struct birth *b, const struct forget *f)
 }
 
 /* Who becomes the unnamed birth, of those that may lose their names: the first that is no twin and
- * lives, else the first that is no twin. n_births: nobody. */
+ * lives. Where all were deleted since they became one, they are no twins any more: the one that had
+ * been changed for all of them, else the first. n_births: nobody. */
 static uint32_t loses_name(const struct row *r, const struct table_rules *rules,
                            const struct birth **twin_of, const struct forget *f)
 {
     uint32_t dead = r->n_births;
     for (uint32_t i = 0; i < r->n_births; i++) {
-        if (!may_lose_name(&r->births[i], f) || (twin_of && twin_of[i]))
+        const struct birth *b = &r->births[i];
+        if (!may_lose_name(b, f) || (twin_of && twin_of[i]))
             continue;
-        if (birth_alive(&r->births[i], rules))
+        if (birth_alive(b, rules))
             return i;
-        dead = dead < i ? dead : i;
+        if (dead == r->n_births || b->touched > r->births[dead].touched)
+            dead = i;
     }
     return dead;
 }
@@ -480,7 +483,8 @@ static void forget_names(struct arena *a, struct row *r, const struct table_rule
     memmove(r->births + 1, r->births, kept * sizeof b);
     b.name = (struct dot){0};
     b.hlc = 0;
-    b.touched = b.has_born = false;
+    b.touched = UNTOUCHED;
+    b.has_born = false;
     b.n_seen = 0;
     memset(b.born, 0, sizeof b.born);
     r->births[0] = b;

@@ -65,11 +65,14 @@ struct reference {
 
 #define BORN_BYTES 16
 
+/* The most that a change did which named a birth. */
+enum birth_touch { UNTOUCHED = 0, TOUCH_DELETED, TOUCH_CHANGED, TOUCH_COUNT };
+
 struct birth {
     struct dot name; /* the dot it was born with; none: the identity whose birth is stable */
     uint64_t hlc;    /* of its birth; 0 when unnamed (earlier than every named one) */
-    bool touched;    /* a change has named it */
-    bool has_born;   /* it can be equal to another: */
+    enum birth_touch touched; /* what changes have named it */
+    bool has_born;            /* it can be equal to another: */
     uint8_t born[BORN_BYTES]; /* birth_hash (twin.h) of what it was born with */
     uint32_t n_seen;          /* births of the key that were on record, and its writer had seen: */
     struct dot *seen;         /* the last of each site, by site */

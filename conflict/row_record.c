@@ -11,9 +11,9 @@
  *            bit 3     the values follow behind the cells
  *            bits 4-6  enum hold_reason, of a living birth only
  *            bit 7     dead: the existence cell shows 0
- *   marks    bit 0     a change has named it
- *            bit 1     the hash of what it was born with follows
- *            bit 2     births that its writer had seen follow, one of a site
+ *   marks    bits 0-1  enum birth_touch
+ *            bit 2     the hash of what it was born with follows
+ *            bit 3     births that its writer had seen follow, one of a site
  *   cell     varint number + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
  *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc;
  *            then in cells its value, unless that stands elsewhere
@@ -64,9 +64,9 @@
 #define HEAD_HELD_MASK 0x70
 #define HEAD_DEAD 0x80
 
-#define MARK_TOUCHED 0x01
-#define MARK_BORN 0x02
-#define MARK_SEEN 0x04
+#define MARK_TOUCH_MASK 0x03
+#define MARK_BORN 0x04
+#define MARK_SEEN 0x08
 
 static bool stands(uint8_t head)
 {
@@ -125,7 +125,7 @@ static void put_dot(struct buf *out, struct dot dot)
 
 static void put_marks(struct buf *out, const struct birth *b)
 {
-    unsigned marks = b->touched ? MARK_TOUCHED : 0;
+    unsigned marks = (unsigned)b->touched;
     marks |= b->has_born ? MARK_BORN : 0;
     marks |= b->n_seen ? MARK_SEEN : 0;
     buf_put_u8(out, (uint8_t)marks);
@@ -388,12 +388,12 @@ static enum err get_seen(struct decoder *d, struct birth *b)
 static enum err get_marks(struct decoder *d, struct birth *b)
 {
     uint8_t marks = cursor_u8(&d->in);
-    b->touched = marks & MARK_TOUCHED;
+    b->touched = (enum birth_touch)(marks & MARK_TOUCH_MASK);
     b->has_born = marks & MARK_BORN;
     const uint8_t *born = b->has_born ? cursor_bytes(&d->in, sizeof b->born) : NULL;
     if (born)
         memcpy(b->born, born, sizeof b->born);
-    if (d->in.failed || marks > (MARK_TOUCHED | MARK_BORN | MARK_SEEN))
+    if (d->in.failed || b->touched >= TOUCH_COUNT || marks >= 2 * MARK_SEEN)
         return ERR_MALFORMED;
     return marks & MARK_SEEN ? get_seen(d, b) : ERR_OK;
 }

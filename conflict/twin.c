@@ -124,7 +124,7 @@ const struct birth **row_twins(struct arena *a, const struct row *r,
     x.accepted = arena_alloc(a, r->n_births * sizeof *x.accepted);
     for (int touched = 1; touched >= 0; touched--)
         for (uint32_t i = 0; i < r->n_births; i++)
-            if (r->births[i].touched == touched && may_be_equal(&r->births[i], rules))
+            if (!r->births[i].touched == !touched && may_be_equal(&r->births[i], rules))
                 accept(&x, i);
     return x.twin_of;
 }

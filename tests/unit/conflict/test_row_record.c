@@ -89,7 +89,7 @@ static void random_values(struct arena *a, struct gen *g, const struct table_rul
 
 static void random_marks(struct arena *a, struct gen *g, struct birth *b)
 {
-    b->touched = gen_percent(g, 50);
+    b->touched = (enum birth_touch)gen_below(g, TOUCH_COUNT);
     b->has_born = gen_percent(g, 50);
     for (int i = 0; b->has_born && i < BORN_BYTES; i++)
         b->born[i] = (uint8_t)gen_below(g, 256);
@@ -364,22 +364,23 @@ static void every_broken_rule_is_refused(void **state)
         {"one unnamed birth", BYTES("\3\2\0\0\0\0"), ERR_MALFORMED},
         {"the unnamed one first", BYTES("\3\2\1" V("\1", "\1", "\2") "\0\0\0\0"), ERR_MALFORMED},
         {"a named birth", BYTES("\3\1\1" V("\1", "\1", "\1") "\0\0"), ERR_OK},
-        {"marks that exist", BYTES("\3\1\1" V("\1", "\1", "\1") "\x8\0"), ERR_MALFORMED},
+        {"marks that exist", BYTES("\3\1\1" V("\1", "\1", "\1") "\x10\0"), ERR_MALFORMED},
+        {"a touch that exists", BYTES("\3\1\1" V("\1", "\1", "\1") "\3\0"), ERR_MALFORMED},
         {"the whole hash",
-         BYTES("\3\1\1" V("\1", "\1", "\1") "\2"
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\4"
                                             "123456789012345"),
          ERR_MALFORMED},
         {"with it",
-         BYTES("\3\1\1" V("\1", "\1", "\1") "\2"
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\4"
                                             "1234567890123456"
                                             "\0"),
          ERR_OK},
-        {"somebody was seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\4\0\0"), ERR_MALFORMED},
-        {"who is named", BYTES("\3\1\1" V("\1", "\1", "\1") "\4\1\0\0\0\0\0\0\0\0\0\0"),
+        {"somebody was seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\0\0"), ERR_MALFORMED},
+        {"who is named", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\1\0\0\0\0\0\0\0\0\0\0"),
          ERR_MALFORMED},
-        {"one seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\4\1" D("\1", "\2") "\0"), ERR_OK},
+        {"one seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\1" D("\1", "\2") "\0"), ERR_OK},
         {"the seen in order",
-         BYTES("\3\1\1" V("\1", "\1", "\1") "\4\2" D("\1", "\2") D("\1", "\2") "\0"),
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\10\2" D("\1", "\2") D("\1", "\2") "\0"),
          ERR_MALFORMED},
         {"the end", BYTES("\3\1\0\0\0"), ERR_MALFORMED},
     };
@@ -475,7 +476,7 @@ static void record_bytes_are_pinned(void **state)
     static const char bytes[] = "\3\2"
                                 "\0\1\2\1\5\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\x0b"
                                 "\x2b\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\4"
-                                "\7HASH OF 16 BYTES\1\1\0\0\0\0\0\0\0\5"
+                                "\16HASH OF 16 BYTES\1\1\0\0\0\0\0\0\0\5"
                                 "\0\3\1\2\0\3\1x";
     struct value values[COLUMNS] = {value_integer(1), value_null(), value_text("x")};
     struct dot seen = {5, 1};
@@ -485,7 +486,7 @@ static void record_bytes_are_pinned(void **state)
                               .base = {3, 2},
                               .base_hlc = 4,
                               .held = HOLD_BIRTH,
-                              .touched = true,
+                              .touched = TOUCH_CHANGED,
                               .has_born = true,
                               .n_seen = 1,
                               .seen = &seen,
