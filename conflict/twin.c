@@ -16,12 +16,15 @@
 #include <assert.h>
 #include <string.h>
 
-static unsigned __int128 hash_u64(unsigned __int128 h, uint64_t n)
+/* As a varint: every row that is born is hashed, and most numbers are small. */
+static unsigned __int128 hash_number(unsigned __int128 h, uint64_t n)
 {
-    uint8_t byte[8];
-    for (int i = 0; i < 8; i++)
-        byte[i] = (uint8_t)(n >> (56 - 8 * i));
-    return bytes_hash_wide(h, byte, sizeof byte);
+    uint8_t byte[10];
+    size_t used = 0;
+    for (; n >= 0x80; n >>= 7)
+        byte[used++] = (uint8_t)(n | 0x80);
+    byte[used++] = (uint8_t)n;
+    return bytes_hash_wide(h, byte, used);
 }
 
 static unsigned __int128 hash_value(unsigned __int128 h, const struct value *v)
@@ -32,21 +35,21 @@ static unsigned __int128 hash_value(unsigned __int128 h, const struct value *v)
     case VALUE_NULL:
         return h;
     case VALUE_INTEGER:
-        return hash_u64(h, (uint64_t)v->u.i);
+        return hash_number(h, (uint64_t)v->u.i << 1 ^ (uint64_t)(v->u.i >> 63));
     case VALUE_REAL:
         memcpy(&real, &v->u.r, sizeof real);
-        return hash_u64(h, real);
+        return hash_number(h, real);
     default:
-        return bytes_hash_wide(hash_u64(h, v->len), v->u.p, v->len);
+        return bytes_hash_wide(hash_number(h, v->len), v->u.p, v->len);
     }
 }
 
 void birth_hash(uint8_t out[BORN_BYTES], uint64_t schema_version, uint32_t n,
                 const uint32_t *column, const struct value *value)
 {
-    unsigned __int128 h = hash_u64(VALUE_HASH_WIDE_SEED, schema_version);
+    unsigned __int128 h = hash_number(VALUE_HASH_WIDE_SEED, schema_version);
     for (uint32_t i = 0; i < n; i++)
-        h = hash_value(hash_u64(h, column[i]), &value[i]);
+        h = hash_value(hash_number(h, column[i]), &value[i]);
     for (int i = 0; i < BORN_BYTES; i++)
         out[i] = (uint8_t)(h >> (120 - 8 * i));
 }
