@@ -101,17 +101,7 @@ fi
 
 build gcc gcc -Dwerror=true && run_tests gcc --no-suite integration --no-suite bench
 
-say "mutants: three in rotation"
-if step "$out/mutants.log" env OUT="$out/mutants" tests/mutants/run.sh --some 3; then
-    passed=$((passed + 1))
-    cat "$out/mutants.log"
-else
-    failed=$((failed + 1))
-fi
-
-setup sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
-    run_tests sanitize --suite unit --suite property --suite integration
-# What computes runs beside the last tests, which mostly wait, and yields to them; its status goes to a file.
+# What computes runs beside the integration tests, which mostly wait, and yields to them; its status goes to a file.
 beside() { # NAME COMMAND...
     name=$1
     shift
@@ -134,9 +124,13 @@ left=$((limit_s - ($(date +%s) - begun)))
 # shellcheck disable=SC2016
 beside clang timeout --kill-after=10 "$left" sh -c 'CC=clang meson setup "$1" -Dwerror=true -Doptimization=0 &&
     ninja -j 1 -C "$1"' clang "$out/clang"
+beside mutants timeout --kill-after=10 "$left" env OUT="$out/mutants" tests/mutants/run.sh --some 3
 beside coverage timeout --kill-after=10 "$left" sh tests/coverage.sh "$out/coverage"
+setup sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
+    run_tests sanitize --suite unit --suite property --suite integration
 setup release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite integration
 wait
+beside_passed mutants && cat "$out/mutants.log"
 beside_passed clang
 beside_passed coverage && cat "$out/coverage.log"
 
