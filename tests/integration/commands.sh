@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Every command's exit codes and JSON shapes; what a person mistypes is answered with the nearest command.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 # --- without a node

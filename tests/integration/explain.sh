@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `tonle history` and `tonle explain` with real processes: what each write had seen and met, the rule of each
 # cell with its line in the charter, and what another charter file would have decided. Nothing is changed.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 SCHEMA="$SCHEMA CREATE TABLE card(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT, weight REAL, age INTEGER) WITHOUT ROWID;"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Joining: into nothing, with rows of its own (--mode missing, adopt, replace), again after an interruption,
 # with a used invitation, and without a line.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 make_hub "INSERT INTO household VALUES('h1', 'B-1', 'federation'), ('h2', 'B-2', 'federation')"

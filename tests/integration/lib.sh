@@ -47,7 +47,12 @@ $(cat "$ROOT/out" "$ROOT/err")"
 says() { grep -qF -- "$1" "$ROOT/err" || fail "no word of \"$1\" in: $(cat "$ROOT/err")"; }
 same() { [ "$1" = "$2" ] || fail "${3:-differs}: \"$1\" is not \"$2\""; }
 
-t() { local office=$1; shift; "$TONLE" "$@" --dir "$ROOT/$office/node"; }
+# Whether commands leak is looked for where each is used (LEAKS=1 there): it doubles the time of a start.
+t() {
+    local office=$1
+    shift
+    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=${LEAKS:-0}" "$TONLE" "$@" --dir "$ROOT/$office/node"
+}
 app() { sqlite3 -bail -cmd '.timeout 10000' "$ROOT/$1/app.db" "$2"; }
 
 # json PATH [FILE]: a value out of the last expect's stdout (or a file), by sqlite3's JSON functions.
@@ -107,9 +112,8 @@ start() {
     "$TONLE" run --dir "$ROOT/$1/node" >>"$ROOT/$1/log" 2>&1 &
     PID[$1]=$!
 }
-# Asked hundreds of times; whether it leaks is looked for in commands.sh.
 wait_for() { # OFFICE synced|connected
-    ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" t "$1" status --wait "$2" --timeout "$WAIT" --json >"$ROOT/$1.status" 2>"$ROOT/$1.err" ||
+    t "$1" status --wait "$2" --timeout "$WAIT" --json >"$ROOT/$1.status" 2>"$ROOT/$1.err" ||
         fail "$1 is not $2 after $WAIT s: $(cat "$ROOT/$1.err" "$ROOT/$1.status")"
 }
 stop() { # SIGTERM, and the exit code must be 0

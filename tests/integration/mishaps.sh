@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # An operator's mishaps: the database is moved while the node runs, is another node's, is locked, is a copy that
 # others could read. Each is said in words that help, and nothing is lost or spread.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 make_hub

@@ -2,6 +2,7 @@
 # The review desk, with real processes: a decision made at one office closes the conflict everywhere, stays in
 # the history, may be taken again; who may not decide is refused; two who decide apart make a new conflict; held
 # rows are changed, merged and dropped; a supervisor gets all of it as CSV and JSON.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 export USER=tester

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What differs from the parent is found and shown; it is published where this office's capture is known to have
 # been away and the parent's was not, and waits for a person everywhere else.
+LEAKS=1
 . "$(dirname "$0")/lib.sh"
 
 make_hub

@@ -455,6 +455,8 @@ static void happen(struct world *w, struct happening *h)
         break;
     case WHAT_AGAIN:
         again_apply(w, m);
+        if (disk_failed(w->disk))
+            world_power_off(w, m, true);
         if (!w->healing)
             world_later(w, WHAT_AGAIN, h->node, 500 + world_below(w, 3000), 0);
         break;
