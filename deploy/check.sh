@@ -17,14 +17,16 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 out=$root/build-check
 begun=$(date +%s)
-limit_s=${CHECK_LIMIT_S:-840}
+limit_s=${CHECK_LIMIT_S:-890}
 passed=0 failed=0
 unset CFLAGS CPPFLAGS LDFLAGS TONLE_DIR
 export LC_ALL=C.UTF-8
 # The tests write small files and wait for the disk; where there is room for them in memory they do not.
 shm=/dev/shm
 if [ -z "${TMPDIR:-}" ] && [ -w "$shm" ] && [ "$(df -Pk "$shm" | awk 'NR == 2 { print $4 }')" -gt 4000000 ]; then
-    TMPDIR=$(mktemp -d "$shm/tonle-check.XXXXXX") && export TMPDIR && trap 'rm -rf "$TMPDIR"' EXIT
+    TMPDIR=$(mktemp -d "$shm/tonle-check.XXXXXX") && export TMPDIR
+    trap 'rm -rf "$TMPDIR"' EXIT
+    trap 'exit 1' INT TERM
 fi
 # a smaller quarantine: with 256 MiB every allocation is on pages not touched before, a quarter of the time
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:quarantine_size_mb=32}"

@@ -82,7 +82,6 @@ static enum err plan_stands(struct store *s, struct arena *a, const struct table
  * not be in the log. A table that was never installed has no gap. */
 static enum err was_away(struct store *s, struct arena *a, const struct table_schema *t, bool *away)
 {
-    static const char *const kinds[] = {"log", "ins", "del", "upd", "key", "bin", "bup", "sum"};
     const char *installed;
     struct capture_plan found = {0};
     bool rebuilt = false;
@@ -90,11 +89,11 @@ static enum err was_away(struct store *s, struct arena *a, const struct table_sc
     *away = false;
     if (e != ERR_OK || installed[0] == '\0' || t->internal)
         return e;
-    for (size_t i = 0; e == ERR_OK && i < sizeof kinds / sizeof kinds[0]; i++) {
+    for (size_t i = 0; e == ERR_OK && i < CAPTURE_KINDS; i++) {
         struct capture_object *o = &found.object[found.n];
         const char *sql;
         *o = (struct capture_object){.is_table = i == 0};
-        snprintf(o->name, sizeof o->name, "tonle_%s_%u", kinds[i], t->t);
+        snprintf(o->name, sizeof o->name, "tonle_%s_%u", capture_kind[i], t->t);
         e = object_sql(s, a, o, &sql);
         if (e == ERR_OK && sql) {
             o->sql = arena_strdup(a, sql);

@@ -28,9 +28,12 @@ struct capture_object { /* what install makes */
     char name[32];
     char *sql;
 };
-struct capture_plan { /* the log first */
+/* Of a table's objects, in the order of a plan, the log first: tonle_KIND_<t>. */
+#define CAPTURE_KINDS 8
+extern const char *const capture_kind[CAPTURE_KINDS];
+struct capture_plan {
     uint32_t n;
-    struct capture_object object[8];
+    struct capture_object object[CAPTURE_KINDS];
 };
 /* What has to stand in the database for this table. `info` may be NULL for an internal table: a log
  * only. */

@@ -405,13 +405,16 @@ static char *sums_sql(const struct context *x)
     return sql_take(x->a, &b);
 }
 
-static void add(struct capture_plan *p, const struct context *x, const char *kind, char *sql)
+const char *const capture_kind[CAPTURE_KINDS] = {"log", "ins", "del", "upd",
+                                                 "key", "bin", "bup", "sum"};
+
+static void add(struct capture_plan *p, const struct context *x, char *sql)
 {
-    assert(p->n < sizeof p->object / sizeof p->object[0]);
-    struct capture_object *o = &p->object[p->n++];
-    o->is_table = strcmp(kind, "log") == 0;
+    assert(p->n < CAPTURE_KINDS);
+    struct capture_object *o = &p->object[p->n];
+    o->is_table = p->n == 0;
     o->sql = sql;
-    snprintf(o->name, sizeof o->name, "tonle_%s_%u", kind, x->t->t);
+    snprintf(o->name, sizeof o->name, "tonle_%s_%u", capture_kind[p->n++], x->t->t);
 }
 
 void capture_plan_make(struct arena *a, const struct table_schema *t, const struct table_info *info,
@@ -421,15 +424,15 @@ void capture_plan_make(struct arena *a, const struct table_schema *t, const stru
     assert(t->t && t->n_columns <= MASK_BITS * MASK_WORDS);
     snprintf(x.log, sizeof x.log, "tonle_log_%u", t->t);
     *out = (struct capture_plan){0};
-    add(out, &x, "log", log_sql(&x));
+    add(out, &x, log_sql(&x));
     if (!info)
         return;
-    add(out, &x, "ins", insert_sql(&x));
-    add(out, &x, "del", delete_sql(&x));
-    add(out, &x, "upd", update_sql(&x));
-    add(out, &x, "key", key_sql(&x));
-    add(out, &x, "bin", before_insert_sql(&x));
-    add(out, &x, "bup", before_update_sql(&x));
+    add(out, &x, insert_sql(&x));
+    add(out, &x, delete_sql(&x));
+    add(out, &x, update_sql(&x));
+    add(out, &x, key_sql(&x));
+    add(out, &x, before_insert_sql(&x));
+    add(out, &x, before_update_sql(&x));
     if (capture_sums(t))
-        add(out, &x, "sum", sums_sql(&x));
+        add(out, &x, sums_sql(&x));
 }

@@ -352,6 +352,8 @@ bool scan_wants(const struct node *n); /* rows to settle, or the end of a table 
  * in the usual one. */
 enum err scan_work(struct node *n, const struct clock **context);
 void scan_committed(struct node *n);
+/* Capture was put back: a comparison that is under way begins again. */
+void scan_begin_again(struct node *n);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
 /* True when nothing is captured here and `theirs` is our clock; call inside a read. */

@@ -192,7 +192,6 @@ static void look(struct node *n)
     n->seal_fault[0] = '\0';
     n->authorised_known = false;
     n->install_due = n->install_due || !store_capture_check(n->store);
-    n->gap_open = gap_any_open(n->store);
     if (store_capture_pending(n->store)) {
         n->notice_last_ms = n->mono_ms;
         if (n->notice_first_ms == 0)

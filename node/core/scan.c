@@ -114,8 +114,9 @@ static enum err read_tables(struct node *n, struct open_scan *sc)
 
 static void finish(struct node *n, bool complete)
 {
+    bool idle = complete && json_array_size(n->scan->tables) == 0; /* a table that is not here */
     scan_answer(n, n->scan, complete);
-    n->scan_due_ms = n->mono_ms + AGAIN_MS;
+    n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
     scan_free(n);
 }
 
@@ -230,7 +231,9 @@ static bool may_settle(const struct open_scan *sc, const struct escape *esc)
 static enum err end_pass(struct node *n, struct open_scan *sc)
 {
     uint64_t written = sc->counts.changed + sc->counts.born;
-    if (sc->pass == PASS_SETTLE && sc->what != SCAN_LOOK) {
+    /* A person's; or the neighbour has found a gap of its own meanwhile: what is left is
+     * counted. */
+    if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !is_ours(sc))) {
         begin_pass(n, sc, PASS_COUNT);
         return ERR_OK;
     }
@@ -288,8 +291,11 @@ static bool narrow(struct node *n, struct open_scan *sc, const struct scan_ask *
 {
     if (!ask->table)
         return true;
-    const struct table_schema *t =
-        schema_load(n->store) == ERR_OK ? schema_table(n->store, ask->table) : NULL;
+    if (schema_load(n->store) != ERR_OK) {
+        request_error(n, sc->request_id, store_message(n->store), "try again in a moment");
+        return false;
+    }
+    const struct table_schema *t = schema_table(n->store, ask->table);
     if (!t || t->internal) {
         request_error(n, sc->request_id, "that table is not published",
                       "tonle charter show names the tables");
@@ -313,6 +319,8 @@ void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
                       "try again when tonle status shows it connected");
         return;
     }
+    if (n->scan && n->scan->by_itself)
+        scan_free(n); /* nobody waits for it, and it begins again where a gap is left */
     if (n->scan) {
         request_error(n, request_id, "a comparison is running already", "try again in a moment");
         return;
@@ -327,13 +335,14 @@ void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
     }
     if (e == ERR_OK && sc->n_tables > 0)
         e = begin(n, sc);
-    if (n->scan && (e != ERR_OK || sc->n_tables == 0)) {
-        request_error(n, request_id,
-                      e == ERR_BUSY ? "the database is locked" : "no charter is published here",
-                      e == ERR_BUSY ? "try again in a moment"
-                                    : "tonle charter show tells what is in force here");
-        scan_free(n);
-    }
+    if (!n->scan || (e == ERR_OK && sc->n_tables > 0))
+        return;
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        request_error(n, request_id, "no charter is published here",
+                      "tonle charter show tells what is in force here");
+    else
+        request_error(n, request_id, store_message(n->store), "try again in a moment");
+    scan_free(n);
 }
 
 static void start_by_itself(struct node *n)
@@ -438,8 +447,8 @@ void scan_chunk(struct node *n, const struct route *from, const struct load_chun
 {
     struct open_scan *sc = n->scan;
     const struct peer *p = sc ? peer_of(n, sc) : NULL;
-    if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || c->request != sc->id ||
-        strcmp(c->table, sc->table[sc->at]) != 0)
+    if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || sc->stale ||
+        c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
@@ -463,16 +472,20 @@ bool scan_wants(const struct node *n)
     return n->scan && (n->scan->chunk || n->scan->pass == PASS_NOTE);
 }
 
+/* A row that this office's own rules refuse stays as it is, and is counted with what differs. */
 static enum err settle(struct node *n, struct open_scan *sc)
 {
     enum err e = ERR_OK;
     if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
         return ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
         e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i],
                                 sc->what == SCAN_TAKE_THERE);
-    if (e == ERR_OK)
-        sc->n_done = sc->n_escapes;
+        sc->n_done += e == ERR_OK;
+        if (e == ERR_CONSTRAINT)
+            e = store_standing(n->store);
+    }
+    sc->dealt = e == ERR_OK;
     return e;
 }
 
@@ -498,7 +511,9 @@ enum err scan_work(struct node *n, const struct clock **context)
     if (!scan_wants(n))
         return ERR_OK;
     sc->n_done = 0;
-    sc->noted = false;
+    sc->noted = sc->dealt = false;
+    if (sc->stale)
+        return ERR_OK;
     if (sc->pass == PASS_NOTE)
         return note(n, sc);
     if (sc->what == SCAN_LOOK)
@@ -514,13 +529,35 @@ void scan_committed(struct node *n)
         return;
     if (sc->pass == PASS_NOTE && sc->noted) {
         e = end_table(n, sc);
-    } else if (sc->n_done > 0) {
+    } else if (sc->dealt) {
         const struct load_chunk *c = sc->chunk;
         sc->counts.settled += sc->n_done;
         sc->chunk = NULL;
         e = advance(n, sc, c);
     }
     if (e != ERR_OK && n->scan)
+        finish(n, false);
+}
+
+void scan_begin_again(struct node *n)
+{
+    n->scan_due_ms = 0;
+    if (!n->scan)
+        return;
+    n->scan->stale = true;
+    n->again = true;
+}
+
+/* What was settled stays settled; everything is compared anew. */
+static void start_over(struct node *n, struct open_scan *sc)
+{
+    sc->all = (struct counts){.settled = sc->all.settled + sc->counts.settled};
+    json_array_clear(sc->tables);
+    json_array_clear(sc->rows);
+    sc->shown_bytes = 0;
+    sc->at = 0;
+    sc->stale = false;
+    if (begin(n, sc) != ERR_OK && n->scan)
         finish(n, false);
 }
 
@@ -537,7 +574,9 @@ void scan_timers(struct node *n)
 {
     start_by_itself(n);
     struct open_scan *sc = n->scan;
-    if (sc && (!peer_of(n, sc) || n->mono_ms >= sc->give_up_ms))
+    if (sc && sc->stale && peer_of(n, sc))
+        start_over(n, sc);
+    else if (sc && (!peer_of(n, sc) || n->mono_ms >= sc->give_up_ms))
         finish(n, false);
     else if (sc && sc->pass != PASS_NOTE && n->mono_ms >= sc->again_ms)
         ask_chunk(n, sc);

@@ -35,8 +35,9 @@ void scan_answer(struct node *n, const struct open_scan *sc, bool complete)
     free(text);
     json_object_del(o, "rows");
     text = json_dumps(o, JSON_COMPACT);
-    node_log(n, scan_waiting(&sc->all) || sc->all.settled ? 1 : 2, "event=compared result=%s",
-             text);
+    if (!sc->by_itself || json_array_size(sc->tables) > 0)
+        node_log(n, scan_waiting(&sc->all) || sc->all.settled ? 1 : 2, "event=compared result=%s",
+                 text);
     free(text);
     json_decref(o);
 }

@@ -37,7 +37,8 @@ struct open_scan {
     const struct load_chunk *chunk;
     struct escape *escape;
     size_t n_escapes, n_done;
-    bool noted;
+    bool dealt, noted;
+    bool stale; /* capture was away once more: what was compared says nothing now */
 };
 
 uint64_t scan_waiting(const struct counts *c);

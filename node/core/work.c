@@ -95,15 +95,16 @@ static enum err seal_if_pending(struct node *n, bool *left)
     return seal_captured(n, NULL, left);
 }
 
-/* What a capture gap makes ours goes out in the context of its beginning, by itself. */
+/* What a capture gap makes ours goes out in the context of its beginning, by itself: in several
+ * changesets where it is large. */
 static enum err scan_and_seal(struct node *n)
 {
     const struct clock *context;
-    bool left = false;
+    bool left;
     enum err e = scan_work(n, &context);
-    if (e == ERR_OK && context && store_capture_pending(n->store))
-        e = may_seal(n) ? seal_captured(n, context, &left) : ERR_BUSY;
-    return e == ERR_OK && left ? ERR_LIMIT : e;
+    while (e == ERR_OK && context && may_seal(n) && store_capture_pending(n->store))
+        e = seal_captured(n, context, &left);
+    return e;
 }
 
 /* What became of one attempt. `left`: captured writes stay in the log, so nothing remote was
@@ -123,6 +124,7 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
         e = store_capture_install(n->store);
         n->gap_open = gap_any_open(n->store);
+        scan_begin_again(n);
     }
     if (e == ERR_OK)
         e = seal_if_pending(n, &t->left);
@@ -131,7 +133,7 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         e = stream_apply(n, b);
         if (e == ERR_OK)
             e = write_answer(n, b, &t->kept);
-        if (e == ERR_OK)
+        if (e == ERR_OK && may_seal(n))
             e = scan_and_seal(n);
         if (e == ERR_OK)
             e = enrol_work(n);

@@ -247,7 +247,9 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     assert(s->in_write);
     const struct table_schema *t;
     struct value *here, *parent;
-    enum err e = both_rows(s, a, chunk, esc, &t, &parent, &here);
+    enum err e = take_parent ? capture_temp_triggers(s) : ERR_OK; /* they run on such rows, too */
+    if (e == ERR_OK)
+        e = both_rows(s, a, chunk, esc, &t, &parent, &here);
     if (e != ERR_OK || (!parent && !here))
         return e;
     struct row_key k = {t, esc->key.p, esc->key.len};

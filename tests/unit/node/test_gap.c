@@ -65,6 +65,17 @@ static void while_off(struct net *t, struct net_office *o, const char *sql)
     net_boot(t, o);
 }
 
+/* A person's word; how many rows it settled. */
+static json_int_t take(struct net *t, struct net_office *o, const char *what)
+{
+    char line[200];
+    snprintf(line, sizeof line, "{\"do\":\"verify_local\",\"take\":%s}", what);
+    json_t *j = ask(t, o, line);
+    json_int_t n = number(j, "settled");
+    json_decref(j);
+    return n;
+}
+
 static void settled(struct net *t, struct net_office *o, const char *want)
 {
     for (int i = 0; i < 60 && strcmp(gap_of(t, o), want) != 0; i++)
@@ -104,9 +115,7 @@ static void an_unclean_stop_publishes_nothing(void **state)
     net_boot(t, PROVINCE);
     net_run(t, 10000);
     assert_string_equal(gap_of(t, PROVINCE), "note differs 1 0 0 behind");
-    j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"there\"}");
-    assert_int_equal(number(j, "settled"), 1);
-    json_decref(j);
+    assert_int_equal(take(t, PROVINCE, "\"there\""), 1);
     assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00150'"), "x");
     settled(t, PROVINCE, "none synced");
     assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'x'"), "300");
@@ -127,9 +136,7 @@ static void what_a_rebuild_changed_is_published(void **state)
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'zz'", "new", 5000));
     assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2501");
     assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00003'"), "hub");
-    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
-    assert_int_equal(number(j, "settled"), 1);
-    json_decref(j);
+    assert_int_equal(take(t, PROVINCE, "\"here\""), 1);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "2500", 5000));
     settled(t, PROVINCE, "none synced");
 }
@@ -243,9 +250,7 @@ static void a_hundred_thousand_rows(void **state)
     start_with(t, ROWS(100000));
     while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'y';"));
     settled(t, PROVINCE, "note differs 100000 0 0 behind");
-    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
-    assert_int_equal(number(j, "settled"), 100000);
-    json_decref(j);
+    assert_int_equal(take(t, PROVINCE, "\"here\""), 100000);
     assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE text = 'y'", "100000", 60000));
     settled(t, PROVINCE, "none synced");
 }
@@ -358,6 +363,58 @@ static void others_changes_stand(void **state)
                             "n00002hub,n00003prov,newhub");
 }
 
+/* Capture that is away once more while a table is compared: what was compared before says
+ * nothing. */
+static void a_second_rebuild_while_it_is_compared(void **state)
+{
+    struct net *t = *state;
+    char sql[400], text[20];
+    start_with(t, ROWS(60000));
+    for (int ms = 1; ms <= 3; ms++) {
+        net_sql(t, PROVINCE, REBUILD(""));
+        net_run(t, (uint64_t)ms);
+        snprintf(text, sizeof text, "after %d", ms);
+        snprintf(sql, sizeof sql, REBUILD("UPDATE note_new SET text = '%s' WHERE id = 'n00001';"),
+                 text);
+        net_sql(t, PROVINCE, sql);
+        settled(t, PROVINCE, "none synced");
+        assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00001'", text, 10000));
+    }
+}
+
+/* More than one changeset takes. */
+static void large_rows_go_in_several_changesets(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(60));
+    while_off(t, PROVINCE,
+              REBUILD("UPDATE note_new SET text = hex(zeroblob(250000)) WHERE id > 'n00010';"));
+    settled(t, PROVINCE, "none synced");
+    assert_true(
+        net_until(t, HUB, "SELECT count(*) FROM note WHERE length(text) > 1000", "50", 20000));
+}
+
+/* What this office's own trigger refuses stays, and is told; the others are written. */
+static void a_row_that_is_refused_stops_nothing(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    net_sql(t, PROVINCE,
+            "CREATE TRIGGER no BEFORE UPDATE ON note WHEN old.id = 'n00002' BEGIN"
+            " SELECT RAISE(ABORT, 'no'); END; CREATE TRIGGER skip BEFORE UPDATE ON"
+            " note WHEN old.id = 'n00003' BEGIN SELECT RAISE(IGNORE); END");
+    net_run(t, 1000);
+    behind(PROVINCE, "UPDATE note SET text = 'flipped' WHERE id <= 'n00004'");
+    assert_int_equal(take(t, PROVINCE, "\"there\""), 2);
+    assert_string_equal(gap_of(t, PROVINCE), "note differs 2 0 0 behind");
+    net_sql(t, HUB, "INSERT INTO note VALUES('new', 'x')");
+    assert_true(net_until(t, PROVINCE, "SELECT text FROM note WHERE id = 'new'", "x", 5000));
+    net_sql(t, PROVINCE, "DROP TRIGGER no; DROP TRIGGER skip");
+    net_run(t, 1000);
+    assert_int_equal(take(t, PROVINCE, "\"there\""), 2);
+    settled(t, PROVINCE, "none synced");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +431,9 @@ int main(void)
         TEST_OF_TWO(a_table_away_is_told_at_once),
         TEST_OF_TWO(no_mark_is_answered_in_a_gap),
         TEST_OF_TWO(others_changes_stand),
+        TEST_OF_TWO(a_second_rebuild_while_it_is_compared),
+        TEST_OF_TWO(large_rows_go_in_several_changesets),
+        TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
     };
     return check_run(tests);
 }
