@@ -4,6 +4,7 @@
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
+#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
@@ -44,7 +45,8 @@ static const char *side_detail(struct work *w, const struct work_row *r, const s
 struct entry_of { /* a conflict on its way into the tables */
     const struct conflict *c;
     const char *id;
-    int64_t n; /* its number in tonle_conflict */
+    const char *found; /* the whole row, of the side that has no changeset (NULL: it is no row) */
+    int64_t n;         /* its number in tonle_conflict */
 };
 
 #define SIDE_PARAMETERS 10
@@ -59,7 +61,7 @@ static void side_values(struct work *w, const struct work_row *r, const struct e
 {
     const struct version *v = &x->c->v[at];
     const struct site_name *site = work_site(w, v->dot.site);
-    const char *detail = side_detail(w, r, x->c, v);
+    const char *detail = x->found && v->dot.seq == 0 ? x->found : side_detail(w, r, x->c, v);
     int form;
     const struct value value = stored_form(&v->value, &form);
     const struct value side[SIDE_PARAMETERS] = {value_integer(x->n),
@@ -152,10 +154,9 @@ static enum err update_record(struct work *w, struct entry_of *x)
     return e;
 }
 
-static enum err save_record(struct work *w, const struct work_row *r, const struct conflict *c,
-                            const char *id)
+static enum err save_entry(struct work *w, const struct work_row *r, struct entry_of x)
 {
-    struct entry_of x = {.c = c, .id = id};
+    const struct conflict *c = x.c;
     bool fresh = false;
     enum err e = insert_record(w, r, &x, &fresh);
     if (e == ERR_OK && !fresh)
@@ -163,6 +164,12 @@ static enum err save_record(struct work *w, const struct work_row *r, const stru
     if (c->open)
         state_counts_changed(w->s);
     return e == ERR_OK ? save_sides(w, r, &x) : e;
+}
+
+static enum err save_record(struct work *w, const struct work_row *r, const struct conflict *c,
+                            const char *id)
+{
+    return save_entry(w, r, (struct entry_of){.c = c, .id = id});
 }
 
 static void name_conflict(char id[33], const struct work_row *r, const struct conflict *c)
@@ -178,6 +185,61 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
     name_conflict(id, r, c);
     return save_record(w, r, c, id);
 }
+
+/* ---- what stood where capture was away */
+
+static enum err gap_of_table(struct work *w, const struct table_schema *t, bool *any)
+{
+    int8_t *known = &w->table_gap[t - w->s->schema->tables];
+    enum gap_state state = GAP_NONE;
+    enum err e = ERR_OK;
+    if (*known < 0) {
+        e = gap_state_of(w->s, t->t, &state);
+        *known = e != ERR_OK ? -1 : state != GAP_NONE;
+    }
+    *any = *known > 0;
+    return e;
+}
+
+/* side[0] is written over side[1]. */
+static enum err save_found(struct work *w, struct work_row *r, uint32_t cell,
+                           const struct value side[2], const char *row)
+{
+    char id[33];
+    uint64_t hlc = state_of(w->s)->hlc;
+    struct version v[2] = {{w->dot, dot_is_none(w->dot) ? hlc : w->hlc, side[0]},
+                           {{identity_of(w->s)->site, 0}, hlc, side[1]}};
+    struct conflict c = {.column = cell, .n = 2, .v = v, .birth = r->in_table};
+    name_conflict(id, r, &c);
+    if (w->report)
+        w->report->conflicts++;
+    return save_entry(w, r, (struct entry_of){.c = &c, .id = id, .found = row});
+}
+
+enum err conflict_found(struct work *w, struct work_row *r, const struct value *values)
+{
+    const struct table_schema *t = r->k.t;
+    bool gap;
+    assert(w->s->in_write && r->now);
+    enum err e = t->internal ? ERR_OK : gap_of_table(w, t, &gap);
+    if (e != ERR_OK || t->internal || !gap)
+        return e;
+    if (!values) {
+        const struct value side[2] = {value_integer(0), value_integer(1)};
+        return save_found(w, r, COLUMN_EXISTS, side, schema_row_json(w->a, t, r->now));
+    }
+    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
+        if (schema_is_key(t, c) || cell_of(&t->rules, c) != c)
+            continue;
+        const struct value side[2] = {cell_gather(w->a, &t->rules, c, values),
+                                      cell_gather(w->a, &t->rules, c, r->now)};
+        if (policy_of(&t->rules, c) != POLICY_SUM && !value_alike(&side[0], &side[1]))
+            e = save_found(w, r, c, side, NULL);
+    }
+    return e;
+}
+
+/* ---- what is open */
 
 struct open_now { /* the open conflicts of the merged state, and their names */
     struct conflict_list list;

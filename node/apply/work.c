@@ -20,6 +20,8 @@ void work_init(struct work *w, struct store *s, struct arena *a)
     w->seek_orphans = arena_alloc(a, s->schema->n_fks + 1);
     w->table_held = arena_alloc(a, s->schema->n_tables + 1);
     memset(w->table_held, -1, s->schema->n_tables + 1);
+    w->table_gap = arena_alloc(a, s->schema->n_tables + 1);
+    memset(w->table_gap, -1, s->schema->n_tables + 1);
 }
 
 static struct work_row *find(const struct work *w, struct row_key k, uint64_t hash)

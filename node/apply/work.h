@@ -74,6 +74,7 @@ struct work {
     bool *seek_orphans; /* per foreign key: values it refers to were changed, and what they were is
                            not known */
     int8_t *table_held; /* per table: any held row or claim; -1 not known */
+    int8_t *table_gap;  /* per table: a capture gap is on record; -1 not known */
     struct update_text *last_update;       /* put.c: the UPDATE made last */
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
@@ -168,6 +169,10 @@ enum err work_orphans(struct work *w, const struct foreign_key *fk);
 /* ---- conflict.c: tonle_conflict and tonle_side */
 /* One that was met, open or closed as it says; anew when one of its name is on record. */
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c);
+/* Before the row in the table is written over (values) or deleted (NULL) for the birth that it
+ * belongs to. Where capture was away, what stands there may be a write that nobody else has seen,
+ * and nobody can tell: it is kept as a closed conflict, with all of its value. */
+enum err conflict_found(struct work *w, struct work_row *r, const struct value *values);
 /* What is open on record becomes what is open in the merged state. */
 enum err conflict_reconcile(struct work *w, struct work_row *r);
 

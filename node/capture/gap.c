@@ -1,6 +1,7 @@
 #include "node/capture/gap.h"
 
 #include "node/db/query.h"
+#include "node/schema/schema.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -54,11 +55,38 @@ enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
     return query_end(&q);
 }
 
-bool gap_any_open(struct store *s)
+bool gap_any_open(struct store *s, bool *keeps)
 {
-    int64_t open = 1;
+    int64_t open = 1, known = 1;
     enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE state = 1)", &open);
+    *keeps = e != ERR_OK || open != 0;
+    if (*keeps && e == ERR_OK)
+        e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE state = 1 AND clock <> x'')",
+                      &known);
+    *keeps = *keeps && (e != ERR_OK || known != 0);
     return e != ERR_OK || open != 0;
+}
+
+enum err gap_let_go(struct store *s)
+{
+    struct arena a = {0};
+    struct gap *gap;
+    size_t n;
+    assert(s->in_write);
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = gap_list(s, &a, &gap, &n);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        const struct table_schema *t = schema_table(s, gap[i].table);
+        if (gap[i].state != GAP_OPEN || (t && t->exists))
+            continue;
+        e = DB_RUN(s,
+                   "UPDATE tonle_gap SET clock = x'' WHERE t = ?1"
+                   " AND found_ms <= " NOW_MS " - 3600000",
+                   value_integer(gap[i].t));
+    }
+    arena_fini(&a);
+    return e;
 }
 
 enum err gap_compared(struct store *s, const struct gap *g)

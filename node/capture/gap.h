@@ -19,7 +19,7 @@ struct gap {
     uint32_t t; /* the table's number, and its name, in the arena */
     const char *table;
     enum gap_state state;
-    struct bytes clock; /* at its beginning, encoded; empty where there was none */
+    struct bytes clock; /* at its beginning, encoded; empty: there was none, or it is forgotten */
     uint64_t from_ms, found_ms;
     uint64_t changed, born, deleted; /* rows that wait */
 };
@@ -27,8 +27,13 @@ struct gap {
 enum err gap_open(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
-/* Any that is open; true also when that cannot be read. */
-bool gap_any_open(struct store *s);
+/* Any that is open; *keeps: one of a known beginning, so that no mark may be answered before it is
+ * compared. Both true also when that cannot be read. */
+bool gap_any_open(struct store *s, bool *keeps);
+/* A table that is away cannot be compared, and the marks of the whole federation wait for this
+ * office: after an hour the gap's beginning is forgotten. When the table is back, what differs
+ * waits for a person. */
+enum err gap_let_go(struct store *s);
 /* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
 enum err gap_compared(struct store *s, const struct gap *g);
 /* Nothing of before counts any more: a first load replaces the rows. */

@@ -121,7 +121,7 @@ static bool registry_changed(struct node *n, uint64_t seq)
 /* Something changed since the last mark, and enough time has passed. */
 static bool mark_wanted(struct node *n, uint64_t *at)
 {
-    if (!node_is_hub(n) || n->suspect || n->gap_open ||
+    if (!node_is_hub(n) || n->suspect || n->gap_keeps ||
         (!n->marks_known && read_marks(n) != ERR_OK))
         return false;
     const struct store_state *st = store_state_get(n->store);
@@ -252,7 +252,7 @@ enum err mark_work(struct node *n)
     uint64_t at;
     /* A hub that may have been restored declares nothing stable, nor does one with a capture gap:
      * what that makes its own is still to be sealed in the context of its beginning. */
-    if (n->suspect || n->gap_open)
+    if (n->suspect || n->gap_keeps)
         return ERR_OK;
     enum err e = read_marks(n);
     if (e == ERR_OK && mark_wanted(n, &at) && n->mono_ms >= at)

@@ -285,7 +285,7 @@ static void start(struct node *n)
     n->sweep_more = true;
     n->mark_check = true;
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
-    n->gap_open = gap_any_open(n->store);
+    n->gap_open = gap_any_open(n->store, &n->gap_keeps);
     session_start(n);
     node_action(n, ACTION_READY);
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,

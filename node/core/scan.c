@@ -13,6 +13,7 @@
  *                                more: wait for a person
  *   yes       not compared yet   it is waited for, a while
  *   yes, or no: else             wait for a person               wait for a person
+ *   yes, its beginning forgotten wait for a person               wait for a person
  *
  * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE,
  * SCAN_TAKE_THERE). A table takes two passes: the first counts, the second settles; a person's
@@ -117,6 +118,8 @@ static void finish(struct node *n, bool complete)
     bool idle = complete && json_array_size(n->scan->tables) == 0; /* a table that is not here */
     scan_answer(n, n->scan, complete);
     n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
+    n->gap_look = idle && n->scan->by_itself && n->gap_keeps;
+    n->again = n->again || n->gap_look;
     scan_free(n);
 }
 
@@ -169,7 +172,8 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
             continue;
         struct cursor c = cursor_of(gap[i].clock.p, gap[i].clock.len);
         sc->here = gap[i].state;
-        if (sc->here == GAP_OPEN)
+        sc->begun_known = gap[i].clock.len > 0;
+        if (sc->here == GAP_OPEN && sc->begun_known)
             e = clock_decode(&c, &sc->begun, LIMIT_CLOCK_ENTRIES);
     }
     *skip = !t || !t->exists || (sc->by_itself && sc->here != GAP_OPEN);
@@ -217,7 +221,7 @@ static enum err end_table(struct node *n, struct open_scan *sc)
 
 static bool is_ours(const struct open_scan *sc)
 {
-    return sc->here == GAP_OPEN && sc->there == 0;
+    return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
 }
 
 static bool may_settle(const struct open_scan *sc, const struct escape *esc)

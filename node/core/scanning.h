@@ -27,7 +27,8 @@ struct open_scan {
     enum scan_pass pass;
     enum gap_state here; /* of the table in hand */
     struct clock begun;  /* the clock at its gap's beginning */
-    uint32_t there;      /* the neighbour's own gap */
+    bool begun_known;
+    uint32_t there; /* the neighbour's own gap */
     struct counts counts, all;
     json_t *tables, *rows;
     size_t shown_bytes;

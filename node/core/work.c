@@ -40,8 +40,8 @@ static bool work_wanted(struct node *n)
     return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
            n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
            ((n->answer_kept || n->greet_due) && !store_state_get(n->store)->loading &&
-            !n->gap_open) ||
-           (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
+            !n->gap_keeps) ||
+           n->gap_look || (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
 }
 
 static enum err write_peer(struct node *n, struct peer *p)
@@ -68,7 +68,7 @@ static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
 {
     const struct store_state *st = store_state_get(n->store);
     uint64_t mark = b->answer > *kept ? b->answer : *kept;
-    bool keep = st->loading || n->gap_open;
+    bool keep = st->loading || n->gap_keeps;
     if (mark == 0 && !(n->greet_due && !keep))
         return ERR_OK;
     if (keep) {
@@ -123,9 +123,11 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
      * then. */
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
         e = store_capture_install(n->store);
-        n->gap_open = gap_any_open(n->store);
+        n->gap_open = gap_any_open(n->store, &n->gap_keeps);
         scan_begin_again(n);
     }
+    if (e == ERR_OK && n->gap_look)
+        e = gap_let_go(n->store);
     if (e == ERR_OK)
         e = seal_if_pending(n, &t->left);
     t->applied = e == ERR_OK && !t->left;
@@ -164,7 +166,8 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
-    n->gap_open = gap_any_open(n->store);
+    n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    n->gap_look = false;
     n->sweep_more = n->sweep_more || n->install_due; /* rows may have waited for this schema */
     n->install_due = false;
     n->authorised_known = n->mark_check = false;

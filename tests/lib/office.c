@@ -260,8 +260,9 @@ void office_pass_stable(struct office *o, const struct clock *clock, uint32_t sl
     bool more = true;
     MUST(o->store, store_begin(o->store));
     MUST(o->store, store_set_stable(o->store, &o->arena, &st));
-    while (more)
+    while (more) {
         MUST(o->store, store_sweep(o->store, &o->arena, slice, &more));
+        arena_reset(&o->arena);
+    }
     MUST(o->store, store_commit(o->store));
-    arena_reset(&o->arena);
 }

@@ -340,6 +340,32 @@ static void no_mark_is_answered_in_a_gap(void **state)
     settled(t, PROVINCE, "none synced");
 }
 
+/* A table that is gone for good does not keep the whole federation from forgetting; what it shows
+ * when it is back waits for a person. */
+static void a_table_away_for_long_keeps_nobody(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM tonle_row", "0", 130000));
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME TO note_away");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO resident VALUES('r', 'x', 'y')");
+    net_sql(t, PROVINCE, "UPDATE tonle_gap SET found_ms = found_ms - 3500000");
+    net_run(t, 200000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_row"), "1");
+    net_sql(t, PROVINCE, "UPDATE tonle_gap SET found_ms = found_ms - 100001");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM tonle_row", "0", 200000));
+    assert_string_equal(gap_of(t, PROVINCE), "note capture-gap 0 0 0 behind");
+    net_sql(t, PROVINCE,
+            "UPDATE note_away SET text = 'away' WHERE id = 'n00001';"
+            "ALTER TABLE note_away RENAME TO note");
+    settled(t, PROVINCE, "note differs 1 0 0 behind");
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00001'"), "x");
+    assert_int_equal(take(t, PROVINCE, "\"here\""), 1);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00001'", "away", 5000));
+}
+
 /* A deleted row does not come back, and a row that came meanwhile does not go, by what escaped. */
 static void others_changes_stand(void **state)
 {
@@ -361,6 +387,43 @@ static void others_changes_stand(void **state)
                                      "SELECT group_concat(id || text) FROM (SELECT * FROM note"
                                      " WHERE text <> 'x' OR id = 'n00001' ORDER BY id)"),
                             "n00002hub,n00003prov,newhub");
+}
+
+/* Nobody can tell whether what stood there was ever sent: what others wrote stands, and what was
+ * written over is on record, with who wrote it and all of its value. */
+static void what_is_written_over_in_a_gap_is_kept(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    net_halt(t, PROVINCE);
+    assert_int_equal(
+        sqlite3_exec(PROVINCE->app,
+                     REBUILD("UPDATE note_new SET text = 'prov' WHERE id <= 'n00003';"), NULL, NULL,
+                     NULL),
+        SQLITE_OK);
+    net_sql(t, HUB,
+            "UPDATE note SET text = 'hub' WHERE id = 'n00001';"
+            "DELETE FROM note WHERE id = 'n00002'; UPDATE note SET text = 'prov' WHERE id ="
+            " 'n00004'");
+    net_boot(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 10000));
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(net_text(&t->office[i],
+                                     "SELECT group_concat(id || text) FROM (SELECT * FROM note"
+                                     " WHERE id <= 'n00004' ORDER BY id)"),
+                            "n00001hub,n00003prov,n00004prov");
+    assert_string_equal(
+        net_text(PROVINCE,
+                 "SELECT group_concat(key || cell || state || coalesce(detail, value) || office)"
+                 " FROM (SELECT * FROM tonle_conflict JOIN tonle_side USING(n) WHERE NOT shown"
+                 " AND key < '\"n00004' ORDER BY key)"),
+        "\"n00001\"textautoprovprovince,\"n00002\"existsauto{\"id\":\"n00002\",\"text\":\"prov\"}"
+        "province");
+    net_sql(t, HUB, "UPDATE note SET text = 'later' WHERE id = 'n00001'"); /* captured again */
+    assert_true(net_settle(t, 10000));
+    assert_string_equal(
+        net_text(PROVINCE, "SELECT count(*) FROM tonle_conflict WHERE key = '\"n00001\"'"), "1");
 }
 
 /* Capture that is away once more while a table is compared: what was compared before says
@@ -457,7 +520,9 @@ int main(void)
         TEST_OF_THREE(the_middle_of_a_chain),
         TEST_OF_TWO(a_table_away_is_told_at_once),
         TEST_OF_TWO(no_mark_is_answered_in_a_gap),
+        TEST_OF_TWO(a_table_away_for_long_keeps_nobody),
         TEST_OF_TWO(others_changes_stand),
+        TEST_OF_TWO(what_is_written_over_in_a_gap_is_kept),
         TEST_OF_TWO(a_second_rebuild_while_it_is_compared),
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
