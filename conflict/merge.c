@@ -27,14 +27,20 @@
  * The existence cell is written by every UPDATE and DELETE and drops nothing that is not covered,
  * so the dot standing there tells that the change was merged before, and its deltas with it.
  *
+ * A birth remembers what it was born with and which births of the key its writer had seen, and
+ * every later change that it was named: who is a twin is asked of that (twin.c).
+ *
  * Which birth of two or more that live is in force, as far as it is for this file to say: first and
- * review the earliest, latest the latest. A conflict of births is open until one of them is gone.
+ * review the earliest, latest the latest. A conflict of births is open until one of them is gone;
+ * twins are not counted.
  *
  *   what is in open conflict   of a living birth                    of a dead one
  *   existence                  alive and dead (update-wins, review) alive and dead (delete-wins)
  *   any other cell but a sum   two different values, not `latest`   -
  */
 #include "conflict/merge.h"
+
+#include "conflict/twin.h"
 
 #include <string.h>
 
@@ -83,14 +89,15 @@ static void report_cell(struct arena *a, struct conflict_list *out, const struct
     c->shown = (uint32_t)birth_choose(a, b, rules, column, c->v, n);
 }
 
-/* Two or more living births of one key are a conflict. */
+/* Two or more living births of one key, no twins among them, are a conflict. */
 static void report_births(struct arena *a, const struct row *r, const struct table_rules *rules,
                           struct conflict_list *out)
 {
+    const struct birth **twin_of = row_twins(a, r, rules);
     struct version *v = arena_alloc(a, r->n_births * sizeof *v);
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->n_births; i++)
-        if (birth_alive(&r->births[i], rules))
+        if (birth_alive(&r->births[i], rules) && !(twin_of && twin_of[i]))
             v[n++] = (struct version){.dot = r->births[i].name, .hlc = r->births[i].hlc};
     if (n < 2)
         return;
@@ -107,6 +114,16 @@ static uint32_t count_alive(const struct row *r, const struct table_rules *rules
     uint32_t n = 0;
     for (uint32_t i = 0; i < r->n_births; i++)
         n += birth_alive(&r->births[i], rules);
+    return n;
+}
+
+/* The living births that are no twins. */
+static uint32_t count_rivals(struct arena *a, const struct row *r, const struct table_rules *rules)
+{
+    const struct birth **twin_of = row_twins(a, r, rules);
+    uint32_t n = count_alive(r, rules);
+    for (uint32_t i = 0; twin_of && i < r->n_births; i++)
+        n -= !!twin_of[i];
     return n;
 }
 
@@ -274,11 +291,36 @@ static void merge_references(struct merging *m)
     }
 }
 
+/* Two counters that begin with 1 are two visits, not one that was entered twice. */
+static bool counts_something(const struct merging *m)
+{
+    for (uint32_t i = 0; i < m->ch->n_cells; i++) {
+        const struct value *v = &m->ch->value[i];
+        if (cell_is_sum(m->rules, m->ch->column[i]) && !(value_is_count(v) && value_count(v) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The names on record that the writer had seen: nearly always none. */
+static void note_seen(struct merging *m, struct birth *b)
+{
+    for (uint32_t i = 0; i < m->r->n_births; i++) {
+        struct dot name = m->r->births[i].name;
+        if (!dot_is_none(name) && clock_covers(m->ch->context, name))
+            birth_see(m->a, b, name);
+    }
+}
+
 static void merge_born(struct merging *m)
 {
     const struct change *ch = m->ch;
     struct birth b = {.name = ch->dot, .hlc = ch->hlc, .base = ch->dot, .base_hlc = ch->hlc};
     b.values = arena_alloc(m->a, m->rules->n_columns * sizeof *b.values);
+    b.has_born = ch->born && !counts_something(m);
+    if (b.has_born)
+        memcpy(b.born, ch->born, sizeof b.born);
+    note_seen(m, &b);
     for (uint32_t i = 0; i < ch->n_cells; i++) {
         uint32_t column = ch->column[i];
         if (column >= m->rules->n_columns)
@@ -354,6 +396,9 @@ static void merge_written(struct merging *m)
 {
     const struct change *ch = m->ch;
     size_t first = m->out->n;
+    enum birth_touch touch = ch->kind == CHANGE_DELETE ? TOUCH_DELETED : TOUCH_CHANGED;
+    if (!dot_is_none(m->b->name) && m->b->touched < touch)
+        m->b->touched = touch;
     if (m->b->values) /* they may be borrowed, and be another's */
         m->b->values = arena_copy(m->a, m->b->values, m->rules->n_columns * sizeof *m->b->values);
     for (uint32_t i = 0; i < ch->n_cells; i++)
@@ -365,16 +410,20 @@ static void merge_written(struct merging *m)
 }
 
 /* Until the holds are decided anew, a birth that came (back) to life beside another is held: at
- * most one stands in the table, and only its values may be left out of the record. */
-static void settle_held(struct merging *m, bool was_alive)
+ * most one stands in the table, and only its values may be left out of the record. `rivals`: of
+ * before; a twin that is named becomes one. */
+static void settle_held(struct merging *m, bool was_alive, uint32_t rivals)
 {
     bool alive = birth_alive(m->b, m->rules);
-    if (!alive) {
+    if (!alive)
         m->b->held = HOLD_NONE;
-    } else if (!was_alive && count_alive(m->r, m->rules) > 1) {
+    else if (!was_alive && count_alive(m->r, m->rules) > 1)
         m->b->held = HOLD_BIRTH;
+    if (m->r->n_births < 2)
+        return;
+    uint32_t now = count_rivals(m->a, m->r, m->rules);
+    if (now > rivals && now > 1)
         report_births(m->a, m->r, m->rules, m->out);
-    }
 }
 
 static bool is_merged(struct arena *a, const struct birth *b, const struct table_rules *rules,
@@ -400,12 +449,13 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
     if (res.applied) {
         bool was_alive = m.b && birth_alive(m.b, rules);
+        uint32_t rivals = r->n_births ? count_rivals(a, r, rules) : 0;
         if (born)
             merge_born(&m);
         else
             merge_written(&m);
         merge_references(&m);
-        settle_held(&m, was_alive);
+        settle_held(&m, was_alive, rivals);
         res.siblings |= row_has_siblings(r);
     }
     res.birth = m.b;
@@ -430,7 +480,7 @@ static bool is_open(const struct birth *b, const struct table_rules *rules, cons
     return values_differ(c);
 }
 
-static bool is_twin(const struct conflict *x, const struct conflict *y)
+static bool has_same_sides(const struct conflict *x, const struct conflict *y)
 {
     bool same = x->column == y->column && x->n == y->n;
     for (uint32_t i = 0; same && i < x->n; i++)
@@ -440,16 +490,16 @@ static bool is_twin(const struct conflict *x, const struct conflict *y)
 
 /* How many there are, and which this is: the same at every office, whatever names it has forgotten.
  */
-static void tell_twins_apart(struct conflict *c, size_t n)
+static void tell_apart(struct conflict *c, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t twins = 0, before = 0;
+        uint64_t alike = 0, before = 0;
         for (size_t j = 0; j < n; j++) {
-            twins += is_twin(&c[i], &c[j]);
-            before += j <= i && is_twin(&c[i], &c[j]);
+            alike += has_same_sides(&c[i], &c[j]);
+            before += j <= i && has_same_sides(&c[i], &c[j]);
         }
-        if (twins > 1)
-            c[i].apart = (struct dot){twins, before};
+        if (alike > 1)
+            c[i].apart = (struct dot){alike, before};
     }
 }
 
@@ -466,37 +516,28 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
         }
     }
     if (r->n_births > 1)
-        tell_twins_apart(out->c + first, out->n - first);
+        tell_apart(out->c + first, out->n - first);
     report_births(a, r, rules, out);
 }
 
-/* FNV-1a of 128 bits: an identity, not a proof; every part is fed with its length. */
-static unsigned __int128 feed(unsigned __int128 h, const void *p, size_t n)
-{
-    const unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
-    const uint8_t *byte = p;
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ byte[i]) * prime;
-    return h;
-}
-
+/* Every part is fed with its length. */
 static unsigned __int128 feed_u64(unsigned __int128 h, uint64_t v)
 {
     uint8_t byte[8];
     for (int i = 0; i < 8; i++)
         byte[i] = (uint8_t)(v >> (56 - 8 * i));
-    return feed(h, byte, sizeof byte);
+    return bytes_hash_wide(h, byte, sizeof byte);
 }
 
 static unsigned __int128 feed_part(unsigned __int128 h, const void *p, size_t n)
 {
-    return feed(feed_u64(h, n), p, n);
+    return bytes_hash_wide(feed_u64(h, n), p, n);
 }
 
 void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
                  const char *column, const struct conflict *c)
 {
-    unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+    unsigned __int128 h = VALUE_HASH_WIDE_SEED;
     h = feed_part(h, table, strlen(table));
     h = feed_part(h, key, key_len);
     h = feed_part(h, column, strlen(column));

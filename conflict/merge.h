@@ -12,7 +12,8 @@
 
 #include "conflict/row.h"
 
-#define COLUMN_BIRTH 0xfffffffeu /* stands for "two living births of one key" in a conflict */
+#define COLUMN_BIRTH                                                                               \
+    0xfffffffeu /* stands for "two living births of one key, no twins" in a conflict */
 
 enum change_kind { CHANGE_BORN = 1, CHANGE_UPDATE = 2, CHANGE_DELETE = 3 };
 
@@ -29,6 +30,9 @@ struct change {
                                   there and is no integer. BORN: the first total, or likewise */
     uint32_t n_references; /* what was written into foreign keys: by column, at most one of each */
     const struct reference *references; /* `version` is not looked at: it is this change's */
+    const uint8_t
+        *born; /* BORN: birth_hash (twin.h) of what the changeset carries; NULL: it is equal
+                            to nobody's */
 };
 
 struct conflict {      /* two or more siblings that met */
@@ -70,9 +74,10 @@ void row_open_conflicts(struct arena *a, const struct row *r, const struct table
                         struct conflict_list *out);
 
 /* The identity of a conflict: 32 hex digits and a NUL, a hash of table, key bytes, column name
- * ("exists", "birth" for the two special ones), the sorted dots and what tells twins apart. Offices
+ * ("exists", "birth" for the two special ones), the sorted dots and what tells those of
+ * the same sides apart. Offices
  * meet a conflict before or after they forget the name of the birth it is about, so no name that
- * may be forgotten goes into an open one: twins are counted in the order of their births. Only the
+ * may be forgotten goes into an open one: those are counted in the order of their births. Only the
  * earliest birth of a key may lose its name. For a group `column` is the group's name. */
 void conflict_id(char out[33], const char *table, const void *key, size_t key_len,
                  const char *column, const struct conflict *c);

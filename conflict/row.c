@@ -12,7 +12,7 @@
  *
  * A reference goes before that when the parent's birth is covered and keeps no name.
  */
-#include "conflict/row.h"
+#include "conflict/twin.h"
 
 #include <assert.h>
 #include <string.h>
@@ -20,6 +20,7 @@
 static const char *const reason_name[HOLD_COUNT] = {
     [HOLD_NONE] = "",         [HOLD_CHECK] = "check",   [HOLD_BIRTH] = "birth",
     [HOLD_UNIQUE] = "unique", [HOLD_PARENT] = "parent", [HOLD_LOCAL] = "local",
+    [HOLD_TWIN] = "twin",
 };
 
 const char *hold_reason_name(enum hold_reason r)
@@ -437,29 +438,62 @@ static void forget_cells(struct birth *b, const struct table_rules *rules, const
             b->references[i].version = b->base;
 }
 
-/* The first birth that may lose its name becomes the unnamed one. The hub lists the names of every
- * key with more than one birth, so there is no second; if there were, it would keep its name: two
- * identities are never mixed. */
-static void forget_name(struct row *r, const struct forget *f)
+static bool may_lose_name(const struct birth *b, const struct forget *f)
 {
+    return clock_covers(f->stable, b->name) && !is_among(f->keep, f->n_keep, b->name);
+}
+
+/* Who becomes the unnamed birth, of those that may lose their names: the first that is no twin and
+ * lives. Where all were deleted since they became one, they are no twins any more: the one that had
+ * been changed for all of them, else the first. n_births: nobody. */
+static uint32_t loses_name(const struct row *r, const struct table_rules *rules,
+                           const struct birth **twin_of, const struct forget *f)
+{
+    uint32_t dead = r->n_births;
     for (uint32_t i = 0; i < r->n_births; i++) {
-        struct birth b = r->births[i];
-        if (dot_is_none(b.name))
-            return;
-        if (!clock_covers(f->stable, b.name) || is_among(f->keep, f->n_keep, b.name))
+        const struct birth *b = &r->births[i];
+        if (!may_lose_name(b, f) || (twin_of && twin_of[i]))
             continue;
-        b.name = (struct dot){0};
-        b.hlc = 0;
-        memmove(r->births + 1, r->births, i * sizeof b);
-        r->births[0] = b;
-        return;
+        if (birth_alive(b, rules))
+            return i;
+        if (dead == r->n_births || b->touched > r->births[dead].touched)
+            dead = i;
     }
+    return dead;
+}
+
+/* One birth becomes the unnamed one; its twins, and who died with it, go (row_is_one). The hub
+ * lists the names of every other key with more than one birth, so there is no second; if there
+ * were, it would keep its name: two identities are never mixed. */
+static void forget_names(struct arena *a, struct row *r, const struct table_rules *rules,
+                         const struct forget *f)
+{
+    if (r->n_births == 0 || dot_is_none(r->births[0].name))
+        return;
+    const struct birth **twin_of = row_twins(a, r, rules);
+    uint32_t stays = loses_name(r, rules, twin_of, f), kept = 0;
+    if (stays == r->n_births)
+        return;
+    struct birth b = r->births[stays];
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        bool goes = (twin_of && twin_of[i]) || !birth_alive(&r->births[i], rules);
+        if (i != stays && !(goes && may_lose_name(&r->births[i], f)))
+            r->births[kept++] = r->births[i];
+    }
+    memmove(r->births + 1, r->births, kept * sizeof b);
+    b.name = (struct dot){0};
+    b.hlc = 0;
+    b.touched = UNTOUCHED;
+    b.has_born = false;
+    b.n_seen = 0;
+    memset(b.born, 0, sizeof b.born);
+    r->births[0] = b;
+    r->n_births = kept + 1;
 }
 
 void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
                 const struct forget *f)
 {
-    (void)a;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < r->n_births; i++) {
         if (is_gone(&r->births[i], rules, f))
@@ -469,7 +503,7 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
         forget_cells(&r->births[kept++], rules, f);
     }
     r->n_births = kept;
-    forget_name(r, f);
+    forget_names(a, r, rules, f);
 }
 
 bool row_has_siblings(const struct row *r)

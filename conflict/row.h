@@ -17,6 +17,10 @@
  * (struct reference), as long as that birth has a name: a parent that is held takes its children
  * with it. A reference lives as long as its version.
  *
+ * A birth that has a name remembers what it was born with, whether a change has named it since, and
+ * which births of the key its writer had seen: so equal births are told (twin.h). The unnamed one
+ * can be equal to nobody that is still to come.
+ *
  * Invariants: births are sorted by (hlc, name), at most one is unnamed, and that one is first;
  * cells are sorted by column; a cell has at least one version, sorted by version_order; a cell of
  * policy `latest` has exactly one. References are sorted by column and version, and each has its
@@ -32,7 +36,7 @@
 #include "conflict/policy.h"
 #include "conflict/value.h"
 
-/* Why a living birth does not stand; also the column `reason` of tonle_held. */
+/* Why a living birth does not stand; also, but for HOLD_TWIN, the column `reason` of tonle_held. */
 enum hold_reason {
     HOLD_NONE = 0,
     HOLD_CHECK,  /* pass 1: CHECK, NOT NULL, STRICT type */
@@ -40,9 +44,10 @@ enum hold_reason {
     HOLD_UNIQUE, /* pass 3: an earlier claim to a UNIQUE value */
     HOLD_PARENT, /* pass 4: the row it references does not stand */
     HOLD_LOCAL,  /* only this office's trigger or schema refuses it: outside promise 3 */
+    HOLD_TWIN, /* equal to another birth of its key, which counts for both (twin.h): not told */
     HOLD_COUNT
 };
-/* "check" "birth" "unique" "parent" "local", "" */
+/* "check" "birth" "unique" "parent" "local" "twin", "" */
 const char *hold_reason_name(enum hold_reason r);
 
 struct cell {
@@ -58,10 +63,20 @@ struct reference {
     struct dot birth;   /* of the parent: never none */
 };
 
+#define BORN_BYTES 16
+
+/* The most that a change did which named a birth. */
+enum birth_touch { UNTOUCHED = 0, TOUCH_DELETED, TOUCH_CHANGED, TOUCH_COUNT };
+
 struct birth {
     struct dot name; /* the dot it was born with; none: the identity whose birth is stable */
     uint64_t hlc;    /* of its birth; 0 when unnamed (earlier than every named one) */
-    struct dot base; /* version of every cell without an entry; none: stable */
+    enum birth_touch touched; /* what changes have named it */
+    bool has_born;            /* it can be equal to another: */
+    uint8_t born[BORN_BYTES]; /* birth_hash (twin.h) of what it was born with */
+    uint32_t n_seen;          /* births of the key that were on record, and its writer had seen: */
+    struct dot *seen;         /* the last of each site, by site */
+    struct dot base;          /* version of every cell without an entry; none: stable */
     uint64_t base_hlc;
     uint32_t n_cells;
     uint32_t cells_room; /* how many fit where they are; 0: as many as there are */
@@ -155,7 +170,7 @@ struct version birth_rank(const struct birth *b, const struct table_rules *rules
                           const uint32_t *columns, size_t n);
 
 /* The first byte of a record that has references. */
-#define ROW_HAS_REFERENCES 2
+#define ROW_HAS_REFERENCES 4
 /* Canonical record bytes (format on top of row_record.c). Values of a birth that is alive and not
  * held are left out where the cell has one version: they stand in the table. */
 void row_encode(struct buf *out, const struct row *r, const struct table_rules *rules);
@@ -166,12 +181,12 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
 
 /* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
- * one; a covered base becomes none; a covered cell of one value, or of several that are alike,
- * loses its entry, and what it showed stands. A cell of two or more different values stays until a
- * later write has seen them, and so does what was written to a sum and is no integer. A reference
- * to a covered birth that is not in `parents` goes; a cell of several versions stays while one of
- * them has a reference. With `keep_rank`, the base and the cells of `unique_columns` stay (another
- * row on record shares one of its unique values). Idempotent. */
+ * one, and its twins go; a covered base becomes none; a covered cell of one value, or of several
+ * that are alike, loses its entry, and what it showed stands. A cell of two or more different
+ * values stays until a later write has seen them, and so does what was written to a sum and is no
+ * integer. A reference to a covered birth that is not in `parents` goes; a cell of several
+ * versions stays while one of them has a reference. With `keep_rank`, the base and the cells of
+ * `unique_columns` stay (another row on record shares one of its unique values). Idempotent. */
 struct forget {
     const struct clock *stable;
     const struct dot *keep; /* the births of this key that keep their names */

@@ -1,15 +1,19 @@
 /* The record of a row that is not settled, one form for one state:
  *
  *   record   u8 format, varint births, then each birth in order (hlc, name)
- *   format   1; 2 when a birth has references
- *   birth    u8 head, [version name], [version base], varint cells, cells by column,
+ *   format   3; 4 when a birth has references
+ *   birth    u8 head, [version name, u8 marks, [16 bytes], [varint dots, dots by site]],
+ *            [version base], varint cells, cells by column,
  *            [varint columns, then the value of each column whose cell has not several versions],
- *            format 2: varint references, references by column and version
+ *            format 4: varint references, references by column and version
  *   head     bit 0     named: its name and the time of its birth follow
  *            bits 1-2  base: 0 none (stable), 1 the birth's own name and time, 2 another, next
  *            bit 3     the values follow behind the cells
  *            bits 4-6  enum hold_reason, of a living birth only
  *            bit 7     dead: the existence cell shows 0
+ *   marks    bits 0-1  enum birth_touch
+ *            bit 2     the hash of what it was born with follows
+ *            bit 3     births that its writer had seen follow, one of a site
  *   cell     varint number + 1 (0 is existence, the last), varint versions, versions by (hlc, dot)
  *   version  varint seq; 0 is "stable", and nothing follows; else 8 bytes site, 8 bytes hlc;
  *            then in cells its value, unless that stands elsewhere
@@ -39,14 +43,17 @@
  */
 #include "conflict/row.h"
 
-#define FORMAT 1
+#include <string.h>
+
+#define FORMAT 3
 
 /* Bytes of the smallest birth that has a name, and of the smallest version that has a dot; one in a
  * list may have none. What is counted is so never much larger in memory than its bytes, and no
  * number is too large for itself: an office that deletes and inserts one key for months while
  * another is away has every one of those births on record. */
-#define BIRTH_BYTES 19
+#define BIRTH_BYTES 20
 #define VERSION_BYTES 17
+#define DOT_BYTES 9
 
 #define HEAD_NAMED 0x01
 #define HEAD_BASE_OWN 0x02
@@ -56,6 +63,10 @@
 #define HEAD_HELD_SHIFT 4
 #define HEAD_HELD_MASK 0x70
 #define HEAD_DEAD 0x80
+
+#define MARK_TOUCH_MASK 0x03
+#define MARK_BORN 0x04
+#define MARK_SEEN 0x08
 
 static bool stands(uint8_t head)
 {
@@ -105,6 +116,27 @@ static void put_version(struct buf *out, struct dot dot, uint64_t hlc)
     buf_put_u64(out, hlc);
 }
 
+static void put_dot(struct buf *out, struct dot dot)
+{
+    buf_put_varint(out, dot.seq);
+    if (dot.seq)
+        buf_put_u64(out, dot.site);
+}
+
+static void put_marks(struct buf *out, const struct birth *b)
+{
+    unsigned marks = (unsigned)b->touched;
+    marks |= b->has_born ? MARK_BORN : 0;
+    marks |= b->n_seen ? MARK_SEEN : 0;
+    buf_put_u8(out, (uint8_t)marks);
+    if (b->has_born)
+        buf_put(out, b->born, sizeof b->born);
+    if (b->n_seen)
+        buf_put_varint(out, b->n_seen);
+    for (uint32_t i = 0; i < b->n_seen; i++)
+        put_dot(out, b->seen[i]);
+}
+
 static void put_cells(struct buf *out, const struct birth *b, const struct table_rules *rules,
                       uint8_t head)
 {
@@ -127,13 +159,6 @@ static void put_values(struct buf *out, const struct birth *b, const struct tabl
     for (uint32_t column = 0; column < rules->n_columns; column++)
         if (value_behind(rules, b, column))
             value_encode(out, &b->values[column]);
-}
-
-static void put_dot(struct buf *out, struct dot dot)
-{
-    buf_put_varint(out, dot.seq);
-    if (dot.seq)
-        buf_put_u64(out, dot.site);
 }
 
 static void put_references(struct buf *out, const struct birth *b)
@@ -167,8 +192,10 @@ void row_encode(struct buf *out, const struct row *r, const struct table_rules *
         const struct birth *b = &r->births[i];
         uint8_t head = head_of(b, rules);
         buf_put_u8(out, head);
-        if (head & HEAD_NAMED)
+        if (head & HEAD_NAMED) {
             put_version(out, b->name, b->hlc);
+            put_marks(out, b);
+        }
         if (head & HEAD_BASE_OTHER)
             put_version(out, b->base, b->base_hlc);
         put_cells(out, b, rules, head);
@@ -334,6 +361,43 @@ static enum err check_head(const struct birth *b, uint8_t head)
     return stands(head) && (head & HEAD_VALUES) ? ERR_MALFORMED : ERR_OK;
 }
 
+static struct dot get_name(struct cursor *in)
+{
+    struct dot dot = {.seq = cursor_varint(in)};
+    if (dot.seq)
+        dot.site = cursor_u64(in);
+    return dot;
+}
+
+static enum err get_seen(struct decoder *d, struct birth *b)
+{
+    uint64_t n = cursor_varint(&d->in);
+    if (n == 0 || n > UINT32_MAX || !count_fits(&d->in, n, DOT_BYTES))
+        return ERR_MALFORMED;
+    b->seen = arena_alloc(d->a, n * sizeof *b->seen);
+    for (; b->n_seen < n; b->n_seen++) {
+        struct dot *dot = &b->seen[b->n_seen];
+        *dot = get_name(&d->in);
+        bool in_order = b->n_seen == 0 || dot[-1].site < dot->site;
+        if (d->in.failed || dot_is_none(*dot) || !in_order)
+            return ERR_MALFORMED;
+    }
+    return ERR_OK;
+}
+
+static enum err get_marks(struct decoder *d, struct birth *b)
+{
+    uint8_t marks = cursor_u8(&d->in);
+    b->touched = (enum birth_touch)(marks & MARK_TOUCH_MASK);
+    b->has_born = marks & MARK_BORN;
+    const uint8_t *born = b->has_born ? cursor_bytes(&d->in, sizeof b->born) : NULL;
+    if (born)
+        memcpy(b->born, born, sizeof b->born);
+    if (d->in.failed || b->touched >= TOUCH_COUNT || marks >= 2 * MARK_SEEN)
+        return ERR_MALFORMED;
+    return marks & MARK_SEEN ? get_seen(d, b) : ERR_OK;
+}
+
 static enum err get_head(struct decoder *d, struct birth *b, uint8_t *head)
 {
     enum err e = ERR_OK;
@@ -341,6 +405,8 @@ static enum err get_head(struct decoder *d, struct birth *b, uint8_t *head)
     b->held = (enum hold_reason)((*head & HEAD_HELD_MASK) >> HEAD_HELD_SHIFT);
     if (*head & HEAD_NAMED)
         e = get_dot(&d->in, &b->name, &b->hlc);
+    if (!e && (*head & HEAD_NAMED))
+        e = get_marks(d, b);
     if (!e && (*head & HEAD_BASE_OTHER))
         e = get_dot(&d->in, &b->base, &b->base_hlc);
     if (!e)
@@ -365,14 +431,6 @@ static enum err check_alive(struct decoder *d, struct birth *b, uint8_t head)
     if (alive)
         b->held = HOLD_BIRTH;
     return both ? ERR_OK : ERR_MALFORMED;
-}
-
-static struct dot get_name(struct cursor *in)
-{
-    struct dot dot = {.seq = cursor_varint(in)};
-    if (dot.seq)
-        dot.site = cursor_u64(in);
-    return dot;
 }
 
 static enum err get_reference(struct decoder *d, const struct birth *b, struct reference *ref)

@@ -322,6 +322,15 @@ static uint64_t mix(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
+unsigned __int128 bytes_hash_wide(unsigned __int128 seed, const void *p, size_t n)
+{
+    const unsigned __int128 prime = ((unsigned __int128)1 << 88) + 0x13b;
+    const uint8_t *byte = p;
+    for (size_t i = 0; i < n; i++)
+        seed = (seed ^ byte[i]) * prime;
+    return seed;
+}
+
 uint64_t hash_key(uint64_t seed, const void *p, size_t n)
 {
     const uint8_t *byte = p;

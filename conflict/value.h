@@ -97,6 +97,10 @@ enum err key_decode(const void *p, size_t len, struct value *v, size_t n);
 /* FNV-1a; for indexes, never for decisions. */
 #define VALUE_HASH_SEED 1469598103934665603ULL
 uint64_t bytes_hash(uint64_t seed, const void *p, size_t n);
+/* The same in 128 bits, for identities and equality; not against somebody who looks for two
+ * alike. */
+#define VALUE_HASH_WIDE_SEED ((unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d)
+unsigned __int128 bytes_hash_wide(unsigned __int128 seed, const void *p, size_t n);
 /* Eight bytes at a time, and other numbers on another kind of machine: for tables in memory alone,
  * never written or sent. */
 uint64_t hash_key(uint64_t seed, const void *p, size_t n);

@@ -1,11 +1,13 @@
 /* Passes 1-3 for the rows that contend: births of one key, and rows that share a unique value,
- * transitively. The set is closed first (who stands in the way, who waits with a claim), then
+ * transitively. Twins (conflict/twin.h) are left out: the birth that each is equal to contends for
+ * both. The set is closed first (who stands in the way, who waits with a claim), then
  * decided as a whole by hold_decide, then the table is made to fit.
  */
 #include "node/apply/work.h"
 
 #include "conflict/hold.h"
 #include "conflict/map.h"
+#include "conflict/twin.h"
 #include "node/db/query.h"
 
 #include <assert.h>
@@ -144,9 +146,12 @@ static enum err add_row(struct contest *k, struct work_row *r)
 {
     /* Another birth, or none, may stand at this key now: who waits for it contends, too. */
     enum err e = work_contended(k->w, r->k.t) ? work_release_blocked(k->w, r) : ERR_OK;
+    const struct birth **twin_of = row_twins(k->w->a, &r->row, &r->k.t->rules);
     for (uint32_t i = 0; e == ERR_OK && i < r->row.n_births; i++) {
         struct birth *b = &r->row.births[i];
-        if (!birth_alive(b, &r->k.t->rules))
+        if (twin_of && twin_of[i])
+            work_hold(b, HOLD_TWIN);
+        if (!birth_alive(b, &r->k.t->rules) || (twin_of && twin_of[i]))
             continue;
         k->c = arena_grow(k->w->a, k->c, k->n, &k->cap, sizeof *k->c);
         struct contender *c = &k->c[k->n++];
@@ -243,13 +248,22 @@ static struct contender *chosen(struct contest *k, const struct work_row *r)
     return NULL;
 }
 
+/* Whether the birth in the table has become a twin of this one: then its row stays, with the values
+ * of columns that are only here, and is changed. */
+static bool takes_over(struct contest *k, const struct contender *c)
+{
+    const struct birth *before = row_find_birth(&c->r->row, c->r->in_table);
+    return before && before->held == HOLD_TWIN &&
+           row_twin_of(k->w->a, &c->r->row, &c->r->k.t->rules, before) == c->b;
+}
+
 static enum err put_chosen(struct contest *k, struct contender *c, bool *clash)
 {
     enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = ERR_OK;
     assert(c->b->held == HOLD_NONE);
-    if (c->r->now && !dot_equal(c->r->in_table, c->b->name))
+    if (c->r->now && !dot_equal(c->r->in_table, c->b->name) && !takes_over(k, c))
         e = work_take(k->w, c->r); /* another identity stands at this key */
     if (e == ERR_OK)
         e = work_put(k->w, c->r, c->b, &result, &message);

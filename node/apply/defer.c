@@ -197,6 +197,7 @@ static enum err replay_table(struct store *s, const char *table, uint32_t max_ro
         if (e != ERR_OK)
             break;
         assert(d); /* it waits: tonle_deferred says so */
+        d->pos = wait.pos;
         clock_reset(&d->stable);
         e = clock_decode(&c, &d->stable, wait.stable.len);
         if (e == ERR_OK)

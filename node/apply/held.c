@@ -1,5 +1,6 @@
-/* tonle_held follows the records: one row per living birth that does not stand. An entry keeps its
- * id and its `since` while the birth stays held, also when the birth's name is forgotten. */
+/* tonle_held follows the records: one row per living birth that does not stand and is no twin. An
+ * entry keeps its id and its `since` while the birth stays held, also when the birth's name is
+ * forgotten. */
 #include "node/apply/work.h"
 
 #include "conflict/hlc.h"
@@ -146,7 +147,8 @@ static bool in_the_way(struct work *w, const struct work_row *r, const struct bi
     *by = by_row(w, &other->k);
     for (uint32_t i = 0; i < other->row.n_births; i++) {
         const struct birth *x = &other->row.births[i];
-        if (x == b || !birth_alive(x, &other->k.t->rules) || x->held == HOLD_BIRTH)
+        if (x == b || !birth_alive(x, &other->k.t->rules) || x->held == HOLD_BIRTH ||
+            x->held == HOLD_TWIN)
             continue;
         struct version rank = birth_rank(x, &other->k.t->rules, other->k.t->unique_columns,
                                          other->k.t->n_unique_columns);
@@ -191,6 +193,8 @@ static const char *what_is_known(struct work *w, const struct work_row *parent, 
     const char *state = "does not stand here";
     for (uint32_t i = 0; i < parent->row.n_births; i++) {
         const struct birth *b = &parent->row.births[i];
+        if (b->held == HOLD_TWIN)
+            continue;
         bool alive = birth_alive(b, &parent->k.t->rules);
         struct version exists = birth_show(w->a, b, COLUMN_EXISTS, &parent->k.t->rules);
         state = alive ? "is held itself" : "was deleted";
@@ -335,7 +339,7 @@ enum err held_save(struct work *w, struct work_row *r)
         struct birth *b = &r->row.births[i];
         if (!birth_alive(b, &r->k.t->rules))
             work_hold(b, HOLD_NONE);
-        if (b->held == HOLD_NONE)
+        if (b->held == HOLD_NONE || b->held == HOLD_TWIN)
             continue;
         struct held_entry *x = match(r, b, old, n);
         if (x)

@@ -10,10 +10,12 @@
  *
  *   the birth it means            the child
  *   stands                        stands
- *   is held                       is held
+ *   is held                       is held, but while it is as it was born: stands where a twin of
+ *                                 its own means a parent that stands
  */
 #include "node/apply/work.h"
 
+#include "conflict/twin.h"
 #include "node/db/query.h"
 
 #include <string.h>
@@ -164,6 +166,24 @@ static enum err hold_for_parent(struct work *w, struct work_row *r, const struct
     return work_take(w, r);
 }
 
+static bool is_held(const struct birth *b)
+{
+    return b && b->held != HOLD_NONE;
+}
+
+/* Two offices entered the same child of parents that are not the same: it belongs to either. */
+static bool twin_means_standing(struct work *w, const struct work_row *r,
+                                const struct foreign_key *fk, const struct birth *b,
+                                const struct work_row *parent)
+{
+    const struct birth **twin_of = b->touched ? NULL : row_twins(w->a, &r->row, &r->k.t->rules);
+    for (uint32_t i = 0; twin_of && i < r->row.n_births; i++)
+        if (twin_of[i] == b &&
+            !is_held(refer_find(w->s, w->a, fk, &r->row.births[i], &parent->row)))
+            return true;
+    return false;
+}
+
 /* Somebody stands at the parent's key: whether the child means another birth, which is held. Hardly
  * any key has one. */
 static enum err find_meant(struct work *w, struct work_row *r, const struct foreign_key *fk,
@@ -179,11 +199,11 @@ static enum err find_meant(struct work *w, struct work_row *r, const struct fore
     if (!parent && claims_may_hold(w->s, k))
         parent = work_get(w, k.t, k.key, k.len);
     enum err e = parent ? work_load(w, parent) : ERR_OK;
-    if (e != ERR_OK || !parent || work_others(parent) == 0)
+    if (e != ERR_OK || !parent || work_others(w, parent) == 0)
         return e;
     out->birth = refer_find(w->s, w->a, fk, b, &parent->row);
     out->row = parent;
-    if (out->birth && out->birth->held == HOLD_NONE)
+    if (!is_held(out->birth) || twin_means_standing(w, r, fk, b, parent))
         out->birth = NULL;
     return e;
 }
@@ -292,7 +312,8 @@ enum err work_parents(struct work *w)
         return ERR_OK;
     enum err e = ERR_OK;
     for (size_t i = 0; i < w->n; i++)
-        w->row[i]->others_moved |= w->row[i]->loaded && work_others(w->row[i]) != w->row[i]->others;
+        w->row[i]->others_moved |=
+            w->row[i]->loaded && work_others(w, w->row[i]) != w->row[i]->others;
     for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
         if (w->row[i]->retry)
             e = let_in(w, w->row[i]);

@@ -2,6 +2,7 @@
  * decided when all are (work_finish). */
 #include "node/apply/applying.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/state/state.h"
 
@@ -67,6 +68,14 @@ static void refuse_parts(struct applying *ap, const struct table_rules *rules, s
     ch->value = value;
 }
 
+/* Of the row as it travels: what the charter publishes today, and in which order, has no say. */
+static const uint8_t *born_hash(struct applying *ap, const struct row_change *rc)
+{
+    uint8_t *hash = arena_alloc(ap->w.a, BORN_BYTES);
+    birth_hash(hash, ap->cs->schema_version, rc->n_cells, rc->column, rc->value);
+    return hash;
+}
+
 static struct change to_change(struct applying *ap, const struct row_change *rc,
                                const struct column_map *map, const struct table_schema *t)
 {
@@ -106,6 +115,8 @@ static struct change to_change(struct applying *ap, const struct row_change *rc,
     ch.value = value;
     if (t->rules.group && !born)
         refuse_parts(ap, &t->rules, &ch);
+    if (born && !t->internal)
+        ch.born = born_hash(ap, rc);
     to_references(ap, rc, map, &ch);
     return ch;
 }
@@ -232,6 +243,16 @@ static void leave_out_seen(struct applying *ap, const struct work_row *r, struct
     ch->value = value;
 }
 
+/* Births of ours that were sealed when this deferred one was here have seen it. */
+static void see_deferred(const struct applying *ap, const struct work_row *r, struct dot name)
+{
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        struct birth *b = &r->row.births[i];
+        if (b->name.site == identity_of(ap->w.s)->site && b->name.seq > ap->own_seq)
+            birth_see(ap->w.a, b, name);
+    }
+}
+
 /* A delete, or a change of what we have deleted since: nothing of it is left. */
 static bool wholly_seen(struct applying *ap, const struct work_row *r, const struct change *ch)
 {
@@ -275,8 +296,11 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
         w->report->orphans++;
     if (!m.applied)
         return ERR_OK;
+    if (ap->replay && ch->kind == CHANGE_BORN)
+        see_deferred(ap, r, ch->dot);
     r->touched = true;
-    if (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch))
+    /* an equal birth may mean another parent, though the row looks the same */
+    if (r->row.n_births > 1 || (ch->kind == CHANGE_UPDATE && writes_reference(w->s, r->k.t, ch)))
         r->fk_new = true;
     if (ap->own) {
         r->sealed = true;

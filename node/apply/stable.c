@@ -4,11 +4,13 @@
 #include "node/apply/apply.h"
 
 #include "conflict/hlc.h"
+#include "conflict/twin.h"
 #include "node/apply/work.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* A key of tonle_row with what is needed to look at it. `w`: for all of them; it is not
  * finished. */
@@ -21,11 +23,63 @@ static enum err load_key(struct work *w, const struct table_schema *t, struct by
     return e == ERR_OK ? work_load_with(w, r, now) : e;
 }
 
-struct keep_list {
-    struct kept_birth *birth; /* on the heap */
-    uint32_t n;
-    size_t cap;
+struct one_row { /* a key whose births may become one (row_is_one) */
+    const struct table_schema *t;
+    struct bytes key;
+    struct row row;
+    const struct birth *stays;
 };
+struct keep_list {
+    struct kept_birth *birth;
+    size_t n, cap;
+    struct map by_birth; /* of `birth` */
+    struct one_row *one;
+    size_t n_one, cap_one;
+};
+
+static uint64_t kept_hash(const char *table, struct bytes key, struct dot name)
+{
+    uint64_t h = hash_key(VALUE_HASH_SEED, key.p, key.len);
+    h = bytes_hash(h, &name, sizeof name);
+    return bytes_hash(h, table, strlen(table));
+}
+
+static bool is_listed(const struct keep_list *list, struct row_key k, struct dot name)
+{
+    const struct bytes key = {k.key, k.len};
+    struct map_search at = map_seek(&list->by_birth, kept_hash(k.t->name, key, name));
+    while (map_next(&list->by_birth, &at)) {
+        const struct kept_birth *x = &list->birth[at.number];
+        if (dot_equal(x->birth, name) && x->key.len == k.len &&
+            memcmp(x->key.p, k.key, k.len) == 0 && strcmp(x->table, k.t->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* All covered names of a key. */
+static void list_names(struct work *w, const struct clock *stable, const struct table_schema *t,
+                       struct bytes key, const struct row *r, struct keep_list *out)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        struct dot name = r->births[i].name;
+        if (dot_is_none(name) || !clock_covers(stable, name))
+            continue;
+        map_put(&out->by_birth, kept_hash(t->name, key, name), (uint32_t)out->n);
+        out->birth = arena_grow(w->a, out->birth, out->n, &out->cap, sizeof *out->birth);
+        out->birth[out->n++] = (struct kept_birth){t->name, key, name};
+    }
+}
+
+static const struct birth *no_twin(struct work *w, const struct row *r,
+                                   const struct table_schema *t)
+{
+    const struct birth **twin_of = row_twins(w->a, r, &t->rules);
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (!twin_of || !twin_of[i])
+            return &r->births[i];
+    return NULL;
+}
 
 static enum err keep_row(struct work *w, const struct clock *stable, const struct table_schema *t,
                          struct bytes key, struct keep_list *out)
@@ -38,22 +92,70 @@ static enum err keep_row(struct work *w, const struct clock *stable, const struc
     struct dot *names = arena_alloc(w->a, (r.row.n_births + 1) * sizeof *names);
     for (uint32_t i = 0; i < r.row.n_births; i++)
         names[i] = r.row.births[i].name;
-    struct forget f = {.stable = stable, .keep = names, .n_keep = r.row.n_births};
+    struct forget f = {
+        .stable = stable, .keep = names, .n_keep = r.row.n_births, .keep_references = true};
     row_forget(w->a, &r.row, &t->rules, &f);
-    for (uint32_t i = 0; r.row.n_births > 1 && i < r.row.n_births; i++) {
-        struct dot name = r.row.births[i].name;
-        if (dot_is_none(name) || !clock_covers(stable, name))
-            continue;
-        out->birth = mem_grow(out->birth, out->n, &out->cap, sizeof *out->birth);
-        out->birth[out->n++] = (struct kept_birth){t->name, key, name};
+    if (r.row.n_births < 2)
+        return ERR_OK;
+    if (!row_is_one(w->a, &r.row, &t->rules, stable)) {
+        list_names(w, stable, t, key, &r.row, out);
+        return ERR_OK;
     }
+    out->one = arena_grow(w->a, out->one, out->n_one, &out->cap_one, sizeof *out->one);
+    out->one[out->n_one++] = (struct one_row){t, key, r.row, no_twin(w, &r.row, t)};
     return ERR_OK;
 }
 
+/* The parent that a birth means by a name which is kept; none. */
+static struct dot kept_parent(struct work *w, const struct keep_list *list, const struct one_row *x,
+                              const struct birth *b, const struct foreign_key *fk)
+{
+    struct row_key k;
+    struct dot name = birth_reference(w->a, b, fk->key_column[fk->n - 1], &x->t->rules);
+    bool known = !dot_is_none(name) && x->stays->values &&
+                 refer_key(w->a, fk, &w->s->schema->tables[fk->parent],
+                           birth_shown(w->a, x->stays, &x->t->rules), &k);
+    return known && is_listed(list, k, name) ? name : (struct dot){0};
+}
+
+/* Twins that mean parents which are told apart still keep their names: as long as the child is as
+ * it was born, it belongs to any of them. */
+static bool refers_alike(struct work *w, const struct keep_list *list, const struct one_row *x)
+{
+    for (uint32_t f = 0; !x->stays->touched && f < w->s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &w->s->schema->fks[f];
+        if (&w->s->schema->tables[fk->child] != x->t || !fk->key_column)
+            continue;
+        struct dot name = kept_parent(w, list, x, x->stays, fk);
+        for (uint32_t i = 0; i < x->row.n_births; i++)
+            if (!dot_equal(kept_parent(w, list, x, &x->row.births[i], fk), name))
+                return false;
+    }
+    return true;
+}
+
+/* Until nothing changes: a child may be a parent itself. */
+static void keep_children(struct work *w, const struct clock *stable, struct keep_list *list)
+{
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < list->n_one; i++) {
+            struct one_row *x = &list->one[i];
+            if (!x->stays || refers_alike(w, list, x))
+                continue;
+            list_names(w, stable, x->t, x->key, &x->row, list);
+            x->stays = NULL;
+            more = true;
+        }
+    }
+}
+
+/* The covered births of every key that has several on record, but where they become one (DESIGN 4,
+ * "Equal births"). */
 enum err store_keep_list(struct store *s, struct arena *a, const struct clock *stable,
                          struct kept_birth **keep, uint32_t *n)
 {
-    struct keep_list list = {0};
+    struct keep_list list = {.by_birth.a = a};
     struct work w;
     enum err e = schema_load(s);
     work_init(&w, s, a);
@@ -65,9 +167,10 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
             query_fail(&q, keep_row(&w, stable, t, query_bytes(&q, a, 1), &list));
     }
     e = query_end(&q);
-    *n = list.n;
-    *keep = arena_copy(a, list.birth, list.n * sizeof *list.birth);
-    mem_free(list.birth);
+    if (e == ERR_OK)
+        keep_children(&w, stable, &list);
+    *n = (uint32_t)list.n;
+    *keep = list.birth;
     return e;
 }
 

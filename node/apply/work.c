@@ -2,6 +2,7 @@
  * tables. */
 #include "node/apply/work.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/journal/journal.h"
@@ -55,17 +56,20 @@ struct work_row *work_get(struct work *w, const struct table_schema *t, const vo
 
 /* Who is held for its own parent counts as standing: what that means for the children is for pass 4
  * to say. */
-uint64_t work_others(const struct work_row *r)
+uint64_t work_others(struct work *w, const struct work_row *r)
 {
     uint64_t h = 0;
     bool any = false;
+    const struct birth **twin_of = row_twins(w->a, &r->row, &r->k.t->rules);
     for (uint32_t i = 0; i < r->row.n_births; i++) {
         const struct birth *b = &r->row.births[i];
-        uint64_t held = b->held != HOLD_NONE && b->held != HOLD_PARENT;
+        uint64_t held = b->held != HOLD_NONE && b->held != HOLD_PARENT && b->held != HOLD_TWIN;
         if (!birth_alive(b, &r->k.t->rules))
             continue;
         any |= held;
         h = bytes_hash(h + 1 + held, &b->name, sizeof b->name);
+        if (twin_of && twin_of[i])
+            h = bytes_hash(h + 3, &twin_of[i]->name, sizeof b->name);
     }
     return any ? h | 1 : 0;
 }
@@ -89,7 +93,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
         row_from_settled(w->a, &r->row, now);
     for (uint32_t i = 0; i < r->row.n_births; i++)
         r->was_held = r->was_held || r->row.births[i].held != HOLD_NONE;
-    r->others = work_others(r);
+    r->others = work_others(w, r);
     return ERR_OK;
 }
 
@@ -229,7 +233,8 @@ enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t i
 
 /* All but pass 4, which holds only what stands. */
 #define ANY                                                                                        \
-    (1u << HOLD_NONE | 1u << HOLD_CHECK | 1u << HOLD_BIRTH | 1u << HOLD_UNIQUE | 1u << HOLD_LOCAL)
+    (1u << HOLD_NONE | 1u << HOLD_CHECK | 1u << HOLD_BIRTH | 1u << HOLD_UNIQUE |                   \
+     1u << HOLD_LOCAL | 1u << HOLD_TWIN)
 
 void work_hold(struct birth *b, enum hold_reason to)
 {
@@ -240,6 +245,7 @@ void work_hold(struct birth *b, enum hold_reason to)
         [HOLD_UNIQUE] = ANY,
         [HOLD_LOCAL] = ANY,
         [HOLD_PARENT] = ANY,
+        [HOLD_TWIN] = ANY,
     };
     assert(b->held < HOLD_COUNT && to < HOLD_COUNT);
     assert(may[b->held] >> to & 1);

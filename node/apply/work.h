@@ -93,8 +93,8 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now);
 /* The row in the table; not one that only we have, because it was too large to be sent: that is
  * nobody's birth yet, and what others have under its key waits until it is made smaller or goes. */
 enum err work_read(struct work *w, const struct work_row *r, struct value **now);
-/* The living births as a number; 0: none is held, but perhaps for its parent. */
-uint64_t work_others(const struct work_row *r);
+/* The living births as a number; 0: none is held, but perhaps for its parent or as a twin. */
+uint64_t work_others(struct work *w, const struct work_row *r);
 struct value *work_shown(struct work *w, const struct work_row *r, const struct birth *b);
 bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);
 bool work_unique_changed(const struct table_schema *t, const struct value *x,
@@ -102,9 +102,9 @@ bool work_unique_changed(const struct table_schema *t, const struct value *x,
 void work_note(struct work_row *r); /* the table row changed: pass 4 must look */
 /* The only hand that moves a birth between standing and the reasons it is held for:
  *
- *     from \ to   none  check  birth  unique  local  parent
- *     none          x     x      x      x       x      x
- *     any other     x     x      x      x       x
+ *     from \ to   none  check  birth  unique  local  twin  parent
+ *     none          x     x      x      x       x     x      x
+ *     any other     x     x      x      x       x     x
  *
  * because passes 1-3 decide without looking at parents, and pass 4 holds what they let stand. */
 void work_hold(struct birth *b, enum hold_reason to);

@@ -22,7 +22,7 @@
  * a group changed, all travel.
  *
  * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
- * the same row joins the change (queued.c).
+ * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 #include "node/capture/collect.h"
@@ -241,6 +241,8 @@ static enum err decide(struct output *o, struct log_entry *e)
         err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
     if (err == ERR_OK)
         put_row(o, e, &r, beside, &p);
+    if (err == ERR_OK && r.kind == CHANGE_DELETE && !beside.decision && o->births)
+        err = collect_twins(o, (struct bytes){bytes, e->key_len}, &r);
     return err;
 }
 
@@ -277,11 +279,19 @@ static void find_todos(struct output *o, uint32_t table)
         o->n_todos++;
 }
 
+static enum err any_births(struct output *o)
+{
+    struct query q = DB_QUERY(o->s, "SELECT 1 FROM tonle_row WHERE births > 1 AND t = ?1 LIMIT 1",
+                              value_integer(o->t->t));
+    o->births = query_next(&q);
+    return query_end(&q);
+}
+
 /* Decides the entries of one log until a limit, then what else is queued for its table; *stopped
  * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
-    enum err e = ERR_OK;
+    enum err e = any_births(o);
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);
     o->all = arena_alloc(o->a, o->t->n_columns * sizeof *o->all);

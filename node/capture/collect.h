@@ -112,6 +112,7 @@ struct output {
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
     bool sums;          /* t has a sum column */
+    bool births;        /* some key of t has several births on record */
     uint32_t *all;      /* the numbers of t's columns */
     struct todo *todos; /* those of t */
     size_t n_todos;
@@ -150,6 +151,9 @@ enum err collect_index_drop(struct store *s, uint32_t t);
  * birth. `now`: the row in the table, or NULL. *joined: r names its birth and is a decision. */
 enum err collect_join(struct output *o, struct bytes key, struct value *now, struct row_change *r,
                       bool *joined);
+/* Beside an application's DELETE one of each twin of the birth that stood (conflict/twin.h): all
+ * that it had seen goes, and what is queued for them. */
+enum err collect_twins(struct output *o, struct bytes key, const struct row_change *r);
 /* What else is queued for the table; *stopped when some has to wait. */
 enum err collect_queued(struct output *o, const struct table_work *w, bool *stopped);
 

@@ -15,6 +15,7 @@
  * changeset would have one name. */
 #include "node/capture/collect.h"
 
+#include "conflict/twin.h"
 #include "node/record/record.h"
 
 #include <string.h>
@@ -143,6 +144,32 @@ enum err collect_join(struct output *o, struct bytes key, struct value *now, str
     r->birth = standing->name;
     *joined = true;
     return ERR_OK;
+}
+
+enum err collect_twins(struct output *o, struct bytes key, const struct row_change *r)
+{
+    struct todo *x;
+    size_t n = entries_of(o, key, &x);
+    struct row row;
+    struct birth *standing;
+    enum err e = load(o, key, true, NULL, &row, &standing);
+    const struct birth **twin_of = NULL;
+    if (e == ERR_OK)
+        twin_of = row_twins(o->a, &row, &o->t->rules);
+    for (uint32_t i = 0; twin_of && i < row.n_births; i++) {
+        if (!standing || twin_of[i] != standing)
+            continue;
+        struct row_change gone = {
+            .kind = CHANGE_DELETE, .key = r->key, .birth = row.births[i].name};
+        for (size_t k = 0; k < n; k++)
+            x[k].taken |= x[k].kind != CHANGE_BORN && birth_of(&row, x[k].birth) == &row.births[i];
+        uint64_t bytes;
+        bool *left;
+        const char *why;
+        if (collect_fit(o, &gone, &bytes, &left, &why))
+            collect_row(o, &gone, (struct collected_row){.decision = true}, bytes);
+    }
+    return e;
 }
 
 /* ---- changes of their own */

@@ -142,7 +142,7 @@ static void ask_chunk(struct node *n, struct open_scan *sc)
         node_send(n, &p->route, &m);
 }
 
-static void begin_pass(struct node *n, struct open_scan *sc, enum pass pass)
+static void begin_pass(struct node *n, struct open_scan *sc, enum scan_pass pass)
 {
     sc->pass = pass;
     sc->detail = false;

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-enum pass { PASS_COUNT, PASS_SETTLE, PASS_NOTE };
+enum scan_pass { PASS_COUNT, PASS_SETTLE, PASS_NOTE };
 struct counts {
     uint64_t changed, born, deleted, settled;
 };
@@ -24,7 +24,7 @@ struct open_scan {
     struct arena arena; /* tables */
     const char **table;
     size_t n_tables, at;
-    enum pass pass;
+    enum scan_pass pass;
     enum gap_state here; /* of the table in hand */
     struct clock begun;  /* the clock at its gap's beginning */
     bool begun_known;

@@ -8,7 +8,9 @@
  * - tonle_meta: small named values; identity, counters
  * - tonle_clock: per site, highest seq applied here, its hash and hybrid time
  * - tonle_stable: the stable clock
- * - tonle_keep: stable births that keep their names (the list of the last stable message)
+ * - tonle_keep: stable births that keep their names (the list of the last stable message); of a
+ *   table that changesets wait for also those of earlier lists, until: the end of the journal when
+ *   they were listed no longer (record/keep.c)
  * - tonle_table: number of each published table, fingerprint of what capture installed for it
  * - tonle_row: the record (conflict/row.h) of each row that is not settled; births > 1 is indexed
  *   for the hub's keep list; a settled row has none. swept: 1 where a sweep found that the record
@@ -58,7 +60,7 @@ const char store_ddl[] =
     " hash BLOB NOT NULL);"
     "CREATE TABLE tonle_stable(site INTEGER PRIMARY KEY, seq INTEGER NOT NULL);"
     "CREATE TABLE tonle_keep(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, PRIMARY KEY(t, k, site, seq)) WITHOUT ROWID;"
+    " seq INTEGER NOT NULL, until INTEGER, PRIMARY KEY(t, k, site, seq)) WITHOUT ROWID;"
     "CREATE INDEX tonle_keep_name ON tonle_keep(t, site, seq);"
     "CREATE TABLE tonle_table(t INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fingerprint TEXT);"
     "CREATE TABLE tonle_row(swept INTEGER NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL,"

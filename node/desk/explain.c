@@ -69,7 +69,7 @@ static void choose_birth(struct explain *x)
     const struct table_rules *rules = &x->row.k.t->rules;
     x->birth = row_standing(r, rules);
     for (uint32_t i = 0; !x->birth && i < r->n_births; i++)
-        if (birth_alive(&r->births[i], rules))
+        if (birth_alive(&r->births[i], rules) && r->births[i].held != HOLD_TWIN)
             x->birth = &r->births[i];
     if (!x->birth && r->n_births > 0)
         x->birth = &r->births[0];

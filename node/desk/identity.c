@@ -3,6 +3,7 @@
  * the journal. */
 #include "node/desk/resolve.h"
 
+#include "conflict/twin.h"
 #include "node/journal/journal.h"
 #include "node/journal/open.h"
 
@@ -171,8 +172,10 @@ enum err resolve_no_stranger(const struct resolving *r)
     bool open = strcmp(r->c.state, "open") == 0;
     for (uint32_t i = 0; !open && i < r->row.row.n_births; i++) {
         const struct birth *b = &r->row.row.births[i];
-        if (!dot_is_none(b->name) && birth_alive(b, &r->place.t->rules) && !is_side(r, b->name) &&
-            !dot_equal(b->name, r->place.birth) && !has_dot(&r->again, b->name))
+        bool twin = row_twin_of(r->a, &r->row.row, &r->place.t->rules, b);
+        if (!dot_is_none(b->name) && birth_alive(b, &r->place.t->rules) && !twin &&
+            !is_side(r, b->name) && !dot_equal(b->name, r->place.birth) &&
+            !has_dot(&r->again, b->name))
             return resolve_gone(
                 r, "is not the one that this conflict is about: another was entered under "
                    "its key since; give the old one a key of its own with an application");
@@ -183,6 +186,11 @@ enum err resolve_no_stranger(const struct resolving *r)
 struct birth *resolve_entered(const struct resolving *r, const struct conflict_side *side)
 {
     struct birth *b = row_find_birth(&r->row.row, side->dot);
+    const struct birth *counts = NULL; /* for a twin */
+    if (b)
+        counts = row_twin_of(r->a, &r->row.row, &r->place.t->rules, b);
+    if (counts)
+        return (struct birth *)counts;
     return b || !dot_equal(first_unnamed(r, &r->left), side->dot)
                ? b
                : row_find_birth(&r->row.row, (struct dot){0, 0});

@@ -3,7 +3,7 @@
  * Write e has seen write f exactly when e's context covers f's dot (DESIGN 4). Two writes that have
  * not seen each other met:
  *
- *   both are births                              in "birth"
+ *   both are births                              in "birth", unless they are twins
  *   of one identity, one of them a delete        in "exists"
  *   of one identity, with different values of    in that cell (column or group); a sum's deltas
  *   one cell                                     never meet
@@ -70,11 +70,44 @@ static bool version_of(const struct relation *r, const struct row_write *w, stru
     return any;
 }
 
+static bool born_alike(const struct relation *r, const struct row_write *e,
+                       const struct row_write *f)
+{
+    const struct table_rules *rules = &r->h->t->rules;
+    for (uint32_t c = 0; c < rules->n_columns; c++) {
+        const struct value *x = value_of(e, c), *y = value_of(f, c);
+        if (!x != !y || (x && !value_equal(x, y)))
+            return false;
+        if (x && cell_is_sum(rules, c) && !(value_is_count(x) && value_count(x) == 0))
+            return false;
+    }
+    return true;
+}
+
+/* Whether somebody who had not heard of the other birth changed this one. */
+static bool changed_apart(const struct relation *r, const struct row_write *birth,
+                          const struct row_write *other)
+{
+    for (size_t i = 0; i < r->h->n; i++) {
+        const struct row_write *w = &r->h->w[i];
+        if (w->x.kind != CHANGE_BORN && dot_equal(w->x.birth, birth->x.dot) && !saw(w, other))
+            return true;
+    }
+    return false;
+}
+
+/* Equal births are one record to people (conflict/twin.h), unless each was changed for itself. */
+static bool are_twins(const struct relation *r, const struct row_write *e,
+                      const struct row_write *f)
+{
+    return born_alike(r, e, f) && !(changed_apart(r, e, f) && changed_apart(r, f, e));
+}
+
 static bool meet_in_cell(const struct relation *r, const struct row_write *f)
 {
     bool births = r->e->x.kind == CHANGE_BORN && f->x.kind == CHANGE_BORN;
     if (r->cell == COLUMN_BIRTH || births)
-        return births && r->cell == COLUMN_BIRTH;
+        return births && r->cell == COLUMN_BIRTH && !are_twins(r, r->e, f);
     if (r->e->x.kind == CHANGE_BORN || f->x.kind == CHANGE_BORN || !same_identity(r->e, f))
         return false;
     if (r->cell == COLUMN_EXISTS)

@@ -6,6 +6,7 @@
  * and the rows held for this key: one that stands and names nobody means who stands. */
 #include "node/desk/review.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/journal/journal.h"
@@ -52,6 +53,18 @@ static bool belongs(const struct reviewed *r, const struct birth *b, const struc
     return refer_find(r->s, r->a, fk, child, &r->row) == b;
 }
 
+/* While the child is as it was born, its twins tell whose it is as well as itself. */
+static bool any_belongs(const struct reviewed *r, const struct birth *b,
+                        const struct foreign_key *fk, const struct reviewed *child,
+                        const struct birth *c)
+{
+    const struct birth **twin_of = row_twins(r->a, &child->row, &child->k.t->rules);
+    bool any = belongs(r, b, fk, c, review_values(child, c));
+    for (uint32_t i = 0; twin_of && !c->touched && i < child->row.n_births; i++)
+        any |= twin_of[i] == c && belongs(r, b, fk, &child->row.births[i], review_values(child, c));
+    return any;
+}
+
 /* Writes the new key into the child's columns; *own: some are of the child's own key. */
 static void refer_to(const struct reviewed *r, const struct foreign_key *fk,
                      const struct value *values, const struct table_schema *child,
@@ -88,9 +101,10 @@ static enum err move_of_row(const struct reviewed *r, const struct birth *b,
     bool same = t == r->k.t && key.len == r->k.len && memcmp(key.p, r->k.key, key.len) == 0;
     for (uint32_t i = 0; e == ERR_OK && i < child.row.n_births; i++) {
         const struct birth *c = &child.row.births[i];
-        if (!birth_alive(c, &t->rules) || (same && dot_equal(c->name, b->name)))
+        if (!birth_alive(c, &t->rules) || (same && dot_equal(c->name, b->name)) ||
+            row_twin_of(r->a, &child.row, &t->rules, c))
             continue;
-        if (belongs(r, b, fk, c, review_values(&child, c)))
+        if (any_belongs(r, b, fk, &child, c))
             e = move(r, fk, values, &child, c);
     }
     return e;

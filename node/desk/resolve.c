@@ -15,12 +15,19 @@
  * values. */
 #include "node/desk/resolve.h"
 
+#include "conflict/twin.h"
 #include <assert.h>
 #include <string.h>
 
 static bool is_alive(const struct resolving *r, const struct birth *b)
 {
     return birth_alive(b, &r->place.t->rules);
+}
+
+/* A living birth that somebody is told about: no twin. */
+static bool is_rival(const struct resolving *r, const struct birth *b)
+{
+    return is_alive(r, b) && !row_twin_of(r->a, &r->row.row, &r->place.t->rules, b);
 }
 
 /* ---- finding everything */
@@ -212,7 +219,7 @@ static enum err take_birth(struct resolving *r, const struct conflict_side *side
     enum err e = resolve_no_stranger(r);
     bool dead = !chosen || !is_alive(r, chosen);
     for (uint32_t i = 0; e == ERR_OK && i < row->n_births; i++) {
-        if (&row->births[i] == chosen || !is_alive(r, &row->births[i]))
+        if (&row->births[i] == chosen || !is_rival(r, &row->births[i]))
             continue;
         e = review_delete(&r->row, &row->births[i]);
         others++;
@@ -232,7 +239,7 @@ static const struct birth *keeper(const struct resolving *r)
 {
     const struct birth *b = row_standing(&r->row.row, &r->place.t->rules);
     for (uint32_t i = 0; !b && i < r->row.row.n_births; i++)
-        if (is_alive(r, &r->row.row.births[i]))
+        if (is_rival(r, &r->row.row.births[i]))
             b = &r->row.row.births[i];
     return b;
 }
@@ -274,7 +281,7 @@ static enum err keep_both(struct resolving *r)
                           "%.64s: take a side with --take, or give the value with --set",
                           r->c.cell);
     for (uint32_t i = 0; i < row->n_births; i++)
-        others += &row->births[i] != keep && is_alive(r, &row->births[i]);
+        others += &row->births[i] != keep && is_rival(r, &row->births[i]);
     if (e == ERR_OK && others == 0)
         e = resolve_gone(
             r, "is the only one of its key already: there is nothing left to decide; a record "
@@ -284,7 +291,7 @@ static enum err keep_both(struct resolving *r)
                           "%u records wait for a key of their own: name each with `tonle held set`",
                           others);
     for (uint32_t i = 0; e == ERR_OK && i < row->n_births; i++)
-        if (&row->births[i] != keep && is_alive(r, &row->births[i]))
+        if (&row->births[i] != keep && is_rival(r, &row->births[i]))
             e = give_key(r, &row->births[i]);
     return e;
 }

@@ -1,6 +1,7 @@
 /* The decision's record, and the changes it queues. */
 #include "node/desk/review.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
@@ -60,7 +61,15 @@ enum err review_update(const struct reviewed *r, const struct birth *b, const st
 
 enum err review_delete(const struct reviewed *r, const struct birth *b)
 {
-    return todo_put(r->s, r->k, &(struct todo_change){.kind = CHANGE_DELETE, .birth = b->name});
+    const struct birth **twin_of = row_twins(r->a, &r->row, &r->k.t->rules);
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
+    enum err e = todo_put(r->s, r->k, &gone);
+    for (uint32_t i = 0; e == ERR_OK && twin_of && i < r->row.n_births; i++) {
+        gone.birth = r->row.births[i].name;
+        if (twin_of[i] == b)
+            e = todo_put(r->s, r->k, &gone);
+    }
+    return e;
 }
 
 /* ---- the record */

@@ -73,6 +73,12 @@ static bool same_values(const struct table_schema *t, const struct value *x, con
     return true;
 }
 
+/* Held as a row of its own: a twin is not. */
+static bool is_told(const struct birth *b)
+{
+    return b->held != HOLD_NONE && b->held != HOLD_TWIN;
+}
+
 /* What the parent holds and this office shows, with the same values, is no escape (DESIGN 4,
  * "Holds"). */
 static bool held_above(struct comparison *c, struct arena *scratch, const struct row_state *st,
@@ -83,7 +89,7 @@ static bool held_above(struct comparison *c, struct arena *scratch, const struct
         row_decode(scratch, &r, &c->t->rules, st->record.p, st->record.len) != ERR_OK)
         return false;
     for (uint32_t i = 0; i < r.n_births; i++)
-        if (r.births[i].held != HOLD_NONE &&
+        if (is_told(&r.births[i]) &&
             same_values(c->t, part_birth_values(scratch, c->t, &r.births[i]), here))
             return true;
     return false;
@@ -95,7 +101,7 @@ static enum err held_here(struct comparison *c, struct arena *scratch, struct by
     enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, NULL);
     *held = false;
     for (uint32_t i = 0; e == ERR_OK && i < r.n_births; i++)
-        *held = *held || r.births[i].held != HOLD_NONE;
+        *held = *held || is_told(&r.births[i]);
     return e;
 }
 

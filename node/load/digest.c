@@ -6,7 +6,8 @@
  *            column (value_encode, charter order)
  *   digest   the rows' 32 bytes as four little-endian 64-bit numbers, each summed modulo 2^64
  *
- * Births that are held everywhere count with their own tag. A birth that only this office's schema
+ * Births that are held everywhere count with their own tag; twins (conflict/twin.h) do not count,
+ * because offices let them go at different times. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
  * and no reason for an alarm. */
 #include "node/load/slice.h"
@@ -76,7 +77,7 @@ static void digest_births(struct arena *a, const struct table_schema *t, const s
 {
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
-        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules))
+        if (b->held == HOLD_NONE || b->held == HOLD_TWIN || !birth_alive(b, &t->rules))
             continue;
         bool local = b->held == HOLD_LOCAL;
         digest_add(d->digest, t, local ? DIGEST_STANDS : DIGEST_HELD, part_birth_values(a, t, b));

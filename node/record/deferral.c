@@ -21,11 +21,12 @@ void deferral_forget(struct store *s)
 }
 
 /* Another table waits from now on; `stable`: encoded. */
-static enum err add(struct store *s, const char *table, struct bytes stable)
+static enum err add(struct store *s, const char *table, uint64_t pos, struct bytes stable)
 {
     struct deferral *d = mem_alloc(sizeof *d + strlen(table) + 1);
     struct cursor c = cursor_of(stable.p, stable.len);
     strcpy(d->table, table);
+    d->pos = pos;
     d->next = s->record->deferred;
     s->record->deferred = d;
     return clock_decode(&c, &d->stable, stable.len) == ERR_OK
@@ -43,7 +44,7 @@ static enum err read(struct store *s)
     struct query q = DB_QUERY(s, "SELECT name, min(pos), stable FROM tonle_deferred"
                                  " GROUP BY name ORDER BY name");
     while (query_next(&q))
-        query_fail(&q, add(s, query_text(&q, &a, 0), query_borrow(&q, 2)));
+        query_fail(&q, add(s, query_text(&q, &a, 0), query_u64(&q, 1), query_borrow(&q, 2)));
     arena_fini(&a);
     enum err e = query_end(&q);
     if (e != ERR_OK) {
@@ -89,7 +90,7 @@ enum err deferral_note(struct store *s, const char *table, uint64_t pos)
         e = DB_RUN(s, "INSERT OR IGNORE INTO tonle_deferred(name, pos, stable) VALUES(?1, ?2, ?3)",
                    value_text(table), value_u64(pos), value_blob(stable.data, stable.len));
     if (e == ERR_OK && !waits)
-        e = add(s, table, (struct bytes){stable.data, stable.len});
+        e = add(s, table, pos, (struct bytes){stable.data, stable.len});
     buf_fini(&stable);
     return e;
 }

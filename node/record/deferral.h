@@ -9,6 +9,7 @@
 struct deferral {
     struct deferral *next;
     struct clock stable;
+    uint64_t pos; /* of the changeset that came under it */
     char table[];
 };
 /* The tables that wait, by name from the last to the first; NULL: none. */

@@ -10,14 +10,16 @@
  *   is settled, its birth has lost its name,    nobody
  *   or none lives
  *
- * A reference means the living birth that it names; where it names none, or that one is dead or not
- * on record, the earliest living birth of the key. So it makes no difference when an office forgets
+ * A reference means the living birth that it names, and of a twin the one that it is a twin of;
+ * where it names none, or that one is dead or not on record, the earliest living birth of the key
+ * that is no twin. So it makes no difference when an office forgets
  * a name: only the earliest birth of a key loses it, and who is dead is passed over before it is
  * forgotten as after. Under the birth policies `first` and `review` the earliest is the one that
  * stands. */
 #include "node/record/record.h"
 
 #include "conflict/map.h"
+#include "conflict/twin.h"
 #include <string.h>
 
 /* ---- naming, before the seal ---- */
@@ -95,7 +97,8 @@ static const struct birth *who_is_there(const struct row *r, const struct table_
     const struct birth *b = row_standing(r, rules);
     for (uint32_t i = 0; !b && i < r->n_births; i++) {
         enum hold_reason held = r->births[i].held;
-        if (birth_alive(&r->births[i], rules) && held != HOLD_BIRTH && held != HOLD_CHECK)
+        if (birth_alive(&r->births[i], rules) && held != HOLD_BIRTH && held != HOLD_CHECK &&
+            held != HOLD_TWIN)
             b = &r->births[i];
     }
     return b;
@@ -242,16 +245,7 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
     const struct table_rules *rules = &s->schema->tables[fk->parent].rules;
     struct dot name =
         birth_reference(a, child, fk->key_column[fk->n - 1], &s->schema->tables[fk->child].rules);
-    const struct birth *first = NULL;
-    for (uint32_t i = 0; i < parent->n_births; i++) {
-        const struct birth *b = &parent->births[i];
-        if (!birth_alive(b, rules))
-            continue;
-        if (!dot_is_none(name) && dot_equal(b->name, name))
-            return b;
-        first = first ? first : b;
-    }
-    return first;
+    return row_meant(a, parent, rules, name);
 }
 
 /* ---- forgetting ---- */

@@ -132,6 +132,7 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     sqlite3_finalize(q);
     registry(o, all, n);
     MUST(o->store, store_begin(o->store));
+    MUST(o->store, schema_charter_passed(o->store)); /* as a seal or a load that brings it does */
     MUST(o->store, store_capture_install(o->store));
     MUST(o->store, store_commit(o->store));
 }
@@ -160,7 +161,8 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     cs.dot = (struct dot){o->site, st->seq + 1};
     cs.context = st->clock;
     cs.hlc = hlc_tick(st->hlc, ++o->now_ms);
-    cs.charter_version = cs.schema_version = 1;
+    cs.charter_version = st->charter_version;
+    cs.schema_version = st->schema_version;
     memcpy(cs.previous, st->chain, HASH_BYTES);
     for (uint32_t i = 0; i < cs.segments[0].n_tables; i++) {
         for (uint32_t j = 0; j < cs.segments[0].tables[i].n_rows; j++) {
@@ -171,6 +173,8 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     MUST(o->store, store_name_births(o->store, &o->arena, &cs, c));
     struct clock context = {0};
     clock_copy(&context, &st->clock);
+    if (st->loading)
+        MUST(o->store, store_seal_context(o->store, &o->arena, &cs, &context));
     cs.context = context;
     struct buf out = {0};
     uint8_t hash[HASH_BYTES];

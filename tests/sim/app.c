@@ -36,7 +36,7 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
 {
     unsigned id = world_below(w, 5), other = world_below(w, 5);
     unsigned long long token = ++w->token;
-    switch (world_below(w, 16)) {
+    switch (world_below(w, 19)) {
     case 0:
     case 1:
         snprintf(sql, size, "INSERT OR IGNORE INTO house VALUES('h%u','b%u','%llu')", id, other,
@@ -90,6 +90,16 @@ static void statement(struct world *w, struct machine *m, char *sql, size_t size
         break;
     case 14:
         snprintf(sql, size, "UPDATE OR REPLACE person SET id='p%u' WHERE id='p%u'", other, id);
+        break;
+    case 15: /* what every office's application enters by itself */
+        snprintf(sql, size, "INSERT OR IGNORE INTO house VALUES('h%u','b%u','seed')", id, id);
+        break;
+    case 16:
+        snprintf(sql, size, "INSERT OR IGNORE INTO person(id,house,a) VALUES('p%u','h%u','seed')",
+                 id, id % 2);
+        break;
+    case 17:
+        snprintf(sql, size, "INSERT OR IGNORE INTO receipt VALUES('S',%u,'seed')", id);
         break;
     default:
         snprintf(sql, size, "DELETE FROM receipt WHERE number=%u", id);

@@ -198,6 +198,9 @@ static void count_held(struct world *w, struct arena *a)
     struct model_birth **b = model_decide(&w->m[0].model, w->m[0].watch, a, &n);
     for (size_t i = 0; i < n; i++)
         w->held[b[i]->held]++;
+    for (size_t i = 0; i < w->m[0].model.n_rows; i++)
+        for (uint32_t j = 0; j < w->m[0].model.row[i].n_births; j++)
+            w->held[HOLD_TWIN] += !!w->m[0].model.row[i].birth[j].twin_of;
 }
 
 /* What is open is what the merged state says. */

@@ -202,19 +202,26 @@ static enum life life_at(const struct model *m, const struct model_row *r, struc
     return dead ? LIFE_CONTESTED : LIFE_ALIVE;
 }
 
+bool model_lives(const struct model *m, const struct model_row *r, struct arena *a,
+                 const struct table_rules *rules, struct dot birth, const struct clock *seen)
+{
+    return life_at(m, r, a, rules, birth, seen) == LIFE_ALIVE;
+}
+
 /* The identity that a writer means who names none: the one it had that may have lost its name, the
- * earliest that was not over; if all were, the latest. */
+ * earliest that was not over and no twin; if all were over, the latest. */
 static struct dot meant_by(const struct model *m, const struct model_row *r,
                            const struct table_schema *t, const struct clock *context)
 {
     struct arena a = {0};
     const struct change *there = NULL, *over = NULL;
-    for (size_t i = 0; i < r->n; i++) {
-        const struct change *ch = &r->change[i].ch;
-        if (ch->kind != CHANGE_BORN || !clock_covers(context, ch->dot))
-            continue;
+    struct model_kin *kin;
+    uint32_t n = model_kinship(m, r, &a, &t->rules, context, &kin);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct change *ch = &kin[i].born->ch;
         bool gone = life_at(m, r, &a, &t->rules, ch->dot, context) == LIFE_DEAD;
-        if (!gone && (!there || model_order(ch->hlc, ch->dot, there->hlc, there->dot) < 0))
+        if (!gone && !kin[i].twin_of &&
+            (!there || model_order(ch->hlc, ch->dot, there->hlc, there->dot) < 0))
             there = ch;
         if (gone && (!over || model_order(ch->hlc, ch->dot, over->hlc, over->dot) > 0))
             over = ch;
@@ -320,6 +327,17 @@ static int by_age(const void *x, const void *y)
     return model_order(a->hlc, a->name, b->hlc, b->name);
 }
 
+static void derive_twins(const struct model *m, const struct table_schema *t, struct model_row *r)
+{
+    struct model_kin *kin;
+    uint32_t n = model_kinship(m, r, &r->arena, &t->rules, NULL, &kin);
+    for (uint32_t i = 0; i < n; i++) { /* both are by age */
+        r->birth[i].touched = kin[i].touched;
+        if (kin[i].twin_of)
+            r->birth[i].twin_of = model_find_birth(r, kin[i].twin_of->ch.dot);
+    }
+}
+
 void model_derive(const struct model *m, struct store *s, struct model_row *r)
 {
     const struct table_schema *t = &s->schema->tables[r->table];
@@ -345,6 +363,7 @@ void model_derive(const struct model *m, struct store *s, struct model_row *r)
         if (b->alive)
             model_claims(m, s, &r->arena, b);
     }
+    derive_twins(m, t, r);
 }
 
 const struct model_birth *model_find_birth(const struct model_row *r, struct dot name)
@@ -404,6 +423,28 @@ static const char *malformed(const struct table_schema *t, const struct change *
     return NULL;
 }
 
+/* A delete that names nobody is of a row that has lost its name, and of the twins that it has taken
+ * up with that. */
+static void delete_twins(struct model *m, const struct table_schema *t, struct model_row *r)
+{
+    struct arena a = {0};
+    struct model_kin *kin;
+    struct model_change c = r->change[r->n - 1];
+    struct dot birth = c.ch.birth;
+    uint32_t n = model_kinship(m, r, &a, &t->rules, context_of(m, &c), &kin);
+    struct dot *twin = arena_alloc(&a, (n + 1) * sizeof *twin);
+    uint32_t twins = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (kin[i].twin_of && dot_equal(kin[i].twin_of->ch.dot, birth))
+            twin[twins++] = kin[i].born->ch.dot;
+    for (uint32_t i = 0; i < twins; i++) {
+        c.ch.birth = twin[i];
+        r->change = mem_grow(r->change, r->n, &r->cap, sizeof *r->change);
+        r->change[r->n++] = c;
+    }
+    arena_fini(&a);
+}
+
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
                       const struct table_changes *tc, const struct row_change *rc, char why[256])
 {
@@ -423,6 +464,8 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
+    if (rc->kind == CHANGE_DELETE && dot_is_none(rc->birth) && !dot_is_none(birth))
+        delete_twins(m, t, r);
     bool known = m->late;
     for (size_t i = 0; !known && i < r->n; i++)
         known = r->change[i].ch.kind == CHANGE_BORN && dot_equal(r->change[i].ch.dot, birth);

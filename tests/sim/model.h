@@ -34,6 +34,10 @@ struct model_cell {
     uint32_t n, shown; /* of a sum: what was written and is no integer, possibly none */
     struct model_version *v;
 };
+struct model_bound { /* of those of one foreign key one must stand */
+    uint32_t fk;
+    const struct model_birth *parent;
+};
 struct model_birth {
     const struct model_row *row;
     struct dot name;
@@ -41,11 +45,12 @@ struct model_birth {
     uint32_t n_cells;
     struct model_cell *cell; /* existence last */
     struct value *values;    /* shown, by column; the total of a sum */
-    bool alive, valid;
-    struct model_version rank; /* no value */
+    bool alive, valid, touched;
+    const struct model_birth *twin_of; /* equal, and told of for both */
+    struct model_version rank;         /* no value */
     uint32_t n_unique, n_gives, n_needs;
     uint64_t *unique, *gives, *needs;
-    struct model_birth **bound; /* the parents it means: model_decide */
+    struct model_bound *bound; /* the parents it means: model_decide */
     uint32_t n_bound;
     enum hold_reason held; /* model_decide */
 };
@@ -87,6 +92,19 @@ struct dot model_named(struct store *s, const struct model_birth *b, const struc
 const struct model_cell *model_find_cell(const struct model_birth *b,
                                          const struct table_rules *rules, uint32_t column);
 bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);
+
+/* model_twin.c: the births of a row, by age, as they are to somebody who has `seen` (NULL: all) */
+struct model_kin {
+    const struct model_change *born;
+    bool alive, touched;
+    const struct model_change *twin_of;
+};
+uint32_t model_kinship(const struct model *m, const struct model_row *r, struct arena *a,
+                       const struct table_rules *rules, const struct clock *seen,
+                       struct model_kin **out);
+/* model.c: whether a birth lives, to somebody who has `seen` */
+bool model_lives(const struct model *m, const struct model_row *r, struct arena *a,
+                 const struct table_rules *rules, struct dot birth, const struct clock *seen);
 
 /* model_choose.c: the version that a cell shows, and whether it is alive */
 uint32_t model_choose(const struct model *m, const struct table_rules *rules,

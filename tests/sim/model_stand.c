@@ -80,8 +80,8 @@ static struct model_birth **living(const struct model *m, struct store *s, struc
         for (uint32_t j = 0; j < m->row[i].n_births; j++) {
             struct model_birth *b = &m->row[i].birth[j];
             b->row = &m->row[i]; /* they may have moved */
-            b->held = b->valid ? HOLD_NONE : HOLD_CHECK;
-            if (b->alive)
+            b->held = b->twin_of ? HOLD_TWIN : b->valid ? HOLD_NONE : HOLD_CHECK;
+            if (b->alive && !b->twin_of)
                 out[(*n)++] = b;
         }
     }
@@ -156,28 +156,57 @@ static void choose_unique(struct model_birth **b, size_t n, struct store *s, str
     }
 }
 
-/* The living births that the parents' keys mean in what this one shows. */
-static void bind(const struct model *m, struct store *s, struct arena *a, struct model_birth *b,
-                 struct model_birth **all, size_t n)
+/* The living birth that a name means at the parent's key: of a twin the one that it is a twin of;
+ * the earliest where it names nobody who lives. */
+static const struct model_birth *meant(const struct model_row *parent, struct dot name)
 {
-    b->bound = arena_alloc(a, (s->schema->n_fks + 1) * sizeof *b->bound);
+    const struct model_birth *first = NULL;
+    for (uint32_t i = 0; parent && i < parent->n_births; i++) {
+        const struct model_birth *b = &parent->birth[i];
+        if (!b->alive)
+            continue;
+        if (dot_equal(b->name, name))
+            return b->twin_of ? b->twin_of : b;
+        if (!first && !b->twin_of)
+            first = b;
+    }
+    return first;
+}
+
+/* Those that the parents' keys mean in what this one shows; while it is as it was born, its twins
+ * say so as well. */
+static void bind(const struct model *m, struct store *s, struct arena *a, struct model_birth *b)
+{
+    const struct model_row *r = b->row;
+    b->bound = arena_alloc(a, (s->schema->n_fks + 1) * (r->n_births + 1) * sizeof *b->bound);
     b->n_bound = 0;
     for (uint32_t f = 0; f < s->schema->n_fks; f++) {
         const struct foreign_key *fk = &s->schema->fks[f];
         struct row_key k;
-        if (fk->child != b->row->table || !fk->key_column ||
+        if (fk->child != r->table || !fk->key_column ||
             !refer_key(a, fk, &s->schema->tables[fk->parent], b->values, &k))
             continue;
         const struct model_row *parent = model_find(m, fk->parent, k.key, k.len);
-        struct dot name = model_named(s, b, fk);
-        struct model_birth *meant = NULL; /* the one named, if it lives, else the earliest */
-        for (size_t i = 0; i < n && parent; i++) {
-            if (all[i]->row == parent && (!meant || dot_equal(all[i]->name, name)))
-                meant = all[i];
+        for (uint32_t i = 0; i < r->n_births; i++) {
+            const struct model_birth *x = &r->birth[i];
+            const struct model_birth *p = NULL;
+            if (x == b || (!b->touched && x->twin_of == b))
+                p = meant(parent, model_named(s, x, fk));
+            if (p)
+                b->bound[b->n_bound++] = (struct model_bound){f, p};
         }
-        if (meant)
-            b->bound[b->n_bound++] = meant;
     }
+}
+
+/* All that it could mean by this foreign key are held. */
+static bool lacks_meant(const struct model_birth *b, uint32_t fk)
+{
+    bool any = false, stands = false;
+    for (uint32_t k = 0; k < b->n_bound; k++) {
+        any |= b->bound[k].fk == fk;
+        stands |= b->bound[k].fk == fk && b->bound[k].parent->held == HOLD_NONE;
+    }
+    return any && !stands;
 }
 
 /* Pass 4: whoever misses a parent among those who stand is held, and whoever means one that is,
@@ -187,7 +216,7 @@ static void choose_children(const struct model *m, struct store *s, struct arena
 {
     bool more = true;
     for (size_t i = 0; i < n; i++)
-        bind(m, s, a, b[i], b, n);
+        bind(m, s, a, b[i]);
     while (more) {
         more = false;
         for (size_t i = 0; i < n; i++) {
@@ -201,8 +230,8 @@ static void choose_children(const struct model *m, struct store *s, struct arena
                 b[i]->held = HOLD_PARENT;
                 more = true;
             }
-            for (uint32_t k = 0; b[i]->held == HOLD_NONE && k < b[i]->n_bound; k++) {
-                if (b[i]->bound[k]->held != HOLD_NONE) {
+            for (uint32_t f = 0; b[i]->held == HOLD_NONE && f < s->schema->n_fks; f++) {
+                if (lacks_meant(b[i], f)) {
                     b[i]->held = HOLD_PARENT;
                     more = true;
                 }
@@ -260,7 +289,7 @@ static void open_births(struct open_list *l, const struct model_row *r,
     struct model_cell c = {.column = COLUMN_BIRTH};
     c.v = arena_alloc(l->a, (r->n_births + 1) * sizeof *c.v);
     for (uint32_t i = 0; i < r->n_births; i++) {
-        if (r->birth[i].alive)
+        if (r->birth[i].alive && !r->birth[i].twin_of)
             c.v[c.n++] = (struct model_version){r->birth[i].name, r->birth[i].hlc, NULL};
     }
     if (rules->birth_policy == BIRTH_LATEST)

@@ -139,7 +139,7 @@ static bool record_has(const struct version *v, uint32_t n, struct dot d)
 static bool may_be_unnamed(struct comparing *c, const struct model_birth *b, const struct row *rec)
 {
     const struct clock *stable = &store_state_get(c->m->watch)->stable;
-    if (!clock_covers(stable, b->name) || row_find_birth(rec, b->name))
+    if (!clock_covers(stable, b->name) || row_find_birth(rec, b->name) || b->twin_of)
         return false;
     const struct model_cell *exists = &b->cell[b->n_cells - 1];
     bool differ = false;

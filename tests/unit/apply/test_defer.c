@@ -310,6 +310,81 @@ static void a_table_that_cannot_be_read_ends_the_sweep(void **state)
     store_rollback(s);
 }
 
+static void sealed(struct office *o, const char *sql)
+{
+    o->now_ms += 1000;
+    office_sql(o, sql);
+    assert_true(office_seal(o));
+}
+
+/* A birth that was sealed beside one that waits has seen it: it is no twin of it, here as
+ * elsewhere. */
+static void an_own_birth_has_seen_what_waits(void **state)
+{
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    sealed(A, "INSERT INTO visit(id,note) VALUES('v1','same'),('v2','same')");
+    federation_sync(*state);
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    sealed(B, "INSERT INTO visit(id,note) VALUES('v1','same')");
+    sealed(HUB, "DELETE FROM visit WHERE id = 'v2'");
+    sealed(A, "INSERT INTO visit(id,note) VALUES('v3','same')");
+    sealed(B, "INSERT INTO visit(id,note) VALUES('v3','same')"); /* this one has not */
+    rest_equal(state);
+    assert_everywhere("SELECT group_concat(key || reason) FROM tonle_held", "\"v1\"birth");
+    assert_everywhere("SELECT group_concat(key) FROM tonle_conflict WHERE state = 'open'",
+                      "\"v1\"");
+}
+
+/* All offices pass a mark, with the names that the hub keeps. */
+static void pass(void **state, const struct clock *clock)
+{
+    struct arena a = {0};
+    struct stable st = {.hlc = store_state_get(HUB->store)->hlc, .clock = *clock};
+    assert_ok(store_begin_read(HUB->store));
+    assert_ok(store_keep_list(HUB->store, &a, clock, &st.keep, &st.n_keep));
+    assert_ok(store_commit(HUB->store));
+    for (int i = 0; i < FEDERATION->n; i++) {
+        assert_committed(OFFICE(i)->store, store_set_stable(OFFICE(i)->store, &a, &st));
+        sweep(OFFICE(i));
+    }
+    arena_fini(&a);
+}
+
+/* Two equal births, each with a change that had not seen the other: while they wait, the hub lists
+ * their names no longer, because one of them is gone. They are looked at with the names that were
+ * kept when they came. */
+static void names_that_were_kept_are_kept_for_what_waits(void **state)
+{
+    struct clock born = {0};
+    sealed(A, "INSERT INTO visit(id,note) VALUES('v1','same')");
+    HUB->now_ms += 5000;
+    sealed(HUB, "INSERT INTO visit(id,note) VALUES('v1','same')");
+    clock_copy(&born, &store_state_get(HUB->store)->clock);
+    office_pull(A, HUB);
+    sealed(HUB, "UPDATE visit SET note = 'of HUB'");
+    office_pull(HUB, A);
+    office_pull(B, HUB);
+    clock_join(&born, &store_state_get(A->store)->clock);
+    pass(state, &born);
+    notice(B, "ALTER TABLE visit RENAME TO away");
+    sealed(A, "UPDATE visit SET note = 'of A'");
+    federation_sync(*state);
+    sealed(A, "DELETE FROM visit");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT note FROM visit"), "of HUB");
+    pass(state, &store_state_get(HUB->store)->clock);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_row"), "0");
+    notice(B, "ALTER TABLE away RENAME TO visit");
+    rest_equal(state);
+    assert_everywhere("SELECT note FROM visit", "of HUB");
+    sealed(B, "DELETE FROM visit");
+    rest_equal(state);
+    assert_everywhere("SELECT count(*) FROM visit", "0");
+    pass(state, &store_state_get(HUB->store)->clock);
+    assert_everywhere("SELECT count(*) FROM tonle_keep", "0");
+    clock_fini(&born);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +400,8 @@ int main(void)
         FEDERATION_TEST(a_lost_changeset_is_named),
         FEDERATION_TEST(an_error_is_not_taken_for_none),
         FEDERATION_TEST(a_table_that_cannot_be_read_ends_the_sweep),
+        FEDERATION_TEST(an_own_birth_has_seen_what_waits),
+        FEDERATION_TEST(names_that_were_kept_are_kept_for_what_waits),
     };
     return check_run(tests);
 }

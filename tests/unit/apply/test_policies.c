@@ -322,8 +322,9 @@ static void a_side_is_kept_by_the_last_conflict_that_has_it(void **state)
     static const char sides[] = "SELECT group_concat(x) FROM (SELECT state || ':' || (SELECT"
                                 " count(*) FROM tonle_side s WHERE s.n = c.n) AS x"
                                 " FROM tonle_conflict c WHERE cell = 'birth' ORDER BY x)";
-    for (int i = 0; i < FEDERATION->n; i++)
-        office_sql(OFFICE(i), "INSERT INTO person(id,born) VALUES('p','0')");
+    office_sql(HUB, "INSERT INTO person(id,born) VALUES('p','0')");
+    office_sql(A, "INSERT INTO person(id,born) VALUES('p','1')");
+    office_sql(B, "INSERT INTO person(id,born) VALUES('p','2')");
     equal(state);
     assert_everywhere(sides, "open:3,superseded:0");
     char *old = arena_strdup(&HUB->arena, office_one(HUB, "SELECT id FROM tonle_conflict WHERE"

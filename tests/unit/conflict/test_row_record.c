@@ -87,6 +87,18 @@ static void random_values(struct arena *a, struct gen *g, const struct table_rul
     b->values = birth_shown(a, b, rr);
 }
 
+static void random_marks(struct arena *a, struct gen *g, struct birth *b)
+{
+    b->touched = (enum birth_touch)gen_below(g, TOUCH_COUNT);
+    b->has_born = gen_percent(g, 50);
+    for (int i = 0; b->has_born && i < BORN_BYTES; i++)
+        b->born[i] = (uint8_t)gen_below(g, 256);
+    b->n_seen = gen_percent(g, 20) ? 1 + gen_below(g, 3) : 0;
+    b->seen = arena_alloc(a, b->n_seen * sizeof *b->seen);
+    for (uint32_t i = 0; i < b->n_seen; i++)
+        b->seen[i] = (struct dot){i + 1, 1 + gen_below(g, 999)};
+}
+
 /* A row in which every choice of the format occurs. */
 static void random_row(struct arena *a, struct gen *g, const struct table_rules *rr, struct row *r)
 {
@@ -97,6 +109,7 @@ static void random_row(struct arena *a, struct gen *g, const struct table_rules 
         if (i || gen_percent(g, 50)) {
             b->name = (struct dot){gen_u64(g), 1 + gen_below(g, 999)};
             b->hlc = (uint64_t)i << 40 | gen_below(g, 99);
+            random_marks(a, g, b);
         }
         if (gen_percent(g, 40)) {
             b->base = b->name;
@@ -141,6 +154,10 @@ static void check_same(uint64_t seed, const struct table_rules *rr, const struct
         bool stands = birth_alive(x, rr) && x->held == HOLD_NONE;
         CHECK(seed, dot_equal(x->name, y->name) && x->hlc == y->hlc && x->held == y->held);
         CHECK(seed, dot_equal(x->base, y->base) && x->base_hlc == y->base_hlc);
+        CHECK(seed, x->touched == y->touched && x->has_born == y->has_born);
+        CHECK(seed, memcmp(x->born, y->born, BORN_BYTES) == 0 && x->n_seen == y->n_seen);
+        for (uint32_t k = 0; k < x->n_seen; k++)
+            CHECK(seed, dot_equal(x->seen[k], y->seen[k]));
         CHECK(seed, (x->values && !stands) == !!y->values);
         for (uint32_t c = 0; y->values && c < rr->n_columns; c++)
             CHECK(seed, value_equal(&x->values[c], &y->values[c]));
@@ -237,7 +254,7 @@ static void random_bytes_are_refused_or_valid(void **state)
         uint8_t *bytes = mem_alloc(len);
         for (size_t i = 0; i < len; i++)
             bytes[i] = (uint8_t)(gen_percent(&g, 60) ? gen_below(&g, 6) : gen_u64(&g));
-        bytes[0] = 1;
+        bytes[0] = 3;
         bytes[1] = (uint8_t)gen_below(&g, 3);
         enum err e = row_decode(&a, &r, rules_for(seed), bytes, len);
         CHECK(seed, e == ERR_OK || e == ERR_MALFORMED);
@@ -256,7 +273,7 @@ static void counts_are_checked_against_the_bytes(void **state)
     struct arena a = {0};
     struct buf b = {0};
     struct row r;
-    buf_put_u8(&b, 1);
+    buf_put_u8(&b, 3);
     buf_put_varint(&b, MANY);
     for (size_t i = 0; i < MANY; i++) /* one byte for each is not enough */
         buf_put_u8(&b, 0);
@@ -309,6 +326,7 @@ static void columns_added_since_are_null(void **state)
 static void every_broken_rule_is_refused(void **state)
 {
 #define V(seq, site, hlc) seq "\0\0\0\0\0\0\0" site "\0\0\0\0\0\0\0" hlc
+#define D(seq, site) seq "\0\0\0\0\0\0\0" site
 #define BYTES(s) s, sizeof s - 1
     static const struct {
         const char *rule;
@@ -316,35 +334,55 @@ static void every_broken_rule_is_refused(void **state)
         size_t len;
         enum err e;
     } table[] = {
-        {"valid", BYTES("\1\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\2") "\0"), ERR_OK},
-        {"format", BYTES("\2\0"), ERR_MALFORMED},
+        {"valid", BYTES("\3\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\2") "\0"), ERR_OK},
+        {"format", BYTES("\1\0"), ERR_MALFORMED},
         {"versions in order",
-         BYTES("\1\1\0\1\2\2" V("\1", "\1", "\2") "\0" V("\1", "\1", "\1") "\0"), ERR_MALFORMED},
-        {"versions unique", BYTES("\1\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\1") "\0"),
+         BYTES("\3\1\0\1\2\2" V("\1", "\1", "\2") "\0" V("\1", "\1", "\1") "\0"), ERR_MALFORMED},
+        {"versions unique", BYTES("\3\1\0\1\2\2" V("\1", "\1", "\1") "\0" V("\1", "\1", "\1") "\0"),
          ERR_MALFORMED},
-        {"at least one version", BYTES("\1\1\0\1\2\0"), ERR_MALFORMED},
-        {"columns in order", BYTES("\1\1\0\2\2\1" V("\1", "\1", "\1") "\1\1" V("\1", "\1", "\1")),
+        {"at least one version", BYTES("\3\1\0\1\2\0"), ERR_MALFORMED},
+        {"columns in order", BYTES("\3\1\0\2\2\1" V("\1", "\1", "\1") "\1\1" V("\1", "\1", "\1")),
          ERR_MALFORMED},
         {"existence is last",
-         BYTES("\1\1\0\2\0\1" V("\1", "\1", "\1") "\1\2\1\1" V("\1", "\1", "\1")), ERR_MALFORMED},
-        {"columns known", BYTES("\1\1\0\1\4\1" V("\1", "\1", "\1")), ERR_MALFORMED},
-        {"existence is 0 or 1", BYTES("\1\1\0\1\0\1" V("\1", "\1", "\1") "\1\4"), ERR_MALFORMED},
-        {"dead says so", BYTES("\1\1\0\1\0\1" V("\1", "\1", "\1") "\1\0"), ERR_MALFORMED},
-        {"alive says so", BYTES("\1\1\x80\0"), ERR_MALFORMED},
-        {"the dead are not held", BYTES("\1\1\x90\1\0\1" V("\1", "\1", "\1") "\1\0"),
+         BYTES("\3\1\0\2\0\1" V("\1", "\1", "\1") "\1\2\1\1" V("\1", "\1", "\1")), ERR_MALFORMED},
+        {"columns known", BYTES("\3\1\0\1\4\1" V("\1", "\1", "\1")), ERR_MALFORMED},
+        {"existence is 0 or 1", BYTES("\3\1\0\1\0\1" V("\1", "\1", "\1") "\1\4"), ERR_MALFORMED},
+        {"dead says so", BYTES("\3\1\0\1\0\1" V("\1", "\1", "\1") "\1\0"), ERR_MALFORMED},
+        {"alive says so", BYTES("\3\1\x80\0"), ERR_MALFORMED},
+        {"the dead are not held", BYTES("\3\1\x90\1\0\1" V("\1", "\1", "\1") "\1\0"),
          ERR_MALFORMED},
-        {"a reason that exists", BYTES("\1\1\x60\0"), ERR_MALFORMED},
-        {"no values of what stands", BYTES("\1\1\x08\0\0"), ERR_MALFORMED},
-        {"own base of a name", BYTES("\1\1\2\0"), ERR_MALFORMED},
-        {"one base", BYTES("\1\1\7" V("\1", "\1", "\1") V("\1", "\1", "\2") "\0"), ERR_MALFORMED},
-        {"own base in its short form", BYTES("\1\1\5" V("\1", "\1", "\1") V("\1", "\1", "\1") "\0"),
+        {"a reason that exists", BYTES("\3\1\x70\0"), ERR_MALFORMED},
+        {"no values of what stands", BYTES("\3\1\x08\0\0"), ERR_MALFORMED},
+        {"own base of a name", BYTES("\3\1\2\0"), ERR_MALFORMED},
+        {"one base", BYTES("\3\1\7" V("\1", "\1", "\1") "\0" V("\1", "\1", "\2") "\0"),
          ERR_MALFORMED},
-        {"a name that is one", BYTES("\1\1\1\0\0"), ERR_MALFORMED},
-        {"births in order", BYTES("\1\2\1" V("\1", "\1", "\2") "\0\1" V("\1", "\1", "\1") "\0"),
+        {"own base in its short form",
+         BYTES("\3\1\5" V("\1", "\1", "\1") "\0" V("\1", "\1", "\1") "\0"), ERR_MALFORMED},
+        {"a name that is one", BYTES("\3\1\1\0\0"), ERR_MALFORMED},
+        {"births in order", BYTES("\3\2\1" V("\1", "\1", "\2") "\0\0\1" V("\1", "\1", "\1") "\0\0"),
          ERR_MALFORMED},
-        {"one unnamed birth", BYTES("\1\2\0\0\0\0"), ERR_MALFORMED},
-        {"the unnamed one first", BYTES("\1\2\1" V("\1", "\1", "\2") "\0\0\0"), ERR_MALFORMED},
-        {"the end", BYTES("\1\1\0\0\0"), ERR_MALFORMED},
+        {"one unnamed birth", BYTES("\3\2\0\0\0\0"), ERR_MALFORMED},
+        {"the unnamed one first", BYTES("\3\2\1" V("\1", "\1", "\2") "\0\0\0\0"), ERR_MALFORMED},
+        {"a named birth", BYTES("\3\1\1" V("\1", "\1", "\1") "\0\0"), ERR_OK},
+        {"marks that exist", BYTES("\3\1\1" V("\1", "\1", "\1") "\x10\0"), ERR_MALFORMED},
+        {"a touch that exists", BYTES("\3\1\1" V("\1", "\1", "\1") "\3\0"), ERR_MALFORMED},
+        {"the whole hash",
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\4"
+                                            "123456789012345"),
+         ERR_MALFORMED},
+        {"with it",
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\4"
+                                            "1234567890123456"
+                                            "\0"),
+         ERR_OK},
+        {"somebody was seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\0\0"), ERR_MALFORMED},
+        {"who is named", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\1\0\0\0\0\0\0\0\0\0\0"),
+         ERR_MALFORMED},
+        {"one seen", BYTES("\3\1\1" V("\1", "\1", "\1") "\10\1" D("\1", "\2") "\0"), ERR_OK},
+        {"the seen in order",
+         BYTES("\3\1\1" V("\1", "\1", "\1") "\10\2" D("\1", "\2") D("\1", "\2") "\0"),
+         ERR_MALFORMED},
+        {"the end", BYTES("\3\1\0\0\0"), ERR_MALFORMED},
     };
     struct arena a = {0};
     struct row r;
@@ -360,8 +398,8 @@ static void every_broken_rule_is_refused(void **state)
  * these records stand in a dead birth without values, so that cells carry them. */
 static void every_broken_rule_of_groups_and_sums_is_refused(void **state)
 {
-#define DEAD "\1\1\x80\2"
-#define HELD "\1\1\x38\0\7"
+#define DEAD "\3\1\x80\2"
+#define HELD "\3\1\x38\0\7"
 #define GONE "\0\1" V("\1", "\1", "\1") "\1\0"
 #define WIDE(b) "\5\0\0\0\0\0\0\0" b "\x80\0\0\0\0\0\0\0"
 #define REST "\0\0\0\0"
@@ -435,17 +473,25 @@ static void a_new_delete_policy_reads_old_records(void **state)
 /* The bytes of a chosen row, pinned: they are stored, and compared between offices. */
 static void record_bytes_are_pinned(void **state)
 {
-    static const char bytes[] = "\1\2"
+    static const char bytes[] = "\3\2"
                                 "\0\1\2\1\5\0\0\0\0\0\0\0\7\0\0\0\0\0\0\0\x0b"
-                                "\x2b\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\4\0\3\1\2\0\3\1x";
+                                "\x2b\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0\4"
+                                "\16HASH OF 16 BYTES\1\1\0\0\0\0\0\0\0\5"
+                                "\0\3\1\2\0\3\1x";
     struct value values[COLUMNS] = {value_integer(1), value_null(), value_text("x")};
+    struct dot seen = {5, 1};
     struct birth birth[2] = {{.values = values},
                              {.name = {3, 2},
                               .hlc = 4,
                               .base = {3, 2},
                               .base_hlc = 4,
                               .held = HOLD_BIRTH,
+                              .touched = TOUCH_CHANGED,
+                              .has_born = true,
+                              .n_seen = 1,
+                              .seen = &seen,
                               .values = values}};
+    memcpy(birth[1].born, "HASH OF 16 BYTES", BORN_BYTES);
     struct row r = {.n_births = 2, .births = birth};
     struct version v = {.dot = {7, 5}, .hlc = 11, .value = value_null()};
     struct arena a = {0};

@@ -107,6 +107,28 @@ static void a_hub_that_dies_between_mark_and_answer_goes_on(void **state)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 60000));
 }
 
+/* What waits at the hub for its table is not on record there, so that the hub cannot say whose
+ * names are needed: nothing becomes stable until it has been merged, though the gap is given up. */
+static void a_hub_whose_table_is_away_declares_nothing_stable(void **state)
+{
+    struct net *t = *state;
+    net_run(t, 10000);
+    net_sql(t, HUB, "ALTER TABLE note RENAME TO away");
+    net_run(t, 1000);
+    net_sql(t, HUB, "UPDATE tonle_gap SET found_ms = found_ms - 3700000");
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 200000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_deferred"), "1");
+    assert_string_equal(net_text(DISTRICT, RECORDS), "1");
+    net_sql(t, HUB, "ALTER TABLE away RENAME TO note");
+    net_run(t, 10000);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('m','x')");
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "2");
+    for (int i = 0; i < 3; i++)
+        assert_true(net_until(t, &t->office[i], RECORDS, "0", 200000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +137,7 @@ int main(void)
         TEST_OF_THREE(an_absent_office_delays_forgetting),
         TEST_OF_THREE(a_retired_office_is_not_waited_for),
         TEST_OF_THREE(a_hub_that_dies_between_mark_and_answer_goes_on),
+        TEST_OF_THREE(a_hub_whose_table_is_away_declares_nothing_stable),
     };
     return check_run(tests);
 }

@@ -478,6 +478,33 @@ static void a_row_that_is_refused_stops_nothing(void **state)
     settled(t, PROVINCE, "none synced");
 }
 
+/* A migration enters what others enter by themselves: one row, not one beside another that is held,
+ * and deleted when it is deleted. What it enters otherwise, or alone, is another matter. */
+static void what_a_rebuild_entered_and_others_too(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("INSERT INTO note_new VALUES('a','same'),('b','same'),"
+                                          "('own','x');"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','same'),('b','same')");
+    net_boot(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM note"), "3");
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM tonle_held"), "0");
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM tonle_conflict"), "0");
+    }
+    net_sql(t, HUB, "DELETE FROM note WHERE id = 'a'");
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id = 'b'");
+    assert_true(net_settle(t, 60000));
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(net_text(&t->office[i], "SELECT group_concat(id) FROM note"), "own");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +526,7 @@ int main(void)
         TEST_OF_TWO(a_second_rebuild_while_it_is_compared),
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
+        TEST_OF_TWO(what_a_rebuild_entered_and_others_too),
     };
     return check_run(tests);
 }
