@@ -111,10 +111,12 @@ static void print_value(const char *side, const char *name, const json_t *v)
     free(text);
 }
 
-static void print_row(const json_t *row)
+static void print_row(struct cli *c, const json_t *row)
 {
     char *key = json_dumps(json_object_get(row, "key"), JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("\n%s %s: %s\n", text_of(row, "table"), key, text_of(row, "kind"));
+    printf("\n%s %s: %s\n", text_of(row, "table"),
+           key ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, key))) : "null",
+           text_of(row, "kind"));
     free(key);
     json_t *here = json_object_get(row, "here"), *there = json_object_get(row, "there");
     const char *name;
@@ -151,7 +153,7 @@ static int compare_rows(struct cli *c, const struct verify_ask *ask)
     if (!c->json) {
         size_t i;
         json_t *row;
-        json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(row);
+        json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(c, row);
         shown = (json_int_t)json_array_size(json_object_get(answer, "rows"));
         if (shown > 0 && shown < waiting)
             printf("\n... and %lld more\n", (long long)(waiting - shown));

@@ -42,6 +42,8 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
 /* The held rows that are writes of this office itself: their number, and the first few. */
 enum err store_held_own(struct store *s, struct arena *a, struct held_record few[HELD_FEW],
                         uint64_t *total);
+/* The first of those that cannot be sent (reason `limit`). ERR_NOT_FOUND: none. */
+enum err store_held_limit(struct store *s, struct arena *a, struct held_record *out);
 struct decision_record { /* what a person decided */
     const char *id;
     const char *conflict; /* id of the conflict or held row */

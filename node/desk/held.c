@@ -9,7 +9,7 @@
  * parent    the same                       -                                  DELETE
  * local     - (it stands at the other offices: the remedy is here, then retry)
  * schema    - (comes in when the table fits again)
- * limit     - (stands in this office's table; the next smaller write is sent)
+ * limit     - (stands in this office's table; the next write that can be sent is)
  *
  * Merging: the standing row takes what --set says, and the held row's values where it has NULL;
  * then the held row is dropped. */
@@ -72,12 +72,13 @@ static enum err helpless(const struct held_settling *x)
                           id);
     if (is(x, "limit"))
         return store_fail(x->s, ERR_STATE,
-                          "this row stands here and is too large to be sent: make it smaller with "
-                          "any application, and that write is sent");
+                          "this row stands here and cannot be sent as it is (%.200s): change it "
+                          "with any application, and that write is sent",
+                          x->held.message);
     if (is(x, "local"))
         return store_fail(x->s, ERR_STATE,
                           "only this office refuses this row (%.200s); it stands at the others: "
-                          "change the trigger or the schema here, then `tonle held retry %.40s`",
+                          "change what refuses it here, then `tonle held retry %.40s`",
                           x->held.message, id);
     return ERR_OK;
 }
