@@ -104,10 +104,11 @@ struct verify_ask {
     const char *table, *key;
 };
 
-static void print_value(const char *side, const char *name, const json_t *v)
+static void print_value(struct cli *c, const char *side, const char *name, const json_t *v)
 {
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("  %s%s = %s\n", side, name, text ? text : "null");
+    printf("  %s%s = %s\n", side, name,
+           text ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, text))) : "null");
     free(text);
 }
 
@@ -126,7 +127,7 @@ static void print_row(struct cli *c, const json_t *row)
         here = json_is_object(here) ? here : there;
         json_object_foreach(here, name, v)
         {
-            print_value("", name, v);
+            print_value(c, "", name, v);
         }
         return;
     }
@@ -135,8 +136,8 @@ static void print_row(struct cli *c, const json_t *row)
         json_t *other = json_object_get(there, name);
         if (json_equal(v, other))
             continue;
-        print_value("here  ", name, v);
-        print_value("there ", name, other);
+        print_value(c, "here  ", name, v);
+        print_value(c, "there ", name, other);
     }
 }
 
