@@ -68,7 +68,7 @@ enum err loaded_aside(struct store *s, struct arena *a, struct row_key k, const 
         "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason, message, office, since_ms,"
         " blocked_by, t, k, site, seq, bt, bk)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, '', 0, ?8, 0, 0, 0, x'')",
-        value_text(id), value_text(k.t->name), value_text(schema_key_json(a, k.t, k.key, k.len)),
+        value_text(id), value_text(k.t->name), value_text(schema_key_told(a, k.t, k.key, k.len)),
         value_text(hold_reason_name(HOLD_LOCAL)), value_text(buf_str(&text)),
         value_text(identity_of(s)->node), value_u64(state_of(s)->hlc >> 16),
         value_blob(place.data, place.len));

@@ -155,7 +155,7 @@ static enum err load_own(struct applying *ap, struct work_row *r, const struct c
     if (e != ERR_OK)
         return e;
     const struct value *known = kind == CHANGE_BORN ? NULL : now;
-    if (kind == CHANGE_DELETE)
+    if (kind == CHANGE_DELETE || (kind == CHANGE_UPDATE && !now)) /* or it has lost its key */
         known = collect_old_values(ap->collected, at->table, at->row);
     e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
     r->now = now;

@@ -1,6 +1,6 @@
 /* What follows a seal. What was collected goes from the log; a row of ours that is too large to be
- * sent is told among the held ones (reason `limit`), though it stands here; and where such a row is
- * gone, what others have under its key may come in. */
+ * sent, or has no key, is told among the held ones (reason `limit`), though it stands here; a row
+ * that lost its key is held; and where such a row is gone, what others have may come in. */
 #include "node/apply/apply.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
@@ -34,17 +34,47 @@ static enum err hold_limited(struct store *s, struct row_key k, const char *mess
         " VALUES(?1, ?2, ?3, ?4, ?5, 'limit', ?6, ?7, ?8, '', ?9, 0, 0, x'')"
         " ON CONFLICT(id) DO UPDATE SET message = excluded.message",
         value_integer(k.t->t), value_blob(k.key, k.len), value_text(id), value_text(k.t->name),
-        value_text(schema_key_json(&a, k.t, k.key, k.len)), value_text(message),
+        value_text(schema_key_told(&a, k.t, k.key, k.len)), value_text(message),
         value_text(identity_of(s)->node), value_u64(now_ms), value_u64(identity_of(s)->site));
     arena_fini(&a);
     return e;
 }
 
-static enum err let_go(struct store *s, struct row_key k)
+static enum err let_go(struct store *s, struct row_key k, bool found)
 {
     state_counts_changed(s);
-    return DB_RUN(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason = 'limit'",
-                  value_integer(k.t->t), value_blob(k.key, k.len));
+    return DB_RUN(s, "DELETE FROM tonle_held WHERE t = ?1 AND k = ?2 AND reason IN ('limit', ?3)",
+                  value_integer(k.t->t), value_blob(k.key, k.len),
+                  value_text(found ? hold_reason_name(HOLD_LOCAL) : "limit"));
+}
+
+/* A row that others have and whose key became NULL here. It is held as it was, not written again
+ * beside what the application made of it; where that was sealed in part, it has just come in. */
+static enum err hold_lost(struct store *s, struct row_key k, const struct limit_note *note,
+                          uint64_t now_ms)
+{
+    struct arena a = {0};
+    struct work w;
+    work_init(&w, s, &a);
+    w.now_ms = now_ms;
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
+    enum err e = work_load(&w, r);
+    if (e == ERR_OK && r->now)
+        e = work_take(&w, r);
+    if (e == ERR_OK && r->row.n_births == 0)
+        row_from_settled(&a, &r->row, note->lost);
+    struct birth *b = e == ERR_OK ? row_standing(&r->row, &k.t->rules) : NULL;
+    if (b) {
+        birth_set_values(&a, b, &k.t->rules, note->lost);
+        b->values = arena_copy(&a, note->lost, k.t->n_columns * sizeof *note->lost);
+        work_hold(b, HOLD_LOCAL);
+        r->message[0] = arena_strdup(&a, note->message);
+        e = held_save(&w, r);
+    }
+    if (e == ERR_OK && b)
+        e = row_save(s, &a, k, &r->row, r->recorded);
+    arena_fini(&a);
+    return e;
 }
 
 static enum err tell_limits(struct store *s, const struct limit_note *note, size_t n,
@@ -55,7 +85,11 @@ static enum err tell_limits(struct store *s, const struct limit_note *note, size
         const struct table_schema *t = schema_by_number(s, note[i].t);
         assert(t); /* as it was collected: the schema was not read since */
         struct row_key k = {t, note[i].key.p, note[i].key.len};
-        e = note[i].message ? hold_limited(s, k, note[i].message, now_ms) : let_go(s, k);
+        if (note[i].lost)
+            e = hold_lost(s, k, &note[i], now_ms);
+        else
+            e = note[i].message ? hold_limited(s, k, note[i].message, now_ms)
+                                : let_go(s, k, note[i].found);
     }
     return e;
 }

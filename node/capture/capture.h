@@ -78,6 +78,8 @@ struct limit_note { /* what an operator has to know of a row too large to be sen
     struct bytes key;
     const char *message; /* in words, what of it stands only here; NULL: it went out, or is gone */
     bool gone;           /* only this office had a row at the key, and now has none */
+    bool found;          /* the row at the key had lost it, and has it again */
+    const struct value *lost; /* the row, as it was, that lost its key here; others have it */
 };
 /* In the order in which they were written; after collect_consumed, until `c` is freed. */
 const struct limit_note *collected_notes(const struct collected *c, size_t *n);

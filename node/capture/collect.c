@@ -21,6 +21,8 @@
  * What is no integer travels as itself. A row that is born carries plain values. When one column of
  * a group changed, all travel.
  *
+ * A row whose key became NULL is not deleted: it is an UPDATE of what changed before (nokey.c).
+ *
  * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
@@ -92,13 +94,27 @@ static void fill_totals(struct output *o, struct past *p)
     }
 }
 
-static enum err read_past(struct output *o, const struct log_entry *e, const struct value *key,
+/* A row that had lost its key is no other when it has it again. Without it, it stays known. */
+static enum err read_lost(struct output *o, struct log_entry *e, struct past *p)
+{
+    e->limited = !p->now;
+    enum err err = p->now ? nokey_found(o, e, &p->first) : ERR_OK;
+    p->existed = p->first;
+    p->sums = p->first;
+    if (o->sums && p->existed)
+        fill_totals(o, p);
+    return err;
+}
+
+static enum err read_past(struct output *o, struct log_entry *e, const struct value *key,
                           struct past *p)
 {
     enum err err = read_now(o, key, &p->now);
     if (err == ERR_OK && o->c->any_limits)
         err = limit_read(o->s, o->a, (struct row_key){o->t, e->key, e->key_len}, &p->limit);
     p->existed = e->existed && !p->limit.born;
+    if (err == ERR_OK && p->limit.lost && !p->existed)
+        return read_lost(o, e, p);
     if (err != ERR_OK || !p->existed)
         return err;
     err = read_full(o, e->first_full, &p->first);
@@ -163,23 +179,21 @@ static void put_cells(struct output *o, struct row_change *r, const struct log_e
 
 /* ---- the rows ---- */
 
-/* Something of this row stays here: known until a later seal takes it. */
-static void note_limit(struct output *o, struct log_entry *e, const bool *left,
-                       const struct value *total, const char *message)
+void collect_limit(struct output *o, struct log_entry *e, const struct limit *from)
 {
     struct collected *c = o->c;
     size_t n = o->t->n_columns;
     e->limited = true;
     c->limits = arena_grow(&c->arena, c->limits, c->n_limits, &c->limits_cap, sizeof *c->limits);
     struct limit *l = &c->limits[c->n_limits++];
-    *l = (struct limit){.table = (uint32_t)(o->t - o->s->schema->tables),
-                        .key = {e->key, e->key_len},
-                        .born = !left,
-                        .message = arena_strdup(&c->arena, message)};
-    l->left = left ? arena_copy(&c->arena, left, n * sizeof *left) : NULL;
+    *l = *from;
+    l->table = (uint32_t)(o->t - o->s->schema->tables);
+    l->key = (struct bytes){e->key, e->key_len};
+    l->message = arena_strdup(&c->arena, from->message);
+    l->left = from->left ? arena_copy(&c->arena, from->left, n * sizeof *l->left) : NULL;
     l->total = arena_alloc(&c->arena, n * sizeof *l->total);
-    for (size_t i = 0; total && i < n; i++)
-        l->total[i] = total[i];
+    for (size_t i = 0; from->total && i < n; i++)
+        l->total[i] = from->total[i];
 }
 
 static void put_row(struct output *o, struct log_entry *e, struct row_change *r,
@@ -190,7 +204,9 @@ static void put_row(struct output *o, struct log_entry *e, struct row_change *r,
     const char *why;
     bool fits = collect_fit(o, r, &bytes, &left, &why);
     if (!fits || (left && r->kind == CHANGE_UPDATE))
-        note_limit(o, e, fits ? left : NULL, p->total, why);
+        collect_limit(o, e,
+                      &(struct limit){
+                          .born = !fits || !left, .left = left, .total = p->total, .message = why});
     if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0 && !beside.decision))
         return;
     e->born = r->kind == CHANGE_BORN;
@@ -206,7 +222,7 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
         return err;
     buf_printf(&b, "the key has %u bytes, a key can have %u: the row stands only here", e->key_len,
                LIMIT_KEY_BYTES);
-    note_limit(o, e, NULL, NULL, buf_str(&b));
+    collect_limit(o, e, &(struct limit){.born = true, .message = buf_str(&b)});
     buf_fini(&b);
     return ERR_OK;
 }
@@ -217,15 +233,18 @@ static enum err decide(struct output *o, struct log_entry *e)
     const uint8_t *bytes = arena_copy(o->a, e->key, e->key_len);
     struct past p = {0};
     enum err err = key_decode(bytes, e->key_len, key, o->t->n_key);
+    if (err == ERR_OK && e->no_key)
+        return nokey_note(o, e, key);
     if (err == ERR_OK && e->key_len > LIMIT_KEY_BYTES)
         return long_key(o, e, key);
     if (err == ERR_OK)
         err = read_past(o, e, key, &p);
     if (err != ERR_OK || (!p.existed && !p.now))
         return err;
-    struct row_change r = {.kind = !p.existed ? CHANGE_BORN
-                                   : p.now    ? CHANGE_UPDATE
-                                              : CHANGE_DELETE,
+    bool lost = !p.now && e->lost;
+    struct row_change r = {.kind = !p.existed      ? CHANGE_BORN
+                                   : p.now || lost ? CHANGE_UPDATE
+                                                   : CHANGE_DELETE,
                            .key = key};
     if (r.kind == CHANGE_BORN) {
         r.n_cells = o->t->n_columns;
@@ -234,10 +253,12 @@ static enum err decide(struct output *o, struct log_entry *e)
     } else {
         put_cells(o, &r, e, &p);
     }
+    if (lost)
+        nokey_lost(o, e, p.last);
     if (r.kind == CHANGE_UPDATE && r.n_cells == 0)
         return ERR_OK;
     struct collected_row beside = {.old = p.last, .sums = p.total};
-    if (o->n_todos && r.kind != CHANGE_BORN)
+    if (o->n_todos && r.kind != CHANGE_BORN && !lost)
         err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
     if (err == ERR_OK)
         put_row(o, e, &r, beside, &p);

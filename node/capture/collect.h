@@ -18,7 +18,10 @@ struct log_entry {
     bool existed;
     bool taken;
     bool born;                     /* the changeset has it as born */
-    bool limited;                  /* something of it stays here for its size */
+    bool limited;                  /* something of it stays here for its size, or its key */
+    bool no_key;                   /* NULL is in it: it names no row */
+    bool lost;                     /* last of all a column of the key became NULL */
+    bool found;                    /* it was lost, and has its key again */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t first_sums;            /* the first event that tells the sums from before */
     uint64_t before[MASK_WORDS];   /* U */
@@ -67,6 +70,7 @@ struct limit {
     uint32_t table; /* index into s->schema->tables */
     struct bytes key;
     bool born;           /* the row as a whole: no other office has it */
+    bool lost;           /* it stands at the others, and lost its key here; `total`: all columns */
     bool *left;          /* columns whose value was left out; NULL with `born` */
     struct value *total; /* of a sum among them: the total the others have */
     const char *message;
@@ -121,6 +125,18 @@ struct output {
     struct row_change *row; /* heap while growing */
     struct collected_row *beside;
 };
+
+/* Something of this row stays here: known until a later seal takes it. Key, table and copies are
+ * filled in. */
+void collect_limit(struct output *o, struct log_entry *e, const struct limit *l);
+
+/* ---- nokey.c */
+/* An entry whose key has NULL in it: told while such rows stand. */
+enum err nokey_note(struct output *o, struct log_entry *e, const struct value *key);
+/* The row of this key lost it here; `last`: as it was. */
+void nokey_lost(struct output *o, struct log_entry *e, const struct value *last);
+/* It has it again: *before is what it was, and NULL where it was deleted meanwhile. */
+enum err nokey_found(struct output *o, struct log_entry *e, struct value **before);
 
 /* ---- fit.c: a row into the changeset */
 /* Adds a row that fits. */

@@ -7,8 +7,7 @@
 
 static bool consumed(const struct table_work *w, uint32_t event)
 {
-    uint32_t entry = w->events[event].entry;
-    return entry == UINT32_MAX || w->entries[entry].taken;
+    return w->entries[w->events[event].entry].taken;
 }
 
 static bool all_consumed(const struct table_work *w)
@@ -71,13 +70,19 @@ static enum err save_limits(struct store *s, struct collected *c)
             if (x->taken && !x->limited)
                 e = limit_drop(s, key, &any);
             if (any)
-                note(c, (struct limit_note){key.t->t, {x->key, x->key_len}, NULL, !x->born});
+                note(c, (struct limit_note){.t = key.t->t,
+                                            .key = {x->key, x->key_len},
+                                            .gone = !x->born,
+                                            .found = x->found});
         }
     }
     for (size_t i = 0; e == ERR_OK && i < c->n_limits; i++) {
         const struct limit *l = &c->limits[i];
         e = limit_put(s, l);
-        note(c, (struct limit_note){s->schema->tables[l->table].t, l->key, l->message, false});
+        note(c, (struct limit_note){.t = s->schema->tables[l->table].t,
+                                    .key = l->key,
+                                    .message = l->message,
+                                    .lost = l->lost ? l->total : NULL});
     }
     return e;
 }

@@ -312,6 +312,30 @@ static enum err install_object(struct store *s, struct arena *a, const struct ta
     return e == ERR_OK ? store_exec(s, o->sql) : e;
 }
 
+/* Rows without a key that are here already are told by the next seal. */
+static enum err note_keyless(struct store *s, struct arena *a, const struct table_schema *t)
+{
+    struct table_info info = {0};
+    struct buf keys = {0}, into = {0}, where = {0}, sql = {0};
+    enum err e = t->internal ? ERR_OK : table_info_read(s, a, t->name, &info);
+    for (uint32_t i = 0; info.null_keys && i < t->n_key; i++) {
+        const char *name = t->column[t->key[i]];
+        buf_printf(&keys, ",%s", schema_quote(a, name));
+        buf_printf(&into, ",%s", capture_name(a, "k_", name));
+        buf_printf(&where, "%s%s IS NULL", i ? " OR " : "", schema_quote(a, name));
+    }
+    buf_printf(&sql,
+               "INSERT INTO main.tonle_log_%u(\"op\"%s) SELECT DISTINCT %d%s FROM %s WHERE %s",
+               t->t, buf_str(&into), (int)OP_INSERT, buf_str(&keys), t->qname, buf_str(&where));
+    if (e == ERR_OK && info.null_keys)
+        e = store_exec(s, buf_str(&sql));
+    buf_fini(&keys);
+    buf_fini(&into);
+    buf_fini(&where);
+    buf_fini(&sql);
+    return e;
+}
+
 static enum err install_table(struct store *s, struct arena *a, const struct table_schema *t)
 {
     struct capture_plan p;
@@ -328,6 +352,8 @@ static enum err install_table(struct store *s, struct arena *a, const struct tab
         e = reshape_log(s, a, t, &p.object[0]);
     for (uint32_t i = 0; e == ERR_OK && i < p.n; i++)
         e = install_object(s, a, t, &p.object[i]);
+    if (e == ERR_OK)
+        e = note_keyless(s, a, t);
     char fingerprint[24];
     plan_fingerprint(&p, fingerprint);
     return e == ERR_OK ? DB_RUN(s, "UPDATE tonle_table SET fingerprint = ?2 WHERE t = ?1",

@@ -2,12 +2,17 @@
  * application's table and nowhere else; tonle_limit keeps what was left out, because the log is
  * consumed: a row that no other office has (c = ''), or columns of one that they have. When a later
  * seal takes the row, they count as changed. v: of a sum column, the total the others have. That an
- * operator reads of them among the held rows (reason `limit`) is apply's (apply/sealed.c). */
+ * operator reads of them among the held rows (reason `limit`) is apply's (apply/sealed.c). Here are
+ * also rows whose key cannot be sent; c = LOST: one that others have and that lost its key here
+ * (nokey.c). */
 #include "node/capture/capture.h"
 #include "node/capture/collect.h"
 #include "node/db/query.h"
 
 #include <assert.h>
+#include <string.h>
+
+#define LOST "\x01key" /* no name of a column */
 
 enum err limit_any(struct store *s, bool *any)
 {
@@ -19,7 +24,9 @@ enum err limit_any(struct store *s, bool *any)
 uint64_t store_limit_rows(struct store *s)
 {
     int64_t n;
-    enum err e = db_number(s, "SELECT count(*) FROM (SELECT DISTINCT t, k FROM tonle_limit)", &n);
+    enum err e = db_number(
+        s, "SELECT count(*) FROM (SELECT DISTINCT t, k FROM tonle_limit WHERE c <> '" LOST "')",
+        &n);
     return e == ERR_OK ? (uint64_t)n : 0;
 }
 
@@ -33,6 +40,7 @@ enum err limit_read(struct store *s, struct arena *a, struct row_key k, struct l
         const char *name = query_text(&q, a, 0);
         uint32_t column = schema_column(k.t, name);
         out->born = out->born || name[0] == '\0';
+        out->lost = out->lost || strcmp(name, LOST) == 0;
         if (column == UINT32_MAX)
             continue;
         if (!out->left) {
@@ -63,10 +71,12 @@ enum err limit_put(struct store *s, const struct limit *l)
 {
     struct row_key k = {&s->schema->tables[l->table], l->key.p, l->key.len};
     bool ignored;
-    assert(l->born || l->left);
+    assert(l->born || l->left || l->lost);
     enum err e = limit_drop(s, k, &ignored);
     if (e == ERR_OK && l->born)
         e = put_column(s, k, "", value_null());
+    if (e == ERR_OK && l->lost)
+        e = put_column(s, k, LOST, value_null());
     for (uint32_t i = 0; e == ERR_OK && l->left && i < k.t->n_columns; i++) {
         if (l->left[i])
             e = put_column(s, k, k.t->column[i], l->total[i]);

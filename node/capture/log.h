@@ -12,13 +12,24 @@
  * 4   the row was in the way of a new one and     key, whole row as it was
  *     may have been evicted without a trace
  * 5   a sum column is about to be changed         key, the sum columns as they are
+ * 6   a column of this key became NULL            key, whole old row
+ *
+ * A key that has NULL in it names no row; its events say that the rows without a key are others
+ * now.
  */
 #ifndef NODE_CAPTURE_LOG_H
 #define NODE_CAPTURE_LOG_H
 
 #include "node/schema/info.h"
 
-enum capture_op { OP_INSERT = 1, OP_UPDATE = 2, OP_DELETE = 3, OP_CANDIDATE = 4, OP_SUMS = 5 };
+enum capture_op {
+    OP_INSERT = 1,
+    OP_UPDATE = 2,
+    OP_DELETE = 3,
+    OP_CANDIDATE = 4,
+    OP_SUMS = 5,
+    OP_LOST = 6
+};
 
 #define MASK_BITS 62u
 #define MASK_WORDS ((256u + MASK_BITS - 1) / MASK_BITS) /* of LIMIT_COLUMNS columns */

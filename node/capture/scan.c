@@ -48,14 +48,14 @@ static struct log_entry *find_entry(struct collected *c, struct table_work *w,
 /* The event's key as bytes. False with a NULL: no identity. */
 static bool key_of(const struct query *q, struct arena *scratch, uint32_t n, struct buf *key)
 {
+    bool whole = true;
     buf_reset(key);
     for (uint32_t i = 0; i < n; i++) {
         struct value v = query_value(q, scratch, 2 + (int)i);
-        if (v.type == VALUE_NULL)
-            return false;
+        whole = whole && v.type != VALUE_NULL;
         key_encode(key, &v, 1);
     }
-    return true;
+    return whole;
 }
 
 static void note_event(struct log_entry *e, const struct query *q, const struct table_schema *t,
@@ -69,11 +69,13 @@ static void note_event(struct log_entry *e, const struct query *q, const struct 
      * log before the insert. Where there was a row, the insert put it aside: a candidate. */
     if (op == OP_INSERT && !e->first_full)
         e->existed = false;
-    if (op == OP_DELETE || op == OP_CANDIDATE) {
+    if (op != OP_UPDATE && op != OP_SUMS && op != OP_CANDIDATE)
+        e->lost = op == OP_LOST;
+    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_LOST) {
         e->last_full = rowid;
         e->first_full = e->first_full ? e->first_full : rowid;
     }
-    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_SUMS)
+    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_LOST || op == OP_SUMS)
         e->first_sums = e->first_sums ? e->first_sums : rowid;
     for (uint32_t w = 0; op == OP_UPDATE && w < capture_words(t); w++) {
         if (!e->first_full)
@@ -135,18 +137,17 @@ static enum err scan_front(struct store *s, struct collected *c, struct table_wo
         uint32_t before = w->n_entries;
         struct log_entry *entry = NULL;
         arena_reset(&scratch);
-        bool known = key_of(&q, &scratch, t->n_key, &key);
-        if (known)
-            entry = find_entry(c, w, &key, before < max_keys);
-        if (known && !entry) {
+        bool whole = key_of(&q, &scratch, t->n_key, &key);
+        entry = find_entry(c, w, &key, before < max_keys);
+        if (!entry) {
             w->left = true;
             full = indexed;
             continue;
         }
-        if (entry)
-            note_event(entry, &q, t, w->n_entries > before);
+        entry->no_key = !whole;
+        note_event(entry, &q, t, w->n_entries > before);
         *last = query_i64(&q, 0);
-        add_event(w, *last, entry ? (uint32_t)(entry - w->entries) : UINT32_MAX);
+        add_event(w, *last, (uint32_t)(entry - w->entries));
     }
     buf_fini(&key);
     arena_fini(&scratch);
@@ -165,6 +166,8 @@ static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
     v[0] = value_integer(last);
     for (uint32_t i = 0; e == ERR_OK && i < w->n_entries; i++) {
         struct log_entry *entry = &w->entries[i];
+        if (entry->no_key) /* it is looked at again when these are read */
+            continue;
         e = key_decode(entry->key, entry->key_len, v + 1, t->n_key);
         if (e != ERR_OK)
             break;

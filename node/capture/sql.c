@@ -89,19 +89,16 @@ static const struct column_info *info_of(const struct context *x, const char *na
     return &x->info->column[c];
 }
 
-/* A row with a NULL in its key has no identity and stays local. */
+/* A row with a NULL in its key has no identity and stays local: that it came or went is noted, what
+ * it holds is not. */
 static void put_key_known(struct buf *b, const struct context *x, const char *from)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < x->t->n_key; i++) {
+    for (uint32_t i = 0; i < x->t->n_key && x->info->null_keys; i++) {
         const char *name = key_name(x, i);
-        if (x->info->without_rowid || x->info->rowid_alias || info_of(x, name)->notnull)
-            continue;
-        buf_printf(b, "%s%s%s IS NOT NULL", any ? " AND " : "", from, schema_quote(x->a, name));
-        any = true;
+        if (!info_of(x, name)->notnull)
+            buf_printf(b, "%s%s IS NOT NULL AND ", from, schema_quote(x->a, name));
     }
-    if (!any)
-        buf_printf(b, "1");
+    buf_printf(b, "1");
 }
 
 static void put_same_key(struct buf *b, const struct context *x, const char *left,
@@ -151,9 +148,7 @@ static char *insert_sql(const struct context *x)
 {
     struct buf b = {0};
     put_head(&b, x, "ins", "AFTER INSERT");
-    buf_printf(&b, "WHEN ");
-    put_key_known(&b, x, "NEW.");
-    buf_printf(&b, " BEGIN ");
+    buf_printf(&b, "BEGIN ");
     put_insert(&b, x, false);
     buf_printf(&b, " VALUES(");
     put_values(&b, x, OP_INSERT, "NEW.", false);
@@ -165,9 +160,7 @@ static char *delete_sql(const struct context *x)
 {
     struct buf b = {0};
     put_head(&b, x, "del", "AFTER DELETE");
-    buf_printf(&b, "WHEN ");
-    put_key_known(&b, x, "OLD.");
-    buf_printf(&b, " BEGIN ");
+    buf_printf(&b, "BEGIN ");
     put_insert(&b, x, true);
     buf_printf(&b, " VALUES(");
     put_values(&b, x, OP_DELETE, "OLD.", true);
@@ -203,6 +196,17 @@ static char *update_sql(const struct context *x)
     return sql_take(x->a, &b);
 }
 
+/* OLD's key is gone: to another (`not` is ""), or to none. */
+static void put_old(struct buf *b, const struct context *x, enum capture_op op, const char * not )
+{
+    put_insert(b, x, true);
+    buf_printf(b, " SELECT ");
+    put_values(b, x, op, "OLD.", true);
+    buf_printf(b, " WHERE %s(", not );
+    put_key_known(b, x, "NEW.");
+    buf_printf(b, "); ");
+}
+
 static char *key_sql(const struct context *x)
 {
     struct buf b = {0};
@@ -210,18 +214,13 @@ static char *key_sql(const struct context *x)
     buf_printf(&b, "WHEN NOT (");
     put_same_key(&b, x, "OLD.", "NEW.");
     buf_printf(&b, ") BEGIN ");
-    put_insert(&b, x, true);
-    buf_printf(&b, " SELECT ");
-    put_values(&b, x, OP_DELETE, "OLD.", true);
-    buf_printf(&b, " WHERE ");
-    put_key_known(&b, x, "OLD.");
-    buf_printf(&b, "; ");
+    put_old(&b, x, OP_DELETE, "");
+    if (x->info->null_keys)
+        put_old(&b, x, OP_LOST, "NOT ");
     put_insert(&b, x, false);
-    buf_printf(&b, " SELECT ");
+    buf_printf(&b, " VALUES(");
     put_values(&b, x, OP_INSERT, "NEW.", false);
-    buf_printf(&b, " WHERE ");
-    put_key_known(&b, x, "NEW.");
-    buf_printf(&b, "; END");
+    buf_printf(&b, "); END");
     return sql_take(x->a, &b);
 }
 
@@ -249,8 +248,6 @@ static void put_candidate_head(struct buf *b, const struct context *x)
 
 static void put_candidate_tail(struct buf *b, const struct context *x, bool update)
 {
-    buf_printf(b, " AND ");
-    put_key_known(b, x, "tonle_t.");
     if (update) {
         buf_printf(b, " AND NOT (");
         put_same_key(b, x, "tonle_t.", "OLD.");

@@ -9,17 +9,6 @@
 
 #include <string.h>
 
-static void check_settings(struct check_run *c)
-{
-    struct query q = DB_QUERY(c->s, "PRAGMA main.encoding");
-    const char *encoding = query_next(&q) ? query_text(&q, c->a, 0) : "UTF-8";
-    if (query_end(&q) == ERR_OK && strcmp(encoding, "UTF-8") != 0)
-        check_say(c, "warn", "encoding",
-                  "this database stores %s: text that is not valid Unicode is changed"
-                  " on the way; UTF-8 databases keep every byte",
-                  encoding);
-}
-
 static void check_trigger(struct check_run *c, const struct trigger_info *t)
 {
     if (t->broken)
@@ -132,7 +121,6 @@ static enum err check_all(struct check_run *c, const struct charter *charter, st
 {
     enum err e = ERR_OK;
     list_replicated(c, charter);
-    check_settings(c);
     if (!out)
         check_library(c);
     for (uint32_t i = 0; e == ERR_OK && i < charter->n_tables; i++)

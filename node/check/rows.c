@@ -34,7 +34,7 @@ static enum err count_rows(struct check_run *c, const struct table_info *t, cons
 {
     struct buf sql = {0}, key = {0};
     for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(&key, "%s%s || '=' || quote(t.%s)", i > 0 ? " || ', ' || " : "",
+        buf_printf(&key, "%s%s || '=' || substr(quote(t.%s), 1, 100)", i > 0 ? " || ', ' || " : "",
                    literal(c->a, t->column[t->key[i]].name),
                    schema_quote(c->a, t->column[t->key[i]].name));
     buf_printf(&sql, "SELECT count(*), min(%s) FROM main.%s AS t WHERE %s",

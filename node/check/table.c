@@ -36,6 +36,23 @@ static bool one_writer(const char *write)
     return strcmp(write, "any") != 0 && strcmp(write, "owner") != 0 && strcmp(write, "above") != 0;
 }
 
+/* SQLite lets a declared key be NULL, any number of times, and such a row has no identity. What is
+ * in force already goes on: those rows are listed. */
+static void check_null_key(struct check_run *c, const struct charter_table *t,
+                           const struct table_info *info)
+{
+    for (uint32_t i = 0; i < info->n_key && info->null_keys; i++) {
+        const struct column_info *k = &info->column[info->key[i]];
+        if (!k->notnull)
+            check_say(
+                c, t->complete ? "warn" : "fail", t->name,
+                "key column %s.%s accepts NULL, and a row with NULL there could not leave its "
+                "office: declare it NOT NULL (SQLite wants the table made anew for that: "
+                "create, copy, drop, rename)",
+                t->name, k->name);
+    }
+}
+
 static void check_key(struct check_run *c, const struct charter_table *t,
                       const struct table_info *info)
 {
@@ -51,15 +68,7 @@ static void check_key(struct check_run *c, const struct charter_table *t,
                   "give out again;"
                   " use a code or UUID, a composite key with the office's code, or write: national",
                   t->name, info->column[info->key[0]].name);
-    for (uint32_t i = 0; i < info->n_key && !info->rowid_alias && !info->without_rowid; i++) {
-        const struct column_info *k = &info->column[info->key[i]];
-        if (!k->notnull)
-            check_say(
-                c, "warn", t->name,
-                "key column %s.%s accepts NULL, and rows with a NULL there stay in this office;"
-                " declare it NOT NULL",
-                t->name, k->name);
-    }
+    check_null_key(c, t, info);
     for (uint32_t i = 0; t->complete && i < t->n_key; i++) {
         if (t->n_key != info->n_key || !db_same_name(t->key[i], info->column[info->key[i]].name)) {
             check_say(c, "fail", t->name, "the PRIMARY KEY of %s here is not the published one",

@@ -141,7 +141,7 @@ static void list_text(const struct conflict_record *r, void *user)
     const char *cells[] = {
         r->id,
         r->table,
-        r->key_json,
+        cli_short(l->c, r->key_json),
         r->cell,
         r->policy,
         l->colours ? cli_coloured(l->c, open ? COLOUR_WARN : COLOUR_GOOD, r->state) : r->state,

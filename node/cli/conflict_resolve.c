@@ -53,7 +53,8 @@ static int resolve_one(struct cli *c, const struct resolve_options *r)
         e = store_commit(o.store);
     if (e != ERR_OK)
         store_rollback(o.store);
-    code = e == ERR_OK ? review_done(c, &o, decision) : review_fail(&o, e, LIST);
+    code = e == ERR_OK ? review_done(c, &o, &(struct held_settled){decision, ""})
+                       : review_fail(&o, e, LIST);
     office_close(&o);
     return code;
 }
@@ -168,7 +169,7 @@ static int tell(struct resolve_many *m, enum err e)
         return cli_fail(CLI_ERROR, "nothing was decided");
     if (!m->c->json)
         printf("%zu conflict%s: ", m->done, m->done == 1 ? "" : "s");
-    return review_done(m->c, &m->o, m->last);
+    return review_done(m->c, &m->o, &(struct held_settled){m->last, ""});
 }
 
 static int resolve_all(struct cli *c, struct resolve_options *r)

@@ -198,7 +198,8 @@ static void print_conflict(struct cli *c, const struct conflict_record *r,
 {
     json_t *names = differing(r);
     bool open = strcmp(r->state, "open") == 0;
-    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table, cli_safe(c, r->key_json));
+    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table,
+           cli_safe(c, cli_short(c, r->key_json)));
     printf("%s since %s, policy %s\n\n",
            cli_coloured(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
            cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);

@@ -147,7 +147,7 @@ static void print_row(struct cli *c, const struct explanation *x, bool dry_run)
 {
     static const char *const heads[] = {"CELL", "POLICY", "CHARTER", "OTHER CHARTER", "WOULD BE"};
     struct text_table t = {0};
-    printf("%s %s: %s\n", x->table, x->key_json, x->state);
+    printf("%s %s: %s\n", x->table, cli_safe(c, cli_short(c, x->key_json)), x->state);
     printf("scope %s, owned by %s; every office receives it\n",
            x->scope[0] != '\0' ? x->scope : "nation", x->office);
     for (size_t i = 0; i < x->n_held; i++) {

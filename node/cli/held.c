@@ -63,10 +63,10 @@ static void list_text(const struct held_record *r, void *user)
     stream_clock(since, r->since_ms);
     const char *cells[] = {r->id,
                            r->table,
-                           r->key_json,
+                           cli_short(l->c, r->key_json),
                            since,
                            r->office[0] != '\0' ? r->office : "-",
-                           r->blocked_by[0] != '\0' ? r->blocked_by : "-",
+                           r->blocked_by[0] != '\0' ? cli_short(l->c, r->blocked_by) : "-",
                            r->message[0] != '\0' ? r->message : r->reason};
     table_add(l->c, &l->t, cells);
     l->n++;
@@ -129,20 +129,22 @@ static const char *meaning(const struct held_record *r)
            : is(r, "parent") ? "the row it refers to does not stand"
            : is(r, "local")  ? "only this office's own trigger or schema refuses it"
            : is(r, "schema") ? "this database lacks its table or a column"
-           : is(r, "limit")  ? "it is too large to be sent"
+           : is(r, "limit")  ? "it cannot be sent as it is, and stands only here"
                              : "it cannot stand";
 }
 
-static void print_commands(const struct held_record *r)
+static void print_commands(struct cli *c, const struct held_record *r)
 {
     if (is(r, "schema"))
         cli_note("\nTo settle it: `tonle doctor` names what is missing; make it, then\n"
                  "  tonle held retry %s",
                  r->id);
     else if (is(r, "limit"))
-        cli_note("\nTo settle it: make the row smaller with any application; that write is sent.");
+        cli_note(
+            "\nTo settle it: make the row smaller, or give it a key that can be sent, with any\n"
+            "application; that write is sent.");
     else if (is(r, "local"))
-        cli_note("\nTo settle it: change the trigger or the schema of this database, then\n"
+        cli_note("\nTo settle it: change what refuses it in this database, then\n"
                  "  tonle held retry %s",
                  r->id);
     else {
@@ -154,7 +156,9 @@ static void print_commands(const struct held_record *r)
             cli_note(
                 "  tonle held merge %s --reason TEXT            # into %s, which keeps what it "
                 "has",
-                r->id, r->blocked_by[0] != '\0' ? r->blocked_by : "the row in its way");
+                r->id,
+                r->blocked_by[0] != '\0' ? cli_safe(c, cli_short(c, r->blocked_by))
+                                         : "the row in its way");
         cli_note("  tonle held drop %s --reason TEXT             # its values stay in the history",
                  r->id);
     }
@@ -165,10 +169,11 @@ static void print_held(struct cli *c, const struct held_record *r)
     struct text_table t = {0};
     static const char *const heads[] = {"COLUMN", "VALUE"};
     printf("%s: %s, key %s, written at %s, held since %s\n%s: %s\n%s\n", r->id, r->table,
-           r->key_json, r->office[0] != '\0' ? r->office : "an office", cli_time(c, r->since_ms),
-           r->reason, meaning(r), cli_safe(c, r->message));
+           cli_safe(c, cli_short(c, r->key_json)), r->office[0] != '\0' ? r->office : "an office",
+           cli_time(c, r->since_ms), r->reason, meaning(r), cli_safe(c, r->message));
     if (r->blocked_by[0] != '\0')
-        printf("in its way: %s %s%s%s%s%s\n", r->blocked_table, r->blocked_by,
+        printf("in its way: %s %s%s%s%s%s\n", r->blocked_table,
+               cli_safe(c, cli_short(c, r->blocked_by)),
                r->blocked_office[0] != '\0' ? ", of " : "", r->blocked_office,
                r->blocked_ms != 0 ? ", " : "",
                r->blocked_ms != 0 ? cli_time(c, r->blocked_ms) : "");
@@ -181,7 +186,7 @@ static void print_held(struct cli *c, const struct held_record *r)
     if (r->n_columns > 0)
         table_print(&t);
     mem_free(t.cell);
-    print_commands(r);
+    print_commands(c, r);
 }
 
 static void print_json(const struct held_record *r)

@@ -70,18 +70,18 @@ int command_held_retry(struct cli *c, int argc, char **argv)
 static int settle(struct cli *c, enum held_action action, const struct review *review)
 {
     struct cli_office o = {0};
-    const char *decision;
+    struct held_settled settled = {.children = ""};
     int code = office_open(c, OFFICE_WRITE, &o);
     if (code != CLI_OK)
         return code;
     enum err e = store_begin(o.store);
     if (e == ERR_OK)
-        e = store_held_settle(o.store, &c->arena, c->words[0], action, review, &decision);
+        e = store_held_settle(o.store, &c->arena, c->words[0], action, review, &settled);
     if (e == ERR_OK)
         e = store_commit(o.store);
     if (e != ERR_OK)
         store_rollback(o.store);
-    code = e == ERR_OK ? review_done(c, &o, decision) : review_fail(&o, e, LIST);
+    code = e == ERR_OK ? review_done(c, &o, &settled) : review_fail(&o, e, LIST);
     office_close(&o);
     return code;
 }
@@ -91,12 +91,17 @@ static int run(struct cli *c, int argc, char **argv, enum held_action action)
 {
     struct review_words w = {0};
     struct review review;
-    const struct option options[] = {{"--set", OPTION_LIST, &w.set},
-                                     {"--reason", OPTION_TEXT, &w.reason},
-                                     {"--by", OPTION_TEXT, &w.by},
-                                     {NULL, OPTION_FLAG, NULL}};
-    const struct option *known = action == HELD_DROP ? options + 1 : options;
-    int code = cli_arguments(c, argc, argv, known, 1, action == HELD_SET ? argc : 1);
+    bool leave = false;
+    const struct option drop[] = {{"--leave-children", OPTION_FLAG, &leave},
+                                  {"--reason", OPTION_TEXT, &w.reason},
+                                  {"--by", OPTION_TEXT, &w.by},
+                                  {NULL, OPTION_FLAG, NULL}};
+    const struct option other[] = {{"--set", OPTION_LIST, &w.set},
+                                   {"--reason", OPTION_TEXT, &w.reason},
+                                   {"--by", OPTION_TEXT, &w.by},
+                                   {NULL, OPTION_FLAG, NULL}};
+    const struct option *options = action == HELD_DROP ? drop : other;
+    int code = cli_arguments(c, argc, argv, options, 1, action == HELD_SET ? argc : 1);
     if (code != CLI_OK)
         return code;
     struct option_list words = {
@@ -111,6 +116,7 @@ static int run(struct cli *c, int argc, char **argv, enum held_action action)
     if (action == HELD_SET && words.n == 0)
         return cli_usage(c, "say what it should be: COL=VALUE");
     code = review_read(c, &w, &review);
+    review.leave_children = leave;
     return code == CLI_OK ? settle(c, action, &review) : code;
 }
 

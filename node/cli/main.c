@@ -96,7 +96,7 @@ const struct command cli_commands[] = {
      "the\n"
      "held row is dropped. Nothing is lost: its values stay in the history.",
      command_held_merge},
-    {"held drop", "ID --reason TEXT [--by NAME]", "give a held row up",
+    {"held drop", "ID --reason TEXT [--by NAME] [--leave-children]", "give a held row up",
      "Its values stay in the history.", command_held_drop},
     {"history", "TABLE KEY [--json]",
      "every known write to a row: values, what it had seen, what it met",

@@ -98,8 +98,9 @@ static enum err wait_sealed(struct cli *c, struct cli_office *o, const char *dec
     return e;
 }
 
-int review_done(struct cli *c, struct cli_office *o, const char *decision)
+int review_done(struct cli *c, struct cli_office *o, const struct held_settled *settled)
 {
+    const char *decision = settled->decision;
     struct dot dot = {0, 0};
     const char *held = NULL, *why = "";
     bool runs = node_runs(c);
@@ -109,15 +110,18 @@ int review_done(struct cli *c, struct cli_office *o, const char *decision)
     if (e != ERR_OK)
         return office_fail(o, e, "the decision is queued; looking whether it is sealed");
     if (c->json)
-        cli_print_json(json_pack("{s:i, s:s, s:o, s:b, s:o}", "schema", CLI_SCHEMA, "decision",
+        cli_print_json(json_pack("{s:i, s:s, s:o, s:b, s:o, s:s}", "schema", CLI_SCHEMA, "decision",
                                  decision, "sealed", cli_dot_json(dot), "running", (int)runs,
-                                 "held", held ? cli_text_json(held) : json_null()));
+                                 "held", held ? cli_text_json(held) : json_null(), "children",
+                                 settled->children));
     else if (!dot_is_none(dot))
         printf("decided, and sealed as %s\n", cli_dot(c, dot));
     else
         printf("decided; it takes effect %s\n",
                runs ? "as soon as the node has sealed what was written before (`tonle status`)"
                     : "when the node runs: start it with `tonle run` or its service");
+    if (!c->json && settled->children[0] != '\0')
+        printf("rows that refer to it: %s\n", settled->children);
     if (held)
         cli_note("A row of that key is held (%s): `tonle held show %s` says what settles it.",
                  cli_safe(c, why), held);

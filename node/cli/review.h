@@ -16,8 +16,9 @@ struct review_words { /* the options of every deciding command */
 int review_read(struct cli *c, const struct review_words *w, struct review *out);
 /* "site:seq" as `show` prints it. */
 bool review_dot(const char *text, struct dot *out);
-/* The decision is committed: waits until the running node has sealed it, and says so. */
-int review_done(struct cli *c, struct cli_office *o, const char *decision);
+/* The decision is committed: waits until the running node has sealed it, and says so. `children`:
+ * rows that refer to the one that was settled, in words, or "". */
+int review_done(struct cli *c, struct cli_office *o, const struct held_settled *settled);
 /* The store's message after a refused decision, with the exit code that stands for it. */
 int review_fail(const struct cli_office *o, enum err e, const char *list_command);
 

@@ -121,7 +121,7 @@ static bool explained(const json_t *status, const char *name)
     return false;
 }
 
-static void print_reasons(const json_t *status)
+static void print_reasons(struct cli *c, const json_t *status)
 {
     size_t i;
     json_t *o;
@@ -143,7 +143,7 @@ static void print_reasons(const json_t *status)
     json_array_foreach(json_object_get(status, "held_own_rows"), i, o)
     {
         printf("  of this office: %s %s (%s), `tonle held show %s`\n", text_of(o, "table"),
-               text_of(o, "key"), text_of(o, "kind"), text_of(o, "id"));
+               cli_safe(c, cli_short(c, text_of(o, "key"))), text_of(o, "kind"), text_of(o, "id"));
     }
     if (number_of(status, "conflicts_open") > 0)
         print_reason("conflicts", "concurrent writes need a decision",
@@ -178,7 +178,7 @@ static void print_status(struct cli *c, const json_t *status, bool running)
         table_print(&t);
     mem_free(t.cell);
     if (running)
-        print_reasons(status);
+        print_reasons(c, status);
 }
 
 /* ---- waiting, for scripts */

@@ -104,17 +104,20 @@ struct verify_ask {
     const char *table, *key;
 };
 
-static void print_value(const char *side, const char *name, const json_t *v)
+static void print_value(struct cli *c, const char *side, const char *name, const json_t *v)
 {
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("  %s%s = %s\n", side, name, text ? text : "null");
+    printf("  %s%s = %s\n", side, name,
+           text ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, text))) : "null");
     free(text);
 }
 
-static void print_row(const json_t *row)
+static void print_row(struct cli *c, const json_t *row)
 {
     char *key = json_dumps(json_object_get(row, "key"), JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("\n%s %s: %s\n", text_of(row, "table"), key, text_of(row, "kind"));
+    printf("\n%s %s: %s\n", text_of(row, "table"),
+           key ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, key))) : "null",
+           text_of(row, "kind"));
     free(key);
     json_t *here = json_object_get(row, "here"), *there = json_object_get(row, "there");
     const char *name;
@@ -124,7 +127,7 @@ static void print_row(const json_t *row)
         here = json_is_object(here) ? here : there;
         json_object_foreach(here, name, v)
         {
-            print_value("", name, v);
+            print_value(c, "", name, v);
         }
         return;
     }
@@ -133,8 +136,8 @@ static void print_row(const json_t *row)
         json_t *other = json_object_get(there, name);
         if (json_equal(v, other))
             continue;
-        print_value("here  ", name, v);
-        print_value("there ", name, other);
+        print_value(c, "here  ", name, v);
+        print_value(c, "there ", name, other);
     }
 }
 
@@ -151,7 +154,7 @@ static int compare_rows(struct cli *c, const struct verify_ask *ask)
     if (!c->json) {
         size_t i;
         json_t *row;
-        json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(row);
+        json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(c, row);
         shown = (json_int_t)json_array_size(json_object_get(answer, "rows"));
         if (shown > 0 && shown < waiting)
             printf("\n... and %lld more\n", (long long)(waiting - shown));

@@ -122,17 +122,20 @@ static enum err make_tables(struct store *s)
 static enum err count_rows(struct node *n, uint64_t *rows)
 {
     struct joining *j = n->join;
-    struct table_digest *d = NULL;
-    uint32_t count = 0;
-    enum err e = store_digest(j->store, &n->arena, &d, &count);
-    for (uint32_t i = 0; e == ERR_OK && i < count; i++) {
-        if (strncmp(d[i].table, "tonle_", 6) == 0 || d[i].rows == 0)
+    const struct schema *schema = j->store->schema;
+    enum err e = schema_load(j->store);
+    for (uint32_t i = 0; e == ERR_OK && i < schema->n_tables; i++) {
+        const struct table_schema *t = &schema->tables[i];
+        uint64_t here = 0;
+        if (t->exists && !t->internal)
+            e = store_load_rows(j->store, t, &here);
+        if (e != ERR_OK || here == 0)
             continue;
-        *rows += d[i].rows;
+        *rows += here;
         j->report.present = arena_grow(&j->arena, j->report.present, j->report.n_present,
                                        &j->report.cap_present, sizeof *j->report.present);
         j->report.present[j->report.n_present++] =
-            (struct rows_present){arena_strdup(&j->arena, d[i].table), d[i].rows};
+            (struct rows_present){arena_strdup(&j->arena, t->name), here};
     }
     return e;
 }

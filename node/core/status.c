@@ -141,6 +141,26 @@ static json_t *children_json(struct status_look *l)
     return list;
 }
 
+/* Rows that stand only here: the first says why in its own words. */
+static void limit_reason(struct status_look *l)
+{
+    struct arena a = {0};
+    struct buf b = {0};
+    struct held_record first;
+    uint64_t n = store_limit_rows(l->s);
+    enum err e = n > 0 ? store_held_limit(l->s, &a, &first) : ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        buf_printf(&b,
+                   "%llu row%s of this office cannot be sent as %s; the first, of %.64s: %.300s",
+                   (unsigned long long)n, n == 1 ? "" : "s", n == 1 ? "it is" : "they are",
+                   first.table, first.message);
+    if (e == ERR_OK)
+        reason(l, l->n->name, buf_str(&b),
+               "tonle held list names them (reason limit): mend them, and that write is sent");
+    buf_fini(&b);
+    arena_fini(&a);
+}
+
 static void own_reasons(struct status_look *l)
 {
     struct node *n = l->n;
@@ -152,11 +172,7 @@ static void own_reasons(struct status_look *l)
                            "nothing that is captured here is published");
     if (n->seal_fault[0] != '\0')
         reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
-    if (store_limit_rows(l->s) > 0)
-        reason(
-            l, n->name,
-            "values are too large to be sent (8 MiB a value, 12 MiB a row); they stand only here",
-            "tonle held list names them (reason limit): make them smaller, that write is sent");
+    limit_reason(l);
     if (store_deferred_any(l->s))
         reason(l, n->name,
                "rows wait for a table or a column that is not in this database (tonle held list,"

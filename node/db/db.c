@@ -237,6 +237,21 @@ static void remove_journal(struct store *s)
         sqlite3_exec(s->db, "PRAGMA main.journal_mode=DELETE", NULL, NULL, NULL);
 }
 
+/* Text that is not valid Unicode would be another here than where it was written: SQLite converts
+ * it to UTF-16 and back. It cannot be changed once there are tables. */
+static enum err check_encoding(struct store *s)
+{
+    struct query q = DB_QUERY(s, "PRAGMA main.encoding");
+    struct bytes name = query_next(&q) ? query_borrow(&q, 0) : (struct bytes){0};
+    bool utf8 = name.len == 5 && memcmp(name.p, "UTF-8", 5) == 0;
+    enum err e = query_end(&q);
+    return e != ERR_OK || utf8
+               ? e
+               : store_fail(s, ERR_STATE,
+                            "it stores text as UTF-16, and only UTF-8 is served: copy it with "
+                            "`sqlite3 OLD .dump | sqlite3 NEW` and put NEW in its place");
+}
+
 enum err db_open(struct store *s, const struct store_options *o, char msg[256])
 {
     s->options = *o;
@@ -251,10 +266,15 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
     enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
     if (e == ERR_OK) /* the first read tells whether it is a database at all */
         e = db_number(s, "SELECT count(*) FROM sqlite_schema", &objects);
+    if (e == ERR_OK)
+        e = check_encoding(s);
     if (e == ERR_OK && !o->read_only)
         e = truncate_journal(s);
     if (e != ERR_OK)
-        snprintf(msg, 256, "%s: %s", o->path, s->db ? sqlite3_errmsg(s->db) : "cannot be opened");
+        snprintf(msg, 256, "%.100s: %.150s", o->path,
+                 e == ERR_STATE ? s->message
+                 : s->db        ? sqlite3_errmsg(s->db)
+                                : "cannot be opened");
     return (rc & 0xff) == SQLITE_CANTOPEN ? ERR_NOT_FOUND : e;
 }
 

@@ -42,6 +42,8 @@ enum err store_held_get(struct store *s, struct arena *a, const char *id, struct
 /* The held rows that are writes of this office itself: their number, and the first few. */
 enum err store_held_own(struct store *s, struct arena *a, struct held_record few[HELD_FEW],
                         uint64_t *total);
+/* The first of those that cannot be sent (reason `limit`). ERR_NOT_FOUND: none. */
+enum err store_held_limit(struct store *s, struct arena *a, struct held_record *out);
 struct decision_record { /* what a person decided */
     const char *id;
     const char *conflict; /* id of the conflict or held row */
@@ -116,6 +118,7 @@ struct review { /* who decides, and what */
     uint64_t now_ms; /* wall clock */
     const struct assignment *set;
     size_t n_set;
+    bool leave_children; /* of HELD_DROP: also where rows refer to the one that is dropped */
 };
 enum resolution {
     RESOLVE_TAKE,  /* the side of that dot */
@@ -128,8 +131,16 @@ enum err store_conflict_resolve(struct store *s, struct arena *a, const char *id
                                 enum resolution how, struct dot take, const struct review *r,
                                 const char **decision);
 enum held_action { HELD_SET, HELD_MERGE, HELD_DROP };
+/* Rows that refer to the held one follow it to another key, and into the row it is merged with.
+ * ERR_STATE for a drop that would leave some behind, unless the review says so. `children`: who
+ * they were, "3 of visit, 1 of stay", or "". */
+struct held_settled {
+    const char *decision;
+    const char *children;
+};
 enum err store_held_settle(struct store *s, struct arena *a, const char *id,
-                           enum held_action action, const struct review *r, const char **decision);
+                           enum held_action action, const struct review *r,
+                           struct held_settled *out);
 /* Whether review_by lets this office decide that conflict: ERR_OK or ERR_REFUSED. */
 enum err store_conflict_may(struct store *s, struct arena *a, const char *id);
 /* *dot: the changeset the decision was sealed in; none: it is not sealed yet. */

@@ -1,4 +1,5 @@
-/* A person settles a held row.
+/* A person settles a held row. Rows that refer to it follow it to another key and into the row it
+ * is merged with; it is not dropped from under them unless that is said (children.c).
  *
  * reason    set                            merge                              drop
  * birth     UPDATE, or, where it changes   into the row that stands at its    DELETE
@@ -8,11 +9,11 @@
  * parent    the same                       -                                  DELETE
  * local     - (it stands at the other offices: the remedy is here, then retry)
  * schema    - (comes in when the table fits again)
- * limit     - (stands in this office's table; the next smaller write is sent)
+ * limit     - (stands in this office's table; the next write that can be sent is)
  *
  * Merging: the standing row takes what --set says, and the held row's values where it has NULL;
  * then the held row is dropped. */
-#include "node/desk/review.h"
+#include "node/desk/children.h"
 
 #include "node/db/query.h"
 #include "node/state/state.h"
@@ -29,6 +30,8 @@ struct held_settling {
     struct birth *b;
     struct typed typed;
     struct buf choice;
+    bool leave_children;
+    const char *children; /* who followed, or stays behind, in words */
 };
 
 struct held_place { /* where a held row is, and the row in its way */
@@ -69,12 +72,13 @@ static enum err helpless(const struct held_settling *x)
                           id);
     if (is(x, "limit"))
         return store_fail(x->s, ERR_STATE,
-                          "this row stands here and is too large to be sent: make it smaller with "
-                          "any application, and that write is sent");
+                          "this row stands here and cannot be sent as it is (%.200s): change it "
+                          "with any application, and that write is sent",
+                          x->held.message);
     if (is(x, "local"))
         return store_fail(x->s, ERR_STATE,
                           "only this office refuses this row (%.200s); it stands at the others: "
-                          "change the trigger or the schema here, then `tonle held retry %.40s`",
+                          "change what refuses it here, then `tonle held retry %.40s`",
                           x->held.message, id);
     return ERR_OK;
 }
@@ -150,38 +154,98 @@ static enum err standing_row(struct held_settling *x, const struct held_place *a
     return e;
 }
 
-static enum err merge(struct held_settling *x, const struct held_place *at)
+/* What the standing row lacks the held one gives, `values` as they will be. */
+static void fill(struct held_settling *x, const struct value *stand, const struct value *values)
 {
     const struct table_schema *t = x->t;
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        if (x->typed.given[c] || stand[c].type != VALUE_NULL || values[c].type == VALUE_NULL)
+            continue;
+        x->typed.given[c] = true;
+        x->typed.value[c] = values[c];
+    }
+    for (uint32_t i = 0; i < t->n_key; i++)
+        x->typed.given[t->key[i]] = false;
+}
+
+/* The row as it will stand. */
+static const struct value *merged(const struct held_settling *x, const struct value *stand,
+                                  const struct value *values)
+{
+    struct value *all = arena_copy(x->a, stand, x->t->n_columns * sizeof *all);
+    for (uint32_t c = 0; c < x->t->n_columns; c++) {
+        if (schema_is_key(x->t, c))
+            continue;
+        if (x->typed.given[c])
+            all[c] = x->typed.value[c];
+        else if (all[c].type == VALUE_NULL)
+            all[c] = values[c];
+    }
+    return all;
+}
+
+static enum err merge_into(struct held_settling *x, const struct reviewed *into,
+                           const struct birth *b)
+{
+    const struct table_schema *t = x->t;
+    struct followers l;
+    uint32_t n = 0;
+    enum err e = children_find(&x->row, x->b, merged(x, into->stand, x->held.values), &l);
+    if (e == ERR_OK)
+        e = children_move(&l);
+    if (e != ERR_OK)
+        return e;
+    fill(x, into->stand, l.at[0]->columns.value);
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        n += x->typed.given[c];
+    x->children = children_words(x->a, &l);
+    buf_printf(&x->choice, "merged into %s%s%s", schema_key_json(x->a, t, into->k.key, into->k.len),
+               n > 0 ? ": " : "", review_words_of(x->a, t, &x->typed));
+    if (l.n > 1)
+        buf_printf(&x->choice, "; what belonged to it follows: %s", x->children);
+    if (n > 0)
+        e = review_update(into, b, &x->typed);
+    return e == ERR_OK ? review_delete(&x->row, x->b) : e;
+}
+
+static enum err merge(struct held_settling *x, const struct held_place *at)
+{
     struct reviewed into;
     struct birth *b = NULL;
-    uint32_t n = 0;
     enum err e = standing_row(x, at, &into, &b);
     if (e == ERR_OK)
         e = review_sealed(&into);
-    if (e == ERR_OK && review_key_changes(t, &x->typed, into.stand))
+    if (e == ERR_OK && review_key_changes(x->t, &x->typed, into.stand))
         e = store_fail(x->s, ERR_USAGE,
                        "a merge leaves the key as it is; to give this row another key: `tonle held "
                        "set %.40s COL=VALUE`",
                        x->held.id);
+    return e == ERR_OK ? merge_into(x, &into, b) : e;
+}
+
+/* ---- drop */
+
+static enum err drop(struct held_settling *x)
+{
+    struct followers l;
+    bool same_key = is(x, "birth");
+    enum err e = children_find(&x->row, x->b, NULL, &l);
     if (e != ERR_OK)
         return e;
-    for (uint32_t c = 0; c < t->n_columns; c++) {
-        if (!x->typed.given[c] && into.stand[c].type == VALUE_NULL &&
-            x->held.values[c].type != VALUE_NULL) {
-            x->typed.given[c] = true;
-            x->typed.value[c] = x->held.values[c];
-        }
-    }
-    for (uint32_t i = 0; i < t->n_key; i++)
-        x->typed.given[t->key[i]] = false;
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        n += x->typed.given[c];
-    buf_printf(&x->choice, "merged into %s%s%s", schema_key_json(x->a, t, into.k.key, into.k.len),
-               n > 0 ? ": " : "", review_words_of(x->a, t, &x->typed));
-    if (n > 0)
-        e = review_update(&into, b, &x->typed);
-    return e == ERR_OK ? review_delete(&x->row, x->b) : e;
+    x->children = children_words(x->a, &l);
+    if (l.n > 1 && !x->leave_children)
+        return store_fail(x->s, ERR_STATE,
+                          "rows refer to it (%.160s) and would %s: `tonle held merge %.40s` takes "
+                          "them along, or settle them first; to drop it all the same, add "
+                          "--leave-children",
+                          x->children,
+                          same_key ? "belong to the row that stands at its key"
+                                   : "stay held without it",
+                          x->held.id);
+    buf_printf(&x->choice, "dropped");
+    if (l.n > 1)
+        buf_printf(&x->choice, "; what belonged to it is left: %s", x->children);
+    return review_delete(&x->row, x->b);
 }
 
 static enum err settle(struct held_settling *x, enum held_action action,
@@ -193,16 +257,16 @@ static enum err settle(struct held_settling *x, enum held_action action,
     case HELD_MERGE:
         return merge(x, at);
     default:
-        buf_printf(&x->choice, "dropped");
-        return review_delete(&x->row, x->b);
+        return drop(x);
     }
 }
 
 enum err store_held_settle(struct store *s, struct arena *a, const char *id,
                            enum held_action action, const struct review *review,
-                           const char **decision)
+                           struct held_settled *out)
 {
-    struct held_settling x = {.s = s, .a = a};
+    struct held_settling x = {
+        .s = s, .a = a, .leave_children = review->leave_children, .children = ""};
     struct held_place at = {0};
     assert(s->in_write);
     enum err e = find(&x, id, &at);
@@ -216,7 +280,8 @@ enum err store_held_settle(struct store *s, struct arena *a, const char *id,
                                   .key_json = x.held.key_json,
                                   .cell = x.held.reason};
     if (e == ERR_OK)
-        e = review_record(s, a, &about, buf_str(&x.choice), review, decision);
+        e = review_record(s, a, &about, buf_str(&x.choice), review, &out->decision);
+    out->children = x.children;
     buf_fini(&x.choice);
     return e;
 }

@@ -149,3 +149,13 @@ enum err store_held_own(struct store *s, struct arena *a, struct held_record few
     }
     return query_end(&q);
 }
+
+enum err store_held_limit(struct store *s, struct arena *a, struct held_record *out)
+{
+    struct query q = DB_QUERY(s, HELD_SQL " WHERE reason = 'limit' ORDER BY since_ms, id LIMIT 1");
+    bool found = query_next(&q);
+    if (found)
+        *out = held_from(a, &q);
+    enum err e = query_end(&q);
+    return e == ERR_OK && !found ? ERR_NOT_FOUND : e;
+}

@@ -244,7 +244,7 @@ static const struct birth *keeper(const struct resolving *r)
     return b;
 }
 
-static enum err give_key(struct resolving *r, const struct birth *b)
+static enum err give_key(struct resolving *r, struct birth *b)
 {
     const struct table_schema *t = r->place.t;
     struct value *values = review_values(&r->row, b);

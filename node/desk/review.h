@@ -80,7 +80,11 @@ enum err review_queue_birth(const struct reviewed *r, struct row_key k, const st
 /* ---- rename.c */
 /* The birth goes from its key and is born again, with these values, at theirs; its children follow.
  * ERR_EXISTS when that key is taken. */
-enum err review_rename(const struct reviewed *r, const struct birth *b, const struct value *values);
+enum err review_rename(const struct reviewed *r, struct birth *b, const struct value *values);
+/* No row stands, is held or is about to be born at this key. */
+enum err review_key_free(struct store *s, struct arena *a, struct row_key k, bool *free);
+struct row_key review_key_of(struct arena *a, const struct table_schema *t,
+                             const struct value *values);
 /* Gives the last TEXT column of the key an ending that makes the key free. ERR_USAGE when the key
  * has none. */
 enum err review_free_key(const struct reviewed *r, const struct birth *b, struct value *values);

@@ -28,7 +28,7 @@
 #define META_MODE "load_mode"
 #define META_POS "load_pos"
 
-static enum err count_rows(struct store *s, const struct table_schema *t, uint64_t *n)
+enum err store_load_rows(struct store *s, const struct table_schema *t, uint64_t *n)
 {
     struct buf sql = {0};
     buf_printf(&sql, "SELECT count(*) FROM %s", t->qname);
@@ -41,7 +41,7 @@ static enum err count_rows(struct store *s, const struct table_schema *t, uint64
 static enum err require_empty(struct store *s, const struct table_schema *t)
 {
     uint64_t n;
-    enum err e = count_rows(s, t, &n);
+    enum err e = store_load_rows(s, t, &n);
     if (e != ERR_OK || n == 0)
         return e;
     return store_fail(
@@ -249,7 +249,7 @@ enum err store_load_end(struct store *s, struct arena *a, struct load_report *re
         uint64_t n = 0;
         if (s->schema->tables[i].internal || !s->schema->tables[i].exists)
             continue;
-        e = count_rows(s, &s->schema->tables[i], &n);
+        e = store_load_rows(s, &s->schema->tables[i], &n);
         report->rows += n;
     }
     if (e == ERR_OK) /* the one that came with the load */

@@ -23,6 +23,8 @@ enum err store_chunk_read(struct store *s, struct arena *a, const struct load_re
  * are in the way are compared (adopt) or were removed (replace). */
 enum load_mode { LOAD_EMPTY, LOAD_REPLACE, LOAD_ADOPT };
 enum err store_load_begin(struct store *s, enum load_mode mode);
+/* Rows that are in the way of a first load: all that stand, also those without a key. */
+enum err store_load_rows(struct store *s, const struct table_schema *t, uint64_t *n);
 enum err store_load_chunk(struct store *s, struct arena *a, const struct load_chunk *chunk);
 struct load_report {
     uint64_t rows;

@@ -234,6 +234,8 @@ static enum err read_indexes(struct store *s, struct arena *a, struct table_info
     }
     enum err e = query_end(&q);
     t->rowid_alias = t->n_key == 1 && !pk_index && !t->without_rowid;
+    for (uint32_t i = 0; i < t->n_key && !t->rowid_alias && !t->without_rowid; i++)
+        t->null_keys = t->null_keys || !t->column[t->key[i]].notnull;
     for (uint32_t i = 0; e == ERR_OK && i < t->n_unique; i++) {
         e = read_index_parts(s, a, t, &t->unique[i]);
         if (e == ERR_OK)

@@ -43,6 +43,8 @@ struct table_info {
     bool without_rowid;
     bool strict;
     bool rowid_alias; /* a lone INTEGER PRIMARY KEY */
+    bool null_keys;   /* some column of the key accepts NULL: not where it is a rowid alias, which
+                         gets a number, WITHOUT ROWID or STRICT */
     uint32_t n_columns;
     struct column_info *column;
     uint32_t n_key;

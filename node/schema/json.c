@@ -3,6 +3,7 @@
 
 #include "node/file/hex.h"
 #include "node/schema/info.h"
+#include "protocol/limits.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -81,6 +82,40 @@ char *schema_key_json(struct arena *a, const struct table_schema *t, const void 
     struct value *v = arena_alloc(a, t->n_key * sizeof *v);
     if (key_decode(key, len, v, t->n_key) != ERR_OK)
         return arena_strdup(a, "null");
+    return schema_values_json(a, v, t->n_key);
+}
+
+#define TOLD_BYTES 200
+
+/* Cut between two characters. */
+static struct value told(struct arena *a, const struct value *v)
+{
+    struct buf b = {0};
+    uint32_t n = TOLD_BYTES;
+    if (v->type < VALUE_TEXT || v->len <= TOLD_BYTES + 50)
+        return *v;
+    while (v->type == VALUE_TEXT && n > 0 && (((const uint8_t *)v->u.p)[n] & 0xc0) == 0x80)
+        n--;
+    if (v->type == VALUE_BLOB) {
+        buf_printf(&b, "x'");
+        for (uint32_t i = 0; i < n / 2; i++)
+            buf_printf(&b, "%02x", ((const uint8_t *)v->u.p)[i]);
+    } else {
+        buf_put(&b, v->u.p, n);
+    }
+    buf_printf(&b, "... (%u bytes)", v->len);
+    struct value cut = value_bytes(VALUE_TEXT, arena_copy(a, b.data, b.len), b.len);
+    buf_fini(&b);
+    return cut;
+}
+
+char *schema_key_told(struct arena *a, const struct table_schema *t, const void *key, size_t len)
+{
+    struct value *v = arena_alloc(a, t->n_key * sizeof *v);
+    if (key_decode(key, len, v, t->n_key) != ERR_OK)
+        return arena_strdup(a, "null");
+    for (uint32_t i = 0; len > LIMIT_KEY_BYTES && i < t->n_key; i++)
+        v[i] = told(a, &v[i]);
     return schema_values_json(a, v, t->n_key);
 }
 

@@ -103,6 +103,9 @@ void schema_key_encode(const struct table_schema *t, const struct value *columns
 /* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not
  * UTF-8 is {"text_hex":"..."}. */
 char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);
+/* The same for people; of a key that is too long to be sent the beginning of each long part, and
+ * its length. */
+char *schema_key_told(struct arena *a, const struct table_schema *t, const void *key, size_t len);
 /* The same of n values. */
 char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
 /* All columns as a JSON object, in charter order; totals beyond 64 bits are {"wide":"123"}. */

@@ -71,3 +71,36 @@ settle district province hub province district
 all_equal hub province district
 same "$(app hub "SELECT village FROM household WHERE id = 'district-h'")" district
 same "$(app district "SELECT name FROM resident WHERE id = 'child'")" c
+
+# a household entered twice, with residents at both: one is merged into the other, and nobody stays behind
+held() { # TABLE KEY: the id of what is held here
+    sqlite3 "$ROOT/hub/app.db" "SELECT id FROM tonle_held WHERE table_name = '$1' AND key = '\"$2\"'"
+}
+cut_power province
+app hub "INSERT INTO household VALUES('m1', 'B-9', 'hub'), ('d1', 'B-10', 'hub')"
+settle hub
+app district "INSERT INTO household VALUES('m2', 'B-9', 'district'), ('d2', 'B-10', 'district');
+  INSERT INTO resident(id, name, household_id) VALUES('r1', 'r', 'm2'), ('r2', 'r', 'm2'), ('r3', 'r', 'd2')"
+start province
+wait_for province connected
+wait_for district connected
+settle district province hub province district
+same "$(app hub "SELECT count(*) FROM tonle_held")" 6
+expect 1 t hub held drop "$(held household m2)" --reason "entered twice"
+says "2 of resident"
+says "--leave-children"
+expect 0 t hub held merge "$(held household m2)" --reason "entered twice" --json
+same "$(json '$.children')" "2 of resident"
+settle hub province district
+expect 0 t hub held drop "$(held household d2)" --reason "a test" --leave-children
+grep -qF "rows that refer to it: 1 of resident" "$ROOT/out" || fail "not told who is left: $(cat "$ROOT/out")"
+settle hub province district
+all_equal hub province district
+for office in hub province district; do
+    same "$(app "$office" "SELECT group_concat(id || household_id, ' ') FROM resident WHERE id GLOB 'r?'")" "r1m1 r2m1" "$office"
+    same "$(app "$office" "SELECT group_concat(table_name || key || reason) FROM tonle_held WHERE reason <> 'birth'")" 'resident"r3"parent' "$office"
+done
+expect 0 t hub held set "$(held resident r3)" household_id=d1
+settle hub province district
+all_equal hub province district
+same "$(app district "SELECT household_id FROM resident WHERE id = 'r3'")" d1

@@ -114,11 +114,12 @@ static enum err resolve(struct desk *d)
 
 static enum err settle(struct desk *d)
 {
-    const char *decision;
+    struct held_settled settled;
     enum held_action how = d->t->counted ? HELD_DROP : (enum held_action)below(d, 3);
     if (how == HELD_SET || (how == HELD_MERGE && below(d, 2)))
         type_column(d, (int)below(d, (uint32_t)d->t->n_columns));
-    return store_held_settle(d->m->o.store, &d->a, d->id, how, &d->review, &decision);
+    d->review.leave_children = true;
+    return store_held_settle(d->m->o.store, &d->a, d->id, how, &d->review, &settled);
 }
 
 /* What the decision lets appear and vanish is wanted. */

@@ -69,7 +69,7 @@ static void settle(struct office *o, const char *table, enum held_action action,
     static const char id_of[] =
         "SELECT id FROM tonle_held WHERE table_name = '%s' AND reason = 'birth'";
     struct arena a = {0};
-    const char *decision;
+    struct held_settled settled;
     char sql[128];
     snprintf(sql, sizeof sql, id_of, table);
     char *id = arena_strdup(&a, office_one(o, sql));
@@ -78,9 +78,10 @@ static void settle(struct office *o, const char *table, enum held_action action,
                             .reason = "two people",
                             .now_ms = 1700000000000,
                             .set = &set,
-                            .n_set = column ? 1 : 0};
+                            .n_set = column ? 1 : 0,
+                            .leave_children = true};
     assert_ok(store_begin(o->store));
-    enum err e = store_held_settle(o->store, &a, id, action, &review, &decision);
+    enum err e = store_held_settle(o->store, &a, id, action, &review, &settled);
     assert_store_ok(o->store, e);
     assert_ok(store_commit(o->store));
     arena_fini(&a);

@@ -324,7 +324,17 @@ static void findings_say_what_stands_in_the_way(void **state)
     check_findings("CREATE VIRTUAL TABLE t USING fts5(x);", t, "fail", "is a virtual table");
     check_findings("CREATE VIRTUAL TABLE f USING fts5(x);", "{\"name\":\"f_content\"}", "fail",
                    "is a shadow table");
-    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY, v);", t, "warn", "accepts NULL");
+    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY, v);", t, "fail", "t.id accepts NULL");
+    check_findings("CREATE TABLE t(id TEXT NOT NULL, n INTEGER, PRIMARY KEY(id, n));", t, "fail",
+                   "t.n accepts NULL");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY DESC, v);", t, "fail", "accepts NULL");
+    check_findings("CREATE TABLE t(id TEXT, n INTEGER, PRIMARY KEY(id, n)) WITHOUT ROWID;", t, "ok",
+                   "can be replicated");
+    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY) STRICT;", t, "ok", "can be replicated");
+    /* in force already: it goes on, and its rows are listed */
+    check_findings("CREATE TABLE t(id TEXT PRIMARY KEY);",
+                   "{\"name\":\"t\",\"key\":[\"id\"],\"columns\":[{\"name\":\"id\"}]}", "warn",
+                   "t.id accepts NULL");
     check_findings("CREATE TABLE t(id TEXT PRIMARY KEY NOT NULL, p REFERENCES q);CREATE TABLE q(id "
                    "PRIMARY KEY);",
                    t, "warn", "refers to q");

@@ -1,6 +1,7 @@
 /* What was collected, sealed and carried to three offices: sums, queued changes, values too large.
  */
 #include "node/capture/capture.h"
+#include "node/load/load.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
@@ -174,6 +175,30 @@ static void holds_of_one_key_do_not_mix(void **state)
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held WHERE key='\"v\"'"), "0");
 }
 
+/* SQLite keeps -0.0 in a column without affinity and says that it is 0.0: so do the cells, whoever
+ * wrote which, and the digests. */
+static void minus_zero_is_zero(void **state)
+{
+    struct arena a = {0};
+    struct table_digest *one, *other;
+    uint32_t n;
+    office_sql(A, "UPDATE t SET a = -0.0, r = -0.0");
+    office_sql(B, "UPDATE t SET a = 0.0, r = 0.0");
+    everywhere(state, "SELECT typeof(a) || (a = 0.0) || a || typeof(r) || r FROM t",
+               "real10.0real0.0");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "0");
+    office_sql(A, "UPDATE t SET r = 0.0"); /* nothing changes */
+    assert_false(store_capture_pending(A->store));
+    for (int i = 1; i < 3; i++) {
+        assert_ok(store_digest(HUB->store, &a, &one, &n));
+        assert_ok(store_digest(OFFICE(i)->store, &a, &other, &n));
+        for (uint32_t k = 0; k < n; k++)
+            if (strcmp(one[k].table, "t") == 0)
+                assert_memory_equal(one[k].digest, other[k].digest, sizeof one[k].digest);
+    }
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +209,7 @@ int main(void)
         FEDERATION_TEST(a_decision_is_not_left_out),
         FEDERATION_TEST(holds_of_one_key_do_not_mix),
         FEDERATION_TEST(a_value_too_large_delays_nothing_else),
+        FEDERATION_TEST(minus_zero_is_zero),
     };
     return check_run(tests);
 }

@@ -57,11 +57,11 @@ static int stop(void **state)
 static enum err settle(struct office *o, const char *id, enum held_action action,
                        const struct assignment *set, size_t n)
 {
-    const char *decision;
+    struct held_settled settled;
     struct review review = {
         .by = "sok", .reason = "the paper", .now_ms = o->now_ms, .set = set, .n_set = n};
     assert_ok(store_begin(o->store));
-    enum err e = store_held_settle(o->store, &kept, id, action, &review, &decision);
+    enum err e = store_held_settle(o->store, &kept, id, action, &review, &settled);
     return office_end(o, e);
 }
 
