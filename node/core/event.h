@@ -28,6 +28,11 @@ enum event_kind {
     EVENT_REFUSED, /* the parent does not let in the key that it was dialled with */
     EVENT_DONE,    /* what ACTION_KEEP, ACTION_RECALL or ACTION_SETTLE asked for: its error, and the
                       bytes recalled */
+    EVENT_TROUBLE, /* of the driver's own (`trouble`), for `status`: a sentence; empty: over */
+};
+enum trouble {
+    TROUBLE_STRANGERS, /* more connections that say nothing than may stand */
+    TROUBLES
 };
 struct event {
     enum event_kind kind;
@@ -40,6 +45,7 @@ struct event {
     size_t len;
     uint64_t request_id;
     enum err error;
+    enum trouble trouble;
 };
 
 enum action_kind {

@@ -158,6 +158,8 @@ struct node {
     size_t n_children, cap_children;
     uint32_t turn; /* whose inbox comes first */
 
+    char trouble[TROUBLES][256]; /* the driver's; "" */
+
     bool suspect; /* restored or replaced: captured work is kept, nothing is sealed */
     char suspect_text[256];
     bool install_due, seal_now;

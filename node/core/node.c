@@ -319,6 +319,10 @@ static void handle(struct node *n, const struct event *ev)
     case EVENT_STOP:
         n->stopping = true;
         break;
+    case EVENT_TROUBLE:
+        snprintf(n->trouble[ev->trouble], sizeof n->trouble[0], "%.*s", (int)ev->len,
+                 (const char *)ev->bytes);
+        break;
     case EVENT_REFUSED: /* the registry may come to know our key: the driver dials on */
     case EVENT_DONE:
     case EVENT_TIMER:

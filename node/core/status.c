@@ -141,9 +141,19 @@ static json_t *children_json(struct status_look *l)
     return list;
 }
 
+static const char *const trouble_next[TROUBLES] = {
+    [TROUBLE_STRANGERS] =
+        "find out who it is (ss -tn shows their addresses) and shut them out by the firewall; "
+        "LimitNOFILE or ulimit -n decides how many may stand",
+};
+
 static void own_reasons(struct status_look *l)
 {
     struct node *n = l->n;
+    for (int i = 0; i < TROUBLES; i++) {
+        if (n->trouble[i][0] != '\0')
+            reason(l, n->name, n->trouble[i], trouble_next[i]);
+    }
     if (n->suspect)
         reason(l, n->name, n->suspect_text,
                n->parent ? "nothing is published until the parent has been reached; nothing is "

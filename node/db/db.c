@@ -5,6 +5,7 @@
 #include "node/db/sqlite.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,9 +102,19 @@ static enum err translate(int rc)
     }
 }
 
+/* A file that could not be opened for want of a descriptor: nothing is wrong with the disk, and it
+ * passes. */
+static enum err error_of(struct store *s, int rc)
+{
+    int kind = rc & 0xff, code = 0;
+    if (s->db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR))
+        code = sqlite3_system_errno(s->db);
+    return code == EMFILE || code == ENFILE ? ERR_BUSY : translate(rc);
+}
+
 enum err db_error(struct store *s, int rc)
 {
-    enum err e = translate(rc);
+    enum err e = error_of(s, rc);
     if (e != ERR_OK)
         snprintf(s->message, sizeof s->message, "%s (SQLite %d)", sqlite3_errmsg(s->db), rc);
     return e;
@@ -248,14 +259,14 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
     int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
     int64_t objects;
-    enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
+    enum err e = rc == SQLITE_OK ? configure(s) : error_of(s, rc);
     if (e == ERR_OK) /* the first read tells whether it is a database at all */
         e = db_number(s, "SELECT count(*) FROM sqlite_schema", &objects);
     if (e == ERR_OK && !o->read_only)
         e = truncate_journal(s);
     if (e != ERR_OK)
         snprintf(msg, 256, "%s: %s", o->path, s->db ? sqlite3_errmsg(s->db) : "cannot be opened");
-    return (rc & 0xff) == SQLITE_CANTOPEN ? ERR_NOT_FOUND : e;
+    return (rc & 0xff) == SQLITE_CANTOPEN && e != ERR_BUSY ? ERR_NOT_FOUND : e;
 }
 
 void db_close(struct store *s)
