@@ -93,6 +93,9 @@ int office_open(struct cli *c, enum office_access access, struct cli_office *o);
 /* The settings of a new node: node.yaml's defaults written out, so that an operator sees what there
  * is. */
 struct config office_new_config(const char *db, const char *listen, const char *parent_endpoint);
+/* claim.c: the database is this directory's node's alone, from now until `lock`, the directory's,
+ * is let go. CLI_OK or the exit code, message printed. */
+int office_claim(struct cli *c, struct cli_office *o, int lock);
 /* Only whether the directory is a node's; CLI_OK or the exit code, message printed. */
 int office_check(struct cli *c);
 void office_close(struct cli_office *o);

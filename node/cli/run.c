@@ -98,6 +98,8 @@ static int run_locked(struct running *r)
     if (code != CLI_OK)
         return code;
     code = check_keys(r);
+    if (code == CLI_OK)
+        code = office_claim(r->cli, &r->office, r->lock);
     if (code != CLI_OK) {
         office_close(&r->office);
         return code;

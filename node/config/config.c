@@ -319,3 +319,33 @@ void lock_release(int fd)
     if (fd >= 0)
         close(fd);
 }
+
+enum err lock_name(const char *dir, char out[CONFIG_NAME_BYTES], char msg[256])
+{
+    char *real = realpath(dir, NULL);
+    if (!real)
+        return failed("cannot be used", dir, msg);
+    snprintf(out, CONFIG_NAME_BYTES, "%s/lock", real);
+    free(real);
+    return ERR_OK;
+}
+
+static bool is_held(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &whole) != 0 || whole.l_type != F_UNLCK;
+}
+
+enum lock_holder lock_look(const char *name, int fd)
+{
+    struct stat theirs, ours;
+    int opened = open(name, O_RDONLY | O_CLOEXEC);
+    if (opened < 0)
+        return errno == ENOENT || errno == ENOTDIR ? LOCK_NOBODYS : LOCK_UNKNOWN;
+    enum lock_holder who = is_held(opened) ? LOCK_ANOTHERS : LOCK_NOBODYS;
+    if (fstat(opened, &theirs) == 0 && fstat(fd, &ours) == 0 && theirs.st_dev == ours.st_dev &&
+        theirs.st_ino == ours.st_ino)
+        who = LOCK_OURS;
+    close(opened);
+    return who;
+}

@@ -11,6 +11,8 @@
 
 #include "protocol/message.h"
 
+#define CONFIG_NAME_BYTES 4200 /* of a file in the state directory, with its path */
+
 struct config {     /* node.yaml */
     const char *db; /* path of the application's database, absolute or relative to the directory */
     const char *listen;          /* endpoint for children, or "" */
@@ -57,6 +59,16 @@ void identity_close(struct identity_file *f);
  * ERR_BUSY when another process holds it. The fd stays open until lock_release. */
 enum err lock_take(const char *dir, int *fd, char msg[256]);
 void lock_release(int fd);
+/* The lock's own name, whatever links lead to the directory. */
+enum err lock_name(const char *dir, char out[CONFIG_NAME_BYTES], char msg[256]);
+/* Who has the lock of that name: ours is the one in `fd`. */
+enum lock_holder {
+    LOCK_OURS,
+    LOCK_NOBODYS, /* also where there is no such file any more */
+    LOCK_ANOTHERS,
+    LOCK_UNKNOWN, /* it may not be looked at (errno) */
+};
+enum lock_holder lock_look(const char *name, int fd);
 
 /* An invitation: one line, "tonle1:" and base64url of JSON. */
 struct invitation {
