@@ -59,7 +59,8 @@ static int look(struct cli *c, const struct cli_office *o, int lock, const char 
 }
 
 /* ERR_OK: it is ours, or *code says why not. */
-static enum err take(struct cli *c, struct cli_office *o, int lock, const char *mine, int *code)
+static enum err take(struct cli *c, struct cli_office *o, int lock, const char *mine, bool write,
+                     int *code)
 {
     bool known = false;
     enum err e = store_begin_read(o->store);
@@ -67,7 +68,7 @@ static enum err take(struct cli *c, struct cli_office *o, int lock, const char *
         return e;
     *code = look(c, o, lock, mine, &known);
     store_rollback(o->store);
-    if (*code != CLI_OK || known) /* nothing is written where nothing has changed */
+    if (*code != CLI_OK || (known && !write))
         return ERR_OK;
     e = store_begin(o->store);
     if (e != ERR_OK)
@@ -81,7 +82,7 @@ static enum err take(struct cli *c, struct cli_office *o, int lock, const char *
     return e;
 }
 
-int office_claim(struct cli *c, struct cli_office *o, int lock)
+int office_claim(struct cli *c, struct cli_office *o, int lock, bool write)
 {
     char name[CONFIG_NAME_BYTES], msg[256] = "";
     struct stat st;
@@ -96,6 +97,7 @@ int office_claim(struct cli *c, struct cli_office *o, int lock)
                                   (unsigned long long)st.st_ino, name);
     e = ERR_BUSY;
     for (int i = 0; i < TRIES && e == ERR_BUSY; i++)
-        e = take(c, o, lock, mine, &code);
+        e = take(c, o, lock, mine, write, &code);
+    o->fault = e;
     return e == ERR_OK ? code : office_fail(o, e, "noting who runs on the database");
 }

@@ -286,6 +286,38 @@ void identity_close(struct identity_file *f)
     f->fd = -1;
 }
 
+/* ---- the last end: one line of text, blanks to the end of the block */
+
+void last_exit_read(const char *dir, char text[LAST_EXIT_BYTES])
+{
+    char path[CONFIG_PATH_BYTES], msg[256];
+    text[0] = '\0';
+    int fd = config_path(path, dir, "last_exit", msg) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, LAST_EXIT_BYTES - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\n'))
+        n--;
+    text[n > 0 ? n : 0] = '\0';
+}
+
+void last_exit_write(const char *dir, const char *text)
+{
+    char path[CONFIG_PATH_BYTES], msg[256], block[LAST_EXIT_BYTES];
+    memset(block, ' ', sizeof block);
+    size_t len = strlen(text);
+    memcpy(block, text, len < sizeof block - 2 ? len : sizeof block - 2);
+    block[sizeof block - 1] = '\n';
+    if (config_path(path, dir, "last_exit", msg) != ERR_OK)
+        return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    ssize_t written = pwrite(fd, block, sizeof block, 0);
+    (void)written; /* nothing else can be done */
+    close(fd);
+}
+
 /* ---- the lock */
 
 enum err lock_take(const char *dir, int *fd, char msg[256])

@@ -218,7 +218,6 @@ uint64_t notify_watchdog_us(void); /* 0: none wanted */
 /* ---- trace.c: the last events and actions of this process */
 void trace_event(const struct event *ev);
 void trace_action(const struct action *a);
-void trace_dump(void);    /* to stderr; safe in a signal handler */
 void trace_install(void); /* dumps at SIGABRT */
 void trace_uninstall(void);
 

@@ -88,13 +88,15 @@ static void hang_up(struct loop *l, int linger_ms)
     parent_hang_up(&l->parent, linger_ms);
 }
 
-static void fatal(struct loop *l, const char *reason)
+static void fatal(struct loop *l, const char *reason, bool again)
 {
-    if (l->o->join) {
+    if (l->o->join)
         l->o->join->failed(l->o->join->user, reason);
-    } else {
+    else if (!again)
         loop_log_pair(0, "fatal", "reason", reason);
-        trace_dump();
+    if (l->o->end) {
+        snprintf(l->o->end->reason, sizeof l->o->end->reason, "%s", reason);
+        l->o->end->again = again;
     }
     l->exit_code = 1;
     l->ending = true;
@@ -112,7 +114,7 @@ static void on_redial(uv_timer_t *t)
         return;
     }
     if (e) {
-        fatal(l, msg);
+        fatal(l, msg, false);
         return;
     }
     l->parent_poll = handle_open(&l->uv, l->parent.socket);
@@ -193,7 +195,7 @@ static void act(struct loop *l, const struct action *a)
         loop_log(a->level, a->text);
         break;
     case ACTION_FATAL:
-        fatal(l, a->text);
+        fatal(l, a->text, a->again);
         break;
     case ACTION_KEEP:
     case ACTION_RECALL:
@@ -481,7 +483,7 @@ static void on_tick(uv_timer_t *h)
     struct loop *l = h->data;
     l->changed = true;
     if (l->peers.socket && !l->bound && !listen_for_children(l))
-        fatal(l, "cannot listen");
+        fatal(l, "cannot listen", false);
     tell_trouble(l);
     if (notify_watchdog_us())
         notify_send("WATCHDOG=1");
@@ -539,9 +541,9 @@ static void start_handles(struct loop *l)
         watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched, &l->touched_wal);
 }
 
-static void finish(struct loop *l)
+static int finish(struct loop *l)
 {
-    int linger_ms = l->exit_code == 0 ? STOP_LINGER_MS : 0;
+    int exit_code = l->exit_code, linger_ms = exit_code == 0 ? STOP_LINGER_MS : 0;
     control_close(&l->control);
     hang_up(l, linger_ms);
     handle_close(&l->peers_poll);
@@ -558,6 +560,7 @@ static void finish(struct loop *l)
     mem_free(l->actions.a);
     mem_free(l);
     trace_uninstall();
+    return exit_code;
 }
 
 static enum err open_files(struct loop *l, char msg[256])
@@ -576,14 +579,16 @@ int loop_run(const struct loop_options *o)
     l->descriptors = descriptors_raise();
     signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write */
     if (uv_loop_init(&l->uv)) {
-        fatal(l, msg);
+        fatal(l, msg, false);
         mem_free(l);
         return 1;
     }
     trace_install();
     start_handles(l);
-    if (!open_links(l, msg) || open_files(l, msg)) {
-        fatal(l, msg);
+    if (!open_links(l, msg)) {
+        fatal(l, msg, false);
+    } else if (open_files(l, msg)) {
+        fatal(l, msg, true); /* a directory that cannot be written now */
     } else {
         step(l, (struct event){.kind = EVENT_START});
         if (!uv_is_active((uv_handle_t *)&l->redial)) /* unless it dials in its own way */
@@ -591,7 +596,5 @@ int loop_run(const struct loop_options *o)
     }
     if (!l->ending)
         uv_run(&l->uv, UV_RUN_DEFAULT);
-    int exit_code = l->exit_code;
-    finish(l);
-    return exit_code;
+    return finish(l);
 }
