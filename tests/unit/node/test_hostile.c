@@ -69,7 +69,7 @@ static void a_full_disk_is_waited_for(void **state)
     assert_non_null(said);
     assert_null(strstr(said + 1, "event=disk-full"));
     MUST(PROVINCE->store, store_exec(PROVINCE->store, "PRAGMA max_page_count=1000000"));
-    assert_true(net_settle(t, 60000));
+    assert_true(net_settle(t, 200000));
     assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "301");
     assert_non_null(strstr(PROVINCE->log, "event=disk-has-room"));
     assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "is full"));
