@@ -70,6 +70,9 @@ int cli_arguments(struct cli *c, int argc, char **argv, const struct option *opt
 /* ---- messages, on stderr */
 /* "tonle: ..." ; returns `code`, so that a command can end with it. */
 int cli_fail(int code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The last of them; "" where there was none. Hushed, they are only kept. */
+const char *cli_failure(void);
+void cli_hush(bool hushed);
 /* The same with the command's usage below. */
 int cli_usage(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -81,6 +84,7 @@ struct cli_office { /* {0}; released by office_close */
     const char *db_path;
     struct keys keys;
     struct store *store;
+    enum err fault; /* why it could not be opened, or claimed */
 };
 enum office_access {
     OFFICE_READ,
@@ -93,6 +97,10 @@ int office_open(struct cli *c, enum office_access access, struct cli_office *o);
 /* The settings of a new node: node.yaml's defaults written out, so that an operator sees what there
  * is. */
 struct config office_new_config(const char *db, const char *listen, const char *parent_endpoint);
+/* claim.c: the database is this directory's node's alone, from now until `lock`, the directory's,
+ * is let go. `write`: also what stands there already, to see whether the disk takes it. CLI_OK or
+ * the exit code, message printed. */
+int office_claim(struct cli *c, struct cli_office *o, int lock, bool write);
 /* Only whether the directory is a node's; CLI_OK or the exit code, message printed. */
 int office_check(struct cli *c);
 void office_close(struct cli_office *o);
@@ -107,6 +115,8 @@ int cli_store_fail(enum err e, const char *text, const char *doing);
  * reference); CLI_NOT_RUNNING silently when no node runs; CLI_TEMPORARY when it runs and does not
  * answer; CLI_ERROR with the node's message printed. Takes the reference of `request`. */
 int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer);
+/* The same, but an error that the node answers with is the answer. */
+int cli_ask_plain(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer);
 
 /* status.c: the status of this office. CLI_OK: of the running node; CLI_NOT_RUNNING: read from the
  * database of one that is stopped. Otherwise *status stays NULL and the message is printed. */

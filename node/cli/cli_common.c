@@ -22,6 +22,20 @@
 /* The node must not stand still: a lock that takes longer is tried again at the next step. */
 #define RUN_BUSY_MS 200
 
+/* Of this process, which is one command. */
+static char failure[1024];
+static bool hushed;
+
+const char *cli_failure(void)
+{
+    return failure;
+}
+
+void cli_hush(bool hush)
+{
+    hushed = hush;
+}
+
 /* What was printed before stands before this on a terminal. Words of others may be in it: in a
  * message of one line nothing of theirs begins another. */
 static void say(const char *before, bool lines, const char *fmt, va_list ap)
@@ -45,6 +59,11 @@ static void say(const char *before, bool lines, const char *fmt, va_list ap)
 int cli_fail(int code, const char *fmt, ...)
 {
     va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(failure, sizeof failure, fmt, ap);
+    va_end(ap);
+    if (hushed)
+        return code;
     va_start(ap, fmt);
     say("tonle: ", false, fmt, ap);
     va_end(ap);
@@ -204,6 +223,7 @@ static int open_store(struct cli *c, enum office_access access, struct cli_offic
         so.read_only = false;
         e = store_open(&o->store, &so, msg);
     }
+    o->fault = e;
     if (e == ERR_NOT_FOUND)
         return cli_fail(
             CLI_ERROR,
@@ -222,6 +242,7 @@ static int open_store(struct cli *c, enum office_access access, struct cli_offic
     e = store_begin_read(o->store); /* who it is must be known before anything asks */
     if (e == ERR_OK)
         e = store_commit(o->store);
+    o->fault = e;
     if (e != ERR_OK) {
         store_rollback(o->store);
         return office_fail(o, e, "opening the database");
@@ -301,7 +322,7 @@ int cli_store_fail(enum err e, const char *text, const char *doing)
 
 /* ---- the running node */
 
-int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer)
+int cli_ask_plain(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer)
 {
     char msg[256] = "";
     struct buf reply = {0};
@@ -324,6 +345,13 @@ int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer
                 CLI_ERROR,
                 "the node's answer makes no sense: is it of the same version as this program?");
     }
+    buf_fini(&reply);
+    return code;
+}
+
+int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer)
+{
+    int code = cli_ask_plain(c, request, timeout_ms, answer);
     const char *error = json_string_value(json_object_get(*answer, "error"));
     const char *next = json_string_value(json_object_get(*answer, "next"));
     if (code == CLI_OK && error) {
@@ -331,7 +359,6 @@ int cli_ask(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer
         json_decref(*answer);
         *answer = NULL;
     }
-    buf_fini(&reply);
     return code;
 }
 

@@ -78,13 +78,11 @@ static int check_mode(struct cli *c, struct join_session *j)
     return CLI_OK;
 }
 
-/* Neither the directory nor the database may be a node's already. */
+/* The directory may not be another node's already. */
 static int check_unused(struct cli *c, const struct join_session *j)
 {
     char msg[1024] = "";
     struct config present;
-    struct store *s = NULL;
-    struct store_options so = {.path = j->db, .read_only = true, .busy_ms = CLI_BUSY_MS};
     enum err e = config_load(&c->arena, c->dir, &present, msg);
     if (e == ERR_OK && strcmp(config_db_path(&c->arena, c->dir, &present), j->db) != 0)
         return cli_fail(
@@ -93,19 +91,7 @@ static int check_unused(struct cli *c, const struct join_session *j)
             c->dir, config_db_path(&c->arena, c->dir, &present));
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return cli_fail(cli_exit_of(e), "%s", msg);
-    if (access(j->db, F_OK) != 0)
-        return CLI_OK;
-    e = store_open(&s, &so, msg);
-    if (e != ERR_OK)
-        return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", j->db, msg);
-    int code = CLI_OK;
-    if (store_is_ready(s))
-        code = cli_fail(CLI_ERROR,
-                        "the database %s has joined the federation \"%s\" already, as %s: start it "
-                        "with `tonle run`",
-                        j->db, store_identity_get(s)->federation_name, store_identity_get(s)->node);
-    store_close(s);
-    return code;
+    return CLI_OK;
 }
 
 /* ---- while it goes on */
@@ -195,6 +181,8 @@ static int join_locked(struct cli *c, struct join_session *j)
     int code = check_unused(c, j);
     if (code == CLI_OK && j->listen[0] != '\0')
         code = cli_listen(c, j->listen, &j->listen);
+    if (code == CLI_OK)
+        code = join_check(j);
     return code == CLI_OK ? run_join(j) : code;
 }
 

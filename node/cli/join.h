@@ -1,5 +1,6 @@
-/* join.h - the two files of `tonle join`: join.c starts it and shows its progress, join_end.c says
- * what came of it. The joining itself is a state of the core (node/core/join.h).
+/* join.h - the files of `tonle join`: join.c starts it and shows its progress, join_check.c tries
+ * what could stop it, join_end.c says what came of it. The joining itself is a state of the core
+ * (node/core/join.h).
  */
 #ifndef NODE_CLI_JOIN_H
 #define NODE_CLI_JOIN_H
@@ -19,6 +20,9 @@ struct join_session {
     char settle_fault[256];    /* why node.yaml could not be written */
 };
 
+/* What could stop it on this machine, before the invitation is used: CLI_OK, or the exit code with
+ * the message printed. The database and the endpoint are as they were. */
+int join_check(const struct join_session *j);
 /* Prints it; the exit code. */
 int join_tell(const struct join_session *j);
 

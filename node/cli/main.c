@@ -274,6 +274,7 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "C.UTF-8"); /* only for the width of characters in tables */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit is an error of its write, too */
     argc--, argv++;
     if (argc == 0 || asks_help(argv[0]))
         return print_overview(stdout);

@@ -1,4 +1,10 @@
-/* run.c - the node in the foreground. */
+/* run.c - the node in the foreground.
+ *
+ * A disk that fails does not end the process: the node is let go and begun anew (close, open, look
+ * again: nothing is trusted that was read before), with a back-off, while `status` says what is
+ * wrong. An attempt that fails where the last one did is quiet. Whatever else ends it is kept in
+ * the state directory.
+ */
 #include "node/cli/cli.h"
 
 #include "node/db/db.h"
@@ -6,14 +12,35 @@
 #include "node/loop/loop.h"
 #include "protocol/seal.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+
+#define AGAIN_MIN_MS 1000u
+#define AGAIN_MAX_MS 30000u
+#define AGAIN_LOG_MS 600000u
+#define SOUND_MS 60000u /* a life of so long: the next failure is another one */
 
 struct running {
     struct cli *cli;
     struct cli_office office;
     struct identity_file identity;
     int lock;
+    struct loop_end end;
+    bool hushed;       /* what an attempt fails by is not printed each time */
+    uint32_t failures; /* of the disk, in a row */
+    uint64_t logged_ms;
+    char logged[sizeof((struct loop_end *)0)->reason];
 };
+
+/* A stop that is asked for between two loops, which both see to it themselves. */
+static volatile sig_atomic_t stop_asked;
+
+static void on_stop(int number)
+{
+    (void)number;
+    stop_asked = 1;
+}
 
 /* After each commit that changed our seq: the record outside the database. */
 static void committed(void *user, uint64_t site, uint64_t seq)
@@ -63,7 +90,8 @@ static int run_loop(struct running *r, struct node *n)
                               .listen = config->listen,
                               .parent_endpoint = config->parent_endpoint,
                               .listening = listening,
-                              .user = r};
+                              .user = r,
+                              .end = &r->end};
     memcpy(lo.parent_curve_key, config->parent_curve_key, CURVE_KEY_BYTES);
     memcpy(lo.curve_key, r->office.keys.curve_key, CURVE_KEY_BYTES);
     memcpy(lo.curve_secret, r->office.keys.curve_secret, CURVE_KEY_BYTES);
@@ -90,34 +118,147 @@ static int check_keys(struct running *r)
         r->office.db_path, id->node, r->cli->dir);
 }
 
-static int run_locked(struct running *r)
+/* What the last one ended by is said once more; the block for the next is made. */
+static void tell_last_exit(const struct running *r)
+{
+    char last[LAST_EXIT_BYTES];
+    struct buf b = {0};
+    last_exit_read(r->cli->dir, last);
+    if (last[0] != '\0') {
+        loop_log_value(&b, "event", "last_exit");
+        loop_log_value(&b, "reason", last);
+        loop_log(1, buf_str(&b));
+    }
+    buf_fini(&b);
+    last_exit_write(r->cli->dir, "");
+}
+
+static int lock_directory(struct running *r)
+{
+    char msg[256] = "";
+    if (r->lock >= 0)
+        return CLI_OK;
+    enum err e = lock_take(r->cli->dir, &r->lock, msg);
+    r->office.fault = e;
+    if (e == ERR_BUSY)
+        return cli_fail(CLI_ERROR, "a node runs on %s already: `tonle status --dir %s` shows it",
+                        r->cli->dir, r->cli->dir);
+    if (e != ERR_OK)
+        return cli_fail(CLI_ERROR, "%s", msg);
+    tell_last_exit(r);
+    return CLI_OK;
+}
+
+/* One life of the node. */
+static int run_once(struct running *r)
 {
     char msg[256] = "";
     struct identity_record last = {0};
-    int code = office_open(r->cli, OFFICE_RUN, &r->office);
+    arena_reset(&r->cli->arena); /* of the life before */
+    int code = lock_directory(r);
+    if (code == CLI_OK)
+        code = office_open(r->cli, OFFICE_RUN, &r->office);
     if (code != CLI_OK)
         return code;
     code = check_keys(r);
-    if (code != CLI_OK) {
-        office_close(&r->office);
-        return code;
+    if (code == CLI_OK)
+        code = office_claim(r->cli, &r->office, r->lock, r->failures > 0);
+    if (code == CLI_OK && identity_open(r->cli->dir, &r->identity, &last, msg) != ERR_OK) {
+        r->office.fault = ERR_IO;
+        code = cli_fail(CLI_ERROR, "%s", msg);
     }
-    enum err e = identity_open(r->cli->dir, &r->identity, &last, msg);
-    if (e != ERR_OK) {
-        office_close(&r->office);
-        return cli_fail(CLI_ERROR, "%s", msg);
+    if (code == CLI_OK) {
+        r->hushed = false;
+        cli_hush(false);
+        uint64_t began_ms = cli_mono_ms();
+        struct node *n = make_node(r, &last);
+        code = run_loop(r, n);
+        node_free(n);
+        if (cli_mono_ms() > began_ms + SOUND_MS)
+            r->failures = 0;
     }
-    struct node *n = make_node(r, &last);
-    code = run_loop(r, n);
-    node_free(n);
     office_close(&r->office);
     identity_close(&r->identity);
     return code;
 }
 
+/* Of an attempt that ended before its loop, or by itself in it. */
+static bool disk_failed(struct running *r)
+{
+    if (r->end.reason[0] != '\0')
+        return r->end.again;
+    snprintf(r->end.reason, sizeof r->end.reason, "%s", cli_failure());
+    return r->office.fault == ERR_IO || r->office.fault == ERR_FULL ||
+           r->office.fault == ERR_CORRUPT;
+}
+
+static void log_failure(struct running *r, uint64_t wait_ms)
+{
+    struct buf b = {0};
+    char seconds[24];
+    uint64_t now = cli_mono_ms();
+    bool same = strcmp(r->logged, r->end.reason) == 0;
+    if (r->logged_ms && now < r->logged_ms + (same ? AGAIN_LOG_MS : AGAIN_MAX_MS))
+        return;
+    snprintf(r->logged, sizeof r->logged, "%s", r->end.reason);
+    r->logged_ms = now;
+    snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(wait_ms / 1000));
+    loop_log_value(&b, "event", "disk_failed");
+    loop_log_value(&b, "reason", r->end.reason);
+    loop_log_value(&b, "again_in_s", seconds);
+    loop_log(0, buf_str(&b));
+    buf_fini(&b);
+}
+
+/* Waits before the next attempt; true: a stop was asked for. */
+static bool wait_for_disk(struct running *r)
+{
+    uint64_t ms = (uint64_t)AGAIN_MIN_MS << (r->failures < 5 ? r->failures : 5);
+    const char *next = "see to that disk (room, mount, permissions); it is tried again by itself, "
+                       "and nothing is lost meanwhile";
+    r->failures++;
+    ms = ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
+    log_failure(r, ms);
+    static const char unnamed[] = /* a path that is not UTF-8 */
+        "{\"ok\":false,\"resting\":true,\"error\":\"a disk fails: the log names it\"}";
+    json_t *o = json_pack("{s:b, s:b, s:s, s:s}", "ok", 0, "resting", 1, "error", r->end.reason,
+                          "next", next);
+    char *answer = json_dumps(o, JSON_COMPACT);
+    bool stop = loop_rest(r->lock >= 0 ? r->cli->dir : NULL, answer ? answer : unnamed, ms);
+    free(answer);
+    json_decref(o);
+    return stop;
+}
+
+static void keep_last_exit(const struct running *r, const char *reason)
+{
+    if (r->lock >= 0) /* or it is another's */
+        last_exit_write(r->cli->dir, reason);
+}
+
+static int run(struct running *r)
+{
+    for (;;) {
+        r->end = (struct loop_end){0};
+        r->office.fault = ERR_OK;
+        int code = run_once(r);
+        signal(SIGTERM, on_stop);
+        signal(SIGINT, on_stop);
+        if (code == CLI_OK || !disk_failed(r)) {
+            cli_hush(false);
+            return r->hushed ? cli_fail(code, "%s", r->end.reason) : code;
+        }
+        keep_last_exit(r, r->end.reason);
+        r->hushed = true;
+        cli_hush(true);
+        if (wait_for_disk(r) || stop_asked)
+            return CLI_OK;
+        keep_last_exit(r, "");
+    }
+}
+
 int command_run(struct cli *c, int argc, char **argv)
 {
-    char msg[256] = "";
     struct running r = {.cli = c, .lock = -1, .identity = {.fd = -1}};
     int code = cli_arguments(c, argc, argv, NULL, 0, 0);
     if (code != CLI_OK)
@@ -127,13 +268,8 @@ int command_run(struct cli *c, int argc, char **argv)
     code = office_check(c);
     if (code != CLI_OK)
         return code;
-    enum err e = lock_take(c->dir, &r.lock, msg);
-    if (e == ERR_BUSY)
-        return cli_fail(CLI_ERROR, "a node runs on %s already: `tonle status --dir %s` shows it",
-                        c->dir, c->dir);
-    if (e != ERR_OK)
-        return cli_fail(CLI_ERROR, "%s", msg);
-    code = run_locked(&r);
+    code = run(&r);
+    keep_last_exit(&r, code == CLI_OK ? "" : r.end.reason);
     lock_release(r.lock);
     return code;
 }

@@ -14,14 +14,24 @@
 #define POLL_MS 50
 #define WAIT_DEFAULT_S 30
 
-int status_read(struct cli *c, json_t **status)
+static const char *text_of(const json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s ? s : "";
+}
+
+static void add_reason(json_t *status, const char *subject, const char *text, const char *next)
+{
+    json_array_append_new(
+        json_object_get(status, "reasons"),
+        json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
+}
+
+static int read_stopped(struct cli *c, json_t **status)
 {
     struct cli_office o = {0};
     struct buf b = {0};
-    int code = cli_ask(c, json_pack("{s:s}", "do", "status"), ASK_MS, status);
-    if (code != CLI_NOT_RUNNING)
-        return code;
-    code = office_open(c, OFFICE_READ, &o);
+    int code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
     node_status_json(NULL, o.store, cli_mono_ms(), cli_now_ms(), &b);
@@ -33,10 +43,46 @@ int status_read(struct cli *c, json_t **status)
                : cli_fail(CLI_ERROR, "the state of %s cannot be shown: run `tonle doctor`", c->dir);
 }
 
-static const char *text_of(const json_t *o, const char *name)
+/* The node waits for its disk: what is in the database, if that can be read, and why it waits. */
+static json_t *read_resting(struct cli *c, const json_t *answer)
 {
-    const char *s = json_string_value(json_object_get(o, name));
-    return s ? s : "";
+    json_t *status = NULL;
+    cli_hush(true); /* why it cannot be read is what the node says */
+    (void)read_stopped(c, &status);
+    cli_hush(false);
+    if (!status)
+        status =
+            json_pack("{s:i, s:n, s:n, s:n, s:n, s:[], s:n, s:n, s:{}, s:n, s:b, s:[], s:[]}",
+                      "schema", CLI_SCHEMA, "node", "unit", "site", "parent", "children", "held",
+                      "conflicts_open", "clock", "sealed_seq", "synced", 0, "reasons", "gaps");
+    json_object_set_new(status, "running", json_true());
+    const char *node = text_of(status, "node");
+    add_reason(status, node[0] != '\0' ? node : "this node", text_of(answer, "error"),
+               text_of(answer, "next"));
+    return status;
+}
+
+int status_read(struct cli *c, json_t **status)
+{
+    json_t *answer = NULL;
+    char last[LAST_EXIT_BYTES];
+    int code = cli_ask_plain(c, json_pack("{s:s}", "do", "status"), ASK_MS, &answer);
+    if (code == CLI_OK && json_is_true(json_object_get(answer, "resting"))) {
+        *status = read_resting(c, answer);
+        json_decref(answer);
+        return CLI_OK;
+    }
+    *status = answer;
+    if (code != CLI_NOT_RUNNING)
+        return code;
+    code = read_stopped(c, status);
+    last_exit_read(c->dir, last);
+    if (*status && last[0] != '\0')
+        add_reason(*status, text_of(*status, "node"), cli_printf(c, "it ended by itself: %s", last),
+                   "mend that, then start it");
+    else if (last[0] != '\0')
+        cli_note("It ended by itself: %s", last);
+    return code;
 }
 
 static json_int_t number_of(const json_t *o, const char *name)
@@ -121,7 +167,7 @@ static bool explained(const json_t *status, const char *name)
     return false;
 }
 
-static void print_reasons(struct cli *c, const json_t *status)
+static void print_reasons(struct cli *c, const json_t *status, bool running)
 {
     size_t i;
     json_t *o;
@@ -129,6 +175,8 @@ static void print_reasons(struct cli *c, const json_t *status)
     {
         print_reason(text_of(o, "subject"), text_of(o, "text"), text_of(o, "next"));
     }
+    if (!running)
+        return;
     json_array_foreach(json_object_get(status, "children"), i, o)
     {
         if (!line_ok(o) && !explained(status, text_of(o, "name")))
@@ -158,6 +206,11 @@ static void print_status(struct cli *c, const json_t *status, bool running)
     json_t *child, *parent = json_object_get(status, "parent");
     const char *unit = text_of(status, "unit");
     bool synced = json_is_true(json_object_get(status, "synced"));
+    if (json_is_null(json_object_get(status, "node"))) {
+        printf("running, and nothing can be read of its database\n");
+        print_reasons(c, status, running);
+        return;
+    }
     json_int_t own = number_of(status, "held_own");
     printf("%s (%s%s): %s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ",
            unit,
@@ -177,8 +230,7 @@ static void print_status(struct cli *c, const json_t *status, bool running)
     if (t.n > 5)
         table_print(&t);
     mem_free(t.cell);
-    if (running)
-        print_reasons(c, status);
+    print_reasons(c, status, running);
 }
 
 /* ---- waiting, for scripts */

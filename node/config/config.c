@@ -286,6 +286,38 @@ void identity_close(struct identity_file *f)
     f->fd = -1;
 }
 
+/* ---- the last end: one line of text, blanks to the end of the block */
+
+void last_exit_read(const char *dir, char text[LAST_EXIT_BYTES])
+{
+    char path[CONFIG_PATH_BYTES], msg[256];
+    text[0] = '\0';
+    int fd = config_path(path, dir, "last_exit", msg) ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, LAST_EXIT_BYTES - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\n'))
+        n--;
+    text[n > 0 ? n : 0] = '\0';
+}
+
+void last_exit_write(const char *dir, const char *text)
+{
+    char path[CONFIG_PATH_BYTES], msg[256], block[LAST_EXIT_BYTES];
+    memset(block, ' ', sizeof block);
+    size_t len = strlen(text);
+    memcpy(block, text, len < sizeof block - 2 ? len : sizeof block - 2);
+    block[sizeof block - 1] = '\n';
+    if (config_path(path, dir, "last_exit", msg) != ERR_OK)
+        return;
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return;
+    ssize_t written = pwrite(fd, block, sizeof block, 0);
+    (void)written; /* nothing else can be done */
+    close(fd);
+}
+
 /* ---- the lock */
 
 enum err lock_take(const char *dir, int *fd, char msg[256])
@@ -318,4 +350,34 @@ void lock_release(int fd)
 {
     if (fd >= 0)
         close(fd);
+}
+
+enum err lock_name(const char *dir, char out[CONFIG_NAME_BYTES], char msg[256])
+{
+    char *real = realpath(dir, NULL);
+    if (!real)
+        return failed("cannot be used", dir, msg);
+    snprintf(out, CONFIG_NAME_BYTES, "%s/lock", real);
+    free(real);
+    return ERR_OK;
+}
+
+static bool is_held(int fd)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &whole) != 0 || whole.l_type != F_UNLCK;
+}
+
+enum lock_holder lock_look(const char *name, int fd)
+{
+    struct stat theirs, ours;
+    int opened = open(name, O_RDONLY | O_CLOEXEC);
+    if (opened < 0)
+        return errno == ENOENT || errno == ENOTDIR ? LOCK_NOBODYS : LOCK_UNKNOWN;
+    enum lock_holder who = is_held(opened) ? LOCK_ANOTHERS : LOCK_NOBODYS;
+    if (fstat(opened, &theirs) == 0 && fstat(fd, &ours) == 0 && theirs.st_dev == ours.st_dev &&
+        theirs.st_ino == ours.st_ino)
+        who = LOCK_OURS;
+    close(opened);
+    return who;
 }

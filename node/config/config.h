@@ -3,13 +3,15 @@
  *
  * Files (directory mode 0700, files 0600): node.yaml; keys (both secret seeds); identity (site and
  * seq of the last commit, written after it without waiting for the disk, checksummed; torn or
- * missing means nothing); lock (locked by the running node); clean (exists only after a clean
- * stop). Invariant: private keys never leave this directory.
+ * missing means nothing); lock (locked by the running node); last_exit (why it ended). Invariant:
+ * private keys never leave this directory.
  */
 #ifndef NODE_CONFIG_CONFIG_H
 #define NODE_CONFIG_CONFIG_H
 
 #include "protocol/message.h"
+
+#define CONFIG_NAME_BYTES 4200 /* of a file in the state directory, with its path */
 
 struct config {     /* node.yaml */
     const char *db; /* path of the application's database, absolute or relative to the directory */
@@ -53,10 +55,27 @@ enum err identity_open(const char *dir, struct identity_file *f, struct identity
 void identity_write(struct identity_file *f, const struct identity_record *r);
 void identity_close(struct identity_file *f);
 
+/* Why the node ended, when that was not a clean stop: DIR/last_exit. A block of a fixed size that
+ * is made when the node starts, so that a full disk has room for it. */
+#define LAST_EXIT_BYTES 1024
+/* What stands there; "" where nothing does. */
+void last_exit_read(const char *dir, char text[LAST_EXIT_BYTES]);
+void last_exit_write(const char *dir, const char *text); /* as well as it can be done */
+
 /* Locks DIR/lock (an open-file-description lock: it ends with its holder, however that ends).
  * ERR_BUSY when another process holds it. The fd stays open until lock_release. */
 enum err lock_take(const char *dir, int *fd, char msg[256]);
 void lock_release(int fd);
+/* The lock's own name, whatever links lead to the directory. */
+enum err lock_name(const char *dir, char out[CONFIG_NAME_BYTES], char msg[256]);
+/* Who has the lock of that name: ours is the one in `fd`. */
+enum lock_holder {
+    LOCK_OURS,
+    LOCK_NOBODYS, /* also where there is no such file any more */
+    LOCK_ANOTHERS,
+    LOCK_UNKNOWN, /* it may not be looked at (errno) */
+};
+enum lock_holder lock_look(const char *name, int fd);
 
 /* An invitation: one line, "tonle1:" and base64url of JSON. */
 struct invitation {

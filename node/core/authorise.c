@@ -42,13 +42,14 @@ static bool read_registry(struct node *n)
     enum err e = store_node_list(n->store, &a, &r, &count);
     if (e == ERR_OK) {
         authorise_fini(n);
-        n->authorised = mem_alloc((2 * count + 1) * sizeof *n->authorised);
+        n->authorised = mem_alloc((count + 1) * sizeof *n->authorised);
         for (size_t i = 0; i < count; i++) {
             if (r[i].state == NODE_RETIRED || strcmp(r[i].parent, n->name) != 0)
                 continue;
-            if (r[i].state == NODE_ACTIVE)
+            if (r[i].state == NODE_ACTIVE) /* its invitation is used up */
                 add(n, r[i].curve_key, "", r[i].name, 0);
-            add(n, r[i].enrol_key, "invite:", r[i].name, r[i].enrol_expires_ms);
+            else
+                add(n, r[i].enrol_key, "invite:", r[i].name, r[i].enrol_expires_ms);
         }
         n->authorised_known = true;
     }

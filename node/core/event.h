@@ -28,6 +28,11 @@ enum event_kind {
     EVENT_REFUSED, /* the parent does not let in the key that it was dialled with */
     EVENT_DONE,    /* what ACTION_KEEP, ACTION_RECALL or ACTION_SETTLE asked for: its error, and the
                       bytes recalled */
+    EVENT_TROUBLE, /* of the driver's own (`trouble`), for `status`: a sentence; empty: over */
+};
+enum trouble {
+    TROUBLE_STRANGERS, /* more connections that say nothing than may stand */
+    TROUBLES
 };
 struct event {
     enum event_kind kind;
@@ -40,6 +45,7 @@ struct event {
     size_t len;
     uint64_t request_id;
     enum err error;
+    enum trouble trouble;
 };
 
 enum action_kind {
@@ -50,7 +56,8 @@ enum action_kind {
     ACTION_REPLY,    /* bytes (one line of JSON) to request_id */
     ACTION_READY,    /* the node serves: sd_notify READY=1 */
     ACTION_LOG,      /* level 0 error 1 warning 2 info; text is key=value */
-    ACTION_FATAL,    /* the process must end with exit code 1; text says why */
+    ACTION_FATAL,    /* this node has come to its end; text says why. `again`: its disk failed, and
+                        the driver begins a new one after a while; else the process ends with 1 */
     /* Of an office that joins (node/core/join.h). Each of the first three is answered by one
      * EVENT_DONE, and only one of them is under way at a time. */
     ACTION_KEEP,     /* keep these bytes behind what is kept already, outside the database */
@@ -65,7 +72,7 @@ struct action {
     struct bytes bytes;
     uint64_t request_id;
     uint64_t delay_ms;
-    bool invited;
+    bool invited, again;
     uint64_t offset, len;
     int level;
     const char *text;

@@ -165,6 +165,11 @@ struct node {
     size_t n_children, cap_children;
     uint32_t turn; /* whose inbox comes first */
 
+    char trouble[TROUBLES][256]; /* the driver's; "" */
+    char full[600];              /* the disk: what does not fit; "" */
+    uint32_t full_tries;         /* in a row */
+    uint64_t full_logged_ms;
+
     bool suspect; /* restored or replaced: captured work is kept, nothing is sealed */
     char suspect_text[256];
     bool install_due, seal_now;
@@ -220,8 +225,10 @@ void node_send(struct node *n, const struct route *r, const struct message *m);
 void node_log(struct node *n, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void node_fatal(struct node *n, const char *what);
-/* Disk trouble: true when the node must end (and says so). */
+/* Disk trouble: true. A full disk is waited for, with everything else going on; after any other
+ * the connection is not to be trusted, and the node ends to be begun anew. */
 bool node_check(struct node *n, enum err e, const char *what);
+void node_wrote(struct node *n); /* after a commit: the disk is not full */
 /* True when the node must end, because another file lies in the database's place. */
 bool node_moved(struct node *n);
 void node_busy(struct node *n);

@@ -8,6 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FULL_MIN_MS 1000u
+#define FULL_MAX_MS 30000u
+#define FULL_LOG_MS 600000u
+
 uint64_t node_random(struct node *n)
 {
     uint64_t x = n->rng; /* xorshift64*: Vigna 2016, "An experimental exploration", section 3 */
@@ -110,18 +114,50 @@ void node_log(struct node *n, int level, const char *fmt, ...)
 
 void node_fatal(struct node *n, const char *what)
 {
-    char text[700];
-    snprintf(text, sizeof text, "%s: %s", what, store_message(n->store));
+    const char *path = n->store->options.path, *why = store_message(n->store);
+    char text[900];
+    if (strstr(why, path))
+        snprintf(text, sizeof text, "%s: %s", what, why);
+    else
+        snprintf(text, sizeof text, "%s, %.300s: %s", what, path, why);
     node_action(n, ACTION_FATAL)->text = arena_strdup(&n->arena, text);
     n->dead = true;
+}
+
+/* SQLite has rolled back, nothing was acknowledged: the same is tried again, ever more seldom. */
+static void wait_for_room(struct node *n, const char *what)
+{
+    uint64_t wait = (uint64_t)FULL_MIN_MS << (n->full_tries < 6 ? n->full_tries : 6);
+    n->full_tries++;
+    n->busy_until_ms = n->mono_ms + node_jitter(n, wait < FULL_MAX_MS ? wait : FULL_MAX_MS);
+    snprintf(n->full, sizeof n->full, "%s, %.400s: %.100s", what, n->store->options.path,
+             store_message(n->store));
+    if (n->full_logged_ms && n->mono_ms < n->full_logged_ms + FULL_LOG_MS)
+        return;
+    n->full_logged_ms = n->mono_ms;
+    node_log(n, 0, "event=disk-full text=\"%s\"", n->full);
+}
+
+void node_wrote(struct node *n)
+{
+    if (n->full[0] == '\0')
+        return;
+    node_log(n, 2, "event=disk-has-room tries=%u", n->full_tries);
+    n->full[0] = '\0';
+    n->full_tries = 0;
+    n->full_logged_ms = 0;
 }
 
 bool node_check(struct node *n, enum err e, const char *what)
 {
     if (e != ERR_IO && e != ERR_CORRUPT && e != ERR_FULL)
         return false;
-    if (!n->dead)
+    if (e == ERR_FULL) {
+        wait_for_room(n, what);
+    } else if (!n->dead) {
         node_fatal(n, what);
+        n->out->a[n->out->n - 1].again = true;
+    }
     return true;
 }
 
@@ -348,6 +384,10 @@ static void handle(struct node *n, const struct event *ev)
         break;
     case EVENT_STOP:
         n->stopping = true;
+        break;
+    case EVENT_TROUBLE:
+        snprintf(n->trouble[ev->trouble], sizeof n->trouble[0], "%.*s", (int)ev->len,
+                 (const char *)ev->bytes);
         break;
     case EVENT_REFUSED: /* the registry may come to know our key: the driver dials on */
     case EVENT_DONE:

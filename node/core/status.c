@@ -161,9 +161,22 @@ static void limit_reason(struct status_look *l)
     arena_fini(&a);
 }
 
+static const char *const trouble_next[TROUBLES] = {
+    [TROUBLE_STRANGERS] =
+        "find out who it is (ss -tn shows their addresses) and shut them out by the firewall; "
+        "LimitNOFILE or ulimit -n decides how many may stand",
+};
+
 static void own_reasons(struct status_look *l)
 {
     struct node *n = l->n;
+    for (int i = 0; i < TROUBLES; i++) {
+        if (n->trouble[i][0] != '\0')
+            reason(l, n->name, n->trouble[i], trouble_next[i]);
+    }
+    if (n->full[0] != '\0')
+        reason(l, n->name, n->full,
+               "free some disk there; it is tried again by itself, and nothing is lost meanwhile");
     if (n->suspect)
         reason(l, n->name, n->suspect_text,
                n->parent ? "nothing is published until the parent has been reached; nothing is "
@@ -270,7 +283,7 @@ static void held_own(struct status_look *l, json_t *o)
 static json_t *status_json(struct status_look *l)
 {
     const struct store_state *st = store_state_get(l->s);
-    l->synced = l->n && !l->captured && !l->n->suspect && !st->loading;
+    l->synced = l->n && !l->captured && !l->n->suspect && !st->loading && l->n->full[0] == '\0';
     json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
     json_t *children = children_json(l);
     json_t *gaps = gaps_json(l);

@@ -163,6 +163,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
                       uint64_t seq_before)
 {
     const struct store_state *st = store_state_get(n->store);
+    node_wrote(n);
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
@@ -206,7 +207,7 @@ static void attempt(struct node *n, struct batch *b, struct work_attempt *t)
     n->marks_known = false;
 }
 
-/* Not the item's fault: wait a little, or end. */
+/* Not the item's fault: wait, or end. */
 static bool attempt_trouble(struct node *n, const struct work_attempt *t)
 {
     if (t->e == ERR_BUSY || t->e == ERR_STATE) {
@@ -263,6 +264,7 @@ static void sweep_step(struct node *n)
         }
         return;
     }
+    node_wrote(n);
     n->sweep_more = more;
     n->sweep_due_ms = n->swept_ms = n->mono_ms;
 }

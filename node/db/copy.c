@@ -17,8 +17,12 @@ enum err store_copy(struct store *s, const char *path)
     enum err e = DB_RUN(s, "VACUUM main INTO ?1", value_text(path));
     umask(others);
     struct stat original;
-    if (e == ERR_OK && stat(s->options.path, &original) == 0)
-        (void)chmod(path, original.st_mode & 0777);
+    /* Where its owner or group cannot be the original's, it is for its maker alone. */
+    if (e == ERR_OK && stat(s->options.path, &original) == 0) {
+        bool same = (original.st_uid == geteuid() && original.st_gid == getegid()) ||
+                    chown(path, original.st_uid, original.st_gid) == 0;
+        (void)chmod(path, original.st_mode & (same ? 0777 : 0700));
+    }
     if (e != ERR_OK)
         unlink(path); /* half a copy is none; the message is the copy's */
     return e;

@@ -5,9 +5,13 @@
 #include "node/db/sqlite.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <libgen.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- statement cache: SQL text -> prepared statement ---- */
 
@@ -101,9 +105,19 @@ static enum err translate(int rc)
     }
 }
 
+/* A file that could not be opened for want of a descriptor: nothing is wrong with the disk, and it
+ * passes. */
+static enum err error_of(struct store *s, int rc)
+{
+    int kind = rc & 0xff, code = 0;
+    if (s->db && (kind == SQLITE_CANTOPEN || kind == SQLITE_IOERR))
+        code = sqlite3_system_errno(s->db);
+    return code == EMFILE || code == ENFILE ? ERR_BUSY : translate(rc);
+}
+
 enum err db_error(struct store *s, int rc)
 {
-    enum err e = translate(rc);
+    enum err e = error_of(s, rc);
     if (e != ERR_OK)
         snprintf(s->message, sizeof s->message, "%s (SQLite %d)", sqlite3_errmsg(s->db), rc);
     return e;
@@ -252,6 +266,37 @@ static enum err check_encoding(struct store *s)
                             "`sqlite3 OLD .dump | sqlite3 NEW` and put NEW in its place");
 }
 
+/* A database that we make is its folder's, not the public's: who may work in the folder may work in
+ * the file, nobody else may read it, and where root makes it, it is the folder's owner's. SQLite
+ * gives -wal, -shm and -journal what the file has. */
+static void settle_owner(const char *path)
+{
+    char *copy = mem_strdup(path);
+    struct stat folder, file;
+    if (stat(dirname(copy), &folder) == 0 && stat(path, &file) == 0 && file.st_size == 0) {
+        mode_t mode = 0600 | (folder.st_mode & S_IWGRP ? 0060 : 0);
+        if (geteuid() == 0 || file.st_gid != folder.st_gid)
+            mode = chown(path, geteuid() == 0 ? folder.st_uid : (uid_t)-1, folder.st_gid) == 0
+                       ? mode
+                       : 0600;
+        (void)chmod(path, mode);
+    }
+    mem_free(copy);
+}
+
+static int open_file(struct store *s, const struct store_options *o, int flags)
+{
+    bool makes = o->create && !o->vfs && access(o->path, F_OK) != 0;
+    mode_t others = makes ? umask(077) : 0;
+    int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
+    if (makes) {
+        umask(others);
+        if (rc == SQLITE_OK)
+            settle_owner(o->path);
+    }
+    return rc;
+}
+
 enum err db_open(struct store *s, const struct store_options *o, char msg[256])
 {
     s->options = *o;
@@ -261,9 +306,9 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE | (o->create ? SQLITE_OPEN_CREATE : 0);
     if (o->read_only)
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
-    int rc = sqlite3_open_v2(o->path, &s->db, flags, s->options.vfs);
+    int rc = open_file(s, o, flags);
     int64_t objects;
-    enum err e = rc == SQLITE_OK ? configure(s) : translate(rc);
+    enum err e = rc == SQLITE_OK ? configure(s) : error_of(s, rc);
     if (e == ERR_OK) /* the first read tells whether it is a database at all */
         e = db_number(s, "SELECT count(*) FROM sqlite_schema", &objects);
     if (e == ERR_OK)
@@ -275,7 +320,7 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
                  e == ERR_STATE ? s->message
                  : s->db        ? sqlite3_errmsg(s->db)
                                 : "cannot be opened");
-    return (rc & 0xff) == SQLITE_CANTOPEN ? ERR_NOT_FOUND : e;
+    return (rc & 0xff) == SQLITE_CANTOPEN && e != ERR_BUSY ? ERR_NOT_FOUND : e;
 }
 
 void db_close(struct store *s)

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#define ROOM_PART_BYTES ((size_t)1 << 20)
 
 static enum err failed(const char *what, const char *path, char msg[256])
 {
@@ -66,6 +69,29 @@ static enum err write_temporary(char path[CONFIG_PATH_BYTES], const void *p, siz
         err = failed("cannot be written", path, msg);
     if (err)
         unlink(path);
+    return err;
+}
+
+enum err file_room(const char *dir, uint64_t bytes, char msg[256])
+{
+    char path[CONFIG_PATH_BYTES];
+    struct statvfs fs;
+    enum err err = config_path(path, dir, ".room-XXXXXX", msg);
+    if (err)
+        return err;
+    if (statvfs(dir, &fs) != 0)
+        return failed("cannot be used", dir, msg);
+    if (fs.f_blocks > 0 && (uint64_t)fs.f_bavail * fs.f_frsize < bytes) {
+        snprintf(msg, 256, "%.160s: %llu MiB are free there, %llu are needed", dir,
+                 (unsigned long long)(fs.f_bavail * fs.f_frsize >> 20),
+                 (unsigned long long)(bytes >> 20));
+        return ERR_FULL;
+    }
+    void *part = mem_alloc(ROOM_PART_BYTES);
+    err = write_temporary(path, part, ROOM_PART_BYTES, msg);
+    if (!err)
+        unlink(path);
+    mem_free(part);
     return err;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define CONFIG_PATH_BYTES 4096
 
@@ -19,6 +20,9 @@ enum err config_path(char out[CONFIG_PATH_BYTES], const char *dir, const char *n
  * ERR_EXISTS. */
 enum err config_write_file(const char *dir, const char *name, const void *p, size_t len, bool keep,
                            char msg[256]);
+/* Whether so much can be written into the folder now: asked of the file system, and a part of it
+ * tried. ERR_FULL, ERR_IO; nothing is left behind. */
+enum err file_room(const char *dir, uint64_t bytes, char msg[256]);
 /* The names in the folder on disk. */
 enum err config_sync_dir(const char *dir, char msg[256]);
 /* All of it, however often write takes a part; false, with errno, when it takes no more. */

@@ -52,6 +52,29 @@ struct watch {
 };
 void watch_start(struct watch *w, uv_loop_t *uv, const char *db_path, bool *changed, bool *wal);
 
+/* ---- door.c: how many connections of children and strangers stand */
+struct door_line;
+struct door { /* {0} is closed; the monitor is closed with its socket, by link_close */
+    void *monitor;
+    struct door_line *line; /* by descriptor */
+    size_t cap;
+    int oldest, newest; /* of those that have never said a word */
+    unsigned open, mute;
+    unsigned most, mute_most; /* of all, and of those; beyond them the oldest mute one is shut */
+    uint64_t turned_away;     /* since the door was opened */
+    uint64_t told, told_ms;   /* of them in the log, and when; 0: not lately */
+    struct log_limit crowd;
+};
+/* Raises the soft limit of descriptors as far as the hard one and reason allow; returns it. */
+unsigned descriptors_raise(void);
+enum err door_open(struct door *d, void *ctx, void *socket, unsigned limit, char msg[256]);
+void door_close(struct door *d);
+void door_serve(struct door *d);         /* takes what the monitor tells */
+void door_spoke(struct door *d, int fd); /* a message came on this descriptor: it is an office */
+/* What there is to say to whoever runs this node, for as long as it goes on and once more, empty,
+ * when it is over; false: nothing. */
+bool door_trouble(struct door *d, char text[256]);
+
 /* ---- zmq.c: sockets, and bounded queues in front of them */
 #define LINK_ZAP_DOMAIN "tonle"
 #define LINK_ZAP_ENDPOINT "inproc://zeromq.zap.01"
@@ -71,8 +94,14 @@ enum err link_client_socket(void *ctx, const struct link_keys *own,
                             const uint8_t server_key[CURVE_KEY_BYTES], void **out, char msg[256]);
 /* Connects; understands tcp://[v6]:port. ERR_USAGE: not an endpoint. */
 enum err link_connect(void *socket, const char *endpoint, char msg[256]);
-/* A PAIR socket that gets the handshakes and disconnections of `socket`. */
-enum err link_monitor(void *ctx, void *socket, void **out, char msg[256]);
+/* A PAIR socket that gets these events of `socket` (ZMQ_EVENT_...). */
+#define LINK_EVENTS                                                                                \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |                        \
+     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |                       \
+     ZMQ_EVENT_DISCONNECTED) /* what link_news_next understands */
+enum err link_monitor(void *ctx, void *socket, int events, void **out, char msg[256]);
+/* One event, without waiting; false: nothing there. */
+bool monitor_next(void *monitor, uint16_t *event, uint32_t *value);
 /* Ends the watching first and then closes both: libzmq's I/O thread waits for ever in an event that
  * has no reader. Each may be NULL. */
 void link_close(void *socket, void *monitor, int linger_ms);
@@ -83,6 +112,13 @@ enum link_news { NEWS_NONE, NEWS_UP, NEWS_DOWN, NEWS_FAILED, NEWS_REFUSED };
 enum link_news link_news_next(void *monitor, const char **why);
 
 enum delivery { DELIVERY_SENT, DELIVERY_QUEUED, DELIVERY_UNREACHABLE };
+
+struct routes { /* each once, in the order they came; {0} is empty */
+    struct route *route;
+    size_t n, cap;
+};
+void routes_add(struct routes *list, const struct route *r);
+struct route routes_first(struct routes *list); /* taken out; there is one */
 
 struct outbox { /* FIFO; {0} is empty */
     struct bytes *item;
@@ -96,10 +132,13 @@ struct peer_queue {
 };
 struct peers { /* the ROUTER for children; {0} is closed */
     void *socket;
+    struct door door;
     struct peer_queue *queue; /* only routes that have something waiting */
     size_t n, cap;
 };
-enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, char msg[256]);
+/* `descriptors`: how many this process may have. */
+enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, unsigned descriptors,
+                    char msg[256]);
 void peers_close(struct peers *p, int linger_ms);
 /* ERR_BUSY: the address is taken or not there now; ERR_USAGE: it is not one. */
 enum err peers_bind(struct peers *p, const char *endpoint, char bound[256], char msg[256]);
@@ -126,7 +165,7 @@ struct parent_link { /* the DEALER; {0} with no socket is closed */
     bool up;
     struct outbox box;
 };
-enum err parent_dial(struct parent_link *p, char msg[256]);
+enum err parent_dial(struct parent_link *p, char msg[768]); /* ERR_BUSY: no descriptor free */
 void parent_hang_up(struct parent_link *p, int linger_ms);
 /* UNREACHABLE: the queue is full; the caller hangs up. Line down: SENT, and dropped. */
 enum delivery parent_send(struct parent_link *p, const void *bytes, size_t len);
@@ -179,7 +218,6 @@ uint64_t notify_watchdog_us(void); /* 0: none wanted */
 /* ---- trace.c: the last events and actions of this process */
 void trace_event(const struct event *ev);
 void trace_action(const struct action *a);
-void trace_dump(void);    /* to stderr; safe in a signal handler */
 void trace_install(void); /* dumps at SIGABRT */
 void trace_uninstall(void);
 

@@ -45,10 +45,11 @@ struct loop {
     struct watch watch;
     struct control control;
     void *ctx;
+    unsigned descriptors; /* how many this process may have */
     struct zap zap;
     struct peers peers;
     struct parent_link parent;
-    uv_poll_t *zap_poll, *peers_poll, *parent_poll, *monitor_poll;
+    uv_poll_t *zap_poll, *peers_poll, *door_poll, *parent_poll, *monitor_poll;
     bool bound, bind_logged;
     bool parent_lost;              /* hung up by ourselves: EVENT_LOST is due */
     enum link_news parent_trouble; /* the worst that is logged already */
@@ -60,8 +61,7 @@ struct loop {
     uint64_t change_ms; /* when the last one was given */
     uint64_t gap_ms;    /* the next is not before so long after it */
     uint64_t again_ms;  /* after this gap it is worth another look; 0: no more */
-    struct route *gone; /* EVENT_UNREACHABLE is due */
-    size_t n_gone, cap_gone;
+    struct routes gone; /* EVENT_UNREACHABLE is due */
     struct spool spool;
     bool done_due; /* and what EVENT_DONE says */
     enum err done_error;
@@ -88,36 +88,37 @@ static void hang_up(struct loop *l, int linger_ms)
     parent_hang_up(&l->parent, linger_ms);
 }
 
-static void fatal(struct loop *l, const char *reason)
+static void fatal(struct loop *l, const char *reason, bool again)
 {
-    if (l->o->join) {
+    if (l->o->join)
         l->o->join->failed(l->o->join->user, reason);
-    } else {
+    else if (!again)
         loop_log_pair(0, "fatal", "reason", reason);
-        trace_dump();
+    if (l->o->end) {
+        snprintf(l->o->end->reason, sizeof l->o->end->reason, "%s", reason);
+        l->o->end->again = again;
     }
     l->exit_code = 1;
     l->ending = true;
 }
 
-static void dial(struct loop *l)
+static void on_redial(uv_timer_t *t)
 {
-    char why[256], msg[768];
+    struct loop *l = t->data;
+    char msg[768];
     if (l->ending || !l->o->parent_endpoint[0])
         return;
-    if (parent_dial(&l->parent, why)) {
-        snprintf(msg, sizeof msg, "the parent's endpoint %.400s is not usable: %s",
-                 l->o->parent_endpoint, why);
-        fatal(l, msg);
+    enum err e = parent_dial(&l->parent, msg);
+    if (e == ERR_BUSY) { /* no descriptor free */
+        uv_timer_start(&l->redial, on_redial, TICK_MS, 0);
+        return;
+    }
+    if (e) {
+        fatal(l, msg, false);
         return;
     }
     l->parent_poll = handle_open(&l->uv, l->parent.socket);
     l->monitor_poll = handle_open(&l->uv, l->parent.monitor);
-}
-
-static void on_redial(uv_timer_t *t)
-{
-    dial(t->data);
 }
 
 /* Under which key the next dial knocks. */
@@ -141,21 +142,11 @@ static void redial(struct loop *l, bool invited, uint64_t delay_ms)
 
 /* ---- actions and steps */
 
-static void note_gone(struct loop *l, const struct route *r)
-{
-    for (size_t i = 0; i < l->n_gone; i++) {
-        if (l->gone[i].len == r->len && memcmp(l->gone[i].id, r->id, r->len) == 0)
-            return;
-    }
-    l->gone = mem_grow(l->gone, l->n_gone, &l->cap_gone, sizeof l->gone[0]);
-    l->gone[l->n_gone++] = *r;
-}
-
 static void act_send(struct loop *l, const struct action *a)
 {
     if (a->route.len > 0) {
         if (peers_send(&l->peers, &a->route, a->bytes.p, a->bytes.len) == DELIVERY_UNREACHABLE)
-            note_gone(l, &a->route);
+            routes_add(&l->gone, &a->route);
         return;
     }
     if (parent_send(&l->parent, a->bytes.p, a->bytes.len) == DELIVERY_UNREACHABLE) {
@@ -204,7 +195,7 @@ static void act(struct loop *l, const struct action *a)
         loop_log(a->level, a->text);
         break;
     case ACTION_FATAL:
-        fatal(l, a->text);
+        fatal(l, a->text, a->again);
         break;
     case ACTION_KEEP:
     case ACTION_RECALL:
@@ -253,6 +244,17 @@ static void serve_zap(struct loop *l)
 {
     for (int i = 0; i < TURN_MESSAGES && l->zap.socket && zap_serve(&l->zap); i++)
         ;
+}
+
+/* What `status` says of the door. */
+static void tell_trouble(struct loop *l)
+{
+    char text[256];
+    if (door_trouble(&l->peers.door, text))
+        step(l, (struct event){.kind = EVENT_TROUBLE,
+                               .trouble = TROUBLE_STRANGERS,
+                               .bytes = (const uint8_t *)text,
+                               .len = strlen(text)});
 }
 
 static void serve_monitor(struct loop *l)
@@ -317,17 +319,14 @@ static void serve_peers(struct loop *l)
          i++)
         give(l, &in);
     for (struct route gone; !peers_flush(&l->peers, &gone);)
-        note_gone(l, &gone);
+        routes_add(&l->gone, &gone);
 }
 
 static void serve_gone(struct loop *l)
 {
     /* Only those known now: a step that sends there again adds to the next turn. */
-    for (size_t n = l->n_gone; n > 0; n--) {
-        struct event ev = {.kind = EVENT_UNREACHABLE, .route = l->gone[0]};
-        memmove(l->gone, l->gone + 1, --l->n_gone * sizeof l->gone[0]);
-        step(l, ev);
-    }
+    for (size_t n = l->gone.n; n > 0; n--)
+        step(l, (struct event){.kind = EVENT_UNREACHABLE, .route = routes_first(&l->gone)});
 }
 
 static void serve_requests(struct loop *l)
@@ -389,6 +388,7 @@ static void on_check(uv_check_t *h)
 {
     struct loop *l = h->data;
     serve_zap(l);
+    door_serve(&l->peers.door); /* before the messages: whoever speaks is known by then */
     serve_monitor(l);
     serve_parent(l);
     serve_peers(l);
@@ -415,10 +415,10 @@ static void on_timer(uv_timer_t *h)
 
 static bool work_waits(struct loop *l)
 {
-    return l->stop_asked || l->ending || l->parent_lost || l->n_gone > 0 || l->done_due ||
-           link_readable(l->zap.socket) || link_readable(l->parent.monitor) ||
-           link_readable(l->parent.socket) || link_readable(l->peers.socket) ||
-           control_waiting(&l->control);
+    return l->stop_asked || l->ending || l->parent_lost || l->gone.n > 0 || l->done_due ||
+           link_readable(l->zap.socket) || link_readable(l->peers.door.monitor) ||
+           link_readable(l->parent.monitor) || link_readable(l->parent.socket) ||
+           link_readable(l->peers.socket) || control_waiting(&l->control);
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b) /* 0: never */
@@ -483,7 +483,8 @@ static void on_tick(uv_timer_t *h)
     struct loop *l = h->data;
     l->changed = true;
     if (l->peers.socket && !l->bound && !listen_for_children(l))
-        fatal(l, "cannot listen");
+        fatal(l, "cannot listen", false);
+    tell_trouble(l);
     if (notify_watchdog_us())
         notify_send("WATCHDOG=1");
 }
@@ -507,9 +508,10 @@ static bool open_links(struct loop *l, char msg[256])
     if (!l->o->listen[0])
         return true;
     l->zap = (struct zap){.authorise = authorise, .refused = on_refused, .user = l};
-    if (zap_open(&l->zap, l->ctx, msg) || peers_open(&l->peers, l->ctx, &own, msg))
+    if (zap_open(&l->zap, l->ctx, msg) || peers_open(&l->peers, l->ctx, &own, l->descriptors, msg))
         return false;
     l->zap_poll = handle_open(&l->uv, l->zap.socket);
+    l->door_poll = handle_open(&l->uv, l->peers.door.monitor);
     l->peers_poll = handle_open(&l->uv, l->peers.socket);
     snprintf(msg, 256, "the endpoint to listen on is not usable");
     return listen_for_children(l);
@@ -539,12 +541,13 @@ static void start_handles(struct loop *l)
         watch_start(&l->watch, &l->uv, l->o->db_path, &l->touched, &l->touched_wal);
 }
 
-static void finish(struct loop *l)
+static int finish(struct loop *l)
 {
-    int linger_ms = l->exit_code == 0 ? STOP_LINGER_MS : 0;
+    int exit_code = l->exit_code, linger_ms = exit_code == 0 ? STOP_LINGER_MS : 0;
     control_close(&l->control);
     hang_up(l, linger_ms);
     handle_close(&l->peers_poll);
+    handle_close(&l->door_poll);
     handle_close(&l->zap_poll);
     peers_close(&l->peers, linger_ms);
     zap_close(&l->zap);
@@ -553,10 +556,11 @@ static void finish(struct loop *l)
         zmq_ctx_term(l->ctx);
     control_fini(&l->control);
     spool_close(&l->spool);
-    mem_free(l->gone);
+    mem_free(l->gone.route);
     mem_free(l->actions.a);
     mem_free(l);
     trace_uninstall();
+    return exit_code;
 }
 
 static enum err open_files(struct loop *l, char msg[256])
@@ -572,24 +576,25 @@ int loop_run(const struct loop_options *o)
     struct loop *l = mem_alloc(sizeof *l);
     l->o = o;
     l->spool.fd = -1;
+    l->descriptors = descriptors_raise();
     signal(SIGPIPE, SIG_IGN); /* a client that hangs up is an error of its write */
     if (uv_loop_init(&l->uv)) {
-        fatal(l, msg);
+        fatal(l, msg, false);
         mem_free(l);
         return 1;
     }
     trace_install();
     start_handles(l);
-    if (!open_links(l, msg) || open_files(l, msg)) {
-        fatal(l, msg);
+    if (!open_links(l, msg)) {
+        fatal(l, msg, false);
+    } else if (open_files(l, msg)) {
+        fatal(l, msg, true); /* a directory that cannot be written now */
     } else {
         step(l, (struct event){.kind = EVENT_START});
         if (!uv_is_active((uv_handle_t *)&l->redial)) /* unless it dials in its own way */
-            dial(l);
+            on_redial(&l->redial);
     }
     if (!l->ending)
         uv_run(&l->uv, UV_RUN_DEFAULT);
-    int exit_code = l->exit_code;
-    finish(l);
-    return exit_code;
+    return finish(l);
 }

@@ -26,6 +26,12 @@ struct loop_join {
     void *user;
 };
 
+/* Why a loop ended by itself. */
+struct loop_end {
+    char reason[1024]; /* "" after a clean stop */
+    bool again;        /* the disk: begin anew after a while (loop_rest) */
+};
+
 struct loop_options {
     struct node *node;   /* borrowed; made with node_new or node_join */
     const char *dir;     /* state directory: control.sock is made here; the caller holds its lock */
@@ -39,6 +45,7 @@ struct loop_options {
      * there yet. */
     void (*listening)(void *user, const char *endpoint);
     void *user;
+    struct loop_end *end; /* filled; NULL but for a node that runs */
     /* NULL but for a node that joins. Then there is no control socket, no watch and no log, since
      * somebody waits at a terminal: `dir`, `db_path` and `listening` are not looked at. */
     const struct loop_join *join;
@@ -46,12 +53,18 @@ struct loop_options {
 
 /* Runs until SIGTERM, SIGINT, ACTION_END or ACTION_FATAL. Returns the process's exit code: 0 after
  * a clean stop (the EVENT_STOP step ran, every socket is closed, control.sock is gone), 1 after
- * ACTION_FATAL or when the loop could not start (the log says why). On return SIGTERM and SIGINT
- * are ignored, so that a second one cannot cut the caller's own cleaning short. A message to the
- * parent while its line is down is dropped: it would belong to a session that is over. An address
- * that is not there yet (an interface that is down) is tried again; the node works meanwhile.
+ * ACTION_FATAL or when the loop could not start: `end` says why, and the log where that is final.
+ * On return SIGTERM and SIGINT are ignored, so that a second one cannot cut the caller's own
+ * cleaning short. A message to the parent while its line is down is dropped: it would belong to a
+ * session that is over. An address that is not there yet (an interface that is down) is tried
+ * again; the node works meanwhile.
  * EVENT_LOST is not given for a connection that ACTION_REDIAL itself closed. */
 int loop_run(const struct loop_options *o);
+
+/* Waits so long, and meanwhile gives every request on the control socket this answer (one line of
+ * JSON). `dir` NULL: there is no socket, since the directory's lock is not ours. True: SIGTERM or
+ * SIGINT came, and the process is to end. */
+bool loop_rest(const char *dir, const char *answer, uint64_t ms);
 
 /* 64 random bits from the system, for node_options.run and the like. */
 uint64_t loop_random(void);

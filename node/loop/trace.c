@@ -1,6 +1,6 @@
-/* The last 256 events and actions of this process, for the moment when it dies: dumped oldest first
- * to stderr on ACTION_FATAL and at SIGABRT (a failed assertion). No bytes of messages, only what
- * they were. */
+/* The last 256 events and actions of this process, for the moment when it dies of a mistake of its
+ * own: dumped oldest first to stderr at SIGABRT (a failed assertion). No bytes of messages, only
+ * what they were. */
 #include "node/loop/int.h"
 
 #include <signal.h>
@@ -22,9 +22,9 @@ static struct trace_record ring[TRACE_RECORDS];
 static volatile uint64_t written;
 static uint64_t now_ms;
 
-static const char *const event_name[] = {"?",       "start",       "timer",   "local_change",
-                                         "receive", "unreachable", "dialled", "lost",
-                                         "request", "stop",        "refused", "done"};
+static const char *const event_name[] = {
+    "?",    "start",   "timer", "local_change", "receive", "unreachable", "dialled",
+    "lost", "request", "stop",  "refused",      "done",    "trouble"};
 static const char *const action_name[] = {"?",     "send", "redial", "reply",  "ready",    "log",
                                           "fatal", "keep", "recall", "settle", "progress", "end"};
 
@@ -72,7 +72,7 @@ static char *put_number(char *to, const char *name, uint64_t v)
     return to;
 }
 
-void trace_dump(void)
+static void trace_dump(void)
 {
     uint64_t first = written > TRACE_RECORDS ? written - TRACE_RECORDS : 0;
     for (uint64_t i = first; i < written; i++) {

@@ -12,10 +12,11 @@
 #define ZMQ_ZAP_ENFORCE_DOMAIN 93
 #endif
 
+/* No descriptor free: that passes. */
 static enum err zmq_failed(enum err e, const char *what, char msg[256])
 {
     snprintf(msg, 256, "%s: %s", what, zmq_strerror(errno));
-    return e;
+    return errno == EMFILE || errno == ENFILE ? ERR_BUSY : e;
 }
 
 void *link_context(void)
@@ -28,6 +29,10 @@ void *link_context(void)
 
 /* libzmq limits the encrypted frame: its name, nonce and tag are 33 bytes more. */
 #define CURVE_FRAME_BYTES 64
+
+/* A stranger who connects and says nothing holds a descriptor no longer than this: four round trips
+ * of the slowest line. */
+#define SERVER_HANDSHAKE_MS 10000
 
 struct number_option {
     int name;
@@ -44,7 +49,7 @@ static const struct number_option common[] = {
     /* libzmq drops the connection of a peer that announces a bigger frame, before taking
      * the memory. */
     {ZMQ_MAXMSGSIZE, 0}, /* 64 bits wide: set below */
-    /* A stranger who connects and says nothing holds a file descriptor no longer than this. */
+    /* Who answers the dial and says nothing is given up after this. */
     {ZMQ_HANDSHAKE_IVL, 15000},
     /* A mobile line dies without a FIN: a PING every 5 s, dead after 20 s without an answer. Longer
      * than any step, since a peer that is busy does not read. */
@@ -87,7 +92,7 @@ static enum err set_common(void *socket, const struct link_keys *own, char msg[2
 
 enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, char msg[256])
 {
-    int one = 1;
+    int one = 1, handshake_ms = SERVER_HANDSHAKE_MS;
     void *s = zmq_socket(ctx, ZMQ_ROUTER);
     if (!s)
         return zmq_failed(ERR_IO, "cannot make a socket", msg);
@@ -95,7 +100,8 @@ enum err link_server_socket(void *ctx, const struct link_keys *own, void **out, 
     if (e)
         goto out;
     e = ERR_IO;
-    if (zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof one) ||
+    if (zmq_setsockopt(s, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms) ||
+        zmq_setsockopt(s, ZMQ_CURVE_SERVER, &one, sizeof one) ||
         /* Without a domain CURVE accepts any key; with one but without enforcing it, it still does
          * while no handler is there. Both together refuse. */
         zmq_setsockopt(s, ZMQ_ZAP_DOMAIN, LINK_ZAP_DOMAIN, strlen(LINK_ZAP_DOMAIN)) ||
@@ -148,12 +154,9 @@ enum err link_connect(void *socket, const char *endpoint, char msg[256])
     return ERR_USAGE;
 }
 
-enum err link_monitor(void *ctx, void *socket, void **out, char msg[256])
+enum err link_monitor(void *ctx, void *socket, int events, void **out, char msg[256])
 {
     char name[64];
-    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                 ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
-                 ZMQ_EVENT_DISCONNECTED;
     snprintf(name, sizeof name, "inproc://monitor-%016llx", (unsigned long long)loop_random());
     void *s = zmq_socket(ctx, ZMQ_PAIR);
     if (!s || zmq_socket_monitor(socket, name, events) || zmq_connect(s, name)) {
@@ -184,16 +187,23 @@ bool link_readable(void *socket)
     return socket && zmq_getsockopt(socket, ZMQ_EVENTS, &events, &len) == 0 && events & ZMQ_POLLIN;
 }
 
-enum link_news link_news_next(void *monitor, const char **why)
+bool monitor_next(void *monitor, uint16_t *event, uint32_t *value)
 {
     uint8_t head[6];
+    if (!monitor || zmq_recv(monitor, head, sizeof head, ZMQ_DONTWAIT) != sizeof head)
+        return false;
+    zmq_recv(monitor, NULL, 0, ZMQ_DONTWAIT); /* the address */
+    memcpy(event, head, 2);
+    memcpy(value, head + 2, 4);
+    return true;
+}
+
+enum link_news link_news_next(void *monitor, const char **why)
+{
     uint16_t event;
     uint32_t value;
-    if (!monitor || zmq_recv(monitor, head, sizeof head, ZMQ_DONTWAIT) != sizeof head)
+    if (!monitor_next(monitor, &event, &value))
         return NEWS_NONE;
-    zmq_recv(monitor, NULL, 0, ZMQ_DONTWAIT); /* the address */
-    memcpy(&event, head, 2);
-    memcpy(&value, head + 2, 4);
     switch (event) {
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         return NEWS_UP;
@@ -214,6 +224,23 @@ enum link_news link_news_next(void *monitor, const char **why)
 }
 
 /* ---- queues */
+
+void routes_add(struct routes *list, const struct route *r)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->route[i].len == r->len && memcmp(list->route[i].id, r->id, r->len) == 0)
+            return;
+    }
+    list->route = mem_grow(list->route, list->n, &list->cap, sizeof list->route[0]);
+    list->route[list->n++] = *r;
+}
+
+struct route routes_first(struct routes *list)
+{
+    struct route first = list->route[0];
+    memmove(list->route, list->route + 1, --list->n * sizeof list->route[0]);
+    return first;
+}
 
 static bool outbox_put(struct outbox *b, const void *p, size_t len)
 {
@@ -249,9 +276,11 @@ static void outbox_fini(struct outbox *b)
 
 /* ---- children */
 
-enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, char msg[256])
+enum err peers_open(struct peers *p, void *ctx, const struct link_keys *own, unsigned descriptors,
+                    char msg[256])
 {
-    return link_server_socket(ctx, own, &p->socket, msg);
+    enum err e = link_server_socket(ctx, own, &p->socket, msg);
+    return e ? e : door_open(&p->door, ctx, p->socket, descriptors, msg);
 }
 
 void peers_close(struct peers *p, int linger_ms)
@@ -259,10 +288,11 @@ void peers_close(struct peers *p, int linger_ms)
     for (size_t i = 0; i < p->n; i++)
         outbox_fini(&p->queue[i].box);
     mem_free(p->queue);
-    if (p->socket) {
-        zmq_setsockopt(p->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
-        zmq_close(p->socket);
-    }
+    /* libzmq's thread, where it waits for room in the monitor's pipe, holds what ending the watch
+     * needs. */
+    door_serve(&p->door);
+    link_close(p->socket, p->door.monitor, linger_ms);
+    door_close(&p->door);
     *p = (struct peers){0};
 }
 
@@ -381,6 +411,7 @@ bool peers_receive(struct peers *p, struct incoming *in)
         return true;
     }
     in->user_id = zmq_msg_gets(&in->frame, "User-Id");
+    door_spoke(&p->door, zmq_msg_get(&in->frame, ZMQ_SRCFD));
     /* The ids that libzmq makes up begin with a zero byte, those that a peer can choose do not. */
     if (id_len == 0 || (size_t)id_len > sizeof in->route.id || id[0] != 0) {
         in->dropped = "a routing id of its own";
@@ -402,15 +433,18 @@ void incoming_release(struct incoming *in)
 
 /* ---- the parent */
 
-enum err parent_dial(struct parent_link *p, char msg[256])
+enum err parent_dial(struct parent_link *p, char msg[768])
 {
-    enum err e = link_client_socket(p->ctx, &p->own, p->server_key, &p->socket, msg);
+    char why[256];
+    enum err e = link_client_socket(p->ctx, &p->own, p->server_key, &p->socket, why);
     if (!e)
-        e = link_monitor(p->ctx, p->socket, &p->monitor, msg);
+        e = link_monitor(p->ctx, p->socket, LINK_EVENTS, &p->monitor, why);
     if (!e)
-        e = link_connect(p->socket, p->endpoint, msg);
-    if (e)
-        parent_hang_up(p, 0);
+        e = link_connect(p->socket, p->endpoint, why);
+    if (!e)
+        return ERR_OK;
+    snprintf(msg, 768, "the parent's endpoint %.400s is not usable: %s", p->endpoint, why);
+    parent_hang_up(p, 0);
     return e;
 }
 

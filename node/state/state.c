@@ -275,12 +275,34 @@ enum err store_set_hlc(struct store *s, uint64_t hlc)
     return store_meta_set_u64(s, "hlc", hlc);
 }
 
+/* What an earlier life of this file left behind would be taken for this one's. */
+static enum err no_remains(struct store *s)
+{
+    struct query q = DB_QUERY(s, "SELECT count(*), min(name) FROM sqlite_schema"
+                                 " WHERE name LIKE 'tonle\\_%' ESCAPE '\\'");
+    int64_t n = query_next(&q) ? query_i64(&q, 0) : 0;
+    char name[64] = "";
+    if (n > 0)
+        snprintf(name, sizeof name, "%s", query_borrow_text(&q, 1));
+    enum err e = query_end(&q);
+    if (e != ERR_OK || n == 0)
+        return e;
+    return store_fail(
+        s, ERR_EXISTS,
+        "%lld objects of an earlier Tonle are in it (%s first): put the application's "
+        "tables alone into a new file (sqlite3 OLD.db \".dump TABLE...\" | sqlite3 "
+        "NEW.db) and give that with --db",
+        (long long)n, name);
+}
+
 enum err store_create(struct store *s, const struct store_identity *id)
 {
     assert(s->in_write);
     if (s->state->ready)
         return store_fail(s, ERR_EXISTS, "this database already belongs to a Tonle node");
-    enum err e = store_exec(s, store_ddl);
+    enum err e = no_remains(s);
+    if (e == ERR_OK)
+        e = store_exec(s, store_ddl);
     s->state->ready = e == ERR_OK;
     if (e == ERR_OK)
         e = set_text(s, "federation", id->federation);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -46,6 +47,7 @@ static void on_listening(void *user, const char *endpoint)
 static void live(const struct fake *f, int reports)
 {
     char log[4200];
+    struct rlimit few = {.rlim_cur = f->descriptors, .rlim_max = f->descriptors};
     struct node n = {.fake = f, .reports = reports};
     struct loop_options o = {.node = &n,
                              .dir = f->dir,
@@ -62,6 +64,8 @@ static void live(const struct fake *f, int reports)
     dup2(fd, STDERR_FILENO);
     close(fd);
     signal(SIGABRT, SIG_DFL); /* cmocka's, inherited */
+    if (f->descriptors)
+        setrlimit(RLIMIT_NOFILE, &few);
     int code = loop_run(&o);
     buf_fini(&n.scratch);
     exit(code);

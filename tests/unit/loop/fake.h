@@ -27,8 +27,9 @@ struct fake { /* how to run one; filled by the test */
     const char *dir;
     const char *db_path;
     const char *listen, *parent_endpoint;
-    bool late;  /* the address is taken: it will not listen at once */
-    bool fails; /* it will not start at all */
+    bool late;            /* the address is taken: it will not listen at once */
+    bool fails;           /* it will not start at all */
+    unsigned descriptors; /* how many it may have; 0: as many as the test */
     uint8_t parent_key[CURVE_KEY_BYTES];
     struct link_keys keys;
     struct fake_child child[4];

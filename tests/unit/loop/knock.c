@@ -13,7 +13,7 @@ struct knocker *knock_open(const char *endpoint, const uint8_t server_key[CURVE_
     struct knocker *k = mem_alloc(sizeof *k);
     k->ctx = link_context();
     assert_ok(link_client_socket(k->ctx, own, server_key, &k->socket, msg));
-    assert_ok(link_monitor(k->ctx, k->socket, &k->monitor, msg));
+    assert_ok(link_monitor(k->ctx, k->socket, LINK_EVENTS, &k->monitor, msg));
     assert_ok(link_connect(k->socket, endpoint, msg));
     return k;
 }

@@ -4,10 +4,15 @@
 #include "tests/unit/loop/fake.h"
 #include "tests/unit/loop/knock.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 struct link_world { /* a parent office, running, and what is needed to knock at its door */
     char dir[4096], db[4200];
@@ -105,6 +110,60 @@ static void loop_refuses_an_unknown_key(void **state)
     buf_fini(&log);
 }
 
+/* A connection that says nothing. */
+static int idle_at(const char *endpoint)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    to.sin_port = htons((uint16_t)atoi(strrchr(endpoint, ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+/* It has been shut; libzmq's greeting may come first. */
+static bool is_shut(int fd)
+{
+    char byte;
+    ssize_t n = 1;
+    while (n == 1)
+        n = recv(fd, &byte, 1, MSG_DONTWAIT);
+    return n == 0 || errno != EAGAIN;
+}
+
+/* Beyond what a process of 256 descriptors can spare, connections that say nothing are shut, the
+ * oldest first, and it is told; an office that has spoken is kept, one that comes then is heard. */
+static void loop_shuts_the_oldest_of_a_silent_crowd(void **state)
+{
+    struct link_world *w = *state;
+    char line[4096];
+    int idle[300];
+    fake_stop(&w->p, SIGTERM);
+    w->parent.descriptors = 256;
+    fake_run(&w->p, &w->parent);
+    struct knocker *before = knock(w, &w->child);
+    say(before, "before");
+    fake_expect(&w->p, "receive user=takeo", line);
+    for (int i = 0; i < 300; i++)
+        idle[i] = idle_at(w->p.endpoint);
+    struct knocker *l = knock(w, &w->child);
+    say(l, "through");
+    fake_expect(&w->p, "receive user=takeo", line);
+    assert_non_null(strstr(line, "text=through"));
+    fake_expect(&w->p, "trouble strangers crowd the endpoint", line);
+    assert_true(is_shut(idle[0]));
+    assert_true(is_shut(idle[99]));
+    assert_false(is_shut(idle[299]));
+    say(before, "still");
+    fake_expect(&w->p, "receive user=takeo", line);
+    assert_non_null(strstr(line, "text=still"));
+    assert_false(fake_report(&w->p, "unreachable", line, 0));
+    for (int i = 0; i < 300; i++)
+        close(idle[i]);
+    knock_close(before);
+    knock_close(l);
+}
+
 /* Whether a stranger's message gets through to a listening socket that has no ZAP handler at all.
  */
 static bool stranger_gets_in(void *ctx, void *server)
@@ -121,7 +180,7 @@ static bool stranger_gets_in(void *ctx, void *server)
     assert_int_equal(zmq_bind(server, "tcp://127.0.0.1:0"), 0);
     assert_int_equal(zmq_getsockopt(server, ZMQ_LAST_ENDPOINT, endpoint, &len), 0);
     assert_ok(link_client_socket(ctx, &stranger, own.key, &client, msg));
-    assert_ok(link_monitor(ctx, client, &monitor, msg));
+    assert_ok(link_monitor(ctx, client, LINK_EVENTS, &monitor, msg));
     assert_ok(link_connect(client, endpoint, msg));
     zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
     assert_int_equal(zmq_poll(&item, 1, WAIT_MS), 1);
@@ -479,6 +538,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(loop_carries_messages_both_ways),
         WORLD_TEST(loop_refuses_an_unknown_key),
+        WORLD_TEST(loop_shuts_the_oldest_of_a_silent_crowd),
         WORLD_TEST(loop_finds_a_wrong_server_key),
         cmocka_unit_test(link_refuses_an_unknown_key_without_a_handler),
         WORLD_TEST(loop_reports_unreachable_routes),

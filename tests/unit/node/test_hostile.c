@@ -47,6 +47,34 @@ static void a_locked_database_does_not_look_restored(void **state)
     assert_null(strstr(HUB->log, "restored"));
 }
 
+/* A disk that is full ends no node: nothing is acknowledged, `status` and one line of the log say
+ * so, and when there is room everything comes by itself. */
+static void a_full_disk_is_waited_for(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('mine','before')");
+    assert_true(net_settle(t, 10000));
+    MUST(PROVINCE->store, store_exec(PROVINCE->store, "PRAGMA max_page_count=1"));
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 300)"
+            " INSERT INTO note SELECT 'n'||i, hex(zeroblob(1000)) FROM n");
+    net_run(t, 120000);
+    assert_false(PROVINCE->fatal);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "1");
+    const char *status = net_ask(t, PROVINCE, "{\"do\":\"status\"}");
+    assert_non_null(strstr(status, PROVINCE->path));
+    assert_non_null(strstr(status, "is full"));
+    assert_non_null(strstr(status, "\"synced\":false"));
+    const char *said = strstr(PROVINCE->log, "event=disk-full");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "event=disk-full"));
+    MUST(PROVINCE->store, store_exec(PROVINCE->store, "PRAGMA max_page_count=1000000"));
+    assert_true(net_settle(t, 200000));
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "301");
+    assert_non_null(strstr(PROVINCE->log, "event=disk-has-room"));
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "is full"));
+}
+
 /* A file put in the database's place while the node runs ends the node with a word about it, before
  * anything is acknowledged out of the file that nobody sees any more. */
 static void a_replaced_file_ends_the_node(void **state)
@@ -297,6 +325,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(a_locked_database_does_not_look_restored),
+        TEST_OF_TWO(a_full_disk_is_waited_for),
         TEST_OF_TWO(a_replaced_file_ends_the_node),
         TEST_OF_TWO(an_overwritten_file_ends_the_node),
         TEST_OF_TWO(a_flood_of_nonsense_is_few_lines),

@@ -36,8 +36,8 @@ static void restore_database(struct net *t, struct net_office *o, const char *en
     o->app = database_app(o->path, NULL, 1000);
 }
 
-/* A key that stands nowhere in the registry may not connect; an invitation's may until it expires.
- */
+/* A key that stands nowhere in the registry may not connect; an invitation's may until it expires,
+ * or has been used. */
 static void only_registered_keys_may_connect(void **state)
 {
     struct net *t = *state;
@@ -54,6 +54,8 @@ static void only_registered_keys_may_connect(void **state)
     assert_string_equal(user_id, "invite:late");
     assert_false(node_authorise(HUB->node, invited.curve_key, wall + 60001, user_id));
     assert_false(node_authorise(PROVINCE->node, invited.curve_key, wall, user_id));
+    struct keypair used = keypair_of("invite province");
+    assert_false(node_authorise(HUB->node, used.curve_key, wall, user_id));
 }
 
 /* A second process with a copy of the database is refused while the first lives, both are told, and
