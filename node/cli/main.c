@@ -44,9 +44,13 @@ const struct command cli_commands[] = {
     {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
     {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",
      "line, data, counts, reasons",
-     "Exit code 0: running and all is well; 3: not running; 4: running, but something needs a "
-     "look;\n"
-     "5: what --wait waits for did not come in time (30 seconds unless --timeout says otherwise).",
+     "Exit code 0: green, no reason is listed; 4: not green, each reason is listed with the next "
+     "step\n"
+     "(`state` is \"waiting\" where all of them go on by themselves, else \"degraded\"); 3: not "
+     "running.\n"
+     "With --wait 0 as soon as it is so, whatever else is listed; 5: it did not come in time (30 "
+     "seconds\n"
+     "unless --timeout says otherwise).",
      command_status},
     {"conflict list",
      "[--open] [--table T] [--cell C] [--office N] [--unit CODE] [--policy P] [--state S] "

@@ -22,9 +22,9 @@ static struct trace_record ring[TRACE_RECORDS];
 static volatile uint64_t written;
 static uint64_t now_ms;
 
-static const char *const event_name[] = {"?",       "start",       "timer",   "local_change",
-                                         "receive", "unreachable", "dialled", "lost",
-                                         "request", "stop",        "refused", "done"};
+static const char *const event_name[] = {
+    "?",    "start",   "timer", "local_change", "receive", "unreachable", "dialled",
+    "lost", "request", "stop",  "refused",      "done",    "listen"};
 static const char *const action_name[] = {"?",     "send", "redial", "reply",  "ready",    "log",
                                           "fatal", "keep", "recall", "settle", "progress", "end"};
 

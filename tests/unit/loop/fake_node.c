@@ -181,6 +181,9 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
         fake_tell(n, "done error=%s text=%.*s", err_name(ev->error), (int)ev->len,
                   (const char *)ev->bytes);
         break;
+    case EVENT_LISTEN:
+        fake_tell(n, "listen why=%.*s", (int)ev->len, (const char *)ev->bytes);
+        break;
     case EVENT_STOP:
         fake_tell(n, "stop");
         send_many(n, out, "-", 1, 6);
