@@ -19,6 +19,7 @@ static const char *const name_of[ERR_COUNT] = {
     [ERR_CONSTRAINT] = "constraint failed",
     [ERR_USAGE] = "usage",
     [ERR_STATE] = "not possible now",
+    [ERR_NOTHING] = "so already",
 };
 
 const char *err_name(enum err e)

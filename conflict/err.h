@@ -26,6 +26,7 @@ enum [[nodiscard]] err{
     ERR_CONSTRAINT, /* the database refused a row (the boundary object's message says why) */
     ERR_USAGE,      /* a caller from outside (the command line) asked for nonsense */
     ERR_STATE,      /* not possible in the present state (not running, already initialised...) */
+    ERR_NOTHING,    /* what was asked for is so already: nothing was changed */
     ERR_COUNT};
 
 /* A short lower-case English name, for traces and logs; never NULL. */

@@ -108,9 +108,12 @@ static struct value state_of_conflict(const struct conflict *c)
     return value_text(c->open ? "open" : "auto");
 }
 
+/* When the write came that met or settled it; but what comes late may carry an earlier time than a
+ * side that was here before, and nothing is closed before it was opened. */
 static struct value closed_ms(const struct work *w, const struct conflict *c)
 {
-    return c->open ? value_null() : value_u64(hlc_ms(w->hlc));
+    uint64_t met = hlc_ms(w->hlc), opened = opened_ms(c);
+    return c->open ? value_null() : value_u64(met > opened ? met : opened);
 }
 
 /* ERR_OK with *fresh false when one of this id is on record. */
@@ -281,8 +284,8 @@ static enum err close_record(struct work *w, const struct open_record *old)
              (unsigned long long)w->dot.seq);
     state_counts_changed(w->s);
     return DB_RUN(w->s,
-                  "UPDATE tonle_conflict SET state = ?2, closed_ms = ?3, successor = ?4"
-                  " WHERE id = ?1",
+                  "UPDATE tonle_conflict SET state = ?2, closed_ms = max(opened_ms, ?3),"
+                  " successor = ?4 WHERE id = ?1",
                   value_text(old->id), value_text(old->successor ? "superseded" : "resolved"),
                   value_u64(hlc_ms(w->hlc)), value_text(old->successor ? old->successor : dot));
 }

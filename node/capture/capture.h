@@ -99,6 +99,8 @@ struct todo_change {
 enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c);
 /* Whether a birth at this key waits for its seal. */
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
+/* Whether anything at this key does. */
+enum err todo_has(struct store *s, struct row_key k, bool *yes);
 
 /* ---- what is too large to be sent */
 uint64_t store_limit_rows(struct store *s); /* rows of which something is; 0 also when unknown */
@@ -106,6 +108,9 @@ uint64_t store_limit_rows(struct store *s); /* rows of which something is; 0 als
  * else has it. */
 enum err limit_any(struct store *s, bool *any);
 enum err limit_alone(struct store *s, struct row_key k, bool *yes);
+/* The same in one look, and of a row that others have the columns that stay here (n_columns; NULL:
+ * none do). */
+enum err limit_stays(struct store *s, struct arena *a, struct row_key k, bool *alone, bool **left);
 
 void capture_open(struct store *s);
 void capture_close(struct store *s);

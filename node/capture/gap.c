@@ -6,8 +6,11 @@
 
 #include <assert.h>
 
-/* The time is the database's own (SQLite's): the step has none. */
-#define NOW_MS "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+/* The time is the database's own (SQLite's), because the step has none, and the federation's as far
+ * as its offset is known here; never before the gap's beginning, which comes from another clock. */
+#define NOW_MS                                                                                     \
+    "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"                                   \
+    " + coalesce((SELECT v FROM tonle_meta WHERE k = 'offset_ms'), 0)"
 
 enum err gap_open(struct store *s, uint32_t t, const char *table)
 {
@@ -15,13 +18,14 @@ enum err gap_open(struct store *s, uint32_t t, const char *table)
     struct buf clock = {0};
     assert(s->in_write);
     clock_encode(&clock, &st->clock);
-    enum err e = DB_RUN(s,
-                        "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
-                        " VALUES(?1, ?2, 1, ?3, ?4, " NOW_MS ") ON CONFLICT(t) DO UPDATE SET"
-                        " table_name = ?2, state = 1, clock = ?3, from_ms = ?4,"
-                        " found_ms = excluded.found_ms WHERE state <> 1",
-                        value_integer(t), value_text(table), value_blob(clock.data, clock.len),
-                        value_u64(st->hlc >> 16));
+    enum err e =
+        DB_RUN(s,
+               "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
+               " VALUES(?1, ?2, 1, ?3, ?4, max(?4, " NOW_MS ")) ON CONFLICT(t) DO UPDATE SET"
+               " table_name = ?2, state = 1, clock = ?3, from_ms = ?4,"
+               " found_ms = excluded.found_ms WHERE state <> 1",
+               value_integer(t), value_text(table), value_blob(clock.data, clock.len),
+               value_u64(st->hlc >> 16));
     buf_fini(&clock);
     return e;
 }

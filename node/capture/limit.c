@@ -61,6 +61,15 @@ enum err limit_alone(struct store *s, struct row_key k, bool *yes)
     return query_end(&q);
 }
 
+enum err limit_stays(struct store *s, struct arena *a, struct row_key k, bool *alone, bool **left)
+{
+    struct limit l;
+    enum err e = limit_read(s, a, k, &l);
+    *alone = e == ERR_OK && l.born;
+    *left = e == ERR_OK ? l.left : NULL;
+    return e;
+}
+
 static enum err put_column(struct store *s, struct row_key k, const char *name, struct value total)
 {
     return DB_RUN(s, "INSERT INTO tonle_limit(t, k, c, v) VALUES(?1, ?2, ?3, ?4)",

@@ -76,6 +76,14 @@ enum err todo_has_birth(struct store *s, struct row_key k, bool *yes)
     return query_end(&q);
 }
 
+enum err todo_has(struct store *s, struct row_key k, bool *yes)
+{
+    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2",
+                              value_integer(k.t->t), value_blob(k.key, k.len));
+    *yes = query_next(&q);
+    return query_end(&q);
+}
+
 /* ---- reading */
 
 static enum err read_cells(struct arena *a, struct bytes b, struct todo *x)

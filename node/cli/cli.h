@@ -14,6 +14,7 @@
 #include "node/store/store.h"
 
 #include <jansson.h>
+#include <stdio.h>
 
 enum cli_exit {
     CLI_OK = 0,
@@ -123,6 +124,9 @@ int cli_ask_plain(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **
 int status_read(struct cli *c, json_t **status);
 
 /* ---- output */
+/* The exit code where `file` did not take all: CLI_ERROR with a message; CLI_OK, silently, where
+ * its reader has what he wanted and is gone (`| head`). */
+int cli_unwritten(FILE *file);
 void cli_print_json(json_t *value); /* takes the reference; one document and a newline */
 json_t *cli_value_json(const struct value *v);
 json_t *cli_key_json(const char *key_json);       /* the key as stored: a JSON text */

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,15 @@ void cli_note(const char *fmt, ...)
     va_end(ap);
 }
 
+int cli_unwritten(FILE *file)
+{
+    struct pollfd p = {.fd = fileno(file), .events = POLLOUT};
+    if (poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0)
+        return CLI_OK;
+    return cli_fail(CLI_ERROR,
+                    "the output could not be written completely: free the disk, and run it again");
+}
+
 int cli_exit_of(enum err e)
 {
     switch (e) {
@@ -99,6 +109,8 @@ int cli_exit_of(enum err e)
         return CLI_TEMPORARY;
     case ERR_REFUSED:
         return CLI_REFUSED;
+    case ERR_NOTHING:
+        return CLI_DECISION;
     default:
         return CLI_ERROR;
     }

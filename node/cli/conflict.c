@@ -110,8 +110,7 @@ static int listed(struct cli_office *o, struct conflict_lister *l, enum err e)
     buf_fini(&l->b);
     if (e != ERR_OK)
         return office_fail(o, e, "reading the conflicts");
-    return l->bad ? cli_fail(CLI_ERROR, "the output could not be written: %s", strerror(errno))
-                  : CLI_OK;
+    return l->bad ? cli_unwritten(l->file) : CLI_OK;
 }
 
 int conflict_stream_all(struct cli *c, struct cli_office *o, const struct conflict_filter *f,

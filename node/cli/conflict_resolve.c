@@ -19,16 +19,12 @@ struct resolve_options {
 
 /* ---- one */
 
-static int how_of(struct cli *c, const struct resolve_options *r, enum resolution *how,
-                  struct dot *take)
+static int how_of(struct cli *c, const struct resolve_options *r, enum resolution *how)
 {
     bool set = r->review.set.n > 0;
     if (!!r->take + r->both + (set && !r->both) != 1)
-        return cli_usage(c, "give one of --take DOT, --set COL=VALUE and --keep-both");
+        return cli_usage(c, "give one of --take DOT|OFFICE, --set COL=VALUE and --keep-both");
     *how = r->take ? RESOLVE_TAKE : r->both ? RESOLVE_BOTH : RESOLVE_SET;
-    if (r->take && !review_dot(r->take, take))
-        return cli_usage(c, "\"%s\" is no dot: `tonle conflict show %s` prints those of its sides",
-                         r->take, c->words[0]);
     return CLI_OK;
 }
 
@@ -37,9 +33,9 @@ static int resolve_one(struct cli *c, const struct resolve_options *r)
     struct cli_office o = {0};
     struct review review;
     struct dot take = {0, 0};
-    enum resolution how;
+    enum resolution how = RESOLVE_SET;
     const char *decision;
-    int code = how_of(c, r, &how, &take);
+    int code = how_of(c, r, &how);
     if (code == CLI_OK)
         code = review_read(c, &r->review, &review);
     if (code == CLI_OK)
@@ -47,6 +43,8 @@ static int resolve_one(struct cli *c, const struct resolve_options *r)
     if (code != CLI_OK)
         return code;
     enum err e = store_begin(o.store);
+    if (e == ERR_OK && r->take && !review_dot(r->take, &take))
+        e = store_conflict_side_of(o.store, &c->arena, c->words[0], r->take, &take);
     if (e == ERR_OK)
         e = store_conflict_resolve(o.store, &c->arena, c->words[0], how, take, &review, &decision);
     if (e == ERR_OK)
@@ -135,19 +133,25 @@ static enum err resolve_batch(struct resolve_many *m, size_t from, size_t n)
     return e;
 }
 
+/* Settled meanwhile, or the row is gone. */
+static bool is_over(enum err e)
+{
+    return e == ERR_STATE || e == ERR_NOT_FOUND || e == ERR_NOTHING;
+}
+
 static enum err decide_all(struct resolve_many *m)
 {
     enum err e = ERR_OK;
     for (size_t from = 0; e == ERR_OK && from < m->n; from += BATCH) {
         size_t n = m->n - from < BATCH ? m->n - from : BATCH;
         e = resolve_batch(m, from, n);
-        bool some = e == ERR_STATE || e == ERR_NOT_FOUND;
+        bool some = is_over(e);
         for (size_t i = 0; some && i < n; i++) {
             e = resolve_batch(m, from + i, 1);
-            m->skipped += e == ERR_STATE || e == ERR_NOT_FOUND;
-            some = e == ERR_OK || e == ERR_STATE || e == ERR_NOT_FOUND;
+            m->skipped += is_over(e);
+            some = e == ERR_OK || is_over(e);
         }
-        e = e == ERR_STATE || e == ERR_NOT_FOUND ? ERR_OK : e;
+        e = is_over(e) ? ERR_OK : e;
     }
     return e;
 }
@@ -166,7 +170,7 @@ static int tell(struct resolve_many *m, enum err e)
                  "shows what is left",
                  m->skipped);
     if (m->done == 0)
-        return cli_fail(CLI_ERROR, "nothing was decided");
+        return cli_fail(CLI_DECISION, "nothing was decided, and nothing is changed");
     if (!m->c->json)
         printf("%zu conflict%s: ", m->done, m->done == 1 ? "" : "s");
     return review_done(m->c, &m->o, &(struct held_settled){m->last, ""});

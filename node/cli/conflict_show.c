@@ -154,7 +154,25 @@ static void print_closed(struct cli *c, const struct conflict_record *r,
                strcmp(r->state, "superseded") == 0 ? "the conflict " : "the write ", r->successor);
 }
 
-static void print_commands(const struct conflict_record *r)
+static const char *unit_words(struct cli *c, const struct decider *d)
+{
+    return d->unit[0] != '\0' ? cli_printf(c, "unit %s", d->unit) : "the nation";
+}
+
+static void print_decider(struct cli *c, const struct decider *d)
+{
+    if (!d)
+        return;
+    if (!d->unit)
+        printf("\nwho may decide: every office (review_by: %s)\n", cli_safe(c, d->by));
+    else
+        printf("\nwho may decide: %s%s%s%s (review_by: %s); %s\n", cli_safe(c, unit_words(c, d)),
+               d->office[0] != '\0' ? ", " : "", cli_safe(c, d->office),
+               d->office[0] != '\0' ? "" : ", which has no office yet", cli_safe(c, d->by),
+               d->here ? "that is this office" : "not this office");
+}
+
+static void print_commands(const struct conflict_record *r, const struct decider *d)
 {
     bool open = strcmp(r->state, "open") == 0, birth = strcmp(r->cell, "birth") == 0;
     if (strcmp(r->state, "superseded") == 0) {
@@ -164,7 +182,8 @@ static void print_commands(const struct conflict_record *r)
                      r->successor);
         return;
     }
-    cli_note("\nTo %s:", open ? "settle it" : "decide it again");
+    cli_note("\nTo %s%s (an office's name does for its DOT, where one side is its):",
+             open ? "settle it" : "decide it again", d && !d->here ? ", there and not here" : "");
     for (size_t i = 0; i < r->n_sides; i++)
         cli_note("  tonle conflict resolve %.*s --take %016llx:%llu --reason TEXT   # %s", SHORT_ID,
                  r->id, (unsigned long long)r->sides[i].dot.site,
@@ -193,8 +212,13 @@ static void print_no_before(const struct conflict_record *r, const struct confli
                  SHORT_ID, r->id);
 }
 
+struct show_beside { /* beside the conflict */
+    bool at_hub;
+    const struct decider *decider; /* NULL: nothing is left to decide */
+};
+
 static void print_conflict(struct cli *c, const struct conflict_record *r,
-                           const struct conflict_more *m, bool at_hub)
+                           const struct conflict_more *m, const struct show_beside *s)
 {
     json_t *names = differing(r);
     bool open = strcmp(r->state, "open") == 0;
@@ -204,10 +228,11 @@ static void print_conflict(struct cli *c, const struct conflict_record *r,
            cli_coloured(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
            cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
     print_sides(c, r, m, names);
-    print_no_before(r, m, at_hub);
+    print_no_before(r, m, s->at_hub);
     print_now(c, r, m, names);
     print_closed(c, r, m);
-    print_commands(r);
+    print_decider(c, s->decider);
+    print_commands(r, s->decider);
     json_decref(names);
 }
 
@@ -238,7 +263,18 @@ static json_t *now_json(const struct conflict_record *r, const struct conflict_m
     return o;
 }
 
-static void print_json(const struct conflict_record *r, const struct conflict_more *m)
+static json_t *decider_json(const struct decider *d)
+{
+    if (!d)
+        return json_null();
+    return json_pack("{s:o, s:o, s:o, s:b}", "review_by", cli_text_json(d->by), "unit",
+                     d->unit ? cli_text_json(d->unit) : json_null(), "office",
+                     d->unit && d->office[0] != '\0' ? cli_text_json(d->office) : json_null(),
+                     "here", (int)d->here);
+}
+
+static void print_json(const struct conflict_record *r, const struct conflict_more *m,
+                       const struct decider *d)
 {
     struct buf b = {0};
     conflict_stream(&b, r, false);
@@ -255,6 +291,7 @@ static void print_json(const struct conflict_record *r, const struct conflict_mo
     for (size_t i = 0; i < m->n_decisions; i++)
         json_array_append_new(list, decision_json(&m->decisions[i]));
     json_object_set_new(o, "decisions", list);
+    json_object_set_new(o, "who_may_decide", decider_json(d));
     buf_fini(&b);
     cli_print_json(json_pack("{s:i, s:o}", "schema", CLI_SCHEMA, "conflict", o));
 }
@@ -270,15 +307,23 @@ int command_conflict_show(struct cli *c, int argc, char **argv)
     if (code != CLI_OK)
         return code;
     enum err e = store_conflict_get(o.store, &c->arena, c->words[0], &r, &more);
+    struct show_beside s = {.at_hub = store_identity_get(o.store)->parent[0] == '\0'};
+    struct decider decider;
+    if (e == ERR_OK)
+        e = store_conflict_decider(o.store, &c->arena, r.id, &decider);
+    if (e == ERR_OK)
+        s.decider = &decider;
+    if (e == ERR_STATE)
+        e = ERR_OK;
     if (e == ERR_NOT_FOUND)
         code = cli_fail(CLI_ERROR, "there is no conflict %s: `tonle conflict list` shows them",
                         c->words[0]);
     else if (e != ERR_OK)
         code = office_fail(&o, e, "reading the conflict");
     else if (c->json)
-        print_json(&r, &more);
+        print_json(&r, &more, s.decider);
     else
-        print_conflict(c, &r, &more, store_identity_get(o.store)->parent[0] == '\0');
+        print_conflict(c, &r, &more, &s);
     office_close(&o);
     return code;
 }

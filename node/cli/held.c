@@ -3,7 +3,6 @@
 
 #include "node/desk/desk.h"
 
-#include <errno.h>
 #include <string.h>
 
 static void put(struct buf *b, const char *text)
@@ -94,8 +93,7 @@ static int list(struct cli *c, struct cli_office *o, uint64_t limit)
     buf_fini(&l.b);
     if (e != ERR_OK)
         return office_fail(o, e, "reading the held rows");
-    return l.bad ? cli_fail(CLI_ERROR, "the output could not be written: %s", strerror(errno))
-                 : CLI_OK;
+    return l.bad ? cli_unwritten(stdout) : CLI_OK;
 }
 
 int command_held_list(struct cli *c, int argc, char **argv)

@@ -44,9 +44,13 @@ const struct command cli_commands[] = {
     {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
     {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",
      "line, data, counts, reasons",
-     "Exit code 0: running and all is well; 3: not running; 4: running, but something needs a "
-     "look;\n"
-     "5: what --wait waits for did not come in time (30 seconds unless --timeout says otherwise).",
+     "Exit code 0: green, no reason is listed; 4: not green, each reason is listed with the next "
+     "step\n"
+     "(`state` is \"waiting\" where all of them go on by themselves, else \"degraded\"); 3: not "
+     "running.\n"
+     "With --wait 0 as soon as it is so, whatever else is listed; 5: it did not come in time (30 "
+     "seconds\n"
+     "unless --timeout says otherwise).",
      command_status},
     {"conflict list",
      "[--open] [--table T] [--cell C] [--office N] [--unit CODE] [--policy P] [--state S] "
@@ -58,14 +62,16 @@ const struct command cli_commands[] = {
     {"conflict show", "ID [--json]", "one conflict: before, each side, in force, decided",
      "Any beginning of the ID that no other has is enough.", command_conflict_show},
     {"conflict resolve",
-     "ID --take DOT | --set COL=VALUE... | --keep-both [--set KEYCOL=VALUE]... --reason TEXT [--by "
+     "ID --take DOT|OFFICE | --set COL=VALUE... | --keep-both [--set KEYCOL=VALUE]... --reason "
+     "TEXT [--by "
      "NAME]\n"
      "       tonle conflict resolve --all --policy P --table T [--column C] --reason TEXT [--by "
      "NAME] [--yes]",
      "decide a conflict, for every office",
      "The decision is a write that has seen every side: it closes the conflict wherever it comes,\n"
      "stays in the history, and may be taken again. DOT is that of a side (`tonle conflict "
-     "show`).\n"
+     "show`);\n"
+     "OFFICE is the name of an office, where one side alone is its.\n"
      "COL=VALUE is stored as SQLite would store that text in that column; COL:=JSON is exactly "
      "that\n"
      "value (null, 12, \"text\", {\"hex\":\"00ff\"}). --keep-both gives the second record of a key "
@@ -74,7 +80,7 @@ const struct command cli_commands[] = {
      "its own. --all takes for each open conflict what is in force now, after asking. Who decides "
      "is\n"
      "--by, else $SUDO_USER, $LOGNAME or $USER. Exit code 6: the charter (review_by) leaves it to\n"
-     "another office.",
+     "another office; 8: it is so already, and nothing is changed.",
      command_conflict_resolve},
     {"conflict export", "--csv | --json [FILTER]... [FILE]", "conflicts for a supervisor",
      "The filters are those of `tonle conflict list`. CSV has one line for each side, with its "
@@ -280,10 +286,14 @@ int main(int argc, char **argv)
         return print_overview(stdout);
     if (strcmp(argv[0], "help") == 0)
         return help(argc - 1, argv + 1);
+    static char version[] = "version";
     if (strcmp(argv[0], "--version") == 0)
-        argv[0] = (char[]){"version"};
+        argv[0] = version;
     int n_words;
     const struct command *k = find_command(argc, argv, &n_words);
+    for (int i = 1; !k && i < argc; i++)
+        if (asks_help(argv[i]) && is_family(argv[0]))
+            return help(i, argv);
     if (!k)
         return unknown(argc, argv);
     for (int i = n_words; i < argc; i++) {
@@ -295,8 +305,7 @@ int main(int argc, char **argv)
     struct cli c = {.command = k};
     int code = k->run(&c, argc - n_words, argv + n_words);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == CLI_OK)
-        code = cli_fail(CLI_ERROR, "the output could not be written completely: free the disk or "
-                                   "the pipe, and run it again");
+        code = cli_unwritten(stdout);
     arena_fini(&c.arena);
     mem_free(c.words);
     return code;

@@ -28,12 +28,13 @@ static json_t *neighbour(json_t *status, const char *name)
     return NULL;
 }
 
-static uint64_t as_of(const struct freshness *f, size_t n, const char *name)
+static const struct freshness *fresh_of(const struct freshness *f, size_t n, const char *name)
 {
+    static const struct freshness none;
     for (size_t i = 0; i < n; i++)
         if (strcmp(f[i].node, name) == 0)
-            return f[i].as_of_ms;
-    return 0;
+            return &f[i];
+    return &none;
 }
 
 static json_t *reads_json(const char *reads)
@@ -48,7 +49,7 @@ static json_t *reads_json(const char *reads)
 }
 
 static json_t *node_json(struct cli *c, const struct node_record *r, json_t *peer,
-                         uint64_t fresh_ms)
+                         const struct freshness *fresh)
 {
     json_t *o =
         json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "name", cli_text_json(r->name),
@@ -58,7 +59,8 @@ static json_t *node_json(struct cli *c, const struct node_record *r, json_t *pee
                   r->site != 0 ? json_string(cli_printf(c, "%016llx", (unsigned long long)r->site))
                                : json_null(),
                   "reads", reads_json(r->reads), "joined_at", cli_time_json(r->joined_ms));
-    json_object_set_new(o, "as_of", cli_time_json(fresh_ms));
+    json_object_set_new(o, "as_of", cli_time_json(fresh->as_of_ms));
+    json_object_set_new(o, "heard_up_to", cli_time_json(fresh->heard_up_to_ms));
     if (r->state == NODE_INVITED)
         json_object_set_new(o, "invitation_expires_at", cli_time_json(r->enrol_expires_ms));
     static const char *const facts[] = {"line", "last_contact", "pending_out", "pending_in",
@@ -71,7 +73,7 @@ static json_t *node_json(struct cli *c, const struct node_record *r, json_t *pee
 }
 
 static void add_row(struct cli *c, struct text_table *t, const struct node_record *r, json_t *peer,
-                    uint64_t fresh_ms, bool self)
+                    const struct freshness *fresh, bool self)
 {
     const char *line = json_string_value(json_object_get(peer, "line"));
     json_int_t out = json_integer_value(json_object_get(peer, "pending_out"));
@@ -85,14 +87,15 @@ static void add_row(struct cli *c, struct text_table *t, const struct node_recor
                                   : "-",
                            peer ? cli_printf(c, "%lld out, %lld in", (long long)out, (long long)in)
                                 : "-",
-                           cli_time(c, fresh_ms)};
+                           cli_time(c, fresh->as_of_ms),
+                           cli_time(c, fresh->heard_up_to_ms)};
     table_add(c, t, cells);
 }
 
 static int list(struct cli *c, struct cli_office *o, json_t *status)
 {
-    static const char *const heads[] = {"OFFICE", "UNIT",         "PARENT",    "STATE",
-                                        "LINE",   "DATA WAITING", "DATA AS OF"};
+    static const char *const heads[] = {"OFFICE", "UNIT",         "PARENT",     "STATE",
+                                        "LINE",   "DATA WAITING", "DATA AS OF", "HEARD UP TO"};
     struct node_record *r = NULL;
     struct freshness *f = NULL;
     struct text_table t = {0};
@@ -103,12 +106,12 @@ static int list(struct cli *c, struct cli_office *o, json_t *status)
     if (e != ERR_OK)
         return office_fail(o, e, "reading the registry");
     json_t *nodes = json_array();
-    table_head(c, &t, 7, heads);
+    table_head(c, &t, 8, heads);
     for (size_t i = 0; i < n; i++) {
         json_t *peer = neighbour(status, r[i].name);
-        uint64_t fresh_ms = as_of(f, n_fresh, r[i].name);
-        json_array_append_new(nodes, node_json(c, &r[i], peer, fresh_ms));
-        add_row(c, &t, &r[i], peer, fresh_ms,
+        const struct freshness *fresh = fresh_of(f, n_fresh, r[i].name);
+        json_array_append_new(nodes, node_json(c, &r[i], peer, fresh));
+        add_row(c, &t, &r[i], peer, fresh,
                 strcmp(r[i].name, store_identity_get(o->store)->node) == 0);
     }
     if (c->json)

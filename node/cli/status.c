@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* strptime, timegm */
 /* status.c - the line and the data of this office and its neighbours, as two separate facts
- * (DESIGN 2.13). */
+ * (DESIGN 2.13). What is not green is decided by the node (core/reason.c): the text, the JSON and
+ * the exit code show its `state` and `reasons`, and add none. */
 #include "node/cli/cli.h"
 
 #include "node/core/node.h"
@@ -20,11 +21,20 @@ static const char *text_of(const json_t *o, const char *name)
     return s ? s : "";
 }
 
-static void add_reason(json_t *status, const char *subject, const char *text, const char *next)
+static void add_reason(json_t *status, const char *code, const char *text, const char *next)
 {
-    json_array_append_new(
-        json_object_get(status, "reasons"),
-        json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
+    const char *node = text_of(status, "node"), *subject = node[0] != '\0' ? node : "this node";
+    json_array_append_new(json_object_get(status, "reasons"),
+                          json_pack("{s:s, s:s, s:s, s:s, s:n, s:b}", "code", code, "subject",
+                                    subject, "text", text, "next", next, "since", "waits", 0));
+}
+
+static void drop_reason(json_t *status, const char *code)
+{
+    json_t *list = json_object_get(status, "reasons");
+    for (size_t i = json_array_size(list); i > 0; i--)
+        if (strcmp(text_of(json_array_get(list, i - 1), "code"), code) == 0)
+            json_array_remove(list, i - 1);
 }
 
 static int read_stopped(struct cli *c, json_t **status)
@@ -34,7 +44,14 @@ static int read_stopped(struct cli *c, json_t **status)
     int code = office_open(c, OFFICE_READ, &o);
     if (code != CLI_OK)
         return code;
-    node_status_json(NULL, o.store, cli_mono_ms(), cli_now_ms(), &b);
+    struct identity_record last;
+    identity_read(c->dir, &last);
+    node_status_json(&(struct status_ask){.store = o.store,
+                                          .mono_ms = cli_mono_ms(),
+                                          .wall_ms = cli_now_ms(),
+                                          .outside_site = last.site,
+                                          .outside_seq = last.seq},
+                     &b);
     *status = json_loadb(buf_str(&b), b.len, 0, NULL);
     buf_fini(&b);
     office_close(&o);
@@ -55,10 +72,10 @@ static json_t *read_resting(struct cli *c, const json_t *answer)
             json_pack("{s:i, s:n, s:n, s:n, s:n, s:[], s:n, s:n, s:{}, s:n, s:b, s:[], s:[]}",
                       "schema", CLI_SCHEMA, "node", "unit", "site", "parent", "children", "held",
                       "conflicts_open", "clock", "sealed_seq", "synced", 0, "reasons", "gaps");
+    drop_reason(status, "not-running");
     json_object_set_new(status, "running", json_true());
-    const char *node = text_of(status, "node");
-    add_reason(status, node[0] != '\0' ? node : "this node", text_of(answer, "error"),
-               text_of(answer, "next"));
+    json_object_set_new(status, "state", json_string("degraded"));
+    add_reason(status, "disk", text_of(answer, "error"), text_of(answer, "next"));
     return status;
 }
 
@@ -78,7 +95,7 @@ int status_read(struct cli *c, json_t **status)
     code = read_stopped(c, status);
     last_exit_read(c->dir, last);
     if (*status && last[0] != '\0')
-        add_reason(*status, text_of(*status, "node"), cli_printf(c, "it ended by itself: %s", last),
+        add_reason(*status, "ended", cli_printf(c, "it ended by itself: %s", last),
                    "mend that, then start it");
     else if (last[0] != '\0')
         cli_note("It ended by itself: %s", last);
@@ -95,16 +112,12 @@ static bool line_ok(const json_t *peer)
     return strcmp(text_of(peer, "line"), "connected") == 0;
 }
 
-/* Something a person should look at while the node runs. */
-static bool degraded(const json_t *status)
+static int exit_of(const json_t *status)
 {
-    size_t i;
-    json_t *child, *parent = json_object_get(status, "parent");
-    if (json_is_object(parent) && !line_ok(parent))
-        return true;
-    json_array_foreach(json_object_get(status, "children"), i,
-                       child) if (!line_ok(child)) return true;
-    return json_array_size(json_object_get(status, "reasons")) > 0;
+    const char *state = text_of(status, "state");
+    return strcmp(state, "green") == 0     ? CLI_OK
+           : strcmp(state, "stopped") == 0 ? CLI_NOT_RUNNING
+                                           : CLI_DEGRADED;
 }
 
 /* ---- for people */
@@ -118,20 +131,29 @@ static const char *line_text(struct cli *c, const json_t *peer)
     return cli_coloured(c, colour, line);
 }
 
-/* "2026-01-31T23:59:59Z" as an age, which is what a person wants to know. */
-static const char *ago(struct cli *c, const char *time, uint64_t now_ms)
+static bool time_of(const json_t *o, const char *name, int64_t *s)
 {
     struct tm tm = {0};
-    if (!strptime(time, "%Y-%m-%dT%H:%M:%S", &tm))
-        return NULL;
-    int64_t ms = (int64_t)now_ms - (int64_t)timegm(&tm) * 1000;
-    return cli_age(c, ms > 0 ? (uint64_t)ms : 0);
+    if (!strptime(text_of(o, name), "%Y-%m-%dT%H:%M:%S", &tm))
+        return false;
+    *s = (int64_t)timegm(&tm);
+    return true;
 }
 
-static const char *data_text(struct cli *c, const json_t *peer)
+/* A time as an age, which is what a person wants to know; by the clock that the status was made
+ * with, because this machine's may be another. NULL: no such time. */
+static const char *ago(struct cli *c, const json_t *status, const json_t *o, const char *name)
+{
+    int64_t then, now;
+    if (!time_of(o, name, &then) || !time_of(status, "now", &now))
+        return NULL;
+    return cli_age(c, now > then ? (uint64_t)(now - then) * 1000 : 0);
+}
+
+static const char *data_text(struct cli *c, const json_t *status, const json_t *peer)
 {
     json_int_t out = number_of(peer, "pending_out"), in = number_of(peer, "pending_in");
-    const char *oldest = ago(c, text_of(peer, "oldest_pending"), cli_now_ms());
+    const char *oldest = ago(c, status, peer, "oldest_pending");
     if (out == 0 && in == 0)
         return cli_coloured(c, COLOUR_GOOD, "nothing waits");
     const char *text = cli_printf(c, "%lld out, %lld in%s%s", (long long)out, (long long)in,
@@ -139,98 +161,101 @@ static const char *data_text(struct cli *c, const json_t *peer)
     return cli_coloured(c, COLOUR_WARN, text);
 }
 
-static void add_peer(struct cli *c, struct text_table *t, const char *role, const json_t *peer)
+struct status_rows {
+    struct text_table t;
+    const json_t *status;
+};
+
+static void add_peer(struct cli *c, struct status_rows *rows, const char *role, const json_t *peer)
 {
-    const char *last = ago(c, text_of(peer, "last_contact"), cli_now_ms());
+    const char *last = ago(c, rows->status, peer, "last_contact");
     const char *cells[] = {role, text_of(peer, "name"), line_text(c, peer),
-                           last ? cli_printf(c, "%s ago", last) : "never", data_text(c, peer)};
-    table_add(c, t, cells);
+                           last ? cli_printf(c, "%s ago", last) : "never",
+                           data_text(c, rows->status, peer)};
+    table_add(c, &rows->t, cells);
 }
 
-static void print_reason(const char *subject, const char *text, const char *next)
-{
-    printf("\n%s: %s\n", subject, text);
-    if (next[0] != '\0')
-        printf("  next: %s\n", next);
-}
-
-/* Whether a reason is given for this neighbour. */
-static bool explained(const json_t *status, const char *name)
+static void print_held_own(struct cli *c, const json_t *status)
 {
     size_t i;
     json_t *o;
-    json_array_foreach(json_object_get(status, "reasons"), i, o)
-    {
-        if (strcmp(text_of(o, "subject"), name) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void print_reasons(struct cli *c, const json_t *status, bool running)
-{
-    size_t i;
-    json_t *o;
-    json_array_foreach(json_object_get(status, "reasons"), i, o)
-    {
-        print_reason(text_of(o, "subject"), text_of(o, "text"), text_of(o, "next"));
-    }
-    if (!running)
-        return;
-    json_array_foreach(json_object_get(status, "children"), i, o)
-    {
-        if (!line_ok(o) && !explained(status, text_of(o, "name")))
-            print_reason(
-                text_of(o, "name"),
-                "not on the line; what it is to receive waits here, what it writes waits there",
-                "if it stays away, ask that office whether its machine and its line work");
-    }
-    if (number_of(status, "held") > 0)
-        print_reason("held rows", "rows are here that cannot stand in their tables now",
-                     "`tonle held list` shows them and what is in their way");
     json_array_foreach(json_object_get(status, "held_own_rows"), i, o)
     {
         printf("  of this office: %s %s (%s), `tonle held show %s`\n", text_of(o, "table"),
                cli_safe(c, cli_short(c, text_of(o, "key"))), text_of(o, "kind"), text_of(o, "id"));
     }
-    if (number_of(status, "conflicts_open") > 0)
-        print_reason("conflicts", "concurrent writes need a decision",
-                     "`tonle conflict list --open`");
 }
 
-static void print_status(struct cli *c, const json_t *status, bool running)
+static void print_reasons(struct cli *c, const json_t *status)
 {
-    static const char *const heads[] = {"", "OFFICE", "LINE", "LAST CONTACT", "DATA"};
-    struct text_table t = {0};
     size_t i;
-    json_t *child, *parent = json_object_get(status, "parent");
+    json_t *o;
+    json_array_foreach(json_object_get(status, "reasons"), i, o)
+    {
+        const char *age = ago(c, status, o, "since");
+        printf("\n%s: %s%s%s%s\n", text_of(o, "subject"), text_of(o, "text"), age ? " (for " : "",
+               age ? age : "", age ? ")" : "");
+        printf("  next: %s\n", text_of(o, "next"));
+        if (strcmp(text_of(o, "code"), "held") == 0)
+            print_held_own(c, status);
+    }
+}
+
+static const char *state_text(struct cli *c, const json_t *status)
+{
+    static const struct {
+        const char *state, *text;
+        enum cli_colour colour;
+    } known[] = {{"green", "all is well", COLOUR_GOOD},
+                 {"waiting", "something waits", COLOUR_WARN},
+                 {"degraded", "needs a look", COLOUR_BAD},
+                 {"stopped", "needs a look", COLOUR_BAD}};
+    const char *state = text_of(status, "state");
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(known[i].state, state) == 0)
+            return cli_coloured(c, known[i].colour, known[i].text);
+    return state;
+}
+
+static void print_head(struct cli *c, const json_t *status)
+{
     const char *unit = text_of(status, "unit");
     bool synced = json_is_true(json_object_get(status, "synced"));
     if (json_is_null(json_object_get(status, "node"))) {
         printf("running, and nothing can be read of its database\n");
-        print_reasons(c, status, running);
         return;
     }
-    json_int_t own = number_of(status, "held_own");
-    printf("%s (%s%s): %s, %s\n", text_of(status, "node"), unit[0] == '\0' ? "the hub" : "unit ",
-           unit,
+    bool running = json_is_true(json_object_get(status, "running"));
+    json_int_t own = number_of(status, "held_own"), open = number_of(status, "conflicts_open");
+    printf("%s (%s%s): %s, %s; %s\n", text_of(status, "node"),
+           unit[0] == '\0' ? "the hub" : "unit ", unit,
            cli_coloured(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
-           cli_coloured(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"));
-    printf("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld\n\n",
+           cli_coloured(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"),
+           state_text(c, status));
+    printf("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld%s\n\n",
            (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
-           own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "",
-           (long long)number_of(status, "conflicts_open"));
-    table_head(c, &t, 5, heads);
+           own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "", (long long)open,
+           open > 0 ? " (`tonle conflict list --open`)" : "");
+}
+
+static void print_status(struct cli *c, const json_t *status)
+{
+    static const char *const heads[] = {"", "OFFICE", "LINE", "LAST CONTACT", "DATA"};
+    struct status_rows rows = {.status = status};
+    size_t i;
+    json_t *child, *parent = json_object_get(status, "parent");
+    print_head(c, status);
+    table_head(c, &rows.t, 5, heads);
     if (json_is_object(parent))
-        add_peer(c, &t, "parent", parent);
+        add_peer(c, &rows, "parent", parent);
     json_array_foreach(json_object_get(status, "children"), i, child)
     {
-        add_peer(c, &t, "child", child);
+        add_peer(c, &rows, "child", child);
     }
-    if (t.n > 5)
-        table_print(&t);
-    mem_free(t.cell);
-    print_reasons(c, status, running);
+    if (rows.t.n > 5)
+        table_print(&rows.t);
+    mem_free(rows.t.cell);
+    print_reasons(c, status);
 }
 
 /* ---- waiting, for scripts */
@@ -289,16 +314,13 @@ int command_status(struct cli *c, int argc, char **argv)
         wait == WAIT_NONE ? status_read(c, &status) : wait_for(c, wait, timeout_s * 1000, &status);
     if (!status)
         return code;
-    if (code == CLI_OK && wait == WAIT_NONE && degraded(status))
-        code = CLI_DEGRADED;
+    if (wait == WAIT_NONE && (code == CLI_OK || code == CLI_NOT_RUNNING))
+        code = exit_of(status);
     if (!c->json)
-        print_status(c, status, code != CLI_NOT_RUNNING);
+        print_status(c, status);
     if (c->json)
         cli_print_json(status);
     else
         json_decref(status);
-    if (code == CLI_NOT_RUNNING)
-        cli_note("The node is not running: start it with `tonle run --dir %s` or its service.",
-                 c->dir);
     return code;
 }

@@ -245,11 +245,33 @@ static uint64_t get_u64(const uint8_t *p)
     return v;
 }
 
+static void identity_from(int fd, struct identity_record *last)
+{
+    uint8_t b[IDENTITY_BYTES];
+    if (pread(fd, b, sizeof b, 0) == IDENTITY_BYTES && memcmp(b, identity_magic, 8) == 0 &&
+        get_u64(b + 24) == bytes_hash(VALUE_HASH_SEED, b, 24)) {
+        last->site = get_u64(b + 8);
+        last->seq = get_u64(b + 16);
+    }
+}
+
+void identity_read(const char *dir, struct identity_record *last)
+{
+    char path[CONFIG_PATH_BYTES], msg[256];
+    memset(last, 0, sizeof *last);
+    if (config_path(path, dir, "identity", msg) != ERR_OK)
+        return;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    identity_from(fd, last);
+    close(fd);
+}
+
 enum err identity_open(const char *dir, struct identity_file *f, struct identity_record *last,
                        char msg[256])
 {
     char path[CONFIG_PATH_BYTES];
-    uint8_t b[IDENTITY_BYTES];
     memset(last, 0, sizeof *last);
     f->fd = -1;
     enum err err = config_path(path, dir, "identity", msg);
@@ -258,11 +280,7 @@ enum err identity_open(const char *dir, struct identity_file *f, struct identity
     f->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (f->fd < 0)
         return failed("cannot be opened", path, msg);
-    if (pread(f->fd, b, sizeof b, 0) == IDENTITY_BYTES && memcmp(b, identity_magic, 8) == 0 &&
-        get_u64(b + 24) == bytes_hash(VALUE_HASH_SEED, b, 24)) {
-        last->site = get_u64(b + 8);
-        last->seq = get_u64(b + 16);
-    }
+    identity_from(f->fd, last);
     return ERR_OK;
 }
 

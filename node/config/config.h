@@ -50,6 +50,8 @@ struct identity_record {
 struct identity_file {
     int fd;
 };
+/* Reading alone: zero when there is none. */
+void identity_read(const char *dir, struct identity_record *last);
 enum err identity_open(const char *dir, struct identity_file *f, struct identity_record *last,
                        char msg[256]); /* last zero when none */
 void identity_write(struct identity_file *f, const struct identity_record *r);

@@ -21,6 +21,8 @@ void beat_take(struct node *n, struct peer *p, const struct heartbeat *h,
     /* The link keeps its order: what was sent before two heartbeats and is not here was lost. */
     bool lost = p->inbox_n == 0 && p->tail_pos > p->seen_pos && h->tail_pos > p->seen_pos &&
                 p->beat_seen_pos == p->seen_pos;
+    if (p->tail_pos <= p->seen_pos)
+        p->behind_ms = n->mono_ms;
     p->tail_pos = h->tail_pos;
     p->beat_seen_pos = p->seen_pos;
     p->peer_captures = h->capture_pending;

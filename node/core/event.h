@@ -28,6 +28,7 @@ enum event_kind {
     EVENT_REFUSED, /* the parent does not let in the key that it was dialled with */
     EVENT_DONE,    /* what ACTION_KEEP, ACTION_RECALL or ACTION_SETTLE asked for: its error, and the
                       bytes recalled */
+    EVENT_LISTEN,  /* the endpoint for children could not be bound, bytes: why; none: it is bound */
     EVENT_TROUBLE, /* of the driver's own (`trouble`), for `status`: a sentence; empty: over */
 };
 enum trouble {

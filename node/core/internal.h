@@ -44,6 +44,7 @@ enum line_state { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
 struct inbox_item { /* received, not applied; the bytes are on the heap */
     struct inbox_item *next;
     uint64_t pos;
+    uint64_t arrived_ms; /* monotonic */
     enum item_kind kind;
     struct bytes bytes;
     bool open;          /* verified and decoded: */
@@ -89,6 +90,7 @@ struct peer {
     bool ack_due;
     /* what it said of itself */
     uint64_t tail_pos;
+    uint64_t behind_ms;     /* monotonic: since when tail_pos is beyond what came */
     uint64_t beat_seen_pos; /* seen_pos at its last heartbeat */
     bool peer_captures;
     struct clock clock;
@@ -174,8 +176,9 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    bool rows_refused;    /* rows came for a table or column that is not in this database */
-    char seal_fault[256]; /* why the captured log cannot be sealed; "" */
+    bool rows_refused;      /* rows came for a table or column that is not in this database */
+    char seal_fault[256];   /* why the captured log cannot be sealed; "" */
+    char listen_fault[300]; /* why no office below can connect; "" */
     uint64_t busy_until_ms;
     uint64_t acked_due_ms;
     uint64_t charter_version;
@@ -233,6 +236,8 @@ void node_wrote(struct node *n); /* after a commit: the disk is not full */
 bool node_moved(struct node *n);
 void node_busy(struct node *n);
 bool node_is_hub(const struct node *n);
+/* Whether the record outside the database says that this is another one, or an older copy: why. */
+bool node_outside(struct store *s, uint64_t site, uint64_t seq, char text[256]);
 void node_want(struct node *n, uint64_t mono_ms); /* step again then, at the latest */
 bool route_equal(const struct route *a, const struct route *b);
 
@@ -256,6 +261,7 @@ void session_start(struct node *n);
 void session_dialled(struct node *n);
 void session_lost(struct node *n, struct peer *p);
 void session_unreachable(struct node *n, const struct route *r);
+void session_key_refused(struct node *n); /* the parent's door stays shut: said until a welcome */
 void session_timers(struct node *n);
 void session_deadline(struct node *n);
 void session_end(struct node *n, struct peer *p, enum line_state line);

@@ -306,6 +306,7 @@ void join_step(struct node *n, const struct event *ev)
     case EVENT_UNREACHABLE:
     case EVENT_REQUEST:
     case EVENT_TROUBLE:
+    case EVENT_LISTEN:
         break;
     }
     if (j->state == JOIN_ENROL)

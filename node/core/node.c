@@ -174,23 +174,22 @@ void node_want(struct node *n, uint64_t mono_ms)
         n->out->deadline_ms = mono_ms;
 }
 
-static void check_outside(struct node *n)
+bool node_outside(struct store *s, uint64_t site, uint64_t seq, char text[256])
 {
-    const struct store_state *st = store_state_get(n->store);
-    if (n->o.outside_site == 0)
-        return;
-    if (n->o.outside_site != n->site) {
-        n->suspect = true;
-        snprintf(n->suspect_text, sizeof n->suspect_text,
+    const struct store_state *st = store_state_get(s);
+    uint64_t own = store_identity_get(s)->site;
+    if (site == 0 || (site == own && seq <= st->seq))
+        return false;
+    if (site != own)
+        snprintf(text, 256,
                  "this directory last ran with another database (site %016llx, not %016llx)",
-                 (unsigned long long)n->o.outside_site, (unsigned long long)n->site);
-    } else if (n->o.outside_seq > st->seq) {
-        n->suspect = true;
-        snprintf(n->suspect_text, sizeof n->suspect_text,
+                 (unsigned long long)site, (unsigned long long)own);
+    else
+        snprintf(text, 256,
                  "the database is older than this office's last run (changeset %llu of %llu): it "
                  "was restored",
-                 (unsigned long long)st->seq, (unsigned long long)n->o.outside_seq);
-    }
+                 (unsigned long long)st->seq, (unsigned long long)seq);
+    return true;
 }
 
 struct node *node_new(const struct node_options *o)
@@ -214,7 +213,7 @@ struct node *node_new(const struct node_options *o)
     n->greet_due = n->parent && store_meta_u64(o->store, "greeted", 0) != n->site;
     n->answer_kept = store_meta_u64(o->store, "answer_kept", 0);
     n->charter_version = store_state_get(o->store)->charter_version;
-    check_outside(n);
+    n->suspect = node_outside(o->store, o->outside_site, o->outside_seq, n->suspect_text);
     return n;
 }
 
@@ -389,7 +388,13 @@ static void handle(struct node *n, const struct event *ev)
         snprintf(n->trouble[ev->trouble], sizeof n->trouble[0], "%.*s", (int)ev->len,
                  (const char *)ev->bytes);
         break;
-    case EVENT_REFUSED: /* the registry may come to know our key: the driver dials on */
+    case EVENT_REFUSED:
+        session_key_refused(n);
+        break;
+    case EVENT_LISTEN:
+        snprintf(n->listen_fault, sizeof n->listen_fault, "%.*s", (int)ev->len,
+                 ev->len > 0 ? (const char *)ev->bytes : "");
+        break;
     case EVENT_DONE:
     case EVENT_TIMER:
     case EVENT_LOCAL_CHANGE:

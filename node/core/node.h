@@ -43,8 +43,15 @@ bool node_authorise(struct node *n, const uint8_t curve_key[CURVE_KEY_BYTES], ui
  * again with EVENT_TIMER without waiting. Also expressed as deadline_ms <= mono_ms. */
 
 /* ---- status: DESIGN 12. The same JSON whether the node runs (asked over the control socket with
- * the request {"do":"status"}) or not (NULL node: line facts are "stopped"). */
-void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms,
-                      struct buf *out);
+ * the request {"do":"status"}) or not (line facts are "stopped"). `state` is green exactly where
+ * `reasons` is empty; whatever shows a status or makes an exit code of it asks these two. */
+struct status_ask {
+    struct node *node; /* NULL: not running */
+    struct store *store;
+    uint64_t mono_ms, wall_ms;
+    uint64_t outside_site, outside_seq; /* of a node that does not run: the record outside the
+                                           database; 0: none */
+};
+void node_status_json(const struct status_ask *ask, struct buf *out);
 
 #endif

@@ -45,7 +45,10 @@ static void dispatch(struct node *n, uint64_t id, const char *what, const json_t
 {
     struct buf b = {0};
     if (strcmp(what, "status") == 0) {
-        node_status_json(n, n->store, n->mono_ms, n->wall_ms, &b);
+        node_status_json(
+            &(struct status_ask){
+                .node = n, .store = n->store, .mono_ms = n->mono_ms, .wall_ms = n->wall_ms},
+            &b);
         request_reply(n, id, buf_str(&b));
     } else if (strcmp(what, "verify") == 0) {
         verify_start(n, id);

@@ -162,6 +162,16 @@ void session_unreachable(struct node *n, const struct route *r)
         session_lost(n, p);
 }
 
+/* The registry may come to know our key, and the driver dials on. */
+void session_key_refused(struct node *n)
+{
+    struct peer *p = n->parent;
+    if (p && !peer_open(p) && p->reason[0] == '\0')
+        say_why(p, "the parent does not let in this office's key",
+                "at the hub: tonle node list tells whether this office is enrolled below that "
+                "parent");
+}
+
 /* ---- the parent's side */
 
 /* Another run of the same identity while its session is alive (DESIGN 7). The old route is probed:
@@ -208,6 +218,7 @@ static void open_session(struct node *n, struct peer *p, const struct hello *h,
     p->contact_ms = node_time(n);
     p->peer_dirty = p->peer_dirty || h->received_pos > p->acked_pos;
     p->tail_pos = h->journal_pos;
+    p->behind_ms = n->mono_ms;
     clock_copy(&p->clock, &h->clock);
     p->reason[0] = p->next[0] = '\0';
     p->hold_until_ms = 0;

@@ -1,28 +1,17 @@
 /* DESIGN 12: line and data as two facts, for this office and each neighbour; the clock and `synced`
- * from one read. Without a running node only what is stored is known. */
-#include "node/core/internal.h"
+ * from one read. What of it is not green is reason.c's. Without a running node only what is stored
+ * is known. */
+#include "node/core/looking.h"
 
 #include "node/capture/gap.h"
 #include "node/schema/schema.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-struct status_look {
-    struct node *n; /* NULL: not running */
-    struct store *s;
-    uint64_t mono_ms, now_ms;
-    const struct store_identity *id;
-    bool captured;
-    bool synced;
-    json_t *reasons;
-};
-
-/* False where no time is known; the text says so. */
-static bool time_text(char text[40], uint64_t ms)
+bool status_time(char text[40], uint64_t ms)
 {
     time_t t = (time_t)(ms / 1000);
     struct tm tm;
@@ -32,10 +21,23 @@ static bool time_text(char text[40], uint64_t ms)
     return false;
 }
 
-static json_t *time_json(uint64_t ms)
+json_t *status_time_json(uint64_t ms)
 {
     char text[40];
-    return time_text(text, ms) ? json_string(text) : json_null();
+    return status_time(text, ms) ? json_string(text) : json_null();
+}
+
+json_t *status_text_json(const char *text)
+{
+    json_t *whole = json_string(text);
+    if (whole)
+        return whole;
+    struct buf b = {0};
+    for (; *text != '\0'; text++)
+        buf_put_u8(&b, (unsigned char)*text < 0x80 ? (uint8_t)*text : '?');
+    whole = json_string(buf_str(&b));
+    buf_fini(&b);
+    return whole;
 }
 
 static json_t *site_json(uint64_t site)
@@ -54,12 +56,6 @@ static json_t *clock_json(const struct clock *c)
         json_object_set_new(o, text, json_integer((json_int_t)c->entry[i].seq));
     }
     return o;
-}
-
-static void reason(struct status_look *l, const char *subject, const char *text, const char *next)
-{
-    json_array_append_new(
-        l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
 }
 
 static const char *line_name(const struct status_look *l, const struct peer *p)
@@ -87,41 +83,48 @@ static uint64_t pending_in(const struct peer *p)
     return p->inbox_n + (p->tail_pos > p->received_pos && p->tail_pos > p->seen_pos);
 }
 
+/* What waits between this office and the neighbour: changesets that it has not acknowledged, and
+ * items of its that are here, or that it has told of. */
+static enum err count_waiting(struct status_look *l, const struct peer *p, const char *name,
+                              bool up, const struct peer_record *rec, struct on_the_way *w)
+{
+    struct backlog b = {0};
+    uint64_t acked = p && p->acked_pos > rec->acked_pos ? p->acked_pos : rec->acked_pos;
+    enum err e = store_journal_backlog(l->s, up ? LINK_UP : LINK_DOWN, name, acked, &b);
+    *w = (struct on_the_way){.out = b.changesets, .in = p ? pending_in(p) : 0};
+    if (w->out > 0)
+        w->since_ms = hlc_ms(b.oldest_hlc);
+    uint64_t behind_ms = w->in == 0 ? 0 : p->inbox ? p->inbox->arrived_ms : p->behind_ms;
+    uint64_t age_ms = behind_ms ? l->mono_ms - behind_ms : 0;
+    uint64_t since_ms = l->wall_ms + (uint64_t)l->offset_ms - age_ms;
+    if (behind_ms && (w->since_ms == 0 || since_ms < w->since_ms))
+        w->since_ms = since_ms;
+    return e;
+}
+
 static json_t *peer_json(struct status_look *l, const char *name, const char *unit, bool up)
 {
     struct peer *p = !l->n ? NULL : up ? l->n->parent : peer_find(l->n, name);
     struct peer_record rec = {0};
-    struct backlog b = {0};
+    struct on_the_way w = {0};
     enum err e = store_peer_get(l->s, name, &rec);
-    uint64_t acked = p && p->acked_pos > rec.acked_pos ? p->acked_pos : rec.acked_pos;
     if (e == ERR_OK)
-        e = store_journal_backlog(l->s, up ? LINK_UP : LINK_DOWN, name, acked, &b);
-    uint64_t in = p ? pending_in(p) : 0;
-    bool waits = e != ERR_OK || b.changesets > 0 || in > 0;
+        e = count_waiting(l, p, name, up, &rec, &w);
+    if (e != ERR_OK) /* not known is not nothing */
+        w.out = w.out ? w.out : 1;
+    bool waits = w.out > 0 || w.in > 0;
     if ((up && (!p || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
         l->synced = false;
-    json_t *o =
-        json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p),
-                  "last_contact", time_json(p && p->contact_ms ? p->contact_ms : rec.contact_ms),
-                  "pending_out", (json_int_t)b.changesets, "pending_in", (json_int_t)in,
-                  "oldest_pending", time_json(b.changesets ? hlc_ms(b.oldest_hlc) : 0));
+    json_t *o = json_pack("{s:s, s:s, s:o, s:I, s:I, s:o}", "name", name, "line", line_name(l, p),
+                          "last_contact",
+                          status_time_json(p && p->contact_ms ? p->contact_ms : rec.contact_ms),
+                          "pending_out", (json_int_t)w.out, "pending_in", (json_int_t)w.in,
+                          "oldest_pending", status_time_json(w.since_ms));
     if (!up)
         json_object_set_new(o, "unit", json_string(unit));
     if (p && peer_open(p))
         json_object_set_new(o, "skew_ms", json_integer(p->skew_ms));
-    if (p && p->reason[0] != '\0')
-        reason(l, name, p->reason, p->next);
-    else if (up && p && !peer_open(p))
-        reason(l, name,
-               "the line to the parent is down; work goes on here and is sent when it returns",
-               "check this office's network and the parent's endpoint in node.yaml");
-    else if (!up && l->n && (!p || !peer_open(p)))
-        reason(l, name,
-               "it has no line to this office; its work goes on there and comes when the line does",
-               "check that office's network and power, and that its node runs");
-    if (p && peer_open(p) && (p->skew_ms > 300000 || p->skew_ms < -300000))
-        reason(l, name, "its wall clock is more than five minutes off",
-               "set the clock of that machine");
+    reason_neighbour(l, p, name, up, &w);
     return o;
 }
 
@@ -141,103 +144,11 @@ static json_t *children_json(struct status_look *l)
     return list;
 }
 
-/* Rows that stand only here: the first says why in its own words. */
-static void limit_reason(struct status_look *l)
-{
-    struct arena a = {0};
-    struct buf b = {0};
-    struct held_record first;
-    uint64_t n = store_limit_rows(l->s);
-    enum err e = n > 0 ? store_held_limit(l->s, &a, &first) : ERR_NOT_FOUND;
-    if (e == ERR_OK)
-        buf_printf(&b,
-                   "%llu row%s of this office cannot be sent as %s; the first, of %.64s: %.300s",
-                   (unsigned long long)n, n == 1 ? "" : "s", n == 1 ? "it is" : "they are",
-                   first.table, first.message);
-    if (e == ERR_OK)
-        reason(l, l->n->name, buf_str(&b),
-               "tonle held list names them (reason limit): mend them, and that write is sent");
-    buf_fini(&b);
-    arena_fini(&a);
-}
-
-static const char *const trouble_next[TROUBLES] = {
-    [TROUBLE_STRANGERS] =
-        "find out who it is (ss -tn shows their addresses) and shut them out by the firewall; "
-        "LimitNOFILE or ulimit -n decides how many may stand",
-};
-
-static void own_reasons(struct status_look *l)
-{
-    struct node *n = l->n;
-    for (int i = 0; i < TROUBLES; i++) {
-        if (n->trouble[i][0] != '\0')
-            reason(l, n->name, n->trouble[i], trouble_next[i]);
-    }
-    if (n->full[0] != '\0')
-        reason(l, n->name, n->full,
-               "free some disk there; it is tried again by itself, and nothing is lost meanwhile");
-    if (n->suspect)
-        reason(l, n->name, n->suspect_text,
-               n->parent ? "nothing is published until the parent has been reached; nothing is "
-                           "lost meanwhile"
-                         : "stop it and bring back the newest copy of the database; until then "
-                           "nothing that is captured here is published");
-    if (n->seal_fault[0] != '\0')
-        reason(l, n->name, n->seal_fault, "make that row smaller: everything behind it waits");
-    limit_reason(l);
-    if (store_deferred_any(l->s))
-        reason(l, n->name,
-               "rows wait for a table or a column that is not in this database (tonle held list,"
-               " reason schema)",
-               "tonle doctor names it; make it again and they come in; what it held before comes "
-               "back with tonle verify --repair --take parent");
-    if (n->rows_refused)
-        reason(
-            l, n->name,
-            "changes came that the charter has no place for: rows that only the hub may write, or"
-            " columns that are not published any more (the journal has them)",
-            "tonle charter show names what is published; tonle history shows a row's writes");
-    if (store_state_get(l->s)->loading)
-        reason(l, n->name, "the first load has not caught up yet", "wait; it goes on by itself");
-}
-
 static const char *state_name(const struct gap *g)
 {
     return g->state == GAP_OPEN ? "capture-gap" : "differs";
 }
 
-/* In words; the same for a node that does not run. */
-static void gap_reason(struct status_look *l, const struct gap *g, bool here)
-{
-    char text[400], from[40], found[40];
-    time_text(from, g->from_ms);
-    time_text(found, g->found_ms);
-    const char *other = l->id->parent[0] ? "the parent" : "an office below";
-    if (!here) {
-        snprintf(text, sizeof text,
-                 "capture-gap: table %.64s is not in this database any more, or not with all its"
-                 " columns (seen at %s): nothing is captured, and what comes for it waits",
-                 g->table, found);
-        reason(l, l->id->node, text, "tonle doctor names what is missing; make it again");
-    } else if (g->state == GAP_OPEN) {
-        snprintf(text, sizeof text,
-                 "capture-gap: what was written to table %.64s between %s and %s may not have been"
-                 " captured; it is compared with %s as soon as both have the same changes",
-                 g->table, from, found, other);
-        reason(l, l->id->node, text, "wait; it goes on by itself while the line is up");
-    } else {
-        snprintf(text, sizeof text,
-                 "rows of table %.64s differ from those at %s and wait for a person: %llu changed,"
-                 " %llu only here, %llu only there",
-                 g->table, other, (unsigned long long)g->changed, (unsigned long long)g->born,
-                 (unsigned long long)g->deleted);
-        reason(l, l->id->node, text,
-               "tonle verify --local shows both values; tonle verify --repair --take here|parent");
-    }
-}
-
-/* No office with a gap is in step, whatever its positions say. */
 static json_t *gaps_json(struct status_look *l)
 {
     json_t *list = json_array();
@@ -250,14 +161,12 @@ static json_t *gaps_json(struct status_look *l)
         const struct table_schema *t = schema_by_number(l->s, g[i].t);
         if (!t)
             continue; /* not published any more */
-        l->synced = false;
-        gap_reason(l, &g[i], t->exists);
         json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:I, s:I}", "table", g[i].table, "state",
-                      state_name(&g[i]), "here", (int)t->exists, "from", time_json(g[i].from_ms),
-                      "found", time_json(g[i].found_ms), "changed", (json_int_t)g[i].changed, "new",
-                      (json_int_t)g[i].born, "deleted", (json_int_t)g[i].deleted));
+            list, json_pack("{s:s, s:s, s:b, s:o, s:o, s:I, s:I, s:I}", "table", g[i].table,
+                            "state", state_name(&g[i]), "here", (int)t->exists, "from",
+                            status_time_json(g[i].from_ms), "found",
+                            status_time_json(g[i].found_ms), "changed", (json_int_t)g[i].changed,
+                            "new", (json_int_t)g[i].born, "deleted", (json_int_t)g[i].deleted));
     }
     arena_fini(&a);
     return list;
@@ -280,38 +189,46 @@ static void held_own(struct status_look *l, json_t *o)
     arena_fini(&a);
 }
 
-static json_t *status_json(struct status_look *l)
+static json_t *status_json(struct status_look *l, bool locked)
 {
     const struct store_state *st = store_state_get(l->s);
-    l->synced = l->n && !l->captured && !l->n->suspect && !st->loading && l->n->full[0] == '\0';
+    l->synced = l->n && !l->n->suspect && !st->loading && l->n->full[0] == '\0';
     json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
     json_t *children = children_json(l);
-    json_t *gaps = gaps_json(l);
-    if (l->n)
-        own_reasons(l);
-    json_t *o =
-        json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:o, s:b, s:b}",
-                  "schema", 1, "node", l->id->node, "unit", l->id->unit, "site",
-                  site_json(l->id->site), "parent", parent, "children", children, "held",
-                  (json_int_t)st->held, "conflicts_open", (json_int_t)st->conflicts_open, "clock",
-                  clock_json(&st->clock), "sealed_seq", (json_int_t)st->seq, "synced", l->synced,
-                  "reasons", l->reasons, "loading", st->loading, "running", l->n);
+    reason_own(l, locked);
+    json_t *o = json_pack(
+        "{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:s, s:o, s:b, s:b, s:o}",
+        "schema", 1, "node", l->id->node, "unit", l->id->unit, "site", site_json(l->id->site),
+        "parent", parent, "children", children, "held", (json_int_t)st->held, "conflicts_open",
+        (json_int_t)st->conflicts_open, "clock", clock_json(&st->clock), "sealed_seq",
+        (json_int_t)st->seq, "synced", (int)l->synced, "state", reason_state(l), "reasons",
+        l->reasons, "loading", (int)st->loading, "running", l->n ? 1 : 0, "now",
+        status_time_json(l->wall_ms + (uint64_t)l->offset_ms));
     if (st->held > 0)
         held_own(l, o);
-    json_object_set_new(o, "gaps", gaps);
+    json_object_set_new(o, "gaps", gaps_json(l));
     return o;
 }
 
-void node_status_json(struct node *n, struct store *s, uint64_t mono_ms, uint64_t wall_ms,
-                      struct buf *out)
+void node_status_json(const struct status_ask *ask, struct buf *out)
 {
-    struct status_look l = {
-        .n = n, .s = s, .mono_ms = mono_ms, .now_ms = wall_ms, .reasons = json_array()};
+    struct store *s = ask->store;
+    struct status_look l = {.n = ask->node,
+                            .s = s,
+                            .mono_ms = ask->mono_ms,
+                            .wall_ms = ask->wall_ms,
+                            .outside = "",
+                            .reasons = json_array()};
+    char outside[256] = "";
     enum err begun = store_begin_read(s);
     l.id = store_identity_get(s);
-    /* A locked database: somebody writes. Capture that does not stand: the next step sees to it. */
-    l.captured = begun != ERR_OK || store_capture_pending(s) || !store_capture_check(s);
-    json_t *o = status_json(&l);
+    l.offset_ms = l.n               ? l.n->offset_ms
+                  : l.id->parent[0] ? (int64_t)store_meta_u64(s, "offset_ms", 0)
+                                    : 0;
+    if (!l.n && node_outside(s, ask->outside_site, ask->outside_seq, outside))
+        l.outside = outside;
+    /* Not begun: somebody writes. */
+    json_t *o = status_json(&l, begun != ERR_OK);
     char *text = json_dumps(o, JSON_COMPACT);
     buf_put(out, text, strlen(text));
     free(text);

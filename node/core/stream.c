@@ -81,6 +81,7 @@ void stream_item(struct node *n, struct peer *p, const struct item_message *m)
     }
     struct inbox_item *i = mem_alloc(sizeof *i);
     i->pos = m->pos;
+    i->arrived_ms = n->mono_ms;
     i->kind = m->kind;
     i->bytes.p = mem_copy(m->bytes.p, m->bytes.len);
     i->bytes.len = m->bytes.len;

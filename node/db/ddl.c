@@ -2,6 +2,10 @@
 
 /* The tables of Tonle in the application's database. An application or operator may read
  * tonle_conflict, tonle_held and tonle_freshness with plain SQL; the others are the node's own.
+ * What they may read has NULL, never 0, where no time is known: 0 is a day in 1970.
+ *
+ * tonle_freshness: as_of_ms is the time of an office's last write that is here, heard_up_to_ms the
+ * time up to which all that it wrote is known to be here.
  *
  * u64 numbers (sites, hybrid times) are stored as the signed 64-bit integer of the same bits.
  *
@@ -22,8 +26,8 @@
  *   of dead ones on record; v: canonical bytes
  * - tonle_held: living births that do not stand, and what cannot be taken here (reasons `schema`
  *   and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers
- *   to), blocked_office, blocked_ms: whose claim that is and since when ('' and 0: settled, or not
- *   here); bt, bk: the same row by number and key (passes 2 and 3)
+ *   to), blocked_office, blocked_ms: whose claim that is and since when ('' and NULL: settled, or
+ *   not here); bt, bk: the same row by number and key (passes 2 and 3)
  * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet),
  *   and the stable clock when each came (record/deferral.c)
  * - tonle_local: values of columns that only this office has, of rows that were taken out of their
@@ -75,7 +79,7 @@ const char store_ddl[] =
     " blocked_by TEXT NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL,"
     " blocked_table TEXT NOT NULL DEFAULT '', blocked_office TEXT NOT NULL DEFAULT '',"
-    " blocked_ms INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    " blocked_ms INTEGER) WITHOUT ROWID;"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
     "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, stable BLOB NOT NULL,"
@@ -100,7 +104,8 @@ const char store_ddl[] =
     " shown INTEGER NOT NULL, form INTEGER NOT NULL DEFAULT 0, detail TEXT,"
     " PRIMARY KEY(n, site, seq)) WITHOUT ROWID;"
     "CREATE VIEW tonle_conflict_side AS SELECT c.id AS conflict, s.site AS site, s.seq AS seq,"
-    " s.hlc AS hlc, s.office AS office, s.unit AS unit, s.value AS value, s.shown AS shown,"
+    " nullif(s.hlc, 0) AS hlc, s.office AS office, s.unit AS unit, s.value AS value, s.shown AS "
+    "shown,"
     " s.form AS form, s.detail AS detail FROM tonle_conflict c JOIN tonle_side s ON s.n = c.n;"
     "CREATE TABLE tonle_node(name TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, parent TEXT NOT "
     "NULL,"
@@ -129,10 +134,12 @@ const char store_ddl[] =
     "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
     "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"
-    "CREATE VIEW tonle_freshness AS SELECT n.name AS node, n.unit AS unit,"
-    " n.site AS site, coalesce(c.seq, 0) AS seq, max(coalesce(c.hlc >> 16, 0),"
-    " coalesce((SELECT v FROM tonle_meta WHERE k = 'stable_ms'), 0)) AS as_of_ms"
+    "CREATE VIEW tonle_freshness AS SELECT node, unit, site, seq, nullif(last_ms, 0) AS as_of_ms,"
+    " nullif(max(last_ms, CASE WHEN stable_ms >= joined_ms THEN stable_ms ELSE 0 END), 0)"
+    " AS heard_up_to_ms FROM (SELECT n.name AS node, n.unit AS unit, n.site AS site,"
+    " n.joined_ms AS joined_ms, coalesce(c.seq, 0) AS seq, coalesce(c.hlc >> 16, 0) AS last_ms,"
+    " coalesce((SELECT v FROM tonle_meta WHERE k = 'stable_ms'), 0) AS stable_ms"
     " FROM tonle_node n LEFT JOIN tonle_site s ON s.site = n.site"
-    " LEFT JOIN tonle_clock c ON c.site = s.number WHERE n.state = 'active';"
+    " LEFT JOIN tonle_clock c ON c.site = s.number WHERE n.state = 'active');"
     "INSERT INTO tonle_table(t, name) VALUES(1, 'tonle_node'), (2, 'tonle_site'), (3, "
     "'tonle_charter'), (4, 'tonle_decision');";

@@ -1,6 +1,9 @@
 /* What stood in a cell before its writers went different ways: the latest write to it that all
  * sides had seen, that is, whose dot the contexts of all sides cover. Looked for in the journal,
- * latest first. */
+ * latest first.
+ *
+ * No write names the cell of existence: what stood before a delete beside an update is the row,
+ * made of all writes to it that all sides had seen, the oldest first. */
 #include "node/desk/review.h"
 
 #include "node/journal/open.h"
@@ -125,18 +128,32 @@ static bool written(const struct before_search *b, const struct table_changes *t
     return any;
 }
 
+static enum err open_at(struct before_search *b, struct arena *scratch, uint64_t pos,
+                        struct changeset *cs)
+{
+    struct item item;
+    enum err e = part_item_at(b->s, scratch, pos, &item);
+    return e == ERR_OK ? part_open(b->s, &b->opener, scratch, &item, cs) : e;
+}
+
+/* The side that the changeset opened last would be. */
+static struct conflict_side side_from(const struct before_search *b, const struct changeset *cs)
+{
+    return (struct conflict_side){.office = arena_strdup(b->a, b->opener.record.node),
+                                  .unit = arena_strdup(b->a, b->opener.record.unit),
+                                  .at_hlc = cs->hlc,
+                                  .dot = cs->dot};
+}
+
 /* *found: this changeset wrote the cell. */
 static enum err look(struct before_search *b, struct arena *scratch, uint64_t pos,
                      struct conflict_side *out, bool *found)
 {
-    struct item item;
     struct changeset cs;
     const struct table_changes *tc;
     const struct row_change *rc;
     struct change_place at = {0};
-    enum err e = part_item_at(b->s, scratch, pos, &item);
-    if (e == ERR_OK)
-        e = part_open(b->s, &b->opener, scratch, &item, &cs);
+    enum err e = open_at(b, scratch, pos, &cs);
     if (e != ERR_OK)
         return e;
     while ((rc = part_next_change(&cs, b->c->table, b->key, &at, &tc)) && !*found) {
@@ -144,13 +161,67 @@ static enum err look(struct before_search *b, struct arena *scratch, uint64_t po
         if (!same_identity(b, &cs, rc) || !written(b, tc, rc, &value))
             continue;
         *found = true;
-        *out = (struct conflict_side){.office = arena_strdup(b->a, b->opener.record.node),
-                                      .unit = arena_strdup(b->a, b->opener.record.unit),
-                                      .at_hlc = cs.hlc,
-                                      .dot = cs.dot,
-                                      .value = value};
+        *out = side_from(b, &cs);
+        out->value = value;
     }
     return ERR_OK;
+}
+
+struct row_before {
+    const struct table_schema *t;
+    struct value *values;
+    bool whole; /* its birth was found: all values are known */
+    bool alive, found;
+};
+
+static void overlay(struct before_search *b, const struct table_changes *tc,
+                    const struct row_change *rc, struct row_before *r)
+{
+    if (rc->kind == CHANGE_BORN) {
+        r->values = arena_alloc(b->a, r->t->n_columns * sizeof *r->values);
+        r->whole = true;
+    }
+    r->found = true;
+    r->alive = rc->kind != CHANGE_DELETE;
+    for (uint32_t i = 0; r->whole && i < rc->n_cells; i++) {
+        uint32_t c = schema_column(r->t, tc->columns[rc->column[i]]);
+        const struct value *v = &rc->value[i];
+        if (c == UINT32_MAX)
+            continue;
+        if (v->type == VALUE_WIDE && value_is_count(&r->values[c])) /* a sum's delta */
+            r->values[c] = value_wide(b->a, value_count(&r->values[c]) + value_count(v));
+        else
+            r->values[c] = value_copy(b->a, v);
+    }
+}
+
+/* Everything that all sides had seen of the row, the oldest first. */
+static enum err look_row(struct before_search *b, const struct item *list, size_t n,
+                         struct conflict_side *out, bool *found)
+{
+    struct arena scratch = {0};
+    struct row_before r = {.t = schema_table(b->s, b->c->table)};
+    enum err e = ERR_OK;
+    for (size_t i = r.t ? n : 0; e == ERR_OK && i-- > 0;) {
+        struct changeset cs;
+        const struct table_changes *tc;
+        const struct row_change *rc;
+        struct change_place at = {0};
+        arena_reset(&scratch);
+        e = open_at(b, &scratch, list[i].pos, &cs);
+        while (e == ERR_OK && (rc = part_next_change(&cs, b->c->table, b->key, &at, &tc))) {
+            if (!same_identity(b, &cs, rc))
+                continue;
+            overlay(b, tc, rc, &r);
+            *out = side_from(b, &cs);
+        }
+    }
+    *found = e == ERR_OK && r.found;
+    out->value = value_integer(r.alive);
+    if (r.whole && r.alive)
+        out->detail = schema_row_json(b->a, r.t, r.values);
+    arena_fini(&scratch);
+    return e;
 }
 
 enum err conflict_before(struct store *s, struct arena *a, const struct conflict_record *c,
@@ -167,7 +238,10 @@ enum err conflict_before(struct store *s, struct arena *a, const struct conflict
         e = read_contexts(&b);
     if (e == ERR_OK)
         e = candidates(&b, &list, &n);
-    for (size_t i = 0; e == ERR_OK && i < n && !*has_before; i++) {
+    bool exists = strcmp(c->cell, "exists") == 0;
+    if (e == ERR_OK && exists)
+        e = look_row(&b, list, n, before, has_before);
+    for (size_t i = 0; e == ERR_OK && !exists && i < n && !*has_before; i++) {
         arena_reset(&scratch);
         e = look(&b, &scratch, list[i].pos, before, has_before);
     }

@@ -8,7 +8,7 @@
  * Ownership: what is handed out lives in the arena given; what a callback is given, until it
  * returns. Errors: those of the database (db.h); what a person can do something about is an error
  * with a sentence in store_message that says the next step: ERR_NOT_FOUND, ERR_USAGE, ERR_STATE,
- * ERR_REFUSED, ERR_EXISTS.
+ * ERR_REFUSED, ERR_EXISTS, ERR_NOTHING.
  */
 #ifndef NODE_DESK_DESK_H
 #define NODE_DESK_DESK_H
@@ -103,10 +103,24 @@ struct conflict_more {
 enum err store_conflict_get(struct store *s, struct arena *a, const char *id,
                             struct conflict_record *out, struct conflict_more *more);
 
+struct decider {        /* who may decide, by the charter */
+    const char *by;     /* its review_by */
+    const char *unit;   /* NULL: every office may */
+    const char *office; /* of that unit, or "" where none is known */
+    bool here;          /* this office may */
+};
+/* ERR_STATE where nothing is left to decide. */
+enum err store_conflict_decider(struct store *s, struct arena *a, const char *id,
+                                struct decider *out);
+/* The only side that is of this office. ERR_USAGE: none is, or several are. */
+enum err store_conflict_side_of(struct store *s, struct arena *a, const char *id,
+                                const char *office, struct dot *dot);
+
 /* ---- decisions (resolve.c, held.c). Needs a write transaction; notes the decision and
  * the changes it makes, to be sealed in one changeset by the running node. On any error nothing may
  * be committed: ERR_NOT_FOUND, ERR_STATE (the row is not there any more; store_message says the
- * next step), ERR_REFUSED (review_by), ERR_USAGE, ERR_EXISTS (the new key is taken). */
+ * next step), ERR_REFUSED (review_by), ERR_USAGE, ERR_EXISTS (the new key is taken), ERR_NOTHING
+ * (it is so already). */
 struct assignment {
     const char *column;
     const char *text; /* as typed: stored as SQLite would store it in that column */

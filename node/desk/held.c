@@ -111,9 +111,25 @@ static enum err find(struct held_settling *x, const char *id, struct held_place 
 
 /* ---- set */
 
+/* A row that is held stays so with the values that it has. */
+static enum err no_change(const struct held_settling *x)
+{
+    const struct table_schema *t = x->t;
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        if (x->typed.given[c] && !value_equal(&x->typed.value[c], &x->held.values[c]))
+            return ERR_OK;
+    return store_fail(x->s, ERR_NOTHING,
+                      "these are its values already, and it is held with them: nothing is changed; "
+                      "`tonle held show %.40s` tells what is in its way",
+                      x->held.id);
+}
+
 static enum err set(struct held_settling *x)
 {
     const struct table_schema *t = x->t;
+    enum err e = no_change(x);
+    if (e != ERR_OK)
+        return e;
     buf_printf(&x->choice, "%s", review_words_of(x->a, t, &x->typed));
     if (!review_key_changes(t, &x->typed, x->held.values)) {
         for (uint32_t i = 0; i < t->n_key; i++) /* said, and as it is */

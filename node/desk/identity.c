@@ -17,6 +17,12 @@ enum err resolve_gone(const struct resolving *r, const char *why)
                       why);
 }
 
+enum err resolve_nothing(const struct resolving *r, const char *why)
+{
+    return store_fail(r->s, ERR_NOTHING, "the row %.100s of %.64s %s", r->c.key_json, r->c.table,
+                      why);
+}
+
 static bool has_dot(const struct dots *list, struct dot d)
 {
     for (size_t i = 0; i < list->n; i++)

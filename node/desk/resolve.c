@@ -12,10 +12,13 @@
  *
  * Each is queued under the birth's name and sealed in a context that has seen every side, so the
  * conflict closes wherever it arrives. The same write is possible again later: the sides keep their
- * values. */
+ * values. What would change nothing (the conflict is closed, and the row is so already) is not
+ * written: ERR_NOTHING says so. */
 #include "node/desk/resolve.h"
 
 #include "conflict/twin.h"
+#include "node/capture/capture.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -54,7 +57,7 @@ static const struct value *right_values(const struct resolving *r)
     return values;
 }
 
-static enum err find(struct resolving *r, const char *id)
+static enum err find_row(struct resolving *r, const char *id)
 {
     enum err e = list_conflict(r->s, r->a, id, &r->c, &r->place);
     if (e != ERR_OK)
@@ -71,15 +74,72 @@ static enum err find(struct resolving *r, const char *id)
                           "decide",
                           r->c.cell, r->c.table);
     e = review_row(r->s, r->a, (struct row_key){t, r->place.key.p, r->place.key.len}, &r->row);
-    if (e == ERR_OK)
-        e = resolve_identity(r);
-    return e == ERR_OK ? review_allowed(r->s, r->a, t, right_values(r)) : e;
+    return e == ERR_OK ? resolve_identity(r) : e;
+}
+
+static enum err find(struct resolving *r, const char *id)
+{
+    enum err e = find_row(r, id);
+    return e == ERR_OK ? review_allowed(r->s, r->a, r->place.t, right_values(r)) : e;
 }
 
 enum err store_conflict_may(struct store *s, struct arena *a, const char *id)
 {
     struct resolving r = {.s = s, .a = a};
     return find(&r, id);
+}
+
+enum err store_conflict_decider(struct store *s, struct arena *a, const char *id,
+                                struct decider *out)
+{
+    struct resolving r = {.s = s, .a = a};
+    enum err e = find_row(&r, id);
+    return e == ERR_OK ? review_decider(s, a, r.place.t, right_values(&r), out) : e;
+}
+
+/* "hub (2 sides), province" */
+static const char *offices_of(struct arena *a, const struct conflict_record *c)
+{
+    struct buf b = {0};
+    for (size_t i = 0; i < c->n_sides; i++) {
+        size_t first = 0, same = 0;
+        while (strcmp(c->sides[first].office, c->sides[i].office) != 0)
+            first++;
+        for (size_t j = i; j < c->n_sides; j++)
+            same += strcmp(c->sides[j].office, c->sides[i].office) == 0;
+        if (first < i || c->sides[i].office[0] == '\0')
+            continue;
+        buf_printf(&b, "%s%.64s", b.len > 0 ? ", " : "", c->sides[i].office);
+        if (same > 1)
+            buf_printf(&b, " (%zu sides)", same);
+    }
+    const char *text = arena_strdup(a, buf_str(&b));
+    buf_fini(&b);
+    return text;
+}
+
+enum err store_conflict_side_of(struct store *s, struct arena *a, const char *id,
+                                const char *office, struct dot *dot)
+{
+    struct conflict_record c;
+    struct conflict_place place;
+    size_t n = 0;
+    enum err e = list_conflict(s, a, id, &c, &place);
+    for (size_t i = 0; e == ERR_OK && i < c.n_sides; i++) {
+        if (strcmp(c.sides[i].office, office) != 0)
+            continue;
+        *dot = c.sides[i].dot;
+        n++;
+    }
+    if (e != ERR_OK || n == 1)
+        return e;
+    return store_fail(s, ERR_USAGE,
+                      n == 0 ? "no side of this conflict is of an office %.64s; its sides are of "
+                               "%.200s: name one of them, or a DOT (`tonle conflict show %.12s`)"
+                             : "more than one side of this conflict is of the office %.64s (of "
+                               "%.200s): give the DOT of the one you mean (`tonle conflict show "
+                               "%.12s`)",
+                      office, offices_of(a, &c), c.id);
 }
 
 static const struct conflict_side *side_of(const struct resolving *r, struct dot dot)
@@ -118,6 +178,41 @@ static enum err living(const struct resolving *r, struct birth **b)
     return ERR_OK;
 }
 
+/* Nothing is left to decide about the cell: the conflict is closed, no other stands open in it, and
+ * no decision waits for its seal. */
+static enum err is_settled(const struct resolving *r, const struct birth *b, bool *yes)
+{
+    const struct cell *c = b ? birth_find_cell(b, r->cell) : NULL;
+    bool queued = false;
+    enum err e = todo_has(r->s, r->row.k, &queued);
+    *yes = !queued && strcmp(r->c.state, "open") != 0 && (!c || c->n < 2);
+    return e;
+}
+
+/* *yes: is_settled, and the living row has these values. */
+static enum err is_so(const struct resolving *r, const struct birth *b, const struct typed *want,
+                      bool *yes)
+{
+    const struct table_schema *t = r->place.t;
+    const struct value *now = review_values(&r->row, b);
+    enum err e = is_settled(r, b, yes);
+    *yes = *yes && birth_alive(b, &t->rules);
+    for (uint32_t c = 0; *yes && c < t->n_columns; c++)
+        *yes = !want->given[c] || value_equal(&want->value[c], &now[c]);
+    return e;
+}
+
+/* Writes what was given into the birth, unless that is so already. */
+static enum err update(const struct resolving *r, const struct birth *b, const struct typed *want)
+{
+    bool so;
+    enum err e = is_so(r, b, want, &so);
+    if (e == ERR_OK && so)
+        return resolve_nothing(r, "is as this decision would make it, and the conflict is closed: "
+                                  "nothing is changed");
+    return e == ERR_OK ? review_update(&r->row, b, want) : e;
+}
+
 /* The side's value, column by column. */
 static enum err side_columns(const struct resolving *r, const struct value *v, struct typed *out)
 {
@@ -152,7 +247,7 @@ static enum err take_columns(struct resolving *r, const struct conflict_side *si
                           "give the values with --set");
     buf_printf(&r->choice, "%s, as written at %s", review_words_of(r->a, r->place.t, &columns),
                side->office[0] != '\0' ? side->office : "an office");
-    return review_update(&r->row, b, &columns);
+    return update(r, b, &columns);
 }
 
 static enum err set_columns(struct resolving *r)
@@ -178,7 +273,7 @@ static enum err set_columns(struct resolving *r)
     if (e != ERR_OK)
         return e;
     buf_printf(&r->choice, "%s", review_words_of(r->a, t, &r->typed));
-    return review_update(&r->row, b, &r->typed);
+    return update(r, b, &r->typed);
 }
 
 /* ---- existence */
@@ -200,12 +295,19 @@ static enum err take_existence(struct resolving *r, const struct conflict_side *
     struct birth *b = review_birth(&r->row, r->place.birth);
     bool alive = side->value.type == VALUE_INTEGER && side->value.u.i != 0;
     if (!b && !alive)
-        return resolve_gone(r, "is not here any more: it is deleted already");
+        return resolve_nothing(r, "is not here any more: it is deleted already");
     struct typed none = {.given = arena_alloc(r->a, t->n_columns + 1)};
     buf_printf(&r->choice, alive ? "the row stays" : "the row is deleted");
     if (!b)
         return enter_again(r, side);
-    return alive ? review_update(&r->row, b, &none) : review_delete(&r->row, b);
+    if (alive)
+        return update(r, b, &none);
+    bool settled;
+    enum err e = is_settled(r, b, &settled);
+    if (e == ERR_OK && settled && !is_alive(r, b))
+        return resolve_nothing(r, "is deleted already, and the conflict is closed: nothing is "
+                                  "changed");
+    return e == ERR_OK ? review_delete(&r->row, b) : e;
 }
 
 /* ---- births */
@@ -227,8 +329,8 @@ static enum err take_birth(struct resolving *r, const struct conflict_side *side
     if (e == ERR_OK && dead)
         e = chosen ? review_update(&r->row, chosen, &none) : enter_again(r, side);
     if (e == ERR_OK && !dead && others == 0)
-        return resolve_gone(r,
-                            "is the only one of its key already: there is nothing left to decide");
+        return resolve_nothing(
+            r, "is the only one of its key already: there is nothing left to decide");
     buf_printf(&r->choice, "the record entered at %s stands; %u dropped",
                side->office[0] != '\0' ? side->office : "an office", others);
     return e;
@@ -283,7 +385,7 @@ static enum err keep_both(struct resolving *r)
     for (uint32_t i = 0; i < row->n_births; i++)
         others += &row->births[i] != keep && is_rival(r, &row->births[i]);
     if (e == ERR_OK && others == 0)
-        e = resolve_gone(
+        e = resolve_nothing(
             r, "is the only one of its key already: there is nothing left to decide; a record "
                "that was dropped comes back with --take");
     if (e == ERR_OK && others > 1 && r->review->n_set > 0)

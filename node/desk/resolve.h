@@ -38,5 +38,7 @@ enum err resolve_no_stranger(const struct resolving *r);
 struct birth *resolve_entered(const struct resolving *r, const struct conflict_side *side);
 /* ERR_STATE: the row `why`. */
 enum err resolve_gone(const struct resolving *r, const char *why);
+/* ERR_NOTHING, the same way: what is decided is so already. */
+enum err resolve_nothing(const struct resolving *r, const char *why);
 
 #endif

@@ -60,6 +60,10 @@ const char *review_words_of(struct arena *a, const struct table_schema *t,
 enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
                         const struct value *values);
 
+/* Who may, whoever asks. */
+enum err review_decider(struct store *s, struct arena *a, const struct table_schema *t,
+                        const struct value *values, struct decider *out);
+
 /* The scope of such a row, and the enrolled office that owns it. */
 enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,
                       const struct value *values, const char **scope, const char **office);

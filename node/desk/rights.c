@@ -120,39 +120,58 @@ static enum err owner_unit(struct rights *r, const char *scope, const char **uni
     return e;
 }
 
-static enum err judge(struct rights *r, const struct table_schema *t, const struct value *values)
+/* The hub where its name is that of the unit; else an enrolled office of the very unit, if any. */
+static enum err office_of_unit(struct rights *r, const char *unit, const char **office)
 {
-    const char *by = r->charter ? r->charter->review_by : "owner";
-    const char *own = store_identity_get(r->s)->unit, *unit = by, *office = "", *scope = "";
-    if (strcmp(by, "any") == 0)
+    const char *nearest;
+    enum err e = owner_unit(r, unit, &nearest, office);
+    if (e == ERR_OK && strcmp(nearest, unit) != 0)
+        *office = "";
+    return e;
+}
+
+static enum err decider_of(struct rights *r, const struct table_schema *t,
+                           const struct value *values, struct decider *out)
+{
+    const char *scope = "";
+    enum err e = ERR_OK;
+    *out = (struct decider){.by = r->charter ? r->charter->review_by : "owner", .office = ""};
+    if (strcmp(out->by, "any") == 0) {
+        out->here = true;
         return ERR_OK;
-    if (strcmp(by, "national") == 0) {
-        unit = "";
-        office = store_identity_get(r->s)->hub;
-    } else if (strcmp(by, "owner") == 0) {
-        enum err e = row_scope(r, t, values, &scope);
-        if (e == ERR_OK)
-            e = owner_unit(r, scope, &unit, &office);
-        if (e != ERR_OK)
-            return e;
     }
-    if (strcmp(own, unit) == 0)
-        return ERR_OK;
-    return store_fail(r->s, ERR_REFUSED,
-                      "the charter (review_by: %.40s) leaves this row to %s%.40s%s%.70s%s, not to "
-                      "this office: decide it there",
-                      by, unit[0] != '\0' ? "unit " : "the nation", unit,
-                      office[0] != '\0' ? " (" : "", office, office[0] != '\0' ? ")" : "");
+    if (strcmp(out->by, "owner") == 0) {
+        e = row_scope(r, t, values, &scope);
+        if (e == ERR_OK)
+            e = owner_unit(r, scope, &out->unit, &out->office);
+    } else {
+        out->unit = strcmp(out->by, "national") == 0 ? "" : out->by;
+        e = office_of_unit(r, out->unit, &out->office);
+    }
+    out->here = e == ERR_OK && strcmp(store_identity_get(r->s)->unit, out->unit) == 0;
+    return e;
+}
+
+enum err review_decider(struct store *s, struct arena *a, const struct table_schema *t,
+                        const struct value *values, struct decider *out)
+{
+    struct rights r = {.s = s, .a = a};
+    enum err e = schema_charter(s, a, &r.charter);
+    return e == ERR_OK ? decider_of(&r, t, values, out) : e;
 }
 
 enum err review_allowed(struct store *s, struct arena *a, const struct table_schema *t,
                         const struct value *values)
 {
-    struct rights r = {.s = s, .a = a};
-    enum err e = schema_charter(s, a, &r.charter);
-    if (e == ERR_OK)
-        e = judge(&r, t, values);
-    return e;
+    struct decider d;
+    enum err e = review_decider(s, a, t, values, &d);
+    if (e != ERR_OK || d.here)
+        return e;
+    return store_fail(s, ERR_REFUSED,
+                      "the charter (review_by: %.40s) leaves this row to %s%.40s%s%.70s%s, not to "
+                      "this office: decide it there",
+                      d.by, d.unit[0] != '\0' ? "unit " : "the nation", d.unit,
+                      d.office[0] != '\0' ? " (" : "", d.office, d.office[0] != '\0' ? ")" : "");
 }
 
 enum err review_owner(struct store *s, struct arena *a, const struct table_schema *t,

@@ -1,6 +1,7 @@
 /* The decision's record, and the changes it queues. */
 #include "node/desk/review.h"
 
+#include "conflict/hlc.h"
 #include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/record/table.h"
@@ -95,7 +96,10 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
 {
     assert(s->in_write);
     const struct table_schema *t = schema_table(s, "tonle_decision");
+    /* Never before what this office has seen: the sides that are decided about. */
     uint64_t federation_ms = r->now_ms + store_meta_u64(s, "offset_ms", 0);
+    uint64_t seen_ms = hlc_ms(state_of(s)->hlc);
+    federation_ms = federation_ms > seen_ms ? federation_ms : seen_ms;
     char hex[33];
     if (!t || !t->exists)
         return store_fail(s, ERR_SCHEMA, "table tonle_decision is missing: see `tonle doctor`");

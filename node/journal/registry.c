@@ -117,7 +117,8 @@ enum err store_freshness(struct store *s, struct arena *a, struct freshness **ou
     size_t cap = 0;
     *out = NULL;
     *n = 0;
-    struct query q = DB_QUERY(s, "SELECT f.node, f.unit, coalesce(s.number, 0), f.seq, f.as_of_ms"
+    struct query q = DB_QUERY(s, "SELECT f.node, f.unit, coalesce(s.number, 0), f.seq, f.as_of_ms,"
+                                 " f.heard_up_to_ms"
                                  " FROM tonle_freshness f LEFT JOIN tonle_site s ON s.site = f.site"
                                  " ORDER BY f.unit, f.node");
     while (query_next(&q)) {
@@ -126,7 +127,8 @@ enum err store_freshness(struct store *s, struct arena *a, struct freshness **ou
                                             .unit = query_text(&q, a, 1),
                                             .site = query_u64(&q, 2),
                                             .seq = query_u64(&q, 3),
-                                            .as_of_ms = query_u64(&q, 4)};
+                                            .as_of_ms = query_u64(&q, 4),
+                                            .heard_up_to_ms = query_u64(&q, 5)};
     }
     return query_end(&q);
 }

@@ -40,7 +40,8 @@ struct freshness {
     const char *unit;
     uint64_t site;
     uint64_t seq;
-    uint64_t as_of_ms;
+    uint64_t as_of_ms;       /* of its last write that is here; 0: none is */
+    uint64_t heard_up_to_ms; /* all that it wrote until then is here; 0: not known */
 };
 enum err store_freshness(struct store *s, struct arena *a, struct freshness **out, size_t *n);
 

@@ -5,7 +5,9 @@
  *   parent's row    row here    escape
  *   stands          other       changed
  *   stands          none        deleted, unless its birth is held here
- *   none            stands      new, unless the parent holds a living birth with these values */
+ *   none            stands      new, unless the parent holds a living birth with these values
+ *
+ * What stays here for its size (tonle_limit: a row, or some columns of one) is no escape. */
 #include "node/load/load.h"
 
 #include "node/capture/capture.h"
@@ -53,7 +55,8 @@ struct comparison {
     const struct table_schema *t;
     const struct load_chunk *chunk;
     const struct row_state **state;
-    bool *met; /* by place in `state` order of the chunk */
+    bool limits; /* something stays here for its size */
+    bool *met;   /* by place in `state` order of the chunk */
     struct escape *list;
     size_t n, cap;
 };
@@ -105,18 +108,33 @@ static enum err held_here(struct comparison *c, struct arena *scratch, struct by
     return e;
 }
 
-static void compare_row(struct comparison *c, struct arena *scratch, struct bytes key,
-                        const struct value *here)
+/* But for the columns that stay here (NULL: none). */
+static bool same_sent(const struct table_schema *t, const struct value *x, const struct value *y,
+                      const bool *left)
 {
+    for (uint32_t c = 0; c < t->n_columns; c++)
+        if (!(left && left[c]) && !value_equal(&x[c], &y[c]))
+            return false;
+    return true;
+}
+
+static enum err compare_row(struct comparison *c, struct arena *scratch, struct bytes key,
+                            const struct value *here)
+{
+    bool alone = false, *left = NULL;
+    enum err e = c->limits ? limit_stays(c->s, scratch, (struct row_key){c->t, key.p, key.len},
+                                         &alone, &left)
+                           : ERR_OK;
     const struct row_state *st = find_state(c->state, c->chunk->n_states, key);
     if (st)
         c->met[st - c->chunk->states] = true;
     if (st && st->stands) {
-        if (!same_values(c->t, st->values, here))
+        if (e == ERR_OK && !same_sent(c->t, st->values, here, left))
             add_escape(c, ESCAPE_CHANGED, key);
-    } else if (!held_above(c, scratch, st, here)) {
+    } else if (e == ERR_OK && !alone && !held_above(c, scratch, st, here)) {
         add_escape(c, ESCAPE_NEW, key);
     }
+    return e;
 }
 
 static enum err compare_rows(struct comparison *c, struct bytes after)
@@ -132,7 +150,7 @@ static enum err compare_rows(struct comparison *c, struct bytes after)
         struct key_range want = {c->t, {last.data, last.len}, upto, SLICE_ROWS, SLICE_BYTES};
         e = part_slice(c->s, &scratch, &want, &rows);
         for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
-            compare_row(c, &scratch, rows.key[i], rows.row[i]);
+            e = compare_row(c, &scratch, rows.key[i], rows.row[i]);
         if (e == ERR_OK && rows.n > 0) {
             buf_reset(&last);
             buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
@@ -189,7 +207,9 @@ enum err store_chunk_compare(struct store *s, struct arena *a, const struct load
         return e;
     c.state = sorted_states(a, chunk);
     c.met = arena_alloc(a, chunk->n_states + 1);
-    e = compare_rows(&c, after);
+    e = limit_any(s, &c.limits);
+    if (e == ERR_OK)
+        e = compare_rows(&c, after);
     if (e == ERR_OK)
         e = compare_missing(&c);
     *out = c.list;

@@ -9,9 +9,11 @@
  * Births that are held everywhere count with their own tag; twins (conflict/twin.h) do not count,
  * because offices let them go at different times. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
- * and no reason for an alarm. */
+ * and no reason for an alarm. A row that stands only here for its size does not count: nobody else
+ * has it. */
 #include "node/load/slice.h"
 
+#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/load/load.h"
 #include "node/record/table.h"
@@ -49,21 +51,40 @@ void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum d
     }
 }
 
+/* Unless it stays here. */
+static enum err digest_row(struct store *s, struct row_key k, const struct value *values,
+                           struct table_digest *d)
+{
+    bool alone;
+    enum err e = limit_alone(s, k, &alone);
+    if (e != ERR_OK || alone)
+        return e;
+    digest_add(d->digest, k.t, DIGEST_STANDS, values);
+    d->rows++;
+    return ERR_OK;
+}
+
 static enum err digest_rows(struct store *s, const struct table_schema *t, struct table_digest *d)
 {
     struct arena scratch = {0};
     struct buf last = {0};
     struct slice_rows rows = {0};
-    enum err e = ERR_OK;
+    bool limits;
+    enum err e = limit_any(s, &limits);
     while (e == ERR_OK && !rows.end) {
         arena_reset(&scratch);
         struct key_range want = {t, {last.data, last.len}, {0}, SLICE_ROWS, SLICE_BYTES};
         e = part_slice(s, &scratch, &want, &rows);
-        for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
-            digest_add(d->digest, t, DIGEST_STANDS, rows.row[i]);
+        for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
+            struct row_key k = {t, rows.key[i].p, rows.key[i].len};
+            if (limits)
+                e = digest_row(s, k, rows.row[i], d);
+            else
+                digest_add(d->digest, t, DIGEST_STANDS, rows.row[i]);
+        }
         if (e != ERR_OK || rows.n == 0)
             break;
-        d->rows += rows.n;
+        d->rows += limits ? 0 : rows.n;
         buf_reset(&last);
         buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
     }

@@ -50,7 +50,7 @@ struct loop {
     struct peers peers;
     struct parent_link parent;
     uv_poll_t *zap_poll, *peers_poll, *door_poll, *parent_poll, *monitor_poll;
-    bool bound, bind_logged;
+    char listen_why[256];          /* why the endpoint is not bound (EVENT_LISTEN); "": it is */
     bool parent_lost;              /* hung up by ourselves: EVENT_LOST is due */
     enum link_news parent_trouble; /* the worst that is logged already */
     struct actions actions;
@@ -67,7 +67,7 @@ struct loop {
     enum err done_error;
     struct bytes recalled;
     struct log_limit refused, dropped;
-    bool stop_asked, ending, ready;
+    bool stop_asked, ending, ready, bound, listen_due;
     int exit_code;
 };
 
@@ -329,6 +329,14 @@ static void serve_gone(struct loop *l)
         step(l, (struct event){.kind = EVENT_UNREACHABLE, .route = routes_first(&l->gone)});
 }
 
+static void serve_listen(struct loop *l)
+{
+    struct event ev = {EVENT_LISTEN, .bytes = (void *)l->listen_why, .len = strlen(l->listen_why)};
+    if (l->listen_due)
+        step(l, ev);
+    l->listen_due = false;
+}
+
 static void serve_requests(struct loop *l)
 {
     struct event ev = {.kind = EVENT_REQUEST};
@@ -393,6 +401,7 @@ static void on_check(uv_check_t *h)
     serve_parent(l);
     serve_peers(l);
     serve_gone(l);
+    serve_listen(l);
     serve_requests(l);
     serve_done(l);
     serve_clock(l);
@@ -416,7 +425,7 @@ static void on_timer(uv_timer_t *h)
 static bool work_waits(struct loop *l)
 {
     return l->stop_asked || l->ending || l->parent_lost || l->gone.n > 0 || l->done_due ||
-           link_readable(l->zap.socket) || link_readable(l->peers.door.monitor) ||
+           l->listen_due || link_readable(l->zap.socket) || link_readable(l->peers.door.monitor) ||
            link_readable(l->parent.monitor) || link_readable(l->parent.socket) ||
            link_readable(l->peers.socket) || control_waiting(&l->control);
 }
@@ -461,16 +470,12 @@ static bool listen_for_children(struct loop *l)
 {
     char bound[256], msg[256];
     enum err e = peers_bind(&l->peers, l->o->listen, bound, msg);
-    if (e == ERR_BUSY) {
-        if (!l->bind_logged)
-            loop_log_pair(0, "listen_failed", "reason", msg);
-        l->bind_logged = true;
-        return true;
-    }
-    if (e) {
+    if (e && strcmp(l->listen_why, msg) != 0)
         loop_log_pair(0, "listen_failed", "reason", msg);
-        return false;
-    }
+    l->listen_due = strcmp(l->listen_why, e ? msg : "") != 0;
+    snprintf(l->listen_why, sizeof l->listen_why, "%s", e ? msg : "");
+    if (e)
+        return e == ERR_BUSY;
     l->bound = true;
     loop_log_pair(2, "listening", "endpoint", bound);
     if (l->o->listening)

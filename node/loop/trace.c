@@ -24,7 +24,7 @@ static uint64_t now_ms;
 
 static const char *const event_name[] = {
     "?",    "start",   "timer", "local_change", "receive", "unreachable", "dialled",
-    "lost", "request", "stop",  "refused",      "done",    "trouble"};
+    "lost", "request", "stop",  "refused",      "done",    "listen",      "trouble"};
 static const char *const action_name[] = {"?",     "send", "redial", "reply",  "ready",    "log",
                                           "fatal", "keep", "recall", "settle", "progress", "end"};
 

@@ -10,6 +10,21 @@ expect 0 "$TONLE" help hub init
 expect 0 "$TONLE" --help
 expect 0 "$TONLE" status --help
 expect 0 "$TONLE" version
+expect 0 "$TONLE" --version
+grep -q "^tonle [0-9]" "$ROOT/out" || fail "--version prints $(cat "$ROOT/out")"
+"$TONLE" help | sed -n 's/^  \([a-z ]*[a-z]\)  .*/\1/p' >"$ROOT/names"
+[ "$(wc -l <"$ROOT/names")" -gt 20 ] || fail "the overview names $(cat "$ROOT/names")"
+cut -d' ' -f1 "$ROOT/names" | sort -u >>"$ROOT/names" # "conflict" alone, too
+while read -r command; do
+    for help in "$command --help" "help $command" "$command -h"; do
+        # shellcheck disable=SC2086
+        expect 0 "$TONLE" $help
+        grep -q "tonle $command" "$ROOT/out" || fail "tonle $help: $(cat "$ROOT/out")"
+        [ ! -s "$ROOT/err" ] || fail "tonle $help: $(cat "$ROOT/err")"
+    done
+done <"$ROOT/names"
+expect 2 "$TONLE" conflict
+expect 2 "$TONLE" conflict --dir x
 expect 0 "$TONLE" version --json
 same "$(json '$.schema')" 1
 expect 2 "$TONLE" statsu
@@ -136,6 +151,15 @@ chmod 700 "$ROOT/hub/node"
 "$TONLE" status --dir "$ROOT/hub/node" | grep -q $'\033' && fail "colour without a terminal"
 TONLE_DIR="$ROOT/hub/node" "$TONLE" status --json >"$ROOT/out" || fail "TONLE_DIR"
 same "$(json '$.node')" hub
+# --- who reads has what he wanted and is gone (`| head`): silence, and no error
+for command in "node list" status "status --json" "conflict list" "conflict list --json" "conflict export --csv" \
+    "held list" "held list --json" "history resident r1 --json"; do
+    # shellcheck disable=SC2086
+    { sleep 0.1; t hub $command 2>"$ROOT/err"; echo $? >"$ROOT/code"; } | true
+    same "$(cat "$ROOT/code") $(cat "$ROOT/err")" "0 $([ "$command" != "conflict list" ] || echo "No conflict is on record.")$([ "$command" != "held list" ] || echo "No row is held.")" "tonle $command | head"
+done
+t hub status --json >/dev/full 2>"$ROOT/err" && fail "a full disk is not told"
+says "could not be written"
 kill -INT "${PID[hub]}"
 wait "${PID[hub]}" || fail "Ctrl-C ended the node with $?"
 unset "PID[hub]"

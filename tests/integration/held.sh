@@ -45,7 +45,7 @@ for office in hub province district; do
     for field in id table key reason since office; do
         [ "$(json_type "$.held[0].$field")" = text ] || fail "held[].$field is $(json_type "$.held[0].$field")"
     done
-    expect 0 t "$office" status --json
+    expect 4 t "$office" status --json
     same "$(json '$.held')" 3
     # One CHECK names both columns, so they are one cell: one office's pair stands, never a mixture.
     same "$(app "$office" "SELECT opens || '-' || closes FROM permit")" 1-3 "the later pair, whole, at $office"

@@ -69,11 +69,17 @@ expect 2 t province conflict resolve "$id" --take "$(side "$id" hub)"
 says "--reason"
 expect 2 t province conflict resolve "$id" --reason x
 expect 2 t province conflict resolve "$id" --take 12 --reason x
+says "its sides are of"
 expect 1 t province conflict resolve ffffffff --set phone=1 --reason x
 says "tonle conflict list"
 dot=$(side "$id" hub)
 expect 0 t province conflict show "$id"
 grep -qF -- "--take $dot" "$ROOT/err" || fail "the command that settles it is not shown: $(cat "$ROOT/err")"
+t province conflict show "$id" >"$ROOT/out" 2>&1
+sed -n '/who may decide: every office (review_by: any)/,/--take/p' "$ROOT/out" | grep -qF -- "--take $dot" ||
+    fail "who may decide does not stand before the commands: $(cat "$ROOT/out")"
+expect 0 t province conflict show "$id" --json
+same "$(json '$.conflict.who_may_decide.review_by') $(json '$.conflict.who_may_decide.here')" "any 1"
 expect 0 t province conflict resolve "${id:0:8}" --take "$dot" --reason "asked by telephone" --by chan --json
 [ "$(json '$.sealed')" != "" ] || fail "not sealed: $(cat "$ROOT/out")"
 sealed=$(json '$.sealed')
@@ -85,6 +91,10 @@ same "$(json '$.conflict.successor')" "$sealed" "what closed it"
 same "$(json '$.conflict.decisions[0].operator') $(json '$.conflict.decisions[0].reason')" "chan asked by telephone"
 same "$(json '$.conflict.before.value')" 011 "what stood before"
 same "$(json '$.conflict.now.value')" 021
+expect 8 t hub conflict resolve "$id" --take "$dot" --reason "once more"
+says "nothing is changed"
+expect 8 t province conflict resolve "$id" --set phone=021 --reason "once more"
+same "$(app hub "SELECT count(*) FROM tonle_decision")" 1 "what changes nothing is no decision"
 expect 0 t hub history person p1 --json
 grep -qF "$sealed" "$ROOT/out" || fail "the history does not know $sealed"
 
@@ -100,7 +110,7 @@ same "$(app province "SELECT family || ' ' || given FROM person")" "Som Vuthy"
 # ---- taken again, and by two apart
 OFFICE=province
 id=$(conflict phone resolved)
-expect 0 t province conflict resolve "$id" --take "$(side "$id" province)" --reason "it was the other one"
+expect 0 t province conflict resolve "$id" --take province --reason "it was the other one"
 everywhere
 same "$(app hub "SELECT phone FROM person")" 012
 OFFICE=hub
@@ -108,7 +118,8 @@ dot=$(side "$id" hub)
 own=$(side "$id" province)
 stop province
 expect 0 t hub conflict resolve "$id" --take "$dot" --reason "the hub says" --by sok
-expect 0 t province conflict resolve "$id" --take "$own" --reason "the province says" --by som
+expect 8 t province conflict resolve "$id" --take "$own" --reason "it stands already" --by som
+expect 0 t province conflict resolve "$id" --set phone=013 --reason "the province says" --by som
 grep -qF "when the node runs" "$ROOT/out" || fail "no word that the node is stopped: $(cat "$ROOT/out")"
 settle hub
 start province
@@ -135,7 +146,7 @@ same "$(json '$.conflicts_open')" 0 "open after resolve --all"
 # ---- births: both stay
 apart "INSERT INTO person VALUES('p2', NULL, 'Chan', 'Hub', NULL, 1); INSERT INTO visit VALUES(7, 'hub')" \
       "INSERT INTO person VALUES('p2', NULL, 'Chea', 'Province', NULL, 2); INSERT INTO visit VALUES(7, 'province')"
-expect 0 t province status
+expect 4 t province status
 grep -qE "held rows: 2 \([0-9] of this office\)" "$ROOT/out" || fail "own held rows are not counted: $(cat "$ROOT/out")"
 OFFICE=hub
 expect 0 t hub conflict list --open --table person --json
@@ -163,6 +174,8 @@ grep -qF 'in its way: person "a1"' "$ROOT/out" || fail "the row in its way is no
 grep -qF "tonle held merge" "$ROOT/err" || fail "no command that settles it"
 expect 2 t hub held drop "$(held a2)"
 says "--reason"
+expect 8 t hub held set "$(held a2)" number=x
+says "nothing is changed"
 expect 0 t hub held set "$(held a2)" number=x2
 expect 0 t province held merge "$(OFFICE=province held b2)" --reason "the same person"
 everywhere

@@ -143,7 +143,8 @@ static void note(struct desk *d)
 static bool expected(enum err e)
 {
     return e == ERR_OK || e == ERR_STATE || e == ERR_USAGE || e == ERR_EXISTS || e == ERR_REFUSED ||
-           e == ERR_NOT_FOUND || e == ERR_BUSY; /* what is not sealed is not decided */
+           e == ERR_NOT_FOUND || e == ERR_NOTHING ||
+           e == ERR_BUSY; /* what is not sealed is not decided */
 }
 
 void desk_decide(struct world *w, struct machine *m)

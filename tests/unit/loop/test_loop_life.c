@@ -400,8 +400,8 @@ static void loop_does_not_spin_on_its_own_commits(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
 }
 
-/* An address that is taken does not keep the node from working; it listens as soon as the address
- * is free. */
+/* An address that is taken does not keep the node from working, and it is told of it; it listens as
+ * soon as the address is free, and is told that, too. */
 static void loop_listens_when_the_address_is_free(void **state)
 {
     struct home *h = *state;
@@ -417,10 +417,13 @@ static void loop_listens_when_the_address_is_free(void **state)
     h->fake.listen = endpoint;
     h->fake.late = true;
     fake_run(&h->r, &h->fake);
+    fake_expect(&h->r, "listen why=cannot listen on tcp://127.0.0.1:", line);
     fake_do(&h->r, "ping");
     assert_clean_exit(fake_stop(&first, SIGTERM));
     fake_expect(&h->r, "listening tcp://127.0.0.1:", line);
     assert_string_equal(line + strlen("listening "), endpoint);
+    fake_expect(&h->r, "listen why=", line);
+    assert_string_equal(line, "listen why=");
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
     home_remove((void **)&other);
 }

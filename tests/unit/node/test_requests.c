@@ -135,9 +135,10 @@ static void rows_go_only_to_children(void **state)
 static void status_names_line_and_data(void **state)
 {
     struct net *t = *state;
-    static const char *const keys[] = {
-        "schema",         "node",  "unit",       "site",   "parent",  "children", "held",
-        "conflicts_open", "clock", "sealed_seq", "synced", "reasons", "loading",  "running"};
+    static const char *const keys[] = {"schema",  "node",       "unit",   "site",
+                                       "parent",  "children",   "held",   "conflicts_open",
+                                       "clock",   "sealed_seq", "synced", "reasons",
+                                       "loading", "running",    "state",  "now"};
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}");
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         assert_non_null(json_object_get(j, keys[i]));
@@ -156,7 +157,7 @@ static void status_names_line_and_data(void **state)
     assert_true(json_is_string(json_object_get(parent, "oldest_pending")));
     assert_true(json_is_string(json_object_get(parent, "last_contact")));
     assert_true(json_is_false(json_object_get(j, "synced")));
-    assert_int_equal(json_array_size(json_object_get(j, "reasons")), 1);
+    assert_int_equal(json_array_size(json_object_get(j, "reasons")), 2); /* line and data */
     json_decref(j);
     j = ask(t, HUB, "{\"do\":\"status\"}");
     assert_true(json_is_null(json_object_get(j, "parent")));
@@ -174,7 +175,8 @@ static void captured_writes_are_not_synced(void **state)
     json_decref(j);
     struct buf b = {0};
     net_settle(t, 10000);
-    node_status_json(NULL, PROVINCE->store, 1, WALL, &b);
+    node_status_json(&(struct status_ask){.store = PROVINCE->store, .mono_ms = 1, .wall_ms = WALL},
+                     &b);
     assert_non_null(strstr(buf_str(&b), "\"line\":\"stopped\""));
     assert_non_null(strstr(buf_str(&b), "\"running\":false"));
     assert_non_null(strstr(buf_str(&b), "\"synced\":false"));

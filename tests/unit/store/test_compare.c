@@ -89,6 +89,32 @@ static void every_escape_is_found_once(void **state)
     assert_false(store_capture_pending(A->store));
 }
 
+/* What the office itself lists as staying here for its size is no difference: a row that nobody
+ * else has, and columns of one that all have; what else differs in such a row is one. */
+static void what_stays_here_is_no_escape(void **state)
+{
+    struct arena a = {0};
+    struct table_digest *d[2];
+    uint32_t n;
+    rows(state);
+    office_sql(A, "INSERT INTO note VALUES('big', zeroblob(9000000), 'mbig')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT reason FROM tonle_held"), "limit");
+    assert_string_equal(scan(state, 50, false, false), "");
+    for (int i = 0; i < 2; i++)
+        assert_ok(store_digest((i ? A : HUB)->store, &a, &d[i], &n));
+    assert_string_equal(d[0][4].table, "note");
+    assert_int_equal(d[1][4].rows, 5);
+    assert_memory_equal(d[0][4].digest, d[1][4].digest, HASH_BYTES);
+    office_sql(A, "UPDATE note SET body = zeroblob(9000000) WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "2");
+    assert_string_equal(scan(state, 2, false, false), "");
+    behind_capture(A, "UPDATE note SET mark = 'other' WHERE id = 'c'");
+    assert_string_equal(scan(state, 2, false, false), "C:c ");
+    arena_fini(&a);
+}
+
 /* Settled, they are sealed like any write: the differing column alone, and the parent follows. */
 static void settled_escapes_travel_like_writes(void **state)
 {
@@ -165,6 +191,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(equal_rows_have_no_escapes),
         FEDERATION_TEST(every_escape_is_found_once),
+        FEDERATION_TEST(what_stays_here_is_no_escape),
         FEDERATION_TEST(settled_escapes_travel_like_writes),
         FEDERATION_TEST(the_parents_rows_can_be_taken_back),
         FEDERATION_TEST(held_rows_are_no_escapes),

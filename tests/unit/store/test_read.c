@@ -272,6 +272,56 @@ static void what_stood_before_is_what_both_had_seen(void **state)
     arena_fini(&a);
 }
 
+/* Before a delete beside an update stood the row, as all had seen it: also where it was entered a
+ * moment ago, and by one of the two. */
+static void before_a_delete_stood_the_row(void **state)
+{
+    struct arena a = {0};
+    struct conflict_record *list, one;
+    struct conflict_more more;
+    size_t n;
+    office_sql(A, "INSERT INTO person VALUES('p1','i1','Sok',0)");
+    federation_sync(*state);
+    office_sql(B, "UPDATE person SET name = 'Dara' WHERE id='p1'");
+    federation_sync(*state);
+    office_sql(A, "UPDATE person SET name = 'Chan' WHERE id='p1'");
+    office_sql(B, "DELETE FROM person WHERE id='p1'");
+    federation_sync(*state);
+    struct office *offices[] = {HUB, A, B};
+    for (size_t i = 0; i < 3; i++) {
+        list = lists_conflicts(offices[i]->store, &a, true, &n);
+        assert_int_equal(n, 1);
+        assert_string_equal(list[0].cell, "exists");
+        assert_ok(store_conflict_get(offices[i]->store, &a, list[0].id, &one, &more));
+        assert_true(more.has_before);
+        assert_string_equal(more.before.office, "office2");
+        assert_int_equal(more.before.value.u.i, 1);
+        assert_non_null(strstr(more.before.detail, "\"Dara\""));
+    }
+    arena_fini(&a);
+}
+
+/* Nothing is closed before it was opened: what comes late may carry an earlier time than what it
+ * meets, whether the rule decides at once, or a further side takes a conflict over. */
+static void nothing_is_closed_before_it_was_opened(void **state)
+{
+    static const char early[] = "SELECT count(*) FROM tonle_conflict WHERE closed_ms < opened_ms";
+    office_sql(HUB, "INSERT INTO person VALUES('p1','i1','Sok',0)");
+    federation_sync(*state);
+    A->now_ms += 3600000;
+    office_sql(A, "UPDATE person SET name = 'late', points = 1 WHERE id='p1'");
+    assert_true(office_seal(A));
+    office_sql(HUB, "UPDATE person SET name = 'early', points = 2 WHERE id='p1'");
+    office_sql(B, "UPDATE person SET name = 'earlier', points = 3 WHERE id='p1'");
+    federation_sync(*state);
+    struct office *offices[] = {HUB, A, B};
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_not_equal(
+            office_one(offices[i], "SELECT count(*) FROM tonle_conflict WHERE closed_ms > 0"), "0");
+        assert_string_equal(office_one(offices[i], early), "0");
+    }
+}
+
 /* A copy holds everything and is a sound database; an existing file, even an empty one, is not
  * touched. */
 static void a_copy_is_whole_and_overwrites_nothing(void **state)
@@ -337,6 +387,8 @@ int main(void)
         FEDERATION_TEST(ids_are_unique_beginnings),
         FEDERATION_TEST(conflicts_carry_every_side),
         FEDERATION_TEST(what_stood_before_is_what_both_had_seen),
+        FEDERATION_TEST(before_a_delete_stood_the_row),
+        FEDERATION_TEST(nothing_is_closed_before_it_was_opened),
         FEDERATION_TEST(a_copy_is_whole_and_overwrites_nothing),
         FEDERATION_TEST(a_locked_database_is_busy),
     };

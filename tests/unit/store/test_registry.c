@@ -177,6 +177,28 @@ static void freshness_follows_the_changesets(void **state)
     arena_fini(&a);
 }
 
+/* Of an office from which nothing was heard no time is told, neither by SQL nor by 0 in disguise;
+ * heard-up-to goes on with what all have answered, also of an office that writes nothing. */
+static void nothing_heard_is_no_time(void **state)
+{
+    struct node_record r = district();
+    r.state = NODE_ACTIVE;
+    r.site = 0x1234;
+    r.joined_ms = 1700000000000ULL;
+    put(HUB->store, &r);
+    office_sql(HUB, "INSERT OR REPLACE INTO tonle_meta VALUES('stable_ms', 1600000000000)");
+    static const char of[] = "SELECT ifnull(as_of_ms, 'never') || ' ' || ifnull(heard_up_to_ms, "
+                             "'never') FROM tonle_freshness WHERE node = 'district'";
+    assert_string_equal(office_one(HUB, of), "never never");
+    office_sql(HUB, "UPDATE tonle_meta SET v = 1700000001000 WHERE k = 'stable_ms'");
+    assert_string_equal(office_one(HUB, of), "never 1700000001000");
+    office_sql(A, "INSERT INTO note VALUES('n', 'x')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT as_of_ms <= heard_up_to_ms AND as_of_ms > 0 FROM"
+                                        " tonle_freshness WHERE node = 'office1'"),
+                        "1");
+}
+
 /* Property: a database whose tonle_* tables another version made is not opened, and the message
  * names both versions. */
 static void tables_of_another_version_are_not_opened(void **state)
@@ -200,6 +222,7 @@ int main(void)
         FEDERATION_TEST(nodes_are_listed_and_checked),
         FEDERATION_TEST(the_newest_charter_counts),
         FEDERATION_TEST(freshness_follows_the_changesets),
+        FEDERATION_TEST(nothing_heard_is_no_time),
         FEDERATION_TEST(tables_of_another_version_are_not_opened),
     };
     return check_run(tests);

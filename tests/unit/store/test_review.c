@@ -126,6 +126,43 @@ static void a_group_is_taken_whole(void **state)
     federation_assert_equal(*state, tables);
 }
 
+/* A decision about a closed conflict that would leave the row as it is changes nothing, and says
+ * so: no record of it travels. One that settles an open conflict does, also with what shows
+ * already. */
+static void what_is_so_already_is_no_decision(void **state)
+{
+    quarrel(state);
+    struct conflict_record c = open_one(A, "points");
+    struct assignment nine = {"points", "9", false}, five = {"points", "5", false};
+    decide_must(A, c.id, RESOLVE_SHOWN, (struct dot){0, 0}, by("sok", NULL, 0));
+    federation_sync(*state);
+    struct dot nine_side = lists_side(&c, A->site);
+    assert_err(decide(B, c.id, RESOLVE_TAKE, nine_side, by("som", NULL, 0)), ERR_NOTHING);
+    assert_err(decide(B, c.id, RESOLVE_SET, nine_side, by("som", &nine, 1)), ERR_NOTHING);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_decision"), "1");
+    /* a decision that waits for its seal may be taken back */
+    decide_must(B, c.id, RESOLVE_SET, nine_side, by("som", &five, 1));
+    decide_must(B, c.id, RESOLVE_SET, nine_side, by("som", &nine, 1));
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT points FROM person"), "9");
+    federation_assert_equal(*state, tables);
+}
+
+/* A side may be named by its office, where that office has one alone. */
+static void a_side_is_named_by_its_office(void **state)
+{
+    struct dot dot;
+    quarrel(state);
+    struct conflict_record c = open_one(HUB, "points");
+    assert_ok(store_conflict_side_of(HUB->store, &kept, c.id, "office2", &dot));
+    assert_int_equal(dot.site, B->site);
+    assert_err(store_conflict_side_of(HUB->store, &kept, c.id, "hub", &dot), ERR_USAGE);
+    assert_non_null(strstr(store_message(HUB->store), "office1"));
+    office_sql(HUB, "UPDATE tonle_side SET office = 'office2'");
+    assert_err(store_conflict_side_of(HUB->store, &kept, c.id, "office2", &dot), ERR_USAGE);
+    assert_non_null(strstr(store_message(HUB->store), "office2 (2 sides)"));
+}
+
 /* What was decided may be decided again: the sides keep their values. */
 static void a_decision_can_be_taken_again(void **state)
 {
@@ -451,6 +488,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_side_taken_at_one_office_closes_it_everywhere),
         TEST(a_group_is_taken_whole),
+        TEST(what_is_so_already_is_no_decision),
+        TEST(a_side_is_named_by_its_office),
         TEST(a_decision_can_be_taken_again),
         TEST(the_last_decision_before_a_seal_counts),
         TEST(two_decisions_apart_are_a_conflict),
