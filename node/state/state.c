@@ -377,8 +377,7 @@ static enum err put_clock(struct store *s, const char *sql, const struct clock *
     return e;
 }
 
-enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable,
-                           uint64_t hlc)
+enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable)
 {
     assert(s->in_write);
     enum err e = put_clock(s,
@@ -391,8 +390,6 @@ enum err state_take_clocks(struct store *s, const struct clock *clock, const str
                       "INSERT INTO tonle_stable(site, seq) VALUES(?1, ?2)"
                       " ON CONFLICT(site) DO UPDATE SET seq = max(seq, ?2)",
                       stable, false);
-    if (e == ERR_OK)
-        e = store_set_hlc(s, hlc);
     clock_join(&s->state->now.clock, clock);
     clock_join(&s->state->now.stable, stable);
     return e;
