@@ -62,6 +62,56 @@ static void reason(struct status_look *l, const char *subject, const char *text,
         l->reasons, json_pack("{s:s, s:s, s:s}", "subject", subject, "text", text, "next", next));
 }
 
+/* "3 days ahead", "10 years behind". */
+static void off_text(char text[40], int64_t off_ms)
+{
+    static const struct {
+        uint64_t ms;
+        const char *name;
+    } unit[] = {
+        {UINT64_C(31557600000), "year"}, {86400000, "day"}, {3600000, "hour"}, {60000, "minute"}};
+    uint64_t ms = off_ms < 0 ? -(uint64_t)off_ms : (uint64_t)off_ms;
+    size_t u = 0;
+    while (u < 3 && ms < 2 * unit[u].ms)
+        u++;
+    snprintf(text, 40, "%llu %ss %s", (unsigned long long)(ms / unit[u].ms), unit[u].name,
+             off_ms < 0 ? "behind" : "ahead");
+}
+
+/* A wrong clock, at the machine itself, its parent, and everybody above. */
+static void clock_reason(struct status_look *l, const char *subject, int64_t off_ms)
+{
+    char text[120], off[40];
+    if (!wall_wrong(off_ms))
+        return;
+    off_text(off, off_ms);
+    snprintf(text, sizeof text, "clock: the wall clock of this machine is %s of the federation's",
+             off);
+    reason(l, subject, text, "set the clock of that machine (timesyncd, chrony)");
+}
+
+static void stamp_reason(struct status_look *l, const char *subject, uint64_t ahead_ms)
+{
+    char text[300], off[40];
+    if (ahead_ms == 0)
+        return;
+    off_text(off, (int64_t)ahead_ms);
+    snprintf(text, sizeof text,
+             "suspect: clock: what waits there was stamped by a clock that was %s; nothing of that "
+             "office goes up until then, and nothing is lost",
+             off);
+    reason(l, subject, text,
+           "set the clock of that machine; what waits goes when the time of its stamp has come");
+}
+
+static void clock_reasons(struct status_look *l, const struct peer *p)
+{
+    clock_reason(l, p->name, p->skew_ms);
+    stamp_reason(l, p->name, p->ahead_ms);
+    for (uint32_t i = 0; i < p->n_off; i++)
+        clock_reason(l, p->off[i].node, p->off[i].ms);
+}
+
 static const char *line_name(const struct status_look *l, const struct peer *p)
 {
     static const char *const names[] = {[LINE_DOWN] = "down",
@@ -119,9 +169,8 @@ static json_t *peer_json(struct status_look *l, const char *name, const char *un
         reason(l, name,
                "it has no line to this office; its work goes on there and comes when the line does",
                "check that office's network and power, and that its node runs");
-    if (p && peer_open(p) && (p->skew_ms > 300000 || p->skew_ms < -300000))
-        reason(l, name, "its wall clock is more than five minutes off",
-               "set the clock of that machine");
+    if (p && peer_open(p))
+        clock_reasons(l, p);
     return o;
 }
 
@@ -141,9 +190,29 @@ static json_t *children_json(struct status_look *l)
     return list;
 }
 
+static void own_clock(struct status_look *l)
+{
+    static const char *const text[] = {
+        [WALL_NOT_BELIEVED] = "clock: the wall clock of this machine is not believed until the "
+                              "parent has told the time; what is written is stamped with the last "
+                              "time that is known",
+        [WALL_OUTVOTED] = "clock: the wall clock of this machine contradicts that of most offices "
+                          "below; nothing is refused for its time meanwhile",
+        [WALL_BEHIND] = "clock: the wall clock of this machine is behind the time that the "
+                        "federation has passed; nothing is refused for its time meanwhile"};
+    struct node *n = l->n;
+    enum wall_fault fault = wall_look(n);
+    if (fault != WALL_GOOD)
+        reason(l, n->name, text[fault], "compare this machine's clock with another, and set it");
+    clock_reason(l, n->name, wall_off_ms(n));
+    if (n->parent && peer_open(n->parent))
+        stamp_reason(l, n->name, wall_ahead_ms(n, n->parent));
+}
+
 static void own_reasons(struct status_look *l)
 {
     struct node *n = l->n;
+    own_clock(l);
     if (n->suspect)
         reason(l, n->name, n->suspect_text,
                n->parent ? "nothing is published until the parent has been reached; nothing is "

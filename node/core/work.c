@@ -32,7 +32,7 @@ static bool peers_dirty(const struct node *n)
 
 static bool may_seal(const struct node *n)
 {
-    return !n->suspect && n->seal_fault[0] == '\0';
+    return !n->suspect && n->seal_fault[0] == '\0' && n->mono_ms >= n->time_wait_ms;
 }
 
 static bool work_wanted(struct node *n)
@@ -126,6 +126,8 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         n->gap_open = gap_any_open(n->store);
         scan_begin_again(n);
     }
+    if (e == ERR_OK)
+        e = wall_take_back(n);
     if (e == ERR_OK)
         e = seal_if_pending(n, &t->left);
     t->applied = e == ERR_OK && !t->left;
@@ -309,6 +311,8 @@ void work_deadline(struct node *n)
         node_want(n, n->busy_until_ms);
         return;
     }
+    if (n->notice_first_ms && n->mono_ms < n->time_wait_ms)
+        node_want(n, n->time_wait_ms);
     if (n->notice_first_ms && may_seal(n)) {
         uint64_t first = n->notice_first_ms + n->o.batch_max_ms,
                  last = n->notice_last_ms + n->o.batch_ms;

@@ -275,6 +275,13 @@ enum err store_set_hlc(struct store *s, uint64_t hlc)
     return store_meta_set_u64(s, "hlc", hlc);
 }
 
+enum err store_lower_hlc(struct store *s, uint64_t hlc)
+{
+    assert(s->in_write);
+    s->state->now.hlc = hlc;
+    return store_meta_set_u64(s, "hlc", hlc);
+}
+
 enum err store_create(struct store *s, const struct store_identity *id)
 {
     assert(s->in_write);

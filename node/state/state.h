@@ -43,7 +43,9 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     bool loading; /* the first load has not caught up yet (state_set_loading) */
 };
 const struct store_state *store_state_get(struct store *s);
-enum err store_set_hlc(struct store *s, uint64_t hlc);
+enum err store_set_hlc(struct store *s, uint64_t hlc); /* only upwards */
+/* Back, where what is stored cannot be a time that has been (core/wall.c). */
+enum err store_lower_hlc(struct store *s, uint64_t hlc);
 /* Small named values of the node (offsets, mark bookkeeping...). */
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value);
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);

@@ -125,30 +125,12 @@ static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
     assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "3");
 }
 
-/* Puts an item into an office's journal as if its own program had. */
-static void slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b)
-{
-    sqlite3_stmt *q = NULL;
-    assert_int_equal(
-        sqlite3_prepare_v2(o->app,
-                           "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
-                           " VALUES(?1, '', 0, 0, 0, ?2)",
-                           -1, &q, NULL),
-        SQLITE_OK);
-    sqlite3_bind_int(q, 1, (int)kind);
-    sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
-    assert_int_equal(sqlite3_step(q), SQLITE_DONE);
-    sqlite3_finalize(q);
-    net_sql(t, o,
-            "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
-}
-
 static void slip_in_answer(struct net *t, struct net_office *o, uint64_t mark_id)
 {
     struct buf b = {0};
     struct answer a = {.mark_id = mark_id, .node = o->name, .site = o->site};
     codec_answer_encode(&a, o->keys.sign_secret, &b);
-    slip_in(t, o, ITEM_ANSWER, &b);
+    net_slip_in(t, o, ITEM_ANSWER, &b);
     buf_fini(&b);
 }
 
@@ -194,7 +176,7 @@ static void stable_before_its_changes_is_refused(void **state)
     struct stable st = {.mark_id = 1, .site = HUB->site, .clock = c};
     codec_stable_encode(&st, HUB->keys.sign_secret, &b);
     net_run(t, 70000);
-    slip_in(t, HUB, ITEM_STABLE, &b);
+    net_slip_in(t, HUB, ITEM_STABLE, &b);
     net_run(t, 10000);
     assert_int_equal(clock_get(&store_state_get(PROVINCE->store)->stable, PROVINCE->site), 0);
     assert_non_null(strstr(PROVINCE->log, "that it was based on are missing"));
