@@ -193,7 +193,9 @@ struct node {
     struct clock mark_clock; /* of the last mark */
     uint64_t mark_id, mark_last_ms, mark_registry;
     uint64_t registry_hash, registry_seq;
-    bool mark_check; /* look whether all have answered */
+    bool mark_check;      /* look whether all have answered */
+    uint64_t answered_id; /* the clock of one mark that was answered, to compare contexts with */
+    struct clock answered_clock;
 
     struct enrol_wait *enrol[NODE_QUEUE];
     size_t n_enrol;
@@ -348,6 +350,8 @@ enum err mark_work(struct node *n); /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id);
 enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
                           const char *source);
+/* ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has answered. */
+enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */

@@ -259,6 +259,8 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
                              .most_hlc = wall_observe(n, i->u.cs.hlc)};
     struct apply_report r = {0};
     enum err e = check_stamp(n, b, p, in.cs);
+    if (e == ERR_OK && !p->up)
+        e = mark_check_context(n, b, in.cs);
     if (e == ERR_OK)
         e = store_apply(n->store, &n->arena, &in, &r);
     b->held += r.held;
@@ -271,10 +273,11 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     return e;
 }
 
-static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, uint64_t hlc)
+static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, uint64_t id,
+                        uint64_t hlc)
 {
     uint64_t pos;
-    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, 0}, hlc, i->bytes,
+    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, id}, hlc, i->bytes,
                                 &pos);
 }
 
@@ -291,7 +294,7 @@ static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, stru
         return not_covered(b);
     enum err e = store_set_hlc(n->store, wall_observe(n, m->hlc));
     if (e == ERR_OK)
-        e = pass_on(n, p, i, m->hlc);
+        e = pass_on(n, p, i, m->id, m->hlc);
     if (e == ERR_OK)
         b->answer = m->id;
     return e;
@@ -306,7 +309,7 @@ static enum err apply_stable(struct node *n, struct batch *b, struct peer *p, st
     st.hlc = wall_observe(n, st.hlc);
     enum err e = store_set_stable(n->store, &n->arena, &st);
     if (e == ERR_OK)
-        e = pass_on(n, p, i, i->u.stable.hlc);
+        e = pass_on(n, p, i, 0, i->u.stable.hlc);
     b->stable = true;
     return e;
 }

@@ -126,6 +126,8 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         n->gap_open = gap_any_open(n->store);
         scan_begin_again(n);
     }
+    /* Also one that another process found: behind it no mark is answered. */
+    n->gap_open = e == ERR_OK && gap_any_open(n->store);
     if (e == ERR_OK)
         e = wall_take_back(n);
     if (e == ERR_OK)

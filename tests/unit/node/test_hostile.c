@@ -149,6 +149,48 @@ static void a_mark_that_was_never_sent_is_not_answered(void **state)
     assert_non_null(strstr(HUB->log, "answers a mark that was never sent"));
 }
 
+/* Answering a mark and then writing as if it had not been seen would make offices differ for good:
+ * what everybody has forgotten cannot be compared any more. Here the province writes behind its
+ * own answer, in a context from before it; the hub, which noted the answer, refuses and names it,
+ * also when it was started again. */
+static void who_answers_a_mark_has_seen_it(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(PROVINCE->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 70000);
+    assert_string_equal(net_text(HUB, MOST_ANSWERED), net_text(HUB, MARK_ID));
+    net_halt(t, HUB);
+    net_boot(t, HUB);
+    net_forge(t, PROVINCE, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, "SELECT group_concat(id) FROM note"), "h");
+    assert_non_null(
+        strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "suspect: province has answered mark"));
+    clock_fini(&before);
+}
+
+/* So does every office that passed the answer on: the hub never sees it. */
+static void who_passes_an_answer_remembers_it(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 70000);
+    net_forge(t, DISTRICT, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    net_run(t, 10000);
+    assert_string_equal(net_text(PROVINCE, "SELECT group_concat(id) FROM note"), "h");
+    assert_non_null(
+        strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect: district has answered mark"));
+    clock_fini(&before);
+}
+
 /* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub
  * send marks to the whole federation for ever. */
 static void a_newcomer_is_a_newcomer_once(void **state)
@@ -259,6 +301,8 @@ int main(void)
         TEST_OF_TWO(a_replaced_file_ends_the_node),
         TEST_OF_TWO(an_overwritten_file_ends_the_node),
         TEST_OF_TWO(a_mark_that_was_never_sent_is_not_answered),
+        TEST_OF_TWO(who_answers_a_mark_has_seen_it),
+        TEST_OF_THREE(who_passes_an_answer_remembers_it),
         TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
         TEST_OF_TWO(stable_before_its_changes_is_refused),
         TEST_OF_TWO(a_restored_hub_does_not_accuse_its_child),
