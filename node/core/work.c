@@ -256,8 +256,12 @@ static void sweep_step(struct node *n)
         e = store_commit(n->store);
     if (e != ERR_OK) {
         store_rollback(n->store);
-        n->sweep_due_ms = n->mono_ms + node_jitter(n, 100);
-        if (e != ERR_BUSY && !node_check(n, e, "forgetting failed")) {
+        n->sweep_due_ms = n->mono_ms + node_jitter(n, e == ERR_STATE ? 1000 : 100);
+        if (e == ERR_STATE && may_seal(n)) { /* first what is captured, then at once this */
+            n->seal_now = n->again = true;
+            n->sweep_due_ms = n->mono_ms + 1;
+        }
+        if (e != ERR_BUSY && e != ERR_STATE && !node_check(n, e, "forgetting failed")) {
             node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e),
                      store_message(n->store));
             n->sweep_due_ms = n->mono_ms + 60000;
