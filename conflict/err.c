@@ -15,6 +15,7 @@ static const char *const name_of[ERR_COUNT] = {
     [ERR_CAUSAL] = "context not here yet",
     [ERR_SIGNATURE] = "bad signature",
     [ERR_IDENTITY] = "identity in doubt",
+    [ERR_CLOCK] = "clock is wrong",
     [ERR_SCHEMA] = "schema does not fit",
     [ERR_CONSTRAINT] = "constraint failed",
     [ERR_USAGE] = "usage",

@@ -22,6 +22,7 @@ enum [[nodiscard]] err{
     ERR_CAUSAL,     /* the context names changesets that are not here yet */
     ERR_SIGNATURE,  /* a hash or a signature does not fit */
     ERR_IDENTITY,   /* a cloned or restored database */
+    ERR_CLOCK,      /* stamped with a time that is still to come */
     ERR_SCHEMA,     /* a table or a column is missing or unfit */
     ERR_CONSTRAINT, /* the database refused a row (the boundary object's message says why) */
     ERR_USAGE,      /* a caller from outside (the command line) asked for nonsense */

@@ -34,6 +34,9 @@ static Tonle__Hello hello_body(struct arena *a, const struct hello *h, bool welc
     m.time_ms = h->time_ms;
     m.credit_bytes = h->credit_bytes;
     m.heartbeat_ms = h->heartbeat_ms;
+    m.wall_ms = h->wall_ms;
+    m.latest_ms = h->latest_ms;
+    m.time_sure = h->time_sure;
     return m;
 }
 
@@ -57,7 +60,10 @@ static enum err hello_get(struct arena *a, struct bytes body, bool welcome, stru
                         .software = m->software,
                         .time_ms = m->time_ms,
                         .credit_bytes = m->credit_bytes,
-                        .heartbeat_ms = m->heartbeat_ms};
+                        .heartbeat_ms = m->heartbeat_ms,
+                        .wall_ms = m->wall_ms,
+                        .latest_ms = m->latest_ms,
+                        .time_sure = m->time_sure};
     Tonle__SignedFor field =
         welcome ? TONLE__SIGNED_FOR__FOR_WELCOME : TONLE__SIGNED_FOR__FOR_HELLO;
     bool names =
@@ -79,7 +85,34 @@ static Tonle__Heartbeat heartbeat_body(struct arena *a, const struct heartbeat *
     m.held = h->held;
     m.conflicts_open = h->conflicts_open;
     m.capture_pending = h->capture_pending;
+    m.wall_ms = h->wall_ms;
+    m.latest_ms = h->latest_ms;
+    m.ahead_ms = h->ahead_ms;
+    m.time_sure = h->time_sure;
+    m.n_off_node = m.n_off_ms = h->n_off;
+    m.off_node = arena_alloc(a, h->n_off * sizeof *m.off_node);
+    m.off_ms = arena_alloc(a, h->n_off * sizeof *m.off_ms);
+    for (uint32_t i = 0; i < h->n_off; i++) {
+        m.off_node[i] = (char *)h->off[i].node;
+        m.off_ms[i] = h->off[i].ms;
+    }
     return m;
+}
+
+static enum err clocks_off_get(struct arena *a, const Tonle__Heartbeat *m, struct heartbeat *h)
+{
+    if (m->n_off_node != m->n_off_ms)
+        return ERR_MALFORMED;
+    if (m->n_off_node > LIMIT_CLOCKS_OFF)
+        return ERR_LIMIT;
+    h->n_off = (uint32_t)m->n_off_node;
+    h->off = arena_alloc(a, h->n_off * sizeof *h->off);
+    for (uint32_t i = 0; i < h->n_off; i++) {
+        if (!codec_name_ok(m->off_node[i]))
+            return ERR_MALFORMED;
+        h->off[i] = (struct clock_off){m->off_node[i], m->off_ms[i]};
+    }
+    return ERR_OK;
 }
 
 static enum err heartbeat_get(struct arena *a, struct bytes body, struct heartbeat *h)
@@ -94,10 +127,15 @@ static enum err heartbeat_get(struct arena *a, struct bytes body, struct heartbe
                             .tail_pos = m->tail_pos,
                             .held = m->held,
                             .conflicts_open = m->conflicts_open,
-                            .capture_pending = m->capture_pending};
+                            .capture_pending = m->capture_pending,
+                            .wall_ms = m->wall_ms,
+                            .latest_ms = m->latest_ms,
+                            .ahead_ms = m->ahead_ms,
+                            .time_sure = m->time_sure};
     if (m->signed_for != TONLE__SIGNED_FOR__FOR_HEARTBEAT)
         return ERR_MALFORMED;
-    return codec_clock_get(a, m->clock, &h->clock);
+    e = clocks_off_get(a, m, h);
+    return e == ERR_OK ? codec_clock_get(a, m->clock, &h->clock) : e;
 }
 
 static Tonle__Signed *sign_body(struct arena *a, const ProtobufCMessage *body,

@@ -73,6 +73,9 @@ struct hello { /* also the welcome */
     uint64_t time_ms;      /* federation time of the sender, wall clock plus offset */
     uint64_t credit_bytes; /* total bytes of items it will take in this session */
     uint32_t heartbeat_ms;
+    uint64_t wall_ms;   /* what the sender's machine shows: a wrong clock is seen by it */
+    uint64_t latest_ms; /* a changeset of the receiver's own with a later time is refused */
+    bool time_sure;     /* time_ms is the hub's, or was told by who had it from there */
 };
 
 enum refusal_code {
@@ -84,6 +87,7 @@ enum refusal_code {
     REFUSAL_GAP,         /* items were lost in this session: say hello again */
     REFUSAL_SIGNATURE,   /* an item could not be verified */
     REFUSAL_LIMIT,
+    REFUSAL_CLOCK, /* a changeset of its own is stamped with a time that is still to come */
 };
 struct refusal {
     uint64_t session;
@@ -104,6 +108,10 @@ struct ack {
     uint64_t pos;
     uint64_t credit_bytes; /* total of the session */
 };
+struct clock_off { /* an office whose clock is wrong, or was when it stamped what waits there */
+    const char *node;
+    int64_t ms; /* above 0: ahead */
+};
 struct heartbeat { /* signed */
     uint64_t session;
     uint64_t time_ms;
@@ -113,6 +121,12 @@ struct heartbeat { /* signed */
     uint64_t held;
     uint64_t conflicts_open;
     bool capture_pending; /* the sender has captured writes that are not sealed */
+    uint64_t wall_ms;     /* as in the hello */
+    uint64_t latest_ms;
+    uint64_t ahead_ms; /* how far ahead of time what waits at the sender is stamped; 0: nothing */
+    uint32_t n_off;    /* of the offices below the sender */
+    struct clock_off *off;
+    bool time_sure;
 };
 
 struct enrol {

@@ -26,6 +26,7 @@ struct apply_input {
     const char *source;  /* neighbour's node name; NULL for our own */
     uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
     uint64_t now_ms;     /* federation time, for records */
+    uint64_t most_hlc;   /* our own time is raised no further by it; 0: by its stamp */
     const struct collected *collected; /* what our own was collected from; NULL: a remote one */
 };
 struct apply_report {
@@ -68,7 +69,8 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
 /* Raises the stable clock and replaces the keep list. Records are swept later, and looked at
  * through the stable clock meanwhile. */
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st);
-/* Forgets at most max_rows records; *more when there are others. */
+/* Forgets at most max_rows records; *more when there are others. ERR_STATE: the capture log is not
+ * empty. */
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
 /* What the neighbour has sent is here up to this position of its journal. Behind the last chunk of
  * the first load, the load has caught up, and the foreign keys that waited are decided. */

@@ -6,6 +6,7 @@
 #include "conflict/hlc.h"
 #include "conflict/twin.h"
 #include "node/apply/work.h"
+#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
@@ -271,6 +272,8 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
 {
     struct work w;
     assert(s->in_write && max_rows > 0);
+    if (store_capture_pending(s)) /* what the tables show tells which ranks are still needed */
+        return store_fail(s, ERR_STATE, "local changes are not sealed yet");
     enum err e = defer_replay(s, a, max_rows, more);
     if (e != ERR_OK || *more || store_meta_u64(s, "sweep_due", 0) == 0)
         return e;

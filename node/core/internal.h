@@ -38,6 +38,7 @@
 #define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
 #define NODE_IN_USE_MS 5000u /* an application has written within so long */
 #define NODE_MARKS 16u       /* unanswered marks that are remembered */
+#define NODE_SKEW_MS 300000u /* by how much an honest clock may be wrong (DESIGN 4) */
 
 enum line_state { LINE_DOWN, LINE_CONNECTING, LINE_CONNECTED, LINE_REFUSED };
 
@@ -73,7 +74,15 @@ struct peer {
     uint64_t signed_ms;  /* monotonic: last signed one */
     uint64_t silence_ms; /* three heartbeats, of the slower side */
     uint64_t beat_due_ms;
-    int64_t skew_ms; /* its clock beside federation time */
+    int64_t skew_ms;    /* its wall clock beside federation time */
+    uint64_t latest_ms; /* the parent: it takes nothing of ours that is stamped later */
+    uint64_t ahead_hlc; /* the parent: of the changeset that waits for that; 0: none */
+    uint64_t ahead_ms;  /* a child: how far ahead what waits there is stamped */
+    struct below_off {  /* clocks that are wrong below it */
+        char node[LIMIT_NAME_BYTES + 1];
+        int64_t ms;
+    } off[LIMIT_CLOCKS_OFF];
+    uint32_t n_off;
     /* sending */
     uint64_t sent_pos, sent_bytes, credit_bytes;
     uint64_t acked_pos, contact_ms, contact_saved_ms;
@@ -158,7 +167,10 @@ struct node {
     struct actions *out; /* of the running step */
     uint64_t mono_ms, wall_ms, rng;
     int64_t offset_ms; /* federation time minus our wall clock */
-    bool offset_dirty;
+    bool offset_dirty, offset_saved;
+    bool time_told;        /* by the parent, since this start */
+    bool time_guessed;     /* the wall clock is not believed: wall.c */
+    uint64_t time_wait_ms; /* no seal before: the parent may tell the time first */
     bool started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 
@@ -196,7 +208,9 @@ struct node {
     struct clock mark_clock; /* of the last mark */
     uint64_t mark_id, mark_last_ms, mark_registry;
     uint64_t registry_hash, registry_seq;
-    bool mark_check; /* look whether all have answered */
+    bool mark_check;      /* look whether all have answered */
+    uint64_t answered_id; /* the clock of one mark that was answered, to compare contexts with */
+    struct clock answered_clock;
 
     struct enrol_wait *enrol[NODE_QUEUE];
     size_t n_enrol;
@@ -281,6 +295,30 @@ void beat_take(struct node *n, struct peer *p, const struct heartbeat *h,
                const struct signed_body *s);
 void beat_send(struct node *n, struct peer *p);
 
+/* ---- wall.c: which clock is believed */
+void wall_start(struct node *n);
+void wall_step(struct node *n, const struct event *ev); /* takes over the event's two clocks */
+bool wall_sure(const struct node *n);                   /* node_time is the hub's */
+void wall_told(struct node *n, uint64_t time_ms);       /* by the parent */
+int64_t wall_off_ms(const struct node *n);              /* our own, beside federation time */
+bool wall_wrong(int64_t off_ms);                        /* by more than the skew */
+enum wall_fault {
+    WALL_GOOD,
+    WALL_NOT_BELIEVED, /* an office's, until the parent is reached */
+    WALL_OUTVOTED,     /* the hub's, by most children */
+    WALL_BEHIND        /* the hub's, by the time that the federation has passed */
+};
+enum wall_fault wall_look(const struct node *n);
+/* What a child stamps later is refused. */
+uint64_t wall_latest_ms(const struct node *n);
+/* As far as a hybrid time that was read raises ours. */
+uint64_t wall_observe(const struct node *n, uint64_t hlc);
+/* In the transaction: stored hybrid time that cannot be. */
+enum err wall_take_back(struct node *n);
+/* Whether it is for the parent and stamped later than that takes it; notes it. */
+bool wall_holds(struct peer *p, const struct item *item);
+uint64_t wall_ahead_ms(const struct node *n, const struct peer *p);
+
 /* ---- hello.c: whether a hello or a welcome is who it says and has all that is on record of
  * it */
 struct verdict {
@@ -334,6 +372,8 @@ enum err mark_work(struct node *n); /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id);
 enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
                           const char *source);
+/* ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has answered. */
+enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */

@@ -43,7 +43,16 @@ void reason_own(struct status_look *l, bool locked);
 /* In one word: stopped, green, waiting (all of it goes on by itself) or degraded. */
 const char *reason_state(const struct status_look *l);
 
+/* ---- reason_clock.c */
+void reason_own_clock(struct status_look *l);
+/* A neighbour's that is on the line, and those that it tells of. */
+void reason_clocks_below(struct status_look *l, const struct peer *p);
+
 /* ---- status.c */
+static inline uint64_t status_now(const struct status_look *l) /* federation time */
+{
+    return l->wall_ms + (uint64_t)l->offset_ms;
+}
 /* False where no time is known; the text says so. */
 bool status_time(char text[40], uint64_t ms);
 json_t *status_time_json(uint64_t ms);

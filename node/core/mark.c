@@ -9,7 +9,12 @@
  *   marks         those that are not stable yet, oldest first: id, hlc, clock, one after another
  *   mark_clock    the clock of the last one sent
  *   mark_id       the last id given
- *   answer/SITE   the last mark that this site has answered
+ *   answer/SITE   the last mark that this site has answered; also at every node that passed it on
+ *
+ * Behind its answer an office has passed the mark, and so says each of its contexts. A changeset
+ * that does not was sealed by a copy of it, or by somebody who means harm: what it writes is
+ * concurrent to what everybody has forgotten by then, and offices would differ for good. Whoever
+ * knows of the answer refuses it.
  *
  * When one office is away for weeks the marks in between are thinned out: any of them may be left
  * out, because the answer to a later one is an answer to it. */
@@ -32,6 +37,7 @@ void mark_fini(struct node *n)
 {
     forget_marks(n);
     clock_fini(&n->mark_clock);
+    clock_fini(&n->answered_clock);
 }
 
 static enum err read_marks(struct node *n)
@@ -150,11 +156,11 @@ uint64_t mark_deadline(struct node *n)
     return mark_wanted(n, &at) ? at : 0;
 }
 
-static enum err append(struct node *n, enum item_kind kind, uint64_t hlc)
+static enum err append(struct node *n, enum item_kind kind, uint64_t id, uint64_t hlc)
 {
     uint64_t pos;
     struct bytes b = {n->buf.data, n->buf.len};
-    return store_journal_append(n->store, kind, "", (struct dot){0, 0}, hlc, b, &pos);
+    return store_journal_append(n->store, kind, "", (struct dot){0, id}, hlc, b, &pos);
 }
 
 static enum err remember_mark(struct node *n, const struct mark *m)
@@ -184,7 +190,7 @@ static enum err send_mark(struct node *n)
     m.hlc = hlc_tick(st->hlc, node_time(n));
     buf_reset(&n->buf);
     codec_mark_encode(&m, n->o.sign_secret, &n->buf);
-    enum err e = append(n, ITEM_MARK, m.hlc);
+    enum err e = append(n, ITEM_MARK, m.id, m.hlc);
     if (e == ERR_OK)
         e = store_set_hlc(n->store, m.hlc);
     if (e == ERR_OK)
@@ -227,7 +233,7 @@ static enum err send_stable(struct node *n, const struct mark_kept *m)
         return ERR_OK; /* nothing is forgotten until somebody settles them */
     buf_reset(&n->buf);
     codec_stable_encode(&st, n->o.sign_secret, &n->buf);
-    e = append(n, ITEM_STABLE, st.hlc);
+    e = append(n, ITEM_STABLE, 0, st.hlc);
     return e == ERR_OK ? store_set_stable(n->store, &n->arena, &st) : e;
 }
 
@@ -271,7 +277,7 @@ enum err mark_answer(struct node *n, uint64_t mark_id)
                        .hlc = store_state_get(n->store)->hlc};
     buf_reset(&n->buf);
     codec_answer_encode(&a, n->o.sign_secret, &n->buf);
-    return append(n, ITEM_ANSWER, a.hlc);
+    return append(n, ITEM_ANSWER, 0, a.hlc);
 }
 
 /* A newcomer has not passed the marks before its load: without a new one it would be waited for. */
@@ -316,8 +322,56 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_it
                           const char *source)
 {
     uint64_t pos;
+    char key[40];
+    const struct answer *a = &i->u.answer;
+    enum err e = ERR_OK;
     if (node_is_hub(n))
-        return note_answer(n, b, &i->u.answer);
+        return note_answer(n, b, a);
+    answer_key(key, a->site);
+    if (a->mark_id > store_meta_u64(n->store, key, 0))
+        e = store_meta_set_u64(n->store, key, a->mark_id);
+    if (e != ERR_OK)
+        return e;
     return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, i->u.answer.hlc,
                                 i->bytes, &pos);
+}
+
+/* Into n->answered_clock. ERR_NOT_FOUND: it was sent before this office joined. */
+static enum err read_answered(struct node *n, uint64_t id)
+{
+    struct bytes bytes;
+    struct mark m;
+    if (n->answered_id == id)
+        return ERR_OK;
+    enum err e = store_journal_mark(n->store, &n->arena, id, &bytes);
+    if (e == ERR_OK)
+        e = codec_mark_open(&n->arena, bytes, n->hub_key, &m);
+    if (e != ERR_OK)
+        return e;
+    clock_copy(&n->answered_clock, &m.clock);
+    n->answered_id = id;
+    return ERR_OK;
+}
+
+enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs)
+{
+    char key[40], why[400];
+    struct site_record r;
+    if (cs->dot.seq <= clock_get(&store_state_get(n->store)->clock, cs->dot.site))
+        return ERR_OK; /* it comes again: it was sealed before */
+    answer_key(key, cs->dot.site);
+    uint64_t id = store_meta_u64(n->store, key, 0);
+    enum err e = id > 0 ? read_answered(n, id) : ERR_NOT_FOUND;
+    if (e == ERR_NOT_FOUND || (e == ERR_OK && clock_includes(&cs->context, &n->answered_clock)))
+        return ERR_OK;
+    if (e == ERR_OK)
+        e = store_site_get(n->store, &n->arena, cs->dot.site, &r);
+    if (e != ERR_OK)
+        return e;
+    snprintf(why, sizeof why,
+             "suspect: %s has answered mark %llu, and its changeset %llu is written as if it had "
+             "not seen it",
+             r.node, (unsigned long long)id, (unsigned long long)cs->dot.seq);
+    b->why = arena_strdup(&n->arena, why);
+    return ERR_IDENTITY;
 }

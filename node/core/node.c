@@ -352,6 +352,7 @@ static void start(struct node *n)
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
     n->gap_open = gap_any_open(n->store, &n->gap_keeps);
     session_start(n);
+    wall_start(n);
     node_action(n, ACTION_READY);
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
              (unsigned long long)n->site, (unsigned long long)store_state_get(n->store)->seq);
@@ -437,8 +438,7 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
     n->out = out;
     if (n->dead)
         return;
-    n->mono_ms = ev->mono_ms;
-    n->wall_ms = ev->wall_ms;
+    wall_step(n, ev);
     n->rng ^= ev->random;
     if (n->rng == 0)
         n->rng = 1;

@@ -10,9 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SKEW_MS (5 * 60000)          /* DESIGN 4: the allowed skew */
-#define EARLIEST_MS 1577836800000ull /* 2020-01-01: no clock that was ever set shows less */
-
 void reason_add(struct status_look *l, const struct reason *r)
 {
     json_array_append_new(l->reasons,
@@ -41,11 +38,6 @@ static void own(struct status_look *l, const char *code, const char *text, const
 {
     reason_add(l,
                &(struct reason){.code = code, .subject = l->id->node, .text = text, .next = next});
-}
-
-static uint64_t federation_ms(const struct status_look *l)
-{
-    return l->wall_ms + (uint64_t)l->offset_ms;
 }
 
 /* ---- neighbours */
@@ -97,40 +89,8 @@ void reason_neighbour(struct status_look *l, const struct peer *p, const char *n
     if (l->n)
         line(l, p, name, up);
     data(l, name, w);
-    if (p && peer_open(p) && (p->skew_ms > SKEW_MS || p->skew_ms < -SKEW_MS))
-        reason_add(l, &(struct reason){.code = "clock",
-                                       .subject = name,
-                                       .text = "its wall clock is more than five minutes off",
-                                       .next = "set the clock of that machine"});
-}
-
-/* ---- the clock of this machine */
-
-/* What it shows beside the federation's time: that of the parent, and what this office itself has
- * passed. */
-static void own_clock(struct status_look *l)
-{
-    const char *next = "set it, or let the system fetch the time (timesyncd, chrony); what is "
-                       "written meanwhile is stamped with the federation's time as it is known";
-    char text[200], shows[40], passed[40];
-    uint64_t seen_ms = hlc_ms(store_state_get(l->s)->hlc);
-    status_time(shows, l->wall_ms);
-    if (l->wall_ms < EARLIEST_MS) {
-        snprintf(text, sizeof text, "this machine's clock shows %s: it was never set", shows);
-    } else if (l->offset_ms > SKEW_MS || l->offset_ms < -SKEW_MS) {
-        status_time(passed, federation_ms(l));
-        snprintf(text, sizeof text, "this machine's clock shows %s, and at the parent it is %s",
-                 shows, passed);
-    } else if (federation_ms(l) + SKEW_MS < seen_ms) {
-        status_time(passed, seen_ms);
-        snprintf(text, sizeof text,
-                 "this machine's clock shows %s, but changes stamped %s have passed here: it is "
-                 "behind, or another office's is ahead",
-                 shows, passed);
-    } else {
-        return;
-    }
-    own(l, "clock", text, next);
+    if (p && peer_open(p))
+        reason_clocks_below(l, p);
 }
 
 /* ---- the database */
@@ -249,7 +209,7 @@ static void captured(struct status_look *l, bool locked)
         r.text = "writes of this office are captured and not sealed yet";
         r.next = n ? "nothing: it goes on by itself" : "start the node";
         if (n && n->notice_first_ms)
-            r.since_ms = federation_ms(l) - (l->mono_ms - n->notice_first_ms);
+            r.since_ms = status_now(l) - (l->mono_ms - n->notice_first_ms);
     }
     l->synced = l->synced && !r.code && stands;
     if (r.code)
@@ -344,7 +304,7 @@ void reason_own(struct status_look *l, bool locked)
     captured(l, locked);
     tables(l);
     rows(l);
-    own_clock(l);
+    reason_own_clock(l);
     if (l->n)
         process(l);
 }

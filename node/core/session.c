@@ -89,6 +89,9 @@ static void send_hello(struct node *n, struct peer *p, enum message_type type)
     h->schema_version = st->schema_version;
     h->software = n->o.software;
     h->time_ms = node_time(n);
+    h->wall_ms = n->wall_ms;
+    h->latest_ms = wall_latest_ms(n);
+    h->time_sure = wall_sure(n);
     h->credit_bytes = CREDIT_BYTES;
     h->heartbeat_ms = n->o.heartbeat_ms;
     node_send(n, &p->route, &m);
@@ -214,7 +217,9 @@ static void open_session(struct node *n, struct peer *p, const struct hello *h,
     p->beat_due_ms = n->mono_ms;
     uint32_t beat = h->heartbeat_ms > n->o.heartbeat_ms ? h->heartbeat_ms : n->o.heartbeat_ms;
     p->silence_ms = (uint64_t)NODE_SILENCE * (beat < 60000 ? beat : 60000);
-    p->skew_ms = (int64_t)(h->time_ms - node_time(n));
+    p->skew_ms = (int64_t)(h->wall_ms - node_time(n));
+    p->latest_ms = h->latest_ms;
+    p->ahead_hlc = p->ahead_ms = p->n_off = 0;
     p->contact_ms = node_time(n);
     p->peer_dirty = p->peer_dirty || h->received_pos > p->acked_pos;
     p->tail_pos = h->journal_pos;
@@ -282,14 +287,6 @@ void session_hello(struct node *n, const struct event *ev, const struct hello *h
 
 /* ---- the child's side */
 
-static void take_time(struct node *n, const struct hello *h)
-{
-    int64_t offset = (int64_t)(h->time_ms - n->wall_ms), moved = offset - n->offset_ms;
-    n->offset_ms = offset;
-    if (moved > 100 || moved < -100)
-        n->offset_dirty = true;
-}
-
 void session_welcome(struct node *n, const struct hello *h, const struct signed_body *s)
 {
     struct peer *p = n->parent;
@@ -301,7 +298,8 @@ void session_welcome(struct node *n, const struct hello *h, const struct signed_
         session_refuse(n, p, v.code, v.retry_ms, v.reason, v.next);
         return;
     }
-    take_time(n, h);
+    if (h->time_sure)
+        wall_told(n, h->time_ms);
     open_session(n, p, h, &v);
     p->hello_due_ms = 0;
     p->hello_tries = p->redial_tries = 0;
@@ -326,6 +324,9 @@ static const char *next_step(enum refusal_code code)
         return "at the hub: tonle node list";
     case REFUSAL_VERSION:
         return "upgrade the older of the two programs";
+    case REFUSAL_CLOCK:
+        return "set this machine's clock; what is stamped beyond the time waits here, and is lost "
+               "nowhere";
     case REFUSAL_SIGNATURE:
     case REFUSAL_LIMIT:
         return "look at the parent's log; it is tried again by itself";

@@ -235,6 +235,19 @@ void stream_prepare(struct node *n, struct batch *b)
 
 /* ---- applying, in the transaction */
 
+/* The first hop: what a child sealed itself is stamped with a time that is still to come. */
+static enum err check_stamp(struct node *n, struct batch *b, const struct peer *p,
+                            const struct changeset *cs)
+{
+    uint64_t latest = wall_latest_ms(n);
+    if (p->up || cs->dot.site != p->site || hlc_ms(cs->hlc) <= latest ||
+        cs->dot.seq <= clock_get(&store_state_get(n->store)->clock, cs->dot.site))
+        return ERR_OK;
+    b->why = "its clock was ahead when it stamped this changeset: it is taken when that time has "
+             "come";
+    return ERR_CLOCK;
+}
+
 static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
                                 struct inbox_item *i)
 {
@@ -243,9 +256,14 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
                              .hash = i->hash,
                              .source = p->name,
                              .link_pos = i->pos,
-                             .now_ms = node_time(n)};
+                             .now_ms = node_time(n),
+                             .most_hlc = wall_observe(n, i->u.cs.hlc)};
     struct apply_report r = {0};
-    enum err e = store_apply(n->store, &n->arena, &in, &r);
+    enum err e = check_stamp(n, b, p, in.cs);
+    if (e == ERR_OK && !p->up)
+        e = mark_check_context(n, b, in.cs);
+    if (e == ERR_OK)
+        e = store_apply(n->store, &n->arena, &in, &r);
     b->held += r.held;
     b->conflicts += r.conflicts;
     n->rows_refused = n->rows_refused || (e == ERR_OK && r.refused);
@@ -256,10 +274,11 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     return e;
 }
 
-static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, uint64_t hlc)
+static enum err pass_on(struct node *n, struct peer *p, struct inbox_item *i, uint64_t id,
+                        uint64_t hlc)
 {
     uint64_t pos;
-    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, 0}, hlc, i->bytes,
+    return store_journal_append(n->store, i->kind, p->name, (struct dot){0, id}, hlc, i->bytes,
                                 &pos);
 }
 
@@ -274,9 +293,9 @@ static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, stru
     const struct mark *m = &i->u.mark;
     if (!clock_includes(&store_state_get(n->store)->clock, &m->clock))
         return not_covered(b);
-    enum err e = store_set_hlc(n->store, hlc_observe(store_state_get(n->store)->hlc, m->hlc));
+    enum err e = store_set_hlc(n->store, wall_observe(n, m->hlc));
     if (e == ERR_OK)
-        e = pass_on(n, p, i, m->hlc);
+        e = pass_on(n, p, i, m->id, m->hlc);
     if (e == ERR_OK)
         b->answer = m->id;
     return e;
@@ -287,9 +306,11 @@ static enum err apply_stable(struct node *n, struct batch *b, struct peer *p, st
     /* It is sent behind all that it covers; forgetting what has not come yet would lose it. */
     if (!clock_includes(&store_state_get(n->store)->clock, &i->u.stable.clock))
         return not_covered(b);
-    enum err e = store_set_stable(n->store, &n->arena, &i->u.stable);
+    struct stable st = i->u.stable;
+    st.hlc = wall_observe(n, st.hlc);
+    enum err e = store_set_stable(n->store, &n->arena, &st);
     if (e == ERR_OK)
-        e = pass_on(n, p, i, i->u.stable.hlc);
+        e = pass_on(n, p, i, 0, i->u.stable.hlc);
     b->stable = true;
     return e;
 }
@@ -384,6 +405,7 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
         {ERR_IDENTITY, REFUSAL_RESTORED,
          "stop the copy; at that office tonle join --as-new-site says how to bring it back"},
         {ERR_LIMIT, REFUSAL_LIMIT, "look at that office's log"},
+        {ERR_CLOCK, REFUSAL_CLOCK, "set the clock of that office's machine; nothing is lost"},
     };
     enum refusal_code code = REFUSAL_OTHER;
     const char *next = "look at that office's log, and upgrade the older program";
@@ -423,6 +445,8 @@ static void pump_peer(struct node *n, struct peer *p)
 {
     size_t sent = 0;
     uint64_t end = store_state_get(n->store)->journal_pos;
+    if (hlc_ms(p->ahead_hlc) > p->latest_ms)
+        return; /* it waits still */
     while (p->looked_pos < end && !p->blocked) {
         struct item item;
         if (sent >= NODE_SEND_BYTES) {
@@ -439,6 +463,8 @@ static void pump_peer(struct node *n, struct peer *p)
         } else if (e != ERR_OK) {
             if (!node_check(n, e, "the journal cannot be read"))
                 node_fatal(n, "the journal cannot be read");
+            return;
+        } else if (wall_holds(p, &item)) {
             return;
         } else if (!within_credit(p, item.bytes.len)) {
             p->blocked = true;

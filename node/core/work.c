@@ -32,7 +32,7 @@ static bool peers_dirty(const struct node *n)
 
 static bool may_seal(const struct node *n)
 {
-    return !n->suspect && n->seal_fault[0] == '\0';
+    return !n->suspect && n->seal_fault[0] == '\0' && n->mono_ms >= n->time_wait_ms;
 }
 
 static bool work_wanted(struct node *n)
@@ -128,6 +128,11 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
     }
     if (e == ERR_OK && n->gap_look)
         e = gap_let_go(n->store);
+    /* Also one that another process found: behind it no mark is answered. */
+    if (e == ERR_OK)
+        n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    if (e == ERR_OK)
+        e = wall_take_back(n);
     if (e == ERR_OK)
         e = seal_if_pending(n, &t->left);
     t->applied = e == ERR_OK && !t->left;
@@ -256,8 +261,12 @@ static void sweep_step(struct node *n)
         e = store_commit(n->store);
     if (e != ERR_OK) {
         store_rollback(n->store);
-        n->sweep_due_ms = n->mono_ms + node_jitter(n, 100);
-        if (e != ERR_BUSY && !node_check(n, e, "forgetting failed")) {
+        n->sweep_due_ms = n->mono_ms + node_jitter(n, e == ERR_STATE ? 1000 : 100);
+        if (e == ERR_STATE && may_seal(n)) { /* first what is captured, then at once this */
+            n->seal_now = n->again = true;
+            n->sweep_due_ms = n->mono_ms + 1;
+        }
+        if (e != ERR_BUSY && e != ERR_STATE && !node_check(n, e, "forgetting failed")) {
             node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e),
                      store_message(n->store));
             n->sweep_due_ms = n->mono_ms + 60000;
@@ -314,6 +323,8 @@ void work_deadline(struct node *n)
         node_want(n, n->busy_until_ms);
         return;
     }
+    if (n->notice_first_ms && n->mono_ms < n->time_wait_ms)
+        node_want(n, n->time_wait_ms);
     if (n->notice_first_ms && may_seal(n)) {
         uint64_t first = n->notice_first_ms + n->o.batch_max_ms,
                  last = n->notice_last_ms + n->o.batch_ms;

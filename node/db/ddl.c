@@ -90,6 +90,7 @@ const char store_ddl[] =
     " source TEXT NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " bytes BLOB NOT NULL);"
     "CREATE INDEX tonle_journal_dot ON tonle_journal(site, seq) WHERE kind = 1;"
+    "CREATE INDEX tonle_journal_mark ON tonle_journal(seq) WHERE kind = 2;"
     "CREATE INDEX tonle_journal_source ON tonle_journal(source, kind);"
     "CREATE TABLE tonle_touch(pos INTEGER PRIMARY KEY, filter BLOB NOT NULL);"
     "CREATE TABLE tonle_peer(node TEXT PRIMARY KEY, received_pos INTEGER NOT NULL DEFAULT 0,"

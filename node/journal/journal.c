@@ -47,7 +47,7 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
                               struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos)
 {
     assert(s->in_write);
-    assert((kind == ITEM_CHANGESET) == !dot_is_none(dot));
+    assert(kind == ITEM_CHANGESET ? !dot_is_none(dot) : dot.site == 0);
     enum err e = DB_RUN(s,
                         "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
@@ -158,6 +158,18 @@ enum err store_journal_backlog(struct store *s, enum direction dir, const char *
         out->oldest_hlc = query_u64(&q, 4);
     }
     return query_end(&q);
+}
+
+enum err store_journal_mark(struct store *s, struct arena *a, uint64_t id, struct bytes *mark)
+{
+    struct query q = DB_QUERY(
+        s, "SELECT bytes FROM tonle_journal WHERE kind = 2 AND seq = ?1 ORDER BY pos DESC LIMIT 1",
+        value_u64(id));
+    bool row = query_next(&q);
+    if (row)
+        *mark = query_bytes(&q, a, 0);
+    enum err e = query_end(&q);
+    return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
 
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out)

@@ -18,12 +18,12 @@ struct item {
     uint64_t pos;
     enum item_kind kind;
     const char *source;
-    struct dot dot; /* of a changeset */
+    struct dot dot; /* of a changeset; of a mark: no site, its id */
     uint64_t hlc;
     struct bytes bytes;
 };
 enum direction { LINK_UP, LINK_DOWN };
-/* `dot` is none for other kinds. */
+/* `dot` is none for answers and stables. */
 enum err store_journal_append(struct store *s, enum item_kind kind, const char *source,
                               struct dot dot, uint64_t hlc, struct bytes bytes, uint64_t *pos);
 /* The next item after `after` that is for this peer. Up: changesets and answers that did not come
@@ -40,6 +40,8 @@ struct backlog {
 };
 enum err store_journal_backlog(struct store *s, enum direction dir, const char *peer,
                                uint64_t after, struct backlog *out);
+/* The mark of this id; ERR_NOT_FOUND: it was passed before this office joined. */
+enum err store_journal_mark(struct store *s, struct arena *a, uint64_t id, struct bytes *mark);
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out);
 struct peer_record {       /* what is durable of a neighbour */
     uint64_t received_pos; /* highest position of its journal applied here */

@@ -219,7 +219,9 @@ enum err store_load_chunk(struct store *s, struct arena *a, const struct load_ch
         assert(t || e != ERR_OK);
     }
     if (e == ERR_OK && all == 0)
-        e = state_take_clocks(s, &chunk->clock, &chunk->stable, chunk->hlc);
+        e = state_take_clocks(s, &chunk->clock, &chunk->stable);
+    if (e == ERR_OK) /* of every chunk: what is sealed here has seen the rows of the last one too */
+        e = store_set_hlc(s, chunk->hlc);
     if (e == ERR_OK)
         e = take_keep(s, t, chunk);
     if (e == ERR_OK)

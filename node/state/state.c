@@ -295,6 +295,13 @@ static enum err no_remains(struct store *s)
         (long long)n, name);
 }
 
+enum err store_lower_hlc(struct store *s, uint64_t hlc)
+{
+    assert(s->in_write);
+    s->state->now.hlc = hlc;
+    return store_meta_set_u64(s, "hlc", hlc);
+}
+
 enum err store_create(struct store *s, const struct store_identity *id)
 {
     assert(s->in_write);
@@ -399,8 +406,7 @@ static enum err put_clock(struct store *s, const char *sql, const struct clock *
     return e;
 }
 
-enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable,
-                           uint64_t hlc)
+enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable)
 {
     assert(s->in_write);
     enum err e = put_clock(s,
@@ -413,8 +419,6 @@ enum err state_take_clocks(struct store *s, const struct clock *clock, const str
                       "INSERT INTO tonle_stable(site, seq) VALUES(?1, ?2)"
                       " ON CONFLICT(site) DO UPDATE SET seq = max(seq, ?2)",
                       stable, false);
-    if (e == ERR_OK)
-        e = store_set_hlc(s, hlc);
     clock_join(&s->state->now.clock, clock);
     clock_join(&s->state->now.stable, stable);
     return e;

@@ -43,7 +43,9 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     bool loading; /* the first load has not caught up yet (state_set_loading) */
 };
 const struct store_state *store_state_get(struct store *s);
-enum err store_set_hlc(struct store *s, uint64_t hlc);
+enum err store_set_hlc(struct store *s, uint64_t hlc); /* only upwards */
+/* Back, where what is stored cannot be a time that has been (core/wall.c). */
+enum err store_lower_hlc(struct store *s, uint64_t hlc);
 /* Small named values of the node (offsets, mark bookkeeping...). */
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value);
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);
@@ -81,8 +83,7 @@ enum err state_set_charter(struct store *s, uint64_t version, uint64_t schema_ve
 enum err state_raise_stable(struct store *s, const struct clock *c);
 /* The clocks of a chunk of a first load. Our own site's seq and chain stay: what we have sealed is
  * not the sender's to tell. */
-enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable,
-                           uint64_t hlc);
+enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable);
 void state_set_journal_pos(struct store *s, uint64_t pos);
 void state_set_loading(struct store *s, bool loading);
 

@@ -1,8 +1,10 @@
 /* How a world begins: what its seed draws, and its offices. */
 #include "node/check/check.h"
+#include "node/state/state.h"
 #include "node/store/store.h"
 #include "tests/sim/world.h"
 
+#include "conflict/hlc.h"
 #include "conflict/value.h"
 #include "protocol/seal.h"
 
@@ -87,6 +89,16 @@ static void check_charter(struct world *w, struct machine *m)
     arena_fini(&a);
 }
 
+/* Of when it joined, as from the chunks of its load. */
+static void know_time(struct world *w, struct machine *m)
+{
+    struct store *s = m->o.store;
+    if (store_begin(s) != ERR_OK ||
+        store_set_hlc(s, hlc_make(world_wall_ms(w, &w->m[0]), 0)) != ERR_OK ||
+        store_commit(s) != ERR_OK)
+        world_break(w, "charter", "%s: %s", m->o.name, store_message(s));
+}
+
 void world_start(struct world *w, uint64_t seed, const struct kind *kind)
 {
     bool join = kind->join;
@@ -132,6 +144,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         }
         office_found(&w->m[i].o, all, w->n, w->schema.sql, w->schema.compiled, w->profile.wal);
         check_charter(w, &w->m[i]);
+        know_time(w, &w->m[i]);
         store_close(w->m[i].o.store);
         w->m[i].o.store = NULL;
         app_close(&w->m[i]);

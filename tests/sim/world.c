@@ -210,6 +210,8 @@ static void act(struct world *w, struct machine *m)
         case ACTION_LOG:
             if (w->verbose)
                 printf("%8llu %s: %s\n", (unsigned long long)w->now, m->o.name, a->text);
+            if (strstr(a->text, "as if it had not seen it"))
+                world_break(w, "4", "%s: %s", m->o.name, a->text);
             break;
         case ACTION_FATAL:
             if (!disk_failed(w->disk))

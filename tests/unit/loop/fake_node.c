@@ -183,6 +183,7 @@ void node_step(struct node *n, const struct event *ev, struct actions *out)
         break;
     case EVENT_TROUBLE:
         fake_tell(n, "trouble %.*s", (int)ev->len, (const char *)ev->bytes);
+        break;
     case EVENT_LISTEN:
         fake_tell(n, "listen why=%.*s", (int)ev->len, (const char *)ev->bytes);
         break;

@@ -1,5 +1,10 @@
 #include "tests/unit/node/fixture.h"
 
+#include "node/state/state.h"
+#include "protocol/seal.h"
+
+#include <string.h>
+
 static struct net net;
 
 int net_set_up_two(void **state)
@@ -21,4 +26,52 @@ int net_tear_down(void **state)
 {
     net_stop(*state);
     return 0;
+}
+
+void net_slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b)
+{
+    sqlite3_stmt *q = NULL;
+    assert_int_equal(
+        sqlite3_prepare_v2(o->app,
+                           "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
+                           " VALUES(?1, '', 0, 0, 0, ?2)",
+                           -1, &q, NULL),
+        SQLITE_OK);
+    sqlite3_bind_int(q, 1, (int)kind);
+    sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(q), SQLITE_DONE);
+    sqlite3_finalize(q);
+    net_sql(t, o,
+            "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
+}
+
+void net_forge(struct net *t, struct net_office *o, const struct clock *context, uint64_t hlc,
+               const char *id)
+{
+    static const char *columns[] = {"id", "text"};
+    static const uint32_t key = 0, both[] = {0, 1};
+    const struct store_state *st = store_state_get(o->store);
+    struct value v[] = {value_text(id), value_text("forged")};
+    struct row_change row = {.kind = CHANGE_BORN,
+                             .birth = {o->site, st->seq + 1},
+                             .key = v,
+                             .n_cells = 2,
+                             .column = both,
+                             .value = v};
+    struct table_changes note = {"note", 2, columns, 1, &key, 1, &row};
+    struct segment segment = {"", 1, &note};
+    struct changeset cs = {.federation = t->federation,
+                           .dot = {o->site, st->seq + 1},
+                           .context = context ? *context : st->clock,
+                           .hlc = hlc,
+                           .charter_version = st->charter_version,
+                           .schema_version = st->schema_version,
+                           .n_segments = 1,
+                           .segments = &segment};
+    struct buf b = {0};
+    uint8_t hash[HASH_BYTES];
+    memcpy(cs.previous, st->chain, HASH_BYTES);
+    assert_ok(seal_changeset(&cs, o->keys.sign_secret, &b, hash));
+    net_slip_in(t, o, ITEM_CHANGESET, &b);
+    buf_fini(&b);
 }

@@ -9,6 +9,13 @@ int net_set_up_two(void **state); /* hub and province, at rest */
 int net_set_up_three(void **state);
 int net_tear_down(void **state);
 
+/* Puts an item into an office's journal as if its own program had. */
+void net_slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b);
+/* The same with the next changeset of its site, which its program would not have sealed: a row of
+ * `note`, in this context (NULL: as it should be) and with this time. */
+void net_forge(struct net *t, struct net_office *o, const struct clock *context, uint64_t hlc,
+               const char *id);
+
 #define TEST_OF_TWO(f) cmocka_unit_test_setup_teardown(f, net_set_up_two, net_tear_down)
 #define TEST_OF_THREE(f) cmocka_unit_test_setup_teardown(f, net_set_up_three, net_tear_down)
 /* Behind the file's own start. */

@@ -153,30 +153,12 @@ static void a_copy_that_ran_ahead_is_found_by_its_chain(void **state)
     assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "3");
 }
 
-/* Puts an item into an office's journal as if its own program had. */
-static void slip_in(struct net *t, struct net_office *o, enum item_kind kind, const struct buf *b)
-{
-    sqlite3_stmt *q = NULL;
-    assert_int_equal(
-        sqlite3_prepare_v2(o->app,
-                           "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
-                           " VALUES(?1, '', 0, 0, 0, ?2)",
-                           -1, &q, NULL),
-        SQLITE_OK);
-    sqlite3_bind_int(q, 1, (int)kind);
-    sqlite3_bind_blob(q, 2, b->data, (int)b->len, SQLITE_STATIC);
-    assert_int_equal(sqlite3_step(q), SQLITE_DONE);
-    sqlite3_finalize(q);
-    net_sql(t, o,
-            "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'"); /* as every commit of a node */
-}
-
 static void slip_in_answer(struct net *t, struct net_office *o, uint64_t mark_id)
 {
     struct buf b = {0};
     struct answer a = {.mark_id = mark_id, .node = o->name, .site = o->site};
     codec_answer_encode(&a, o->keys.sign_secret, &b);
-    slip_in(t, o, ITEM_ANSWER, &b);
+    net_slip_in(t, o, ITEM_ANSWER, &b);
     buf_fini(&b);
 }
 
@@ -193,6 +175,48 @@ static void a_mark_that_was_never_sent_is_not_answered(void **state)
     net_run(t, 10000);
     assert_int_equal(atoi(net_text(HUB, MOST_ANSWERED)), atoi(net_text(HUB, MARK_ID)));
     assert_non_null(strstr(HUB->log, "answers a mark that was never sent"));
+}
+
+/* Answering a mark and then writing as if it had not been seen would make offices differ for good:
+ * what everybody has forgotten cannot be compared any more. Here the province writes behind its
+ * own answer, in a context from before it; the hub, which noted the answer, refuses and names it,
+ * also when it was started again. */
+static void who_answers_a_mark_has_seen_it(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(PROVINCE->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 70000);
+    assert_string_equal(net_text(HUB, MOST_ANSWERED), net_text(HUB, MARK_ID));
+    net_halt(t, HUB);
+    net_boot(t, HUB);
+    net_forge(t, PROVINCE, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, "SELECT group_concat(id) FROM note"), "h");
+    assert_non_null(
+        strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "suspect: province has answered mark"));
+    clock_fini(&before);
+}
+
+/* So does every office that passed the answer on: the hub never sees it. */
+static void who_passes_an_answer_remembers_it(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 70000);
+    net_forge(t, DISTRICT, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    net_run(t, 10000);
+    assert_string_equal(net_text(PROVINCE, "SELECT group_concat(id) FROM note"), "h");
+    assert_non_null(
+        strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect: district has answered mark"));
+    clock_fini(&before);
 }
 
 /* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub
@@ -222,7 +246,7 @@ static void stable_before_its_changes_is_refused(void **state)
     struct stable st = {.mark_id = 1, .site = HUB->site, .clock = c};
     codec_stable_encode(&st, HUB->keys.sign_secret, &b);
     net_run(t, 70000);
-    slip_in(t, HUB, ITEM_STABLE, &b);
+    net_slip_in(t, HUB, ITEM_STABLE, &b);
     net_run(t, 10000);
     assert_int_equal(clock_get(&store_state_get(PROVINCE->store)->stable, PROVINCE->site), 0);
     assert_non_null(strstr(PROVINCE->log, "that it was based on are missing"));
@@ -330,6 +354,8 @@ int main(void)
         TEST_OF_TWO(an_overwritten_file_ends_the_node),
         TEST_OF_TWO(a_flood_of_nonsense_is_few_lines),
         TEST_OF_TWO(a_mark_that_was_never_sent_is_not_answered),
+        TEST_OF_TWO(who_answers_a_mark_has_seen_it),
+        TEST_OF_THREE(who_passes_an_answer_remembers_it),
         TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
         TEST_OF_TWO(stable_before_its_changes_is_refused),
         TEST_OF_TWO(a_restored_hub_does_not_accuse_its_child),

@@ -168,6 +168,8 @@ void fixed_stable(struct stable *m)
     *m = (struct stable){0xabcdef, 0x1111111111111111, CLOCK(one), 0x0190000000000002, 3, keep};
 }
 
+static struct clock_off clocks_off[] = {{"district-1201", -600000}, {"ឃុំ 120104", 315360000000}};
+
 static struct hello fixed_hello(void)
 {
     struct hello h = {.protocol = PROTOCOL_VERSION,
@@ -185,7 +187,10 @@ static struct hello fixed_hello(void)
                       .software = "tonle 0.1.0",
                       .time_ms = 1790000000000,
                       .credit_bytes = 8388608,
-                      .heartbeat_ms = 5000};
+                      .heartbeat_ms = 5000,
+                      .wall_ms = 1790000000321,
+                      .latest_ms = 1790000300000,
+                      .time_sure = true};
     ascending(h.chain, HASH_BYTES, 0x80);
     return h;
 }
@@ -254,8 +259,9 @@ void fixed_message(enum message_type type, struct message *m)
     if (type == MESSAGE_ACK)
         m->u.ack = (struct ack){1, 70001, 16777216};
     if (type == MESSAGE_HEARTBEAT)
-        m->u.heartbeat =
-            (struct heartbeat){1, 1790000000000, 0x8000000000000001, 70001, CLOCK(two), 3, 2, true};
+        m->u.heartbeat = (struct heartbeat){
+            1,    1790000000000, 0x8000000000000001, 70001,    CLOCK(two), 3,          2,
+            true, 1790000000321, 1790000300000,      86400000, 2,          clocks_off, true};
     if (type == MESSAGE_ENROL)
         m->u.enrol = fixed_enrol();
     if (type == MESSAGE_ENROLLED)

@@ -148,6 +148,9 @@ static void put_hello(struct buf *b, const struct hello *h)
     put_number(b, h->time_ms);
     put_number(b, h->credit_bytes);
     put_number(b, h->heartbeat_ms);
+    put_number(b, h->wall_ms);
+    put_number(b, h->latest_ms);
+    put_number(b, h->time_sure);
 }
 
 static void put_heartbeat(struct buf *b, const struct heartbeat *h)
@@ -160,6 +163,12 @@ static void put_heartbeat(struct buf *b, const struct heartbeat *h)
     put_number(b, h->held);
     put_number(b, h->conflicts_open);
     put_number(b, h->capture_pending);
+    put_number(b, h->wall_ms);
+    put_number(b, h->latest_ms);
+    put_number(b, h->ahead_ms);
+    put_number(b, h->time_sure);
+    for (uint32_t i = 0; i < h->n_off; i++)
+        buf_printf(b, "%s=%lld ", h->off[i].node, (long long)h->off[i].ms);
 }
 
 static void put_item(struct buf *b, const struct item_message *i)

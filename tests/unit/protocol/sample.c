@@ -280,7 +280,10 @@ static void any_hello(struct arena *a, uint64_t *seed, struct hello *h)
                         .software = sample_below(seed, 2) ? "tonle 0.1.0" : "",
                         .time_ms = any_number(seed),
                         .credit_bytes = any_number(seed),
-                        .heartbeat_ms = (uint32_t)any_number(seed)};
+                        .heartbeat_ms = (uint32_t)any_number(seed),
+                        .wall_ms = any_number(seed),
+                        .latest_ms = any_number(seed),
+                        .time_sure = sample_below(seed, 2)};
     fill(seed, h->chain, HASH_BYTES);
 }
 
@@ -293,7 +296,15 @@ static void any_heartbeat(struct arena *a, uint64_t *seed, struct heartbeat *h)
                             .clock = any_clock(a, seed),
                             .held = any_number(seed),
                             .conflicts_open = any_number(seed),
-                            .capture_pending = sample_below(seed, 2)};
+                            .capture_pending = sample_below(seed, 2),
+                            .wall_ms = any_number(seed),
+                            .latest_ms = any_number(seed),
+                            .ahead_ms = any_number(seed),
+                            .time_sure = sample_below(seed, 2),
+                            .n_off = sample_below(seed, 4)};
+    h->off = arena_alloc(a, h->n_off * sizeof *h->off);
+    for (uint32_t i = 0; i < h->n_off; i++)
+        h->off[i] = (struct clock_off){any_name(a, seed), (int64_t)sample_next(seed)};
 }
 
 static void any_enrol(struct arena *a, uint64_t *seed, struct enrol *n)

@@ -194,6 +194,8 @@ static void load_while(void **state, void (*between)(void **, int), uint32_t max
     write_history(state);
     assert_ok(load(&l, LOAD_EMPTY, &report));
     assert_true(store_state_get(NEW->store)->loading);
+    /* above every row that it was given, or what it writes over one of them would be the earlier */
+    assert_int_equal(store_state_get(NEW->store)->hlc, store_state_get(HUB->store)->hlc);
     federation_sync(*state);
     federation_assert_equal(*state, published);
     assert_false(store_state_get(NEW->store)->loading);

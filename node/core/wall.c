@@ -1,0 +1,181 @@
+/* Federation time: the hub's, told from parent to child in every welcome by who has it from there
+ * (later in a heartbeat, where it comes to know it, or it was set right); each office keeps how far
+ * its own wall clock is off. One wrong clock is to move nobody's time but its own (DESIGN 4):
+ *
+ *   an office stamps        by its wall clock and that offset. What it does not believe of its wall
+ *                           clock it leaves out, until the parent is reached: a jump while the node
+ *                           runs, and a start more than a month beyond the last time on record (or
+ *                           at all beyond it, where no parent has told the time yet). Time then
+ *                           goes on from the last that is known. After any other start it waits a
+ *                           few seconds for the parent before it seals
+ *   what waits to go up     stays, while it is stamped beyond what the parent takes
+ *   a parent refuses        what a child sealed itself and stamped beyond the time plus the skew
+ *   everybody               merges what came all the same, but raises its hybrid time by it to
+ *                           twice the skew at most: as much as two honest neighbours may differ
+ *
+ * In doubt is who has not been told the time since it started, and a hub that its own stored time
+ * or most of its children contradict. It refuses, and leaves unheard, only what is a month ahead:
+ * what is causally later must be stamped later, or `latest` would not be the same everywhere. For
+ * that reason hybrid time that is ahead is followed, as long as it is less than a month: a clock
+ * set right is not a fault. A stored time beyond that is not a time that has been, and is taken
+ * back. */
+#include "node/core/internal.h"
+
+#define SKEW_MS NODE_SKEW_MS
+#define DOUBT_MS (31u * UINT64_C(86400000))
+#define WAIT_MS 3000u
+#define FOLLOWED UINT64_C(0x10000) /* a millisecond's counters */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t stored_ms(const struct node *n)
+{
+    return hlc_ms(store_state_get(n->store)->hlc);
+}
+
+int64_t wall_off_ms(const struct node *n)
+{
+    return n->parent && n->time_told ? -n->offset_ms : 0;
+}
+
+bool wall_wrong(int64_t off_ms)
+{
+    return off_ms > (int64_t)SKEW_MS || off_ms < -(int64_t)SKEW_MS;
+}
+
+/* ---- which clock is believed */
+
+/* The wall clock says one thing, the time that is known another: time goes on from `known_ms`. */
+static void disbelieve(struct node *n, uint64_t known_ms, const char *why)
+{
+    int64_t ahead = (int64_t)(node_time(n) - known_ms);
+    n->offset_ms -= ahead;
+    n->time_guessed = n->time_guessed || !n->time_told;
+    node_log(n, 1, "event=wall-clock-not-believed off_ms=%lld text=\"%s\"", (long long)ahead, why);
+}
+
+void wall_start(struct node *n)
+{
+    struct bytes offset;
+    if (!n->parent)
+        return;
+    n->offset_saved = store_meta_get(n->store, &n->arena, "offset_ms", &offset) == ERR_OK;
+    uint64_t known = later(stored_ms(n), n->parent->contact_ms), now = node_time(n);
+    if (known == 0 || now <= known + SKEW_MS)
+        return; /* behind it: hybrid time goes on from there */
+    if (n->offset_saved && now <= known + DOUBT_MS)
+        n->time_wait_ms = n->mono_ms + WAIT_MS;
+    else
+        disbelieve(n, known, "it is far beyond the last time that is on record here");
+}
+
+void wall_step(struct node *n, const struct event *ev)
+{
+    uint64_t passed = ev->mono_ms - n->mono_ms, before = node_time(n);
+    int64_t jump = (int64_t)(ev->wall_ms - n->wall_ms) - (int64_t)passed;
+    n->mono_ms = ev->mono_ms;
+    n->wall_ms = ev->wall_ms;
+    if (!n->started || !n->parent || !wall_wrong(jump))
+        return;
+    bool believed = !n->time_told && !n->time_guessed && node_time(n) <= stored_ms(n) + DOUBT_MS;
+    if (!believed)
+        disbelieve(n, before + passed, "it was set while the node ran");
+}
+
+bool wall_sure(const struct node *n)
+{
+    return !n->parent || n->time_told;
+}
+
+void wall_told(struct node *n, uint64_t time_ms)
+{
+    int64_t offset = (int64_t)(time_ms - n->wall_ms), moved = offset - n->offset_ms;
+    n->offset_ms = offset;
+    n->time_told = true;
+    n->time_guessed = false;
+    n->time_wait_ms = 0;
+    if (moved > 100 || moved < -100 || !n->offset_saved)
+        n->offset_dirty = n->offset_saved = true;
+}
+
+/* ---- in doubt */
+
+struct votes {
+    uint32_t same, ahead, behind;
+};
+
+static struct votes count_votes(const struct node *n)
+{
+    struct votes v = {0};
+    for (size_t i = 0; i < n->n_children; i++) {
+        const struct peer *p = n->children[i];
+        if (!peer_open(p))
+            continue;
+        v.same += !wall_wrong(p->skew_ms);
+        v.ahead += p->skew_ms > (int64_t)SKEW_MS;
+        v.behind += p->skew_ms < -(int64_t)SKEW_MS;
+    }
+    return v;
+}
+
+enum wall_fault wall_look(const struct node *n)
+{
+    if (n->parent)
+        return n->time_guessed ? WALL_NOT_BELIEVED : WALL_GOOD;
+    struct votes v = count_votes(n);
+    uint32_t most = v.ahead > v.behind ? v.ahead : v.behind, all = v.same + v.ahead + v.behind;
+    if (most > 1 && 2 * most > all)
+        return WALL_OUTVOTED;
+    if (stored_ms(n) > node_time(n) + SKEW_MS && (v.same == 0 || 2 * v.same <= all))
+        return WALL_BEHIND;
+    return WALL_GOOD;
+}
+
+static bool in_doubt(const struct node *n)
+{
+    return n->parent ? !n->time_told : wall_look(n) != WALL_GOOD;
+}
+
+uint64_t wall_latest_ms(const struct node *n)
+{
+    uint64_t now = node_time(n), stored = stored_ms(n);
+    if (in_doubt(n))
+        return later(now, stored) + DOUBT_MS;
+    return later(now, stored > now + DOUBT_MS ? 0 : stored) + SKEW_MS;
+}
+
+uint64_t wall_observe(const struct node *n, uint64_t hlc)
+{
+    uint64_t most = hlc_make(wall_latest_ms(n), 0);
+    if (!in_doubt(n))
+        most = later(hlc_make(node_time(n) + 2 * SKEW_MS, 0),
+                     store_state_get(n->store)->hlc + FOLLOWED);
+    return hlc < most ? hlc : most;
+}
+
+enum err wall_take_back(struct node *n)
+{
+    uint64_t now = node_time(n);
+    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n))
+        return ERR_OK;
+    node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
+    return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));
+}
+
+/* ---- what waits to go up */
+
+bool wall_holds(struct peer *p, const struct item *item)
+{
+    bool own = item->kind == ITEM_CHANGESET && item->source[0] == '\0';
+    p->ahead_hlc = p->up && own && hlc_ms(item->hlc) > p->latest_ms ? item->hlc : 0;
+    return p->ahead_hlc != 0;
+}
+
+uint64_t wall_ahead_ms(const struct node *n, const struct peer *p)
+{
+    uint64_t now = node_time(n), stamp = hlc_ms(p->ahead_hlc);
+    return p->ahead_hlc != 0 && stamp > now ? stamp - now : 0;
+}

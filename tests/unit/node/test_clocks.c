@@ -1,0 +1,177 @@
+/* Wrong clocks (DESIGN 4): one moves nobody's time but its own, nothing is lost by it, and it is
+ * shown. Three offices in a row: hub, province, district. */
+#include "conflict/hlc.h"
+#include "node/state/state.h"
+#include "tests/unit/node/fixture.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MINUTE INT64_C(60000)
+#define YEARS(n) ((n)*INT64_C(31557600000))
+#define STATUS "{\"do\":\"status\"}"
+
+/* How far the office's hybrid time is ahead of the time that it is. */
+static int64_t ahead(struct net *t, struct net_office *o)
+{
+    return (int64_t)(hlc_ms(store_state_get(o->store)->hlc) - 1700000000000ULL - t->now_ms);
+}
+
+static void assert_says(struct net *t, struct net_office *o, const char *text)
+{
+    if (!strstr(net_ask(t, o, STATUS), text))
+        fail_msg("%s does not say \"%s\": %s", o->name, text, o->reply);
+}
+
+/* Off the line, and started again with this error of its clock. */
+static void restart_alone(struct net *t, struct net_office *o, int64_t error_ms)
+{
+    net_halt(t, o);
+    net_cut(t, o);
+    o->clock_error_ms = error_ms;
+    net_boot(t, o);
+    net_run(t, 5000);
+}
+
+/* What is sealed before the parent was heard is the main case: years ahead are not believed, and
+ * all three see whose clock it is. */
+static void years_ahead_are_not_believed(void **state)
+{
+    struct net *t = *state;
+    restart_alone(t, DISTRICT, YEARS(20));
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','from the district')");
+    net_run(t, 5000);
+    assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM tonle_log_1"), "0");
+    assert_in_range(ahead(t, DISTRICT) + MINUTE, 0, 2 * MINUTE);
+    assert_says(t, DISTRICT, "is not believed until the parent has told the time");
+    net_mend(t, DISTRICT);
+    assert_true(net_settle(t, 20000));
+    net_sql(t, HUB, "UPDATE note SET text = 'later'");
+    assert_true(net_settle(t, 20000));
+    net_run(t, 10000);
+    assert_string_equal(net_text(DISTRICT, "SELECT text FROM note"), "later");
+    assert_in_range(ahead(t, HUB) + MINUTE, 0, 2 * MINUTE);
+    struct net_office *all[] = {DISTRICT, PROVINCE, HUB};
+    for (int i = 0; i < 3; i++) {
+        assert_says(t, all[i], "years ahead of the federation's");
+        assert_says(t, all[i], "\"subject\":\"district\"");
+    }
+}
+
+/* A clock that somebody sets while the node runs. */
+static void a_jump_while_it_runs_is_not_believed(void **state)
+{
+    struct net *t = *state;
+    net_cut(t, PROVINCE);
+    net_run(t, 5000);
+    PROVINCE->clock_error_ms = 20 * MINUTE;
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 5000);
+    assert_in_range(ahead(t, PROVINCE) + MINUTE, 0, 2 * MINUTE);
+    assert_non_null(strstr(PROVINCE->log, "event=wall-clock-not-believed"));
+    PROVINCE->clock_error_ms = -YEARS(1);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('m','x')");
+    net_run(t, 5000);
+    assert_in_range(ahead(t, PROVINCE) + MINUTE, 0, 2 * MINUTE);
+    net_mend(t, PROVINCE);
+    assert_true(net_settle(t, 20000));
+}
+
+/* Twenty minutes at a start without a line cannot be told from the truth. What was stamped then
+ * waits at the office for its time to come; everything else goes on, and all three say so. */
+static void what_a_wrong_clock_stamped_waits_for_its_time(void **state)
+{
+    struct net *t = *state;
+    restart_alone(t, DISTRICT, 20 * MINUTE);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','ahead')");
+    net_run(t, 5000);
+    assert_true(ahead(t, DISTRICT) > 19 * MINUTE);
+    net_mend(t, DISTRICT);
+    net_run(t, 10000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','from the hub')");
+    assert_true(net_until(t, DISTRICT, "SELECT count(*) FROM note", "2", 20000));
+    net_run(t, 10000);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "1");
+    assert_says(t, DISTRICT, "suspect: clock");
+    assert_says(t, PROVINCE, "suspect: clock");
+    assert_says(t, HUB, "19 minutes ahead");
+    assert_says(t, DISTRICT, "\"synced\":false");
+    assert_int_equal(DISTRICT->sent_refusals + PROVINCE->sent_refusals, 0);
+    assert_false(net_until(t, HUB, "SELECT count(*) FROM note", "2", 12 * MINUTE));
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "2", 8 * MINUTE));
+    assert_true(net_settle(t, 20000));
+    assert_null(strstr(net_ask(t, DISTRICT, STATUS), "suspect"));
+}
+
+/* An office that sends it all the same is refused by its parent, and what it stamped moves nobody:
+ * not the value that all others would lose against for ever, nor anybody's time. */
+static void a_stamp_of_the_future_is_refused_by_the_parent(void **state)
+{
+    struct net *t = *state;
+    net_forge(t, PROVINCE, NULL, UINT64_MAX, "forged");
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "0");
+    assert_in_range(ahead(t, HUB) + MINUTE, 0, 2 * MINUTE);
+    assert_says(t, HUB, "its clock was ahead when it stamped this changeset");
+    assert_says(t, PROVINCE, "set this machine's clock");
+}
+
+/* A province that has not heard the time itself cannot judge; what it lets in moves the time of
+ * nobody above it by more than the skew. */
+static void what_a_parent_in_doubt_lets_in_moves_nobody(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    net_cut(t, PROVINCE);
+    net_boot(t, PROVINCE);
+    net_run(t, 5000);
+    uint64_t soon = hlc_make(1700000000000ULL + t->now_ms + 20 * 24 * 60 * MINUTE, 0);
+    net_forge(t, DISTRICT, NULL, soon, "forged");
+    assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM note", "1", 20000));
+    net_mend(t, PROVINCE);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 20000));
+    assert_in_range(ahead(t, HUB), 0, 10 * MINUTE);
+}
+
+/* What an older version took over as the time is taken back, as soon as children agree. */
+static void a_stored_time_that_cannot_be_is_taken_back(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB,
+            "UPDATE tonle_meta SET v = -1 WHERE k = 'hlc';"
+            "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_settle(t, 20000));
+    assert_in_range(ahead(t, HUB), 0, 6 * MINUTE);
+    assert_non_null(strstr(HUB->log, "event=time-taken-back"));
+}
+
+/* A hub whose clock most offices contradict says so, and refuses nothing for it. */
+static void a_hub_that_is_outvoted_says_so(void **state)
+{
+    struct net *t = *state;
+    net_grow(t, "other", "13", "hub");
+    net_halt(t, HUB);
+    HUB->clock_error_ms = -YEARS(1);
+    net_boot(t, HUB);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('n','x')");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 20000));
+    net_run(t, 10000);
+    assert_says(t, HUB, "contradicts that of most offices below");
+    assert_true(net_settle(t, 20000));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF_THREE(years_ahead_are_not_believed),
+        TEST_OF_THREE(a_jump_while_it_runs_is_not_believed),
+        TEST_OF_THREE(what_a_wrong_clock_stamped_waits_for_its_time),
+        TEST_OF_THREE(a_stamp_of_the_future_is_refused_by_the_parent),
+        TEST_OF_THREE(what_a_parent_in_doubt_lets_in_moves_nobody),
+        TEST_OF_THREE(a_stored_time_that_cannot_be_is_taken_back),
+        TEST_OF_THREE(a_hub_that_is_outvoted_says_so),
+    };
+    return check_run(tests);
+}
