@@ -76,7 +76,7 @@ dot=$(side "$id" hub)
 expect 0 t province conflict show "$id"
 grep -qF -- "--take $dot" "$ROOT/err" || fail "the command that settles it is not shown: $(cat "$ROOT/err")"
 t province conflict show "$id" >"$ROOT/out" 2>&1
-sed -n '/who may decide: every office (review_by: any)/,/--take/p' "$ROOT/out" | grep -qF -- "--take $dot" ||
+sed -n '/who may decide: every office (review_by: any)/,$p' "$ROOT/out" | grep -qF -- "--take $dot" ||
     fail "who may decide does not stand before the commands: $(cat "$ROOT/out")"
 expect 0 t province conflict show "$id" --json
 same "$(json '$.conflict.who_may_decide.review_by') $(json '$.conflict.who_may_decide.here')" "any 1"
