@@ -327,6 +327,14 @@ static const struct keyed *in_key_order(struct applying *ap, const struct table_
     return rows;
 }
 
+/* The hub alone writes these tables and deletes no row of them, so a key has one birth and a change
+ * means that: a first load brings the rows without the names of their births (load/chunk.c). */
+static void mean_the_only_birth(const struct work_row *r, struct change *ch)
+{
+    if (r->k.t->hub_only && ch->kind != CHANGE_BORN && r->row.n_births == 1)
+        ch->birth = r->row.births[0].name;
+}
+
 static enum err apply_row(struct applying *ap, const struct table_place *p, const struct keyed *at,
                           bool decision)
 {
@@ -349,6 +357,7 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
         return e;
     if (ap->replay)
         leave_out_seen(ap, r, &ch);
+    mean_the_only_birth(r, &ch);
     return merge_row(ap, r, &ch);
 }
 
