@@ -136,6 +136,7 @@ enum err store_charter_put(struct store *s, const struct charter_record *r)
         {"yaml", value_text(r->yaml)},
         {"compiled", value_text(r->compiled)},
         {"published_ms", value_integer((int64_t)r->published_ms)},
+        {"seq", value_u64(store_state_get(s)->seq + 1)}, /* the log's next: it is not empty now */
     };
     struct arena a = {0};
     e = put(s, &a, "tonle_charter", cell, sizeof cell / sizeof cell[0]);

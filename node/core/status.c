@@ -163,6 +163,10 @@ static void own_reasons(struct status_look *l)
                " reason schema)",
                "tonle doctor names it; make it again and they come in; what it held before comes "
                "back with tonle verify --repair --take parent");
+    if (n->decision_refused[0] != '\0')
+        reason(l, n->name, n->decision_refused,
+               "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
+               "--local puts this away");
     if (n->rows_refused)
         reason(
             l, n->name,

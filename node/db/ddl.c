@@ -38,7 +38,8 @@
  *   the bytes (of a group: its members, value_encode each, in the group's order). detail: for a
  *   birth, and for what is alive beside a delete, the whole row as it would stand: a JSON object of
  *   all its columns. A superseded record keeps only the sides that its successor has not
- * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
+ * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only; seq of a charter:
+ *   of the hub's changeset that it came with
  * - tonle_registry: the same; one row, what the hub signs of those three as a whole
  *   (journal/attest.h)
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
@@ -110,7 +111,8 @@ const char store_ddl[] =
     "CREATE TABLE tonle_site(site TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL,"
     " node TEXT NOT NULL, sign_key TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_charter(version TEXT PRIMARY KEY NOT NULL, schema_version INTEGER NOT NULL,"
-    " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_registry(name TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL,"
     " nodes TEXT NOT NULL, sites TEXT NOT NULL, charters TEXT NOT NULL, signature TEXT NOT NULL)"
     " WITHOUT ROWID;"
