@@ -18,6 +18,8 @@
 #include "protocol/message.h"
 
 struct collected; /* capture/ */
+/* tonle_meta: the table of the registry that is not what the hub has signed; absent: all are. */
+#define META_REGISTRY_ODD "registry_odd"
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */

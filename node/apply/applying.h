@@ -17,6 +17,7 @@ struct applying {
     const struct collected *collected; /* beside our own changeset; NULL: nothing */
     bool charter;                      /* it carries a row of tonle_charter */
     bool registry;                     /* or of another internal table */
+    bool attested;                     /* or the hub's signature over both */
     bool decides;                      /* or decisions: then `ruling` */
     struct ruling ruling;
     bool replay; /* it was deferred: our changesets behind own_seq were sealed after it came */

@@ -3,6 +3,7 @@
 #include "node/apply/applying.h"
 
 #include "node/capture/capture.h"
+#include "node/journal/attest.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 
@@ -454,6 +455,7 @@ static enum err take_table(struct applying *ap, const struct table_changes *tc, 
     }
     ap->charter = ap->charter || strcmp(p.t->name, "tonle_charter") == 0;
     ap->registry = ap->registry || p.t->internal;
+    ap->attested = ap->attested || strcmp(p.t->name, ATTEST_TABLE) == 0;
     return apply_table(ap, &p);
 }
 

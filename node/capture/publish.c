@@ -5,7 +5,6 @@
 
 #include "node/capture/capture.h"
 #include "node/capture/log.h"
-#include "node/db/query.h"
 #include "node/file/hex.h"
 #include "node/journal/attest.h"
 #include "node/record/table.h"
@@ -163,33 +162,6 @@ static enum err is_captured(struct store *s, bool *yes)
     return e;
 }
 
-static enum err sum_table(struct store *s, struct arena *a, const char *table,
-                          uint8_t sum[HASH_BYTES])
-{
-    const struct table_schema *t = schema_table(s, table);
-    if (!t)
-        return store_fail(s, ERR_SCHEMA, "table %s is missing", table);
-    struct attest_rows rows = {.n_columns = t->n_columns, .column = (const char **)t->column};
-    struct buf sql = {0};
-    size_t cap = 0;
-    buf_printf(&sql, "SELECT %s FROM %s", t->column_list, t->qname);
-    struct query q = DB_QUERY(s, buf_str(&sql));
-    buf_fini(&sql);
-    while (query_next(&q)) {
-        rows.row = arena_grow(a, rows.row, rows.n, &cap, sizeof *rows.row);
-        rows.row[rows.n++] = query_values(&q, a, 0, t->n_columns);
-    }
-    attest_sum_of(table, &rows, sum);
-    return query_end(&q);
-}
-
-static enum err last_number(struct store *s, uint64_t *number)
-{
-    struct query q = DB_QUERY(s, "SELECT number FROM main." ATTEST_TABLE);
-    *number = query_next(&q) ? query_u64(&q, 0) : 0;
-    return query_end(&q);
-}
-
 static enum err put_attest(struct store *s, struct arena *a, const struct attest *at)
 {
     const struct put_cell cell[] = {
@@ -213,10 +185,11 @@ enum err store_registry_attest(struct store *s, const uint8_t secret[SIGN_SECRET
         return e;
     struct arena a = {0};
     struct attest at;
-    e = last_number(s, &at.number);
+    e = attest_read(s, &a, &at);
+    e = e == ERR_NOT_FOUND ? ERR_OK : e;
     at.number++;
     for (int i = 0; e == ERR_OK && i < ATTEST_SUMS; i++)
-        e = sum_table(s, &a, attest_table[i], at.sum[i]);
+        e = attest_sum_here(s, &a, attest_table[i], at.sum[i]);
     if (e == ERR_OK) {
         attest_sign(&at, store_identity_get(s)->federation, secret);
         e = put_attest(s, &a, &at);

@@ -1,8 +1,8 @@
-/* The registry and the charter, as they come from the parent. They say whose signature is whose, so
- * the parent is not believed: what came has to be what the hub signed (journal/attest.h), with the
- * hub's key from the invitation, and so new that this office is in it with its own key: no older
- * than its enrolment. The parent may hold back what is newer, as it may hold back anything, until
- * the next change of the registry has to fit what is here.
+/* The registry and the charter, as they come from the parent. They say whose signature is whose,
+ * so the parent is not believed: what came has to be what the hub signed (journal/attest.h), with
+ * the hub's key from the invitation, and so new that this office is in it with its own key: no
+ * older than its enrolment. A parent that holds back what is newer is found out when the hub's next
+ * change of the registry does not fit what is here (apply/apply.c).
  *
  * What differs may have changed while it was fetched: then, and only then, the hub's entry in the
  * chunks' clocks is not one, and all of it is fetched again. */

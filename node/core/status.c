@@ -163,6 +163,14 @@ static void own_reasons(struct status_look *l)
                " reason schema)",
                "tonle doctor names it; make it again and they come in; what it held before comes "
                "back with tonle verify --repair --take parent");
+    struct bytes odd;
+    if (store_meta_get(l->s, &n->arena, META_REGISTRY_ODD, &odd) == ERR_OK)
+        reason(
+            l, n->name,
+            "the registry of offices here is not what the hub has signed: it was altered here, or"
+            " the parent held a change back",
+            "tonle verify names the table; tell the administrator of the hub: this office has to"
+            " join again");
     if (n->decision_refused[0] != '\0')
         reason(l, n->name, n->decision_refused,
                "it counts nowhere: ask that office; tonle history shows the row, tonle verify "

@@ -1,5 +1,9 @@
 #include "node/journal/attest.h"
 
+#include "node/db/query.h"
+#include "node/file/hex.h"
+#include "node/schema/schema.h"
+#include "node/state/state.h"
 #include "protocol/seal.h"
 
 #include <stdlib.h>
@@ -63,5 +67,68 @@ enum err attest_verify(const struct attest *at, const char *federation,
     struct buf b = signed_bytes(at, federation);
     enum err e = seal_verify(domain_registry, b.data, b.len, key, at->signature);
     buf_fini(&b);
+    return e;
+}
+
+/* ---- in this database */
+
+enum err attest_sum_here(struct store *s, struct arena *a, const char *table,
+                         uint8_t sum[HASH_BYTES])
+{
+    const struct table_schema *t = schema_table(s, table);
+    if (!t)
+        return store_fail(s, ERR_SCHEMA, "table %s is missing", table);
+    struct attest_rows rows = {.n_columns = t->n_columns, .column = (const char **)t->column};
+    struct buf sql = {0};
+    size_t cap = 0;
+    buf_printf(&sql, "SELECT %s FROM %s", t->column_list, t->qname);
+    struct query q = DB_QUERY(s, buf_str(&sql));
+    buf_fini(&sql);
+    while (query_next(&q)) {
+        rows.row = arena_grow(a, rows.row, rows.n, &cap, sizeof *rows.row);
+        rows.row[rows.n++] = query_values(&q, a, 0, t->n_columns);
+    }
+    attest_sum_of(table, &rows, sum);
+    return query_end(&q);
+}
+
+enum err attest_read(struct store *s, struct arena *a, struct attest *out)
+{
+    *out = (struct attest){0};
+    struct query q = DB_QUERY(s, "SELECT number, signature, nodes, sites, charters FROM"
+                                 " main." ATTEST_TABLE);
+    bool any = query_next(&q), good = any;
+    if (any) {
+        out->number = query_u64(&q, 0);
+        good = hex_bytes(query_text(&q, a, 1), out->signature, SIGNATURE_BYTES);
+        for (int i = 0; good && i < ATTEST_SUMS; i++)
+            good = hex_bytes(query_text(&q, a, 2 + i), out->sum[i], HASH_BYTES);
+    }
+    enum err e = query_end(&q);
+    if (e == ERR_OK && !any)
+        return ERR_NOT_FOUND;
+    return e == ERR_OK && !good ? store_fail(s, ERR_CORRUPT, ATTEST_TABLE " holds no signature")
+                                : e;
+}
+
+enum err attest_look(struct store *s, struct arena *a, const char **table)
+{
+    const struct store_identity *id = identity_of(s);
+    struct attest at;
+    *table = NULL;
+    enum err e = attest_read(s, a, &at);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e == ERR_CORRUPT ||
+        (e == ERR_OK && attest_verify(&at, id->federation, id->hub_sign_key) != ERR_OK)) {
+        *table = ATTEST_TABLE;
+        return ERR_OK;
+    }
+    for (int i = 0; e == ERR_OK && !*table && i < ATTEST_SUMS; i++) {
+        uint8_t sum[HASH_BYTES];
+        e = attest_sum_here(s, a, attest_table[i], sum);
+        if (e == ERR_OK && memcmp(sum, at.sum[i], HASH_BYTES) != 0)
+            *table = attest_table[i];
+    }
     return e;
 }

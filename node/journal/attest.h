@@ -39,4 +39,12 @@ void attest_sign(struct attest *at, const char *federation,
 enum err attest_verify(const struct attest *at, const char *federation,
                        const uint8_t key[SIGN_PUBLIC_BYTES]);
 
+/* The same of the tables in this database. */
+enum err attest_sum_here(struct store *s, struct arena *a, const char *table,
+                         uint8_t sum[HASH_BYTES]);
+/* ERR_NOT_FOUND: the hub has signed nothing yet. */
+enum err attest_read(struct store *s, struct arena *a, struct attest *out);
+/* *table: which of them is not what the hub has signed; NULL: all are, or it has signed nothing. */
+enum err attest_look(struct store *s, struct arena *a, const char **table);
+
 #endif

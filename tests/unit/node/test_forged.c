@@ -242,6 +242,23 @@ static void the_registry_goes_on_behind_the_load(void **state)
     assert_true(net_until(t, o, "SELECT unit FROM tonle_node WHERE name = 'far'", "20", 10000));
 }
 
+/* A registry that the hub signed, but not the newest: what was held back is missed when the hub
+ * changes it again, and said until it fits. */
+static void a_change_that_was_held_back_is_missed(void **state)
+{
+#define ODD "SELECT count(*) FROM tonle_meta WHERE k = 'registry_odd'"
+    struct net *t = *state;
+    net_sql(t, PROVINCE, "UPDATE tonle_node SET unit = '77' WHERE name = 'kampot'");
+    net_invite(t, "far", "19", "hub", 0);
+    assert_true(net_until(t, PROVINCE, ODD, "1", 10000));
+    assert_non_null(
+        strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "not what the hub has signed"));
+    assert_string_equal(net_text(&t->office[2], ODD), "0");
+    net_sql(t, PROVINCE, "UPDATE tonle_node SET unit = '07' WHERE name = 'kampot'");
+    net_invite(t, "far", "20", "hub", 0);
+    assert_true(net_until(t, PROVINCE, ODD, "0", 10000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +267,7 @@ int main(void)
         NET_TEST(an_old_registry_is_refused),
         NET_TEST(a_registry_that_changes_meanwhile_is_fetched_again),
         NET_TEST(the_registry_goes_on_behind_the_load),
+        NET_TEST(a_change_that_was_held_back_is_missed),
     };
     return check_run(tests);
 }
