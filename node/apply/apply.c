@@ -8,6 +8,7 @@
 #include "node/apply/applying.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
+#include "node/journal/attest.h"
 #include "node/journal/journal.h"
 #include "node/state/state.h"
 
@@ -103,6 +104,18 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
     return e;
 }
 
+/* What the hub has changed has to fit what is here: a parent that held back an earlier change at
+ * the first load is found out, and whoever altered the registry behind our back. */
+static enum err look_at_registry(struct store *s, struct arena *a)
+{
+    const char *table;
+    enum err e = attest_look(s, a, &table);
+    if (e != ERR_OK)
+        return e;
+    return table ? store_meta_set(s, META_REGISTRY_ODD, table, strlen(table))
+                 : store_meta_drop(s, META_REGISTRY_ODD);
+}
+
 static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
@@ -123,6 +136,8 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
         schema_changed(s);
         e = schema_charter_passed(s);
     }
+    if (e == ERR_OK && ap.attested && !ap.own)
+        e = look_at_registry(s, a);
     if (e == ERR_OK)
         e = advance(s, in, &pos);
     for (size_t i = 0; e == ERR_OK && i < ap.n_later; i++)

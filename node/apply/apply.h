@@ -18,6 +18,8 @@
 #include "protocol/message.h"
 
 struct collected; /* capture/ */
+/* tonle_meta: the table of the registry that is not what the hub has signed; absent: all are. */
+#define META_REGISTRY_ODD "registry_odd"
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
@@ -38,7 +40,9 @@ struct apply_report {
     uint32_t orphans;   /* changes whose identity is not here */
     uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
                          does not publish any more, and of groups that did not come whole */
-    uint32_t deferred; /* rows that wait for their table */
+    uint32_t deferred;            /* rows that wait for their table */
+    uint32_t decisions_refused;   /* with the changes that belong to them */
+    const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
 };
 /* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same
  * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error

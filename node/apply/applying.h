@@ -7,6 +7,7 @@
 #ifndef NODE_APPLY_APPLYING_H
 #define NODE_APPLY_APPLYING_H
 
+#include "node/apply/ruling.h"
 #include "node/apply/work.h"
 
 struct applying {
@@ -16,6 +17,9 @@ struct applying {
     const struct collected *collected; /* beside our own changeset; NULL: nothing */
     bool charter;                      /* it carries a row of tonle_charter */
     bool registry;                     /* or of another internal table */
+    bool attested;                     /* or the hub's signature over both */
+    bool decides;                      /* or decisions: then `ruling` */
+    struct ruling ruling;
     bool replay; /* it was deferred: our changesets behind own_seq were sealed after it came */
     uint64_t own_seq;
     const struct table_changes **later; /* tables that do not fit here: to be deferred */

@@ -4,6 +4,8 @@
 
 #include "conflict/twin.h"
 #include "node/capture/capture.h"
+#include "node/journal/attest.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -351,6 +353,44 @@ static const struct keyed *in_key_order(struct applying *ap, const struct table_
     return rows;
 }
 
+/* Whether the row belongs to a decision that does not count (ruling.h). */
+static bool is_refused(struct applying *ap, const struct table_changes *tc,
+                       const struct row_change *rc)
+{
+    const char *why = ap->decides ? ruling_refuses(&ap->ruling, tc, rc) : NULL;
+    if (!why)
+        return false;
+    ap->w.report->decisions_refused++;
+    ap->w.report->decision_refused = why;
+    return true;
+}
+
+/* Who took it and when is what the signature says, here as everywhere. */
+static enum err sign_decision(struct applying *ap, const struct work_row *r, struct change *ch)
+{
+    const struct table_schema *t = r->k.t;
+    uint32_t office = schema_column(t, "office"), at = schema_column(t, "at_ms");
+    struct value *value = arena_copy(ap->w.a, ch->value, ch->n_cells * sizeof *value), *stands;
+    assert(office < ch->n_cells && at < ch->n_cells);
+    value[office] = value_text(ap->ruling.office);
+    value[at] = value_u64(ap->ruling.at_ms);
+    ch->value = value;
+    if (!ap->own)
+        return ERR_OK;
+    enum err e = row_read(ap->w.s, ap->w.a, r->k, &stands); /* as the desk wrote it */
+    if (e == ERR_OK && stands && part_mask(t, stands, value) != 0)
+        e = part_update(ap->w.s, t, stands, value);
+    return e;
+}
+
+/* The hub alone writes these tables and deletes no row of them, so a key has one birth and a change
+ * means that: a first load brings the rows without the names of their births (load/chunk.c). */
+static void mean_the_only_birth(const struct work_row *r, struct change *ch)
+{
+    if (r->k.t->hub_only && ch->kind != CHANGE_BORN && r->row.n_births == 1)
+        ch->birth = r->row.births[0].name;
+}
+
 static enum err apply_row(struct applying *ap, const struct table_place *p, const struct keyed *at,
                           bool decision)
 {
@@ -362,7 +402,13 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
     enum err e = chunk_has(ap, r->k, &has);
     if (e != ERR_OK || has)
         return e;
+    if (!ap->own && is_refused(ap, p->tc, rc))
+        return ERR_OK;
     struct change ch = to_change(ap, rc, &p->map, p->t);
+    if (ap->decides && ch.kind == CHANGE_BORN && strcmp(p->t->name, DECISION_TABLE) == 0)
+        e = sign_decision(ap, r, &ch);
+    if (e != ERR_OK)
+        return e;
     bool put = !ap->own || (decision && ch.kind == CHANGE_BORN);
     if (put)
         e = load_remote(ap, r, &ch);
@@ -373,6 +419,7 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
         return e;
     if (ap->replay)
         leave_out_seen(ap, r, &ch);
+    mean_the_only_birth(r, &ch);
     return merge_row(ap, r, &ch);
 }
 
@@ -432,6 +479,7 @@ static enum err take_table(struct applying *ap, const struct table_changes *tc, 
     }
     ap->charter = ap->charter || strcmp(p.t->name, "tonle_charter") == 0;
     ap->registry = ap->registry || p.t->internal;
+    ap->attested = ap->attested || strcmp(p.t->name, ATTEST_TABLE) == 0;
     return apply_table(ap, &p);
 }
 
@@ -440,6 +488,9 @@ enum err apply_rows(struct applying *ap, const char *table)
     enum err e = ERR_OK;
     const struct changeset *cs = ap->cs;
     assert(ap->w.s->in_write && !(ap->own && ap->replay));
+    ap->decides = ruling_needed(cs);
+    if (ap->decides)
+        e = ruling_begin(ap->w.s, ap->w.a, cs, &ap->ruling);
     for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++) {
         for (uint32_t i = 0; e == ERR_OK && i < cs->segments[g].n_tables; i++) {
             const struct table_changes *tc = &cs->segments[g].tables[i];

@@ -4,7 +4,9 @@
 #include "node/capture/publish.h"
 
 #include "node/capture/capture.h"
+#include "node/capture/log.h"
 #include "node/file/hex.h"
+#include "node/journal/attest.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 
@@ -133,9 +135,65 @@ enum err store_charter_put(struct store *s, const struct charter_record *r)
         {"yaml", value_text(r->yaml)},
         {"compiled", value_text(r->compiled)},
         {"published_ms", value_integer((int64_t)r->published_ms)},
+        {"seq", value_u64(store_state_get(s)->seq + 1)}, /* the log's next: it is not empty now */
     };
     struct arena a = {0};
     e = put(s, &a, "tonle_charter", cell, sizeof cell / sizeof cell[0]);
+    arena_fini(&a);
+    return e;
+}
+
+/* ---- what the hub vouches for */
+
+static enum err is_captured(struct store *s, bool *yes)
+{
+    struct capture *c;
+    enum err e = capture_logs(s, &c);
+    *yes = false;
+    for (int i = 0; e == ERR_OK && !*yes && i < ATTEST_SUMS; i++) {
+        const struct table_schema *t = schema_table(s, attest_table[i]);
+        char sql[80];
+        int64_t any = 0;
+        snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM main.tonle_log_%u)", t ? t->t : 0);
+        if (t && c->has_log[t - s->schema->tables])
+            e = db_number(s, sql, &any);
+        *yes = any != 0;
+    }
+    return e;
+}
+
+static enum err put_attest(struct store *s, struct arena *a, const struct attest *at)
+{
+    const struct put_cell cell[] = {
+        {"name", value_text(ATTEST_KEY)},
+        {"number", value_integer((int64_t)at->number)},
+        {attest_sum[0], value_text(hex_text(a, at->sum[0], HASH_BYTES))},
+        {attest_sum[1], value_text(hex_text(a, at->sum[1], HASH_BYTES))},
+        {attest_sum[2], value_text(hex_text(a, at->sum[2], HASH_BYTES))},
+        {"signature", value_text(hex_text(a, at->signature, SIGNATURE_BYTES))},
+    };
+    _Static_assert(ATTEST_SUMS == 3, "a cell for each sum");
+    return put(s, a, ATTEST_TABLE, cell, sizeof cell / sizeof cell[0]);
+}
+
+enum err store_registry_attest(struct store *s, const uint8_t secret[SIGN_SECRET_BYTES])
+{
+    assert(s->in_write);
+    bool captured;
+    enum err e = is_captured(s, &captured);
+    if (e != ERR_OK || !captured)
+        return e;
+    struct arena a = {0};
+    struct attest at;
+    e = attest_read(s, &a, &at);
+    e = e == ERR_NOT_FOUND ? ERR_OK : e;
+    at.number++;
+    for (int i = 0; e == ERR_OK && i < ATTEST_SUMS; i++)
+        e = attest_sum_here(s, &a, attest_table[i], at.sum[i]);
+    if (e == ERR_OK) {
+        attest_sign(&at, store_identity_get(s)->federation, secret);
+        e = put_attest(s, &a, &at);
+    }
     arena_fini(&a);
     return e;
 }

@@ -84,6 +84,7 @@ static json_t *entry_json(const struct history_entry *h)
                           cli_dot_json(h->birth), "values", values, "seen", seen, "beat", beat);
     json_object_set_new(j, "decision",
                         h->n_decisions > 0 ? decision_json(&h->decisions[0]) : json_null());
+    json_object_set_new(j, "refused", h->refused ? cli_text_json(h->refused) : json_null());
     return j;
 }
 
@@ -156,6 +157,8 @@ static void add_relations(struct cli *c, struct text_table *t, const struct hist
         add_line(c, t, "  decision",
                  cli_printf(c, "%s at %s: %s (%s)", h->decisions[i].by, h->decisions[i].office,
                             h->decisions[i].choice, h->decisions[i].reason));
+    if (h->refused)
+        add_line(c, t, "  refused", cli_printf(c, "it counts nowhere: %s", h->refused));
 }
 
 static void print_text(struct cli *c, const struct history *h, bool at_hub)

@@ -139,6 +139,13 @@ static int registry_outcome(const struct join_session *j)
                         "was changed. Ask the "
                         "administrator",
                         j->invitation.parent);
+    case JOIN_FORGED_REGISTRY:
+        return cli_fail(
+            CLI_REFUSED,
+            "%s of what %s sent is not what the hub has signed: somebody altered it there, "
+            "or its database is damaged. Nothing was changed here; tell the administrator "
+            "of the hub, and join again when %s has been set right",
+            j->report->table, j->invitation.parent, j->invitation.parent);
     case JOIN_OTHER_KEYS:
         return cli_fail(CLI_REFUSED,
                         "the registry does not name this machine's key for %s: the invitation was "
@@ -160,6 +167,7 @@ int join_tell(const struct join_session *j)
     case JOIN_FETCH_FAILED:
         return fetch_failed(j);
     case JOIN_OTHER_REGISTRY:
+    case JOIN_FORGED_REGISTRY:
     case JOIN_OTHER_KEYS:
     case JOIN_NO_CHARTER:
         return registry_outcome(j);

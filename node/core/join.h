@@ -44,26 +44,27 @@ struct node *node_join(const struct join_options *o);
 enum join_outcome {
     JOIN_UNDER_WAY,
     JOIN_DONE,
-    JOIN_STOPPED,        /* by EVENT_STOP, before ACTION_SETTLE */
-    JOIN_NOT_REACHED,    /* in JOIN_REACH_MS */
-    JOIN_NOT_ANSWERED,   /* the parent was reached, but had no answer of the hub in that time */
-    JOIN_PARENT_REFUSES, /* text: its reason */
-    JOIN_HUB_REFUSES,    /* text: its reason */
-    JOIN_OTHER_HUB,      /* the hub that answered is not the one that signed the invitation */
-    JOIN_KEY_REFUSED,    /* the parent knows neither the invitation's key nor our own */
-    JOIN_NOT_ADMITTED,   /* enrolled, but the parent has not heard of it */
-    JOIN_FETCH_FAILED,   /* table; error: REFUSED our key, BUSY the line, FULL or IO what was
+    JOIN_STOPPED,         /* by EVENT_STOP, before ACTION_SETTLE */
+    JOIN_NOT_REACHED,     /* in JOIN_REACH_MS */
+    JOIN_NOT_ANSWERED,    /* the parent was reached, but had no answer of the hub in that time */
+    JOIN_PARENT_REFUSES,  /* text: its reason */
+    JOIN_HUB_REFUSES,     /* text: its reason */
+    JOIN_OTHER_HUB,       /* the hub that answered is not the one that signed the invitation */
+    JOIN_KEY_REFUSED,     /* the parent knows neither the invitation's key nor our own */
+    JOIN_NOT_ADMITTED,    /* enrolled, but the parent has not heard of it */
+    JOIN_FETCH_FAILED,    /* table; error: REFUSED our key, BUSY the line, FULL or IO what was
                             fetched could not be kept, LIMIT a row is too large, or nonsense came */
-    JOIN_OTHER_REGISTRY, /* the registry that was fetched names another hub */
-    JOIN_OTHER_KEYS,     /* and the registry another key for this office */
-    JOIN_NO_CHARTER,     /* the parent has none yet */
-    JOIN_BAD_CHARTER,    /* error, text: the one it has cannot be read by this version */
-    JOIN_NO_DATABASE,    /* error, text: it cannot be opened */
-    JOIN_LOOK_FAILED,    /* error, text: looking whether rows are here */
-    JOIN_ROWS_HERE,      /* `present`, and no mode was given */
-    JOIN_COPY_FAILED,    /* error, text: keeping the old database (replace) */
-    JOIN_LOAD_FAILED,    /* error, text */
-    JOIN_NOT_SETTLED,    /* error: ACTION_SETTLE failed */
+    JOIN_OTHER_REGISTRY,  /* the registry that was fetched names another hub */
+    JOIN_FORGED_REGISTRY, /* `table` of it is not what the hub has signed */
+    JOIN_OTHER_KEYS,      /* the registry names another key for this office */
+    JOIN_NO_CHARTER,      /* the parent has none yet */
+    JOIN_BAD_CHARTER,     /* error, text: the one it has cannot be read by this version */
+    JOIN_NO_DATABASE,     /* error, text: it cannot be opened */
+    JOIN_LOOK_FAILED,     /* error, text: looking whether rows are here */
+    JOIN_ROWS_HERE,       /* `present`, and no mode was given */
+    JOIN_COPY_FAILED,     /* error, text: keeping the old database (replace) */
+    JOIN_LOAD_FAILED,     /* error, text */
+    JOIN_NOT_SETTLED,     /* error: ACTION_SETTLE failed */
 };
 struct rows_present {
     const char *table;

@@ -4,12 +4,9 @@
 #include "node/core/joining.h"
 
 #include "node/charter/charter.h"
-#include "node/file/hex.h"
 #include "node/record/record.h"
 #include "node/schema/schema.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A chunk may be 24 MB on a slow line: asked again too early, it comes twice. */
@@ -21,8 +18,10 @@ void join_fetch_begin(struct joining *j)
     j->fetch.table = arena_copy(&j->arena, schema_internal, sizeof schema_internal);
     j->fetch.n_tables = INTERNAL_TABLES;
     j->fetch.internal = true;
+    j->fetch.at = 0;
+    j->fetch.n_kept = 0;
     j->report.table = schema_internal[0];
-    j->registry.site_text = "";
+    join_registry_begin(j);
 }
 
 void join_fetch_failed(struct node *n, enum err e)
@@ -58,99 +57,6 @@ static void ask_next(struct node *n)
         join_fetch_ask(n);
 }
 
-/* ---- the registry, as it comes */
-
-static const struct value *chunk_value(const struct load_chunk *chunk, const struct row_state *row,
-                                       const char *column)
-{
-    static const struct value null = {0};
-    for (uint32_t i = 0; i < chunk->n_columns && i < row->n_values; i++)
-        if (strcmp(chunk->columns[i], column) == 0)
-            return &row->values[i];
-    return &null;
-}
-
-static const char *chunk_text(struct joining *j, const struct load_chunk *chunk,
-                              const struct row_state *row, const char *column)
-{
-    const struct value *v = chunk_value(chunk, row, column);
-    char number[24];
-    if (v->type == VALUE_INTEGER) {
-        snprintf(number, sizeof number, "%lld", (long long)v->u.i);
-        return arena_strdup(&j->arena, number);
-    }
-    if (v->type != VALUE_TEXT)
-        return "";
-    char *text = arena_alloc(&j->arena, v->len + 1);
-    if (v->len > 0)
-        memcpy(text, v->u.p, v->len);
-    return text;
-}
-
-static bool is_hex_of(const char *hex, const uint8_t *p, size_t n)
-{
-    uint8_t bytes[SIGN_PUBLIC_BYTES];
-    return n <= sizeof bytes && hex_bytes(hex, bytes, n) && memcmp(bytes, p, n) == 0;
-}
-
-static void read_node(struct joining *j, const struct load_chunk *chunk,
-                      const struct row_state *row)
-{
-    if (strcmp(chunk_text(j, chunk, row, "name"), j->o.invitation->node) != 0)
-        return;
-    j->registry.site_text = chunk_text(j, chunk, row, "site");
-    j->registry.site = strtoull(j->registry.site_text, NULL, 16);
-    j->report.listen = chunk_text(j, chunk, row, "listen");
-}
-
-static void read_site(struct joining *j, const struct load_chunk *chunk,
-                      const struct row_state *row)
-{
-    const char *site = chunk_text(j, chunk, row, "site"),
-               *key = chunk_text(j, chunk, row, "sign_key");
-    const struct invitation *inv = j->o.invitation;
-    if (strcmp(site, j->registry.site_text) == 0)
-        j->registry.own_key = is_hex_of(key, j->o.keys->sign_key, SIGN_PUBLIC_BYTES);
-    if (strtoull(site, NULL, 16) == inv->hub_site)
-        j->registry.hub_key = is_hex_of(key, inv->hub_sign_key, SIGN_PUBLIC_BYTES);
-}
-
-static void read_charter(struct joining *j, const struct load_chunk *chunk,
-                         const struct row_state *row)
-{
-    uint64_t version = strtoull(chunk_text(j, chunk, row, "version"), NULL, 10);
-    if (version < j->registry.version)
-        return;
-    j->registry.version = version;
-    j->registry.compiled = chunk_text(j, chunk, row, "compiled");
-}
-
-static void read_registry(struct joining *j, const struct load_chunk *chunk)
-{
-    for (uint32_t i = 0; i < chunk->n_states; i++) {
-        if (strcmp(chunk->table, "tonle_node") == 0)
-            read_node(j, chunk, &chunk->states[i]);
-        else if (strcmp(chunk->table, "tonle_site") == 0)
-            read_site(j, chunk, &chunk->states[i]);
-        else if (strcmp(chunk->table, "tonle_charter") == 0)
-            read_charter(j, chunk, &chunk->states[i]);
-    }
-}
-
-static void check_registry(struct node *n)
-{
-    struct joining *j = n->join;
-    j->fetch.n_internal = j->fetch.n_kept;
-    if (!j->registry.hub_key)
-        join_end(n, JOIN_OTHER_REGISTRY, ERR_REFUSED, NULL);
-    else if (!j->registry.own_key)
-        join_end(n, JOIN_OTHER_KEYS, ERR_REFUSED, NULL);
-    else if (!j->registry.compiled)
-        join_end(n, JOIN_NO_CHARTER, ERR_BUSY, NULL);
-    else
-        join_load_look(n);
-}
-
 /* ---- chunks */
 
 static void begin_table(struct node *n)
@@ -161,10 +67,16 @@ static void begin_table(struct node *n)
     ask_next(n);
 }
 
+void join_fetch_again(struct node *n)
+{
+    join_fetch_begin(n->join);
+    begin_table(n);
+}
+
 static void tables_end(struct node *n)
 {
     if (n->join->fetch.internal)
-        check_registry(n);
+        join_registry_check(n);
     else
         join_load_begin(n);
 }
@@ -234,8 +146,10 @@ void join_fetch_chunk(struct node *n, const struct message *m, struct bytes raw)
         join_move(j, JOIN_FETCH);
     if (j->fetch.n_kept == 0)
         j->fetch.pos = c->pos;
-    if (j->fetch.internal)
-        read_registry(j, c);
+    if (j->fetch.internal && !join_registry_read(j, c)) {
+        join_fetch_failed(n, ERR_LIMIT);
+        return;
+    }
     j->fetch.end = c->end;
     j->fetch.rows = c->rows;
     buf_reset(&j->fetch.after);

@@ -1,5 +1,6 @@
-/* joining.h - what the files of a join share: join.c (the states, enrolment), join_fetch.c (chunks
- * and the registry), join_load.c (the database).
+/* joining.h - what the files of a join share: join.c (the states, enrolment), join_fetch.c
+ * (chunks), join_registry.c (the registry, and whether it is the hub's), join_load.c (the
+ * database).
  *
  * Invariant: at most one of ACTION_KEEP, ACTION_RECALL and ACTION_SETTLE is under way (`waits`);
  * the store is open, and in a transaction, exactly in JOIN_LOOK, JOIN_LOAD and JOIN_SETTLE.
@@ -9,6 +10,7 @@
 
 #include "node/core/internal.h"
 #include "node/core/join.h"
+#include "node/journal/attest.h"
 
 enum join_state {
     JOIN_BEGIN,
@@ -57,9 +59,17 @@ struct joining {
         uint64_t site, version;
         bool own_key, hub_key;
         const char *compiled; /* the newest charter */
+        struct attest_rows rows[ATTEST_SUMS];
+        size_t cap_rows[ATTEST_SUMS];
+        bool odd[ATTEST_SUMS]; /* more came of it than can be signed */
+        size_t bytes;          /* of the rows' values */
+        bool attested;
+        struct attest attest;
+        uint64_t first_seq, last_seq; /* the hub's, in the first and the last chunk's clock */
     } registry;
-    struct store *store; /* join_load.c */
-    size_t recalled;     /* chunks that are in the transaction */
+    uint32_t registry_again; /* how often it was fetched again, as it had changed meanwhile */
+    struct store *store;     /* join_load.c */
+    size_t recalled;         /* chunks that are in the transaction */
 };
 
 /* ---- join.c */
@@ -77,6 +87,14 @@ void join_fetch_failed(struct node *n, enum err e);
 /* It ends the fetch, not the trying before the first chunk. */
 void join_fetch_nonsense(struct node *n, enum err e);
 void join_fetch_published(struct node *n); /* what the charter names, after the look */
+void join_fetch_again(struct node *n);     /* from the first internal table on */
+
+/* ---- join_registry.c */
+void join_registry_begin(struct joining *j);
+/* A chunk of an internal table. False: there is more of them than there can be. */
+bool join_registry_read(struct joining *j, const struct load_chunk *chunk);
+/* All are here: on to the look, or the end. */
+void join_registry_check(struct node *n);
 
 /* ---- join_load.c */
 void join_load_look(struct node *n);

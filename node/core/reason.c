@@ -4,6 +4,7 @@
  * Without a running node only what is stored is known, and that it does not run. */
 #include "node/core/looking.h"
 
+#include "node/apply/apply.h"
 #include "node/capture/gap.h"
 #include "node/schema/schema.h"
 
@@ -288,11 +289,28 @@ static void process(struct status_look *l)
             "tried again by itself");
     if (n->seal_fault[0] != '\0')
         own(l, "seal", n->seal_fault, "make that row smaller: everything behind it waits");
+    if (n->decision_refused[0] != '\0')
+        own(l, "decision", n->decision_refused,
+            "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
+            "--local puts this away");
     if (n->rows_refused)
         own(l, "refused",
             "changes came that the charter has no place for: rows that only the hub may write, or"
             " columns that are not published any more (the journal has them)",
             "tonle charter show names what is published; tonle history shows a row's writes");
+}
+
+static void registry(struct status_look *l)
+{
+    struct arena a = {0};
+    struct bytes odd;
+    if (store_meta_get(l->s, &a, META_REGISTRY_ODD, &odd) == ERR_OK)
+        own(l, "registry",
+            "the registry of offices here is not what the hub has signed: it was altered here, or"
+            " the parent held a change back",
+            "tonle verify names the table; tell the administrator of the hub: this office has to"
+            " join again");
+    arena_fini(&a);
 }
 
 void reason_own(struct status_look *l, bool locked)
@@ -304,6 +322,7 @@ void reason_own(struct status_look *l, bool locked)
     captured(l, locked);
     tables(l);
     rows(l);
+    registry(l);
     reason_own_clock(l);
     if (l->n)
         process(l);

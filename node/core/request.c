@@ -37,6 +37,7 @@ static void verify_local(struct node *n, uint64_t id, const json_t *o)
                       "correct the request");
         return;
     }
+    n->decision_refused[0] = '\0';
     n->rows_refused = false; /* it is being seen to; the next such row says so again */
     scan_start(n, id, &ask);
 }

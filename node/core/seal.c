@@ -94,8 +94,11 @@ static enum err seal_rows(struct node *n, const struct clock *begun, uint32_t ma
 
 enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
 {
-    enum err e = ERR_LIMIT;
     *cut = false;
+    enum err e = node_is_hub(n) ? store_registry_attest(n->store, n->o.sign_secret) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    e = ERR_LIMIT;
     uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(n, begun, rows, cut);

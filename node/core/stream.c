@@ -248,6 +248,21 @@ static enum err check_stamp(struct node *n, struct batch *b, const struct peer *
     return ERR_CLOCK;
 }
 
+static void tell_refused(struct node *n, const struct peer *p, const struct dot *d,
+                         const struct apply_report *r)
+{
+    n->rows_refused = n->rows_refused || r->refused;
+    if (r->refused)
+        node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
+                 (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
+    if (!r->decision_refused)
+        return;
+    snprintf(n->decision_refused, sizeof n->decision_refused, "%s", r->decision_refused);
+    node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=\"%s\"",
+             p->name, (unsigned long long)d->site, (unsigned long long)d->seq, r->decisions_refused,
+             r->decision_refused);
+}
+
 static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
                                 struct inbox_item *i)
 {
@@ -266,11 +281,8 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
         e = store_apply(n->store, &n->arena, &in, &r);
     b->held += r.held;
     b->conflicts += r.conflicts;
-    n->rows_refused = n->rows_refused || (e == ERR_OK && r.refused);
-    if (e == ERR_OK && r.refused)
-        node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
-                 (unsigned long long)i->u.cs.dot.site, (unsigned long long)i->u.cs.dot.seq,
-                 r.refused);
+    if (e == ERR_OK)
+        tell_refused(n, p, &i->u.cs.dot, &r);
     return e;
 }
 

@@ -44,7 +44,10 @@
  *   the bytes (of a group: its members, value_encode each, in the group's order). detail: for a
  *   birth, and for what is alive beside a delete, the whole row as it would stand: a JSON object of
  *   all its columns. A superseded record keeps only the sides that its successor has not
- * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only
+ * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only; seq of a charter:
+ *   of the hub's changeset that it came with
+ * - tonle_registry: the same; one row, what the hub signs of those three as a whole
+ *   (journal/attest.h)
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
  * - tonle_todo: changes that no application statement can express, for the next seal
@@ -116,7 +119,11 @@ const char store_ddl[] =
     "CREATE TABLE tonle_site(site TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL,"
     " node TEXT NOT NULL, sign_key TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_charter(version TEXT PRIMARY KEY NOT NULL, schema_version INTEGER NOT NULL,"
-    " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE tonle_registry(name TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL,"
+    " nodes TEXT NOT NULL, sites TEXT NOT NULL, charters TEXT NOT NULL, signature TEXT NOT NULL)"
+    " WITHOUT ROWID;"
     "CREATE TABLE tonle_decision(id TEXT PRIMARY KEY NOT NULL, conflict TEXT NOT NULL,"
     " subject TEXT NOT NULL, table_name TEXT NOT NULL, key TEXT NOT NULL, cell TEXT NOT NULL,"
     " choice TEXT NOT NULL, operator TEXT NOT NULL, office TEXT NOT NULL, reason TEXT NOT NULL,"
@@ -143,4 +150,4 @@ const char store_ddl[] =
     " FROM tonle_node n LEFT JOIN tonle_site s ON s.site = n.site"
     " LEFT JOIN tonle_clock c ON c.site = s.number WHERE n.state = 'active');"
     "INSERT INTO tonle_table(t, name) VALUES(1, 'tonle_node'), (2, 'tonle_site'), (3, "
-    "'tonle_charter'), (4, 'tonle_decision');";
+    "'tonle_charter'), (4, 'tonle_decision'), (5, 'tonle_registry');";

@@ -196,6 +196,7 @@ struct history_entry {
     struct history_met *met;
     size_t n_decisions; /* that travelled with this write */
     struct decision_record *decisions;
+    const char *refused; /* why it counts nowhere, as its decision does not; NULL: it counts */
 };
 struct history {
     size_t n;

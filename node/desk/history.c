@@ -3,6 +3,8 @@
  * long history keeps nobody from committing. */
 #include "node/desk/history.h"
 
+#include "conflict/hlc.h"
+#include "node/apply/ruling.h"
 #include "node/db/query.h"
 #include "node/desk/review.h"
 #include "node/journal/open.h"
@@ -13,9 +15,9 @@
 
 /* ---- decisions: rows of tonle_decision about this row ---- */
 
-static const char *const decision_columns[] = {
-    "id", "conflict", "choice", "operator", "office", "reason", "at_ms", "table_name", "key"};
-enum { D_ID, D_CONFLICT, D_CHOICE, D_BY, D_OFFICE, D_REASON, D_AT, D_TABLE, D_KEY, D_COLUMNS };
+static const char *const decision_columns[] = {"id",     "conflict",   "choice", "operator",
+                                               "reason", "table_name", "key"};
+enum { D_ID, D_CONFLICT, D_CHOICE, D_BY, D_REASON, D_TABLE, D_KEY, D_COLUMNS };
 
 static const char *text_of(struct arena *a, const struct value *v)
 {
@@ -27,17 +29,17 @@ static const char *text_of(struct arena *a, const struct value *v)
     return text;
 }
 
-static struct decision_record decision_from(struct arena *a, const struct value *const *v)
+/* Its office and its time are the changeset's, as where it was applied (apply/ruling.h). */
+static struct decision_record decision_from(struct arena *a, const struct value *const *v,
+                                            const struct history_entry *x)
 {
-    const struct value *at = v[D_AT];
     return (struct decision_record){.id = text_of(a, v[D_ID]),
                                     .conflict = text_of(a, v[D_CONFLICT]),
                                     .choice = text_of(a, v[D_CHOICE]),
                                     .by = text_of(a, v[D_BY]),
-                                    .office = text_of(a, v[D_OFFICE]),
+                                    .office = x->office,
                                     .reason = text_of(a, v[D_REASON]),
-                                    .at_ms =
-                                        at && at->type == VALUE_INTEGER ? (uint64_t)at->u.i : 0};
+                                    .at_ms = hlc_ms(x->hlc)};
 }
 
 static bool is_text(const struct value *v, const char *text)
@@ -65,7 +67,7 @@ static void decisions_in(const struct row_writes *h, const struct changeset *cs,
                     continue;
                 x->decisions =
                     arena_grow(h->a, x->decisions, x->n_decisions, &cap, sizeof *x->decisions);
-                x->decisions[x->n_decisions++] = decision_from(h->a, v);
+                x->decisions[x->n_decisions++] = decision_from(h->a, v, x);
             }
         }
 }
@@ -79,10 +81,18 @@ static const char *group_name(const struct table_schema *t, uint32_t column)
     return g ? g->name : NULL;
 }
 
-static void add_write(struct row_writes *h, const struct site_record *site,
-                      const struct changeset *cs, const struct row_change *rc,
+struct opened { /* a changeset of the journal */
+    struct changeset cs;
+    const struct site_record *site;
+    bool decides;
+    struct ruling ruling;
+};
+
+static void add_write(struct row_writes *h, const struct opened *o, const struct row_change *rc,
                       const struct table_changes *tc)
 {
+    const struct changeset *cs = &o->cs;
+    const struct site_record *site = o->site;
     struct row_write w = {.x = {.office = arena_strdup(h->a, site->node),
                                 .unit = arena_strdup(h->a, site->unit),
                                 .dot = cs->dot,
@@ -106,6 +116,8 @@ static void add_write(struct row_writes *h, const struct site_record *site,
     }
     w.column = column;
     decisions_in(h, cs, &w.x);
+    const char *why = o->decides ? ruling_refuses(&o->ruling, tc, rc) : NULL;
+    w.x.refused = why ? arena_strdup(h->a, why) : NULL;
     h->w = mem_grow(h->w, h->n, &h->cap, sizeof *h->w);
     h->w[h->n++] = w;
 }
@@ -125,7 +137,7 @@ static enum err scan(struct row_writes *h, const uint64_t *pos, size_t n)
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         struct item item;
-        struct changeset cs;
+        struct opened o = {.site = &opener.record};
         arena_reset(&scratch);
         e = part_item_at(h->s, &scratch, pos[i], &item);
         if (e == ERR_NOT_FOUND) { /* gone since the filters were read */
@@ -133,14 +145,17 @@ static enum err scan(struct row_writes *h, const uint64_t *pos, size_t n)
             continue;
         }
         if (e == ERR_OK)
-            e = part_open(h->s, &opener, &scratch, &item, &cs);
+            e = part_open(h->s, &opener, &scratch, &item, &o.cs);
+        o.decides = e == ERR_OK && ruling_needed(&o.cs);
+        if (o.decides)
+            e = ruling_begin(h->s, &scratch, &o.cs, &o.ruling);
         if (e != ERR_OK)
             break;
         struct change_place at = {0};
         const struct table_changes *tc;
         const struct row_change *rc;
-        while ((rc = part_next_change(&cs, h->t->name, h->key, &at, &tc)))
-            add_write(h, &opener.record, &cs, rc, tc);
+        while ((rc = part_next_change(&o.cs, h->t->name, h->key, &at, &tc)))
+            add_write(h, &o, rc, tc);
     }
     arena_fini(&scratch);
     part_opener_fini(&opener);
@@ -162,6 +177,26 @@ static struct value scope_of(const struct row_writes *h, const struct value *row
             if (h->w[i - 1].column[c] == scope - 1)
                 return h->w[i - 1].x.values[c];
     return value_null();
+}
+
+/* What counts nowhere was seen by nobody, and meets nothing. */
+static void relate_counted(struct row_writes *h, struct value scope)
+{
+    struct row_write *refused = arena_alloc(h->a, (h->n + 1) * sizeof *refused);
+    size_t all = h->n, n = 0;
+    h->n = 0;
+    for (size_t i = 0; i < all; i++) {
+        if (h->w[i].x.refused)
+            refused[n++] = h->w[i];
+        else
+            h->w[h->n++] = h->w[i];
+    }
+    history_relate(h, scope);
+    if (n > 0)
+        memcpy(h->w + h->n, refused, n * sizeof *refused);
+    h->n = all;
+    if (n > 0)
+        qsort(h->w, h->n, sizeof *h->w, by_time);
 }
 
 /* Whether every identity that was written to was also born in these writes. */
@@ -187,7 +222,7 @@ static enum err tell(struct row_writes *h, struct history *out)
     enum err e = h->t->exists ? row_read(h->s, h->a, k, &row) : ERR_OK;
     if (e != ERR_OK)
         return e;
-    history_relate(h, scope_of(h, row));
+    relate_counted(h, scope_of(h, row));
     out->older = !has_births(h) || (h->n == 0 && row);
     out->entry = arena_alloc(h->a, (h->n + 1) * sizeof *out->entry);
     for (size_t i = 0; i < h->n; i++)

@@ -77,17 +77,15 @@ enum err review_delete(const struct reviewed *r, const struct birth *b)
 
 #define META_DECISIONS "decisions"
 
-/* No two decisions of the federation have one id: the site is of one database only, and that counts
- * them. */
+/* No two decisions of the federation have one id: it begins with the site, which is of one database
+ * only, and that counts them. Nobody else may take one that begins so (apply/ruling.h). */
 static enum err decision_id(struct store *s, const struct subject *about, char id[33])
 {
     uint64_t n = store_meta_u64(s, META_DECISIONS, 0) + 1;
-    for (unsigned half = 0; half < 2; half++) {
-        uint64_t h = bytes_hash(VALUE_HASH_SEED + half * 7919, &identity_of(s)->site, 8);
-        h = bytes_hash(h, &n, sizeof n);
-        h = bytes_hash(h, about->id, strlen(about->id));
-        snprintf(id + half * 16, 17, "%016llx", (unsigned long long)h);
-    }
+    uint64_t h = bytes_hash(VALUE_HASH_SEED, &n, sizeof n);
+    h = bytes_hash(h, about->id, strlen(about->id));
+    snprintf(id, 33, "%016llx%016llx", (unsigned long long)identity_of(s)->site,
+             (unsigned long long)h);
     return store_meta_set_u64(s, META_DECISIONS, n);
 }
 

@@ -12,7 +12,11 @@
  *   after                       reads
  *   empty, or a key             rows behind it, then records as far as there is room
  *   PART_RECORDS + key bytes    records behind it
- */
+ *
+ * The registry and the charter go without records: their rows are what the hub signed
+ * (journal/attest.h), and what nobody signed of them is nothing that a parent may say. A row that
+ * has changed while they were read does not fit the signature, so that the clock of their last page
+ * tells what all of them hold. */
 #include "node/load/load.h"
 
 #include "node/capture/capture.h"
@@ -108,7 +112,7 @@ static enum err read_rows(struct chunk_read *c, bool *end)
         if (c->request->digest_only)
             continue;
         e = is_alone(c, rows.key[i], &alone);
-        if (e == ERR_OK)
+        if (e == ERR_OK && !c->t->hub_only)
             e = read_record(c, rows.key[i], &record);
         if (e == ERR_OK && (!alone || record.len > 0))
             e = add_state(c, rows.key[i], record, alone ? NULL : rows.row[i]);
@@ -219,7 +223,7 @@ static enum err read_all(struct chunk_read *c, const char *peer)
     if (e == ERR_OK && end && c->request->upto.len > 0) {
         out->last_key = c->request->upto; /* the range ends, not the table */
         end = false;
-    } else if (e == ERR_OK && end && !c->request->digest_only) {
+    } else if (e == ERR_OK && end && !c->request->digest_only && !c->t->hub_only) {
         e = read_records(c, &end);
     }
     struct backlog tail = {0};

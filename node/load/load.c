@@ -103,10 +103,17 @@ static enum err prepare_table(struct store *s, const struct table_schema *t)
     return e == ERR_OK ? loaded_forget(s, t) : e;
 }
 
+static enum err malformed(struct store *s, const struct table_schema *t, const char *what)
+{
+    return store_fail(s, ERR_MALFORMED, "a row state of %s %s", t->name, what);
+}
+
 static enum err take_keep(struct store *s, const struct table_schema *t,
                           const struct load_chunk *chunk)
 {
     enum err e = ERR_OK;
+    if (t->hub_only && chunk->n_keep > 0)
+        return malformed(s, t, "says more than the hub has signed");
     for (uint32_t i = 0; e == ERR_OK && i < chunk->n_keep; i++) {
         const struct kept_birth *b = &chunk->keep[i];
         e = record_keep_add(s, (struct row_key){t, b->key.p, b->key.len}, b->birth);
@@ -116,16 +123,13 @@ static enum err take_keep(struct store *s, const struct table_schema *t,
 
 /* ---- rows */
 
-static enum err malformed(struct store *s, const struct table_schema *t, const char *what)
-{
-    return store_fail(s, ERR_MALFORMED, "a row state of %s %s", t->name, what);
-}
-
 /* The row that a state describes, its values filled in. */
 static enum err state_row(struct work *w, const struct table_schema *t, const struct row_state *st,
                           struct row *out)
 {
     struct value key[LIMIT_KEY_COLUMNS];
+    if (t->hub_only && (!st->stands || st->record.len > 0))
+        return malformed(w->s, t, "says more than the hub has signed");
     if (key_decode(st->key.p, st->key.len, key, t->n_key) != ERR_OK)
         return malformed(w->s, t, "names no key of the table");
     if (st->stands) {

@@ -9,6 +9,9 @@
 
 /* The newest charter; *out NULL when there is none. */
 enum err schema_charter(struct store *s, struct arena *a, const struct charter **out);
+/* The newest that the hub had sealed by this seq of its site. */
+enum err schema_charter_at(struct store *s, struct arena *a, uint64_t seq,
+                           const struct charter **out);
 /* The rules of a published table under a charter, which need not be the one in force (columns and
  * key of `t` are). `c` NULL: the internal tables. Arena memory; the units are the store's. */
 void schema_rules(struct store *s, struct arena *a, const struct table_schema *t,

@@ -232,10 +232,18 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
 
 enum err schema_charter(struct store *s, struct arena *a, const struct charter **out)
 {
+    return schema_charter_at(s, a, INT64_MAX, out);
+}
+
+enum err schema_charter_at(struct store *s, struct arena *a, uint64_t seq,
+                           const struct charter **out)
+{
     *out = NULL;
     char msg[CHARTER_MSG_BYTES];
-    struct query q =
-        DB_QUERY(s, "SELECT compiled FROM main.tonle_charter ORDER BY version DESC LIMIT 1");
+    struct query q = DB_QUERY(s,
+                              "SELECT compiled FROM main.tonle_charter WHERE seq <= ?1"
+                              " ORDER BY version DESC LIMIT 1",
+                              value_u64(seq));
     if (query_next(&q)) {
         struct bytes text = query_borrow(&q, 0);
         struct charter *c = arena_alloc(a, sizeof *c);
@@ -248,8 +256,9 @@ enum err schema_charter(struct store *s, struct arena *a, const struct charter *
     return query_end(&q);
 }
 
+/* The one that vouches for the others last: what fits it then has not changed since it was read. */
 const char *const schema_internal[INTERNAL_TABLES] = {"tonle_node", "tonle_site", "tonle_charter",
-                                                      "tonle_decision"};
+                                                      "tonle_decision", "tonle_registry"};
 
 static enum err read_tables(struct store *s)
 {

@@ -48,8 +48,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
 struct table_schema { /* one published table */
     uint32_t t; /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */
     char *name;
-    bool internal; /* tonle_node, tonle_site, tonle_charter, tonle_decision */
-    bool hub_only; /* the first three of these: only the hub writes them */
+    bool internal; /* one of schema_internal */
+    bool hub_only; /* those but tonle_decision: only the hub writes them, a row is never deleted */
     bool exists;   /* here, with all published columns */
     uint32_t n_columns;
     char **column;         /* published columns, charter order */
@@ -112,7 +112,7 @@ char *schema_values_json(struct arena *a, const struct value *v, uint32_t n);
 char *schema_row_json(struct arena *a, const struct table_schema *t, const struct value *columns);
 enum err schema_key_parse(struct store *s, struct arena *a, const struct table_schema *t,
                           const char *json, struct buf *key);
-#define INTERNAL_TABLES 4
+#define INTERNAL_TABLES 5
 extern const char
     *const schema_internal[INTERNAL_TABLES]; /* replicated tables of our own, by name */
 /* The newest charter that is here, if any, is in force; its versions go into the state. */

@@ -75,3 +75,21 @@ expect 6 t late join --db "$ROOT/late/app.db" --invitation "$ROOT/old.invitation
 expect 0 t hub node list --json
 same "$(sqlite3 :memory: "SELECT json_extract(value, '$.state') FROM json_each(CAST(readfile('$ROOT/out') AS TEXT), '$.nodes')
   WHERE json_extract(value, '$.name') = 'other'")" invited
+
+# --- a parent that puts its own key in another office's place: who joins below it believes the hub alone
+add_office liar 14 hub
+settle liar hub
+invite below 1401 liar
+settle liar hub
+app liar "CREATE TABLE kept AS SELECT * FROM tonle_site;
+  UPDATE tonle_site SET sign_key = (SELECT sign_key FROM kept WHERE node = 'liar') WHERE node = 'again'"
+expect 6 join_office below
+says "tonle_site of what liar sent is not what the hub has signed"
+[ ! -e "$ROOT/below/app.db" ] || fail "a refused join made a database"
+expect 4 t liar status
+grep -q "not what the hub has signed" "$ROOT/out" || fail "no reason names it: $(cat "$ROOT/out")"
+app liar "UPDATE tonle_site SET sign_key = (SELECT sign_key FROM kept WHERE node = 'again') WHERE node = 'again';
+  DROP TABLE kept"
+expect 0 join_office below
+start below
+settle below liar hub

@@ -124,8 +124,8 @@ void office_found(struct office *o, const struct office *all, int n, const char 
         MUST(o->store, charter_write(&o->arena, &charter, &completed));
     MUST(o->store, store_commit(o->store));
     sqlite3_stmt *q;
-    sqlite3_prepare_v2(o->app, "INSERT INTO tonle_charter VALUES('0000000001', 1, '', ?1, 0)", -1,
-                       &q, NULL);
+    sqlite3_prepare_v2(o->app, "INSERT INTO tonle_charter VALUES('0000000001',1,'',?1,0,0)", -1, &q,
+                       NULL);
     sqlite3_bind_text(q, 1, completed, -1, SQLITE_TRANSIENT);
     if (sqlite3_step(q) != SQLITE_DONE)
         abort();

@@ -78,7 +78,7 @@ void office_app(struct capture_office *o, const char *sql)
 
 void office_publish(struct capture_office *o, const char *version, const char *compiled)
 {
-    assert_committed(o->s, DB_RUN(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0)",
+    assert_committed(o->s, DB_RUN(o->s, "INSERT INTO tonle_charter VALUES(?1, 1, '', ?2, 0, 0)",
                                   value_text(version), value_text(compiled)));
 }
 

@@ -13,9 +13,9 @@
 static void a_changed_trigger_is_noticed_and_repaired(void **state)
 {
     static const char *const harm[] = {
-        "DROP TRIGGER tonle_ins_5;", "DROP TRIGGER tonle_bup_5;",
-        ("DROP TRIGGER tonle_del_5;"
-         "CREATE TRIGGER tonle_del_5 AFTER DELETE ON t BEGIN SELECT 1; END;"),
+        "DROP TRIGGER tonle_ins_6;", "DROP TRIGGER tonle_bup_6;",
+        ("DROP TRIGGER tonle_del_6;"
+         "CREATE TRIGGER tonle_del_6 AFTER DELETE ON t BEGIN SELECT 1; END;"),
         "ALTER TABLE t ADD COLUMN w; CREATE UNIQUE INDEX u ON t(v);"};
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
@@ -69,7 +69,7 @@ static void a_log_moves_over_by_column_name(void **state)
  * later. */
 static void unpublished_tables_are_let_go(void **state)
 {
-    const char *count = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_*_[56]'";
+    const char *count = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'tonle_*_[67]'";
     struct capture_office o;
     capture_office_open(&o, TABLE "CREATE TABLE u(id TEXT PRIMARY KEY NOT NULL);", "t,u");
     assert_int_equal(office_number(&o, count), 14);
@@ -91,13 +91,13 @@ static void a_rolled_back_install_is_not_done(void **state)
 {
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
-    office_app(&o, "DROP TRIGGER tonle_ins_5;");
+    office_app(&o, "DROP TRIGGER tonle_ins_6;");
     assert_ok(store_begin(o.s));
     assert_ok(store_capture_install(o.s));
     assert_true(store_capture_check(o.s));
     store_rollback(o.s);
     assert_false(store_capture_check(o.s));
-    office_app(&o, "DROP TRIGGER tonle_del_5;"); /* the same schema_version as the install had,
+    office_app(&o, "DROP TRIGGER tonle_del_6;"); /* the same schema_version as the install had,
                                                     another schema */
     assert_false(store_capture_check(o.s));
     capture_office_close(&o);
@@ -264,7 +264,7 @@ static void no_lookup_scans_the_table(void **state)
     struct buf b = {0};
     struct query q = DB_QUERY(
         o.s,
-        "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_5','tonle_bup_5') ORDER BY name");
+        "SELECT sql FROM sqlite_schema WHERE name IN ('tonle_bin_6','tonle_bup_6') ORDER BY name");
     assert_true(query_next(&q));
     const char *sql = query_borrow_text(&q, 0);
     uint32_t n = 0;

@@ -189,9 +189,9 @@ static void only_sums_cost_a_log_row(void **state)
     office_install(&o);
     assert_int_equal(office_number(&o, trigger), 1);
     office_app(&o, "UPDATE t SET v='z' WHERE id=1; UPDATE t SET v='y', s=s WHERE id=1;");
-    assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_log_5"), 2);
+    assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_log_6"), 2);
     office_app(&o, "UPDATE t SET s=s+1 WHERE id=1;");
-    assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_log_5"), 4);
+    assert_int_equal(office_number(&o, "SELECT count(*) FROM tonle_log_6"), 4);
     assert_string_equal(office_collect(&o), "t update 1 s=+1 v='y'\n");
     office_publish(&o, "0000000010", "{\"tables\":[{\"name\":\"t\"}]}");
     assert_false(store_capture_check(o.s));

@@ -133,6 +133,22 @@ static bool holds_item(struct net_office *o, const struct action *act)
     return item;
 }
 
+/* False: it is no chunk. */
+static bool lied(struct net *t, const struct action *act, struct buf *out)
+{
+    struct arena a = {0};
+    struct message m;
+    struct bytes body, signature;
+    MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
+    bool chunk = m.type == MESSAGE_LOAD_CHUNK;
+    if (chunk) {
+        t->lie(&a, &m.u.load_chunk);
+        codec_encode(&m, NULL, out);
+    }
+    arena_fini(&a);
+    return chunk;
+}
+
 static bool deliver_down(struct net *t, struct net_office *from, const struct action *a, int copies)
 {
     uint8_t kind = a->route.id[0], index = a->route.id[1];
@@ -148,8 +164,12 @@ static bool deliver_down(struct net *t, struct net_office *from, const struct ac
     struct net_office *to = &t->office[index];
     if (to->dialled != index_of(t, from) || to->connection != a->route.id[2] || !to->node)
         return false;
+    struct buf b = {0};
+    if (t->liar != from || !lied(t, a, &b))
+        buf_put(&b, a->bytes.p, a->bytes.len);
     for (int i = 0; i < copies; i++)
-        net_post(t, index, &(struct route){0}, "", a->bytes.p, a->bytes.len);
+        net_post(t, index, &(struct route){0}, "", b.data, b.len);
+    buf_fini(&b);
     return true;
 }
 

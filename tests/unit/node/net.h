@@ -71,6 +71,9 @@ struct net {
      * doubled */
     int lose_from, lose;
     int double_from;
+    /* a parent that lies: changes each chunk that it sends down */
+    const struct net_office *liar;
+    void (*lie)(struct arena *a, struct load_chunk *c);
     struct net_message *to_client[NET_CLIENTS]; /* answers to joiners, oldest first */
 };
 

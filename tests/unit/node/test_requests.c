@@ -192,7 +192,7 @@ static void verify_finds_a_difference(void **state)
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
     json_decref(j);
-    net_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_6; UPDATE note SET text='behind the back'");
+    net_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_7; UPDATE note SET text='behind the back'");
     j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_false(json_object_get(j, "equal")));
     json_decref(j);

@@ -179,10 +179,10 @@ static void a_row_held_here_alone_is_no_escape(void **state)
     assert_string_equal(scan(state, 50, false, false), "");
     for (int i = 0; i < 2; i++)
         assert_ok(store_digest((i ? A : HUB)->store, &a, &d[i], &n));
-    assert_string_equal(d[0][4].table, "note");
-    assert_int_equal(d[1][4].rows, 5);
-    assert_int_equal(d[1][4].held, 0);
-    assert_memory_equal(d[0][4].digest, d[1][4].digest, HASH_BYTES);
+    assert_string_equal(d[0][5].table, "note");
+    assert_int_equal(d[1][5].rows, 5);
+    assert_int_equal(d[1][5].held, 0);
+    assert_memory_equal(d[0][5].digest, d[1][5].digest, HASH_BYTES);
     arena_fini(&a);
 }
 

@@ -1,4 +1,5 @@
 /* The history of one row: every write, what it had seen, what it met; read from few changesets. */
+#include "conflict/hlc.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
@@ -12,7 +13,7 @@ static const char schema[] =
     "CREATE TABLE receipt(series TEXT NOT NULL, number INTEGER NOT NULL, note,"
     " PRIMARY KEY(series, number)) WITHOUT ROWID;";
 static const char charter[] =
-    "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
+    "{\"federation\":\"test\",\"schema_version\":1,\"review_by\":\"any\",\"tables\":["
     "{\"name\":\"person\",\"columns\":[{\"name\":\"phone\",\"policy\":\"earliest\"},"
     "{\"name\":\"state\",\"policy\":\"review\",\"fallback\":\"latest\"},"
     "{\"name\":\"paid\",\"policy\":\"sum\"}],"
@@ -287,13 +288,16 @@ static void decisions_stand_at_their_writes(void **state)
     federation_sync(*state);
     office_sql(A, "UPDATE person SET name = 'decided' WHERE id IN ('p', 'q');"
                   "INSERT INTO tonle_decision(id, conflict, subject, table_name, key, cell, choice,"
-                  " operator, office, reason, at_ms) VALUES('00aa', 'ffee', 'conflict', 'person',"
-                  " '\"p\"', 'name', 'take it', 'Sok', 'office1', 'seen the card', 7)");
+                  " operator, office, reason, at_ms) SELECT site || '00aa', 'ffee', 'conflict',"
+                  " 'person', '\"p\"', 'name', 'take it', 'Sok', node, 'seen the card', 7"
+                  " FROM tonle_site WHERE node = 'office1'");
+    char id[32];
+    snprintf(id, sizeof id, "%s", office_one(A, "SELECT id FROM tonle_decision"));
     assert_ok(store_begin(A->store));
     assert_ok(schema_load(A->store));
     const struct table_schema *t = schema_table(A->store, "tonle_decision");
     struct value v[16] = {{0}};
-    v[0] = value_text("00aa");
+    v[0] = value_text(id);
     assert_string_equal(t->column[0], "id");
     assert_ok(capture_note(A->store, t, CHANGE_BORN, UINT64_MAX, v));
     assert_ok(store_commit(A->store));
@@ -305,7 +309,7 @@ static void decisions_stand_at_their_writes(void **state)
     assert_string_equal(h.entry[1].decisions[0].by, "Sok");
     assert_string_equal(h.entry[1].decisions[0].reason, "seen the card");
     assert_string_equal(h.entry[1].decisions[0].conflict, "ffee");
-    assert_int_equal(h.entry[1].decisions[0].at_ms, 7);
+    assert_int_equal(h.entry[1].decisions[0].at_ms, hlc_ms(h.entry[1].hlc));
     assert_int_equal(history_of(B, "person", "q").entry[1].n_decisions, 0);
     office_sql(B, "DELETE FROM tonle_journal; DELETE FROM tonle_touch");
     h = history_of(B, "person", "p");

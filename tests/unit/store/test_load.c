@@ -489,15 +489,40 @@ static void wrong_columns(struct load_chunk *c)
         c->columns[0] = "other";
 }
 
+/* Of the registry nothing comes beside what the hub signs: its rows. */
+static void registry_record(struct load_chunk *c)
+{
+    if (strcmp(c->table, "tonle_site") == 0)
+        c->states[0].record = (struct bytes){(const uint8_t *)"\x01\x7f", 2};
+}
+
+static void registry_gone(struct load_chunk *c)
+{
+    if (strcmp(c->table, "tonle_site") != 0)
+        return;
+    c->states[0].stands = false;
+    c->states[0].n_values = 0;
+}
+
+static void registry_name(struct load_chunk *c)
+{
+    static struct kept_birth name = {.table = "tonle_site", .birth = {5, 5}};
+    if (strcmp(c->table, "tonle_site") != 0)
+        return;
+    name.key = c->states[0].key;
+    c->keep = &name;
+    c->n_keep = 1;
+}
+
 /* A chunk that no correct sender made stops the load, and nothing of it remains. */
 static void a_forged_chunk_leaves_nothing(void **state)
 {
     const struct {
         void (*spoil)(struct load_chunk *);
         enum err e;
-    } table[] = {{wrong_key, ERR_MALFORMED},
-                 {wrong_record, ERR_MALFORMED},
-                 {twice, ERR_MALFORMED},
+    } table[] = {{wrong_key, ERR_MALFORMED},     {wrong_record, ERR_MALFORMED},
+                 {twice, ERR_MALFORMED},         {registry_record, ERR_MALFORMED},
+                 {registry_gone, ERR_MALFORMED}, {registry_name, ERR_MALFORMED},
                  {wrong_columns, ERR_SCHEMA}};
     write_history(state);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {

@@ -36,7 +36,7 @@ static struct table_digest digest(struct office *o, const char *table)
     struct table_digest *d, found = {0};
     uint32_t n;
     assert_ok(store_digest(o->store, &a, &d, &n));
-    assert_int_equal(n, 6);
+    assert_int_equal(n, 7);
     for (uint32_t i = 0; i < n; i++)
         if (strcmp(d[i].table, table) == 0)
             found = d[i];
