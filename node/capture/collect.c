@@ -374,8 +374,9 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
         assert(o->c->n < o->s->schema->n_tables);
         struct table_work *w = &o->c->work[o->c->n++];
         *w = (struct table_work){.table = order[i].table};
-        /* one key more than can be sent, so that a full house is told from a cut */
-        e = collect_scan(o->s, o->c, w, o->most.rows - o->rows + 1);
+        /* one key more than can be sent, so that a full house is told from a cut; twins of a row
+         * go with it, and may be more than was room for */
+        e = collect_scan(o->s, o->c, w, collect_full(o) ? 1 : o->most.rows - o->rows + 1);
         find_todos(o, w->table);
         if (e != ERR_OK || (w->n_entries == 0 && o->n_todos == 0))
             continue;

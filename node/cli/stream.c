@@ -5,24 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #define PIECE_BYTES 65536
-
-static bool is_utf8(const char *text, size_t len)
-{
-    int32_t point = 0;
-    for (size_t i = 0; i < len;) {
-        utf8proc_ssize_t n = (unsigned char)text[i] < 0x80
-                                 ? 1
-                                 : utf8proc_iterate((const utf8proc_uint8_t *)text + i,
-                                                    (utf8proc_ssize_t)(len - i), &point);
-        if (n <= 0)
-            return false;
-        i += (size_t)n;
-    }
-    return true;
-}
 
 static void put_hex(struct buf *b, const char *name, const void *p, size_t len)
 {
@@ -65,7 +49,7 @@ void stream_string(struct buf *b, const char *text, size_t len)
         buf_put_u8(b, '"');
         return;
     }
-    if (!is_utf8(text, len)) {
+    if (!printable_is_utf8(text, len)) {
         put_hex(b, "text_hex", text, len);
         return;
     }

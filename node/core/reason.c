@@ -222,7 +222,7 @@ static void captured(struct status_look *l, bool locked)
 }
 
 /* Rows that stand only here: the first says why in its own words. */
-static void limit(struct status_look *l)
+static void too_large(struct status_look *l)
 {
     struct arena a = {0};
     struct buf b = {0};
@@ -251,7 +251,7 @@ static void rows(struct status_look *l)
                  (unsigned long long)st->held);
         own(l, "held", text, "tonle held list shows them and what is in their way");
     }
-    limit(l);
+    too_large(l);
     if (store_deferred_any(l->s))
         own(l, "schema",
             "rows wait for a table or a column that is not in this database (tonle held list,"

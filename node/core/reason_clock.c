@@ -29,8 +29,8 @@ static void off_text(char text[40], int64_t off_ms)
 
 static void add(struct status_look *l, const char *subject, const char *text, const char *next)
 {
-    reason_add(
-        l, &(struct reason){.code = "clock", .subject = subject, .text = text, .next = next});
+    reason_add(l,
+               &(struct reason){.code = "clock", .subject = subject, .text = text, .next = next});
 }
 
 static bool off(struct status_look *l, const char *subject, int64_t off_ms, const char *next)

@@ -16,7 +16,9 @@ static bool is_unsafe(utf8proc_int32_t c)
     }
 }
 
-size_t printable_len(const char *s, size_t left, int32_t *point)
+/* Bytes of the first character of s if it may stand as it is; 0: it may not (*point: its number), or
+ * is no UTF-8 (*point: -1). */
+static size_t printable_len(const char *s, size_t left, int32_t *point)
 {
     utf8proc_int32_t c = 0;
     if ((unsigned char)*s >= 0x20 && (unsigned char)*s < 0x7f)
@@ -29,6 +31,18 @@ size_t printable_len(const char *s, size_t left, int32_t *point)
 static size_t bytes_of(int32_t point)
 {
     return point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+}
+
+bool printable_is_utf8(const char *s, size_t len)
+{
+    for (size_t i = 0; i < len;) {
+        int32_t point = 0;
+        size_t n = printable_len(s + i, len - i, &point);
+        if (point < 0)
+            return false;
+        i += n > 0 ? n : bytes_of(point);
+    }
+    return true;
 }
 
 /* `keep`: a character that stands all the same. */

@@ -11,6 +11,8 @@
 
 #include "conflict/buf.h"
 
+#include <stdbool.h>
+
 /* "\n", "\t" and "\r"; others as "\x1b" below 256, "\u202e" above; bytes that are not UTF-8 as
  * "\xff". */
 void printable_put(struct buf *b, const char *s, size_t len);
@@ -18,8 +20,6 @@ void printable_put(struct buf *b, const char *s, size_t len);
 void printable_put_lines(struct buf *b, const char *s, size_t len);
 /* JSON that is valid already: what is unsafe in its strings becomes "\u202E", the same value. */
 void printable_put_json(struct buf *b, const char *s, size_t len);
-/* Bytes of the first character of s if it stands in a JSON string as it is; 0: it must be escaped
- * (*point: its number) or is no UTF-8 (*point: -1). */
-size_t printable_len(const char *s, size_t left, int32_t *point);
+bool printable_is_utf8(const char *s, size_t len);
 
 #endif

@@ -53,10 +53,12 @@ void loop_log_value(struct buf *b, const char *key, const char *value)
 {
     bool quoted = value[0] == 0 || value[strcspn(value, " \"=\\\t\r\n")] != 0;
     buf_printf(b, "%s%s=%s", b->len ? " " : "", key, quoted ? "\"" : "");
-    for (const char *p = value; *p; p++) { /* loop_log writes what is not printable */
+    for (const char *p = value; *p;) {
+        size_t n = strcspn(p + 1, "\"\\") + 1;
         if (*p == '"' || *p == '\\')
             buf_put_u8(b, '\\');
-        buf_put_u8(b, (uint8_t)*p);
+        printable_put(b, p, n);
+        p += n;
     }
     if (quoted)
         buf_put_u8(b, '"');

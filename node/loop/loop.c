@@ -246,15 +246,10 @@ static void serve_zap(struct loop *l)
         ;
 }
 
-/* What `status` says of the door. */
-static void tell_trouble(struct loop *l)
+static void step_text(struct loop *l, enum event_kind kind, const char *text)
 {
-    char text[256];
-    if (door_trouble(&l->peers.door, text))
-        step(l, (struct event){.kind = EVENT_TROUBLE,
-                               .trouble = TROUBLE_STRANGERS,
-                               .bytes = (const uint8_t *)text,
-                               .len = strlen(text)});
+    step(l, (struct event){kind, .trouble = TROUBLE_STRANGERS, .bytes = (void *)text,
+                           .len = strlen(text)});
 }
 
 static void serve_monitor(struct loop *l)
@@ -331,9 +326,8 @@ static void serve_gone(struct loop *l)
 
 static void serve_listen(struct loop *l)
 {
-    struct event ev = {EVENT_LISTEN, .bytes = (void *)l->listen_why, .len = strlen(l->listen_why)};
     if (l->listen_due)
-        step(l, ev);
+        step_text(l, EVENT_LISTEN, l->listen_why);
     l->listen_due = false;
 }
 
@@ -486,10 +480,12 @@ static bool listen_for_children(struct loop *l)
 static void on_tick(uv_timer_t *h)
 {
     struct loop *l = h->data;
+    char text[256];
     l->changed = true;
     if (l->peers.socket && !l->bound && !listen_for_children(l))
         fatal(l, "cannot listen", false);
-    tell_trouble(l);
+    if (door_trouble(&l->peers.door, text)) /* what `status` says of it */
+        step_text(l, EVENT_TROUBLE, text);
     if (notify_watchdog_us())
         notify_send("WATCHDOG=1");
 }

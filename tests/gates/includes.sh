@@ -56,7 +56,7 @@ FNR == 1 {
     only("pb-c\\.h", "^protocol/codec[a-z_]*\\.[ch]$")
     only("protobuf-c", "^protocol/codec[a-z_]*\\.[ch]$")
     only("\"protocol/codec_internal\\.h", "^protocol/codec[a-z_]*\\.[ch]$")
-    only("utf8proc", "^conflict/text\\.c$")
+    only("utf8proc", "^(conflict/text|node/file/printable)\\.c$")
     only("sodium", "^protocol/seal[a-z_]*\\.[ch]$")
     only("zstd", "^protocol/seal[a-z_]*\\.[ch]$")
     only("sqlite3|libpq", "^node/db/[a-z_]+\\.[ch]$")

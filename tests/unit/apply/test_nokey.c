@@ -74,7 +74,7 @@ static void a_new_row_without_a_key_is_told(void **state)
 /* Who evicts it, or fills the table before the triggers stand, is not missed either. */
 static void what_stands_already_is_told(void **state)
 {
-    office_sql(A, "DROP TRIGGER tonle_ins_5; INSERT INTO t VALUES(NULL,'one',0,'u')");
+    office_sql(A, "DROP TRIGGER tonle_ins_6; INSERT INTO t VALUES(NULL,'one',0,'u')");
     assert_committed(A->store, store_capture_install(A->store));
     digests_are_equal(state);
     assert_string_equal(office_one(A, held), "tnulllimit");

@@ -316,7 +316,7 @@ static void a_held_row_is_its_writers(void **state)
     federation_sync(*state);
     lawless(A);
     struct review review = {.by = "sok", .reason = "the paper", .now_ms = B->now_ms};
-    const char *decision;
+    struct held_settled settled_to;
     size_t n;
     struct office *who[] = {A, B};
     for (int i = 0; i < 2; i++) {
@@ -324,7 +324,7 @@ static void a_held_row_is_its_writers(void **state)
         assert_int_equal(n, 1);
         assert_ok(store_begin(who[i]->store));
         enum err e =
-            store_held_settle(who[i]->store, &kept, held[0].id, HELD_DROP, &review, &decision);
+            store_held_settle(who[i]->store, &kept, held[0].id, HELD_DROP, &review, &settled_to);
         e = office_end(who[i], e);
         assert_store_ok(who[i]->store, e);
         struct apply_report r;

@@ -480,7 +480,7 @@ static void log_writes_one_line_a_record(void **state)
     assert_clean_exit(fake_stop(&h->r, SIGTERM));
     fake_log(&h->r, &log);
     assert_int_equal(strncmp(buf_str(&log), "ts=20", 5), 0);
-    assert_non_null(strstr(buf_str(&log), "Z level=warning event=seal rows=3 name=\"a\\x09b\"\n"));
+    assert_non_null(strstr(buf_str(&log), "Z level=warning event=seal rows=3 name=\"a\\tb\"\n"));
     loop_log_value(&b, "plain", "abc");
     loop_log_value(&b, "empty", "");
     loop_log_value(&b, "words", "a b");
