@@ -324,13 +324,6 @@ static void serve_gone(struct loop *l)
         step(l, (struct event){.kind = EVENT_UNREACHABLE, .route = routes_first(&l->gone)});
 }
 
-static void serve_listen(struct loop *l)
-{
-    if (l->listen_due)
-        step_text(l, EVENT_LISTEN, l->listen_why);
-    l->listen_due = false;
-}
-
 static void serve_requests(struct loop *l)
 {
     struct event ev = {.kind = EVENT_REQUEST};
@@ -395,7 +388,9 @@ static void on_check(uv_check_t *h)
     serve_parent(l);
     serve_peers(l);
     serve_gone(l);
-    serve_listen(l);
+    if (l->listen_due)
+        step_text(l, EVENT_LISTEN, l->listen_why);
+    l->listen_due = false;
     serve_requests(l);
     serve_done(l);
     serve_clock(l);
