@@ -79,15 +79,16 @@ static int joined(const struct join_session *j)
                                  (json_int_t)r->adopted_conflicts));
         return CLI_OK;
     }
-    printf("%s (unit %s) has joined %s below %s: %llu rows loaded\n", j->invitation.node,
-           j->invitation.unit, j->invitation.federation_name, j->invitation.parent,
-           (unsigned long long)r->rows);
+    cli_print("%s (unit %s) has joined %s below %s: %llu rows loaded\n", j->invitation.node,
+              j->invitation.unit, j->invitation.federation_name, j->invitation.parent,
+              (unsigned long long)r->rows);
     if (report->mode == LOAD_ADOPT)
-        printf("of the rows that were here: %llu are new to the federation, %llu were equal, %llu "
-               "values differ "
-               "(`tonle conflict list`)\n",
-               (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
-               (unsigned long long)r->adopted_conflicts);
+        cli_print(
+            "of the rows that were here: %llu are new to the federation, %llu were equal, %llu "
+            "values differ "
+            "(`tonle conflict list`)\n",
+            (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
+            (unsigned long long)r->adopted_conflicts);
     cli_note("Next: `tonle run --dir %s`", j->cli->dir);
     return CLI_OK;
 }

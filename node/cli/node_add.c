@@ -163,7 +163,7 @@ static int print_invitation(struct cli *c, struct add_options *in, struct cli_of
         cli_print_json(json_pack("{s:i, s:s, s:s, s:s}", "schema", CLI_SCHEMA, "node", in->name,
                                  "expires_at", cli_time(c, expires_ms), "invitation", line));
     else
-        printf("%s\n", line);
+        cli_print("%s\n", line);
     cli_note("Hand this line to the operator of %s on a private way; it works once, until %s.\n"
              "There: tonle join --db FILE --invitation FILE",
              in->name, cli_time(c, expires_ms));

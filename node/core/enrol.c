@@ -148,8 +148,9 @@ void enrol_committed(struct node *n)
         struct enrol_wait *w = n->enrol[0];
         reply_to(n, &w->route, &w->reply);
         node_log(n, w->reply.state == ENROL_DONE ? 2 : 1,
-                 "event=enrol node=%s from=%s state=%s text=\"%s\"", w->enrol.node, w->user_id,
-                 w->reply.state == ENROL_DONE ? "done" : "refused", w->reply.reason);
+                 "event=enrol node=%s from=%s state=%s text=%s", node_quoted(n, w->enrol.node),
+                 w->user_id, w->reply.state == ENROL_DONE ? "done" : "refused",
+                 node_quoted(n, w->reply.reason));
         drop_first(n);
     }
 }
@@ -189,7 +190,7 @@ static void forward(struct node *n, const struct enrol *m)
     up.u.enrol = *m;
     node_send(n, &n->parent->route, &up);
     n->forwarded[n->n_forwarded++] = (struct forwarded){mem_strdup(m->node), n->mono_ms};
-    node_log(n, 2, "event=enrol-forward node=%s", m->node);
+    node_log(n, 2, "event=enrol-forward node=%s", node_quoted(n, m->node));
 }
 
 static void ask_parent(struct node *n, const struct event *ev, const struct enrol *m)

@@ -240,6 +240,9 @@ uint64_t node_jitter(struct node *n, uint64_t ms); /* ms/2 .. 3*ms/2 */
 uint64_t node_time(const struct node *n);          /* federation time, milliseconds */
 struct action *node_action(struct node *n, enum action_kind kind);
 void node_send(struct node *n, const struct route *r, const struct message *m);
+/* A value of a log line, quoted where it has to be: words of others make no field of their own. The
+ * driver writes what is not printable. */
+const char *node_quoted(struct node *n, const char *text);
 void node_log(struct node *n, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void node_fatal(struct node *n, const char *what);

@@ -123,9 +123,9 @@ void load_answer(struct node *n)
         return;
     }
     if (e != ERR_OK && !node_check(n, e, "rows cannot be read"))
-        node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=\"%s\"", n->load[0]->peer,
-                 n->load[0]->digest ? "*" : n->load[0]->request.table, err_name(e),
-                 store_message(n->store));
+        node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=%s", n->load[0]->peer,
+                 node_quoted(n, n->load[0]->digest ? "*" : n->load[0]->request.table), err_name(e),
+                 node_quoted(n, store_message(n->store)));
     drop_at(n, 0);
     n->again = n->again || n->n_load > 0;
 }

@@ -75,6 +75,23 @@ __attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, 
 #define LOG_LINES 20u
 #define LOG_MINUTE_MS 60000u
 
+const char *node_quoted(struct node *n, const char *text)
+{
+    if (text[0] != '\0' && !text[strcspn(text, " \"=\\\t\r\n")])
+        return text;
+    struct buf b = {0};
+    buf_put_u8(&b, '"');
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            buf_put_u8(&b, '\\');
+        buf_put_u8(&b, (uint8_t)*p);
+    }
+    buf_put_u8(&b, '"');
+    const char *quoted = arena_strdup(&n->arena, buf_str(&b));
+    buf_fini(&b);
+    return quoted;
+}
+
 /* What peers can cause is said LOG_LINES times a minute, a kind of line each, and then how often it
  * was left out: nobody fills the disk or hides other lines among these. */
 static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
@@ -135,7 +152,7 @@ static void wait_for_room(struct node *n, const char *what)
     if (n->full_logged_ms && n->mono_ms < n->full_logged_ms + FULL_LOG_MS)
         return;
     n->full_logged_ms = n->mono_ms;
-    node_log(n, 0, "event=disk-full text=\"%s\"", n->full);
+    node_log(n, 0, "event=disk-full text=%s", node_quoted(n, n->full));
 }
 
 void node_wrote(struct node *n)
@@ -357,7 +374,7 @@ static void start(struct node *n)
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
              (unsigned long long)n->site, (unsigned long long)store_state_get(n->store)->seq);
     if (n->suspect)
-        node_log(n, 1, "event=suspect text=\"%s\"", n->suspect_text);
+        node_log(n, 1, "event=suspect text=%s", node_quoted(n, n->suspect_text));
 }
 
 static void handle(struct node *n, const struct event *ev)

@@ -54,7 +54,8 @@ static void disbelieve(struct node *n, uint64_t known_ms, const char *why)
     int64_t ahead = (int64_t)(node_time(n) - known_ms);
     n->offset_ms -= ahead;
     n->time_guessed = n->time_guessed || !n->time_told;
-    node_log(n, 1, "event=wall-clock-not-believed off_ms=%lld text=\"%s\"", (long long)ahead, why);
+    node_log(n, 1, "event=wall-clock-not-believed off_ms=%lld text=%s", (long long)ahead,
+             node_quoted(n, why));
 }
 
 void wall_start(struct node *n)

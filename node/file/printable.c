@@ -16,8 +16,8 @@ static bool is_unsafe(utf8proc_int32_t c)
     }
 }
 
-/* Bytes of the first character of s if it may stand as it is; 0: it may not (*point: its number), or
- * is no UTF-8 (*point: -1). */
+/* Bytes of the first character of s if it may stand as it is; 0: it may not (*point: its number),
+ * or is no UTF-8 (*point: -1). */
 static size_t printable_len(const char *s, size_t left, int32_t *point)
 {
     utf8proc_int32_t c = 0;
