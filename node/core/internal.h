@@ -147,7 +147,7 @@ struct open_scan;   /* scan.c */
 struct open_verify; /* verify.c */
 struct joining;     /* joining.h: an office that is none yet */
 
-#define NODE_LOG_KINDS 40u
+#define NODE_LOG_KINDS 64u
 struct log_kind { /* node_log's memory of a kind of line */
     const char *kind;
     uint64_t since_ms, lines;

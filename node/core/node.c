@@ -101,7 +101,7 @@ static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
     while (at + 1 < NODE_LOG_KINDS && n->log[at].kind && n->log[at].kind != kind)
         at++;
     struct log_kind *k = &n->log[at];
-    if (k->kind != kind)
+    if (k->kind != kind && (!k->kind || at + 1 < NODE_LOG_KINDS)) /* the last is of all others */
         *k = (struct log_kind){.kind = kind, .since_ms = n->mono_ms};
     if (n->mono_ms - k->since_ms >= LOG_MINUTE_MS) {
         *left_out = k->lines > LOG_LINES ? k->lines - LOG_LINES : 0;
