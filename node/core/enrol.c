@@ -1,9 +1,11 @@
 /* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to
  * the hub. The hub writes its keys into the registry, sealed like any write; any other office
  * passes the request up and answers "pending" until its own registry shows the node active with the
- * same keys. ENROLLED names no node, so the answers of our parent are matched to what we passed on
- * by their order. */
+ * same keys. Who passes it on is not believed: the invitation's holder signed it. ENROLLED names no
+ * node, so the answers of our parent are matched to what we passed on by their order. */
 #include "node/core/internal.h"
+
+#include "protocol/seal_enrol.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -76,6 +78,11 @@ static enum err judge(struct node *n, const struct enrol *m, struct node_record 
     else if (!key_given(node->enrol_key) || node->enrol_expires_ms <= node_time(n))
         decide(n, r, ENROL_REFUSED,
                "the invitation has expired: at the hub run tonle node add for a new one");
+    else if (seal_enrol_verify(m, node->enrol_key) != ERR_OK)
+        decide(n, r, ENROL_REFUSED,
+               "this is not what the holder of the invitation asked for: an office changed it on "
+               "the way, or the invitation is not the newest. Tell the administrator of the hub; "
+               "tonle node add invites again, below another parent if need be");
     else
         decide(n, r, ENROL_PENDING, "");
     return ERR_OK;

@@ -1,6 +1,7 @@
 /* Enrolment, first load, and what operators ask of a running node. */
 #include "node/state/state.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 #include "tests/unit/node/fixture.h"
 
 #include <jansson.h>
@@ -36,6 +37,7 @@ static enum enrol_state enrol_office(struct net *t, struct net_office *to, const
         .federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
     memcpy(m.u.enrol.curve_key, k.curve_key, CURVE_KEY_BYTES);
     memcpy(m.u.enrol.sign_key, k.sign_key, SIGN_PUBLIC_BYTES);
+    seal_enrol(&m.u.enrol, i.seed);
     if (!net_client_send(t, to, 1, i.curve_key, &m)) /* used: its own key opens the line now */
         assert_true(net_client_send(t, to, 1, k.curve_key, &m));
     net_run(t, 300);
