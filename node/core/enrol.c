@@ -59,7 +59,10 @@ static bool same_keys(const struct node_record *r, const struct enrol *m)
 static enum err judge(struct node *n, const struct enrol *m, struct node_record *node,
                       struct enrolled *r)
 {
+    bool taken = false;
     enum err e = store_node_get(n->store, &n->arena, m->node, node);
+    if (e == ERR_OK)
+        e = store_keys_taken(n->store, m->node, m->curve_key, m->sign_key, &taken);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     if (strcmp(m->federation, n->federation) != 0)
@@ -83,6 +86,10 @@ static enum err judge(struct node *n, const struct enrol *m, struct node_record 
                "this is not what the holder of the invitation asked for: an office changed it on "
                "the way, or the invitation is not the newest. Tell the administrator of the hub; "
                "tonle node add invites again, below another parent if need be");
+    else if (taken)
+        decide(n, r, ENROL_REFUSED,
+               "these keys are another office's: join with a state directory (--dir) of this "
+               "office's own");
     else
         decide(n, r, ENROL_PENDING, "");
     return ERR_OK;
