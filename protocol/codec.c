@@ -207,6 +207,8 @@ static void enrol_put(struct arena *a, const struct enrol *n, Tonle__Envelope *e
     m->incarnation = n->incarnation;
     m->listen = (char *)n->listen;
     m->software = (char *)n->software;
+    m->invite_key = codec_binary(n->invite_key, SIGN_PUBLIC_BYTES);
+    m->proof = codec_binary(n->proof, SIGNATURE_BYTES);
 }
 
 static enum err enrol_get(const Tonle__Enrol *m, struct enrol *n)
@@ -219,7 +221,9 @@ static enum err enrol_get(const Tonle__Enrol *m, struct enrol *n)
     bool names =
         codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
     bool keys = codec_digest_get(m->curve_key, n->curve_key, CURVE_KEY_BYTES) &&
-                codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES);
+                codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES) &&
+                codec_digest_get(m->invite_key, n->invite_key, SIGN_PUBLIC_BYTES) &&
+                codec_digest_get(m->proof, n->proof, SIGNATURE_BYTES);
     return names && keys ? ERR_OK : ERR_MALFORMED;
 }
 

@@ -137,6 +137,9 @@ struct enrol {
     uint64_t incarnation; /* site = seal_site(sign_key, incarnation) */
     const char *listen;   /* endpoint for its own children, or "" */
     const char *software;
+    /* By whom: the invitation's public key as an Ed25519 one, and the signature (seal_enrol.h). */
+    uint8_t invite_key[SIGN_PUBLIC_BYTES];
+    uint8_t proof[SIGNATURE_BYTES];
 };
 enum enrol_state { ENROL_PENDING = 1, ENROL_DONE = 2, ENROL_REFUSED = 3 };
 struct enrolled {

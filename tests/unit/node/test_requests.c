@@ -1,6 +1,7 @@
 /* Enrolment, first load, and what operators ask of a running node. */
 #include "node/state/state.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 #include "tests/unit/node/fixture.h"
 
 #include <jansson.h>
@@ -23,19 +24,20 @@ static json_int_t number(const json_t *o, const char *name)
     return json_integer_value(v);
 }
 
-/* One ENROL to the hub or the province; the answer. */
-static enum enrol_state enrol_office(struct net *t, struct net_office *to, const char *name,
-                                     const char *as, const char *keys, char reason[512])
+/* One ENROL with these keys to the hub or the province; the answer. */
+static enum enrol_state enrol_keys(struct net *t, struct net_office *to, const char *name,
+                                   const char *as, struct keypair k, char reason[512])
 {
     struct message m = {.type = MESSAGE_ENROL}, answer;
     struct arena a = {0};
     char invite[64];
     snprintf(invite, sizeof invite, "invite %s", as);
-    struct keypair k = keypair_of(keys), i = keypair_of(invite);
+    struct keypair i = keypair_of(invite);
     m.u.enrol = (struct enrol){
         .federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
     memcpy(m.u.enrol.curve_key, k.curve_key, CURVE_KEY_BYTES);
     memcpy(m.u.enrol.sign_key, k.sign_key, SIGN_PUBLIC_BYTES);
+    seal_enrol(&m.u.enrol, i.seed);
     if (!net_client_send(t, to, 1, i.curve_key, &m)) /* used: its own key opens the line now */
         assert_true(net_client_send(t, to, 1, k.curve_key, &m));
     net_run(t, 300);
@@ -45,6 +47,12 @@ static enum enrol_state enrol_office(struct net *t, struct net_office *to, const
     enum enrol_state state = answer.u.enrolled.state;
     arena_fini(&a);
     return state;
+}
+
+static enum enrol_state enrol_office(struct net *t, struct net_office *to, const char *name,
+                                     const char *as, const char *keys, char reason[512])
+{
+    return enrol_keys(t, to, name, as, keypair_of(keys), reason);
 }
 
 /* Whether the line opens for the invitation, or for these keys. */
@@ -82,6 +90,28 @@ static void an_invitation_is_for_one_node(void **state)
     assert_int_equal(enrol_office(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
     assert_string_equal(net_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
                         "invited");
+}
+
+/* Keys are in the registry for everybody to read. Who joins with another's would be taken for it
+ * on the line, or its site for the newcomer's. */
+static void anothers_keys_are_not_enrolled(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "kampot", "07", "hub", 0);
+    net_invite(t, "takeo", "21", "hub", 0);
+    struct keypair own = keypair_of("kampot"), line = own, open = own, sign = own;
+    memcpy(line.curve_key, PROVINCE->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(open.curve_key, keypair_of("invite takeo").curve_key, CURVE_KEY_BYTES);
+    memcpy(sign.sign_key, PROVINCE->keys.sign_key, SIGN_PUBLIC_BYTES);
+    const struct keypair taken[] = {line, open, sign};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        assert_int_equal(enrol_keys(t, HUB, "kampot", "kampot", taken[i], reason), ENROL_REFUSED);
+        assert_non_null(strstr(reason, "another office's"));
+    }
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_site WHERE node = 'kampot'"),
+                        "0");
+    assert_int_equal(enrol_keys(t, HUB, "kampot", "kampot", own, reason), ENROL_DONE);
 }
 
 /* Through a province: pending while the hub is asked, done when the registry here shows it. */
@@ -232,10 +262,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(enrolment_happens_once),         TEST_OF_TWO(an_invitation_is_for_one_node),
-        TEST_OF_TWO(a_province_relays_enrolment),    TEST_OF_TWO(a_first_load_joins_the_stream),
-        TEST_OF_TWO(rows_go_only_to_children),       TEST_OF_TWO(status_names_line_and_data),
-        TEST_OF_TWO(captured_writes_are_not_synced), TEST_OF_TWO(verify_finds_a_difference),
-        TEST_OF_TWO(a_poke_seals_at_once),
+        TEST_OF_TWO(anothers_keys_are_not_enrolled), TEST_OF_TWO(a_province_relays_enrolment),
+        TEST_OF_TWO(a_first_load_joins_the_stream),  TEST_OF_TWO(rows_go_only_to_children),
+        TEST_OF_TWO(status_names_line_and_data),     TEST_OF_TWO(captured_writes_are_not_synced),
+        TEST_OF_TWO(verify_finds_a_difference),      TEST_OF_TWO(a_poke_seals_at_once),
     };
     return check_run(tests);
 }

@@ -1,3 +1,4 @@
+#include "protocol/seal_enrol.h"
 #include "tests/unit/protocol/sample.h"
 
 #include <math.h>
@@ -204,6 +205,9 @@ static struct enrol fixed_enrol(void)
                       .software = "tonle 0.1.0"};
     ascending(n.curve_key, CURVE_KEY_BYTES, 0x20);
     ascending(n.sign_key, SIGN_PUBLIC_BYTES, 0x60);
+    uint8_t secret[INVITE_SECRET_BYTES];
+    ascending(secret, sizeof secret, 0xc0);
+    seal_enrol(&n, secret);
     return n;
 }
 

@@ -186,6 +186,8 @@ static void put_enrol(struct buf *b, const struct enrol *n)
     put_hex(b, n->curve_key, CURVE_KEY_BYTES);
     put_hex(b, n->sign_key, SIGN_PUBLIC_BYTES);
     put_number(b, n->incarnation);
+    put_hex(b, n->invite_key, SIGN_PUBLIC_BYTES);
+    put_hex(b, n->proof, SIGNATURE_BYTES);
 }
 
 static void put_enrolled(struct buf *b, const struct enrolled *n)

@@ -316,6 +316,8 @@ static void any_enrol(struct arena *a, uint64_t *seed, struct enrol *n)
                         .software = "tonle 0.1.0"};
     fill(seed, n->curve_key, CURVE_KEY_BYTES);
     fill(seed, n->sign_key, SIGN_PUBLIC_BYTES);
+    fill(seed, n->invite_key, SIGN_PUBLIC_BYTES);
+    fill(seed, n->proof, SIGNATURE_BYTES);
 }
 
 static void any_states(struct arena *a, uint64_t *seed, struct load_chunk *c)
