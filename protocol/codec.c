@@ -249,13 +249,6 @@ static enum err enrolled_get(const Tonle__Enrolled *m, struct enrolled *n)
     return ok ? ERR_OK : ERR_MALFORMED;
 }
 
-static void digest_request_put(struct arena *a, const struct digest_request *r, Tonle__Envelope *e)
-{
-    e->digest_request = arena_alloc(a, sizeof *e->digest_request);
-    tonle__digest_request__init(e->digest_request);
-    e->digest_request->request = r->request;
-}
-
 static void envelope_put(struct arena *a, const struct message *m, const uint8_t *secret,
                          Tonle__Envelope *e)
 {
@@ -287,7 +280,7 @@ static void envelope_put(struct arena *a, const struct message *m, const uint8_t
         codec_load_chunk_put(a, &m->u.load_chunk, e);
         break;
     case MESSAGE_DIGEST_REQUEST:
-        digest_request_put(a, &m->u.digest_request, e);
+        codec_digest_request_put(a, &m->u.digest_request, e);
         break;
     case MESSAGE_DIGEST_REPLY:
         codec_digest_reply_put(a, &m->u.digest_reply, e);
@@ -378,8 +371,7 @@ static enum err envelope_get(struct arena *a, const Tonle__Envelope *e, struct m
     case MESSAGE_LOAD_CHUNK:
         return codec_load_chunk_get(a, e->load_chunk, &m->u.load_chunk);
     case MESSAGE_DIGEST_REQUEST:
-        m->u.digest_request = (struct digest_request){e->digest_request->request};
-        return ERR_OK;
+        return codec_digest_request_get(e->digest_request, &m->u.digest_request);
     case MESSAGE_DIGEST_REPLY:
         return codec_digest_reply_get(a, e->digest_reply, &m->u.digest_reply);
     }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERIFY_MS 60000u /* the node waits for equal clocks meanwhile */
 #define SCAN_MS                                                                                    \
     (30u *                                                                                         \
      60000u) /* it reads every row of both, twice where they differ; it gives up by itself   \
@@ -78,7 +77,7 @@ static void print_answer(json_t *answer)
 static int compare(struct cli *c)
 {
     json_t *answer = NULL;
-    int code = cli_ask(c, json_pack("{s:s}", "do", "verify"), VERIFY_MS, &answer);
+    int code = cli_ask(c, json_pack("{s:s}", "do", "verify"), SCAN_MS, &answer);
     if (code != CLI_OK)
         return code;
     bool equal = json_is_true(json_object_get(answer, "equal")),

@@ -130,9 +130,10 @@ struct forwarded { /* a node whose enrolment our parent has not answered */
 struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
     struct route route;
     char peer[LIMIT_NAME_BYTES + 1];
-    bool digest;
+    enum load_kind { LOAD_ROWS, LOAD_ROWS_DIGEST, LOAD_DIGEST } kind;
     struct arena arena;
     struct load_request request;
+    struct digest_request digest; /* LOAD_DIGEST */
 };
 struct authorised { /* a CURVE key that may connect */
     uint8_t key[CURVE_KEY_BYTES];
@@ -220,6 +221,7 @@ struct node {
     char *refused_name, refused_reason[512]; /* of the last one that was refused above */
     struct load_wait *load[NODE_QUEUE];
     size_t n_load;
+    uint64_t digest_due_ms; /* none is read for a neighbour before */
     struct authorised *authorised;
     size_t n_authorised;
     bool authorised_known;

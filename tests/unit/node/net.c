@@ -426,7 +426,7 @@ const char *net_text(struct net_office *o, const char *sql)
     return database_text(o->app, sql);
 }
 
-const char *net_ask(struct net *t, struct net_office *o, const char *json)
+void net_request(struct net *t, struct net_office *o, const char *json)
 {
     o->reply[0] = '\0';
     step(t, o,
@@ -434,6 +434,11 @@ const char *net_ask(struct net *t, struct net_office *o, const char *json)
                         .bytes = (const uint8_t *)json,
                         .len = strlen(json),
                         .request_id = 1});
+}
+
+const char *net_ask(struct net *t, struct net_office *o, const char *json)
+{
+    net_request(t, o, json);
     for (int i = 0; i < 2000 && o->reply[0] == '\0'; i++)
         net_run(t, 20);
     return o->reply;

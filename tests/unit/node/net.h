@@ -117,6 +117,8 @@ void net_sql(struct net *t, struct net_office *o,
              const char *sql);                               /* the application writes; noticed */
 const char *net_text(struct net_office *o, const char *sql); /* first column of the first row */
 void net_event(struct net *t, struct net_office *o, enum event_kind kind);
+/* A request; what it is answered stands in o->reply when it has come. */
+void net_request(struct net *t, struct net_office *o, const char *json);
 const char *net_ask(struct net *t, struct net_office *o,
                     const char *json); /* the reply of a request */
 

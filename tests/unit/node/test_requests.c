@@ -1,5 +1,6 @@
 /* Enrolment, first load, and what operators ask of a running node. */
 #include "node/state/state.h"
+#include "protocol/limits.h"
 #include "protocol/seal.h"
 #include "protocol/seal_enrol.h"
 #include "tests/unit/node/fixture.h"
@@ -234,7 +235,8 @@ static void verify_finds_a_difference(void **state)
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
     json_decref(j);
-    net_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_7; UPDATE note SET text='behind the back'");
+    sqlite3_db_config(PROVINCE->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    net_sql(t, PROVINCE, "UPDATE note SET text='behind the back'");
     j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_false(json_object_get(j, "equal")));
     json_decref(j);
@@ -244,6 +246,66 @@ static void verify_finds_a_difference(void **state)
     j = ask(t, HUB, "{\"do\":\"sing\"}");
     assert_non_null(json_object_get(j, "error"));
     json_decref(j);
+}
+
+#define MANY(from, to)                                                                             \
+    "WITH RECURSIVE n(i) AS (SELECT " #from " UNION ALL SELECT i+1 FROM n WHERE i < " #to ")"      \
+    " INSERT INTO note SELECT 'n'||printf('%05d', i), 'x' FROM n"
+
+/* More rows than a slice, and a parent that is written to between the slices. */
+static void verify_goes_on_during_writes(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB, MANY(1, 4500));
+    assert_true(net_settle(t, 20000));
+    net_request(t, PROVINCE, "{\"do\":\"verify\"}");
+    for (int i = 0; i < 400 && PROVINCE->reply[0] == '\0'; i++) {
+        if (i % 20 == 0)
+            net_sql(t, HUB, "UPDATE note SET text=text||'y' WHERE id IN('n00007','n04400')");
+        net_run(t, 50);
+    }
+    json_t *j = json_loads(PROVINCE->reply, 0, NULL);
+    assert_true(json_is_true(json_object_get(j, "equal")));
+    assert_true(json_is_true(json_object_get(j, "clock_equal")));
+    json_decref(j);
+}
+
+/* A parent that says nothing any more: whoever asked is told so. */
+static void verify_ends_without_an_answer(void **state)
+{
+    struct net *t = *state;
+    HUB->silent = true;
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
+    assert_non_null(json_object_get(j, "error"));
+    json_decref(j);
+}
+
+/* However many digests a child asks for, and however much of a table: a few bounded reads. */
+static void digests_cost_a_bounded_number_of_reads(void **state)
+{
+    struct net *t = *state;
+    struct arena a = {0};
+    struct message m = {.type = MESSAGE_DIGEST_REQUEST}, answer;
+    net_sql(t, HUB, MANY(1, 4500));
+    assert_true(net_settle(t, 20000));
+    m.u.digest_request = (struct digest_request){.table = "note",
+                                                 .max_rows = UINT32_MAX,
+                                                 .after = {.part = DIGEST_AT_ROWS},
+                                                 .upto = {.part = DIGEST_AT_END}};
+    for (unsigned i = 0; i < 1000; i++) {
+        m.u.digest_request.request = i;
+        assert_true(net_client_send(t, HUB, 2, PROVINCE->keys.curve_key, &m));
+    }
+    net_run(t, 1000);
+    int answers = 0;
+    for (; net_client_receive(t, 2, &a, &answer); answers++) {
+        assert_int_equal(answer.type, MESSAGE_DIGEST_REPLY);
+        assert_int_equal(answer.u.digest_reply.sum.rows, LIMIT_DIGEST_ROWS);
+        assert_int_equal(answer.u.digest_reply.last.part, DIGEST_AT_ROWS);
+    }
+    assert_in_range(answers, 1, 11);
+    assert_int_equal(answer.u.digest_reply.request, 999); /* the last one is answered */
+    arena_fini(&a);
 }
 
 /* Another process's commit is sealed at once when the node is poked. */
@@ -261,11 +323,19 @@ static void a_poke_seals_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_OF_TWO(enrolment_happens_once),         TEST_OF_TWO(an_invitation_is_for_one_node),
-        TEST_OF_TWO(anothers_keys_are_not_enrolled), TEST_OF_TWO(a_province_relays_enrolment),
-        TEST_OF_TWO(a_first_load_joins_the_stream),  TEST_OF_TWO(rows_go_only_to_children),
-        TEST_OF_TWO(status_names_line_and_data),     TEST_OF_TWO(captured_writes_are_not_synced),
-        TEST_OF_TWO(verify_finds_a_difference),      TEST_OF_TWO(a_poke_seals_at_once),
+        TEST_OF_TWO(enrolment_happens_once),
+        TEST_OF_TWO(an_invitation_is_for_one_node),
+        TEST_OF_TWO(anothers_keys_are_not_enrolled),
+        TEST_OF_TWO(a_province_relays_enrolment),
+        TEST_OF_TWO(a_first_load_joins_the_stream),
+        TEST_OF_TWO(rows_go_only_to_children),
+        TEST_OF_TWO(status_names_line_and_data),
+        TEST_OF_TWO(captured_writes_are_not_synced),
+        TEST_OF_TWO(verify_finds_a_difference),
+        TEST_OF_TWO(a_poke_seals_at_once),
+        TEST_OF_TWO(verify_goes_on_during_writes),
+        TEST_OF_TWO(verify_ends_without_an_answer),
+        TEST_OF_TWO(digests_cost_a_bounded_number_of_reads),
     };
     return check_run(tests);
 }
