@@ -342,7 +342,7 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
     }
     enum err e = ERR_OK;
     if (r->now && !r->sealed && dot_equal(r->in_table, b->name))
-        e = conflict_found(w, r, values);
+        e = conflict_found(w, r, b, values);
     if (e != ERR_OK)
         return e;
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
@@ -366,7 +366,7 @@ enum err work_take(struct work *w, struct work_row *r)
     const struct birth *b = row_find_birth(&r->row, r->in_table);
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
     if (e == ERR_OK && !r->sealed && (!b || !birth_alive(b, &r->k.t->rules)))
-        e = conflict_found(w, r, NULL);
+        e = conflict_found(w, r, b, NULL);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
         bind_key(w, &q, r->k);
