@@ -1,4 +1,5 @@
 /* Enrolment, first load, and what operators ask of a running node. */
+#include "node/apply/apply.h"
 #include "node/state/state.h"
 #include "protocol/seal.h"
 #include "tests/unit/node/fixture.h"
@@ -228,14 +229,50 @@ static void a_poke_seals_at_once(void **state)
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
+static bool tells_of_a_decision(struct net *t)
+{
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}"), *reason;
+    bool told = false;
+    size_t i;
+    json_array_foreach(json_object_get(j, "reasons"), i, reason)
+    {
+        const char *code = json_string_value(json_object_get(reason, "code"));
+        told = told || (code && strcmp(code, "decision") == 0);
+    }
+    json_decref(j);
+    return told;
+}
+
+/* That a decision came which does not count outlives a restart, until somebody looks. */
+static void a_refused_decision_is_told_until_seen(void **state)
+{
+    struct net *t = *state;
+    assert_false(tells_of_a_decision(t));
+    net_sql(t, PROVINCE,
+            "INSERT INTO tonle_meta VALUES('" META_DECISION_REFUSED "', CAST('why' AS BLOB))");
+    net_halt(t, PROVINCE);
+    net_boot(t, PROVINCE);
+    assert_true(net_settle(t, 10000));
+    assert_true(tells_of_a_decision(t));
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_null(json_object_get(j, "error"));
+    json_decref(j);
+    assert_false(tells_of_a_decision(t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_OF_TWO(enrolment_happens_once),         TEST_OF_TWO(an_invitation_is_for_one_node),
-        TEST_OF_TWO(a_province_relays_enrolment),    TEST_OF_TWO(a_first_load_joins_the_stream),
-        TEST_OF_TWO(rows_go_only_to_children),       TEST_OF_TWO(status_names_line_and_data),
-        TEST_OF_TWO(captured_writes_are_not_synced), TEST_OF_TWO(verify_finds_a_difference),
+        TEST_OF_TWO(enrolment_happens_once),
+        TEST_OF_TWO(an_invitation_is_for_one_node),
+        TEST_OF_TWO(a_province_relays_enrolment),
+        TEST_OF_TWO(a_first_load_joins_the_stream),
+        TEST_OF_TWO(rows_go_only_to_children),
+        TEST_OF_TWO(status_names_line_and_data),
+        TEST_OF_TWO(captured_writes_are_not_synced),
+        TEST_OF_TWO(verify_finds_a_difference),
         TEST_OF_TWO(a_poke_seals_at_once),
+        TEST_OF_TWO(a_refused_decision_is_told_until_seen),
     };
     return check_run(tests);
 }
