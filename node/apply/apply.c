@@ -130,6 +130,9 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
     enum err e = apply_rows(&ap, NULL);
     if (e == ERR_OK)
         e = work_finish(&ap.w);
+    if (e == ERR_OK && report->decision_refused)
+        e = store_meta_set(s, META_DECISION_REFUSED, report->decision_refused,
+                           strlen(report->decision_refused));
     if (ap.registry)
         units_changed(s);
     if (e == ERR_OK && ap.charter) {

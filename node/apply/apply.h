@@ -20,6 +20,9 @@
 struct collected; /* capture/ */
 /* tonle_meta: the table of the registry that is not what the hub has signed; absent: all are. */
 #define META_REGISTRY_ODD "registry_odd"
+/* tonle_meta: why the last decision that came and does not count does not; absent: none came since
+ * somebody looked. */
+#define META_DECISION_REFUSED "decision_refused"
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */

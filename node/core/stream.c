@@ -257,7 +257,6 @@ static void tell_refused(struct node *n, const struct peer *p, const struct dot 
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
     if (!r->decision_refused)
         return;
-    snprintf(n->decision_refused, sizeof n->decision_refused, "%s", r->decision_refused);
     node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,
              (unsigned long long)d->site, (unsigned long long)d->seq, r->decisions_refused,
              node_quoted(n, r->decision_refused));

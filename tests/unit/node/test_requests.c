@@ -1,4 +1,5 @@
 /* Enrolment, first load, and what operators ask of a running node. */
+#include "node/apply/apply.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
@@ -320,6 +321,37 @@ static void a_poke_seals_at_once(void **state)
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
+static bool tells_of_a_decision(struct net *t)
+{
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}"), *reason;
+    bool told = false;
+    size_t i;
+    json_array_foreach(json_object_get(j, "reasons"), i, reason)
+    {
+        const char *code = json_string_value(json_object_get(reason, "code"));
+        told = told || (code && strcmp(code, "decision") == 0);
+    }
+    json_decref(j);
+    return told;
+}
+
+/* That a decision came which does not count outlives a restart, until somebody looks. */
+static void a_refused_decision_is_told_until_seen(void **state)
+{
+    struct net *t = *state;
+    assert_false(tells_of_a_decision(t));
+    net_sql(t, PROVINCE,
+            "INSERT INTO tonle_meta VALUES('" META_DECISION_REFUSED "', CAST('why' AS BLOB))");
+    net_halt(t, PROVINCE);
+    net_boot(t, PROVINCE);
+    assert_true(net_settle(t, 10000));
+    assert_true(tells_of_a_decision(t));
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_null(json_object_get(j, "error"));
+    json_decref(j);
+    assert_false(tells_of_a_decision(t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +368,7 @@ int main(void)
         TEST_OF_TWO(verify_goes_on_during_writes),
         TEST_OF_TWO(verify_ends_without_an_answer),
         TEST_OF_TWO(digests_cost_a_bounded_number_of_reads),
+        TEST_OF_TWO(a_refused_decision_is_told_until_seen),
     };
     return check_run(tests);
 }
