@@ -98,7 +98,7 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
     if (e == ERR_OK)
         e = touch_note(s, cs, *at);
     if (e == ERR_OK)
-        e = store_set_hlc(s, in->most_hlc ? in->most_hlc : cs->hlc);
+        e = store_set_hlc(s, cs->hlc);
     if (e == ERR_OK && in->own)
         e = state_sealed(s, cs->dot.seq, in->hash);
     return e;

@@ -31,7 +31,6 @@ struct apply_input {
     const char *source;  /* neighbour's node name; NULL for our own */
     uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
     uint64_t now_ms;     /* federation time, for records */
-    uint64_t most_hlc;   /* our own time is raised no further by it; 0: by its stamp */
     const struct collected *collected; /* what our own was collected from; NULL: a remote one */
 };
 struct apply_report {

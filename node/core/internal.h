@@ -75,7 +75,7 @@ struct peer {
     uint64_t silence_ms; /* three heartbeats, of the slower side */
     uint64_t beat_due_ms;
     int64_t skew_ms;    /* its wall clock beside federation time */
-    uint64_t latest_ms; /* the parent: it takes nothing of ours that is stamped later */
+    uint64_t latest_ms; /* the parent: it takes nothing that is stamped later */
     uint64_t ahead_hlc; /* the parent: of the changeset that waits for that; 0: none */
     uint64_t ahead_ms;  /* a child: how far ahead what waits there is stamped */
     struct below_off {  /* clocks that are wrong below it */
@@ -316,8 +316,6 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
-/* As far as a hybrid time that was read raises ours. */
-uint64_t wall_observe(const struct node *n, uint64_t hlc);
 /* In the transaction: stored hybrid time that cannot be. */
 enum err wall_take_back(struct node *n);
 /* Whether it is for the parent and stamped later than that takes it; notes it. */

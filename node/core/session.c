@@ -325,8 +325,8 @@ static const char *next_step(enum refusal_code code)
     case REFUSAL_VERSION:
         return "upgrade the older of the two programs";
     case REFUSAL_CLOCK:
-        return "set this machine's clock; what is stamped beyond the time waits here, and is lost "
-               "nowhere";
+        return "it goes by itself when that time has come, and is lost nowhere; setting this "
+               "machine's clock frees nothing that is stamped, but keeps it from going further";
     case REFUSAL_SIGNATURE:
     case REFUSAL_LIMIT:
         return "look at the parent's log; it is tried again by itself";
