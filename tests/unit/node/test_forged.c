@@ -237,6 +237,7 @@ static void keep_chunk(struct arena *a, struct load_chunk *c)
         for (uint32_t v = 0; v < st->n_values; v++)
             st->values[v] = value_copy(&kept.a, &st->values[v]);
     }
+    to->last_key.p = arena_copy(&kept.a, c->last_key.p, c->last_key.len);
     to->clock = to->stable = (struct clock){0};
 }
 
