@@ -17,7 +17,7 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 out=$root/build-check
 begun=$(date +%s)
-limit_s=${CHECK_LIMIT_S:-1150} # an end, whatever hangs; it is to take less than 900
+limit_s=${CHECK_LIMIT_S:-1500} # an end, whatever hangs; it is to take less than 900
 passed=0 failed=0
 unset CFLAGS CPPFLAGS LDFLAGS TONLE_DIR
 export LC_ALL=C.UTF-8
