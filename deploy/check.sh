@@ -134,8 +134,8 @@ beside clang timeout --kill-after=10 "$left" sh -c 'CC=clang meson setup "$1" -D
 beside mutants timeout --kill-after=10 "$left" env OUT="$out/mutants" tests/mutants/run.sh --some 3
 beside coverage timeout --kill-after=10 "$left" sh tests/coverage.sh "$out/coverage"
 setup sanitize gcc -Db_sanitize=address,undefined -Doptimization=1 &&
-    run_tests sanitize --num-processes 3 --suite unit --suite property --suite integration
-setup release gcc --buildtype=release -Dwerror=true && run_tests release --num-processes 3 --suite gates --suite lives
+    run_tests sanitize --suite unit --suite property --suite integration
+setup release gcc --buildtype=release -Dwerror=true && run_tests release --suite gates --suite lives
 wait
 beside_passed mutants && cat "$out/mutants.log"
 beside_passed clang
