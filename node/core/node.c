@@ -3,6 +3,7 @@
 #include "node/core/internal.h"
 
 #include "node/capture/gap.h"
+#include "node/file/printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -77,16 +78,8 @@ __attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, 
 
 const char *node_quoted(struct node *n, const char *text)
 {
-    if (text[0] != '\0' && !text[strcspn(text, " \"=\\\t\r\n")])
-        return text;
     struct buf b = {0};
-    buf_put_u8(&b, '"');
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '"' || *p == '\\')
-            buf_put_u8(&b, '\\');
-        buf_put_u8(&b, (uint8_t)*p);
-    }
-    buf_put_u8(&b, '"');
+    printable_put_value(&b, text);
     const char *quoted = arena_strdup(&n->arena, buf_str(&b));
     buf_fini(&b);
     return quoted;

@@ -87,3 +87,17 @@ void printable_put_json(struct buf *b, const char *s, size_t len)
 {
     put(b, s, len, '\n', true);
 }
+
+void printable_put_value(struct buf *b, const char *value)
+{
+    bool quoted = value[0] == '\0' || value[strcspn(value, " \"=\\\t\r\n")] != '\0';
+    if (quoted)
+        buf_put_u8(b, '"');
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            buf_put_u8(b, '\\');
+        buf_put_u8(b, (uint8_t)*p);
+    }
+    if (quoted)
+        buf_put_u8(b, '"');
+}
