@@ -322,6 +322,12 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
     return false;
 }
 
+static bool belongs_to_living(const struct work_row *r)
+{
+    const struct birth *b = row_find_birth(&r->row, r->in_table);
+    return b && birth_alive(b, &r->k.t->rules);
+}
+
 enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum row_put *result,
                   char **message)
 {
@@ -341,8 +347,8 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
         return ERR_OK;
     }
     enum err e = ERR_OK;
-    if (r->now && !r->sealed && dot_equal(r->in_table, b->name))
-        e = conflict_found(w, r, values);
+    if (r->now && !r->sealed)
+        e = conflict_found(w, r, belongs_to_living(r) ? values : NULL);
     if (e != ERR_OK)
         return e;
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
@@ -363,9 +369,8 @@ enum err work_take(struct work *w, struct work_row *r)
         return ERR_OK;
     enum row_put result = PUT_OK;
     char *message = NULL;
-    const struct birth *b = row_find_birth(&r->row, r->in_table);
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
-    if (e == ERR_OK && !r->sealed && (!b || !birth_alive(b, &r->k.t->rules)))
+    if (e == ERR_OK && !r->sealed && !r->queued && !belongs_to_living(r))
         e = conflict_found(w, r, NULL);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
@@ -393,6 +398,7 @@ enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, b
 {
     struct work_row copy = *r;
     enum row_put result = PUT_OK;
+    copy.sealed = true; /* nothing is written over for good */
     enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
     if (e == ERR_OK)
         e = work_put(w, &copy, b, &result, message);
