@@ -204,13 +204,24 @@ static enum err gap_of_table(struct work *w, const struct table_schema *t, bool 
     return e;
 }
 
+/* Who wrote what is written now: not always the changeset in hand, which may have changed another
+ * cell of the row. None: that is forgotten. */
+static struct version writer(struct work *w, const struct table_schema *t, const struct birth *b,
+                             uint32_t cell)
+{
+    uint32_t n = 0;
+    const struct version *v = b ? birth_cell(w->a, b, &t->rules, cell, &n) : NULL;
+    return n > 0 ? v[birth_choose(w->a, b, &t->rules, cell, v, n)] : (struct version){0};
+}
+
 /* side[0] is written over side[1]. */
-static enum err save_found(struct work *w, struct work_row *r, uint32_t cell,
+static enum err save_found(struct work *w, struct work_row *r, const struct birth *b, uint32_t cell,
                            const struct value side[2], const char *row)
 {
     char id[33];
     uint64_t hlc = state_of(w->s)->hlc;
-    struct version v[2] = {{w->dot, dot_is_none(w->dot) ? hlc : w->hlc, side[0]},
+    struct version by = writer(w, r->k.t, b, cell);
+    struct version v[2] = {{by.dot, dot_is_none(by.dot) ? hlc : by.hlc, side[0]},
                            {{identity_of(w->s)->site, 0}, hlc, side[1]}};
     struct conflict c = {.column = cell, .n = 2, .v = v, .birth = r->in_table};
     name_conflict(id, r, &c);
@@ -219,7 +230,8 @@ static enum err save_found(struct work *w, struct work_row *r, uint32_t cell,
     return save_entry(w, r, (struct entry_of){.c = &c, .id = id, .found = row});
 }
 
-enum err conflict_found(struct work *w, struct work_row *r, const struct value *values)
+enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
+                        const struct value *values)
 {
     const struct table_schema *t = r->k.t;
     bool gap;
@@ -229,7 +241,7 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct value *
         return e;
     if (!values) {
         const struct value side[2] = {value_integer(0), value_integer(1)};
-        return save_found(w, r, COLUMN_EXISTS, side, schema_row_json(w->a, t, r->now));
+        return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, r->now));
     }
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
         if (schema_is_key(t, c) || cell_of(&t->rules, c) != c)
@@ -237,7 +249,7 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct value *
         const struct value side[2] = {cell_gather(w->a, &t->rules, c, values),
                                       cell_gather(w->a, &t->rules, c, r->now)};
         if (policy_of(&t->rules, c) != POLICY_SUM && !value_alike(&side[0], &side[1]))
-            e = save_found(w, r, c, side, NULL);
+            e = save_found(w, r, b, c, side, NULL);
     }
     return e;
 }

@@ -322,10 +322,15 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
     return false;
 }
 
-static bool belongs_to_living(const struct work_row *r)
+/* The birth that the row in the table belongs to; NULL: of nobody that is known. */
+static const struct birth *stood(const struct work_row *r)
 {
-    const struct birth *b = row_find_birth(&r->row, r->in_table);
-    return b && birth_alive(b, &r->k.t->rules);
+    return row_find_birth(&r->row, r->in_table);
+}
+
+static bool stood_alive(const struct work_row *r)
+{
+    return stood(r) && birth_alive(stood(r), &r->k.t->rules);
 }
 
 enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum row_put *result,
@@ -346,14 +351,12 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
         *message = arena_strdup(w->a, raised->message);
         return ERR_OK;
     }
-    enum err e = ERR_OK;
-    if (r->now && !r->sealed)
-        e = conflict_found(w, r, belongs_to_living(r) ? values : NULL);
-    if (e != ERR_OK)
-        return e;
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
-    e = run(w, r, q, result, message);
+    enum err e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
+        if (r->now && !r->sealed)
+            e = stood_alive(r) ? conflict_found(w, r, b, values)
+                               : conflict_found(w, r, stood(r), NULL);
         r->now = copy_values(w, t, values);
         work_note(r);
     }
@@ -370,8 +373,6 @@ enum err work_take(struct work *w, struct work_row *r)
     enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
-    if (e == ERR_OK && !r->sealed && !r->queued && !belongs_to_living(r))
-        e = conflict_found(w, r, NULL);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
         bind_key(w, &q, r->k);
@@ -386,6 +387,8 @@ enum err work_take(struct work *w, struct work_row *r)
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
                           message);
+    if (e == ERR_OK && !r->sealed && !stood_alive(r))
+        e = conflict_found(w, r, stood(r), NULL);
     if (e == ERR_OK) {
         r->now = NULL;
         work_note(r);

@@ -5,7 +5,8 @@
  *   parent's row    row here    escape
  *   stands          other       changed
  *   stands          none        deleted, unless its birth is held here
- *   none            stands      new, unless the parent holds a living birth with these values
+ *   none            stands      new; changed, where the parent holds that birth; nothing, where it
+ *                               holds a living birth with these values
  *
  * What stays here for its size (tonle_limit: a row, or some columns of one) is no escape. */
 #include "node/load/load.h"
@@ -84,18 +85,37 @@ static bool is_told(const struct birth *b)
 
 /* What the parent holds and this office shows, with the same values, is no escape (DESIGN 4,
  * "Holds"). */
-static bool held_above(struct comparison *c, struct arena *scratch, const struct row_state *st,
-                       const struct value *here)
+static bool held_above(const struct table_schema *t, struct arena *scratch,
+                       const struct row_state *st, const struct value *here)
 {
     struct row r;
     if (!st || st->record.len == 0 ||
-        row_decode(scratch, &r, &c->t->rules, st->record.p, st->record.len) != ERR_OK)
+        row_decode(scratch, &r, &t->rules, st->record.p, st->record.len) != ERR_OK)
         return false;
     for (uint32_t i = 0; i < r.n_births; i++)
         if (is_told(&r.births[i]) &&
-            same_values(c->t, part_birth_values(scratch, c->t, &r.births[i]), here))
+            same_values(t, part_birth_values(scratch, t, &r.births[i]), here))
             return true;
     return false;
+}
+
+/* The parent's values of the birth that stands here, where the parent holds it: a change of it made
+ * it stand here alone, and it is no new row. NULL: the parent does not have it. */
+static enum err held_values(struct store *s, struct arena *a, struct row_key k,
+                            const struct row_state *st, struct value **out)
+{
+    struct row here, there;
+    *out = NULL;
+    if (!st || st->record.len == 0)
+        return ERR_OK;
+    enum err e = row_load(s, a, k, &here, NULL);
+    if (e == ERR_OK)
+        e = row_decode(a, &there, &k.t->rules, st->record.p, st->record.len);
+    const struct birth *b = e == ERR_OK ? row_standing(&here, &k.t->rules) : NULL;
+    const struct birth *held = b ? row_find_birth(&there, b->name) : NULL;
+    if (held && is_told(held) && birth_alive(held, &k.t->rules))
+        *out = part_birth_values(a, k.t, held);
+    return e;
 }
 
 static enum err held_here(struct comparison *c, struct arena *scratch, struct bytes key, bool *held)
@@ -131,8 +151,10 @@ static enum err compare_row(struct comparison *c, struct arena *scratch, struct 
     if (st && st->stands) {
         if (e == ERR_OK && !same_sent(c->t, st->values, here, left))
             add_escape(c, ESCAPE_CHANGED, key);
-    } else if (e == ERR_OK && !alone && !held_above(c, scratch, st, here)) {
-        add_escape(c, ESCAPE_NEW, key);
+    } else if (e == ERR_OK && !alone && !held_above(c->t, scratch, st, here)) {
+        struct value *held;
+        e = held_values(c->s, scratch, (struct row_key){c->t, key.p, key.len}, st, &held);
+        add_escape(c, held ? ESCAPE_CHANGED : ESCAPE_NEW, key);
     }
     return e;
 }
@@ -246,8 +268,11 @@ static enum err both_rows(struct store *s, struct arena *a, const struct load_ch
     if (e != ERR_OK)
         return e;
     const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    struct row_key k = {*t, esc->key.p, esc->key.len};
     *there = st && st->stands ? st->values : NULL;
-    return row_read(s, a, (struct row_key){*t, esc->key.p, esc->key.len}, here);
+    if (!*there)
+        e = held_values(s, a, k, st, there);
+    return e == ERR_OK ? row_read(s, a, k, here) : e;
 }
 
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
