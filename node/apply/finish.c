@@ -10,7 +10,6 @@
 #include "node/apply/work.h"
 
 #include "node/capture/capture.h"
-#include "node/capture/gap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -49,39 +48,19 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
     return e;
 }
 
-/* What stands unknown in a table with a capture gap was entered while capture was away, perhaps by
- * an application that enters the same everywhere: equal to the birth that comes, the row is that
- * birth's, and no comparison will find a difference. */
-static enum err is_entered_twice(struct work *w, struct work_row *r, struct value *now, bool *yes)
-{
-    enum gap_state gap = GAP_NONE;
-    struct birth *b = r->row.births;
-    *yes = false;
-    if (r->row.n_births != 1 || !b->has_born || !birth_alive(b, &r->k.t->rules) ||
-        !work_same(r->k.t, now, work_shown(w, r, b)))
-        return ERR_OK;
-    enum err e = gap_state_of(w->s, r->k.t->t, &gap);
-    if (e != ERR_OK || gap == GAP_NONE)
-        return e;
-    *yes = r->fk_new = true;
-    work_hold(b, HOLD_NONE);
-    birth_set_values(w->a, b, &r->k.t->rules, now);
-    r->before = r->now = now;
-    r->in_table = b->name;
-    return ERR_OK;
-}
-
 /* A birth met a row in the table that it did not know: that row is the earlier, settled one. */
 static enum err meet_settled(struct work *w, struct work_row *r)
 {
     struct value *now = NULL;
+    enum gap_state gap = GAP_NONE;
     enum err e = work_read(w, r, &now);
-    bool twice = false;
     r->unread = false;
     if (e == ERR_OK && now)
-        e = is_entered_twice(w, r, now, &twice);
-    if (e != ERR_OK || !now || twice)
+        e = gap_state_of(w->s, r->k.t->t, &gap);
+    if (e != ERR_OK || !now)
         return e;
+    if (gap != GAP_NONE)
+        return entered_meets(w, r, now, gap);
     struct row settled = {0};
     row_from_settled(w->a, &settled, now);
     struct birth *all = arena_alloc(w->a, (r->row.n_births + 1) * sizeof *all);
