@@ -27,6 +27,10 @@
  */
 enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
+/* Whether a published table stands anew, without our triggers and without a row: a tool that drops
+ * a table, makes it again and copies its rows back, each in a transaction of its own, is between
+ * the last two. Triggers put in now would take the copy for rows that were entered. */
+enum err store_capture_refilled(struct store *s, bool *awaited);
 /* The log, or what decisions queued, is not empty. True also when unknown (a locked database): what
  * is remote is not applied over what may be captured. */
 bool store_capture_pending(struct store *s);

@@ -35,6 +35,7 @@
 #define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
 #define NODE_SWEEP_ROWS 500u
 #define NODE_SWEEP_REST_MS 20
+#define NODE_REFILL_MS 2000u /* a table that was made anew is given for its rows to come back */
 #define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
 #define NODE_IN_USE_MS 5000u /* an application has written within so long */
 #define NODE_MARKS 16u       /* unanswered marks that are remembered */
@@ -193,6 +194,7 @@ struct node {
     char seal_fault[256];   /* why the captured log cannot be sealed; "" */
     char listen_fault[300]; /* why no office below can connect; "" */
     uint64_t busy_until_ms;
+    uint64_t refill_until_ms; /* a rebuilt table is waited for until then; 0: none is */
     uint64_t acked_due_ms;
     uint64_t charter_version;
     bool sweep_more;

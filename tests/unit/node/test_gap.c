@@ -105,6 +105,48 @@ static void a_rebuild_while_the_node_runs(void **state)
                         "in it,behind it,second");
 }
 
+/* Some tools drop a table, make it anew and copy its rows back without a transaction around it. What
+ * comes back is no row that was entered here. */
+static void a_rebuild_in_steps_is_one(void **state)
+{
+    struct net *t = *state;
+    struct net_office *at[] = {PROVINCE, HUB};
+    gap_start_with(t, ROWS(50));
+    for (int i = 0; i < 2; i++) {
+        net_sql(t, at[i], "CREATE TABLE note_backup AS SELECT * FROM note");
+        net_sql(t, at[i], "DROP TABLE note");
+        net_run(t, 200);
+        net_sql(t, at[i], "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT)");
+        net_run(t, 200);
+        net_sql(t, at[i],
+                "INSERT INTO note SELECT * FROM note_backup; DROP TABLE note_backup; UPDATE note"
+                " SET text = text || '.' WHERE id = 'n00001'");
+        gap_settled(t, PROVINCE, "none synced");
+        gap_settled(t, HUB, "none synced");
+        assert_true(net_settle(t, 10000));
+        for (int o = 0; o < 2; o++) {
+            assert_string_equal(net_text(at[o], "SELECT text FROM note WHERE id = 'n00001'"),
+                                i ? "x.." : "x.");
+            assert_string_equal(net_text(at[o], "SELECT count(*) FROM tonle_held"), "0");
+            assert_string_equal(net_text(at[o], "SELECT count(*) FROM tonle_conflict"), "0");
+        }
+    }
+}
+
+/* No row may ever come back: capture does not wait for one for long. */
+static void an_empty_table_is_captured_again(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, PROVINCE, REBUILD(""));
+    net_run(t, 3000);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) > 0 FROM sqlite_schema WHERE"
+                                           " type = 'trigger' AND tbl_name = 'note'"),
+                        "1");
+    net_sql(t, PROVINCE, ROWS(200));
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "200", 10000));
+    gap_settled(t, PROVINCE, "none synced");
+}
+
 /* Some tools make a table's triggers again: writes before that are not captured all the same. */
 static void a_rebuild_that_copies_the_triggers_is_seen(void **state)
 {
@@ -413,6 +455,8 @@ int main(void)
         TEST_OF_TWO(what_a_rebuild_changed_is_published),
         TEST_OF_TWO(a_rebuild_that_changed_nothing_is_settled_by_itself),
         TEST_OF_TWO(a_rebuild_while_the_node_runs),
+        TEST_OF_TWO(a_rebuild_in_steps_is_one),
+        TEST_OF_TWO(an_empty_table_is_captured_again),
         TEST_OF_TWO(a_rebuild_that_copies_the_triggers_is_seen),
         TEST_OF_TWO(a_rebuild_at_the_hub_is_published),
         TEST_OF_TWO(a_hundred_rows_go_and_one_more_waits),
