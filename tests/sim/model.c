@@ -464,6 +464,10 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
+    if (m->strays && dot_is_none(birth)) {
+        r->n--;
+        return true;
+    }
     if (rc->kind == CHANGE_DELETE && dot_is_none(rc->birth) && !dot_is_none(birth))
         delete_twins(m, t, r);
     bool known = m->late;

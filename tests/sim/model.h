@@ -76,6 +76,9 @@ struct model {
     /* An office that loads writes on rows that are newer than its clock: such a change may name a
      * birth that its own journal brings later. */
     bool late;
+    /* Rows may have been entered where capture was away: a change of such a row names nobody, and
+     * changes nothing elsewhere. */
+    bool strays;
 };
 void model_fini(struct model *m); /* keeps probe and units */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
