@@ -207,6 +207,8 @@ static void enrol_put(struct arena *a, const struct enrol *n, Tonle__Envelope *e
     m->incarnation = n->incarnation;
     m->listen = (char *)n->listen;
     m->software = (char *)n->software;
+    m->invite_key = codec_binary(n->invite_key, SIGN_PUBLIC_BYTES);
+    m->proof = codec_binary(n->proof, SIGNATURE_BYTES);
 }
 
 static enum err enrol_get(const Tonle__Enrol *m, struct enrol *n)
@@ -219,7 +221,9 @@ static enum err enrol_get(const Tonle__Enrol *m, struct enrol *n)
     bool names =
         codec_name_ok(m->federation) && codec_name_ok(m->node) && codec_label_ok(m->software);
     bool keys = codec_digest_get(m->curve_key, n->curve_key, CURVE_KEY_BYTES) &&
-                codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES);
+                codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES) &&
+                codec_digest_get(m->invite_key, n->invite_key, SIGN_PUBLIC_BYTES) &&
+                codec_digest_get(m->proof, n->proof, SIGNATURE_BYTES);
     return names && keys ? ERR_OK : ERR_MALFORMED;
 }
 
@@ -243,13 +247,6 @@ static enum err enrolled_get(const Tonle__Enrolled *m, struct enrolled *n)
     bool ok = codec_label_ok(m->hub_node) &&
               codec_digest_get(m->hub_sign_key, n->hub_sign_key, SIGN_PUBLIC_BYTES);
     return ok ? ERR_OK : ERR_MALFORMED;
-}
-
-static void digest_request_put(struct arena *a, const struct digest_request *r, Tonle__Envelope *e)
-{
-    e->digest_request = arena_alloc(a, sizeof *e->digest_request);
-    tonle__digest_request__init(e->digest_request);
-    e->digest_request->request = r->request;
 }
 
 static void envelope_put(struct arena *a, const struct message *m, const uint8_t *secret,
@@ -283,7 +280,7 @@ static void envelope_put(struct arena *a, const struct message *m, const uint8_t
         codec_load_chunk_put(a, &m->u.load_chunk, e);
         break;
     case MESSAGE_DIGEST_REQUEST:
-        digest_request_put(a, &m->u.digest_request, e);
+        codec_digest_request_put(a, &m->u.digest_request, e);
         break;
     case MESSAGE_DIGEST_REPLY:
         codec_digest_reply_put(a, &m->u.digest_reply, e);
@@ -374,8 +371,7 @@ static enum err envelope_get(struct arena *a, const Tonle__Envelope *e, struct m
     case MESSAGE_LOAD_CHUNK:
         return codec_load_chunk_get(a, e->load_chunk, &m->u.load_chunk);
     case MESSAGE_DIGEST_REQUEST:
-        m->u.digest_request = (struct digest_request){e->digest_request->request};
-        return ERR_OK;
+        return codec_digest_request_get(e->digest_request, &m->u.digest_request);
     case MESSAGE_DIGEST_REPLY:
         return codec_digest_reply_get(a, e->digest_reply, &m->u.digest_reply);
     }

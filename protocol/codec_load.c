@@ -212,46 +212,63 @@ enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m, struct
     return e ? e : states_open(a, m, c);
 }
 
+static bool position_get(uint32_t part, ProtobufCBinaryData key, struct digest_position *p)
+{
+    *p = (struct digest_position){(enum digest_part)part, codec_bytes(key)};
+    return part >= DIGEST_AT_ROWS && part <= DIGEST_AT_END &&
+           (part != DIGEST_AT_END || key.len == 0);
+}
+
+void codec_digest_request_put(struct arena *a, const struct digest_request *r, Tonle__Envelope *e)
+{
+    Tonle__DigestRequest *m = e->digest_request = arena_alloc(a, sizeof *m);
+    tonle__digest_request__init(m);
+    m->request = r->request;
+    m->table = (char *)r->table;
+    m->max_rows = r->max_rows;
+    m->after_part = (Tonle__DigestPart)r->after.part;
+    m->after_key = codec_binary(r->after.key.p, r->after.key.len);
+    m->upto_part = (Tonle__DigestPart)r->upto.part;
+    m->upto_key = codec_binary(r->upto.key.p, r->upto.key.len);
+}
+
+enum err codec_digest_request_get(const Tonle__DigestRequest *m, struct digest_request *r)
+{
+    if (m->after_key.len > LIMIT_KEY_BYTES || m->upto_key.len > LIMIT_KEY_BYTES)
+        return ERR_LIMIT;
+    *r = (struct digest_request){.request = m->request, .table = m->table, .max_rows = m->max_rows};
+    bool ok = codec_name_ok(m->table) && position_get(m->after_part, m->after_key, &r->after) &&
+              position_get(m->upto_part, m->upto_key, &r->upto);
+    return ok ? ERR_OK : ERR_MALFORMED;
+}
+
 void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle__Envelope *e)
 {
     Tonle__DigestReply *m = e->digest_reply = arena_alloc(a, sizeof *m);
-    Tonle__TableDigest *t = arena_alloc(a, r->n_tables * sizeof *t);
     tonle__digest_reply__init(m);
     m->request = r->request;
+    m->table = (char *)r->sum.table;
+    m->exists = r->exists;
     m->clock = codec_clock_put(a, &r->clock);
-    m->capture_pending = r->capture_pending;
-    m->n_table = r->n_tables;
-    m->table = arena_alloc(a, r->n_tables * sizeof *m->table);
-    for (uint32_t i = 0; i < r->n_tables; i++) {
-        const struct table_digest *d = &r->tables[i];
-        m->table[i] = &t[i];
-        tonle__table_digest__init(&t[i]);
-        t[i].table = (char *)d->table;
-        t[i].rows = d->rows;
-        t[i].held = d->held;
-        t[i].conflicts = d->conflicts;
-        t[i].digest = codec_binary(d->digest, HASH_BYTES);
-    }
+    m->last_part = (Tonle__DigestPart)r->last.part;
+    m->last_key = codec_binary(r->last.key.p, r->last.key.len);
+    m->rows = r->sum.rows;
+    m->held = r->sum.held;
+    m->conflicts = r->sum.conflicts;
+    m->digest = codec_binary(r->sum.digest, HASH_BYTES);
 }
 
 enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
                                 struct digest_reply *r)
 {
-    if (m->n_table > LIMIT_TABLES)
+    if (m->last_key.len > LIMIT_KEY_BYTES)
         return ERR_LIMIT;
-    *r = (struct digest_reply){.request = m->request,
-                               .capture_pending = m->capture_pending,
-                               .n_tables = (uint32_t)m->n_table};
-    r->tables = arena_alloc(a, m->n_table * sizeof *r->tables);
-    for (size_t i = 0; i < m->n_table; i++) {
-        const Tonle__TableDigest *in = m->table[i];
-        struct table_digest *d = &r->tables[i];
-        d->table = in->table;
-        d->rows = in->rows;
-        d->held = in->held;
-        d->conflicts = in->conflicts;
-        if (!codec_name_ok(in->table) || !codec_digest_get(in->digest, d->digest, HASH_BYTES))
-            return ERR_MALFORMED;
-    }
+    *r = (struct digest_reply){
+        .request = m->request,
+        .exists = m->exists,
+        .sum = {.table = m->table, .rows = m->rows, .held = m->held, .conflicts = m->conflicts}};
+    if (!codec_name_ok(m->table) || !position_get(m->last_part, m->last_key, &r->last) ||
+        !codec_digest_get(m->digest, r->sum.digest, HASH_BYTES))
+        return ERR_MALFORMED;
     return codec_clock_get(a, m->clock, &r->clock);
 }

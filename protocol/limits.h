@@ -28,6 +28,7 @@
 #define LIMIT_TEXT_BYTES 4096u    /* reasons, endpoints */
 #define LIMIT_KEEP_BIRTHS 200000u /* births listed in one stable message */
 #define LIMIT_CHUNK_ROWS 5000u    /* rows in a load or digest chunk */
+#define LIMIT_DIGEST_ROWS 2000u   /* rows in a slice of a digest */
 #define LIMIT_CLOCKS_OFF 16u      /* wrong clocks named in one heartbeat */
 
 #define SEAL_ROWS 5000u         /* a seal takes at most as many rows (the lock budget) */

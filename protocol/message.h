@@ -51,7 +51,7 @@ enum message_type {
     MESSAGE_ENROLLED,
     MESSAGE_LOAD_REQUEST, /* rows of a table after a key: first load, reconcile scan */
     MESSAGE_LOAD_CHUNK,
-    MESSAGE_DIGEST_REQUEST,
+    MESSAGE_DIGEST_REQUEST, /* the digest of a slice of a table: verify */
     MESSAGE_DIGEST_REPLY,
 };
 
@@ -137,6 +137,9 @@ struct enrol {
     uint64_t incarnation; /* site = seal_site(sign_key, incarnation) */
     const char *listen;   /* endpoint for its own children, or "" */
     const char *software;
+    /* By whom: the invitation's public key as an Ed25519 one, and the signature (seal_enrol.h). */
+    uint8_t invite_key[SIGN_PUBLIC_BYTES];
+    uint8_t proof[SIGNATURE_BYTES];
 };
 enum enrol_state { ENROL_PENDING = 1, ENROL_DONE = 2, ENROL_REFUSED = 3 };
 struct enrolled {
@@ -191,15 +194,26 @@ struct table_digest {
     uint64_t conflicts;
     uint8_t digest[HASH_BYTES];
 };
-struct digest_request {
-    uint64_t request;
+/* What a digest sums up, in this order, each part by the keys of its rows: the rows that stand in
+ * key order, held births and open conflicts in the order of key bytes. A position is behind a key;
+ * an empty one is where the part begins, the only one of DIGEST_AT_END. */
+enum digest_part { DIGEST_AT_ROWS = 1, DIGEST_AT_HELD, DIGEST_AT_CONFLICTS, DIGEST_AT_END };
+struct digest_position {
+    enum digest_part part;
+    struct bytes key;
 };
-struct digest_reply {
+struct digest_request {
+    uint64_t request; /* echoed */
+    const char *table;
+    uint32_t max_rows;
+    struct digest_position after, upto; /* upto: inclusive */
+};
+struct digest_reply { /* one slice */
     uint64_t request;
+    bool exists; /* false: the table is not here, and nothing is in any slice */
     struct clock clock;
-    bool capture_pending;
-    uint32_t n_tables;
-    struct table_digest *tables;
+    struct digest_position last; /* the slice ends here: `upto`, or as far as its bounds go */
+    struct table_digest sum;
 };
 
 struct message {

@@ -98,7 +98,7 @@ static enum err advance(struct store *s, const struct apply_input *in, uint64_t 
     if (e == ERR_OK)
         e = touch_note(s, cs, *at);
     if (e == ERR_OK)
-        e = store_set_hlc(s, in->most_hlc ? in->most_hlc : cs->hlc);
+        e = store_set_hlc(s, cs->hlc);
     if (e == ERR_OK && in->own)
         e = state_sealed(s, cs->dot.seq, in->hash);
     return e;
@@ -130,6 +130,9 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
     enum err e = apply_rows(&ap, NULL);
     if (e == ERR_OK)
         e = work_finish(&ap.w);
+    if (e == ERR_OK && report->decision_refused)
+        e = store_meta_set(s, META_DECISION_REFUSED, report->decision_refused,
+                           strlen(report->decision_refused));
     if (ap.registry)
         units_changed(s);
     if (e == ERR_OK && ap.charter) {

@@ -20,6 +20,9 @@
 struct collected; /* capture/ */
 /* tonle_meta: the table of the registry that is not what the hub has signed; absent: all are. */
 #define META_REGISTRY_ODD "registry_odd"
+/* tonle_meta: why the last decision that came and does not count does not; absent: none came since
+ * somebody looked. */
+#define META_DECISION_REFUSED "decision_refused"
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
@@ -28,7 +31,6 @@ struct apply_input {
     const char *source;  /* neighbour's node name; NULL for our own */
     uint64_t link_pos;   /* in the neighbour's journal; 0 for our own */
     uint64_t now_ms;     /* federation time, for records */
-    uint64_t most_hlc;   /* our own time is raised no further by it; 0: by its stamp */
     const struct collected *collected; /* what our own was collected from; NULL: a remote one */
 };
 struct apply_report {

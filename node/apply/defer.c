@@ -173,8 +173,19 @@ static enum err all_done(struct store *s, struct arena *a, const char *table)
 {
     enum err e = DB_RUN(s,
                         "DELETE FROM tonle_held WHERE t = 0 AND table_name = ?1"
-                        " AND reason = 'schema'",
+                        " AND reason = 'schema' AND key <> '[]'",
                         value_text(table));
+    if (e == ERR_OK) /* an office's entry for all such tables: of the next one, or gone */
+        e = DB_RUN(s,
+                   "UPDATE tonle_held SET table_name = (SELECT min(name) FROM tonle_deferred"
+                   " WHERE name NOT IN (SELECT name FROM tonle_table))"
+                   " WHERE t = 0 AND key = '[]' AND table_name = ?1"
+                   " AND EXISTS(SELECT 1 FROM tonle_deferred"
+                   " WHERE name NOT IN (SELECT name FROM tonle_table))",
+                   value_text(table));
+    if (e == ERR_OK)
+        e = DB_RUN(s, "DELETE FROM tonle_held WHERE t = 0 AND key = '[]' AND table_name = ?1",
+                   value_text(table));
     state_counts_changed(s);
     deferral_forget(s);
     return e == ERR_OK && !state_of(s)->loading ? load_parents(s, a) : e;

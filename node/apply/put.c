@@ -340,14 +340,11 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
         *message = arena_strdup(w->a, raised->message);
         return ERR_OK;
     }
-    enum err e = ERR_OK;
-    if (r->now && !r->sealed && dot_equal(r->in_table, b->name))
-        e = conflict_found(w, r, b, values);
-    if (e != ERR_OK)
-        return e;
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
-    e = run(w, r, q, result, message);
+    enum err e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
+        if (r->now && !r->sealed && dot_equal(r->in_table, b->name))
+            e = conflict_found(w, r, b, values);
         r->now = copy_values(w, t, values);
         work_note(r);
     }
@@ -365,8 +362,6 @@ enum err work_take(struct work *w, struct work_row *r)
     char *message = NULL;
     const struct birth *b = row_find_birth(&r->row, r->in_table);
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
-    if (e == ERR_OK && !r->sealed && (!b || !birth_alive(b, &r->k.t->rules)))
-        e = conflict_found(w, r, b, NULL);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
         bind_key(w, &q, r->k);
@@ -381,6 +376,8 @@ enum err work_take(struct work *w, struct work_row *r)
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
                           message);
+    if (e == ERR_OK && !r->sealed && (!b || !birth_alive(b, &r->k.t->rules)))
+        e = conflict_found(w, r, b, NULL);
     if (e == ERR_OK) {
         r->now = NULL;
         work_note(r);

@@ -130,7 +130,9 @@ static const char *judge(const struct ruling *r, const struct table_changes *tc,
     if (!unit || strcmp(unit, r->unit) == 0)
         return NULL;
     bool held = strcmp(text_of(r->a, tc, rc, "subject"), "held") == 0;
-    return held && !list_find(&r->others, name) ? NULL : left_to(r, unit);
+    if (held && (list_find(&r->mine, name) || !list_find(&r->others, name)))
+        return NULL;
+    return left_to(r, unit);
 }
 
 /* ---- the changeset */
@@ -149,11 +151,13 @@ static void visit(struct ruling *r, const struct changeset *cs, bool decisions, 
     }
 }
 
-static void note_other(struct ruling *r, const struct table_changes *tc,
+static void note_birth(struct ruling *r, const struct table_changes *tc,
                        const struct row_change *rc)
 {
-    if (!dot_is_none(rc->birth) && rc->birth.site != r->dot.site)
-        list_add(r->a, &r->others, row_name(r->a, tc, rc), NULL);
+    if (rc->kind == CHANGE_BORN || dot_is_none(rc->birth))
+        return;
+    bool mine = rc->birth.site == r->dot.site;
+    list_add(r->a, mine ? &r->mine : &r->others, row_name(r->a, tc, rc), NULL);
 }
 
 static void rule_on(struct ruling *r, const struct table_changes *tc, const struct row_change *rc)
@@ -181,7 +185,8 @@ enum err ruling_begin(struct store *s, struct arena *a, const struct changeset *
     e = schema_charter_at(s, a, seq, &out->charter);
     if (e != ERR_OK)
         return e;
-    visit(out, cs, false, note_other);
+    visit(out, cs, false, note_birth);
+    list_sort(&out->mine);
     list_sort(&out->others);
     visit(out, cs, true, rule_on);
     list_sort(&out->refused);

@@ -16,8 +16,15 @@
  *                     scope: nothing yet, because nobody keeps the scope that the row had for the
  *                     signer once it has another one
  *
- * A held row may always be settled by whose write it is. What came is held for that where no change
- * of the row names another office's birth; a birth whose name is forgotten tells nothing.
+ * A held row may always be settled by whose write it is. What came is held for that where a change
+ * of the row names a birth of the signer's own site, whatever else goes with it: a merge writes to
+ * the row that stands, a drop takes equal births of other offices along. Also where no change
+ * names a birth of another site; one whose name is forgotten tells nothing. The desk asks for a
+ * named birth of its own site (desk/held.c), so nothing that it allows is refused elsewhere.
+ * Nobody looks whether that birth was ever entered, as it may be forgotten at one office sooner
+ * than at another. So a hostile office can name one and change another's row under the name of a
+ * decision: it reaches no more by that than by an ordinary write, which nobody has to ask for as
+ * there are no rights to write.
  *
  * And whatever review_by says: a decision is only ever added, under an id that begins with its
  * signer's site, so that nobody can stand in the way of another's; its office and its time are the
@@ -46,7 +53,8 @@ struct ruling { /* of one changeset; everything lives in the arena given */
     const char *office, *unit;     /* the signer's */
     uint64_t at_ms;                /* when it was sealed: the time of its decisions */
     const struct charter *charter; /* in force for it; NULL: none */
-    struct ruled_list others;      /* rows with a birth of another office that is named */
+    struct ruled_list mine;        /* rows of which a birth of the signer's site is named */
+    struct ruled_list others;      /* rows of which one of another site is */
     struct ruled_list refused; /* decisions that do not count, and the rows that they are about */
 };
 /* Whether the changeset carries decisions: only then there is a ruling. */

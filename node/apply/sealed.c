@@ -48,7 +48,7 @@ static enum err let_go(struct store *s, struct row_key k, bool found)
                   value_text(found ? hold_reason_name(HOLD_LOCAL) : "limit"));
 }
 
-/* A row that others have and whose key became NULL here. It is held as it was, not written again
+/* A row that others have and that lost its key here. It is held as it was, not written again
  * beside what the application made of it; where that was sealed in part, it has just come in. */
 static enum err hold_lost(struct store *s, struct row_key k, const struct limit_note *note,
                           uint64_t now_ms)
@@ -87,9 +87,10 @@ static enum err tell_limits(struct store *s, const struct limit_note *note, size
         struct row_key k = {t, note[i].key.p, note[i].key.len};
         if (note[i].lost)
             e = hold_lost(s, k, &note[i], now_ms);
-        else
-            e = note[i].message ? hold_limited(s, k, note[i].message, now_ms)
-                                : let_go(s, k, note[i].found);
+        else if (!note[i].message || note[i].found)
+            e = let_go(s, k, note[i].found);
+        if (e == ERR_OK && !note[i].lost && note[i].message)
+            e = hold_limited(s, k, note[i].message, now_ms);
     }
     return e;
 }

@@ -169,10 +169,10 @@ enum err work_orphans(struct work *w, const struct foreign_key *fk);
 /* ---- conflict.c: tonle_conflict and tonle_side */
 /* One that was met, open or closed as it says; anew when one of its name is on record. */
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c);
-/* Before the row in the table is written over (values) or deleted (NULL) for the birth that it
- * belongs to. Where capture was away, what stands there may be a write that nobody else has seen,
- * and nobody can tell: it is kept as a closed conflict, with all of its value, beside whoever wrote
- * what takes its place. b: the birth it is written for (NULL: forgotten). */
+/* When the row in the table was written over (values) or deleted (NULL), with r->now still as it
+ * was, for the birth that it belongs to. Where capture was away, what stood there may be a write
+ * that nobody else has seen, and nobody can tell: it is kept as a closed conflict, with all of its
+ * value, beside whoever wrote what took its place. b: the birth written for (NULL: forgotten). */
 enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
                         const struct value *values);
 /* What is open on record becomes what is open in the merged state. */

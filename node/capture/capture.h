@@ -77,7 +77,7 @@ struct limit_note { /* what an operator has to know of a row too large to be sen
     uint32_t t;     /* the table's number: the charter may have come with the same changeset */
     struct bytes key;
     const char *message; /* in words, what of it stands only here; NULL: it went out, or is gone */
-    bool gone;           /* only this office had a row at the key, and now has none */
+    bool gone;           /* nothing of the row at the key stays here only: others may come in */
     bool found;          /* the row at the key had lost it, and has it again */
     const struct value *lost; /* the row, as it was, that lost its key here; others have it */
 };

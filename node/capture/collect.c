@@ -21,7 +21,8 @@
  * What is no integer travels as itself. A row that is born carries plain values. When one column of
  * a group changed, all travel.
  *
- * A row whose key became NULL is not deleted: it is an UPDATE of what changed before (nokey.c).
+ * A row whose key became one that cannot be sent is not deleted: it is an UPDATE of what changed
+ * before (nokey.c).
  *
  * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
@@ -56,9 +57,10 @@ void collected_free(struct collected *c)
 struct past {
     bool existed;
     struct value *now, *first, *last;
-    struct value *sums;  /* of the first event that tells them */
-    struct limit limit;  /* what earlier seals left out */
-    struct value *total; /* sum columns before the window; NULL where the table has none */
+    struct value *sums;       /* of the first event that tells them */
+    struct limit limit;       /* what earlier seals left out */
+    struct value *total;      /* sum columns before the window; NULL where the table has none */
+    const struct value *lost; /* `last`, when it only lost its key here */
 };
 
 static enum err read_values(struct output *o, struct query q, struct value **out)
@@ -179,6 +181,14 @@ static void put_cells(struct output *o, struct row_change *r, const struct log_e
 
 /* ---- the rows ---- */
 
+static struct value *copy_row(struct collected *c, const struct value *row, size_t n)
+{
+    struct value *v = arena_alloc(&c->arena, n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        v[i] = row[i];
+    return v;
+}
+
 void collect_limit(struct output *o, struct log_entry *e, const struct limit *from)
 {
     struct collected *c = o->c;
@@ -189,11 +199,13 @@ void collect_limit(struct output *o, struct log_entry *e, const struct limit *fr
     *l = *from;
     l->table = (uint32_t)(o->t - o->s->schema->tables);
     l->key = (struct bytes){e->key, e->key_len};
+    l->found = e->found;
     l->message = arena_strdup(&c->arena, from->message);
     l->left = from->left ? arena_copy(&c->arena, from->left, n * sizeof *l->left) : NULL;
     l->total = arena_alloc(&c->arena, n * sizeof *l->total);
     for (size_t i = 0; from->total && i < n; i++)
         l->total[i] = from->total[i];
+    l->row = from->row ? copy_row(c, from->row, n) : NULL;
 }
 
 static void put_row(struct output *o, struct log_entry *e, struct row_change *r,
@@ -203,10 +215,12 @@ static void put_row(struct output *o, struct log_entry *e, struct row_change *r,
     bool *left;
     const char *why;
     bool fits = collect_fit(o, r, &bytes, &left, &why);
-    if (!fits || (left && r->kind == CHANGE_UPDATE))
-        collect_limit(o, e,
-                      &(struct limit){
-                          .born = !fits || !left, .left = left, .total = p->total, .message = why});
+    struct limit l = {.left = left, .total = p->total, .message = why, .row = p->lost};
+    l.born = !fits;
+    if (l.row)
+        nokey_lost(o, e, &l);
+    else if (!fits || (left && r->kind == CHANGE_UPDATE))
+        collect_limit(o, e, &l);
     if (!fits || (left && r->kind == CHANGE_UPDATE && r->n_cells == 0 && !beside.decision))
         return;
     e->born = r->kind == CHANGE_BORN;
@@ -241,7 +255,12 @@ static enum err decide(struct output *o, struct log_entry *e)
         err = read_past(o, e, key, &p);
     if (err != ERR_OK || (!p.existed && !p.now))
         return err;
-    bool lost = !p.now && e->lost;
+    bool lost = false;
+    if (!p.now && e->moved)
+        err = nokey_moved(o, e, &lost);
+    if (err != ERR_OK)
+        return err;
+    p.lost = lost ? p.last : NULL;
     struct row_change r = {.kind = !p.existed      ? CHANGE_BORN
                                    : p.now || lost ? CHANGE_UPDATE
                                                    : CHANGE_DELETE,
@@ -253,10 +272,11 @@ static enum err decide(struct output *o, struct log_entry *e)
     } else {
         put_cells(o, &r, e, &p);
     }
-    if (lost)
-        nokey_lost(o, e, p.last);
-    if (r.kind == CHANGE_UPDATE && r.n_cells == 0)
+    if (r.kind == CHANGE_UPDATE && r.n_cells == 0) {
+        if (lost)
+            nokey_lost(o, e, &(struct limit){.row = p.lost});
         return ERR_OK;
+    }
     struct collected_row beside = {.old = p.last, .sums = p.total};
     if (o->n_todos && r.kind != CHANGE_BORN && !lost)
         err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
@@ -271,7 +291,8 @@ static char *full_sql(struct arena *a, const struct table_schema *t)
 {
     struct buf b = {0};
     for (uint32_t i = 0; i < t->n_columns; i++)
-        buf_printf(&b, "%s%s", i ? "," : "SELECT ", capture_name(a, "o_", t->column[i]));
+        buf_printf(&b, "%s%s", i ? "," : "SELECT ",
+                   capture_name(a, schema_is_key(t, i) ? "k_" : "o_", t->column[i]));
     buf_printf(&b, " FROM main.tonle_log_%u WHERE rowid = ?1", t->t);
     return sql_take(a, &b);
 }
@@ -313,6 +334,7 @@ static enum err any_births(struct output *o)
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
     enum err e = any_births(o);
+    o->work = w;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);
     o->all = arena_alloc(o->a, o->t->n_columns * sizeof *o->all);

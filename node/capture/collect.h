@@ -20,9 +20,9 @@ struct log_entry {
     bool born;                     /* the changeset has it as born */
     bool limited;                  /* something of it stays here for its size, or its key */
     bool no_key;                   /* NULL is in it: it names no row */
-    bool lost;                     /* last of all a column of the key became NULL */
     bool found;                    /* it was lost, and has its key again */
     int64_t first_full, last_full; /* log rowids; 0: none */
+    int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */
     uint64_t before[MASK_WORDS];   /* U */
 };
@@ -69,10 +69,12 @@ int todo_key_compare(struct bytes a, struct bytes b);
 struct limit {
     uint32_t table; /* index into s->schema->tables */
     struct bytes key;
-    bool born;           /* the row as a whole: no other office has it */
-    bool lost;           /* it stands at the others, and lost its key here; `total`: all columns */
-    bool *left;          /* columns whose value was left out; NULL with `born` */
-    struct value *total; /* of a sum among them: the total the others have */
+    bool born;               /* the row as a whole: no other office has it */
+    const struct value *row; /* not NULL: others have it, and here, as it was, it lost its key */
+    bool lost;               /* the same, as it is read */
+    bool found;              /* it had lost its key, and has it again */
+    bool *left;              /* columns whose value was left out; NULL with `born` */
+    struct value *total;     /* of a sum among them: the total the others have */
     const char *message;
 };
 /* *out {0} (born false, left NULL) when nothing of this row was left out. */
@@ -115,10 +117,11 @@ struct output {
     uint32_t rows;
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
-    bool sums;          /* t has a sum column */
-    bool births;        /* some key of t has several births on record */
-    uint32_t *all;      /* the numbers of t's columns */
-    struct todo *todos; /* those of t */
+    const struct table_work *work; /* the entries of t's log */
+    bool sums;                     /* t has a sum column */
+    bool births;                   /* some key of t has several births on record */
+    uint32_t *all;                 /* the numbers of t's columns */
+    struct todo *todos;            /* those of t */
     size_t n_todos;
     struct table_changes *table;
     size_t rows_cap, beside_cap;
@@ -133,8 +136,11 @@ void collect_limit(struct output *o, struct log_entry *e, const struct limit *l)
 /* ---- nokey.c */
 /* An entry whose key has NULL in it: told while such rows stand. */
 enum err nokey_note(struct output *o, struct log_entry *e, const struct value *key);
-/* The row of this key lost it here; `last`: as it was. */
-void nokey_lost(struct output *o, struct log_entry *e, const struct value *last);
+/* Whether the row that had this key stands here under one that cannot be sent, or cannot be sent
+ * itself: then nothing was deleted. */
+enum err nokey_moved(struct output *o, const struct log_entry *e, bool *lost);
+/* So the row of this key lost it here. row: as it was; left and total: as of any row. */
+void nokey_lost(struct output *o, struct log_entry *e, const struct limit *l);
 /* It has it again: *before is what it was, and NULL where it was deleted meanwhile. */
 enum err nokey_found(struct output *o, struct log_entry *e, struct value **before);
 

@@ -72,7 +72,7 @@ static enum err save_limits(struct store *s, struct collected *c)
             if (any)
                 note(c, (struct limit_note){.t = key.t->t,
                                             .key = {x->key, x->key_len},
-                                            .gone = !x->born,
+                                            .gone = true,
                                             .found = x->found});
         }
     }
@@ -82,7 +82,8 @@ static enum err save_limits(struct store *s, struct collected *c)
         note(c, (struct limit_note){.t = s->schema->tables[l->table].t,
                                     .key = l->key,
                                     .message = l->message,
-                                    .lost = l->lost ? l->total : NULL});
+                                    .found = l->found,
+                                    .lost = l->row});
     }
     return e;
 }

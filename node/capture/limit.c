@@ -80,11 +80,11 @@ enum err limit_put(struct store *s, const struct limit *l)
 {
     struct row_key k = {&s->schema->tables[l->table], l->key.p, l->key.len};
     bool ignored;
-    assert(l->born || l->left || l->lost);
+    assert(l->born || l->left || l->row);
     enum err e = limit_drop(s, k, &ignored);
     if (e == ERR_OK && l->born)
         e = put_column(s, k, "", value_null());
-    if (e == ERR_OK && l->lost)
+    if (e == ERR_OK && l->row)
         e = put_column(s, k, LOST, value_null());
     for (uint32_t i = 0; e == ERR_OK && l->left && i < k.t->n_columns; i++) {
         if (l->left[i])

@@ -12,8 +12,9 @@
  * 4   the row was in the way of a new one and     key, whole row as it was
  *     may have been evicted without a trace
  * 5   a sum column is about to be changed         key, the sum columns as they are
- * 6   a column of this key became NULL            key, whole old row
+ * 6   the row was given another key               key, whole old row, but with the new key
  *
+ * What an event carries of the old row has the key apart (k_): so event 6 can tell the new one.
  * A key that has NULL in it names no row; its events say that the rows without a key are others
  * now.
  */
@@ -28,7 +29,7 @@ enum capture_op {
     OP_DELETE = 3,
     OP_CANDIDATE = 4,
     OP_SUMS = 5,
-    OP_LOST = 6
+    OP_MOVED = 6
 };
 
 #define MASK_BITS 62u

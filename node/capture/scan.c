@@ -70,12 +70,12 @@ static void note_event(struct log_entry *e, const struct query *q, const struct 
     if (op == OP_INSERT && !e->first_full)
         e->existed = false;
     if (op != OP_UPDATE && op != OP_SUMS && op != OP_CANDIDATE)
-        e->lost = op == OP_LOST;
-    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_LOST) {
+        e->moved = op == OP_MOVED ? rowid : 0;
+    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_MOVED) {
         e->last_full = rowid;
         e->first_full = e->first_full ? e->first_full : rowid;
     }
-    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_LOST || op == OP_SUMS)
+    if (op == OP_DELETE || op == OP_CANDIDATE || op == OP_MOVED || op == OP_SUMS)
         e->first_sums = e->first_sums ? e->first_sums : rowid;
     for (uint32_t w = 0; op == OP_UPDATE && w < capture_words(t); w++) {
         if (!e->first_full)

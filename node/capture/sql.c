@@ -6,7 +6,7 @@
  * - tonle_bup_t, BEFORE UPDATE: the same, for rows other than OLD, when such a column changes
  * - tonle_ins_t, AFTER INSERT; tonle_del_t, AFTER DELETE
  * - tonle_upd_t, AFTER UPDATE: same key, some replicated column really differs
- * - tonle_key_t, AFTER UPDATE: another key: a delete and an insert
+ * - tonle_key_t, AFTER UPDATE: another key: a move and an insert
  * - tonle_sum_t, BEFORE UPDATE OF the sum columns, where the table has any: their values as they
  *   were. Before, because an application's trigger may write the row once more, and where it runs
  *   ahead of ours the log of what happened after would begin with the second write.
@@ -196,14 +196,15 @@ static char *update_sql(const struct context *x)
     return sql_take(x->a, &b);
 }
 
-/* OLD's key is gone: to another (`not` is ""), or to none. */
-static void put_old(struct buf *b, const struct context *x, enum capture_op op, const char * not )
+/* OLD's key is gone: the row has NEW's, and whether that can be sent is for the seal to tell. */
+static void put_moved(struct buf *b, const struct context *x)
 {
     put_insert(b, x, true);
-    buf_printf(b, " SELECT ");
-    put_values(b, x, op, "OLD.", true);
-    buf_printf(b, " WHERE %s(", not );
-    put_key_known(b, x, "NEW.");
+    buf_printf(b, " VALUES(");
+    put_values(b, x, OP_MOVED, "OLD.", false);
+    for (uint32_t i = 0; i < x->t->n_columns; i++)
+        buf_printf(b, ",%s%s", schema_is_key(x->t, i) ? "NEW." : "OLD.",
+                   schema_quote(x->a, x->t->column[i]));
     buf_printf(b, "); ");
 }
 
@@ -214,9 +215,7 @@ static char *key_sql(const struct context *x)
     buf_printf(&b, "WHEN NOT (");
     put_same_key(&b, x, "OLD.", "NEW.");
     buf_printf(&b, ") BEGIN ");
-    put_old(&b, x, OP_DELETE, "");
-    if (x->info->null_keys)
-        put_old(&b, x, OP_LOST, "NOT ");
+    put_moved(&b, x);
     put_insert(&b, x, false);
     buf_printf(&b, " VALUES(");
     put_values(&b, x, OP_INSERT, "NEW.", false);

@@ -98,7 +98,8 @@ int command_charter_show(struct cli *c, int argc, char **argv)
     } else {
         cli_note("version %llu, schema version %llu, published %s", (unsigned long long)r.version,
                  (unsigned long long)r.schema_version, cli_time(c, r.published_ms));
-        printf("%s%s", r.yaml, r.yaml[0] != '\0' && r.yaml[strlen(r.yaml) - 1] == '\n' ? "" : "\n");
+        cli_print("%s%s", r.yaml,
+                  r.yaml[0] != '\0' && r.yaml[strlen(r.yaml) - 1] == '\n' ? "" : "\n");
     }
     office_close(&o);
     return code;

@@ -39,7 +39,8 @@ void cli_hush(bool hush)
 
 /* What was printed before stands before this on a terminal. Words of others may be in it: in a
  * message of one line nothing of theirs begins another. */
-static void say(const char *before, bool lines, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void say(const char *before, bool lines,
+                                                      const char *fmt, va_list ap)
 {
     struct buf b = {0};
     char *text = NULL;

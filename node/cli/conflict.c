@@ -48,7 +48,7 @@ void conflict_stream_side(struct buf *b, const struct conflict_record *r,
     put(b, s->shown ? ",\"shown\":true" : ",\"shown\":false");
     if (s->detail) {
         put(b, ",\"row\":");
-        put(b, s->detail);
+        stream_json(b, s->detail);
     }
     buf_put_u8(b, '}');
 }
@@ -60,7 +60,7 @@ void conflict_stream(struct buf *b, const struct conflict_record *r, bool open_e
     put(b, ",\"table\":");
     stream_text(b, r->table);
     put(b, ",\"key\":");
-    put(b, r->key_json);
+    stream_json(b, r->key_json);
     put(b, ",\"cell\":");
     stream_text(b, r->cell);
     put(b, ",\"policy\":");

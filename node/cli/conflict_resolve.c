@@ -172,7 +172,7 @@ static int tell(struct resolve_many *m, enum err e)
     if (m->done == 0)
         return cli_fail(CLI_DECISION, "nothing was decided, and nothing is changed");
     if (!m->c->json)
-        printf("%zu conflict%s: ", m->done, m->done == 1 ? "" : "s");
+        cli_print("%zu conflict%s: ", m->done, m->done == 1 ? "" : "s");
     return review_done(m->c, &m->o, &(struct held_settled){m->last, ""});
 }
 

@@ -123,19 +123,19 @@ static void print_now(struct cli *c, const struct conflict_record *r, const stru
     bool gone = strcmp(m->standing, "gone") == 0;
     bool deleted = strcmp(m->standing, "deleted") == 0;
     const char *value = gone ? "" : shown_text(c, r, &m->now, row ? m->now_row : NULL, names);
-    printf("\nnow: the row %s%s%s",
-           gone                               ? "is not here any more"
-           : strcmp(m->standing, "held") == 0 ? "is held"
-           : deleted                          ? "is deleted"
-                                              : "stands",
-           value[0] == '\0' ? ""
-           : deleted        ? "; it had "
-                            : " with ",
-           cli_safe(c, value));
+    cli_print("\nnow: the row %s%s%s",
+              gone                               ? "is not here any more"
+              : strcmp(m->standing, "held") == 0 ? "is held"
+              : deleted                          ? "is deleted"
+                                                 : "stands",
+              value[0] == '\0' ? ""
+              : deleted        ? "; it had "
+                               : " with ",
+              cli_safe(c, value));
     if (open)
-        printf("\nrule: %s%s", r->policy,
-               strcmp(r->policy, "review") == 0 ? ", its fallback until a person decides" : "");
-    printf("\n");
+        cli_print("\nrule: %s%s", r->policy,
+                  strcmp(r->policy, "review") == 0 ? ", its fallback until a person decides" : "");
+    cli_print("\n");
 }
 
 static void print_closed(struct cli *c, const struct conflict_record *r,
@@ -143,15 +143,16 @@ static void print_closed(struct cli *c, const struct conflict_record *r,
 {
     for (size_t i = 0; i < m->n_decisions; i++) {
         const struct decision_record *d = &m->decisions[i];
-        printf("decided %s by %s at %s: %s\n  reason: %s\n", cli_time(c, d->at_ms),
-               cli_safe(c, d->by), cli_safe(c, d->office), cli_safe(c, d->choice),
-               cli_safe(c, d->reason));
+        cli_print("decided %s by %s at %s: %s\n  reason: %s\n", cli_time(c, d->at_ms),
+                  cli_safe(c, d->by), cli_safe(c, d->office), cli_safe(c, d->choice),
+                  cli_safe(c, d->reason));
     }
     if (strcmp(r->state, "auto") == 0)
-        printf("closed by its rule: %s\n", r->policy);
+        cli_print("closed by its rule: %s\n", r->policy);
     else if (strcmp(r->state, "open") != 0 && r->successor[0] != '\0')
-        printf("closed %s by %s%s\n", cli_time(c, r->closed_ms),
-               strcmp(r->state, "superseded") == 0 ? "the conflict " : "the write ", r->successor);
+        cli_print("closed %s by %s%s\n", cli_time(c, r->closed_ms),
+                  strcmp(r->state, "superseded") == 0 ? "the conflict " : "the write ",
+                  r->successor);
 }
 
 static const char *unit_words(struct cli *c, const struct decider *d)
@@ -164,12 +165,12 @@ static void print_decider(struct cli *c, const struct decider *d)
     if (!d)
         return;
     if (!d->unit)
-        printf("\nwho may decide: every office (review_by: %s)\n", cli_safe(c, d->by));
+        cli_print("\nwho may decide: every office (review_by: %s)\n", cli_safe(c, d->by));
     else
-        printf("\nwho may decide: %s%s%s%s (review_by: %s); %s\n", cli_safe(c, unit_words(c, d)),
-               d->office[0] != '\0' ? ", " : "", cli_safe(c, d->office),
-               d->office[0] != '\0' ? "" : ", which has no office yet", cli_safe(c, d->by),
-               d->here ? "that is this office" : "not this office");
+        cli_print("\nwho may decide: %s%s%s%s (review_by: %s); %s\n", cli_safe(c, unit_words(c, d)),
+                  d->office[0] != '\0' ? ", " : "", cli_safe(c, d->office),
+                  d->office[0] != '\0' ? "" : ", which has no office yet", cli_safe(c, d->by),
+                  d->here ? "that is this office" : "not this office");
 }
 
 static void print_commands(const struct conflict_record *r, const struct decider *d)
@@ -222,11 +223,11 @@ static void print_conflict(struct cli *c, const struct conflict_record *r,
 {
     json_t *names = differing(r);
     bool open = strcmp(r->state, "open") == 0;
-    printf("%s: %s of %s, key %s\n", r->id, r->cell, r->table,
-           cli_safe(c, cli_short(c, r->key_json)));
-    printf("%s since %s, policy %s\n\n",
-           cli_coloured(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
-           cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
+    cli_print("%s: %s of %s, key %s\n", r->id, cli_safe(c, r->cell), cli_safe(c, r->table),
+              cli_safe(c, cli_short(c, r->key_json)));
+    cli_print("%s since %s, policy %s\n\n",
+              cli_coloured(c, open ? COLOUR_WARN : COLOUR_GOOD, r->state),
+              cli_time(c, open || r->closed_ms == 0 ? r->opened_ms : r->closed_ms), r->policy);
     print_sides(c, r, m, names);
     print_no_before(r, m, s->at_hub);
     print_now(c, r, m, names);

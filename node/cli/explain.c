@@ -147,15 +147,16 @@ static void print_row(struct cli *c, const struct explanation *x, bool dry_run)
 {
     static const char *const heads[] = {"CELL", "POLICY", "CHARTER", "OTHER CHARTER", "WOULD BE"};
     struct text_table t = {0};
-    printf("%s %s: %s\n", x->table, cli_safe(c, cli_short(c, x->key_json)), x->state);
-    printf("scope %s, owned by %s; every office receives it\n",
-           x->scope[0] != '\0' ? x->scope : "nation", x->office);
+    cli_print("%s %s: %s\n", cli_safe(c, x->table), cli_safe(c, cli_short(c, x->key_json)),
+              x->state);
+    cli_print("scope %s, owned by %s; every office receives it\n",
+              x->scope[0] != '\0' ? cli_safe(c, x->scope) : "nation", cli_safe(c, x->office));
     for (size_t i = 0; i < x->n_held; i++) {
         struct value words = value_text(x->held[i].message);
-        printf("held %s (%s, written at %s): %s\n", x->held[i].id, x->held[i].reason,
-               x->held[i].office, cli_value(c, &words));
+        cli_print("held %s (%s, written at %s): %s\n", x->held[i].id, x->held[i].reason,
+                  cli_safe(c, x->held[i].office), cli_value(c, &words));
     }
-    printf("\n");
+    cli_print("\n");
     table_head(c, &t, dry_run ? 5 : 3, heads);
     for (size_t i = 0; i < x->n_cells; i++) {
         const struct explain_cell *cell = &x->cells[i];

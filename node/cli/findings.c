@@ -25,8 +25,8 @@ static void print_level(struct cli *c, const struct findings *l, const char *lev
 {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->f[i].level, level) == 0)
-            printf("%s%*s  %s: %s\n", cli_coloured(c, colour, level), (int)(4 - strlen(level)), "",
-                   l->f[i].subject, l->f[i].text);
+            cli_print("%s%*s  %s: %s\n", cli_coloured(c, colour, level), (int)(4 - strlen(level)),
+                      "", cli_safe(c, l->f[i].subject), cli_safe(c, l->f[i].text));
 }
 
 void findings_print(struct cli *c, const struct findings *l)

@@ -23,14 +23,14 @@ static void held_stream(struct buf *b, const struct held_record *r)
     stream_text(b, r->id);
     put_pair(b, "table", r->table);
     put(b, ",\"key\":");
-    put(b, r->key_json[0] != '\0' ? r->key_json : "null");
+    stream_json(b, r->key_json);
     put_pair(b, "reason", r->message[0] != '\0' ? r->message : r->reason);
     put_pair(b, "kind", r->reason);
     put(b, ",\"since\":");
     stream_time(b, r->since_ms);
     put_pair(b, "office", r->office);
     put(b, ",\"blocked_by\":");
-    put(b, r->blocked_by[0] != '\0' ? r->blocked_by : "null");
+    stream_json(b, r->blocked_by);
     put_pair(b, "blocked_table", r->blocked_table);
     put_pair(b, "blocked_office", r->blocked_office);
     put(b, ",\"blocked_since\":");
@@ -166,16 +166,17 @@ static void print_held(struct cli *c, const struct held_record *r)
 {
     struct text_table t = {0};
     static const char *const heads[] = {"COLUMN", "VALUE"};
-    printf("%s: %s, key %s, written at %s, held since %s\n%s: %s\n%s\n", r->id, r->table,
-           cli_safe(c, cli_short(c, r->key_json)), r->office[0] != '\0' ? r->office : "an office",
-           cli_time(c, r->since_ms), r->reason, meaning(r), cli_safe(c, r->message));
+    cli_print("%s: %s, key %s, written at %s, held since %s\n%s: %s\n%s\n", r->id,
+              cli_safe(c, r->table), cli_safe(c, cli_short(c, r->key_json)),
+              r->office[0] != '\0' ? cli_safe(c, r->office) : "an office", cli_time(c, r->since_ms),
+              r->reason, meaning(r), cli_safe(c, r->message));
     if (r->blocked_by[0] != '\0')
-        printf("in its way: %s %s%s%s%s%s\n", r->blocked_table,
-               cli_safe(c, cli_short(c, r->blocked_by)),
-               r->blocked_office[0] != '\0' ? ", of " : "", r->blocked_office,
-               r->blocked_ms != 0 ? ", " : "",
-               r->blocked_ms != 0 ? cli_time(c, r->blocked_ms) : "");
-    printf("\n");
+        cli_print("in its way: %s %s%s%s%s%s\n", cli_safe(c, r->blocked_table),
+                  cli_safe(c, cli_short(c, r->blocked_by)),
+                  r->blocked_office[0] != '\0' ? ", of " : "", cli_safe(c, r->blocked_office),
+                  r->blocked_ms != 0 ? ", " : "",
+                  r->blocked_ms != 0 ? cli_time(c, r->blocked_ms) : "");
+    cli_print("\n");
     table_head(c, &t, 2, heads);
     for (uint32_t i = 0; i < r->n_columns; i++) {
         const char *cells[] = {r->columns[i], cli_value(c, &r->values[i])};

@@ -62,8 +62,8 @@ int command_held_retry(struct cli *c, int argc, char **argv)
     else if (c->json)
         cli_print_json(json_pack("{s:i, s:i}", "schema", CLI_SCHEMA, "released", (int)released));
     else
-        printf("%u rows stand now%s\n", released,
-               released == 0 ? "; what is in their way is still there (`tonle held list`)" : "");
+        cli_print("%u rows stand now%s\n", released,
+                  released == 0 ? "; what is in their way is still there (`tonle held list`)" : "");
     office_close(&o);
     return code;
 }

@@ -193,8 +193,8 @@ static void report(struct cli *c, const struct init_options *in)
                                  "listen", in->listen));
         return;
     }
-    printf("federation %s (%s), node %s, listening at %s\n", in->charter.federation, in->federation,
-           in->name, in->listen);
+    cli_print("federation %s (%s), node %s, listening at %s\n", in->charter.federation,
+              in->federation, in->name, in->listen);
     cli_note("Next: `tonle run --dir %s`, and `tonle node add` for each office.", c->dir);
 }
 

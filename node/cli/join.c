@@ -3,6 +3,7 @@
 
 #include "node/loop/loop.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -42,7 +43,7 @@ static uint64_t incarnation_of(const struct invitation *inv)
 {
     uint8_t hash[HASH_BYTES];
     uint64_t n;
-    seal_hash(inv->enrol_secret, CURVE_KEY_BYTES, hash);
+    seal_hash(inv->enrol_secret, INVITE_SECRET_BYTES, hash);
     memcpy(&n, hash, sizeof n);
     return n;
 }
@@ -144,7 +145,7 @@ static void run_loop(struct join_session *j, struct node *n)
                              .user = j};
     struct loop_options lo = {
         .node = n, .listen = "", .parent_endpoint = j->invitation.parent_endpoint, .join = &join};
-    seal_curve_keypair(j->invitation.enrol_secret, join.invite_key, join.invite_secret);
+    seal_invite_keypair(j->invitation.enrol_secret, join.invite_key, join.invite_secret);
     memcpy(lo.parent_curve_key, j->invitation.parent_curve_key, CURVE_KEY_BYTES);
     memcpy(lo.curve_key, j->keys.curve_key, CURVE_KEY_BYTES);
     memcpy(lo.curve_secret, j->keys.curve_secret, CURVE_KEY_BYTES);

@@ -19,15 +19,7 @@
 /* As the join will: everything of ours is made, and rolled back. */
 static enum err rehearse(struct store *s, const struct join_session *j)
 {
-    const struct invitation *inv = &j->invitation;
-    struct store_identity id = {.federation = inv->federation,
-                                .federation_name = inv->federation_name,
-                                .node = inv->node,
-                                .unit = inv->unit,
-                                .parent = inv->parent,
-                                .hub = inv->hub_node,
-                                .hub_site = inv->hub_site,
-                                .site = inv->hub_site};
+    struct store_identity id = join_identity(&j->invitation, j->invitation.hub_site);
     enum err e = store_begin(s);
     if (e == ERR_OK)
         e = store_create(s, &id);

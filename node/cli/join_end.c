@@ -2,6 +2,7 @@
 #include "node/cli/join.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int fetch_failed(const struct join_session *j)
 {
@@ -79,17 +80,29 @@ static int joined(const struct join_session *j)
                                  (json_int_t)r->adopted_conflicts));
         return CLI_OK;
     }
-    printf("%s (unit %s) has joined %s below %s: %llu rows loaded\n", j->invitation.node,
-           j->invitation.unit, j->invitation.federation_name, j->invitation.parent,
-           (unsigned long long)r->rows);
+    cli_print("%s (unit %s) has joined %s below %s: %llu rows loaded\n", j->invitation.node,
+              j->invitation.unit, j->invitation.federation_name, j->invitation.parent,
+              (unsigned long long)r->rows);
     if (report->mode == LOAD_ADOPT)
-        printf("of the rows that were here: %llu are new to the federation, %llu were equal, %llu "
-               "values differ "
-               "(`tonle conflict list`)\n",
-               (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
-               (unsigned long long)r->adopted_conflicts);
+        cli_print(
+            "of the rows that were here: %llu are new to the federation, %llu were equal, %llu "
+            "values differ "
+            "(`tonle conflict list`)\n",
+            (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
+            (unsigned long long)r->adopted_conflicts);
     cli_note("Next: `tonle run --dir %s`", j->cli->dir);
     return CLI_OK;
+}
+
+/* Whoever reads it can tell who stands between: the request went, and the answer came, through it.
+ */
+static int hub_refuses(const struct join_session *j)
+{
+    const struct invitation *inv = &j->invitation;
+    if (strcmp(inv->parent, inv->hub_node) == 0)
+        return cli_fail(CLI_REFUSED, "the hub refuses: %s", j->report->text);
+    return cli_fail(CLI_REFUSED, "the hub refuses what reached it through %s: %s", inv->parent,
+                    j->report->text);
 }
 
 /* Before anything was fetched. */
@@ -110,7 +123,7 @@ static int enrol_outcome(const struct join_session *j)
     case JOIN_PARENT_REFUSES:
         return cli_fail(CLI_REFUSED, "%s refuses: %s", inv->parent, j->report->text);
     case JOIN_HUB_REFUSES:
-        return cli_fail(CLI_REFUSED, "the hub refuses: %s", j->report->text);
+        return hub_refuses(j);
     case JOIN_OTHER_HUB:
         return cli_fail(CLI_REFUSED,
                         "the hub that answered at %s is not the one that signed this invitation; "
@@ -148,9 +161,11 @@ static int registry_outcome(const struct join_session *j)
             j->report->table, j->invitation.parent, j->invitation.parent);
     case JOIN_OTHER_KEYS:
         return cli_fail(CLI_REFUSED,
-                        "the registry does not name this machine's key for %s: the invitation was "
-                        "used on another machine. "
-                        "Ask the administrator for a new one",
+                        "the registry that %s sent does not name this machine's key for %s: the "
+                        "invitation was used on another machine, or %s sends an old one. Tell the "
+                        "administrator of the hub; `tonle node list` there says whether %s is "
+                        "active",
+                        j->invitation.parent, j->invitation.node, j->invitation.parent,
                         j->invitation.node);
     default:
         return cli_fail(CLI_TEMPORARY, "%s has no charter yet; run the same command again",

@@ -154,10 +154,10 @@ static int print_overview(FILE *f)
 
 static int print_help(const struct command *k)
 {
-    printf("usage: tonle %s%s%s [--dir DIR]\n\n%s\n", k->name, k->usage[0] == '\0' ? "" : " ",
-           k->usage, k->summary);
+    cli_print("usage: tonle %s%s%s [--dir DIR]\n\n%s\n", k->name, k->usage[0] == '\0' ? "" : " ",
+              k->usage, k->summary);
     if (k->details)
-        printf("\n%s\n", k->details);
+        cli_print("\n%s\n", k->details);
     return CLI_OK;
 }
 
@@ -246,12 +246,12 @@ static int unknown(int argc, char **argv)
     const struct command *k = nearest(argc, argv);
     bool second = argc > 1 && argv[1][0] != '-';
     if (is_family(argv[0]) && !second)
-        fprintf(stderr, "tonle: \"%s\" needs a second word:\n", argv[0]);
+        (void)cli_fail(CLI_USAGE, "\"%s\" needs a second word:", argv[0]);
     else if (!k)
-        fprintf(stderr, "tonle: there is no command \"%s\"\n", argv[0]);
+        (void)cli_fail(CLI_USAGE, "there is no command \"%s\"", argv[0]);
     else
-        fprintf(stderr, "tonle: there is no command \"%s%s%s\"; the nearest is \"tonle %s\"\n",
-                argv[0], second ? " " : "", second ? argv[1] : "", k->name);
+        (void)cli_fail(CLI_USAGE, "there is no command \"%s%s%s\"; the nearest is \"tonle %s\"",
+                       argv[0], second ? " " : "", second ? argv[1] : "", k->name);
     if (list_family(stderr, argv[0]) == 0 && k)
         fprintf(stderr, "usage: tonle %s %s\n", k->name, k->usage);
     fprintf(stderr, "`tonle help` lists all commands.\n");

@@ -8,6 +8,7 @@
 #include "node/capture/publish.h"
 #include "node/journal/registry.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,7 @@ struct add_options {
     struct option_list reads;
     uint64_t expires_hours;
     struct node_record parent_record;
-    uint8_t seed[32], enrol_key[CURVE_KEY_BYTES], enrol_secret[CURVE_KEY_BYTES];
+    uint8_t enrol_key[CURVE_KEY_BYTES], enrol_secret[INVITE_SECRET_BYTES];
 };
 
 static bool unit_ok(const char *unit)
@@ -152,7 +153,7 @@ static int print_invitation(struct cli *c, struct add_options *in, struct cli_of
     const char *line = NULL;
     memcpy(inv.parent_curve_key, in->parent_record.curve_key, CURVE_KEY_BYTES);
     memcpy(inv.hub_sign_key, id->hub_sign_key, SIGN_PUBLIC_BYTES);
-    memcpy(inv.enrol_secret, in->enrol_secret, CURVE_KEY_BYTES);
+    memcpy(inv.enrol_secret, in->enrol_secret, INVITE_SECRET_BYTES);
     enum err e = invitation_encode(&c->arena, &inv, &line);
     explicit_bzero(&inv, sizeof inv);
     if (e != ERR_OK)
@@ -163,7 +164,7 @@ static int print_invitation(struct cli *c, struct add_options *in, struct cli_of
         cli_print_json(json_pack("{s:i, s:s, s:s, s:s}", "schema", CLI_SCHEMA, "node", in->name,
                                  "expires_at", cli_time(c, expires_ms), "invitation", line));
     else
-        printf("%s\n", line);
+        cli_print("%s\n", line);
     cli_note("Hand this line to the operator of %s on a private way; it works once, until %s.\n"
              "There: tonle join --db FILE --invitation FILE",
              in->name, cli_time(c, expires_ms));
@@ -181,20 +182,21 @@ static void poke(struct cli *c)
 static int add_node(struct cli *c, struct add_options *in, struct cli_office *o)
 {
     const struct store_identity *id = store_identity_get(o->store);
+    uint8_t curve_secret[CURVE_KEY_BYTES];
     if (id->parent[0] != '\0')
         return cli_fail(CLI_ERROR, "offices are added at the hub (%s) only, and this is %s",
                         id->hub, id->node);
     if (!in->parent)
         in->parent = id->node;
-    cli_random(in->seed, sizeof in->seed);
-    seal_curve_keypair(in->seed, in->enrol_key, in->enrol_secret);
+    cli_random(in->enrol_secret, sizeof in->enrol_secret);
+    seal_invite_keypair(in->enrol_secret, in->enrol_key, curve_secret);
+    explicit_bzero(curve_secret, sizeof curve_secret);
     uint64_t expires_ms = cli_now_ms() + in->expires_hours * 3600000;
     int code = put_record(c, in, o, expires_ms);
     if (code == CLI_OK)
         code = print_invitation(c, in, o, expires_ms);
     if (code == CLI_OK)
         poke(c);
-    explicit_bzero(in->seed, sizeof in->seed);
     explicit_bzero(in->enrol_secret, sizeof in->enrol_secret);
     return code;
 }

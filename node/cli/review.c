@@ -115,13 +115,13 @@ int review_done(struct cli *c, struct cli_office *o, const struct held_settled *
                                  "held", held ? cli_text_json(held) : json_null(), "children",
                                  settled->children));
     else if (!dot_is_none(dot))
-        printf("decided, and sealed as %s\n", cli_dot(c, dot));
+        cli_print("decided, and sealed as %s\n", cli_dot(c, dot));
     else
-        printf("decided; it takes effect %s\n",
-               runs ? "as soon as the node has sealed what was written before (`tonle status`)"
-                    : "when the node runs: start it with `tonle run` or its service");
+        cli_print("decided; it takes effect %s\n",
+                  runs ? "as soon as the node has sealed what was written before (`tonle status`)"
+                       : "when the node runs: start it with `tonle run` or its service");
     if (!c->json && settled->children[0] != '\0')
-        printf("rows that refer to it: %s\n", settled->children);
+        cli_print("rows that refer to it: %s\n", cli_safe(c, settled->children));
     if (held)
         cli_note("A row of that key is held (%s): `tonle held show %s` says what settles it.",
                  cli_safe(c, why), held);

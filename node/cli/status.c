@@ -21,6 +21,12 @@ static const char *text_of(const json_t *o, const char *name)
     return s ? s : "";
 }
 
+/* For a line of text: an office's words cannot begin another. */
+static const char *word_of(struct cli *c, const json_t *o, const char *name)
+{
+    return cli_safe(c, text_of(o, name));
+}
+
 static void add_reason(json_t *status, const char *code, const char *text, const char *next)
 {
     const char *node = text_of(status, "node"), *subject = node[0] != '\0' ? node : "this node";
@@ -181,8 +187,9 @@ static void print_held_own(struct cli *c, const json_t *status)
     json_t *o;
     json_array_foreach(json_object_get(status, "held_own_rows"), i, o)
     {
-        printf("  of this office: %s %s (%s), `tonle held show %s`\n", text_of(o, "table"),
-               cli_safe(c, cli_short(c, text_of(o, "key"))), text_of(o, "kind"), text_of(o, "id"));
+        cli_print("  of this office: %s %s (%s), `tonle held show %s`\n", word_of(c, o, "table"),
+                  cli_safe(c, cli_short(c, text_of(o, "key"))), text_of(o, "kind"),
+                  text_of(o, "id"));
     }
 }
 
@@ -193,9 +200,9 @@ static void print_reasons(struct cli *c, const json_t *status)
     json_array_foreach(json_object_get(status, "reasons"), i, o)
     {
         const char *age = ago(c, status, o, "since");
-        printf("\n%s: %s%s%s%s\n", text_of(o, "subject"), text_of(o, "text"), age ? " (for " : "",
-               age ? age : "", age ? ")" : "");
-        printf("  next: %s\n", text_of(o, "next"));
+        cli_print("\n%s: %s%s%s%s\n", word_of(c, o, "subject"), word_of(c, o, "text"),
+                  age ? " (for " : "", age ? age : "", age ? ")" : "");
+        cli_print("  next: %s\n", word_of(c, o, "next"));
         if (strcmp(text_of(o, "code"), "held") == 0)
             print_held_own(c, status);
     }
@@ -219,23 +226,24 @@ static const char *state_text(struct cli *c, const json_t *status)
 
 static void print_head(struct cli *c, const json_t *status)
 {
-    const char *unit = text_of(status, "unit");
+    const char *unit = word_of(c, status, "unit");
     bool synced = json_is_true(json_object_get(status, "synced"));
     if (json_is_null(json_object_get(status, "node"))) {
-        printf("running, and nothing can be read of its database\n");
+        cli_print("running, and nothing can be read of its database\n");
         return;
     }
     bool running = json_is_true(json_object_get(status, "running"));
     json_int_t own = number_of(status, "held_own"), open = number_of(status, "conflicts_open");
-    printf("%s (%s%s): %s, %s; %s\n", text_of(status, "node"),
-           unit[0] == '\0' ? "the hub" : "unit ", unit,
-           cli_coloured(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
-           cli_coloured(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"),
-           state_text(c, status));
-    printf("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld%s\n\n",
-           (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
-           own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "", (long long)open,
-           open > 0 ? " (`tonle conflict list --open`)" : "");
+    cli_print(
+        "%s (%s%s): %s, %s; %s\n", word_of(c, status, "node"),
+        unit[0] == '\0' ? "the hub" : "unit ", unit,
+        cli_coloured(c, running ? COLOUR_GOOD : COLOUR_BAD, running ? "running" : "not running"),
+        cli_coloured(c, synced ? COLOUR_GOOD : COLOUR_WARN, synced ? "synced" : "not synced"),
+        state_text(c, status));
+    cli_print("sealed here: %lld changesets; held rows: %lld%s; open conflicts: %lld%s\n\n",
+              (long long)number_of(status, "sealed_seq"), (long long)number_of(status, "held"),
+              own > 0 ? cli_printf(c, " (%lld of this office)", (long long)own) : "",
+              (long long)open, open > 0 ? " (`tonle conflict list --open`)" : "");
 }
 
 static void print_status(struct cli *c, const json_t *status)

@@ -66,6 +66,13 @@ void stream_string(struct buf *b, const char *text, size_t len)
     buf_put_u8(b, '"');
 }
 
+void stream_json(struct buf *b, const char *json)
+{
+    if (json[0] == '\0')
+        json = "null";
+    printable_put_json(b, json, strlen(json));
+}
+
 void stream_text(struct buf *b, const char *text)
 {
     stream_string(b, text, strlen(text));

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+void stream_json(struct buf *b, const char *json); /* as the database keeps it; "" is null */
 void stream_string(struct buf *b, const char *text, size_t len); /* {"text_hex":..} if not UTF-8 */
 void stream_text(struct buf *b, const char *text);
 void stream_value(struct buf *b, const struct value *v);

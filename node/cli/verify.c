@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERIFY_MS 60000u /* the node waits for equal clocks meanwhile */
 #define SCAN_MS                                                                                    \
     (30u *                                                                                         \
      60000u) /* it reads every row of both, twice where they differ; it gives up by itself   \
@@ -78,7 +77,7 @@ static void print_answer(json_t *answer)
 static int compare(struct cli *c)
 {
     json_t *answer = NULL;
-    int code = cli_ask(c, json_pack("{s:s}", "do", "verify"), VERIFY_MS, &answer);
+    int code = cli_ask(c, json_pack("{s:s}", "do", "verify"), SCAN_MS, &answer);
     if (code != CLI_OK)
         return code;
     bool equal = json_is_true(json_object_get(answer, "equal")),
@@ -107,23 +106,23 @@ struct verify_ask {
 static void print_value(struct cli *c, const char *side, const char *name, const json_t *v)
 {
     char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("  %s%s = %s\n", side, name,
-           text ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, text))) : "null");
+    cli_print("  %s%s = %s\n", side, cli_safe(c, name),
+              text ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, text))) : "null");
     free(text);
 }
 
 static void print_row(struct cli *c, const json_t *row)
 {
     char *key = json_dumps(json_object_get(row, "key"), JSON_ENCODE_ANY | JSON_COMPACT);
-    printf("\n%s %s: %s\n", text_of(row, "table"),
-           key ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, key))) : "null",
-           text_of(row, "kind"));
+    cli_print("\n%s %s: %s\n", cli_safe(c, text_of(row, "table")),
+              key ? cli_safe(c, cli_short(c, arena_strdup(&c->arena, key))) : "null",
+              text_of(row, "kind"));
     free(key);
     json_t *here = json_object_get(row, "here"), *there = json_object_get(row, "there");
     const char *name;
     json_t *v;
     if (!json_is_object(here) || !json_is_object(there)) {
-        printf("  %s\n", json_is_object(here) ? "stands only here" : "stands only there");
+        cli_print("  %s\n", json_is_object(here) ? "stands only here" : "stands only there");
         here = json_is_object(here) ? here : there;
         json_object_foreach(here, name, v)
         {
@@ -157,13 +156,14 @@ static int compare_rows(struct cli *c, const struct verify_ask *ask)
         json_array_foreach(json_object_get(answer, "rows"), i, row) print_row(c, row);
         shown = (json_int_t)json_array_size(json_object_get(answer, "rows"));
         if (shown > 0 && shown < waiting)
-            printf("\n... and %lld more\n", (long long)(waiting - shown));
-        printf("%scompared with %s: %lld rows differ (%lld changed, %lld only here, %lld only "
-               "there); %lld %s\n",
-               shown > 0 ? "\n" : "", text_of(answer, "neighbour"), (long long)waiting,
-               (long long)number_of(answer, "changed"), (long long)number_of(answer, "new"),
-               (long long)number_of(answer, "deleted"), (long long)number_of(answer, "settled"),
-               ask->take && strcmp(ask->take, "there") == 0 ? "written back" : "published");
+            cli_print("\n... and %lld more\n", (long long)(waiting - shown));
+        cli_print("%scompared with %s: %lld rows differ (%lld changed, %lld only here, %lld only "
+                  "there); %lld %s\n",
+                  shown > 0 ? "\n" : "", cli_safe(c, text_of(answer, "neighbour")),
+                  (long long)waiting, (long long)number_of(answer, "changed"),
+                  (long long)number_of(answer, "new"), (long long)number_of(answer, "deleted"),
+                  (long long)number_of(answer, "settled"),
+                  ask->take && strcmp(ask->take, "there") == 0 ? "written back" : "published");
         json_decref(answer);
     } else {
         print_answer(answer);

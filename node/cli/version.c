@@ -13,6 +13,6 @@ int command_version(struct cli *c, int argc, char **argv)
         cli_print_json(json_pack("{s:i, s:s, s:i}", "schema", CLI_SCHEMA, "version", TONLE_VERSION,
                                  "protocol", PROTOCOL_VERSION));
     else
-        printf("tonle %s (protocol %d)\n", TONLE_VERSION, PROTOCOL_VERSION);
+        cli_print("tonle %s (protocol %d)\n", TONLE_VERSION, PROTOCOL_VERSION);
     return CLI_OK;
 }

@@ -9,7 +9,7 @@
 #ifndef NODE_CONFIG_CONFIG_H
 #define NODE_CONFIG_CONFIG_H
 
-#include "protocol/message.h"
+#include "protocol/seal_enrol.h"
 
 #define CONFIG_NAME_BYTES 4200 /* of a file in the state directory, with its path */
 
@@ -89,8 +89,7 @@ struct invitation {
     const char *hub_node;
     uint64_t hub_site;
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
-    uint8_t enrol_secret[CURVE_KEY_BYTES]; /* one-time CURVE secret; its public half stands in
-                                              tonle_node */
+    uint8_t enrol_secret[INVITE_SECRET_BYTES]; /* its public half stands in tonle_node */
     uint64_t expires_ms;
 };
 enum err invitation_encode(struct arena *a, const struct invitation *i, const char **line);

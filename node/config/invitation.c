@@ -177,7 +177,7 @@ static const char *take_parts(struct arena *a, const json_t *o, struct invitatio
         return "parent_key";
     if (!take_key(o, "hub_key", i->hub_sign_key, SIGN_PUBLIC_BYTES))
         return "hub_key";
-    if (!take_key(o, "secret", i->enrol_secret, CURVE_KEY_BYTES))
+    if (!take_key(o, "secret", i->enrol_secret, INVITE_SECRET_BYTES))
         return "secret";
     if (!take_key(o, "hub_site", site, sizeof site))
         return "hub_site";

@@ -1,9 +1,11 @@
 /* Enrolment (DESIGN 7). The joiner speaks under its invitation's one-time key, to its parent or to
  * the hub. The hub writes its keys into the registry, sealed like any write; any other office
  * passes the request up and answers "pending" until its own registry shows the node active with the
- * same keys. ENROLLED names no node, so the answers of our parent are matched to what we passed on
- * by their order. */
+ * same keys. Who passes it on is not believed: the invitation's holder signed it. ENROLLED names no
+ * node, so the answers of our parent are matched to what we passed on by their order. */
 #include "node/core/internal.h"
+
+#include "protocol/seal_enrol.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +59,10 @@ static bool same_keys(const struct node_record *r, const struct enrol *m)
 static enum err judge(struct node *n, const struct enrol *m, struct node_record *node,
                       struct enrolled *r)
 {
+    bool taken = false;
     enum err e = store_node_get(n->store, &n->arena, m->node, node);
+    if (e == ERR_OK)
+        e = store_keys_taken(n->store, m->node, m->curve_key, m->sign_key, &taken);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     if (strcmp(m->federation, n->federation) != 0)
@@ -76,6 +81,15 @@ static enum err judge(struct node *n, const struct enrol *m, struct node_record 
     else if (!key_given(node->enrol_key) || node->enrol_expires_ms <= node_time(n))
         decide(n, r, ENROL_REFUSED,
                "the invitation has expired: at the hub run tonle node add for a new one");
+    else if (seal_enrol_verify(m, node->enrol_key) != ERR_OK)
+        decide(n, r, ENROL_REFUSED,
+               "this is not what the holder of the invitation asked for: an office changed it on "
+               "the way, or the invitation is not the newest. Tell the administrator of the hub; "
+               "tonle node add invites again, below another parent if need be");
+    else if (taken)
+        decide(n, r, ENROL_REFUSED,
+               "these keys are another office's: join with a state directory (--dir) of this "
+               "office's own");
     else
         decide(n, r, ENROL_PENDING, "");
     return ERR_OK;
@@ -148,8 +162,9 @@ void enrol_committed(struct node *n)
         struct enrol_wait *w = n->enrol[0];
         reply_to(n, &w->route, &w->reply);
         node_log(n, w->reply.state == ENROL_DONE ? 2 : 1,
-                 "event=enrol node=%s from=%s state=%s text=\"%s\"", w->enrol.node, w->user_id,
-                 w->reply.state == ENROL_DONE ? "done" : "refused", w->reply.reason);
+                 "event=enrol node=%s from=%s state=%s text=%s", node_quoted(n, w->enrol.node),
+                 w->user_id, w->reply.state == ENROL_DONE ? "done" : "refused",
+                 node_quoted(n, w->reply.reason));
         drop_first(n);
     }
 }
@@ -189,7 +204,7 @@ static void forward(struct node *n, const struct enrol *m)
     up.u.enrol = *m;
     node_send(n, &n->parent->route, &up);
     n->forwarded[n->n_forwarded++] = (struct forwarded){mem_strdup(m->node), n->mono_ms};
-    node_log(n, 2, "event=enrol-forward node=%s", m->node);
+    node_log(n, 2, "event=enrol-forward node=%s", node_quoted(n, m->node));
 }
 
 static void ask_parent(struct node *n, const struct event *ev, const struct enrol *m)

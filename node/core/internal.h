@@ -75,7 +75,7 @@ struct peer {
     uint64_t silence_ms; /* three heartbeats, of the slower side */
     uint64_t beat_due_ms;
     int64_t skew_ms;    /* its wall clock beside federation time */
-    uint64_t latest_ms; /* the parent: it takes nothing of ours that is stamped later */
+    uint64_t latest_ms; /* the parent: it takes nothing that is stamped later */
     uint64_t ahead_hlc; /* the parent: of the changeset that waits for that; 0: none */
     uint64_t ahead_ms;  /* a child: how far ahead what waits there is stamped */
     struct below_off {  /* clocks that are wrong below it */
@@ -130,9 +130,10 @@ struct forwarded { /* a node whose enrolment our parent has not answered */
 struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
     struct route route;
     char peer[LIMIT_NAME_BYTES + 1];
-    bool digest;
+    enum load_kind { LOAD_ROWS, LOAD_ROWS_DIGEST, LOAD_DIGEST } kind;
     struct arena arena;
     struct load_request request;
+    struct digest_request digest; /* LOAD_DIGEST */
 };
 struct authorised { /* a CURVE key that may connect */
     uint8_t key[CURVE_KEY_BYTES];
@@ -147,7 +148,7 @@ struct open_scan;   /* scan.c */
 struct open_verify; /* verify.c */
 struct joining;     /* joining.h: an office that is none yet */
 
-#define NODE_LOG_KINDS 40u
+#define NODE_LOG_KINDS 64u
 struct log_kind { /* node_log's memory of a kind of line */
     const char *kind;
     uint64_t since_ms, lines;
@@ -188,10 +189,9 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    bool rows_refused;          /* rows came for a table or column that is not in this database */
-    char decision_refused[256]; /* a decision came that does not count: why; "" */
-    char seal_fault[256];       /* why the captured log cannot be sealed; "" */
-    char listen_fault[300];     /* why no office below can connect; "" */
+    bool rows_refused;      /* rows came for a table or column that is not in this database */
+    char seal_fault[256];   /* why the captured log cannot be sealed; "" */
+    char listen_fault[300]; /* why no office below can connect; "" */
     uint64_t busy_until_ms;
     uint64_t acked_due_ms;
     uint64_t charter_version;
@@ -220,6 +220,7 @@ struct node {
     char *refused_name, refused_reason[512]; /* of the last one that was refused above */
     struct load_wait *load[NODE_QUEUE];
     size_t n_load;
+    uint64_t digest_due_ms; /* none is read for a neighbour before */
     struct authorised *authorised;
     size_t n_authorised;
     bool authorised_known;
@@ -240,6 +241,9 @@ uint64_t node_jitter(struct node *n, uint64_t ms); /* ms/2 .. 3*ms/2 */
 uint64_t node_time(const struct node *n);          /* federation time, milliseconds */
 struct action *node_action(struct node *n, enum action_kind kind);
 void node_send(struct node *n, const struct route *r, const struct message *m);
+/* A value of a log line, quoted where it has to be: words of others make no field of their own. The
+ * driver writes what is not printable. */
+const char *node_quoted(struct node *n, const char *text);
 void node_log(struct node *n, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void node_fatal(struct node *n, const char *what);
@@ -312,8 +316,6 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
-/* As far as a hybrid time that was read raises ours. */
-uint64_t wall_observe(const struct node *n, uint64_t hlc);
 /* In the transaction: stored hybrid time that cannot be. */
 enum err wall_take_back(struct node *n);
 /* Whether it is for the parent and stamped later than that takes it; notes it. */

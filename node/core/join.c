@@ -12,6 +12,8 @@
  *   FETCH --all tables are here--> LOAD --all are loaded--> SETTLE --committed--> END */
 #include "node/core/joining.h"
 
+#include "protocol/seal_enrol.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -111,6 +113,7 @@ static void ask_enrol(struct node *n)
                                .software = j->o.software};
     memcpy(m.u.enrol.curve_key, j->o.keys->curve_key, CURVE_KEY_BYTES);
     memcpy(m.u.enrol.sign_key, j->o.keys->sign_key, SIGN_PUBLIC_BYTES);
+    seal_enrol(&m.u.enrol, inv->enrol_secret);
     node_send(n, &(struct route){0}, &m);
     j->try_ms = n->mono_ms + TRY_MS;
 }

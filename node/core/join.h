@@ -84,5 +84,7 @@ struct join_report { /* its strings live as long as the node */
     struct load_report loaded;
 };
 const struct join_report *node_join_report(const struct node *n);
+/* Whose database it will be, with this site; its strings are the invitation's. */
+struct store_identity join_identity(const struct invitation *inv, uint64_t site);
 
 #endif

@@ -41,9 +41,8 @@ static bool open_database(struct node *n, bool create)
     return false;
 }
 
-static enum err begin(struct joining *j, enum load_mode mode)
+struct store_identity join_identity(const struct invitation *inv, uint64_t site)
 {
-    const struct invitation *inv = j->o.invitation;
     struct store_identity id = {.federation = inv->federation,
                                 .federation_name = inv->federation_name,
                                 .node = inv->node,
@@ -51,8 +50,14 @@ static enum err begin(struct joining *j, enum load_mode mode)
                                 .parent = inv->parent,
                                 .hub = inv->hub_node,
                                 .hub_site = inv->hub_site,
-                                .site = j->registry.site};
+                                .site = site};
     memcpy(id.hub_sign_key, inv->hub_sign_key, SIGN_PUBLIC_BYTES);
+    return id;
+}
+
+static enum err begin(struct joining *j, enum load_mode mode)
+{
+    struct store_identity id = join_identity(j->o.invitation, j->registry.site);
     enum err e = store_begin(j->store);
     if (e == ERR_OK)
         e = store_create(j->store, &id);

@@ -1,6 +1,10 @@
-/* Answers to a neighbour that loads, verifies or compares rows: rows of a table after
- * a key, or the digests of all tables, with the clock they were read at. Both are read with the
- * capture log empty, so that the clock says exactly what is in them; one request a step. */
+/* Answers to a neighbour that loads, verifies or compares rows: rows of a table after a key, or the
+ * digest of some, with the clock they were read at. Both are read with the capture log empty, so
+ * that the clock says exactly what is in them; one request a step.
+ *
+ * Whoever compares waits for one answer: of each kind of digest one request a neighbour waits here,
+ * and a later one takes its place. Between two digests, whoever asks, there is a pause as long as
+ * reading them may take, because each read keeps this office's application from committing. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
@@ -41,9 +45,38 @@ static bool is_child(struct node *n, const char *user_id)
            strcmp(r.parent, n->name) == 0;
 }
 
+#define PAUSE_MS 20u
+#define PAUSE_ROWS_PER_MS 25u
+#define OWN_REQUESTS 8u /* of a neighbour, over how many lines it may ask */
+
 static struct bytes copy_bytes(struct arena *a, struct bytes b)
 {
     return (struct bytes){arena_copy(a, b.p, b.len), b.len};
+}
+
+static enum load_kind kind_of(const struct message *m)
+{
+    if (m->type == MESSAGE_DIGEST_REQUEST)
+        return LOAD_DIGEST;
+    return m->u.load_request.digest_only ? LOAD_ROWS_DIGEST : LOAD_ROWS;
+}
+
+static void load_fill(struct load_wait *w, const struct event *ev, const struct message *m)
+{
+    struct arena *a = &w->arena;
+    arena_reset(a);
+    w->route = ev->route;
+    if (w->kind == LOAD_DIGEST) {
+        w->digest = m->u.digest_request;
+        w->digest.table = arena_strdup(a, w->digest.table);
+        w->digest.after.key = copy_bytes(a, w->digest.after.key);
+        w->digest.upto.key = copy_bytes(a, w->digest.upto.key);
+        return;
+    }
+    w->request = m->u.load_request;
+    w->request.table = arena_strdup(a, w->request.table);
+    w->request.after = copy_bytes(a, w->request.after);
+    w->request.upto = copy_bytes(a, w->request.upto);
 }
 
 void load_message(struct node *n, const struct event *ev, const struct message *m)
@@ -51,38 +84,58 @@ void load_message(struct node *n, const struct event *ev, const struct message *
     size_t own = 0;
     bool from_parent = ev->route.len == 0; /* a hub that has a capture gap */
     const char *peer = from_parent ? n->parent_name : ev->user_id;
-    for (size_t i = 0; i < n->n_load; i++)
-        own += strcmp(n->load[i]->peer, peer) == 0; /* over how many lines it may ask */
-    if (own >= 8 || n->n_load == NODE_QUEUE ||
+    enum load_kind kind = kind_of(m);
+    for (size_t i = 0; i < n->n_load; i++) {
+        struct load_wait *w = n->load[i];
+        if (strcmp(w->peer, peer) != 0)
+            continue;
+        own++;
+        if (kind != LOAD_ROWS && w->kind == kind) {
+            load_fill(w, ev, m); /* it keeps its turn */
+            return;
+        }
+    }
+    if (own >= OWN_REQUESTS || n->n_load == NODE_QUEUE ||
         (from_parent ? !peer_open(n->parent) : !is_child(n, peer)))
         return; /* it asks again */
     struct load_wait *w = mem_alloc(sizeof *w);
-    w->route = ev->route;
+    w->kind = kind;
     snprintf(w->peer, sizeof w->peer, "%s", peer);
-    w->digest = m->type == MESSAGE_DIGEST_REQUEST;
-    if (w->digest) {
-        w->request.request = m->u.digest_request.request;
-    } else {
-        w->request = m->u.load_request;
-        w->request.table = arena_strdup(&w->arena, w->request.table);
-        w->request.after = copy_bytes(&w->arena, w->request.after);
-        w->request.upto = copy_bytes(&w->arena, w->request.upto);
-    }
+    load_fill(w, ev, m);
     n->load[n->n_load++] = w;
 }
 
 static enum err read_answer(struct node *n, const struct load_wait *w, struct message *m)
 {
-    if (!w->digest) {
+    enum err e;
+    uint64_t rows;
+    if (w->kind == LOAD_DIGEST) {
+        struct digest_reply *r = &m->u.digest_reply;
+        m->type = MESSAGE_DIGEST_REPLY;
+        e = store_digest_slice(n->store, &n->arena, &w->digest, r);
+        r->clock = store_state_get(n->store)->clock; /* borrowed */
+        rows = LIMIT_DIGEST_ROWS;
+        if (r->sum.rows + r->sum.held + r->sum.conflicts < rows)
+            rows = r->sum.rows + r->sum.held + r->sum.conflicts;
+    } else {
         m->type = MESSAGE_LOAD_CHUNK;
-        return store_chunk_read(n->store, &n->arena, &w->request, w->peer, &m->u.load_chunk);
+        e = store_chunk_read(n->store, &n->arena, &w->request, w->peer, &m->u.load_chunk);
+        rows = m->u.load_chunk.rows;
     }
-    struct digest_reply *r = &m->u.digest_reply;
-    m->type = MESSAGE_DIGEST_REPLY;
-    r->request = w->request.request;
-    enum err e = store_digest(n->store, &n->arena, &r->tables, &r->n_tables);
-    r->clock = store_state_get(n->store)->clock; /* borrowed */
+    if (w->kind != LOAD_ROWS)
+        n->digest_due_ms = n->mono_ms + PAUSE_MS + rows / PAUSE_ROWS_PER_MS;
     return e;
+}
+
+/* The first whose turn it is; n->n_load: none. */
+static size_t next_request(struct node *n)
+{
+    size_t at = 0;
+    if (n->mono_ms >= n->digest_due_ms)
+        return 0;
+    while (at < n->n_load && n->load[at]->kind != LOAD_ROWS)
+        at++;
+    return at;
 }
 
 /* ERR_BUSY: captured writes have to be sealed first, or the database is locked. */
@@ -113,7 +166,13 @@ void load_answer(struct node *n)
 {
     if (n->n_load == 0)
         return;
-    enum err e = answer_request(n, n->load[0]);
+    size_t at = next_request(n);
+    if (at == n->n_load) {
+        node_want(n, n->digest_due_ms);
+        return;
+    }
+    struct load_wait *w = n->load[at];
+    enum err e = answer_request(n, w);
     if (e == ERR_BUSY) {
         if (n->seal_now && !n->suspect && n->seal_fault[0] == '\0' &&
             n->busy_until_ms <= n->mono_ms)
@@ -123,9 +182,9 @@ void load_answer(struct node *n)
         return;
     }
     if (e != ERR_OK && !node_check(n, e, "rows cannot be read"))
-        node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=\"%s\"", n->load[0]->peer,
-                 n->load[0]->digest ? "*" : n->load[0]->request.table, err_name(e),
-                 store_message(n->store));
-    drop_at(n, 0);
+        node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=%s", w->peer,
+                 node_quoted(n, w->kind == LOAD_DIGEST ? w->digest.table : w->request.table),
+                 err_name(e), node_quoted(n, store_message(n->store)));
+    drop_at(n, at);
     n->again = n->again || n->n_load > 0;
 }

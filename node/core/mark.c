@@ -20,6 +20,8 @@
  * out, because the answer to a later one is an answer to it. */
 #include "node/core/internal.h"
 
+#include "node/record/deferral.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -244,8 +246,12 @@ static enum err check_stable(struct node *n)
     enum err e = answered_by_all(n, &answered);
     while (e == ERR_OK && done < n->n_marks && n->mark[done].id <= answered)
         done++;
-    /* what waits here for its table is not on record: whose names are needed cannot be said */
-    if (e != ERR_OK || done == 0 || store_deferred_any(n->store))
+    /* What waits here for its table is not on record: whose names are needed cannot be said. Of a
+     * table that no charter in force publishes nobody shows anything, and anybody could send it. */
+    bool waits = false;
+    if (e == ERR_OK && done > 0)
+        e = deferral_published(n->store, &waits);
+    if (e != ERR_OK || done == 0 || waits)
         return e;
     e = send_stable(n, &n->mark[done - 1]);
     while (done-- > 0)

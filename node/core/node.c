@@ -3,6 +3,7 @@
 #include "node/core/internal.h"
 
 #include "node/capture/gap.h"
+#include "node/file/printable.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -75,6 +76,15 @@ __attribute__((format(printf, 2, 0))) static char *arena_format(struct node *n, 
 #define LOG_LINES 20u
 #define LOG_MINUTE_MS 60000u
 
+const char *node_quoted(struct node *n, const char *text)
+{
+    struct buf b = {0};
+    printable_put_value(&b, text);
+    const char *quoted = arena_strdup(&n->arena, buf_str(&b));
+    buf_fini(&b);
+    return quoted;
+}
+
 /* What peers can cause is said LOG_LINES times a minute, a kind of line each, and then how often it
  * was left out: nobody fills the disk or hides other lines among these. */
 static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
@@ -84,7 +94,7 @@ static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
     while (at + 1 < NODE_LOG_KINDS && n->log[at].kind && n->log[at].kind != kind)
         at++;
     struct log_kind *k = &n->log[at];
-    if (k->kind != kind)
+    if (k->kind != kind && (!k->kind || at + 1 < NODE_LOG_KINDS)) /* the last is of all others */
         *k = (struct log_kind){.kind = kind, .since_ms = n->mono_ms};
     if (n->mono_ms - k->since_ms >= LOG_MINUTE_MS) {
         *left_out = k->lines > LOG_LINES ? k->lines - LOG_LINES : 0;
@@ -135,7 +145,7 @@ static void wait_for_room(struct node *n, const char *what)
     if (n->full_logged_ms && n->mono_ms < n->full_logged_ms + FULL_LOG_MS)
         return;
     n->full_logged_ms = n->mono_ms;
-    node_log(n, 0, "event=disk-full text=\"%s\"", n->full);
+    node_log(n, 0, "event=disk-full text=%s", node_quoted(n, n->full));
 }
 
 void node_wrote(struct node *n)
@@ -357,7 +367,7 @@ static void start(struct node *n)
     node_log(n, 2, "event=start node=%s site=%016llx seq=%llu", n->name,
              (unsigned long long)n->site, (unsigned long long)store_state_get(n->store)->seq);
     if (n->suspect)
-        node_log(n, 1, "event=suspect text=\"%s\"", n->suspect_text);
+        node_log(n, 1, "event=suspect text=%s", node_quoted(n, n->suspect_text));
 }
 
 static void handle(struct node *n, const struct event *ev)

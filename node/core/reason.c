@@ -289,10 +289,6 @@ static void process(struct status_look *l)
             "tried again by itself");
     if (n->seal_fault[0] != '\0')
         own(l, "seal", n->seal_fault, "make that row smaller: everything behind it waits");
-    if (n->decision_refused[0] != '\0')
-        own(l, "decision", n->decision_refused,
-            "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
-            "--local puts this away");
     if (n->rows_refused)
         own(l, "refused",
             "changes came that the charter has no place for: rows that only the hub may write, or"
@@ -313,6 +309,20 @@ static void registry(struct status_look *l)
     arena_fini(&a);
 }
 
+static void decision(struct status_look *l)
+{
+    struct arena a = {0};
+    struct bytes why;
+    if (store_meta_get(l->s, &a, META_DECISION_REFUSED, &why) == ERR_OK) {
+        char *text = arena_alloc(&a, why.len + 1);
+        memcpy(text, why.p, why.len);
+        own(l, "decision", text,
+            "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
+            "--local puts this away");
+    }
+    arena_fini(&a);
+}
+
 void reason_own(struct status_look *l, bool locked)
 {
     if (!l->n)
@@ -323,6 +333,7 @@ void reason_own(struct status_look *l, bool locked)
     tables(l);
     rows(l);
     registry(l);
+    decision(l);
     reason_own_clock(l);
     if (l->n)
         process(l);

@@ -46,16 +46,19 @@ static bool off(struct status_look *l, const char *subject, int64_t off_ms, cons
 
 static void stamped_ahead(struct status_look *l, const char *subject, uint64_t ahead_ms)
 {
-    char text[300], off[40];
+    char text[300], off[40], when[40];
     if (ahead_ms == 0)
         return;
     off_text(off, (int64_t)ahead_ms);
-    snprintf(text, sizeof text,
-             "suspect: clock: what waits there was stamped by a clock that was %s; nothing of that "
-             "office goes up until then, and nothing is lost",
-             off);
+    status_time(when, status_now(l) + ahead_ms);
+    snprintf(
+        text, sizeof text,
+        "suspect: clock: what waits there was stamped by a clock that was %s; it goes up at %s "
+        "at the latest, nothing of that office before it, and nothing is lost",
+        off, when);
     add(l, subject, text,
-        "set the clock of that machine; what waits goes when the time of its stamp has come");
+        "wait until then; setting the clock of that machine frees nothing that is stamped, but "
+        "keeps it from stamping further ahead");
 }
 
 void reason_clocks_below(struct status_look *l, const struct peer *p)
@@ -104,6 +107,13 @@ void reason_own_clock(struct status_look *l)
         add(l, l->id->node, fault[f], "compare this machine's clock with another, and set it");
     else if (!off(l, l->id->node, n ? wall_off_ms(n) : -l->offset_ms, SET_IT))
         passed(l);
-    if (n && n->parent && peer_open(n->parent))
-        stamped_ahead(l, l->id->node, wall_ahead_ms(n, n->parent));
+    if (!n || !n->parent || !peer_open(n->parent) || n->parent->ahead_hlc == 0)
+        return;
+    uint64_t ahead_ms = wall_ahead_ms(n, n->parent);
+    stamped_ahead(l, l->id->node, ahead_ms);
+    if (ahead_ms == 0)
+        add(l, n->parent->name,
+            "the clock of that machine is behind, and nobody has told it the time: what is stamped "
+            "later than it knows waits here until it is told at the latest",
+            "see that it reaches its own parent, or set its clock");
 }

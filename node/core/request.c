@@ -22,6 +22,26 @@ void request_error(struct node *n, uint64_t id, const char *text, const char *ne
     json_decref(o);
 }
 
+/* It is being seen to: the next one that does not count says so again. False: the request was
+ * answered. */
+static bool put_decision_away(struct node *n, uint64_t id)
+{
+    struct bytes why;
+    if (store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND)
+        return true;
+    enum err e = store_begin(n->store);
+    if (e == ERR_OK)
+        e = store_meta_drop(n->store, META_DECISION_REFUSED);
+    if (e == ERR_OK)
+        e = store_commit(n->store);
+    if (e == ERR_OK)
+        return true;
+    store_rollback(n->store);
+    request_error(n, id, store_message(n->store),
+                  "the database cannot be written just now: try again in a moment");
+    return false;
+}
+
 static void verify_local(struct node *n, uint64_t id, const json_t *o)
 {
     const char *take = json_string_value(json_object_get(o, "take"));
@@ -37,8 +57,9 @@ static void verify_local(struct node *n, uint64_t id, const json_t *o)
                       "correct the request");
         return;
     }
-    n->decision_refused[0] = '\0';
-    n->rows_refused = false; /* it is being seen to; the next such row says so again */
+    if (!put_decision_away(n, id))
+        return;
+    n->rows_refused = false; /* likewise */
     scan_start(n, id, &ask);
 }
 

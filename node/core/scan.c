@@ -463,8 +463,8 @@ void scan_chunk(struct node *n, const struct route *from, const struct load_chun
         sc->detail = false; /* its bounds may be other ones by now */
     scan_end_read(n, begun);
     if (e != ERR_OK && e != ERR_BUSY && !node_check(n, e, "the tables cannot be read")) {
-        node_log(n, 1, "event=compare-failed table=%s error=%s text=\"%s\"", c->table, err_name(e),
-                 store_message(n->store));
+        node_log(n, 1, "event=compare-failed table=%s error=%s text=%s", node_quoted(n, c->table),
+                 err_name(e), node_quoted(n, store_message(n->store)));
         finish(n, false);
     }
 }

@@ -108,7 +108,7 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
      * behind it waits until the application makes it smaller; the work of the others goes on. */
     snprintf(n->seal_fault, sizeof n->seal_fault,
              "a captured row is too large to be sent (over %u bytes)", LIMIT_ROW_BYTES);
-    node_log(n, 0, "event=seal-failed error=limit text=\"%s\"", n->seal_fault);
+    node_log(n, 0, "event=seal-failed error=limit text=%s", node_quoted(n, n->seal_fault));
     *cut = true;
     return ERR_OK;
 }

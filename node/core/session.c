@@ -54,8 +54,8 @@ void session_refuse(struct node *n, struct peer *p, enum refusal_code code, uint
                     const char *reason, const char *next)
 {
     send_refusal(n, &p->route, p->session, code, retry_ms, reason);
-    node_log(n, code == REFUSAL_GAP ? 2 : 1, "event=refuse peer=%s code=%d text=\"%s\"", p->name,
-             code, reason);
+    node_log(n, code == REFUSAL_GAP ? 2 : 1, "event=refuse peer=%s code=%d text=%s", p->name, code,
+             node_quoted(n, reason));
     say_why(p, reason, next);
     session_end(n, p, code == REFUSAL_GAP ? LINE_CONNECTING : LINE_REFUSED);
     if (p->up)
@@ -199,7 +199,7 @@ static bool rival(struct node *n, struct peer *p, const struct event *ev, const 
     if (!p->rival_refused) {
         send_refusal(n, &p->route, p->session, REFUSAL_SECOND_COPY, p->silence_ms, text);
         say_why(p, text, "find the other machine that runs this office's copy and stop it");
-        node_log(n, 1, "event=second-copy peer=%s text=\"%s\"", p->name, text);
+        node_log(n, 1, "event=second-copy peer=%s text=%s", p->name, node_quoted(n, text));
         p->rival_refused = true;
     }
     return true;
@@ -229,7 +229,7 @@ static void open_session(struct node *n, struct peer *p, const struct hello *h,
     p->hold_until_ms = 0;
     stream_open(p, p->hello_pos, h);
     node_log(n, 2, "event=connected peer=%s site=%016llx software=%s skew_ms=%lld", p->name,
-             (unsigned long long)p->site, h->software, (long long)p->skew_ms);
+             (unsigned long long)p->site, node_quoted(n, h->software), (long long)p->skew_ms);
 }
 
 static void refuse_hello(struct node *n, const struct event *ev, const struct hello *h,
@@ -237,8 +237,8 @@ static void refuse_hello(struct node *n, const struct event *ev, const struct he
 {
     struct node_record r;
     send_refusal(n, &ev->route, h->session, v->code, v->retry_ms, v->reason);
-    node_log(n, 1, "event=refuse-hello from=%s code=%d text=\"%s\"", ev->user_id, v->code,
-             v->reason);
+    node_log(n, 1, "event=refuse-hello from=%s code=%d text=%s", ev->user_id, v->code,
+             node_quoted(n, v->reason));
     if (strcmp(ev->user_id, h->node) != 0 ||
         store_node_get(n->store, &n->arena, ev->user_id, &r) != ERR_OK ||
         strcmp(r.parent, n->name) != 0)
@@ -325,8 +325,8 @@ static const char *next_step(enum refusal_code code)
     case REFUSAL_VERSION:
         return "upgrade the older of the two programs";
     case REFUSAL_CLOCK:
-        return "set this machine's clock; what is stamped beyond the time waits here, and is lost "
-               "nowhere";
+        return "it goes by itself when that time has come, and is lost nowhere; setting this "
+               "machine's clock frees nothing that is stamped, but keeps it from going further";
     case REFUSAL_SIGNATURE:
     case REFUSAL_LIMIT:
         return "look at the parent's log; it is tried again by itself";
@@ -338,8 +338,8 @@ static const char *next_step(enum refusal_code code)
 static void parent_refused(struct node *n, struct peer *p, const struct refusal *r)
 {
     bool open = peer_open(p);
-    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
-             r->code, r->reason);
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=%s", p->name,
+             r->code, node_quoted(n, r->reason));
     say_why(p, r->reason, next_step(r->code));
     if (open && r->code == REFUSAL_SECOND_COPY)
         return; /* a notice: neither copy changes */
@@ -362,8 +362,8 @@ void session_refusal(struct node *n, const struct event *ev, const struct refusa
         parent_refused(n, p, r);
         return;
     }
-    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=\"%s\"", p->name,
-             r->code, r->reason);
+    node_log(n, r->code == REFUSAL_GAP ? 2 : 1, "event=refused by=%s code=%d text=%s", p->name,
+             r->code, node_quoted(n, r->reason));
     say_why(p, r->reason, "look at that office's log");
     session_end(n, p, r->code == REFUSAL_GAP ? LINE_DOWN : LINE_REFUSED);
 }

@@ -2,7 +2,7 @@
  * cumulatively after the commit that made them durable. A received item waits in the inbox as
  * bytes; it is verified and decoded just before the transaction that applies it, because the key of
  * its signer may arrive in an item before it. */
-#include "node/core/internal.h"
+#include "node/core/looking.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -235,16 +235,20 @@ void stream_prepare(struct node *n, struct batch *b)
 
 /* ---- applying, in the transaction */
 
-/* The first hop: what a child sealed itself is stamped with a time that is still to come. */
+/* What a child sends is stamped with a time that is still to come (wall.c). */
 static enum err check_stamp(struct node *n, struct batch *b, const struct peer *p,
                             const struct changeset *cs)
 {
-    uint64_t latest = wall_latest_ms(n);
-    if (p->up || cs->dot.site != p->site || hlc_ms(cs->hlc) <= latest ||
+    if (p->up || hlc_ms(cs->hlc) <= wall_latest_ms(n) ||
         cs->dot.seq <= clock_get(&store_state_get(n->store)->clock, cs->dot.site))
         return ERR_OK;
-    b->why = "its clock was ahead when it stamped this changeset: it is taken when that time has "
-             "come";
+    char why[200], when[40];
+    status_time(when, hlc_ms(cs->hlc));
+    snprintf(why, sizeof why,
+             "the clock was ahead when it was stamped, or this office's is behind: it is taken by "
+             "itself at %s at the latest",
+             when);
+    b->why = arena_strdup(&n->arena, why);
     return ERR_CLOCK;
 }
 
@@ -257,10 +261,9 @@ static void tell_refused(struct node *n, const struct peer *p, const struct dot 
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
     if (!r->decision_refused)
         return;
-    snprintf(n->decision_refused, sizeof n->decision_refused, "%s", r->decision_refused);
-    node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=\"%s\"",
-             p->name, (unsigned long long)d->site, (unsigned long long)d->seq, r->decisions_refused,
-             r->decision_refused);
+    node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,
+             (unsigned long long)d->site, (unsigned long long)d->seq, r->decisions_refused,
+             node_quoted(n, r->decision_refused));
 }
 
 static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
@@ -271,8 +274,7 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
                              .hash = i->hash,
                              .source = p->name,
                              .link_pos = i->pos,
-                             .now_ms = node_time(n),
-                             .most_hlc = wall_observe(n, i->u.cs.hlc)};
+                             .now_ms = node_time(n)};
     struct apply_report r = {0};
     enum err e = check_stamp(n, b, p, in.cs);
     if (e == ERR_OK && !p->up)
@@ -305,7 +307,7 @@ static enum err apply_mark(struct node *n, struct batch *b, struct peer *p, stru
     const struct mark *m = &i->u.mark;
     if (!clock_includes(&store_state_get(n->store)->clock, &m->clock))
         return not_covered(b);
-    enum err e = store_set_hlc(n->store, wall_observe(n, m->hlc));
+    enum err e = store_set_hlc(n->store, m->hlc);
     if (e == ERR_OK)
         e = pass_on(n, p, i, m->id, m->hlc);
     if (e == ERR_OK)
@@ -318,9 +320,7 @@ static enum err apply_stable(struct node *n, struct batch *b, struct peer *p, st
     /* It is sent behind all that it covers; forgetting what has not come yet would lose it. */
     if (!clock_includes(&store_state_get(n->store)->clock, &i->u.stable.clock))
         return not_covered(b);
-    struct stable st = i->u.stable;
-    st.hlc = wall_observe(n, st.hlc);
-    enum err e = store_set_stable(n->store, &n->arena, &st);
+    enum err e = store_set_stable(n->store, &n->arena, &i->u.stable);
     if (e == ERR_OK)
         e = pass_on(n, p, i, 0, i->u.stable.hlc);
     b->stable = true;
@@ -417,7 +417,9 @@ void stream_item_refused(struct node *n, struct peer *p, enum err e, const char 
         {ERR_IDENTITY, REFUSAL_RESTORED,
          "stop the copy; at that office tonle join --as-new-site says how to bring it back"},
         {ERR_LIMIT, REFUSAL_LIMIT, "look at that office's log"},
-        {ERR_CLOCK, REFUSAL_CLOCK, "set the clock of that office's machine; nothing is lost"},
+        {ERR_CLOCK, REFUSAL_CLOCK,
+         "nothing is lost, and it is tried again by itself until then; setting the clock of that "
+         "machine keeps it from stamping further ahead, and frees nothing that is stamped"},
     };
     enum refusal_code code = REFUSAL_OTHER;
     const char *next = "look at that office's log, and upgrade the older program";

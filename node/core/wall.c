@@ -9,22 +9,30 @@
  *                           goes on from the last that is known. After any other start it waits a
  *                           few seconds for the parent before it seals
  *   what waits to go up     stays, while it is stamped beyond what the parent takes
- *   a parent refuses        what a child sealed itself and stamped beyond the time plus the skew
- *   everybody               merges what came all the same, but raises its hybrid time by it to
- *                           twice the skew at most: as much as two honest neighbours may differ
+ *   a parent refuses        at every hop, what a child sends stamped beyond the later of its time
+ *                           and its hybrid time plus the skew, or its time plus twice that
+ *   everybody               raises its hybrid time by all that it merges
  *
- * In doubt is who has not been told the time since it started, and a hub that its own stored time
- * or most of its children contradict. It refuses, and leaves unheard, only what is a month ahead:
- * what is causally later must be stamped later, or `latest` would not be the same everywhere. For
- * that reason hybrid time that is ahead is followed, as long as it is less than a month: a clock
- * set right is not a fault. A stored time beyond that is not a time that has been, and is taken
- * back. */
+ * DESIGN has two rules that cannot both be kept to the letter: that nobody's time is raised beyond
+ * wall plus skew by what it reads, and that what is causally later is stamped later. `latest` drops
+ * what loses at once, so without the second the offices would differ for good. So nothing is taken
+ * that is not followed whole, and the bound is what a parent refuses: the hub's hybrid time, and
+ * with it what all others merge from above, is at most twice the skew beyond its clock. Twice,
+ * because an office that is ahead by nearly the skew may have taken what is ahead of it by nearly
+ * as much.
+ *
+ * In doubt is an office that has not been told the time since it started. It takes a skew more than
+ * it knows; the rest waits at its child until the time is told. A hub is in doubt that its stored
+ * time or most of its children contradict: it takes a month more, and says so. Hybrid time that was
+ * beyond twice the skew already is gone on with, a millisecond at a time: that a clock was set back
+ * is not a fault of those who followed it. A stored time beyond a month (an older version's) is not
+ * a time that has been, and is taken back: `latest` may differ where it was merged. */
 #include "node/core/internal.h"
 
 #define SKEW_MS NODE_SKEW_MS
 #define DOUBT_MS (31u * UINT64_C(86400000))
 #define WAIT_MS 3000u
-#define FOLLOWED UINT64_C(0x10000) /* a millisecond's counters */
+#define FOLLOWED_MS 1u /* 65536 stamps */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {
@@ -54,7 +62,8 @@ static void disbelieve(struct node *n, uint64_t known_ms, const char *why)
     int64_t ahead = (int64_t)(node_time(n) - known_ms);
     n->offset_ms -= ahead;
     n->time_guessed = n->time_guessed || !n->time_told;
-    node_log(n, 1, "event=wall-clock-not-believed off_ms=%lld text=\"%s\"", (long long)ahead, why);
+    node_log(n, 1, "event=wall-clock-not-believed off_ms=%lld text=%s", (long long)ahead,
+             node_quoted(n, why));
 }
 
 void wall_start(struct node *n)
@@ -129,7 +138,7 @@ enum wall_fault wall_look(const struct node *n)
     uint32_t most = v.ahead > v.behind ? v.ahead : v.behind, all = v.same + v.ahead + v.behind;
     if (most > 1 && 2 * most > all)
         return WALL_OUTVOTED;
-    if (stored_ms(n) > node_time(n) + SKEW_MS && (v.same == 0 || 2 * v.same <= all))
+    if (stored_ms(n) > node_time(n) + 2u * SKEW_MS && (v.same == 0 || 2 * v.same <= all))
         return WALL_BEHIND;
     return WALL_GOOD;
 }
@@ -143,17 +152,12 @@ uint64_t wall_latest_ms(const struct node *n)
 {
     uint64_t now = node_time(n), stored = stored_ms(n);
     if (in_doubt(n))
-        return later(now, stored) + DOUBT_MS;
-    return later(now, stored > now + DOUBT_MS ? 0 : stored) + SKEW_MS;
-}
-
-uint64_t wall_observe(const struct node *n, uint64_t hlc)
-{
-    uint64_t most = hlc_make(wall_latest_ms(n), 0);
-    if (!in_doubt(n))
-        most = later(hlc_make(node_time(n) + 2 * SKEW_MS, 0),
-                     store_state_get(n->store)->hlc + FOLLOWED);
-    return hlc < most ? hlc : most;
+        return later(now, stored) + (n->parent ? SKEW_MS : DOUBT_MS);
+    if (stored > now + DOUBT_MS)
+        return now + SKEW_MS;
+    uint64_t most = later(now, stored) + SKEW_MS;
+    uint64_t bound = later(now + 2u * SKEW_MS, stored + FOLLOWED_MS);
+    return most < bound ? most : bound;
 }
 
 enum err wall_take_back(struct node *n)
@@ -169,8 +173,8 @@ enum err wall_take_back(struct node *n)
 
 bool wall_holds(struct peer *p, const struct item *item)
 {
-    bool own = item->kind == ITEM_CHANGESET && item->source[0] == '\0';
-    p->ahead_hlc = p->up && own && hlc_ms(item->hlc) > p->latest_ms ? item->hlc : 0;
+    bool ahead = item->kind == ITEM_CHANGESET && hlc_ms(item->hlc) > p->latest_ms;
+    p->ahead_hlc = p->up && ahead ? item->hlc : 0;
     return p->ahead_hlc != 0;
 }
 

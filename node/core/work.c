@@ -236,7 +236,8 @@ static void write_step(struct node *n)
         n->wrote_ms = n->mono_ms;
     while (t.e != ERR_OK && !attempt_trouble(n, &t)) {
         if (b->failed == SIZE_MAX) {
-            node_log(n, 0, "event=work-failed error=%s text=\"%s\"", err_name(t.e), t.why);
+            node_log(n, 0, "event=work-failed error=%s text=%s", err_name(t.e),
+                     node_quoted(n, t.why));
             n->busy_until_ms = n->mono_ms + node_jitter(n, 1000);
             return;
         }
@@ -267,8 +268,8 @@ static void sweep_step(struct node *n)
             n->sweep_due_ms = n->mono_ms + 1;
         }
         if (e != ERR_BUSY && e != ERR_STATE && !node_check(n, e, "forgetting failed")) {
-            node_log(n, 0, "event=sweep-failed error=%s text=\"%s\"", err_name(e),
-                     store_message(n->store));
+            node_log(n, 0, "event=sweep-failed error=%s text=%s", err_name(e),
+                     node_quoted(n, store_message(n->store)));
             n->sweep_due_ms = n->mono_ms + 60000;
         }
         return;

@@ -16,8 +16,8 @@ static bool is_unsafe(utf8proc_int32_t c)
     }
 }
 
-/* Bytes of the first character of s if it may stand as it is; 0: it may not (*point: its number), or
- * is no UTF-8 (*point: -1). */
+/* Bytes of the first character of s if it may stand as it is; 0: it may not (*point: its number),
+ * or is no UTF-8 (*point: -1). */
 static size_t printable_len(const char *s, size_t left, int32_t *point)
 {
     utf8proc_int32_t c = 0;
@@ -86,4 +86,18 @@ void printable_put_lines(struct buf *b, const char *s, size_t len)
 void printable_put_json(struct buf *b, const char *s, size_t len)
 {
     put(b, s, len, '\n', true);
+}
+
+void printable_put_value(struct buf *b, const char *value)
+{
+    bool quoted = value[0] == '\0' || value[strcspn(value, " \"=\\\t\r\n")] != '\0';
+    if (quoted)
+        buf_put_u8(b, '"');
+    for (const char *p = value; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            buf_put_u8(b, '\\');
+        buf_put_u8(b, (uint8_t)*p);
+    }
+    if (quoted)
+        buf_put_u8(b, '"');
 }

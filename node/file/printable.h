@@ -20,6 +20,9 @@ void printable_put(struct buf *b, const char *s, size_t len);
 void printable_put_lines(struct buf *b, const char *s, size_t len);
 /* JSON that is valid already: what is unsafe in its strings becomes "\u202E", the same value. */
 void printable_put_json(struct buf *b, const char *s, size_t len);
+/* A value of a log line, in quotes where it has to be: words of others make no field of their own.
+ * What is not printable stays, for whoever writes the line. */
+void printable_put_value(struct buf *b, const char *value);
 bool printable_is_utf8(const char *s, size_t len);
 
 #endif

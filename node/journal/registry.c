@@ -85,6 +85,25 @@ enum err store_node_list(struct store *s, struct arena *a, struct node_record **
     return query_end(&q);
 }
 
+enum err store_keys_taken(struct store *s, const char *node,
+                          const uint8_t curve_key[CURVE_KEY_BYTES],
+                          const uint8_t sign_key[SIGN_PUBLIC_BYTES], bool *taken)
+{
+    struct arena a = {0};
+    struct query q =
+        DB_QUERY(s,
+                 "SELECT 1 FROM tonle_node"
+                 " WHERE name <> ?1 AND ?2 IN (curve_key, enrol_key)"
+                 " UNION ALL SELECT 1 FROM tonle_site"
+                 " WHERE node <> ?1 AND sign_key = ?3",
+                 value_text(node), value_text(hex_text(&a, curve_key, CURVE_KEY_BYTES)),
+                 value_text(hex_text(&a, sign_key, SIGN_PUBLIC_BYTES)));
+    *taken = query_next(&q);
+    enum err e = query_end(&q);
+    arena_fini(&a);
+    return e;
+}
+
 static enum err charter_from(const struct query *q, struct arena *a, struct charter_record *out)
 {
     unsigned long long version = 0;

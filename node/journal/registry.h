@@ -25,6 +25,11 @@ struct node_record {
 enum err store_node_get(struct store *s, struct arena *a, const char *name,
                         struct node_record *out);
 enum err store_node_list(struct store *s, struct arena *a, struct node_record **out, size_t *n);
+/* Whether one of these keys is in the registry as another node's: its own, of any of its sites, or
+ * of its invitation. */
+enum err store_keys_taken(struct store *s, const char *node,
+                          const uint8_t curve_key[CURVE_KEY_BYTES],
+                          const uint8_t sign_key[SIGN_PUBLIC_BYTES], bool *taken);
 struct charter_record {
     uint64_t version;
     uint64_t schema_version;

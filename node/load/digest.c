@@ -10,19 +10,27 @@
  * because offices let them go at different times. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
  * and no reason for an alarm. A row that stands only here for its size does not count: nobody else
- * has it. */
+ * has it.
+ *
+ * It is read in slices (enum digest_part: rows, held births, open conflicts), each bounded in rows
+ * and bytes: in rollback-journal mode a read keeps the application from committing, so none may be
+ * longer than the lock budget (DESIGN 10). What two offices have in the same range, read at equal
+ * clocks, has equal sums, but for a birth that is 'local' at one of them: that one counts among
+ * the held here and among the rows there, so only the sums of the whole table are equal. */
 #include "node/load/slice.h"
 
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/load/load.h"
 #include "node/record/table.h"
+#include "protocol/limits.h"
 #include "protocol/seal.h"
 
+#include <assert.h>
 #include <string.h>
 
-#define SLICE_ROWS 500
 #define SLICE_BYTES ((size_t)1 << 20)
+#define HELD_ROWS 8u /* what reading a record costs, in rows */
 
 static uint64_t get_le(const uint8_t *p)
 {
@@ -30,6 +38,15 @@ static uint64_t get_le(const uint8_t *p)
     for (int i = 7; i >= 0; i--)
         v = v << 8 | p[i];
     return v;
+}
+
+static void hash_sum(uint8_t to[HASH_BYTES], const uint8_t hash[HASH_BYTES])
+{
+    for (int i = 0; i < HASH_BYTES; i += 8) {
+        uint64_t sum = get_le(to + i) + get_le(hash + i);
+        for (int j = 0; j < 8; j++)
+            to[i + j] = (uint8_t)(sum >> (8 * j));
+    }
 }
 
 void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum digest_tag tag,
@@ -44,19 +61,15 @@ void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum d
     uint8_t hash[HASH_BYTES];
     seal_hash(b.data, b.len, hash);
     buf_fini(&b);
-    for (int i = 0; i < HASH_BYTES; i += 8) {
-        uint64_t sum = get_le(digest + i) + get_le(hash + i);
-        for (int j = 0; j < 8; j++)
-            digest[i + j] = (uint8_t)(sum >> (8 * j));
-    }
+    hash_sum(digest, hash);
 }
 
 /* Unless it stays here. */
-static enum err digest_row(struct store *s, struct row_key k, const struct value *values,
-                           struct table_digest *d)
+static enum err digest_row(struct store *s, struct row_key k, bool limits,
+                           const struct value *values, struct table_digest *d)
 {
-    bool alone;
-    enum err e = limit_alone(s, k, &alone);
+    bool alone = false;
+    enum err e = limits ? limit_alone(s, k, &alone) : ERR_OK;
     if (e != ERR_OK || alone)
         return e;
     digest_add(d->digest, k.t, DIGEST_STANDS, values);
@@ -64,32 +77,39 @@ static enum err digest_row(struct store *s, struct row_key k, const struct value
     return ERR_OK;
 }
 
-static enum err digest_rows(struct store *s, const struct table_schema *t, struct table_digest *d)
+/* One slice, as far as its bounds go. */
+struct digest_read {
+    struct store *s;
+    struct arena scratch;
+    const struct table_schema *t;
+    const struct digest_request *request;
+    uint32_t room; /* rows that it may still read */
+    struct table_digest *sum;
+    struct digest_position last;
+};
+
+/* The keys that a part is asked for, and whether none is left of them behind what was read. */
+struct digest_range {
+    struct bytes after, upto; /* upto: inclusive; empty: no bound */
+    bool end;
+};
+
+static enum err digest_rows(struct digest_read *d, struct digest_range *range)
 {
-    struct arena scratch = {0};
-    struct buf last = {0};
+    struct key_range want = {d->t, range->after, range->upto, d->room, SLICE_BYTES};
     struct slice_rows rows = {0};
     bool limits;
-    enum err e = limit_any(s, &limits);
-    while (e == ERR_OK && !rows.end) {
-        arena_reset(&scratch);
-        struct key_range want = {t, {last.data, last.len}, {0}, SLICE_ROWS, SLICE_BYTES};
-        e = part_slice(s, &scratch, &want, &rows);
-        for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
-            struct row_key k = {t, rows.key[i].p, rows.key[i].len};
-            if (limits)
-                e = digest_row(s, k, rows.row[i], d);
-            else
-                digest_add(d->digest, t, DIGEST_STANDS, rows.row[i]);
-        }
-        if (e != ERR_OK || rows.n == 0)
-            break;
-        d->rows += limits ? 0 : rows.n;
-        buf_reset(&last);
-        buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
+    enum err e = limit_any(d->s, &limits);
+    if (e == ERR_OK)
+        e = part_slice(d->s, &d->scratch, &want, &rows);
+    for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
+        struct row_key k = {d->t, rows.key[i].p, rows.key[i].len};
+        e = digest_row(d->s, k, limits, rows.row[i], d->sum);
     }
-    buf_fini(&last);
-    arena_fini(&scratch);
+    d->room -= rows.n;
+    range->end = rows.end;
+    if (rows.n > 0)
+        d->last.key = rows.key[rows.n - 1];
     return e;
 }
 
@@ -107,36 +127,143 @@ static void digest_births(struct arena *a, const struct table_schema *t, const s
     }
 }
 
-static enum err digest_held(struct store *s, const struct table_schema *t, struct table_digest *d)
+/* Keys in the order of their bytes, at most `max`, and how much of something each has. */
+struct counted_key {
+    struct bytes key;
+    uint64_t n;
+};
+
+static enum err counted_keys(struct digest_read *d, const char *sql,
+                             const struct digest_range *range, struct counted_key *out,
+                             uint32_t max, uint32_t *n)
 {
-    struct arena a = {0};
-    struct bytes *key = NULL;
-    size_t n = 0, cap = 0;
+    static const uint8_t behind_all[] = {PART_RECORDS};
+    struct bytes upto = range->upto;
+    if (upto.len == 0)
+        upto = (struct bytes){behind_all, sizeof behind_all};
+    *n = 0;
     struct query q =
-        DB_QUERY(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1", value_integer(t->t));
+        query_of(d->s, sql,
+                 DB_VALUES(value_integer(d->t->t), value_blob(range->after.p, range->after.len),
+                           value_blob(upto.p, upto.len), value_integer(max)));
     while (query_next(&q)) {
-        key = arena_grow(&a, key, n, &cap, sizeof *key);
-        key[n++] = query_bytes(&q, &a, 0);
+        assert(*n < max);
+        out[(*n)++] = (struct counted_key){query_bytes(&q, &d->scratch, 0), query_u64(&q, 1)};
     }
-    enum err e = query_end(&q);
-    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+    return query_end(&q);
+}
+
+static enum err digest_held(struct digest_read *d, struct digest_range *range)
+{
+    uint32_t n, i = 0, max = (d->room + HELD_ROWS - 1) / HELD_ROWS;
+    struct counted_key *key = arena_alloc(&d->scratch, max * sizeof *key);
+    enum err e = counted_keys(d,
+                              "SELECT DISTINCT k, 1 FROM tonle_held WHERE t = ?1 AND k > ?2"
+                              " AND k <= ?3 ORDER BY k LIMIT ?4",
+                              range, key, max, &n);
+    size_t start = d->scratch.used_bytes;
+    for (; e == ERR_OK && i < n && d->scratch.used_bytes - start <= SLICE_BYTES; i++) {
         struct row r;
-        e = row_load(s, &a, (struct row_key){t, key[i].p, key[i].len}, &r, NULL);
+        struct row_key k = {d->t, key[i].key.p, key[i].key.len};
+        e = row_load(d->s, &d->scratch, k, &r, NULL);
         if (e == ERR_OK)
-            digest_births(&a, t, &r, d);
+            digest_births(&d->scratch, d->t, &r, d->sum);
+        d->last.key = key[i].key;
     }
-    arena_fini(&a);
+    range->end = i == n && n < max;
+    d->room -= i * HELD_ROWS < d->room ? i * HELD_ROWS : d->room;
     return e;
 }
 
-static enum err count_open(struct store *s, const struct table_schema *t, uint64_t *n)
+static enum err digest_conflicts(struct digest_read *d, struct digest_range *range)
 {
-    struct query q =
-        DB_QUERY(s, "SELECT count(*) FROM tonle_conflict WHERE t = ?1 AND state = 'open'",
-                 value_integer(t->t));
-    if (query_next(&q))
-        *n = query_u64(&q, 0);
-    return query_end(&q);
+    uint32_t n, max = d->room;
+    struct counted_key *key = arena_alloc(&d->scratch, max * sizeof *key);
+    enum err e = counted_keys(d,
+                              "SELECT k, count(*) FROM tonle_conflict WHERE t = ?1 AND"
+                              " state = 'open' AND k > ?2 AND k <= ?3 GROUP BY k ORDER BY k"
+                              " LIMIT ?4",
+                              range, key, max, &n);
+    for (uint32_t i = 0; i < n; i++)
+        d->sum->conflicts += key[i].n;
+    if (n > 0)
+        d->last.key = key[n - 1].key;
+    range->end = n < max;
+    d->room -= n;
+    return e;
+}
+
+/* Part after part while there is room; d->last tells how far it came. */
+static enum err digest_parts(struct digest_read *d)
+{
+    static enum err (*const read_part[])(struct digest_read *, struct digest_range *) = {
+        [DIGEST_AT_ROWS] = digest_rows,
+        [DIGEST_AT_HELD] = digest_held,
+        [DIGEST_AT_CONFLICTS] = digest_conflicts};
+    const struct digest_position *after = &d->request->after, *upto = &d->request->upto;
+    d->last = *after;
+    for (unsigned part = after->part; part < DIGEST_AT_END && part <= upto->part; part++) {
+        struct digest_range range = {.end = true};
+        if (part > after->part)
+            d->last = (struct digest_position){.part = (enum digest_part)part};
+        range.after = d->last.key;
+        if (part == upto->part)
+            range.upto = upto->key;
+        bool none = part == upto->part && upto->key.len == 0;
+        if (!none && d->room == 0)
+            return ERR_OK;
+        enum err e = none ? ERR_OK : read_part[part](d, &range);
+        if (e != ERR_OK || !range.end)
+            return e;
+    }
+    d->last = *upto;
+    return ERR_OK;
+}
+
+enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,
+                            struct digest_reply *out)
+{
+    enum err e = schema_load(s);
+    if (e != ERR_OK)
+        return e;
+    const struct table_schema *t = schema_table(s, request->table);
+    *out = (struct digest_reply){
+        .request = request->request, .exists = t && t->exists, .last = request->upto};
+    out->sum.table = arena_strdup(a, t ? t->name : request->table);
+    if (!out->exists)
+        return ERR_OK;
+    struct digest_read d = {.s = s, .t = t, .request = request, .sum = &out->sum};
+    bool bounded = request->max_rows > 0 && request->max_rows < LIMIT_DIGEST_ROWS;
+    d.room = bounded ? request->max_rows : LIMIT_DIGEST_ROWS;
+    e = digest_parts(&d);
+    out->last.part = d.last.part;
+    out->last.key = (struct bytes){arena_copy(a, d.last.key.p, d.last.key.len), d.last.key.len};
+    arena_fini(&d.scratch);
+    return e;
+}
+
+void digest_sum(struct table_digest *to, const struct table_digest *d)
+{
+    to->rows += d->rows;
+    to->held += d->held;
+    to->conflicts += d->conflicts;
+    hash_sum(to->digest, d->digest);
+}
+
+static enum err digest_table(struct store *s, struct arena *a, const char *table,
+                             struct table_digest *sum)
+{
+    struct digest_request r = {
+        .table = table, .after = {.part = DIGEST_AT_ROWS}, .upto = {.part = DIGEST_AT_END}};
+    enum err e = ERR_OK;
+    while (e == ERR_OK && r.after.part != DIGEST_AT_END) {
+        struct digest_reply slice;
+        e = store_digest_slice(s, a, &r, &slice);
+        if (e == ERR_OK)
+            digest_sum(sum, &slice.sum);
+        r.after = slice.last;
+    }
+    return e;
 }
 
 enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n)
@@ -147,15 +274,10 @@ enum err store_digest(struct store *s, struct arena *a, struct table_digest **ou
     struct table_digest *d = arena_alloc(a, s->schema->n_tables * sizeof *d);
     uint32_t count = 0;
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
-        const struct table_schema *t = &s->schema->tables[i];
-        if (!t->exists)
+        if (!s->schema->tables[i].exists)
             continue;
-        d[count].table = arena_strdup(a, t->name);
-        e = digest_rows(s, t, &d[count]);
-        if (e == ERR_OK)
-            e = digest_held(s, t, &d[count]);
-        if (e == ERR_OK)
-            e = count_open(s, t, &d[count].conflicts);
+        d[count].table = arena_strdup(a, s->schema->tables[i].name);
+        e = digest_table(s, a, d[count].table, &d[count]);
         count++;
     }
     *out = d;

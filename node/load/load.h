@@ -53,6 +53,12 @@ enum err store_escape_rows(struct store *s, struct arena *a, const struct load_c
  * write; or, with take_parent, writes the parent's row back. */
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *e, bool take_parent);
+/* The digest of a slice: what stands behind request->after, as far as request->upto or the bounds
+ * of one read go (out->last). Short. out->clock is left to the caller. */
+enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,
+                            struct digest_reply *out);
+void digest_sum(struct table_digest *to, const struct table_digest *d);
+/* All slices of all tables, for whoever has the database to himself. */
 enum err store_digest(struct store *s, struct arena *a, struct table_digest **out, uint32_t *n);
 
 #endif

@@ -51,17 +51,11 @@ static bool journal_reads(void)
 
 void loop_log_value(struct buf *b, const char *key, const char *value)
 {
-    bool quoted = value[0] == 0 || value[strcspn(value, " \"=\\\t\r\n")] != 0;
-    buf_printf(b, "%s%s=%s", b->len ? " " : "", key, quoted ? "\"" : "");
-    for (const char *p = value; *p;) {
-        size_t n = strcspn(p + 1, "\"\\") + 1;
-        if (*p == '"' || *p == '\\')
-            buf_put_u8(b, '\\');
-        printable_put(b, p, n);
-        p += n;
-    }
-    if (quoted)
-        buf_put_u8(b, '"');
+    struct buf quoted = {0};
+    printable_put_value(&quoted, value);
+    buf_printf(b, "%s%s=", b->len ? " " : "", key);
+    printable_put(b, buf_str(&quoted), quoted.len);
+    buf_fini(&quoted);
 }
 
 void loop_log(int level, const char *text)

@@ -69,6 +69,18 @@ bool store_deferred_any(struct store *s)
     return db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)", &any) == ERR_OK && any;
 }
 
+enum err deferral_published(struct store *s, bool *any)
+{
+    struct deferral *d;
+    enum err e = schema_load(s);
+    if (e == ERR_OK)
+        e = deferral_list(s, &d);
+    *any = false;
+    for (; e == ERR_OK && d; d = d->next)
+        *any = *any || schema_table(s, d->table);
+    return e;
+}
+
 enum err deferral_find(struct store *s, const char *table, struct deferral **out)
 {
     struct deferral *d;

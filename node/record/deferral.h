@@ -14,6 +14,8 @@ struct deferral {
 };
 /* The tables that wait, by name from the last to the first; NULL: none. */
 enum err deferral_list(struct store *s, struct deferral **out);
+/* Whether any of them is published by the charter in force. */
+enum err deferral_published(struct store *s, bool *any);
 /* NULL: it does not wait. */
 enum err deferral_find(struct store *s, const char *table, struct deferral **out);
 /* The changeset at `pos` of the journal has rows of this table that wait, to be looked at through

@@ -2,6 +2,7 @@
 # What differs from the parent is found and shown; it is published where this office's capture is known to have
 # been away and the parent's was not, and waits for a person everywhere else.
 LEAKS=1
+HEARTBEAT_MS=1000 # a thousand rows are settled in one step: under the sanitizers longer than three of 300 ms
 . "$(dirname "$0")/lib.sh"
 
 make_hub

@@ -49,6 +49,28 @@ int federation_tear_down(void **state)
     return 0;
 }
 
+void federation_pass_mark(struct federation *f, int n, const struct office *late)
+{
+    struct arena a = {0};
+    struct stable st = {.mark_id = 1, .hlc = 1};
+    clock_copy(&st.clock, &store_state_get(f->office[0].store)->clock);
+    for (int i = 0; i < n; i++) {
+        struct store *s = f->office[i].store;
+        bool more = true;
+        if (&f->office[i] == late)
+            continue;
+        MUST(s, store_begin(s));
+        if (i == 0)
+            MUST(s, store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep));
+        MUST(s, store_set_stable(s, &a, &st));
+        while (more)
+            MUST(s, store_sweep(s, &a, 100, &more));
+        MUST(s, store_commit(s));
+    }
+    clock_fini(&st.clock);
+    arena_fini(&a);
+}
+
 void federation_settle(struct federation *f)
 {
     for (int i = 0; i < f->n; i++) {

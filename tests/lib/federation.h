@@ -40,6 +40,8 @@ int federation_tear_down(void **state);
     } while (0)
 
 void federation_sync(struct federation *f); /* seals and pulls until nothing moves */
+/* The first n offices but `late` (NULL: none) pass a mark at the hub's clock, with its list. */
+void federation_pass_mark(struct federation *f, int n, const struct office *late);
 /* Everything applied becomes stable at its office and is swept. */
 void federation_settle(struct federation *f);
 /* All offices: same rows in these tables (space separated), same held rows, same open conflicts. */

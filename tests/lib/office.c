@@ -15,10 +15,17 @@ static void print_hex(char *out, const uint8_t *p, size_t n)
         snprintf(out + 2 * i, 3, "%02x", p[i]);
 }
 
+void office_invite_secret(const struct office *o, uint8_t secret[INVITE_SECRET_BYTES])
+{
+    memcpy(secret, o->secret, INVITE_SECRET_BYTES);
+    secret[0] ^= 0xff;
+}
+
 void office_enrol_key(const struct office *o, uint8_t key[CURVE_KEY_BYTES])
 {
-    memcpy(key, o->key, CURVE_KEY_BYTES);
-    key[0] ^= 0xff;
+    uint8_t secret[INVITE_SECRET_BYTES], curve_secret[CURVE_KEY_BYTES];
+    office_invite_secret(o, secret);
+    seal_invite_keypair(secret, key, curve_secret);
 }
 
 static void registry(struct office *o, const struct office *all, int n)

@@ -7,6 +7,7 @@
 
 #include "node/apply/apply.h"
 #include "node/state/state.h"
+#include "protocol/seal_enrol.h"
 #include "tests/lib/database.h"
 
 struct office {
@@ -31,7 +32,8 @@ void office_found(struct office *o, const struct office *all, int n, const char 
 
 struct store_identity office_store_identity(const struct office *o, const struct office *hub);
 #define OFFICE_INCARNATION 7
-/* The one-time key of the invitation of an office that comes late. */
+/* The secret of the invitation of an office that comes late, and its key in the registry. */
+void office_invite_secret(const struct office *o, uint8_t secret[INVITE_SECRET_BYTES]);
 void office_enrol_key(const struct office *o, uint8_t key[CURVE_KEY_BYTES]);
 
 void office_sql(struct office *o, const char *sql); /* the application writes; failure aborts */

@@ -73,11 +73,11 @@ passes() {
     ninja -C "$out/b" "${programs[@]}" >"$out/build.log" 2>&1 || return 2
     for command in "$@"; do
         if [ "${command%% *}" = integration ]; then
-            TONLE=$out/b/node/cli/tonle WAIT=10 timeout 120 "$out/src/tests/integration/${command#* }.sh" \
+            TONLE=$out/b/node/cli/tonle WAIT=10 timeout 400 "$out/src/tests/integration/${command#* }.sh" \
                 >"$out/test.log" 2>&1 || return 1
         else
             # shellcheck disable=SC2086 # a test that aborts is not worth a word of the shell's
-            { (cd "$out/b" && timeout 120 $command) >"$out/test.log" 2>&1; } 2>/dev/null || return 1
+            { (cd "$out/b" && timeout 400 $command) >"$out/test.log" 2>&1; } 2>/dev/null || return 1
         fi
     done
 }

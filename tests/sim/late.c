@@ -166,6 +166,7 @@ static void run_node(struct world *w, struct machine *m)
                                         .listen = "",
                                         .hub_node = hub->name,
                                         .hub_site = hub->site};
+    office_invite_secret(o, j->invitation.enrol_secret);
     memcpy(j->invitation.hub_sign_key, hub->key, SIGN_PUBLIC_BYTES);
     memcpy(j->keys.sign_key, o->key, SIGN_PUBLIC_BYTES);
     memcpy(j->keys.curve_key, o->key, CURVE_KEY_BYTES);

@@ -1,5 +1,5 @@
-/* A row without a key stands at its office alone, is told there, and its loss of the key deletes
- * nothing anywhere. */
+/* A row without a key, or with one too long, stands at its office alone, is told there, and its
+ * loss of the key deletes nothing anywhere. */
 #include "node/apply/apply.h"
 #include "node/capture/capture.h"
 #include "node/load/load.h"
@@ -175,6 +175,108 @@ static void a_clash_with_a_row_without_a_key_is_held(void **state)
     assert_string_equal(office_one(A, rows), "ktwo0 seenby all1");
 }
 
+#define LONG(c) "printf('%.*c', 9000, '" c "')"
+static const char short_held[] =
+    "SELECT ifnull(group_concat(table_name || substr(key, 1, 6) || reason, ' '), '-') FROM"
+    " (SELECT * FROM tonle_held ORDER BY table_name, reason DESC, key)";
+
+/* The same of a key that is too long: of a text, of a blob in a text column, of columns together.
+ * One that is just short enough is a key like any other. */
+static void a_key_too_long_deletes_nothing(void **state)
+{
+    office_sql(A, "UPDATE t SET v = 'new', n = n + 1; UPDATE t SET id = " LONG("k"));
+    office_sql(A, "UPDATE p SET a = printf('%.*c', 5000, 'a'), b = CAST(printf('%.*c', 5000, 'b')"
+                  " AS BLOB)");
+    digests_are_equal(state);
+    assert_string_equal(office_one(HUB, rows), "seennew2");
+    assert_string_equal(office_one(B, rows), "seennew2");
+    assert_string_equal(office_one(B, "SELECT a || b || v FROM p"), "abby all");
+    assert_string_equal(office_one(A, "SELECT length(id) || v || n FROM t"), "9000new2");
+    assert_string_equal(office_one(A, short_held),
+                        "p[\"a\",\"local p[\"aaaalimit t\"seen\"local t\"kkkkklimit");
+    office_sql(A, "UPDATE p SET a = printf('%.*c', 4000, 'a'), b = printf('%.*c', 4184, 'b')");
+    digests_are_equal(state);
+    assert_string_equal(office_one(B, "SELECT group_concat(length(a) || v, ' ') FROM p"),
+                        "1by all 4000by all");
+    assert_string_equal(office_one(A, short_held), "t\"seen\"local t\"kkkkklimit");
+}
+
+static void a_key_short_again_is_the_same_row(void **state)
+{
+    office_sql(A, "UPDATE t SET id = " LONG("k"));
+    digests_are_equal(state);
+    office_sql(A, "UPDATE t SET v = 'mine', n = 5; UPDATE t SET id = 'seen'");
+    office_sql(B, "UPDATE t SET n = n + 10");
+    digests_are_equal(state);
+    assert_string_equal(office_one(HUB, rows), "seenmine15");
+    assert_string_equal(office_one(A, rows), "seenmine15");
+    assert_string_equal(office_one(A, held), "-");
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_limit"), "0");
+    office_sql(A, "UPDATE t SET id = " LONG("k"));
+    digests_are_equal(state);
+    office_sql(A, "DELETE FROM t"); /* the one here alone: the other is as the others have it */
+    digests_are_equal(state);
+    assert_string_equal(office_one(A, rows), "seenmine15");
+    assert_string_equal(office_one(A, held), "-");
+    office_sql(A, "DELETE FROM t"); /* and this one goes everywhere */
+    digests_are_equal(state);
+    assert_string_equal(office_one(B, "SELECT count(*) FROM t"), "0");
+}
+
+/* It is where the row came to stand that counts, and whether it stands at all. */
+static void a_key_that_changes_twice_deletes_nothing(void **state)
+{
+    office_sql(A, "UPDATE t SET id = 'between'; UPDATE t SET id = NULL;"
+                  "UPDATE p SET b = 'between'; UPDATE p SET b = " LONG("b"));
+    digests_are_equal(state);
+    assert_string_equal(office_one(HUB, rows), "seenby all1");
+    assert_string_equal(office_one(B, "SELECT b FROM p"), "b");
+    office_sql(A, "UPDATE t SET id = 'seen'; UPDATE p SET b = 'b'");
+    digests_are_equal(state);
+    assert_string_equal(office_one(A, held), "-");
+    office_sql(A, "UPDATE t SET id = " LONG("k") "; UPDATE t SET id = 'short';"
+                                                 "UPDATE p SET b = " LONG("b") "; DELETE FROM p");
+    digests_are_equal(state);
+    assert_string_equal(office_one(A, held), "-");
+    assert_string_equal(office_one(B, rows), "shortby all1");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM p"), "0");
+}
+
+/* Nor is a row deleted elsewhere that cannot be born there under its new key; what was too large of
+ * it before stays here as it did. */
+static void a_row_too_large_for_its_new_key_deletes_nothing(void **state)
+{
+    office_sql(A, "UPDATE p SET b = 'new', v = hex(zeroblob(5000000))");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT b || v FROM p"), "bby all");
+    assert_string_equal(office_one(A, held), "p[\"a\",\"new\"]limit p[\"a\",\"b\"]local");
+    office_sql(A, "UPDATE p SET b = 'b'");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, held), "p[\"a\",\"b\"]limit");
+    office_sql(A, "UPDATE p SET v = 'small'");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, "SELECT b || v FROM p"), "bsmall");
+    assert_string_equal(office_one(A, held), "-");
+    office_sql(A, "UPDATE t SET v = hex(zeroblob(5000000))");
+    federation_sync(*state);
+    office_sql(A, "UPDATE t SET id = NULL, n = 2");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, rows), "seenby all1");
+    office_sql(A, "UPDATE t SET id = 'seen', v = 'small'");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, rows), "seensmall2");
+    assert_string_equal(office_one(A, held), "-");
+    office_sql(A, "UPDATE p SET b = 'new', v = hex(zeroblob(5000000))");
+    federation_sync(*state);
+    office_sql(A, "UPDATE p SET v = 'small'"); /* now it is born, and the other comes in again */
+    digests_are_equal(state);
+    assert_string_equal(office_one(A, "SELECT group_concat(b || v, ' ') FROM"
+                                      " (SELECT * FROM p ORDER BY b)"),
+                        "bsmall newsmall");
+    assert_string_equal(office_one(A, held), "-");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +287,10 @@ int main(void)
         FEDERATION_TEST(with_another_key_it_is_another_row),
         FEDERATION_TEST(the_others_go_on_with_it),
         FEDERATION_TEST(a_clash_with_a_row_without_a_key_is_held),
+        FEDERATION_TEST(a_key_too_long_deletes_nothing),
+        FEDERATION_TEST(a_key_short_again_is_the_same_row),
+        FEDERATION_TEST(a_key_that_changes_twice_deletes_nothing),
+        FEDERATION_TEST(a_row_too_large_for_its_new_key_deletes_nothing),
     };
     return check_run(tests);
 }

@@ -90,25 +90,8 @@ static void settle(struct office *o, const char *table, enum held_action action,
 /* What is quiet everywhere becomes stable, and the records are swept, but at one office. */
 static void stable_but(void **state, const struct office *late)
 {
-    struct arena a = {0};
-    struct stable st = {.mark_id = 1, .hlc = 1};
     federation_sync(*state);
-    clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
-    for (int i = 0; i < FEDERATION->n; i++) {
-        struct store *s = OFFICE(i)->store;
-        bool more = true;
-        if (OFFICE(i) == late)
-            continue;
-        assert_ok(store_begin(s));
-        if (i == 0)
-            assert_ok(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep));
-        assert_ok(store_set_stable(s, &a, &st));
-        while (more)
-            assert_ok(store_sweep(s, &a, 100, &more));
-        assert_ok(store_commit(s));
-    }
-    clock_fini(&st.clock);
-    arena_fini(&a);
+    federation_pass_mark(FEDERATION, FEDERATION->n, late);
 }
 
 static void stable_at(void **state)

@@ -11,17 +11,19 @@
 #include "tests/lib/lists.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char schema[] =
     "CREATE TABLE person(id TEXT PRIMARY KEY NOT NULL, ident TEXT UNIQUE, points INTEGER);"
-    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, village TEXT);";
+    "CREATE TABLE house(id TEXT PRIMARY KEY NOT NULL, unit TEXT NOT NULL, village TEXT);"
+    "CREATE TABLE visit(id TEXT PRIMARY KEY NOT NULL, person TEXT REFERENCES person(id));";
 #define CHARTER(by)                                                                                \
     "{\"federation\":\"test\",\"schema_version\":1,\"review_by\":\"" by "\",\"tables\":["          \
     "{\"name\":\"person\",\"columns\":[{\"name\":\"points\",\"policy\":\"max\"}]},"                \
     "{\"name\":\"house\",\"scope\":{\"column\":\"unit\"},\"columns\":[{\"name\":\"village\","      \
-    "\"policy\":\"review\"}]}]}"
-static const char tables[] = "person house tonle_decision";
+    "\"policy\":\"review\"}]},{\"name\":\"visit\"}]}"
+static const char tables[] = "person house visit tonle_decision";
 
 static struct arena kept;
 
@@ -113,6 +115,9 @@ static void assert_refused(struct office *at, struct office *from, struct dot do
     struct apply_report r;
     assert_ok(office_take(at, from, dot, &r));
     assert_true(r.decisions_refused > 0);
+    assert_string_equal(
+        office_one(at, "SELECT v FROM tonle_meta WHERE k = '" META_DECISION_REFUSED "'"),
+        r.decision_refused); /* a restart forgets it not */
 }
 
 #define DECISIONS "SELECT count(*) FROM tonle_decision"
@@ -334,6 +339,153 @@ static void a_held_row_is_its_writers(void **state)
     }
 }
 
+/* ---- what an honest desk allows */
+
+enum honest { /* what is decided about the key k, which the hub and A have entered */
+              MERGE,
+              DROP,
+              RENAME,
+              CHANGE,
+              TAKE_OWN,
+              TAKE_STANDING,
+              SET_POINTS,
+              KEEP_BOTH
+};
+
+#define HELD_PERSONS "SELECT count(*) FROM tonle_held WHERE table_name = 'person'"
+
+/* One held row of A's, equal to one of B's where it is a twin; and an open conflict in a cell. */
+static void enter_k(struct federation *f, bool twin)
+{
+    struct office *o = f->office;
+    office_sql(&o[0], "INSERT INTO person VALUES('k','hubs',NULL)");
+    o[1].now_ms += 1000;
+    office_sql(&o[1], "INSERT INTO person VALUES('k','same',7); INSERT INTO visit VALUES('v','k')");
+    o[2].now_ms += 2000;
+    if (twin)
+        office_sql(&o[2], "INSERT INTO person VALUES('k','same',7)");
+    federation_sync(f);
+    for (int i = 0; i < f->n; i++)
+        assert_string_equal(office_one(&o[i], HELD_PERSONS), "1");
+}
+
+static struct conflict_record conflict_of_birth(struct office *o)
+{
+    size_t n;
+    struct conflict_record *list = lists_conflicts(o->store, &kept, true, &n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].cell, "birth") == 0)
+            return list[i];
+    abort();
+}
+
+static enum err settle_k(struct office *o, enum honest what)
+{
+    static const struct assignment key = {"id", "k2", false}, points = {"points", "8", false};
+    struct review review = {.by = "sok",
+                            .reason = "the paper",
+                            .now_ms = o->now_ms,
+                            .set = what == RENAME ? &key : &points,
+                            .n_set = what == RENAME || what == CHANGE,
+                            .leave_children = true};
+    struct held_settled settled_to;
+    const char *id =
+        arena_strdup(&kept, office_one(o, "SELECT id FROM tonle_held WHERE table_name = 'person'"));
+    return store_held_settle(o->store, &kept, id,
+                             what == MERGE  ? HELD_MERGE
+                             : what == DROP ? HELD_DROP
+                                            : HELD_SET,
+                             &review, &settled_to);
+}
+
+static enum err resolve_k(struct federation *f, struct office *o, enum honest what)
+{
+    static const struct assignment points = {"points", "8", false};
+    struct review review = {.by = "sok",
+                            .reason = "the paper",
+                            .now_ms = o->now_ms,
+                            .set = &points,
+                            .n_set = what == SET_POINTS};
+    struct conflict_record c = what == SET_POINTS ? open_one(o) : conflict_of_birth(o);
+    const struct office *whose = &f->office[what == TAKE_OWN ? 1 : 0];
+    struct dot dot = {0};
+    const char *decision;
+    if (what == TAKE_OWN || what == TAKE_STANDING)
+        dot = lists_side(&c, whose->site);
+    return store_conflict_resolve(o->store, &kept, c.id,
+                                  what == KEEP_BOTH    ? RESOLVE_BOTH
+                                  : what == SET_POINTS ? RESOLVE_SET
+                                                       : RESOLVE_TAKE,
+                                  dot, &review, &decision);
+}
+
+/* With `busy`, an application there writes to the standing row before the decision is sealed. */
+static void decide_honestly(void **state, enum honest what, int who, bool twin, bool busy)
+{
+    struct office *o = OFFICE(who);
+    if (what == SET_POINTS)
+        quarrel(state);
+    else
+        enter_k(*state, twin);
+    assert_ok(store_begin(o->store));
+    enum err e = what < TAKE_OWN ? settle_k(o, what) : resolve_k(*state, o, what);
+    e = office_end(o, e);
+    if (e != ERR_OK) {
+        assert_err(e, ERR_REFUSED);
+        assert_non_null(strstr(store_message(o->store), "leaves this row to"));
+    }
+    if (busy)
+        office_sql(o, "UPDATE person SET ident = 'busy' WHERE id = 'k'");
+    federation_sync(*state);
+    assert_everywhere(DECISIONS, e == ERR_OK ? "1" : "0");
+    federation_assert_equal(*state, tables);
+    if (what < TAKE_OWN && who == 1)
+        assert_ok(e);
+    if (what < TAKE_OWN && what != CHANGE)
+        assert_everywhere(HELD_PERSONS, e == ERR_OK ? "0" : "1");
+}
+
+/* Every decision there is at one office; with twins, and busy, where that is another way. */
+static void decide_all(void **state, int (*start)(void **), int who)
+{
+    for (int n = 0; n < 8 * 4; n++) {
+        enum honest what = (enum honest)(n / 4);
+        bool twin = n & 1, busy = n & 2;
+        if ((what >= TAKE_OWN && (twin || busy)) || (busy && who != 1))
+            continue;
+        assert_int_equal(start(state), 0);
+        decide_honestly(state, what, who, twin, busy);
+        stop(state);
+    }
+}
+
+/* Whatever the desk of an office allows takes effect at every office, and what it does not allow at
+ * none; whose write is held is always allowed. */
+static void what_a_desk_allows_counts_everywhere(void **state)
+{
+    stop(state);
+    decide_all(state, start_national, 1);
+    for (int who = 0; who < 2; who++) {
+        decide_all(state, start_unit, who + 1); /* that unit is B's */
+        decide_all(state, start_owner, who);
+    }
+    start_any(state);
+}
+
+/* An office that was enrolled anew is another site. What it entered before nobody else takes for
+ * its own write, so its desk does not either. */
+static void what_another_site_entered_is_not_its_own(void **state)
+{
+    office_sql(HUB, "INSERT INTO person VALUES('k','hubs',NULL)");
+    B->now_ms += 1000;
+    office_sql(B, "INSERT INTO person VALUES('k','old',7)");
+    federation_sync(*state);
+    office_sql(A, "UPDATE tonle_held SET office = 'office1'");
+    assert_ok(store_begin(A->store));
+    assert_err(office_end(A, settle_k(A, DROP)), ERR_REFUSED);
+    assert_non_null(strstr(store_message(A->store), "leaves this row to the nation"));
+}
+
 #define RULING_TEST(f, start) cmocka_unit_test_setup_teardown(f, start, stop)
 
 int main(void)
@@ -348,6 +500,8 @@ int main(void)
         RULING_TEST(nobody_meddles_with_a_decision, start_any),
         RULING_TEST(an_id_is_its_signers, start_any),
         RULING_TEST(a_held_row_is_its_writers, start_national),
+        RULING_TEST(what_a_desk_allows_counts_everywhere, start_any),
+        RULING_TEST(what_another_site_entered_is_not_its_own, start_national),
     };
     return check_run(tests);
 }

@@ -43,27 +43,6 @@ static void sealed(struct office *o, const char *sql)
     assert_true(office_seal(o));
 }
 
-/* As a mark that these have passed, with the hub's list. */
-static void pass_stable(void **state, int n)
-{
-    struct arena a = {0};
-    struct stable st = {.mark_id = 1, .hlc = 1};
-    clock_copy(&st.clock, &store_state_get(HUB->store)->clock);
-    for (int i = 0; i < n; i++) {
-        struct store *s = OFFICE(i)->store;
-        bool more = true;
-        assert_ok(store_begin(s));
-        if (i == 0)
-            assert_ok(store_keep_list(s, &a, &st.clock, &st.keep, &st.n_keep));
-        assert_ok(store_set_stable(s, &a, &st));
-        while (more)
-            assert_ok(store_sweep(s, &a, 100, &more));
-        assert_ok(store_commit(s));
-    }
-    clock_fini(&st.clock);
-    arena_fini(&a);
-}
-
 /* What happens at the others after each chunk of a table of the federation's. */
 typedef void meanwhile(void **state, int chunk);
 
@@ -130,7 +109,7 @@ static void a_load_tells_twins_apart_as_before(void **state)
     sealed(B, "UPDATE region SET name = 'eins' WHERE code = 'c1'");
     sealed(NEW, "DELETE FROM region WHERE code = 'c2'");
     assert_one_row(state, "c1eins,c3three");
-    pass_stable(state, FEDERATION->n);
+    federation_pass_mark(FEDERATION, FEDERATION->n, NULL);
     assert_one_row(state, "c1eins,c3three");
     assert_everywhere("SELECT count(*) FROM tonle_row", "0");
 }
@@ -151,7 +130,7 @@ static void a_second_load_replaces_what_was_on_record(void **state)
     assert_one_row(state, "c1eins,c2two");
     sealed(NEW, "DELETE FROM region");
     assert_one_row(state, "");
-    pass_stable(state, FEDERATION->n);
+    federation_pass_mark(FEDERATION, FEDERATION->n, NULL);
     assert_everywhere("SELECT count(*) FROM tonle_row", "0");
 }
 
@@ -183,7 +162,7 @@ static void twins_come_while_a_load_goes_on(void **state)
     assert_false(store_state_get(NEW->store)->loading);
     sealed(NEW, "DELETE FROM region WHERE code IN ('c2', 'c5')");
     assert_one_row(state, "c1one,c3three,c4four");
-    pass_stable(state, FEDERATION->n);
+    federation_pass_mark(FEDERATION, FEDERATION->n, NULL);
     assert_one_row(state, "c1one,c3three,c4four");
     assert_everywhere("SELECT count(*) FROM tonle_row", "0");
 }
@@ -210,7 +189,7 @@ static void what_was_one_is_loaded_as_one(void **state)
     sealed(A, SEED);
     sealed(B, SEED);
     sync_others(state);
-    pass_stable(state, OTHERS);
+    federation_pass_mark(FEDERATION, OTHERS, NULL);
     load(state, LOAD_EMPTY, NULL);
     assert_string_equal(office_one(NEW, "SELECT count(*) FROM tonle_row"), "0");
     sealed(NEW, "UPDATE region SET name = 'neu'");

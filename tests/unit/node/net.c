@@ -4,6 +4,7 @@
 #include "tests/lib/rooms.h"
 
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,10 @@ uint64_t net_draw(struct net *t)
 struct keypair keypair_of(const char *name)
 {
     struct keypair k;
-    uint8_t seed[32] = {0}, secret[32];
-    seal_hash(name, strlen(name), seed);
-    seal_keypair(seed, k.sign_key, k.sign_secret);
-    seal_curve_keypair(seed, k.curve_key, secret);
+    uint8_t secret[CURVE_KEY_BYTES];
+    seal_hash(name, strlen(name), k.seed);
+    seal_keypair(k.seed, k.sign_key, k.sign_secret);
+    seal_invite_keypair(k.seed, k.curve_key, secret);
     return k;
 }
 
@@ -133,20 +134,23 @@ static bool holds_item(struct net_office *o, const struct action *act)
     return item;
 }
 
-/* False: it is no chunk. */
+/* False: it is nothing that the office lies about. */
 static bool lied(struct net *t, const struct action *act, struct buf *out)
 {
     struct arena a = {0};
     struct message m;
     struct bytes body, signature;
     MUST(NULL, codec_decode(&a, act->bytes.p, act->bytes.len, &m, &body, &signature));
-    bool chunk = m.type == MESSAGE_LOAD_CHUNK;
-    if (chunk) {
+    bool chunk = m.type == MESSAGE_LOAD_CHUNK && t->lie;
+    bool enrol = m.type == MESSAGE_ENROL && t->lie_up;
+    if (chunk)
         t->lie(&a, &m.u.load_chunk);
+    if (enrol)
+        t->lie_up(&m.u.enrol);
+    if (chunk || enrol)
         codec_encode(&m, NULL, out);
-    }
     arena_fini(&a);
-    return chunk;
+    return chunk || enrol;
 }
 
 static bool deliver_down(struct net *t, struct net_office *from, const struct action *a, int copies)
@@ -189,8 +193,12 @@ static void send(struct net *t, struct net_office *o, const struct action *a)
             step(t, o, (struct event){.kind = EVENT_UNREACHABLE, .route = a->route});
     } else if (o->dialled >= 0) {
         struct route r = route_to(t, o);
+        struct buf b = {0};
+        if (t->liar != o || !lied(t, a, &b))
+            buf_put(&b, a->bytes.p, a->bytes.len);
         for (int i = 0; i < copies; i++)
-            net_post(t, o->dialled, &r, o->user_id, a->bytes.p, a->bytes.len);
+            net_post(t, o->dialled, &r, o->user_id, b.data, b.len);
+        buf_fini(&b);
     }
 }
 
@@ -418,7 +426,7 @@ const char *net_text(struct net_office *o, const char *sql)
     return database_text(o->app, sql);
 }
 
-const char *net_ask(struct net *t, struct net_office *o, const char *json)
+void net_request(struct net *t, struct net_office *o, const char *json)
 {
     o->reply[0] = '\0';
     step(t, o,
@@ -426,6 +434,11 @@ const char *net_ask(struct net *t, struct net_office *o, const char *json)
                         .bytes = (const uint8_t *)json,
                         .len = strlen(json),
                         .request_id = 1});
+}
+
+const char *net_ask(struct net *t, struct net_office *o, const char *json)
+{
+    net_request(t, o, json);
     for (int i = 0; i < 2000 && o->reply[0] == '\0'; i++)
         net_run(t, 20);
     return o->reply;

@@ -17,6 +17,7 @@
 struct keypair { /* signing and transport */
     uint8_t sign_key[SIGN_PUBLIC_BYTES], sign_secret[SIGN_SECRET_BYTES];
     uint8_t curve_key[CURVE_KEY_BYTES];
+    uint8_t seed[32]; /* of both, as an invitation's secret is */
 };
 struct net_office {
     char name[24], parent[24];
@@ -71,9 +72,11 @@ struct net {
      * doubled */
     int lose_from, lose;
     int double_from;
-    /* a parent that lies: changes each chunk that it sends down */
+    /* a parent that lies: changes each chunk that it sends down, and each request to be enrolled
+     * that it passes on */
     const struct net_office *liar;
     void (*lie)(struct arena *a, struct load_chunk *c);
+    void (*lie_up)(struct enrol *m);
     struct net_message *to_client[NET_CLIENTS]; /* answers to joiners, oldest first */
 };
 
@@ -114,6 +117,8 @@ void net_sql(struct net *t, struct net_office *o,
              const char *sql);                               /* the application writes; noticed */
 const char *net_text(struct net_office *o, const char *sql); /* first column of the first row */
 void net_event(struct net *t, struct net_office *o, enum event_kind kind);
+/* A request; what it is answered stands in o->reply when it has come. */
+void net_request(struct net *t, struct net_office *o, const char *json);
 const char *net_ask(struct net *t, struct net_office *o,
                     const char *json); /* the reply of a request */
 

@@ -124,6 +124,9 @@ void net_invitation(struct net *t, struct net_office *o)
                                         .listen = "",
                                         .hub_node = hub->name,
                                         .hub_site = hub->site};
+    char key[64];
+    snprintf(key, sizeof key, "invite %s", o->name);
+    memcpy(o->invitation.enrol_secret, keypair_of(key).seed, INVITE_SECRET_BYTES);
     memcpy(o->invitation.hub_sign_key, hub->keys.sign_key, SIGN_PUBLIC_BYTES);
 }
 

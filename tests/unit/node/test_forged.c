@@ -1,6 +1,8 @@
-/* A parent that lies to who joins below it: the registry and the charter say whose signature is
- * whose, so they are the hub's word or none (node/core/join_registry.c). */
+/* A parent that lies to who joins below it, or about it: the registry and the charter say whose
+ * signature is whose, so they are the hub's word or none (node/core/join_registry.c), and what it
+ * says upwards is the newcomer's word or none (protocol/seal_enrol.h). */
 #include "node/schema/schema.h"
+#include "protocol/seal_enrol.h"
 #include "tests/unit/node/fixture.h"
 
 #include <stdio.h>
@@ -52,6 +54,74 @@ static void assert_joins(struct net *t, struct net_office *o)
     net_boot(t, o);
     assert_true(net_settle(t, 20000));
 }
+
+/* ---- a request to be enrolled, as the parent passes it on */
+
+static void its_curve_key(struct enrol *m)
+{
+    memcpy(m->curve_key, keypair_of("thief").curve_key, CURVE_KEY_BYTES);
+}
+
+static void its_sign_key(struct enrol *m)
+{
+    memcpy(m->sign_key, keypair_of("thief").sign_key, SIGN_PUBLIC_BYTES);
+}
+
+static void another_incarnation(struct enrol *m)
+{
+    m->incarnation++;
+}
+
+static void an_endpoint_of_its_own(struct enrol *m)
+{
+    m->listen = "tcp://192.0.2.66:7411";
+}
+
+/* All of it its own, under the secret of an invitation that it has. */
+static void its_own_request(struct enrol *m)
+{
+    its_curve_key(m);
+    its_sign_key(m);
+    seal_enrol(m, keypair_of("invite province").seed);
+}
+
+/* The invitation's key, which everybody has, and no signature by it. */
+static void anothers_signature(struct enrol *m)
+{
+    uint8_t key[SIGN_PUBLIC_BYTES];
+    memcpy(key, m->invite_key, sizeof key);
+    its_own_request(m);
+    memcpy(m->invite_key, key, sizeof key);
+}
+
+static void another_program(struct enrol *m)
+{
+    m->software = "tonle 0.0.1";
+}
+
+/* Who is enrolled is the newcomer, in its own words: a request that the parent changed is refused,
+ * to the newcomer's face, and the invitation stays open for the true one. */
+static void a_parent_enrols_no_keys_of_its_own(void **state)
+{
+    void (*const lies[])(struct enrol *) = {
+        its_curve_key,   its_sign_key,    another_incarnation, an_endpoint_of_its_own,
+        another_program, its_own_request, anothers_signature};
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "d1", "province");
+    t->liar = PROVINCE;
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        t->lie_up = lies[i];
+        assert_refused(t, o, JOIN_HUB_REFUSES);
+        assert_non_null(strstr(node_join_report(o->node)->text, "changed it on the way"));
+        net_join_over(o);
+        assert_string_equal(net_text(HUB, "SELECT state FROM tonle_node WHERE name = 'd1'"),
+                            "invited");
+    }
+    t->liar = NULL;
+    assert_joins(t, o);
+}
+
+/* ---- the registry, as it sends it down */
 
 /* Whatever the parent changes of it, adds or leaves out: the join ends before anything is made, and
  * names what is not the hub's. */
@@ -167,6 +237,7 @@ static void keep_chunk(struct arena *a, struct load_chunk *c)
         for (uint32_t v = 0; v < st->n_values; v++)
             st->values[v] = value_copy(&kept.a, &st->values[v]);
     }
+    to->last_key.p = arena_copy(&kept.a, c->last_key.p, c->last_key.len);
     to->clock = to->stable = (struct clock){0};
 }
 
@@ -262,6 +333,7 @@ static void a_change_that_was_held_back_is_missed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        NET_TEST(a_parent_enrols_no_keys_of_its_own),
         NET_TEST(a_parent_forges_nothing_of_the_registry),
         NET_TEST(nothing_is_said_beside_the_signed_rows),
         NET_TEST(an_old_registry_is_refused),

@@ -1,6 +1,9 @@
 /* Enrolment, first load, and what operators ask of a running node. */
+#include "node/apply/apply.h"
 #include "node/state/state.h"
+#include "protocol/limits.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 #include "tests/unit/node/fixture.h"
 
 #include <jansson.h>
@@ -23,19 +26,20 @@ static json_int_t number(const json_t *o, const char *name)
     return json_integer_value(v);
 }
 
-/* One ENROL to the hub or the province; the answer. */
-static enum enrol_state enrol_office(struct net *t, struct net_office *to, const char *name,
-                                     const char *as, const char *keys, char reason[512])
+/* One ENROL with these keys to the hub or the province; the answer. */
+static enum enrol_state enrol_keys(struct net *t, struct net_office *to, const char *name,
+                                   const char *as, struct keypair k, char reason[512])
 {
     struct message m = {.type = MESSAGE_ENROL}, answer;
     struct arena a = {0};
     char invite[64];
     snprintf(invite, sizeof invite, "invite %s", as);
-    struct keypair k = keypair_of(keys), i = keypair_of(invite);
+    struct keypair i = keypair_of(invite);
     m.u.enrol = (struct enrol){
         .federation = t->federation, .node = name, .incarnation = 1, .listen = "", .software = ""};
     memcpy(m.u.enrol.curve_key, k.curve_key, CURVE_KEY_BYTES);
     memcpy(m.u.enrol.sign_key, k.sign_key, SIGN_PUBLIC_BYTES);
+    seal_enrol(&m.u.enrol, i.seed);
     if (!net_client_send(t, to, 1, i.curve_key, &m)) /* used: its own key opens the line now */
         assert_true(net_client_send(t, to, 1, k.curve_key, &m));
     net_run(t, 300);
@@ -45,6 +49,12 @@ static enum enrol_state enrol_office(struct net *t, struct net_office *to, const
     enum enrol_state state = answer.u.enrolled.state;
     arena_fini(&a);
     return state;
+}
+
+static enum enrol_state enrol_office(struct net *t, struct net_office *to, const char *name,
+                                     const char *as, const char *keys, char reason[512])
+{
+    return enrol_keys(t, to, name, as, keypair_of(keys), reason);
 }
 
 /* Whether the line opens for the invitation, or for these keys. */
@@ -82,6 +92,28 @@ static void an_invitation_is_for_one_node(void **state)
     assert_int_equal(enrol_office(t, HUB, "takeo", "kampot", "x", reason), ENROL_REFUSED);
     assert_string_equal(net_text(HUB, "SELECT state FROM tonle_node WHERE name='takeo'"),
                         "invited");
+}
+
+/* Keys are in the registry for everybody to read. Who joins with another's would be taken for it
+ * on the line, or its site for the newcomer's. */
+static void anothers_keys_are_not_enrolled(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "kampot", "07", "hub", 0);
+    net_invite(t, "takeo", "21", "hub", 0);
+    struct keypair own = keypair_of("kampot"), line = own, open = own, sign = own;
+    memcpy(line.curve_key, PROVINCE->keys.curve_key, CURVE_KEY_BYTES);
+    memcpy(open.curve_key, keypair_of("invite takeo").curve_key, CURVE_KEY_BYTES);
+    memcpy(sign.sign_key, PROVINCE->keys.sign_key, SIGN_PUBLIC_BYTES);
+    const struct keypair taken[] = {line, open, sign};
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        assert_int_equal(enrol_keys(t, HUB, "kampot", "kampot", taken[i], reason), ENROL_REFUSED);
+        assert_non_null(strstr(reason, "another office's"));
+    }
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_site WHERE node = 'kampot'"),
+                        "0");
+    assert_int_equal(enrol_keys(t, HUB, "kampot", "kampot", own, reason), ENROL_DONE);
 }
 
 /* Through a province: pending while the hub is asked, done when the registry here shows it. */
@@ -204,7 +236,8 @@ static void verify_finds_a_difference(void **state)
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_true(json_object_get(j, "equal")));
     json_decref(j);
-    net_sql(t, PROVINCE, "DROP TRIGGER tonle_upd_7; UPDATE note SET text='behind the back'");
+    sqlite3_db_config(PROVINCE->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    net_sql(t, PROVINCE, "UPDATE note SET text='behind the back'");
     j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
     assert_true(json_is_false(json_object_get(j, "equal")));
     json_decref(j);
@@ -214,6 +247,66 @@ static void verify_finds_a_difference(void **state)
     j = ask(t, HUB, "{\"do\":\"sing\"}");
     assert_non_null(json_object_get(j, "error"));
     json_decref(j);
+}
+
+#define MANY(from, to)                                                                             \
+    "WITH RECURSIVE n(i) AS (SELECT " #from " UNION ALL SELECT i+1 FROM n WHERE i < " #to ")"      \
+    " INSERT INTO note SELECT 'n'||printf('%05d', i), 'x' FROM n"
+
+/* More rows than a slice, and a parent that is written to between the slices. */
+static void verify_goes_on_during_writes(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB, MANY(1, 4500));
+    assert_true(net_settle(t, 20000));
+    net_request(t, PROVINCE, "{\"do\":\"verify\"}");
+    for (int i = 0; i < 400 && PROVINCE->reply[0] == '\0'; i++) {
+        if (i % 20 == 0)
+            net_sql(t, HUB, "UPDATE note SET text=text||'y' WHERE id IN('n00007','n04400')");
+        net_run(t, 50);
+    }
+    json_t *j = json_loads(PROVINCE->reply, 0, NULL);
+    assert_true(json_is_true(json_object_get(j, "equal")));
+    assert_true(json_is_true(json_object_get(j, "clock_equal")));
+    json_decref(j);
+}
+
+/* A parent that says nothing any more: whoever asked is told so. */
+static void verify_ends_without_an_answer(void **state)
+{
+    struct net *t = *state;
+    HUB->silent = true;
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
+    assert_non_null(json_object_get(j, "error"));
+    json_decref(j);
+}
+
+/* However many digests a child asks for, and however much of a table: a few bounded reads. */
+static void digests_cost_a_bounded_number_of_reads(void **state)
+{
+    struct net *t = *state;
+    struct arena a = {0};
+    struct message m = {.type = MESSAGE_DIGEST_REQUEST}, answer;
+    net_sql(t, HUB, MANY(1, 4500));
+    assert_true(net_settle(t, 20000));
+    m.u.digest_request = (struct digest_request){.table = "note",
+                                                 .max_rows = UINT32_MAX,
+                                                 .after = {.part = DIGEST_AT_ROWS},
+                                                 .upto = {.part = DIGEST_AT_END}};
+    for (unsigned i = 0; i < 1000; i++) {
+        m.u.digest_request.request = i;
+        assert_true(net_client_send(t, HUB, 2, PROVINCE->keys.curve_key, &m));
+    }
+    net_run(t, 1000);
+    int answers = 0;
+    for (; net_client_receive(t, 2, &a, &answer); answers++) {
+        assert_int_equal(answer.type, MESSAGE_DIGEST_REPLY);
+        assert_int_equal(answer.u.digest_reply.sum.rows, LIMIT_DIGEST_ROWS);
+        assert_int_equal(answer.u.digest_reply.last.part, DIGEST_AT_ROWS);
+    }
+    assert_in_range(answers, 1, 11);
+    assert_int_equal(answer.u.digest_reply.request, 999); /* the last one is answered */
+    arena_fini(&a);
 }
 
 /* Another process's commit is sealed at once when the node is poked. */
@@ -228,14 +321,54 @@ static void a_poke_seals_at_once(void **state)
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
+static bool tells_of_a_decision(struct net *t)
+{
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}"), *reason;
+    bool told = false;
+    size_t i;
+    json_array_foreach(json_object_get(j, "reasons"), i, reason)
+    {
+        const char *code = json_string_value(json_object_get(reason, "code"));
+        told = told || (code && strcmp(code, "decision") == 0);
+    }
+    json_decref(j);
+    return told;
+}
+
+/* That a decision came which does not count outlives a restart, until somebody looks. */
+static void a_refused_decision_is_told_until_seen(void **state)
+{
+    struct net *t = *state;
+    assert_false(tells_of_a_decision(t));
+    net_sql(t, PROVINCE,
+            "INSERT INTO tonle_meta VALUES('" META_DECISION_REFUSED "', CAST('why' AS BLOB))");
+    net_halt(t, PROVINCE);
+    net_boot(t, PROVINCE);
+    assert_true(net_settle(t, 10000));
+    assert_true(tells_of_a_decision(t));
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_null(json_object_get(j, "error"));
+    json_decref(j);
+    assert_false(tells_of_a_decision(t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST_OF_TWO(enrolment_happens_once),         TEST_OF_TWO(an_invitation_is_for_one_node),
-        TEST_OF_TWO(a_province_relays_enrolment),    TEST_OF_TWO(a_first_load_joins_the_stream),
-        TEST_OF_TWO(rows_go_only_to_children),       TEST_OF_TWO(status_names_line_and_data),
-        TEST_OF_TWO(captured_writes_are_not_synced), TEST_OF_TWO(verify_finds_a_difference),
+        TEST_OF_TWO(enrolment_happens_once),
+        TEST_OF_TWO(an_invitation_is_for_one_node),
+        TEST_OF_TWO(anothers_keys_are_not_enrolled),
+        TEST_OF_TWO(a_province_relays_enrolment),
+        TEST_OF_TWO(a_first_load_joins_the_stream),
+        TEST_OF_TWO(rows_go_only_to_children),
+        TEST_OF_TWO(status_names_line_and_data),
+        TEST_OF_TWO(captured_writes_are_not_synced),
+        TEST_OF_TWO(verify_finds_a_difference),
         TEST_OF_TWO(a_poke_seals_at_once),
+        TEST_OF_TWO(verify_goes_on_during_writes),
+        TEST_OF_TWO(verify_ends_without_an_answer),
+        TEST_OF_TWO(digests_cost_a_bounded_number_of_reads),
+        TEST_OF_TWO(a_refused_decision_is_told_until_seen),
     };
     return check_run(tests);
 }

@@ -1,3 +1,4 @@
+#include "protocol/seal_enrol.h"
 #include "tests/unit/protocol/sample.h"
 
 #include <math.h>
@@ -204,6 +205,9 @@ static struct enrol fixed_enrol(void)
                       .software = "tonle 0.1.0"};
     ascending(n.curve_key, CURVE_KEY_BYTES, 0x20);
     ascending(n.sign_key, SIGN_PUBLIC_BYTES, 0x60);
+    uint8_t secret[INVITE_SECRET_BYTES];
+    ascending(secret, sizeof secret, 0xc0);
+    seal_enrol(&n, secret);
     return n;
 }
 
@@ -243,8 +247,25 @@ static struct load_chunk fixed_load_chunk(void)
     return c;
 }
 
-static struct table_digest tables[] = {
-    {.table = "resident", .rows = 17, .held = 1, .conflicts = 2}};
+static struct digest_request fixed_digest_request(void)
+{
+    return (struct digest_request){.request = 10,
+                                   .table = "resident",
+                                   .max_rows = 2000,
+                                   .after = {DIGEST_AT_ROWS, B("\x01\x02")},
+                                   .upto = {.part = DIGEST_AT_END}};
+}
+
+static struct digest_reply fixed_digest_reply(void)
+{
+    struct digest_reply r = {.request = 10,
+                             .exists = true,
+                             .clock = CLOCK(one),
+                             .last = {DIGEST_AT_HELD, B("\x01\x04")},
+                             .sum = {.table = "resident", .rows = 17, .held = 1, .conflicts = 2}};
+    ascending(r.sum.digest, HASH_BYTES, 0xd0);
+    return r;
+}
 
 void fixed_message(enum message_type type, struct message *m)
 {
@@ -271,7 +292,7 @@ void fixed_message(enum message_type type, struct message *m)
     if (type == MESSAGE_LOAD_CHUNK)
         m->u.load_chunk = fixed_load_chunk();
     if (type == MESSAGE_DIGEST_REQUEST)
-        m->u.digest_request.request = 10;
+        m->u.digest_request = fixed_digest_request();
     if (type == MESSAGE_DIGEST_REPLY)
-        m->u.digest_reply = (struct digest_reply){10, CLOCK(one), true, 1, tables};
+        m->u.digest_reply = fixed_digest_reply();
 }

@@ -186,6 +186,8 @@ static void put_enrol(struct buf *b, const struct enrol *n)
     put_hex(b, n->curve_key, CURVE_KEY_BYTES);
     put_hex(b, n->sign_key, SIGN_PUBLIC_BYTES);
     put_number(b, n->incarnation);
+    put_hex(b, n->invite_key, SIGN_PUBLIC_BYTES);
+    put_hex(b, n->proof, SIGNATURE_BYTES);
 }
 
 static void put_enrolled(struct buf *b, const struct enrolled *n)
@@ -232,19 +234,32 @@ static void put_load_chunk(struct buf *b, const struct load_chunk *c)
     }
 }
 
+static void put_position(struct buf *b, const struct digest_position *p)
+{
+    put_number(b, p->part);
+    put_hex(b, p->key.p, p->key.len);
+}
+
+static void put_digest_request(struct buf *b, const struct digest_request *r)
+{
+    put_number(b, r->request);
+    buf_printf(b, "%s ", r->table);
+    put_number(b, r->max_rows);
+    put_position(b, &r->after);
+    put_position(b, &r->upto);
+}
+
 static void put_digest_reply(struct buf *b, const struct digest_reply *r)
 {
     put_number(b, r->request);
+    put_number(b, r->exists);
     put_clock(b, &r->clock);
-    put_number(b, r->capture_pending);
-    for (uint32_t i = 0; i < r->n_tables; i++) {
-        const struct table_digest *d = &r->tables[i];
-        buf_printf(b, "\n table %s ", d->table);
-        put_number(b, d->rows);
-        put_number(b, d->held);
-        put_number(b, d->conflicts);
-        put_hex(b, d->digest, HASH_BYTES);
-    }
+    put_position(b, &r->last);
+    buf_printf(b, "%s ", r->sum.table);
+    put_number(b, r->sum.rows);
+    put_number(b, r->sum.held);
+    put_number(b, r->sum.conflicts);
+    put_hex(b, r->sum.digest, HASH_BYTES);
 }
 
 const char *image_message(struct buf *b, const struct message *m)
@@ -285,7 +300,7 @@ const char *image_message(struct buf *b, const struct message *m)
         put_load_chunk(b, &m->u.load_chunk);
         break;
     case MESSAGE_DIGEST_REQUEST:
-        put_number(b, m->u.digest_request.request);
+        put_digest_request(b, &m->u.digest_request);
         break;
     case MESSAGE_DIGEST_REPLY:
         put_digest_reply(b, &m->u.digest_reply);

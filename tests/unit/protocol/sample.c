@@ -316,6 +316,8 @@ static void any_enrol(struct arena *a, uint64_t *seed, struct enrol *n)
                         .software = "tonle 0.1.0"};
     fill(seed, n->curve_key, CURVE_KEY_BYTES);
     fill(seed, n->sign_key, SIGN_PUBLIC_BYTES);
+    fill(seed, n->invite_key, SIGN_PUBLIC_BYTES);
+    fill(seed, n->proof, SIGNATURE_BYTES);
 }
 
 static void any_states(struct arena *a, uint64_t *seed, struct load_chunk *c)
@@ -355,21 +357,23 @@ static void any_load_chunk(struct arena *a, uint64_t *seed, struct load_chunk *c
     any_states(a, seed, c);
 }
 
+static struct digest_position any_position(struct arena *a, uint64_t *seed)
+{
+    enum digest_part part = (enum digest_part)(1 + sample_below(seed, 4));
+    return (struct digest_position){part, any_bytes(a, seed, 0, part == DIGEST_AT_END ? 0 : 20)};
+}
+
 static void any_digest_reply(struct arena *a, uint64_t *seed, struct digest_reply *r)
 {
     *r = (struct digest_reply){.request = sample_next(seed),
+                               .exists = sample_below(seed, 2),
                                .clock = any_clock(a, seed),
-                               .capture_pending = sample_below(seed, 2),
-                               .n_tables = sample_below(seed, 5)};
-    r->tables = arena_alloc(a, r->n_tables * sizeof *r->tables);
-    for (uint32_t i = 0; i < r->n_tables; i++) {
-        struct table_digest *d = &r->tables[i];
-        *d = (struct table_digest){.table = any_name(a, seed),
-                                   .rows = any_number(seed),
-                                   .held = any_number(seed),
-                                   .conflicts = any_number(seed)};
-        fill(seed, d->digest, HASH_BYTES);
-    }
+                               .last = any_position(a, seed),
+                               .sum = {.table = any_name(a, seed),
+                                       .rows = any_number(seed),
+                                       .held = any_number(seed),
+                                       .conflicts = any_number(seed)}};
+    fill(seed, r->sum.digest, HASH_BYTES);
 }
 
 void sample_message(struct arena *a, uint64_t seed, enum message_type type, struct message *m)
@@ -415,7 +419,11 @@ void sample_message(struct arena *a, uint64_t seed, enum message_type type, stru
         any_load_chunk(a, &seed, &m->u.load_chunk);
         break;
     case MESSAGE_DIGEST_REQUEST:
-        m->u.digest_request.request = sample_next(&seed);
+        m->u.digest_request = (struct digest_request){.request = sample_next(&seed),
+                                                      .table = any_name(a, &seed),
+                                                      .max_rows = (uint32_t)any_number(&seed),
+                                                      .after = any_position(a, &seed),
+                                                      .upto = any_position(a, &seed)};
         break;
     case MESSAGE_DIGEST_REPLY:
         any_digest_reply(a, &seed, &m->u.digest_reply);

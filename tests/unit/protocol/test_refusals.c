@@ -33,6 +33,24 @@ static enum err decode_in_envelope(unsigned field, struct buf *inner)
 #define ACK 5
 #define DIGEST_REPLY 12
 #define LOAD_REQUEST 9
+#define LOAD_CHUNK 10
+#define DIGEST_REQUEST 11
+
+/* A DigestReply with this clock, up to a part and a key. */
+static struct buf reply_of(const struct buf *clock, unsigned part, const char *key)
+{
+    struct buf b = {0};
+    wire_fixed(&b, 1, 1);
+    wire_string(&b, 2, "t");
+    wire_varint(&b, 3, 1);
+    wire_bytes(&b, 4, clock->data, clock->len);
+    wire_varint(&b, 5, part);
+    wire_string(&b, 6, key);
+    for (unsigned id = 7; id <= 9; id++)
+        wire_varint(&b, id, 0);
+    wire_bytes(&b, 10, "0123456789abcdef0123456789abcdef", HASH_BYTES);
+    return b;
+}
 
 static struct buf good_ack(void)
 {
@@ -212,14 +230,12 @@ static void clocks_are_sorted(void **state)
         {{1, 2}, 2, "\x01\x02\x03", 3, ERR_MALFORMED},
     };
     for (size_t i = 0; i < sizeof clock / sizeof *clock; i++) {
-        struct buf b = {0}, c = {0};
-        wire_fixed(&b, 1, 1);
+        struct buf c = {0};
         if (clock[i].sites)
             wire_bytes(&c, 1, clock[i].site, clock[i].sites * 8);
         if (clock[i].seqs)
             wire_bytes(&c, 2, clock[i].seq, clock[i].seqs);
-        wire_bytes(&b, 2, c.data, c.len);
-        wire_varint(&b, 3, 0);
+        struct buf b = reply_of(&c, DIGEST_AT_END, "");
         buf_fini(&c);
         assert_int_equal(decode_in_envelope(DIGEST_REPLY, &b), clock[i].e);
     }
@@ -253,39 +269,74 @@ static void protobuf_is_not_reached(void **state)
             wire_bytes(&clock, 1, "", 0);
         else
             wire_fixed(&clock, 1, 1), wire_varint(&clock, 2, 1);
-        wire_fixed(&b, 1, 1);
-        wire_bytes(&b, 2, clock.data, clock.len);
-        wire_varint(&b, 3, 0);
+        b = reply_of(&clock, DIGEST_AT_END, "");
         buf_fini(&clock);
         assert_err(decode_in_envelope(DIGEST_REPLY, &b), ERR_MALFORMED);
     }
 }
 
+/* A LoadChunk with as many columns, of the same name. */
+static struct buf chunk_of_columns(size_t n)
+{
+    struct buf b = {0};
+    wire_fixed(&b, 1, 1);
+    wire_string(&b, 2, "t");
+    for (size_t i = 0; i < n; i++)
+        wire_string(&b, 3, "c");
+    wire_bytes(&b, 4, "", 0);
+    wire_varint(&b, 5, 1);
+    wire_varint(&b, 6, 0);
+    wire_bytes(&b, 7, "0123456789abcdef0123456789abcdef", HASH_BYTES);
+    wire_bytes(&b, 8, "", 0);
+    wire_bytes(&b, 9, "", 0);
+    wire_varint(&b, 10, 0);
+    wire_fixed(&b, 11, 1);
+    return b;
+}
+
 /* Counts and sizes over their limits stop before memory is taken for them. */
 static void too_much_is_refused_before_memory_is_taken(void **state)
 {
-    struct buf b = {0}, reply = {0}, table = {0};
-    wire_string(&table, 1, "t");
-    for (unsigned id = 2; id <= 4; id++)
-        wire_varint(&table, id, 0);
-    wire_bytes(&table, 5, "0123456789abcdef0123456789abcdef", 32);
-    wire_fixed(&reply, 1, 1);
-    wire_bytes(&reply, 2, "", 0);
-    wire_varint(&reply, 3, 0);
-    for (uint32_t i = 0; i <= LIMIT_TABLES; i++)
-        wire_bytes(&reply, 4, table.data, table.len);
-    wire_bytes(&b, DIGEST_REPLY, reply.data, reply.len);
-    assert_err(decode(&b, 2 << 20), ERR_LIMIT);
+    struct buf b = chunk_of_columns(LIMIT_COLUMNS);
+    assert_ok(decode_in_envelope(LOAD_CHUNK, &b));
+    b = chunk_of_columns(LIMIT_COLUMNS + 1);
+    assert_err(decode_in_envelope(LOAD_CHUNK, &b), ERR_LIMIT);
 
-    while (reply.len < 20u << 20) /* would be 70 MB of structs */
-        wire_bytes(&reply, 4, table.data, table.len);
-    wire_bytes(&b, DIGEST_REPLY, reply.data, reply.len);
+    struct buf many = chunk_of_columns(6u << 20); /* 18 MB would be 150 MB of strings */
+    wire_bytes(&b, LOAD_CHUNK, many.data, many.len);
     assert_err(decode(&b, 0), ERR_LIMIT);
 
     while (b.len <= LIMIT_MESSAGE_BYTES)
-        buf_put(&b, reply.data, reply.len);
+        buf_put(&b, many.data, many.len);
     assert_err(decode(&b, 0), ERR_LIMIT);
-    buf_fini(&reply), buf_fini(&table);
+    buf_fini(&many);
+}
+
+/* A position in a digest is one of its parts and a key; the end of the table has none. */
+static void positions_are_of_a_part(void **state)
+{
+    static const struct buf none;
+    for (unsigned part = 0; part <= 5; part++) {
+        bool known = part >= DIGEST_AT_ROWS && part <= DIGEST_AT_END;
+        struct buf b = reply_of(&none, part, "");
+        assert_int_equal(decode_in_envelope(DIGEST_REPLY, &b), known ? ERR_OK : ERR_MALFORMED);
+        b = reply_of(&none, part, "k");
+        known = known && part != DIGEST_AT_END;
+        assert_int_equal(decode_in_envelope(DIGEST_REPLY, &b), known ? ERR_OK : ERR_MALFORMED);
+    }
+    static char key[LIMIT_KEY_BYTES + 2];
+    memset(key, 'k', LIMIT_KEY_BYTES + 1);
+    for (unsigned field = 5; field <= 7; field += 2) {
+        struct buf b = {0};
+        wire_fixed(&b, 1, 1);
+        wire_string(&b, 2, "t");
+        wire_varint(&b, 3, 100);
+        wire_varint(&b, 4, DIGEST_AT_ROWS);
+        wire_string(&b, 5, field == 5 ? key : "");
+        wire_varint(&b, 6, DIGEST_AT_ROWS);
+        wire_string(&b, 7, field == 7 ? key : "");
+        assert_err(decode_in_envelope(DIGEST_REQUEST, &b), ERR_LIMIT);
+    }
 }
 
 /* A hello is signed as a hello: sent back, it is not taken for a welcome. */
@@ -458,6 +509,7 @@ int main(void)
         cmocka_unit_test(clocks_are_sorted),
         cmocka_unit_test(protobuf_is_not_reached),
         cmocka_unit_test(too_much_is_refused_before_memory_is_taken),
+        cmocka_unit_test(positions_are_of_a_part),
         cmocka_unit_test(a_hello_sent_back_is_no_welcome),
         cmocka_unit_test(signatures_keep_to_their_purpose),
         cmocka_unit_test(a_changeset_is_what_its_header_says),

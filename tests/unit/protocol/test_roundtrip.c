@@ -1,6 +1,7 @@
 #include "protocol/codec.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
+#include "protocol/seal_enrol.h"
 #include "tests/lib/check.h"
 #include "tests/unit/protocol/sample.h"
 
@@ -216,6 +217,41 @@ static void keys_and_sites_are_reproducible(void **state)
     assert_memory_equal(secret, alice, sizeof secret);
 }
 
+static void assert_unsigned(const struct enrol *m, const uint8_t key[CURVE_KEY_BYTES])
+{
+    assert_err(seal_enrol_verify(m, key), ERR_SIGNATURE);
+}
+
+/* A request to be enrolled is one for the key that the registry holds, word for word. */
+static void a_request_to_be_enrolled_is_its_holders(void **state)
+{
+    static const uint8_t secret[INVITE_SECRET_BYTES] = {7}, others[INVITE_SECRET_BYTES] = {8};
+    uint8_t key[CURVE_KEY_BYTES], other_key[CURVE_KEY_BYTES], curve_secret[CURVE_KEY_BYTES];
+    const struct enrol said = {.federation = "ab", .node = "c", .listen = "l", .software = "s"};
+    seal_invite_keypair(others, other_key, curve_secret);
+    seal_invite_keypair(secret, key, curve_secret);
+    struct enrol m = said;
+    seal_enrol(&m, secret);
+    assert_ok(seal_enrol_verify(&m, key));
+    assert_unsigned(&m, other_key);
+    struct enrol lies[10];
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+        lies[i] = m;
+    lies[0].federation = "a", lies[0].node = "bc"; /* no word runs into the next */
+    lies[1].listen = "", lies[1].software = "ls";
+    lies[2].node = "d";
+    lies[3].incarnation = 1;
+    lies[4].curve_key[31] ^= 1;
+    lies[5].sign_key[0] ^= 1;
+    lies[6].invite_key[31] ^= 0x80; /* the other Ed25519 key that has the same CURVE25519 one */
+    lies[7].proof[0] ^= 1;
+    seal_enrol(&lies[8], others);
+    memcpy(lies[8].invite_key, m.invite_key, sizeof m.invite_key);
+    memset(lies[9].invite_key, 0, sizeof lies[9].invite_key);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+        assert_unsigned(&lies[i], key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_bulk_insert_costs_only_its_values),
         cmocka_unit_test(encoding_stops_at_the_limits),
         cmocka_unit_test(keys_and_sites_are_reproducible),
+        cmocka_unit_test(a_request_to_be_enrolled_is_its_holders),
     };
     return check_run_after(sample_set_up, tests);
 }
