@@ -15,7 +15,7 @@ void model_fini(struct model *m)
     mem_free(m->changeset);
     mem_free(m->row);
     arena_fini(&m->arena);
-    *m = (struct model){.probe = m->probe, .units = m->units};
+    *m = (struct model){.probe = m->probe, .units = m->units, .strays = m->strays};
 }
 
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len)
@@ -209,7 +209,8 @@ bool model_lives(const struct model *m, const struct model_row *r, struct arena 
 }
 
 /* The identity that a writer means who names none: the one it had that may have lost its name, the
- * earliest that was not over and no twin; if all were over, the latest. */
+ * earliest that was not over and no twin; if all were over, the latest, but where what stood there
+ * may be a row that was entered while capture was away: that is nobody's. */
 static struct dot meant_by(const struct model *m, const struct model_row *r,
                            const struct table_schema *t, const struct clock *context)
 {
@@ -227,7 +228,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
             over = ch;
     }
     arena_fini(&a);
-    return there ? there->dot : over ? over->dot : (struct dot){0};
+    return there ? there->dot : over && !m->strays ? over->dot : (struct dot){0};
 }
 
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)

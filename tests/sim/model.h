@@ -80,7 +80,7 @@ struct model {
      * changes nothing elsewhere. */
     bool strays;
 };
-void model_fini(struct model *m); /* keeps probe and units */
+void model_fini(struct model *m); /* keeps probe, units and strays */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len);
