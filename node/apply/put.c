@@ -322,6 +322,17 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
     return false;
 }
 
+/* The birth that the row in the table belongs to; NULL: of nobody that is known. */
+static const struct birth *stood(const struct work_row *r)
+{
+    return row_find_birth(&r->row, r->in_table);
+}
+
+static bool stood_alive(const struct work_row *r)
+{
+    return stood(r) && birth_alive(stood(r), &r->k.t->rules);
+}
+
 enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enum row_put *result,
                   char **message)
 {
@@ -343,8 +354,9 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
     enum err e = run(w, r, q, result, message);
     if (e == ERR_OK && *result == PUT_OK) {
-        if (r->now && !r->sealed && dot_equal(r->in_table, b->name))
-            e = conflict_found(w, r, b, values);
+        if (r->now && !r->sealed)
+            e = stood_alive(r) ? conflict_found(w, r, b, values)
+                               : conflict_found(w, r, stood(r), NULL);
         r->now = copy_values(w, t, values);
         work_note(r);
     }
@@ -360,7 +372,6 @@ enum err work_take(struct work *w, struct work_row *r)
         return ERR_OK;
     enum row_put result = PUT_OK;
     char *message = NULL;
-    const struct birth *b = row_find_birth(&r->row, r->in_table);
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
@@ -376,8 +387,8 @@ enum err work_take(struct work *w, struct work_row *r)
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
                           message);
-    if (e == ERR_OK && !r->sealed && (!b || !birth_alive(b, &r->k.t->rules)))
-        e = conflict_found(w, r, b, NULL);
+    if (e == ERR_OK && !r->sealed && !stood_alive(r))
+        e = conflict_found(w, r, stood(r), NULL);
     if (e == ERR_OK) {
         r->now = NULL;
         work_note(r);
@@ -390,6 +401,7 @@ enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, b
 {
     struct work_row copy = *r;
     enum row_put result = PUT_OK;
+    copy.sealed = true; /* nothing is written over for good */
     enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
     if (e == ERR_OK)
         e = work_put(w, &copy, b, &result, message);

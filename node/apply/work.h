@@ -41,6 +41,7 @@ struct work_row {
     bool others_moved; /* the births that contend for the key are others than when it was loaded */
     uint64_t others;   /* work_others then */
     bool sealed;       /* by the changeset of our own that is being applied */
+    bool queued;       /* what stands here, and was nobody's, is to be born in the next seal */
     bool unread;       /* a birth without record: whether a row stands in the table is not known */
     struct value *before; /* the row in the table when it was met (NULL: none) */
     struct value *now;    /* the row in the table at this moment */
@@ -169,10 +170,11 @@ enum err work_orphans(struct work *w, const struct foreign_key *fk);
 /* ---- conflict.c: tonle_conflict and tonle_side */
 /* One that was met, open or closed as it says; anew when one of its name is on record. */
 enum err conflict_save(struct work *w, struct work_row *r, const struct conflict *c);
-/* When the row in the table was written over (values) or deleted (NULL), with r->now still as it
- * was, for the birth that it belongs to. Where capture was away, what stood there may be a write
- * that nobody else has seen, and nobody can tell: it is kept as a closed conflict, with all of its
- * value, beside whoever wrote what took its place. b: the birth written for (NULL: forgotten). */
+/* When the row in the table was written over (values) for the birth that it belongs to or a twin of
+ * that, or went (NULL) because that is dead or unknown, with r->now still as it was. Where capture
+ * was away, what stood there may be a write that nobody else has seen, and nobody can tell: it is
+ * kept as a closed conflict, with all of its value, beside whoever wrote what took its place. b:
+ * the birth written for (NULL: forgotten). */
 enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
                         const struct value *values);
 /* What is open on record becomes what is open in the merged state. */

@@ -76,6 +76,10 @@ t office status >"$ROOT/out" 2>"$ROOT/err"
 grep -q "the key has 200[0-9]* bytes, a key can have 8192" "$ROOT/out" || fail "the wrong reason: $(cat "$ROOT/out")"
 expect 0 t office held list
 grep -q '"kkkk.*bytes' "$ROOT/out" || fail "the key is not shown by its beginning: $(cat "$ROOT/out")"
+app office "UPDATE household SET id = printf('%.*c', 9000, 'k') WHERE id = 'h1'"
+settle office hub
+same "$(app hub "SELECT village FROM household WHERE id = 'h1'")" v "a row whose key became too long elsewhere"
+app office "UPDATE household SET id = 'h1' WHERE village = 'v'"
 app office "UPDATE note SET unit = 'short'"
 settle office hub
 same "$(app hub "SELECT unit FROM note")" short

@@ -505,6 +505,109 @@ static void what_a_rebuild_entered_and_others_too(void **state)
         assert_string_equal(net_text(&t->office[i], "SELECT group_concat(id) FROM note"), "own");
 }
 
+#define AT_ALL(sql, want)                                                                          \
+    for (int i = 0; i < t->n; i++)                                                                 \
+    assert_string_equal(net_text(&t->office[i], sql), want)
+
+static const char notes[] = "SELECT group_concat(id || text) FROM (SELECT * FROM note ORDER BY id)";
+static const char held[] = "SELECT group_concat(key || reason || office, ' ') FROM"
+                           " (SELECT * FROM tonle_held ORDER BY key)";
+
+/* Other than what others enter under the same key, it is a birth like theirs: every office has
+ * both, the same one stands, and a person is asked. */
+static void what_a_rebuild_entered_otherwise(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("INSERT INTO note_new VALUES('a','prov'),('b','prov'),"
+                                          "('own','x');"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','hub')");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('b','hub')");
+    net_run(t, 1000);
+    net_sql(t, HUB, "UPDATE note SET text = 'later' WHERE id = 'b'");
+    net_run(t, 1000);
+    net_boot(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL(notes, "ahub,blater,ownx");
+    AT_ALL(held, "\"a\"birthprovince \"b\"birthprovince");
+    AT_ALL("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "2");
+}
+
+/* In the middle of a chain, and at its end, from above and from below. */
+static void what_a_rebuild_entered_otherwise_in_a_chain(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    net_halt(t, DISTRICT);
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(
+            sqlite3_exec(t->office[i].app,
+                         i == 1 ? REBUILD("INSERT INTO note_new VALUES('a','prov'),('c','prov');")
+                                : REBUILD("INSERT INTO note_new VALUES('a','dist'),('b','dist');"),
+                         NULL, NULL, NULL),
+            SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','hub'),('b','hub')");
+    net_boot(t, DISTRICT);
+    net_run(t, 1000);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('c','dist')");
+    net_run(t, 1000);
+    net_boot(t, PROVINCE);
+    assert_true(net_settle(t, 120000));
+    settled(t, PROVINCE, "none synced");
+    settled(t, DISTRICT, "none synced");
+    AT_ALL(notes, "ahub,bhub,cdist");
+    AT_ALL("SELECT count(*) FROM tonle_held", "4");
+    AT_ALL("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "3");
+}
+
+/* Where no gap was found, it may be anything: it is kept, and what others entered stands. */
+static void a_stray_row_makes_way(void **state)
+{
+    struct net *t = *state;
+    start_with(t, ROWS(20));
+    behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_int_equal(number(j, "new"), 1);
+    json_decref(j);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+    assert_true(net_until(t, PROVINCE, "SELECT text FROM note WHERE id = 'k'", "hub", 5000));
+    AT_ALL("SELECT count(*) FROM tonle_held", "0");
+    assert_string_equal(
+        net_text(PROVINCE, "SELECT group_concat(key || cell || state || detail || office) FROM"
+                           " tonle_conflict JOIN tonle_side USING(n) WHERE NOT shown"),
+        "\"k\"existsauto{\"id\":\"k\",\"text\":\"stray\"}province");
+    j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_int_equal(number(j, "waiting"), 0);
+    json_decref(j);
+}
+
+/* Also where the birth that comes to stand is not the one that was written over, but its twin; or
+ * where that was deleted and another came in the same changeset. */
+static void what_a_twin_writes_over_in_a_gap_is_kept(void **state)
+{
+    struct net *t = *state;
+    start_with(t, "INSERT INTO note VALUES('old', 'x')");
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'same')");
+    net_run(t, 2000);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('k', 'same')");
+    net_run(t, 2000);
+    while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'edited';"));
+    net_mend(t, PROVINCE);
+    settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL(notes, "ksame,oldedited");
+    assert_string_equal(net_text(PROVINCE,
+                                 "SELECT group_concat(key || cell || state || value || office) FROM"
+                                 " tonle_conflict JOIN tonle_side USING(n) WHERE NOT shown"),
+                        "\"k\"textautoeditedprovince");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +630,10 @@ int main(void)
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
         TEST_OF_TWO(what_a_rebuild_entered_and_others_too),
+        TEST_OF_TWO(what_a_rebuild_entered_otherwise),
+        TEST_OF_THREE(what_a_rebuild_entered_otherwise_in_a_chain),
+        TEST_OF_TWO(a_stray_row_makes_way),
+        TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
     };
     return check_run(tests);
 }
