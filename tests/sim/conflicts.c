@@ -57,6 +57,9 @@ static void check_side(struct world *w, struct machine *m, const struct recorded
         if (dot_equal(ch->dot, s->dot) && is_of(s, ch))
             return;
     }
+    for (size_t i = 0; s->r && i < s->r->n_nobody; i++)
+        if (dot_equal(s->r->nobody[i].ch.dot, s->dot) && is_of(s, &s->r->nobody[i].ch))
+            return;
     world_break(w, "2", "%s: a conflict of %s in %s has a side of %016llx:%llu that it never wrote",
                 m->o.name, s->t->name, s->cell, (unsigned long long)s->dot.site,
                 (unsigned long long)s->dot.seq);

@@ -11,6 +11,7 @@ void model_fini(struct model *m)
     for (size_t i = 0; i < m->n_rows; i++) {
         arena_fini(&m->row[i].arena);
         mem_free(m->row[i].change);
+        mem_free(m->row[i].nobody);
     }
     mem_free(m->changeset);
     mem_free(m->row);
@@ -466,7 +467,8 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
     if (m->strays && dot_is_none(birth)) {
-        r->n--;
+        r->nobody = mem_grow(r->nobody, r->n_nobody, &r->cap_nobody, sizeof *r->nobody);
+        r->nobody[r->n_nobody++] = r->change[--r->n];
         return true;
     }
     if (rc->kind == CHANGE_DELETE && dot_is_none(rc->birth) && !dot_is_none(birth))

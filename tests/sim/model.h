@@ -60,6 +60,8 @@ struct model_row {
     size_t len;
     struct model_change *change;
     size_t n, cap;
+    struct model_change *nobody; /* changes of what no office but the writer's has (strays) */
+    size_t n_nobody, cap_nobody;
     bool derived; /* what follows is of these changes; in the row's own arena */
     struct arena arena;
     struct model_birth *birth; /* by (hlc, name) */
