@@ -42,8 +42,9 @@ struct conflict {      /* two or more siblings that met */
     struct version *v; /* sorted by dot; for COLUMN_BIRTH: name and hlc of each birth, value NULL */
     uint32_t shown;    /* index of the side in force */
     bool open;         /* false: decided by `latest`, recorded closed */
-    struct dot apart;  /* one changeset may change several births of a key: tells this one from the
-                          conflict of the same sides in the same cell of another; else none */
+    struct dot apart;  /* one changeset may change several births of a key, and what stood where
+                          capture was away has none: tells this one from the conflict of the same
+                          sides in the same cell of another; else none */
 };
 struct conflict_list { /* {0} is empty; lives in the arena */
     struct conflict *c;

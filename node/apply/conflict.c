@@ -214,6 +214,19 @@ static struct version writer(struct work *w, const struct table_schema *t, const
     return n > 0 ? v[birth_choose(w->a, b, &t->rules, cell, v, n)] : (struct version){0};
 }
 
+/* What stood has no changeset, and perhaps nobody is known who wrote over it: what it was, and when
+ * it went, tells it from what stands there another time. */
+static struct dot found_name(struct work *w, const struct value side[2], const char *row,
+                             uint64_t hlc)
+{
+    struct buf *b = &w->s->apply->scratch;
+    buf_reset(b);
+    value_encode(b, &side[0]);
+    value_encode(b, &side[1]);
+    return (struct dot){
+        bytes_hash(bytes_hash(hlc, b->data, b->len), row ? row : "", row ? strlen(row) : 0), hlc};
+}
+
 /* side[0] is written over side[1]. */
 static enum err save_found(struct work *w, struct work_row *r, const struct birth *b, uint32_t cell,
                            const struct value side[2], const char *row)
@@ -223,7 +236,11 @@ static enum err save_found(struct work *w, struct work_row *r, const struct birt
     struct version by = writer(w, r->k.t, b, cell);
     struct version v[2] = {{by.dot, dot_is_none(by.dot) ? hlc : by.hlc, side[0]},
                            {{identity_of(w->s)->site, 0}, hlc, side[1]}};
-    struct conflict c = {.column = cell, .n = 2, .v = v, .birth = r->in_table};
+    struct conflict c = {.column = cell,
+                         .n = 2,
+                         .v = v,
+                         .birth = r->in_table,
+                         .apart = found_name(w, side, row, hlc)};
     name_conflict(id, r, &c);
     if (w->report)
         w->report->conflicts++;
@@ -252,6 +269,25 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
             e = save_found(w, r, b, c, side, NULL);
     }
     return e;
+}
+
+enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
+                          const struct value *values)
+{
+    int64_t n = 0;
+    struct query q =
+        DB_QUERY(s,
+                 "SELECT n FROM tonle_conflict JOIN tonle_side USING(n) WHERE t = ?1"
+                 " AND k = ?2 AND state = 'auto' AND site = ?3 AND seq = 0"
+                 " AND detail = ?4",
+                 value_u64(k.t->t), value_blob(k.key, k.len), value_u64(identity_of(s)->site),
+                 value_text(schema_row_json(a, k.t, values)));
+    if (query_next(&q))
+        n = query_i64(&q, 0);
+    enum err e = query_end(&q);
+    if (e == ERR_OK)
+        e = DB_RUN(s, "DELETE FROM tonle_side WHERE n = ?1", value_integer(n));
+    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_conflict WHERE n = ?1", value_integer(n)) : e;
 }
 
 /* ---- what is open */

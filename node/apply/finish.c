@@ -10,7 +10,6 @@
 #include "node/apply/work.h"
 
 #include "node/capture/capture.h"
-#include "node/capture/gap.h"
 
 #include <assert.h>
 #include <string.h>
@@ -49,50 +48,6 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
     return e;
 }
 
-/* What stands unknown in a table with a capture gap was entered while capture was away, perhaps by
- * an application that enters the same everywhere: equal to the birth that comes, the row is that
- * birth's, and no comparison will find a difference. */
-static bool is_entered_twice(struct work *w, struct work_row *r, struct value *now)
-{
-    struct birth *b = r->row.births;
-    if (r->row.n_births != 1 || !b->has_born || !birth_alive(b, &r->k.t->rules) ||
-        !work_same(r->k.t, now, work_shown(w, r, b)))
-        return false;
-    r->fk_new = true;
-    work_hold(b, HOLD_NONE);
-    birth_set_values(w->a, b, &r->k.t->rules, now);
-    r->before = r->now = now;
-    r->in_table = b->name;
-    return true;
-}
-
-static enum err queue_birth(struct work *w, struct work_row *r)
-{
-    uint32_t *all = arena_alloc(w->a, r->k.t->n_columns * sizeof *all);
-    for (uint32_t i = 0; i < r->k.t->n_columns; i++)
-        all[i] = i;
-    struct todo_change born = {
-        .kind = CHANGE_BORN, .n_cells = r->k.t->n_columns, .column = all, .value = r->now};
-    enum err e = todo_put(w->s, r->k, &born);
-    r->queued = e == ERR_OK;
-    return e == ERR_LIMIT ? store_standing(w->s) : e;
-}
-
-/* Other than the birth that comes, what was entered while capture was away is a birth of ours that
- * nobody knows. Who comes has the key first, and ours follows with the next seal: so that every
- * office has both, and the same one stands. Where no gap is open it may be anything, and is kept as
- * what is written over there (conflict_found); so is what cannot be sent. */
-static enum err make_way(struct work *w, struct work_row *r, struct value *now, enum gap_state gap)
-{
-    enum err e = ERR_OK;
-    r->before = r->now = now;
-    r->in_table = (struct dot){0};
-    r->slow = true;
-    if (gap == GAP_OPEN)
-        e = queue_birth(w, r);
-    return e == ERR_OK ? work_take(w, r) : e;
-}
-
 /* A birth met a row in the table that it did not know: that row is the earlier, settled one. */
 static enum err meet_settled(struct work *w, struct work_row *r)
 {
@@ -102,10 +57,10 @@ static enum err meet_settled(struct work *w, struct work_row *r)
     r->unread = false;
     if (e == ERR_OK && now)
         e = gap_state_of(w->s, r->k.t->t, &gap);
-    if (e != ERR_OK || !now || (gap != GAP_NONE && is_entered_twice(w, r, now)))
+    if (e != ERR_OK || !now)
         return e;
     if (gap != GAP_NONE)
-        return make_way(w, r, now, gap);
+        return entered_meets(w, r, now, gap);
     struct row settled = {0};
     row_from_settled(w->a, &settled, now);
     struct birth *all = arena_alloc(w->a, (r->row.n_births + 1) * sizeof *all);

@@ -1,16 +1,13 @@
 #include "node/capture/gap.h"
 
+#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/schema/schema.h"
 #include "node/state/state.h"
 
 #include <assert.h>
 
-/* The time is the database's own (SQLite's), because the step has none, and the federation's as far
- * as its offset is known here; never before the gap's beginning, which comes from another clock. */
-#define NOW_MS                                                                                     \
-    "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"                                   \
-    " + coalesce((SELECT v FROM tonle_meta WHERE k = 'offset_ms'), 0)"
+#define LET_GO_MS 3600000u
 
 enum err gap_open(struct store *s, uint32_t t, const char *table)
 {
@@ -18,14 +15,13 @@ enum err gap_open(struct store *s, uint32_t t, const char *table)
     struct buf clock = {0};
     assert(s->in_write);
     clock_encode(&clock, &st->clock);
-    enum err e =
-        DB_RUN(s,
-               "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
-               " VALUES(?1, ?2, 1, ?3, ?4, max(?4, " NOW_MS ")) ON CONFLICT(t) DO UPDATE SET"
-               " table_name = ?2, state = 1, clock = ?3, from_ms = ?4,"
-               " found_ms = excluded.found_ms WHERE state <> 1",
-               value_integer(t), value_text(table), value_blob(clock.data, clock.len),
-               value_u64(st->hlc >> 16));
+    enum err e = DB_RUN(s,
+                        "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
+                        " VALUES(?1, ?2, 1, ?3, ?4, ?4) ON CONFLICT(t) DO UPDATE SET"
+                        " table_name = ?2, state = 1, clock = ?3, from_ms = ?4,"
+                        " found_ms = excluded.found_ms WHERE state <> 1",
+                        value_integer(t), value_text(table), value_blob(clock.data, clock.len),
+                        value_u64(st->hlc >> 16));
     buf_fini(&clock);
     return e;
 }
@@ -71,7 +67,16 @@ bool gap_any_open(struct store *s, bool *keeps)
     return e != ERR_OK || open != 0;
 }
 
-enum err gap_let_go(struct store *s)
+enum err gap_found(struct store *s, uint64_t now_ms)
+{
+    assert(s->in_write);
+    return DB_RUN(s,
+                  "UPDATE tonle_gap SET found_ms = ?1"
+                  " WHERE state = 1 AND found_ms = from_ms AND from_ms < ?1",
+                  value_u64(now_ms));
+}
+
+enum err gap_let_go(struct store *s, uint64_t now_ms)
 {
     struct arena a = {0};
     struct gap *gap;
@@ -86,28 +91,29 @@ enum err gap_let_go(struct store *s)
             continue;
         e = DB_RUN(s,
                    "UPDATE tonle_gap SET clock = x'' WHERE t = ?1"
-                   " AND found_ms <= " NOW_MS " - 3600000",
-                   value_integer(gap[i].t));
+                   " AND found_ms <= ?2",
+                   value_integer(gap[i].t), value_u64(now_ms - LET_GO_MS));
     }
     arena_fini(&a);
     return e;
 }
 
-enum err gap_compared(struct store *s, const struct gap *g)
+enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms)
 {
     assert(s->in_write);
     if (g->changed + g->born + g->deleted == 0)
         return gap_forget(s, g->t);
     return DB_RUN(s,
                   "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms, changed,"
-                  " born, deleted) VALUES(?1, ?2, 2, x'', 0, " NOW_MS ", ?3, ?4, ?5)"
+                  " born, deleted) VALUES(?1, ?2, 2, x'', 0, ?6, ?3, ?4, ?5)"
                   " ON CONFLICT(t) DO UPDATE SET state = 2, changed = ?3, born = ?4, deleted = ?5",
                   value_integer(g->t), value_text(g->table), value_u64(g->changed),
-                  value_u64(g->born), value_u64(g->deleted));
+                  value_u64(g->born), value_u64(g->deleted), value_u64(now_ms));
 }
 
 enum err gap_forget(struct store *s, uint32_t t)
 {
     assert(s->in_write);
-    return DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t));
+    enum err e = todo_waiting_end(s, t, false);
+    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t)) : e;
 }

@@ -23,20 +23,24 @@ struct gap {
     uint64_t from_ms, found_ms;
     uint64_t changed, born, deleted; /* rows that wait */
 };
-/* As the published name may have been dropped meanwhile, by number. */
+/* As the published name may have been dropped meanwhile, by number. Found, until gap_found tells
+ * the time, at the hybrid time of its beginning. */
 enum err gap_open(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
+/* The office's time, for gaps opened since this was said last. */
+enum err gap_found(struct store *s, uint64_t now_ms);
 /* Any that is open; *keeps: one of a known beginning, so that no mark may be answered before it is
  * compared. Both true also when that cannot be read. */
 bool gap_any_open(struct store *s, bool *keeps);
 /* A table that is away cannot be compared, and the marks of the whole federation wait for this
  * office: after an hour the gap's beginning is forgotten. When the table is back, what differs
  * waits for a person. */
-enum err gap_let_go(struct store *s);
+enum err gap_let_go(struct store *s, uint64_t now_ms);
 /* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
-enum err gap_compared(struct store *s, const struct gap *g);
-/* Nothing of before counts any more: a first load replaces the rows. */
+enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
+/* Nothing of before counts any more: a first load replaces the rows. What made way in the gap is
+ * not sent. */
 enum err gap_forget(struct store *s, uint32_t t);
 
 #endif

@@ -15,6 +15,9 @@
  *   yes, or no: else             wait for a person               wait for a person
  *   yes, its beginning forgotten wait for a person               wait for a person
  *
+ * What made way for a birth of others meanwhile (apply/entered.c) counts with the new rows and goes
+ * out with them, or not at all.
+ *
  * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE,
  * SCAN_TAKE_THERE). A table takes two passes: the first counts, the second settles; a person's
  * the other way round. */
@@ -28,7 +31,6 @@
 #include <string.h>
 
 #define CHUNK_ROWS 1000u
-#define SETTLE_ROWS 100u
 #define STALL_MS 30000u    /* a scan without progress for so long gives up */
 #define ANSWER_MS 5000u    /* then a request is repeated */
 #define PATIENCE_MS 10000u /* for a neighbour that has not compared its own gap yet */
@@ -166,6 +168,7 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
         return e;
     const struct table_schema *t = schema_table(n->store, sc->table[sc->at]);
     sc->here = GAP_NONE;
+    sc->t = t ? t->t : 0;
     clock_reset(&sc->begun);
     for (size_t i = 0; t && i < count; i++) {
         if (gap[i].t != t->t)
@@ -219,32 +222,32 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     return begin_table(n, sc);
 }
 
-static bool is_ours(const struct open_scan *sc)
-{
-    return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
-}
-
 static bool may_settle(const struct open_scan *sc, const struct escape *esc)
 {
     if (sc->what != SCAN_LOOK)
         return sc->key.len == 0 ||
                (sc->key.len == esc->key.len && memcmp(sc->key.data, esc->key.p, esc->key.len) == 0);
-    return is_ours(sc) && esc->kind != ESCAPE_DELETED;
+    return scan_is_ours(sc) && esc->kind != ESCAPE_DELETED;
 }
 
 static enum err end_pass(struct node *n, struct open_scan *sc)
 {
-    uint64_t written = sc->counts.changed + sc->counts.born;
+    bool goes = false;
     /* A person's; or the neighbour has found a gap of its own meanwhile: what is left is
      * counted. */
-    if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !is_ours(sc))) {
+    if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !scan_is_ours(sc))) {
         begin_pass(n, sc, PASS_COUNT);
         return ERR_OK;
     }
-    if (sc->pass == PASS_COUNT && sc->what == SCAN_LOOK && is_ours(sc) && written > 0 &&
-        written <= SETTLE_ROWS) {
-        begin_pass(n, sc, PASS_SETTLE);
-        return ERR_OK;
+    if (sc->pass == PASS_COUNT) {
+        sc->found = sc->counts.changed + sc->counts.born;
+        enum err e = scan_goes_out(n, sc, &goes);
+        if (e != ERR_OK)
+            return e;
+        if (goes && sc->found > 0) {
+            begin_pass(n, sc, PASS_SETTLE);
+            return ERR_OK;
+        }
     }
     if (sc->pass == PASS_SETTLE) /* they are sealed */
         sc->counts.changed = sc->counts.born = 0;
@@ -478,38 +481,6 @@ bool scan_wants(const struct node *n)
     return n->scan && (n->scan->chunk || n->scan->pass == PASS_NOTE);
 }
 
-/* A row that this office's own rules refuse stays as it is, and is counted with what differs. */
-static enum err settle(struct node *n, struct open_scan *sc)
-{
-    enum err e = ERR_OK;
-    if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
-        return ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
-        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i],
-                                sc->what == SCAN_TAKE_THERE);
-        sc->n_done += e == ERR_OK;
-        if (e == ERR_CONSTRAINT)
-            e = store_standing(n->store);
-    }
-    sc->dealt = e == ERR_OK;
-    return e;
-}
-
-static enum err note(struct node *n, struct open_scan *sc)
-{
-    enum err e = schema_load(n->store);
-    const struct table_schema *t = e == ERR_OK ? schema_table(n->store, sc->table[sc->at]) : NULL;
-    if (e != ERR_OK || !t || !t->exists)
-        return e;
-    struct gap g = {.t = t->t,
-                    .table = t->name,
-                    .changed = sc->counts.changed,
-                    .born = sc->counts.born,
-                    .deleted = sc->counts.deleted};
-    sc->noted = true;
-    return gap_compared(n->store, &g);
-}
-
 enum err scan_work(struct node *n, const struct clock **context)
 {
     struct open_scan *sc = n->scan;
@@ -520,11 +491,7 @@ enum err scan_work(struct node *n, const struct clock **context)
     sc->noted = sc->dealt = false;
     if (sc->stale)
         return ERR_OK;
-    if (sc->pass == PASS_NOTE)
-        return note(n, sc);
-    if (sc->what == SCAN_LOOK)
-        *context = &sc->begun;
-    return settle(n, sc);
+    return sc->pass == PASS_NOTE ? scan_note(n, sc, context) : scan_settle(n, sc, context);
 }
 
 void scan_committed(struct node *n)

@@ -354,9 +354,6 @@ enum err stream_apply(struct node *n, struct batch *b)
             b->failed = k;
             return e;
         }
-        /* A row that was entered in a gap made way: it is sealed before anything else comes. */
-        if (n->gap_open && store_capture_pending(n->store))
-            b->limit = k + 1;
     }
     return ERR_OK;
 }

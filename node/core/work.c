@@ -126,11 +126,13 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         n->gap_open = gap_any_open(n->store, &n->gap_keeps);
         scan_begin_again(n);
     }
-    if (e == ERR_OK && n->gap_look)
-        e = gap_let_go(n->store);
+    if (e == ERR_OK && n->gap_look && wall_sure(n))
+        e = gap_let_go(n->store, node_time(n));
     /* Also one that another process found: behind it no mark is answered. */
     if (e == ERR_OK)
         n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    if (e == ERR_OK && n->gap_open)
+        e = gap_found(n->store, node_time(n));
     if (e == ERR_OK)
         e = wall_take_back(n);
     if (e == ERR_OK)

@@ -57,7 +57,12 @@ enum err review_update(const struct reviewed *r, const struct birth *b, const st
         column[n] = c;
         value[n++] = columns->value[c];
     }
-    return todo_put(r->s, r->k, &(struct todo_change){CHANGE_UPDATE, b->name, n, column, value});
+    return todo_put(r->s, r->k,
+                    &(struct todo_change){.kind = CHANGE_UPDATE,
+                                          .birth = b->name,
+                                          .n_cells = n,
+                                          .column = column,
+                                          .value = value});
 }
 
 enum err review_delete(const struct reviewed *r, const struct birth *b)

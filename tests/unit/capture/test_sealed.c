@@ -45,7 +45,10 @@ static void queue(struct office *o, const char *id, struct dot birth, enum chang
     struct row_key k = {schema_table(o->store, "t"), key.data, key.len};
     for (uint32_t i = 0; i < n; i++)
         column[i] = schema_column(k.t, name[i]);
-    assert_ok(todo_put(o->store, k, &(struct todo_change){kind, birth, n, column, value}));
+    assert_ok(todo_put(
+        o->store, k,
+        &(struct todo_change){
+            .kind = kind, .birth = birth, .n_cells = n, .column = column, .value = value}));
     assert_ok(store_commit(o->store));
     buf_fini(&key);
 }

@@ -42,8 +42,10 @@ static enum err queue(struct capture_office *o, const char *id, struct dot birth
 {
     struct buf b = {0};
     assert_ok(store_begin(o->s));
-    enum err e = todo_put(o->s, key_of(o, &b, "t", id),
-                          &(struct todo_change){kind, birth, column != ID, &column, &v});
+    enum err e = todo_put(
+        o->s, key_of(o, &b, "t", id),
+        &(struct todo_change){
+            .kind = kind, .birth = birth, .n_cells = column != ID, .column = &column, .value = &v});
     assert_ok(store_commit(o->s));
     buf_fini(&b);
     return e;
@@ -58,8 +60,10 @@ static enum err queue_birth(struct capture_office *o, const char *table, const c
     uint32_t columns[] = {0, 1, 2, 3, 4};
     assert_ok(store_begin(o->s));
     struct row_key k = key_of(o, &b, table, id);
-    enum err e =
-        todo_put(o->s, k, &(struct todo_change){CHANGE_BORN, {0}, k.t->n_columns, columns, values});
+    enum err e = todo_put(
+        o->s, k,
+        &(struct todo_change){
+            .kind = CHANGE_BORN, .n_cells = k.t->n_columns, .column = columns, .value = values});
     assert_ok(store_commit(o->s));
     buf_fini(&b);
     return e;

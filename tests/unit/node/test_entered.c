@@ -1,0 +1,239 @@
+/* What was entered while capture was away, and a birth that others sent comes to its key. */
+#include "tests/unit/node/gaps.h"
+
+#define SEED(table)                                                                                \
+    " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 150)"                 \
+    " INSERT INTO " table " SELECT printf('e%03d', i), 'seed' FROM n"
+
+/* A migration enters what others enter by themselves: one row, not one beside another that is held,
+ * and deleted when it is deleted; also where it is more than a person may be asked about. What it
+ * enters otherwise, or alone, is another matter. */
+static void what_a_rebuild_entered_and_others_too(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("INSERT INTO note_new VALUES('a','same'),('b','same'),"
+                                          "('own','x');" SEED("note_new") ";"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','same'),('b','same');" SEED("note"));
+    net_boot(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM note"), "153");
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM tonle_held"), "0");
+        assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM tonle_conflict"), "0");
+    }
+    net_sql(t, HUB, "DELETE FROM note WHERE id = 'a'");
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id = 'b'");
+    assert_true(net_settle(t, 60000));
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(
+            net_text(&t->office[i], "SELECT group_concat(id) FROM note WHERE text <> 'seed'"),
+            "own");
+}
+
+#define AT_ALL(sql, want)                                                                          \
+    for (int i = 0; i < t->n; i++)                                                                 \
+    assert_string_equal(net_text(&t->office[i], sql), want)
+
+static const char notes[] = "SELECT group_concat(id || text) FROM (SELECT * FROM note ORDER BY id)";
+static const char open_ones[] = "SELECT count(*) FROM tonle_conflict WHERE state = 'open'";
+static const char made_way[] = "SELECT count(*) FROM tonle_conflict WHERE cell = 'exists'";
+static const char kept[] = "SELECT group_concat(key || cell || state || detail || office) FROM"
+                           " tonle_conflict JOIN tonle_side USING(n) WHERE NOT shown";
+static const char held[] = "SELECT group_concat(key || reason || office, ' ') FROM"
+                           " (SELECT * FROM tonle_held ORDER BY key)";
+
+/* Other than what others enter under the same key, it is a birth like theirs: every office has
+ * both, the same one stands, and a person is asked. */
+static void what_a_rebuild_entered_otherwise(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("INSERT INTO note_new VALUES('a','prov'),('b','prov'),"
+                                          "('own','x');"),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','hub')");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('b','hub')");
+    net_run(t, 1000);
+    net_sql(t, HUB, "UPDATE note SET text = 'later' WHERE id = 'b'");
+    net_run(t, 1000);
+    net_boot(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL(notes, "ahub,blater,ownx");
+    AT_ALL(held, "\"a\"birthprovince \"b\"birthprovince");
+    AT_ALL(open_ones, "2");
+    AT_ALL(made_way, "0");
+}
+
+/* In the middle of a chain, and at its end, from above and from below. */
+static void what_a_rebuild_entered_otherwise_in_a_chain(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, PROVINCE);
+    net_halt(t, DISTRICT);
+    for (int i = 1; i < 3; i++)
+        assert_int_equal(
+            sqlite3_exec(t->office[i].app,
+                         i == 1 ? REBUILD("INSERT INTO note_new VALUES('a','prov'),('c','prov');")
+                                : REBUILD("INSERT INTO note_new VALUES('a','dist'),('b','dist');"),
+                         NULL, NULL, NULL),
+            SQLITE_OK);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a','hub'),('b','hub')");
+    net_boot(t, DISTRICT);
+    net_run(t, 1000);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('c','dist')");
+    net_run(t, 1000);
+    net_boot(t, PROVINCE);
+    assert_true(net_settle(t, 120000));
+    gap_settled(t, PROVINCE, "none synced");
+    gap_settled(t, DISTRICT, "none synced");
+    AT_ALL(notes, "ahub,bhub,cdist");
+    AT_ALL("SELECT count(*) FROM tonle_held", "4");
+    AT_ALL(open_ones, "3");
+    AT_ALL(made_way, "0");
+}
+
+#define FRESH(from, to)                                                                            \
+    " WITH RECURSIVE n(i) AS (SELECT " #from " UNION ALL SELECT i+1 FROM n WHERE i < " #to ")"     \
+    " INSERT INTO note_new SELECT printf('c%03d', i), 'prov' FROM n;"
+
+/* By the rule of all that differs: what made way counts with what is new, and of more than a
+ * hundred nothing goes out by itself. What made way is kept here. */
+static void a_hundred_made_way_and_one_more_stays(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 60)"
+            " INSERT INTO note SELECT printf('c%03d', i), 'hub' FROM n");
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app, REBUILD("DELETE FROM note_new;" FRESH(1, 101)),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_boot(t, PROVINCE);
+    gap_settled(t, PROVINCE, "note differs 0 41 0 behind");
+    net_run(t, 5000);
+    AT_ALL("SELECT count(*) FROM note WHERE text = 'hub'", "60");
+    AT_ALL("SELECT count(*) FROM tonle_held", "0");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "60");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
+    assert_string_equal(net_text(PROVINCE,
+                                 "SELECT state || count(DISTINCT detail) FROM tonle_conflict JOIN"
+                                 " tonle_side USING(n) WHERE detail LIKE '%\"prov\"%'"),
+                        "auto60");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_todo"), "0");
+}
+
+static void a_hundred_made_way_and_go_out(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 60)"
+            " INSERT INTO note SELECT printf('c%03d', i), 'hub' FROM n");
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app, REBUILD("DELETE FROM note_new;" FRESH(1, 100)),
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    net_boot(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL("SELECT count(*) || sum(text = 'hub') FROM note", "10060");
+    AT_ALL("SELECT count(*) FROM tonle_held", "60");
+    AT_ALL("SELECT group_concat(DISTINCT state) || count(*) FROM tonle_conflict", "open60");
+}
+
+/* Whose the rows are nobody can tell, where the neighbour's capture was away, too. */
+static void what_made_way_stays_where_both_had_a_gap(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_halt(t, PROVINCE);
+    gap_while_off(t, HUB, REBUILD("UPDATE note_new SET text = 'hub' WHERE id = 'n00001';"));
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('a', 'hub')");
+    gap_while_off(t, PROVINCE, REBUILD("INSERT INTO note_new VALUES('a', 'prov');"));
+    gap_settled(t, PROVINCE, "note differs 1 0 0 behind");
+    net_run(t, 5000);
+    AT_ALL("SELECT text FROM note WHERE id = 'a'", "hub");
+    AT_ALL("SELECT count(*) FROM tonle_held", "0");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_conflict"), "0");
+    assert_string_equal(net_text(PROVINCE, kept), "\"a\"existsauto{\"id\":\"a\",\"text\":"
+                                                  "\"prov\"}province");
+}
+
+/* Where no gap was found, it may be anything: it is kept, and what others entered stands. */
+static void a_stray_row_makes_way(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    json_t *j = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_int_equal(gap_number(j, "new"), 1);
+    json_decref(j);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+    assert_true(net_until(t, PROVINCE, "SELECT text FROM note WHERE id = 'k'", "hub", 5000));
+    AT_ALL("SELECT count(*) FROM tonle_held", "0");
+    assert_string_equal(net_text(PROVINCE, kept),
+                        "\"k\"existsauto{\"id\":\"k\",\"text\":\"stray\"}province");
+    /* Another one at the same key is another record, also where nobody is known who wrote. */
+    for (int i = 0; i < 2; i++) {
+        net_sql(t, HUB, "DELETE FROM note WHERE id = 'k'");
+        assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM note", "20", 5000));
+        gap_behind(PROVINCE, i == 0 ? "INSERT INTO note VALUES('k', 'second')"
+                                    : "INSERT INTO note VALUES('k', 'third')");
+        net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+        assert_true(net_until(t, PROVINCE, "SELECT text FROM note WHERE id = 'k'", "hub", 5000));
+    }
+    assert_string_equal(
+        net_text(PROVINCE,
+                 "SELECT group_concat(json_extract(detail, '$.text')) FROM (SELECT detail FROM"
+                 " tonle_side WHERE NOT shown AND seq = 0 ORDER BY n)"),
+        "stray,hub,second,hub,third");
+    j = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
+    assert_int_equal(gap_number(j, "waiting"), 0);
+    json_decref(j);
+}
+
+/* Also where the birth that comes to stand is not the one that was written over, but its twin; or
+ * where that was deleted and another came in the same changeset. */
+static void what_a_twin_writes_over_in_a_gap_is_kept(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, "INSERT INTO note VALUES('old', 'x')");
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'same')");
+    net_run(t, 2000);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('k', 'same')");
+    net_run(t, 2000);
+    gap_while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'edited';"));
+    net_mend(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL(notes, "ksame,oldedited");
+    assert_string_equal(net_text(PROVINCE,
+                                 "SELECT group_concat(key || cell || state || value || office) FROM"
+                                 " tonle_conflict JOIN tonle_side USING(n) WHERE NOT shown"),
+                        "\"k\"textautoeditedprovince");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF_TWO(what_a_rebuild_entered_and_others_too),
+        TEST_OF_TWO(what_a_rebuild_entered_otherwise),
+        TEST_OF_THREE(what_a_rebuild_entered_otherwise_in_a_chain),
+        TEST_OF_TWO(a_hundred_made_way_and_one_more_stays),
+        TEST_OF_TWO(a_hundred_made_way_and_go_out),
+        TEST_OF_TWO(what_made_way_stays_where_both_had_a_gap),
+        TEST_OF_TWO(a_stray_row_makes_way),
+        TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
+    };
+    return check_run(tests);
+}
