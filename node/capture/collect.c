@@ -27,8 +27,8 @@
  * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
- * What was entered while capture was away, beside a row of others that cannot stand here, is nobody's
- * yet: what is done to it is not sent (is_nobodys).
+ * What was entered while capture was away, beside a row of others that cannot stand here, is
+ * nobody's yet: what is done to it is not sent (is_nobodys).
  *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 #include "node/capture/collect.h"
@@ -245,8 +245,8 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead, or
- * held. Without a name a change would mean one of them. What stands is told when the table is
+/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
+ * or held. Without a name a change would mean one of them. What stands is told when the table is
  * compared (core/scan.c). */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {

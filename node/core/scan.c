@@ -1,7 +1,7 @@
 /* Comparing rows with a neighbour: our parent, or at the hub a child (DESIGN 8). Table by table,
  * chunk by chunk of its rows: first the digest of the chunk, then, where it differs, its rows.
- * Only a chunk that was read at our own clock, with nothing captured here and nothing forgotten there
- * that we remember, says anything: otherwise it is asked for again.
+ * Only a chunk that was read at our own clock, with nothing captured here and nothing forgotten
+ * there that we remember, says anything: otherwise it is asked for again.
  *
  * Nothing that differs is published by itself but where a capture gap is on record here and none at
  * the neighbour. What becomes of a table's differences:

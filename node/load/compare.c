@@ -1,9 +1,10 @@
 /* Rows compared with a neighbour's (DESIGN 8), at equal clocks, with an empty capture log, and with
- * nothing forgotten there that is not forgotten here. What differs escaped capture at one of the two, or a file has changed by itself: who
- * wrote it is for core/scan.c to tell. "parent" is the neighbour.
+ * nothing forgotten there that is remembered here. What differs escaped capture at one of the two,
+ * or a file has changed by itself: who wrote it is for core/scan.c to tell. "parent" is the
+ * neighbour.
  *
- * Both have merged the same, so that a birth which is alive on record at one of them only is no
- * birth of the federation, or not alive in the other's table:
+ * Both have merged the same, so a birth that is alive on record at one of them alone is none of the
+ * federation's, or the other's application has deleted it:
  *
  *   parent's row    row here                         escape
  *   stands          the same birth, other values     changed
@@ -14,8 +15,8 @@
  *                   not have
  *   none            of a birth that the parent holds changed
  *
- * and a birth that both hold, or one holds, with other values is changed. What is the same but for
- * who may stand is no escape: some other row decides that.
+ * A birth that one of them holds, or both, or that both have deleted, with other values: changed.
+ * What differs but in who may stand is no escape: some other row decides that.
  *
  * What stays here for its size (tonle_limit: a row, or some columns of one) is no escape. */
 #include "node/load/load.h"
@@ -172,16 +173,18 @@ static bool is_told(const struct birth *b)
     return b->held != HOLD_NONE && b->held != HOLD_TWIN;
 }
 
-/* As it was when it was deleted, and would be if a change came that brings it back. */
-static struct birth *dead_otherwise(struct arena *a, const struct met *x, struct birth *b)
+/* Of a row that has been deleted, or is told of for another (a twin): as it would be if a change
+ * came that brings it back. What was written over is a conflict on record (conflict_found). */
+static struct birth *hidden_otherwise(struct arena *a, const struct met *x, struct birth *b)
 {
+    const struct table_rules *rules = &x->k.t->rules;
     struct birth *c = row_find_birth(&x->there.row, b->name);
-    bool both = c && b->values && c->values && !birth_alive(b, &x->k.t->rules) &&
-                !birth_alive(c, &x->k.t->rules);
+    bool both = c && b->values && c->values && b != x->here.birth && c != x->there.birth &&
+                birth_alive(b, rules) == birth_alive(c, rules) && !is_told(b) && !is_told(c);
     return both && differ(a, x, b, c) ? c : NULL;
 }
 
-/* A birth that is held here, and is another there, from number *at on. */
+/* A birth that is held here, and is another there, or one that is hidden; from number *at on. */
 static struct birth *held_otherwise(struct arena *a, const struct met *x, uint32_t *at)
 {
     while (*at < x->here.row.n_births) {
@@ -189,7 +192,7 @@ static struct birth *held_otherwise(struct arena *a, const struct met *x, uint32
         struct birth *c = is_told(b) ? counterpart(x, &x->there, b) : NULL;
         if (c && (is_told(c) || c == x->there.birth) && differ(a, x, b, c))
             return b;
-        if (dead_otherwise(a, x, b))
+        if (hidden_otherwise(a, x, b))
             return b;
     }
     return NULL;
@@ -406,12 +409,11 @@ static enum err queue_change(struct store *s, struct arena *a, const struct met 
     return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
 }
 
-/* What was deleted in a gap is a conflict on record (conflict_found), as it was. */
-static enum err take_dead(struct store *s, struct arena *a, struct met *x)
+static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
 {
     bool any = false;
     for (uint32_t i = 0; i < x->here.row.n_births; i++) {
-        struct birth *b = &x->here.row.births[i], *c = dead_otherwise(a, x, b);
+        struct birth *b = &x->here.row.births[i], *c = hidden_otherwise(a, x, b);
         if (c)
             birth_set_values(a, b, &x->k.t->rules, c->values);
         any = any || c;
@@ -429,7 +431,7 @@ static enum err queue_birth(struct store *s, struct arena *a, const struct met *
     return todo_put(s, x->k, &c);
 }
 
-/* What the application did to a row before anybody knew it left a record of it, which is nobody's. */
+/* What the application did to a row before anybody knew it has left a record, which is nobody's. */
 static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
 {
     struct row *r = &x->here.row;
@@ -449,7 +451,7 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
     const struct birth *c = counterpart(x, &x->there, x->here.birth), *b;
     enum escape_kind kind = kind_of(a, x);
     bool both = x->here.stands && x->there.stands;
-    enum err e = take_dead(s, a, x);
+    enum err e = take_hidden(s, a, x);
     if (e == ERR_OK && kind != ESCAPE_CHANGED && both) {
         struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
         e = take_theirs(s, a, chunk, st, x);
@@ -468,7 +470,7 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = held_otherwise(a, x, &at));)
-        e = birth_alive(b, &x->k.t->rules) ? queue_change(s, a, x, b) : ERR_OK;
+        e = is_told(b) ? queue_change(s, a, x, b) : ERR_OK;
     return e;
 }
 

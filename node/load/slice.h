@@ -1,5 +1,5 @@
-/* slice.h - rows of a table in key order, a slice at a time, and what loads, comparisons and digests
- * share. */
+/* slice.h - rows of a table in key order, a slice at a time, and what loads, comparisons and
+ * digests share. */
 #ifndef NODE_LOAD_SLICE_H
 #define NODE_LOAD_SLICE_H
 

@@ -212,8 +212,8 @@ static void check_cell(struct comparing *c, const struct model_birth *b, const s
     }
 }
 
-/* Who deletes what only he has, because it was entered in a gap, does not know that: it is on record
- * there until the delete is stable. */
+/* Who deletes what only he has, because it was entered in a gap, does not know that: it is on
+ * record there until the delete is stable. */
 static bool is_delete_of_nobodys(const struct model_row *r, const struct table_schema *t,
                                  const struct birth *rec)
 {

@@ -1,5 +1,5 @@
-/* A row that was entered while capture was away is nobody's until its table is compared: what is done
- * to it meanwhile is done to no row of others that has the same key. */
+/* A row that was entered while capture was away is nobody's until its table is compared: what is
+ * done to it meanwhile is done to no row of others that has the same key. */
 #include "node/capture/capture.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
