@@ -275,8 +275,8 @@ static void breach_gaps(struct world *w, struct machine *m)
 {
     static const char *const sql[] = {
         "DELETE FROM tonle_gap",
-        "DELETE FROM tonle_conflict WHERE id IN (SELECT conflict FROM tonle_conflict_side WHERE"
-        " seq = 0)"};
+        "DELETE FROM tonle_conflict WHERE state = 'auto' AND cell <> 'birth' AND id IN"
+        " (SELECT conflict FROM tonle_conflict_side WHERE seq = 0 AND site <> 0)"};
     if (store_begin(m->o.store) != ERR_OK)
         return;
     if (store_exec(m->o.store, sql[w->breach == BREACH_FOUND]) != ERR_OK ||

@@ -107,6 +107,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     w->breach = kind->breach;
     w->seed = seed;
     w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
+    w->aside = (seed + 5) * 0x9e3779b97f4a7c15ULL;
     w->trace = VALUE_HASH_SEED;
     w->disk = disk_new(seed + 1);
     draw_schema(w, kind->drawn);
@@ -156,6 +157,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     world_later(w, WHAT_FAULT, 0, 1000, 0);
     if (kind->gaps) {
         stray_start(w);
+        world_aside(w);
         world_later(w, WHAT_GAP, 0, 1000 + world_below(w, 2000), 0);
+        world_aside(w);
     }
 }

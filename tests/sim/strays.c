@@ -238,7 +238,9 @@ static void person(struct world *w, struct machine *m)
                                        "{\"do\":\"verify_local\",\"take\":\"here\"}",
                                        "{\"do\":\"verify_local\",\"take\":\"there\"}"};
     for (int look = 1; look >= 0 && m->alive && (look || waits(m)); look--) {
+        world_aside(w);
         uint32_t take = look ? 0 : 1 + world_below(w, 2);
+        world_aside(w);
         const char *what = line[take];
         /* It may be a row that was never published, or the delete of one. */
         w->taken = w->taken || take > 0;

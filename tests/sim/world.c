@@ -19,6 +19,13 @@ uint64_t world_random(struct world *w)
     return w->random;
 }
 
+void world_aside(struct world *w)
+{
+    uint64_t other = w->aside;
+    w->aside = w->random;
+    w->random = other;
+}
+
 uint32_t world_below(struct world *w, uint32_t n)
 {
     return (uint32_t)((world_random(w) >> 16) % n);
@@ -450,12 +457,14 @@ static void happen(struct world *w, struct happening *h)
             world_power_off(w, m, true);
         break;
     case WHAT_GAP:
+        world_aside(w);
         m = &w->m[world_below(w, (uint32_t)w->n)];
         if (!w->healing) {
             gap_make(w, m);
             world_later(w, WHAT_CHANGE, (int)(m - w->m), 1 + world_below(w, 30), 0);
             world_later(w, WHAT_GAP, 0, 500 + world_below(w, 5000), 0);
         }
+        world_aside(w);
         if (disk_failed(w->disk))
             world_power_off(w, m, true);
         break;

@@ -122,7 +122,7 @@ enum breach {
     BREACH_COUNT
 };
 struct world {
-    uint64_t seed, random;
+    uint64_t seed, random, aside; /* aside: what world_random draws from between world_aside */
     uint64_t now, number, links;
     struct disk *disk;
     struct machine m[WORLD_NODES];
@@ -149,6 +149,10 @@ struct world {
 };
 
 uint64_t world_random(struct world *w);
+/* From here to the next call draws come from another generator. What only one kind of world draws
+ * stands between two such calls: else every seed of the other kinds would make another history, and
+ * the seeds that are kept (seeds*.txt) would not show any more what they are kept for. */
+void world_aside(struct world *w);
 uint32_t world_below(struct world *w, uint32_t n);
 bool world_chance(struct world *w, uint32_t per_mille);
 void world_break(struct world *w, const char *promise, const char *fmt, ...)
