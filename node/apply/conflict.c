@@ -210,7 +210,12 @@ static struct version writer(struct work *w, const struct table_schema *t, const
                              uint32_t cell)
 {
     uint32_t n = 0;
-    const struct version *v = b ? birth_cell(w->a, b, &t->rules, cell, &n) : NULL;
+    if (!b)
+        return (struct version){0};
+    /* A birth's beginning is kept for its rank, also where later writes are forgotten. */
+    if (!birth_find_cell(b, cell) && clock_covers(&state_of(w->s)->stable, b->base))
+        return (struct version){0};
+    const struct version *v = birth_cell(w->a, b, &t->rules, cell, &n);
     return n > 0 ? v[birth_choose(w->a, b, &t->rules, cell, v, n)] : (struct version){0};
 }
 

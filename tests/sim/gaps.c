@@ -106,8 +106,8 @@ static bool all_kept(struct machine *m)
 {
     return strcmp(office_one(&m->o,
                              "SELECT count(*) FROM app_wrote w WHERE stray AND c = 'exists' AND n >"
-                             " (SELECT coalesce(max(n), 0) FROM app_began) AND (v = 0 OR"
-                             " EXISTS(SELECT 1 FROM had h WHERE h.t = w.t AND h.k = w.k))"),
+                             " (SELECT coalesce(max(n), 0) FROM app_began) AND"
+                             " EXISTS(SELECT 1 FROM had h WHERE h.t = w.t AND h.k = w.k)"),
                   "0") == 0;
 }
 
@@ -119,8 +119,9 @@ bool stray_after(struct world *w, struct machine *m)
         const struct noted_table *t = &noted_table[i];
         buf_printf(&b,
                    "INSERT INTO app_wrote(t, k, c, v, stray) SELECT h.t, h.k, 'exists', 0, stray"
-                   " FROM had h JOIN app_away a ON a.t = h.t WHERE h.t = '%s' AND h.k NOT IN"
-                   " (SELECT ",
+                   " FROM (SELECT t, k FROM had UNION SELECT t, k FROM app_wrote WHERE n >"
+                   " (SELECT coalesce(max(n), 0) FROM app_began)) h JOIN app_away a ON a.t = h.t"
+                   " WHERE h.t = '%s' AND h.k NOT IN (SELECT ",
                    t->name);
         noted_key(&b, t, "");
         buf_printf(&b, " FROM %s);", t->name);
