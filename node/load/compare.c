@@ -198,8 +198,8 @@ static struct birth *held_otherwise(struct arena *a, const struct met *x, uint32
     return NULL;
 }
 
-/* Nobody's on record, but the parent holds a birth with these values (DESIGN 4, "Holds"). */
-static bool held_above(struct arena *a, const struct met *x)
+/* A row of nobody's that equals a birth which the parent holds: everybody has it. */
+static bool is_known(struct arena *a, const struct met *x)
 {
     for (uint32_t i = 0; !x->here.birth && i < x->there.row.n_births; i++) {
         const struct birth *b = &x->there.row.births[i];
@@ -216,7 +216,7 @@ static enum escape_kind kind_of(struct arena *a, const struct met *x)
     const struct birth *h = counterpart(x, &x->here, x->there.birth);
     uint32_t at = 0;
     if (x->here.stands && !c)
-        return held_above(a, x) ? 0 : ESCAPE_NEW;
+        return ESCAPE_NEW;
     if (x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands)))
         return ESCAPE_DELETED;
     if (x->here.stands && differ(a, x, x->here.birth, c))
@@ -443,35 +443,48 @@ static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
     return row_save(s, a, x->k, r, x->at);
 }
 
-/* What is here is sealed like any write: the parent's values are the old ones. Where a statement
- * cannot say it, the row becomes the parent's, and what was here is queued. */
-static enum err publish(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                        const struct row_state *st, struct met *x)
+/* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */
+static enum err make_room(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                          const struct row_state *st, struct met *x)
+{
+    bool known = is_known(a, x), born = kind_of(a, x) == ESCAPE_NEW;
+    enum err e = take_theirs(s, a, chunk, st, x);
+    if (e != ERR_OK || known)
+        return e;
+    if (born)
+        return queue_birth(s, a, x);
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
+    return todo_put(s, x->k, &gone);
+}
+
+static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
 {
     const struct birth *c = counterpart(x, &x->there, x->here.birth), *b;
-    enum escape_kind kind = kind_of(a, x);
-    bool both = x->here.stands && x->there.stands;
+    const struct value *old = c ? values_of(a, x, &x->there, c) : x->there.stands;
     enum err e = take_hidden(s, a, x);
-    if (e == ERR_OK && kind != ESCAPE_CHANGED && both) {
-        struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
-        e = take_theirs(s, a, chunk, st, x);
-        if (e != ERR_OK)
-            return e;
-        return kind == ESCAPE_NEW ? queue_birth(s, a, x) : todo_put(s, x->k, &gone);
-    }
-    if (kind == ESCAPE_NEW)
-        e = forget_nobodys(s, a, x);
-    if (e != ERR_OK || kind == ESCAPE_NEW)
-        return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
-    if (kind == ESCAPE_DELETED)
-        return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
-    if (c && differ(a, x, x->here.birth, c)) {
-        uint64_t mask = part_mask(x->k.t, values_of(a, x, &x->there, c), x->here.stands);
+    if (e == ERR_OK && x->here.stands && old && !same_sent(x->k.t, old, x->here.stands, x->left)) {
+        uint64_t mask = part_mask(x->k.t, old, x->here.stands);
         e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = held_otherwise(a, x, &at));)
         e = is_told(b) ? queue_change(s, a, x, b) : ERR_OK;
     return e;
+}
+
+/* What is here is sealed like any write: the parent's values are the old ones. */
+static enum err publish(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                        const struct row_state *st, struct met *x)
+{
+    enum escape_kind kind = kind_of(a, x);
+    bool both = x->here.stands && x->there.stands;
+    if (kind == ESCAPE_CHANGED || (both && !x->there.birth))
+        return publish_changed(s, a, x);
+    if (both || (kind == ESCAPE_NEW && is_known(a, x)))
+        return make_room(s, a, chunk, st, x);
+    if (kind == ESCAPE_DELETED)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
+    enum err e = forget_nobodys(s, a, x);
+    return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
