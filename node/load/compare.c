@@ -209,13 +209,24 @@ static bool is_known(struct arena *a, const struct met *x)
     return false;
 }
 
+/* A birth that the parent does not have, and that is held here: a row that was entered, changed and
+ * then held; NULL: none. Births that others have all have names, or are there. */
+static const struct birth *held_alone(const struct met *x)
+{
+    const struct birth *b = row_find_birth(&x->here.row, (struct dot){0});
+    return b && b != x->here.birth && is_told(b) && birth_alive(b, &x->k.t->rules) &&
+                   !counterpart(x, &x->there, b)
+               ? b
+               : NULL;
+}
+
 /* 0: no escape. */
 static enum escape_kind kind_of(struct arena *a, const struct met *x)
 {
     const struct birth *c = counterpart(x, &x->there, x->here.birth);
     const struct birth *h = counterpart(x, &x->here, x->there.birth);
     uint32_t at = 0;
-    if (x->here.stands && !c)
+    if ((x->here.stands && !c) || held_alone(x))
         return ESCAPE_NEW;
     if (x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands)))
         return ESCAPE_DELETED;
@@ -421,13 +432,14 @@ static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
     return any ? row_save(s, a, x->k, &x->here.row, x->at) : ERR_OK;
 }
 
-static enum err queue_birth(struct store *s, struct arena *a, const struct met *x)
+static enum err queue_birth(struct store *s, struct arena *a, const struct met *x,
+                            const struct value *values)
 {
     uint32_t *all = arena_alloc(a, x->k.t->n_columns * sizeof *all);
     for (uint32_t i = 0; i < x->k.t->n_columns; i++)
         all[i] = i;
     struct todo_change c = {
-        .kind = CHANGE_BORN, .n_cells = x->k.t->n_columns, .column = all, .value = x->here.stands};
+        .kind = CHANGE_BORN, .n_cells = x->k.t->n_columns, .column = all, .value = values};
     return todo_put(s, x->k, &c);
 }
 
@@ -447,12 +459,16 @@ static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
 static enum err make_room(struct store *s, struct arena *a, const struct load_chunk *chunk,
                           const struct row_state *st, struct met *x)
 {
-    bool known = is_known(a, x), born = kind_of(a, x) == ESCAPE_NEW;
+    const struct birth *held = held_alone(x);
+    bool stands = x->here.stands && !counterpart(x, &x->there, x->here.birth) && !is_known(a, x);
+    bool goes = kind_of(a, x) == ESCAPE_DELETED;
     enum err e = take_theirs(s, a, chunk, st, x);
-    if (e != ERR_OK || known)
+    if (e == ERR_OK && held)
+        e = queue_birth(s, a, x, values_of(a, x, &x->here, held));
+    if (e == ERR_OK && stands)
+        e = queue_birth(s, a, x, x->here.stands);
+    if (e != ERR_OK || !goes)
         return e;
-    if (born)
-        return queue_birth(s, a, x);
     struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
     return todo_put(s, x->k, &gone);
 }
@@ -477,9 +493,9 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
 {
     enum escape_kind kind = kind_of(a, x);
     bool both = x->here.stands && x->there.stands;
-    if (kind == ESCAPE_CHANGED || (both && !x->there.birth))
+    if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !held_alone(x)))
         return publish_changed(s, a, x);
-    if (both || (kind == ESCAPE_NEW && is_known(a, x)))
+    if (both || held_alone(x) || (kind == ESCAPE_NEW && is_known(a, x)))
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);

@@ -151,7 +151,8 @@ static void the_parents_rows_can_be_taken_back(void **state)
         "a1,b2,c3,d4,e5");
 }
 
-/* A held row is no escape, at neither end; entered behind capture it is, though everybody has it. */
+/* A held row is no escape, at neither end; entered behind capture it is, though everybody has
+ * it. */
 static void held_rows_are_no_escapes(void **state)
 {
     office_sql(A, "INSERT INTO note VALUES('a','1','same')");
