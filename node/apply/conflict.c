@@ -282,6 +282,52 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
     return e;
 }
 
+enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out)
+{
+    const struct table_schema *t = r->k.t;
+    bool gap = false;
+    *out = (struct held_rows){0};
+    enum err e = t->internal || !r->was_held ? ERR_OK : gap_of_table(w, t, &gap);
+    for (uint32_t i = 0; e == ERR_OK && gap && i < r->row.n_births; i++) {
+        const struct birth *b = &r->row.births[i];
+        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules))
+            continue;
+        out->at = arena_grow(w->a, out->at, out->n, &out->cap, sizeof *out->at);
+        const struct value *shown = birth_shown(w->a, b, &t->rules);
+        out->at[out->n++] =
+            (struct held_row){b->name, arena_copy(w->a, shown, t->n_columns * sizeof *shown)};
+    }
+    return e;
+}
+
+static enum err found_of_held(struct work *w, struct work_row *r, const struct held_row *was)
+{
+    const struct table_schema *t = r->k.t;
+    const struct birth *b = row_find_birth(&r->row, was->name);
+    enum err e = ERR_OK;
+    if (!b || !birth_alive(b, &t->rules)) {
+        const struct value side[2] = {value_integer(0), value_integer(1)};
+        return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, was->values));
+    }
+    const struct value *is = birth_shown(w->a, b, &t->rules);
+    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
+        const struct value side[2] = {cell_gather(w->a, &t->rules, c, is),
+                                      cell_gather(w->a, &t->rules, c, was->values)};
+        if (cell_of(&t->rules, c) == c && policy_of(&t->rules, c) != POLICY_SUM &&
+            !value_alike(&side[0], &side[1]))
+            e = save_found(w, r, b, c, side, NULL);
+    }
+    return e;
+}
+
+enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < were->n; i++)
+        e = found_of_held(w, r, &were->at[i]);
+    return e;
+}
+
 enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
                           const struct value *values)
 {

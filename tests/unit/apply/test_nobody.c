@@ -10,7 +10,7 @@ static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"t
 
 static int start(void **state)
 {
-    return federation_set_up(state, 2, schema, charter, false);
+    return federation_set_up(state, 3, schema, charter, false);
 }
 
 static const char held[] =
@@ -69,12 +69,51 @@ static void a_row_of_others_is_changed_as_ever(void **state)
     assert_everywhere("SELECT u FROM t WHERE id = 'stands'", "free");
 }
 
+/* Changed in the gap, and held before anybody compared it: what another office does to it then is
+ * done to what it was not. */
+static void change_and_hold(void **state)
+{
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO t VALUES('held','a','number')");
+    office_seal(A);
+    office_pull(B, A);
+    in_a_gap(A, "UPDATE t SET v = 'entered'");
+    office_sql(HUB, "INSERT INTO t VALUES('stands','hub','number')");
+    office_seal(HUB);
+    office_pull(A, HUB);
+    assert_string_equal(office_one(A, held), "\"held\"unique");
+}
+
+static const char found[] = "SELECT cell || state || coalesce(detail, value) || office FROM"
+                            " tonle_conflict JOIN tonle_side USING(n) WHERE seq = 0 AND site <> 0";
+
+static void what_it_was_is_kept_when_it_is_deleted(void **state)
+{
+    change_and_hold(state);
+    office_sql(B, "DELETE FROM t WHERE id = 'held'");
+    office_seal(B);
+    office_pull(A, B);
+    assert_string_equal(office_one(A, found), "existsauto{\"id\":\"held\",\"v\":\"entered\",\"u\":"
+                                              "\"number\"}office1");
+}
+
+static void what_it_was_is_kept_when_it_is_changed(void **state)
+{
+    change_and_hold(state);
+    office_sql(B, "UPDATE t SET v = 'b' WHERE id = 'held'");
+    office_seal(B);
+    office_pull(A, B);
+    assert_string_equal(office_one(A, found), "vautoenteredoffice1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(a_delete_of_it_deletes_no_row_of_others),
         FEDERATION_TEST(a_change_of_it_changes_no_row_of_others),
         FEDERATION_TEST(a_row_of_others_is_changed_as_ever),
+        FEDERATION_TEST(what_it_was_is_kept_when_it_is_deleted),
+        FEDERATION_TEST(what_it_was_is_kept_when_it_is_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
