@@ -183,8 +183,8 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
  * the birth written for (NULL: forgotten). */
 enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
                         const struct value *values);
-/* The same of births that are held, around a change of others: what is held in a table whose capture
- * was away may have been changed behind it before it was. */
+/* The same of births that are held, around a change of others: what is held in a table whose
+ * capture was away may have been changed behind it before it was. */
 struct held_rows {
     struct held_row {
         struct dot name;

@@ -1,5 +1,6 @@
 /* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
- *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--trace] [--verbose] */
+ *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--trace]
+ *     [--verbose] */
 #include "tests/sim/world.h"
 
 #include <malloc.h>
