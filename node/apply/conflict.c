@@ -205,13 +205,23 @@ static enum err gap_of_table(struct work *w, const struct table_schema *t, bool 
 }
 
 /* Who wrote what is written now: not always the changeset in hand, which may have changed another
- * cell of the row. None: that is forgotten. */
-static struct version writer(struct work *w, const struct table_schema *t, const struct birth *b,
+ * cell of the row. None: that is forgotten, or the birth was held here, and may have been changed
+ * behind capture before. */
+static struct version writer(struct work *w, const struct work_row *r, const struct birth *b,
                              uint32_t cell)
 {
     uint32_t n = 0;
-    const struct version *v = b ? birth_cell(w->a, b, &t->rules, cell, &n) : NULL;
-    return n > 0 ? v[birth_choose(w->a, b, &t->rules, cell, v, n)] : (struct version){0};
+    const struct table_rules *rules = &r->k.t->rules;
+    if (!b)
+        return (struct version){0};
+    /* A birth's beginning is kept for its rank, also where later writes are forgotten. */
+    if (!birth_find_cell(b, cell) && clock_covers(&state_of(w->s)->stable, b->base))
+        return (struct version){0};
+    const struct version *v = birth_cell(w->a, b, rules, cell, &n);
+    bool known = n > 1 || cell == COLUMN_EXISTS || dot_equal(r->in_table, b->name);
+    if (n == 0 || (!known && !dot_equal(v->dot, w->dot)))
+        return (struct version){0};
+    return v[birth_choose(w->a, b, rules, cell, v, n)];
 }
 
 /* What stood has no changeset, and perhaps nobody is known who wrote over it: what it was, and when
@@ -233,7 +243,7 @@ static enum err save_found(struct work *w, struct work_row *r, const struct birt
 {
     char id[33];
     uint64_t hlc = state_of(w->s)->hlc;
-    struct version by = writer(w, r->k.t, b, cell);
+    struct version by = writer(w, r, b, cell);
     struct version v[2] = {{by.dot, dot_is_none(by.dot) ? hlc : by.hlc, side[0]},
                            {{identity_of(w->s)->site, 0}, hlc, side[1]}};
     struct conflict c = {.column = cell,
@@ -257,7 +267,8 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
     if (e != ERR_OK || t->internal || !gap)
         return e;
     if (!values) {
-        const struct value side[2] = {value_integer(0), value_integer(1)};
+        bool lives = b && birth_alive(b, &t->rules); /* another's row, or no row, from now on */
+        const struct value side[2] = {value_integer(lives), value_integer(1)};
         return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, r->now));
     }
     for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
@@ -268,6 +279,52 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
         if (policy_of(&t->rules, c) != POLICY_SUM && !value_alike(&side[0], &side[1]))
             e = save_found(w, r, b, c, side, NULL);
     }
+    return e;
+}
+
+enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out)
+{
+    const struct table_schema *t = r->k.t;
+    bool gap = false;
+    *out = (struct held_rows){0};
+    enum err e = t->internal || !r->was_held ? ERR_OK : gap_of_table(w, t, &gap);
+    for (uint32_t i = 0; e == ERR_OK && gap && i < r->row.n_births; i++) {
+        const struct birth *b = &r->row.births[i];
+        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules))
+            continue;
+        out->at = arena_grow(w->a, out->at, out->n, &out->cap, sizeof *out->at);
+        const struct value *shown = birth_shown(w->a, b, &t->rules);
+        out->at[out->n++] =
+            (struct held_row){b->name, arena_copy(w->a, shown, t->n_columns * sizeof *shown)};
+    }
+    return e;
+}
+
+static enum err found_of_held(struct work *w, struct work_row *r, const struct held_row *was)
+{
+    const struct table_schema *t = r->k.t;
+    const struct birth *b = row_find_birth(&r->row, was->name);
+    enum err e = ERR_OK;
+    if (!b || !birth_alive(b, &t->rules)) {
+        const struct value side[2] = {value_integer(0), value_integer(1)};
+        return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, was->values));
+    }
+    const struct value *is = birth_shown(w->a, b, &t->rules);
+    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
+        const struct value side[2] = {cell_gather(w->a, &t->rules, c, is),
+                                      cell_gather(w->a, &t->rules, c, was->values)};
+        if (cell_of(&t->rules, c) == c && policy_of(&t->rules, c) != POLICY_SUM &&
+            !value_alike(&side[0], &side[1]))
+            e = save_found(w, r, b, c, side, NULL);
+    }
+    return e;
+}
+
+enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < were->n; i++)
+        e = found_of_held(w, r, &were->at[i]);
     return e;
 }
 

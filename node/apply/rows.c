@@ -287,11 +287,17 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     struct work *w = &ap->w;
     struct forget f;
     struct conflict_list list = {0};
+    struct held_rows held = {0};
     assert(r->loaded);
     enum err e = row_forgetting(w->s, w->a, r->k, &f);
+    if (e == ERR_OK && !ap->own)
+        e = conflict_held(w, r, &held);
     if (e != ERR_OK)
         return e;
     struct merge_result m = merge_change(w->a, &r->row, &r->k.t->rules, ch, &f, &list);
+    e = conflict_held_found(w, r, &held);
+    if (e != ERR_OK)
+        return e;
     r->siblings = r->siblings || m.siblings;
     w->report->rows++;
     if (m.orphan)

@@ -183,6 +183,17 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
  * the birth written for (NULL: forgotten). */
 enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
                         const struct value *values);
+/* The same of births that are held, around a change of others: what is held in a table whose
+ * capture was away may have been changed behind it before it was. */
+struct held_rows {
+    struct held_row {
+        struct dot name;
+        struct value *values;
+    } * at;
+    size_t n, cap;
+};
+enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out);
+enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were);
 /* The record of what made way as a whole, of these values, is no more: others get them as a row. */
 enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
                           const struct value *values);

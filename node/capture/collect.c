@@ -27,9 +27,13 @@
  * What an earlier seal left out for its size (limit.c) counts as changed. What is queued for
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
+ * What was entered while capture was away, beside a row of others that cannot stand here, is
+ * nobody's yet: what is done to it is not sent (is_nobodys).
+ *
  * All events of a key are consumed together, or none: a key is never half sealed. */
 #include "node/capture/collect.h"
 
+#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
@@ -241,6 +245,20 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
+/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
+ * or held. Without a name a change would mean one of them. What stands is told when the table is
+ * compared (core/scan.c). */
+static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
+{
+    struct row row;
+    *yes = false;
+    if (!o->gap || !p->existed || p->limit.lost)
+        return ERR_OK;
+    enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, &row, NULL);
+    *yes = e == ERR_OK && row.n_births > 0 && !row_standing(&row, &o->t->rules);
+    return e;
+}
+
 static enum err decide(struct output *o, struct log_entry *e)
 {
     struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
@@ -253,9 +271,11 @@ static enum err decide(struct output *o, struct log_entry *e)
         return long_key(o, e, key);
     if (err == ERR_OK)
         err = read_past(o, e, key, &p);
-    if (err != ERR_OK || (!p.existed && !p.now))
+    bool lost = false, nobodys = false;
+    if (err == ERR_OK)
+        err = is_nobodys(o, (struct bytes){bytes, e->key_len}, &p, &nobodys);
+    if (err != ERR_OK || (!p.existed && !p.now) || nobodys)
         return err;
-    bool lost = false;
     if (!p.now && e->moved)
         err = nokey_moved(o, e, &lost);
     if (err != ERR_OK)
@@ -333,7 +353,11 @@ static enum err any_births(struct output *o)
  * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
+    enum gap_state gap = GAP_NONE;
     enum err e = any_births(o);
+    if (e == ERR_OK)
+        e = gap_state_of(o->s, o->t->t, &gap);
+    o->gap = gap != GAP_NONE;
     o->work = w;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);

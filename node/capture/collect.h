@@ -120,6 +120,7 @@ struct output {
     const struct table_work *work; /* the entries of t's log */
     bool sums;                     /* t has a sum column */
     bool births;                   /* some key of t has several births on record */
+    bool gap;                      /* t has a capture gap, or differs from a neighbour's */
     uint32_t *all;                 /* the numbers of t's columns */
     struct todo *todos;            /* those of t */
     size_t n_todos;

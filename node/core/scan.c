@@ -1,7 +1,7 @@
 /* Comparing rows with a neighbour: our parent, or at the hub a child (DESIGN 8). Table by table,
  * chunk by chunk of its rows: first the digest of the chunk, then, where it differs, its rows.
- * Only a chunk that was read at our own clock, with nothing captured here, says anything:
- * otherwise it is asked for again.
+ * Only a chunk that was read at our own clock, with nothing captured here and nothing forgotten
+ * there that we remember, says anything: otherwise it is asked for again.
  *
  * Nothing that differs is published by itself but where a capture gap is on record here and none at
  * the neighbour. What becomes of a table's differences:
@@ -438,7 +438,8 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
         return ERR_OK;
     if (sc->detail)
         return compare(n, sc, c);
-    if (same_digest(n, sc, c, &e))
+    /* Digests are of rows that stand: what is held in a gap is looked at. */
+    if (same_digest(n, sc, c, &e) && !(sc->here == GAP_OPEN && c->end))
         return advance(n, sc, c);
     if (e == ERR_OK) {
         sc->detail = true;
@@ -460,7 +461,8 @@ void scan_chunk(struct node *n, const struct route *from, const struct load_chun
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock))
+    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) &&
+        clock_includes(&store_state_get(n->store)->stable, &c->stable))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */

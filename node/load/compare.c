@@ -1,16 +1,27 @@
-/* Rows compared with a neighbour's (DESIGN 8), at equal clocks and with an empty capture log. What
- * differs escaped capture at one of the two, or a file has changed by itself: who wrote it is for
- * core/scan.c to tell. "parent" is the neighbour.
+/* Rows compared with a neighbour's (DESIGN 8), at equal clocks, with an empty capture log, and with
+ * nothing forgotten there that is remembered here. What differs escaped capture at one of the two,
+ * or a file has changed by itself: who wrote it is for core/scan.c to tell. "parent" is the
+ * neighbour.
  *
- *   parent's row    row here    escape
- *   stands          other       changed
- *   stands          none        deleted, unless its birth is held here
- *   none            stands      new; changed, where the parent holds that birth; nothing, where it
- *                               holds a living birth with these values
+ * Both have merged the same, so a birth that is alive on record at one of them alone is none of the
+ * federation's, or the other's application has deleted it:
+ *
+ *   parent's row    row here                         escape
+ *   stands          the same birth, other values     changed
+ *   stands          none; its birth is not held      deleted
+ *   stands          another's, which the parent      deleted: it was here, and is not any more;
+ *                   holds                            changed, where its birth is held here, too
+ *   stands, or not  of a birth that the parent does  new
+ *                   not have
+ *   none            of a birth that the parent holds changed
+ *
+ * A birth that one of them holds, or both, or that both have deleted, with other values: changed.
+ * What differs but in who may stand is no escape: some other row decides that.
  *
  * What stays here for its size (tonle_limit: a row, or some columns of one) is no escape. */
 #include "node/load/load.h"
 
+#include "conflict/hlc.h"
 #include "node/capture/capture.h"
 #include "node/load/slice.h"
 #include "node/record/table.h"
@@ -69,65 +80,6 @@ static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes
         (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
 }
 
-static bool same_values(const struct table_schema *t, const struct value *x, const struct value *y)
-{
-    for (uint32_t c = 0; c < t->n_columns; c++)
-        if (!value_equal(&x[c], &y[c]))
-            return false;
-    return true;
-}
-
-/* Held as a row of its own: a twin is not. */
-static bool is_told(const struct birth *b)
-{
-    return b->held != HOLD_NONE && b->held != HOLD_TWIN;
-}
-
-/* What the parent holds and this office shows, with the same values, is no escape (DESIGN 4,
- * "Holds"). */
-static bool held_above(const struct table_schema *t, struct arena *scratch,
-                       const struct row_state *st, const struct value *here)
-{
-    struct row r;
-    if (!st || st->record.len == 0 ||
-        row_decode(scratch, &r, &t->rules, st->record.p, st->record.len) != ERR_OK)
-        return false;
-    for (uint32_t i = 0; i < r.n_births; i++)
-        if (is_told(&r.births[i]) &&
-            same_values(t, part_birth_values(scratch, t, &r.births[i]), here))
-            return true;
-    return false;
-}
-
-/* The parent's values of the birth that stands here, where the parent holds it: a change of it made
- * it stand here alone, and it is no new row. NULL: the parent does not have it. */
-static enum err held_values(struct store *s, struct arena *a, struct row_key k,
-                            const struct row_state *st, struct value **out)
-{
-    struct row here, there;
-    *out = NULL;
-    if (!st || st->record.len == 0)
-        return ERR_OK;
-    enum err e = row_load(s, a, k, &here, NULL);
-    if (e == ERR_OK)
-        e = row_decode(a, &there, &k.t->rules, st->record.p, st->record.len);
-    const struct birth *b = e == ERR_OK ? row_standing(&here, &k.t->rules) : NULL;
-    const struct birth *held = b ? row_find_birth(&there, b->name) : NULL;
-    if (held && is_told(held) && birth_alive(held, &k.t->rules))
-        *out = part_birth_values(a, k.t, held);
-    return e;
-}
-
-static enum err held_here(struct comparison *c, struct arena *scratch, struct bytes key, bool *held)
-{
-    struct row r;
-    enum err e = row_load(c->s, scratch, (struct row_key){c->t, key.p, key.len}, &r, NULL);
-    *held = false;
-    for (uint32_t i = 0; e == ERR_OK && i < r.n_births; i++)
-        *held = *held || is_told(&r.births[i]);
-    return e;
-}
-
 /* But for the columns that stay here (NULL: none). */
 static bool same_sent(const struct table_schema *t, const struct value *x, const struct value *y,
                       const bool *left)
@@ -138,25 +90,170 @@ static bool same_sent(const struct table_schema *t, const struct value *x, const
     return true;
 }
 
-static enum err compare_row(struct comparison *c, struct arena *scratch, struct bytes key,
-                            const struct value *here)
+/* ---- one key, here and there */
+
+struct side {
+    struct row row;       /* as it is on record */
+    struct value *stands; /* in the table; NULL: no row */
+    struct birth *birth;  /* whose that is; NULL: nobody's on record, or no row */
+};
+struct met {
+    struct row_key k;
+    struct side here, there;
+    enum record_at at; /* of the record here */
+    bool recorded;     /* one of the two has one */
+    bool *left;        /* columns that stay here */
+};
+
+static void complete_side(struct arena *a, const struct table_schema *t, struct side *x)
 {
-    bool alone = false, *left = NULL;
-    enum err e = c->limits ? limit_stays(c->s, scratch, (struct row_key){c->t, key.p, key.len},
-                                         &alone, &left)
-                           : ERR_OK;
+    if (x->stands && x->row.n_births == 0)
+        row_from_settled(a, &x->row, x->stands);
+    x->birth = x->stands ? row_standing(&x->row, &t->rules) : NULL;
+    if (x->birth)
+        birth_set_values(a, x->birth, &t->rules, x->stands);
+}
+
+/* As a parent has it on record, without what is forgotten. */
+static enum err their_record(struct store *s, struct arena *a, struct row_key k,
+                             struct bytes record, struct row *out)
+{
+    struct forget f;
+    enum err e = row_decode(a, out, &k.t->rules, record.p, record.len);
+    if (e == ERR_OK)
+        e = row_forgetting(s, a, k, &f);
+    if (e != ERR_OK)
+        return e;
+    f.keep_references = true;
+    row_forget(a, out, &k.t->rules, &f);
+    return ERR_OK;
+}
+
+static enum err meet(struct store *s, struct arena *a, struct row_key k, const struct row_state *st,
+                     struct value *now, struct met *x)
+{
+    *x = (struct met){.k = k, .here.stands = now};
+    enum err e = row_load(s, a, k, &x->here.row, &x->at);
+    x->recorded = x->at != RECORD_NONE || (st && st->record.len > 0);
+    if (e == ERR_OK && st && st->record.len > 0)
+        e = their_record(s, a, k, st->record, &x->there.row);
+    if (st && st->stands)
+        x->there.stands = st->values;
+    if (e != ERR_OK)
+        return e;
+    complete_side(a, k.t, &x->here);
+    complete_side(a, k.t, &x->there);
+    return ERR_OK;
+}
+
+/* The same birth, alive, on the other side's record. */
+static struct birth *counterpart(const struct met *x, const struct side *other,
+                                 const struct birth *b)
+{
+    struct birth *c = b ? row_find_birth(&other->row, b->name) : NULL;
+    return c && birth_alive(c, &x->k.t->rules) ? c : NULL;
+}
+
+static const struct value *values_of(struct arena *a, const struct met *x, const struct side *of,
+                                     const struct birth *b)
+{
+    return b == of->birth ? of->stands : part_birth_values(a, x->k.t, b);
+}
+
+/* A birth here and its counterpart there. */
+static bool differ(struct arena *a, const struct met *x, const struct birth *b,
+                   const struct birth *c)
+{
+    return !same_sent(x->k.t, values_of(a, x, &x->there, c), values_of(a, x, &x->here, b), x->left);
+}
+
+/* Held as a row of its own: a twin is not. */
+static bool is_told(const struct birth *b)
+{
+    return b->held != HOLD_NONE && b->held != HOLD_TWIN;
+}
+
+/* Of a row that has been deleted, or is told of for another (a twin): as it would be if a change
+ * came that brings it back. What was written over is a conflict on record (conflict_found). */
+static struct birth *hidden_otherwise(struct arena *a, const struct met *x, struct birth *b)
+{
+    const struct table_rules *rules = &x->k.t->rules;
+    struct birth *c = row_find_birth(&x->there.row, b->name);
+    bool both = c && b->values && c->values && b != x->here.birth && c != x->there.birth &&
+                birth_alive(b, rules) == birth_alive(c, rules) && !is_told(b) && !is_told(c);
+    return both && differ(a, x, b, c) ? c : NULL;
+}
+
+/* A birth that is held here, and is another there, or one that is hidden; from number *at on. */
+static struct birth *held_otherwise(struct arena *a, const struct met *x, uint32_t *at)
+{
+    while (*at < x->here.row.n_births) {
+        struct birth *b = &x->here.row.births[(*at)++];
+        struct birth *c = is_told(b) ? counterpart(x, &x->there, b) : NULL;
+        if (c && (is_told(c) || c == x->there.birth) && differ(a, x, b, c))
+            return b;
+        if (hidden_otherwise(a, x, b))
+            return b;
+    }
+    return NULL;
+}
+
+/* A row of nobody's that equals a birth which the parent holds: everybody has it. */
+static bool is_known(struct arena *a, const struct met *x)
+{
+    for (uint32_t i = 0; !x->here.birth && i < x->there.row.n_births; i++) {
+        const struct birth *b = &x->there.row.births[i];
+        if (is_told(b) && same_sent(x->k.t, part_birth_values(a, x->k.t, b), x->here.stands, NULL))
+            return true;
+    }
+    return false;
+}
+
+/* A birth that the parent does not have, and that is held here: a row that was entered, changed and
+ * then held; NULL: none. Births that others have all have names, or are there. */
+static const struct birth *held_alone(const struct met *x)
+{
+    const struct birth *b = row_find_birth(&x->here.row, (struct dot){0});
+    return b && b != x->here.birth && is_told(b) && birth_alive(b, &x->k.t->rules) &&
+                   !counterpart(x, &x->there, b)
+               ? b
+               : NULL;
+}
+
+/* 0: no escape. */
+static enum escape_kind kind_of(struct arena *a, const struct met *x)
+{
+    const struct birth *c = counterpart(x, &x->there, x->here.birth);
+    const struct birth *h = counterpart(x, &x->here, x->there.birth);
+    uint32_t at = 0;
+    if ((x->here.stands && !c) || held_alone(x))
+        return ESCAPE_NEW;
+    if (x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands)))
+        return ESCAPE_DELETED;
+    if (x->here.stands && differ(a, x, x->here.birth, c))
+        return ESCAPE_CHANGED;
+    return held_otherwise(a, x, &at) ? ESCAPE_CHANGED : 0;
+}
+
+/* `now`: what stands here; NULL: nothing. */
+static enum err compare_key(struct comparison *c, struct arena *scratch, struct bytes key,
+                            struct value *now)
+{
+    bool alone = false;
+    struct met x;
+    struct row_key k = {c->t, key.p, key.len};
     const struct row_state *st = find_state(c->state, c->chunk->n_states, key);
+    enum err e = meet(c->s, scratch, k, st, now, &x);
+    if (e == ERR_OK && c->limits)
+        e = limit_stays(c->s, scratch, k, &alone, &x.left);
     if (st)
         c->met[st - c->chunk->states] = true;
-    if (st && st->stands) {
-        if (e == ERR_OK && !same_sent(c->t, st->values, here, left))
-            add_escape(c, ESCAPE_CHANGED, key);
-    } else if (e == ERR_OK && !alone && !held_above(c->t, scratch, st, here)) {
-        struct value *held;
-        e = held_values(c->s, scratch, (struct row_key){c->t, key.p, key.len}, st, &held);
-        add_escape(c, held ? ESCAPE_CHANGED : ESCAPE_NEW, key);
-    }
-    return e;
+    if (e != ERR_OK || (alone && !x.there.stands))
+        return e;
+    enum escape_kind kind = kind_of(scratch, &x);
+    if (kind)
+        add_escape(c, kind, key);
+    return ERR_OK;
 }
 
 static enum err compare_rows(struct comparison *c, struct bytes after)
@@ -172,7 +269,7 @@ static enum err compare_rows(struct comparison *c, struct bytes after)
         struct key_range want = {c->t, {last.data, last.len}, upto, SLICE_ROWS, SLICE_BYTES};
         e = part_slice(c->s, &scratch, &want, &rows);
         for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++)
-            e = compare_row(c, &scratch, rows.key[i], rows.row[i]);
+            e = compare_key(c, &scratch, rows.key[i], rows.row[i]);
         if (e == ERR_OK && rows.n > 0) {
             buf_reset(&last);
             buf_put(&last, rows.key[rows.n - 1].p, rows.key[rows.n - 1].len);
@@ -183,19 +280,22 @@ static enum err compare_rows(struct comparison *c, struct bytes after)
     return e;
 }
 
+/* What stands there, or nowhere. */
 static enum err compare_missing(struct comparison *c)
 {
     struct arena scratch = {0};
     enum err e = ERR_OK;
-    /* The rows of the range come first; records of other ranges' rows may follow (chunk.c). */
-    for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states && i < c->chunk->rows; i++) {
+    for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states; i++) {
         const struct row_state *st = &c->chunk->states[i];
-        bool held;
-        if (c->met[i] || !st->stands)
+        struct value *now = NULL;
+        if (c->met[i])
             continue;
-        e = held_here(c, &scratch, st->key, &held);
-        if (e == ERR_OK && !held)
-            add_escape(c, ESCAPE_DELETED, st->key);
+        /* The rows of the range come first; records of other ranges' rows may follow (chunk.c). */
+        if (i >= c->chunk->rows)
+            e = row_read(c->s, &scratch, (struct row_key){c->t, st->key.p, st->key.len}, &now);
+        if (e == ERR_OK && !now && (i < c->chunk->rows || !st->stands))
+            e = compare_key(c, &scratch, st->key, NULL);
+        arena_reset(&scratch);
     }
     arena_fini(&scratch);
     return e;
@@ -241,64 +341,178 @@ enum err store_chunk_compare(struct store *s, struct arena *a, const struct load
 
 /* ---- settling */
 
-/* What is here is sealed like any write: the parent's values are the old ones. */
-static enum err note_escape(struct store *s, const struct table_schema *t, struct value *parent,
-                            struct value *here)
+static enum err meet_escape(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            const struct escape *esc, struct met *x, const struct row_state **st)
 {
-    if (!parent)
-        return capture_note(s, t, CHANGE_BORN, 0, here);
-    if (!here)
-        return capture_note(s, t, CHANGE_DELETE, 0, parent);
-    return capture_note(s, t, CHANGE_UPDATE, part_mask(t, parent, here), here);
-}
-
-static enum err write_parents(struct store *s, struct row_key k, struct value *parent,
-                              struct value *here)
-{
-    if (!parent)
-        return part_delete(s, k);
-    return !here ? part_insert(s, k.t, parent) : part_update(s, k.t, here, parent);
-}
-
-static enum err both_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                          const struct escape *esc, const struct table_schema **t,
-                          struct value **there, struct value **here)
-{
-    enum err e = chunk_table(s, chunk, t);
+    const struct table_schema *t;
+    struct value *now;
+    enum err e = chunk_table(s, chunk, &t);
     if (e != ERR_OK)
         return e;
-    const struct row_state *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
-    struct row_key k = {*t, esc->key.p, esc->key.len};
-    *there = st && st->stands ? st->values : NULL;
-    if (!*there)
-        e = held_values(s, a, k, st, there);
-    return e == ERR_OK ? row_read(s, a, k, here) : e;
+    struct row_key k = {t, esc->key.p, esc->key.len};
+    *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    e = row_read(s, a, k, &now);
+    return e == ERR_OK ? meet(s, a, k, *st, now, x) : e;
+}
+
+/* The values that differ: what stands, or a birth that is held at one of the two, or at both. */
+static void values_that_differ(struct arena *a, const struct met *x, const struct value **here,
+                               const struct value **there)
+{
+    uint32_t at = 0;
+    const struct birth *b = x->here.birth, *c = counterpart(x, &x->there, b);
+    *here = x->here.stands;
+    *there = c && x->there.birth != c ? values_of(a, x, &x->there, c) : x->there.stands;
+    if (kind_of(a, x) != ESCAPE_CHANGED || (c && differ(a, x, b, c)))
+        return;
+    b = held_otherwise(a, x, &at);
+    c = row_find_birth(&x->there.row, b->name);
+    *here = values_of(a, x, &x->here, b);
+    *there = values_of(a, x, &x->there, c);
 }
 
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
                            const struct escape *esc, struct escape_rows *out)
 {
-    struct value *here = NULL, *there = NULL;
+    struct met x;
+    const struct row_state *st;
     *out = (struct escape_rows){0};
-    enum err e = both_rows(s, a, chunk, esc, &out->t, &there, &here);
-    out->here = here;
-    out->there = there;
+    enum err e = meet_escape(s, a, chunk, esc, &x, &st);
+    out->t = x.k.t;
+    if (e == ERR_OK)
+        values_that_differ(a, &x, &out->here, &out->there);
     return e;
+}
+
+static enum err write_parents(struct store *s, const struct met *x)
+{
+    if (!x->there.stands)
+        return x->here.stands ? part_delete(s, x->k) : ERR_OK;
+    return x->here.stands ? part_update(s, x->k.t, x->here.stands, x->there.stands)
+                          : part_insert(s, x->k.t, x->there.stands);
+}
+
+/* Everything that is known of the row is replaced (DESIGN 4, "Row states"). */
+static enum err take_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            const struct row_state *st, const struct met *x)
+{
+    struct row_state none = {.key = {x->k.key, x->k.len}};
+    return x->recorded ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc))
+                       : write_parents(s, x);
+}
+
+static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
+                             const struct birth *b)
+{
+    const struct table_schema *t = x->k.t;
+    const struct value *here = values_of(a, x, &x->here, b);
+    const struct value *there = values_of(a, x, &x->there, counterpart(x, &x->there, b));
+    uint32_t *column = arena_alloc(a, t->n_columns * sizeof *column), n = 0;
+    struct value *value = arena_alloc(a, t->n_columns * sizeof *value);
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (schema_is_key(t, i) || value_equal(&here[i], &there[i]))
+            continue;
+        column[n] = i;
+        value[n++] = here[i];
+    }
+    struct todo_change c = {
+        .kind = CHANGE_UPDATE, .birth = b->name, .n_cells = n, .column = column, .value = value};
+    return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
+}
+
+static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->here.row.n_births; i++) {
+        struct birth *b = &x->here.row.births[i], *c = hidden_otherwise(a, x, b);
+        if (c)
+            birth_set_values(a, b, &x->k.t->rules, c->values);
+        any = any || c;
+    }
+    return any ? row_save(s, a, x->k, &x->here.row, x->at) : ERR_OK;
+}
+
+static enum err queue_birth(struct store *s, struct arena *a, const struct met *x,
+                            const struct value *values)
+{
+    uint32_t *all = arena_alloc(a, x->k.t->n_columns * sizeof *all);
+    for (uint32_t i = 0; i < x->k.t->n_columns; i++)
+        all[i] = i;
+    struct todo_change c = {
+        .kind = CHANGE_BORN, .n_cells = x->k.t->n_columns, .column = all, .value = values};
+    return todo_put(s, x->k, &c);
+}
+
+/* What the application did to a row before anybody knew it has left a record, which is nobody's. */
+static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
+{
+    struct row *r = &x->here.row;
+    if (x->at == RECORD_NONE || !x->here.birth)
+        return ERR_OK;
+    size_t at = (size_t)(x->here.birth - r->births);
+    memmove(r->births + at, r->births + at + 1, (r->n_births - at - 1) * sizeof *r->births);
+    r->n_births--;
+    return row_save(s, a, x->k, r, x->at);
+}
+
+/* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */
+static enum err make_room(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                          const struct row_state *st, struct met *x)
+{
+    const struct birth *held = held_alone(x);
+    bool stands = x->here.stands && !counterpart(x, &x->there, x->here.birth) && !is_known(a, x);
+    bool goes = kind_of(a, x) == ESCAPE_DELETED;
+    enum err e = take_theirs(s, a, chunk, st, x);
+    if (e == ERR_OK && held)
+        e = queue_birth(s, a, x, values_of(a, x, &x->here, held));
+    if (e == ERR_OK && stands)
+        e = queue_birth(s, a, x, x->here.stands);
+    if (e != ERR_OK || !goes)
+        return e;
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
+    return todo_put(s, x->k, &gone);
+}
+
+static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
+{
+    const struct birth *c = counterpart(x, &x->there, x->here.birth), *b;
+    const struct value *old = c ? values_of(a, x, &x->there, c) : x->there.stands;
+    enum err e = take_hidden(s, a, x);
+    if (e == ERR_OK && x->here.stands && old && !same_sent(x->k.t, old, x->here.stands, x->left)) {
+        uint64_t mask = part_mask(x->k.t, old, x->here.stands);
+        e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
+    }
+    for (uint32_t at = 0; e == ERR_OK && (b = held_otherwise(a, x, &at));)
+        e = is_told(b) ? queue_change(s, a, x, b) : ERR_OK;
+    return e;
+}
+
+/* What is here is sealed like any write: the parent's values are the old ones. */
+static enum err publish(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                        const struct row_state *st, struct met *x)
+{
+    enum escape_kind kind = kind_of(a, x);
+    bool both = x->here.stands && x->there.stands;
+    if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !held_alone(x)))
+        return publish_changed(s, a, x);
+    if (both || held_alone(x) || (kind == ESCAPE_NEW && is_known(a, x)))
+        return make_room(s, a, chunk, st, x);
+    if (kind == ESCAPE_DELETED)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
+    enum err e = forget_nobodys(s, a, x);
+    return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *esc, bool take_parent)
 {
     assert(s->in_write);
-    const struct table_schema *t;
-    struct value *here, *parent;
-    enum err e = take_parent ? capture_temp_triggers(s) : ERR_OK; /* they run on such rows, too */
+    struct met x;
+    const struct row_state *st;
+    enum err e = capture_temp_triggers(s); /* they run on such rows, too */
     if (e == ERR_OK)
-        e = both_rows(s, a, chunk, esc, &t, &parent, &here);
-    if (e != ERR_OK || (!parent && !here))
-        return e;
-    struct row_key k = {t, esc->key.p, esc->key.len};
-    if (parent && here && same_values(t, parent, here))
-        return ERR_OK; /* the application has settled it since */
-    return take_parent ? write_parents(s, k, parent, here) : note_escape(s, t, parent, here);
+        e = meet_escape(s, a, chunk, esc, &x, &st);
+    if (e != ERR_OK || !kind_of(a, &x))
+        return e; /* the application has settled it since */
+    return take_parent ? take_theirs(s, a, chunk, st, &x) : publish(s, a, chunk, st, &x);
 }

@@ -193,6 +193,21 @@ static enum err take_rows(struct store *s, struct arena *a, const struct table_s
     return e;
 }
 
+enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
+                      const struct row_state *st, uint64_t now_ms)
+{
+    struct work w;
+    struct apply_report report = {0};
+    assert(s->in_write);
+    work_init(&w, s, a);
+    w.now_ms = now_ms;
+    w.report = &report;
+    enum err e = take_state(&w, t, st);
+    work_get(&w, t, st->key.p, st->key.len)->sealed =
+        true; /* whoever asks for it knows what goes */
+    return e == ERR_OK ? work_finish(&w) : e;
+}
+
 static enum err chunks_of(struct store *s, const struct table_schema *t, int64_t *own, int64_t *all)
 {
     char sql[80];

@@ -1,4 +1,5 @@
-/* slice.h - rows of a table in key order, a slice at a time, and what loads and digests share. */
+/* slice.h - rows of a table in key order, a slice at a time, and what loads, comparisons and
+ * digests share. */
 #ifndef NODE_LOAD_SLICE_H
 #define NODE_LOAD_SLICE_H
 
@@ -31,5 +32,9 @@ void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum d
 /* ERR_SCHEMA unless the chunk has the columns that the charter here names. */
 enum err part_same_columns(struct store *s, const struct table_schema *t,
                            const struct load_chunk *chunk);
+/* load.c: all that is known of one row becomes what its state says, at equal clocks; what stands in
+ * the table is written over without a word. */
+enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
+                      const struct row_state *st, uint64_t now_ms);
 
 #endif

@@ -271,12 +271,29 @@ void breach_packet(struct world *w, struct machine *m, struct machine *from,
         ack_early(w, m, from, &msg->u.item);
 }
 
+static void breach_gaps(struct world *w, struct machine *m)
+{
+    static const char *const sql[] = {
+        "DELETE FROM tonle_gap",
+        "DELETE FROM tonle_conflict WHERE state = 'auto' AND cell <> 'birth' AND id IN"
+        " (SELECT conflict FROM tonle_conflict_side WHERE seq = 0 AND site <> 0)"};
+    if (store_begin(m->o.store) != ERR_OK)
+        return;
+    if (store_exec(m->o.store, sql[w->breach == BREACH_FOUND]) != ERR_OK ||
+        store_commit(m->o.store) != ERR_OK)
+        store_rollback(m->o.store);
+}
+
 void breach_step(struct world *w, struct machine *m)
 {
     if (w->breach == BREACH_CONTEXT && world_chance(w, 20))
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
+    if (w->breach >= BREACH_GAPS) {
+        breach_gaps(w, m);
+        return;
+    }
     if (w->breach >= BREACH_TWICE && world_chance(w, 20))
         breach_rows(w, m);
 }

@@ -122,7 +122,7 @@ void app_close(struct machine *m)
 }
 
 /* A whole series at once: entered, changed, thrown away. */
-static void many(struct world *w, struct machine *m)
+void app_many(struct world *w, struct machine *m)
 {
     char sql[512];
     unsigned long long token = ++w->token;
@@ -146,7 +146,7 @@ static void many(struct world *w, struct machine *m)
     office_try(&m->o, sql);
 }
 
-static void write_statements(struct world *w, struct machine *m)
+void app_statements(struct world *w, struct machine *m)
 {
     uint32_t n = 1 + world_below(w, 3);
     bool burst = !w->healing && world_chance(w, w->profile.burst);
@@ -165,7 +165,7 @@ static void write_statements(struct world *w, struct machine *m)
             printf("%8llu %s: app: %s -> %d\n", (unsigned long long)w->now, m->o.name, sql, rc);
     }
     if (burst && w->schema.fixed)
-        many(w, m);
+        app_many(w, m);
 }
 
 void app_write(struct world *w, struct machine *m)
@@ -178,7 +178,7 @@ void app_write(struct world *w, struct machine *m)
     if (office_try(&m->o, "BEGIN IMMEDIATE") != SQLITE_OK)
         return; /* the machine is dying */
     bool noted = ledger_before(w, m);
-    write_statements(w, m);
+    app_statements(w, m);
     if (!noted || !ledger_after(w, m)) {
         office_try(&m->o, "ROLLBACK");
         return;

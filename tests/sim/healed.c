@@ -41,6 +41,8 @@ static void alike(struct world *w, const char *sql)
     char *first = dump(w, &w->m[0], sql);
     for (int i = 1; i < w->n; i++) {
         char *other = dump(w, &w->m[i], sql);
+        if (w->verbose && strcmp(first, other) != 0)
+            printf("%s\n    hub: %s\n    %s: %s\n", sql, first, w->m[i].o.name, other);
         if (strcmp(first, other) != 0)
             world_break(w, "3", "offices differ: %s: hub has %.300s %s has %.300s", sql, first,
                         w->m[i].o.name, other);
@@ -300,10 +302,14 @@ void oracle_healed(struct world *w)
         for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
             print_open(w, &w->m[i]);
         digests_alike(w);
-        find_writes(w, &a);
-        oracle_open(w, &a);
+        if (!w->taken) {
+            find_writes(w, &a);
+            oracle_open(w, &a);
+        }
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
+    if (w->profile.gaps && w->broken[0] == '\0')
+        stray_healed(w);
     for (int i = 0; i < w->n && w->broken[0] == '\0'; i++) {
         oracle_sides(w, &w->m[i]);
         check_forgotten(w, &w->m[i], &a);

@@ -21,6 +21,8 @@ static const char tables[] =
 
 void ledger_open(struct world *w, struct machine *m)
 {
+    if (w->profile.gaps)
+        stray_open(m);
     if (!w->schema.fixed)
         office_try(&m->o, "PRAGMA temp_store=MEMORY"), office_try(&m->o, tables);
 }
@@ -44,7 +46,7 @@ bool ledger_before(struct world *w, struct machine *m)
 {
     struct buf sql = {0};
     if (w->schema.fixed)
-        return true;
+        return !w->profile.gaps || stray_before(m);
     buf_printf(&sql, "DELETE FROM had;");
     for (int i = 0; i < w->schema.n; i++) {
         const struct drawn_table *t = &w->schema.table[i];
@@ -73,6 +75,8 @@ bool ledger_before(struct world *w, struct machine *m)
 bool ledger_after(struct world *w, struct machine *m)
 {
     struct buf sql = {0};
+    if (w->profile.gaps)
+        return stray_after(w, m);
     for (int i = 0; i < w->schema.n; i++) {
         const struct drawn_table *t = &w->schema.table[i];
         char key[96];
@@ -107,6 +111,8 @@ void ledger_check(struct world *w, struct machine *m, const struct table_changes
                   const struct row_change *rc)
 {
     struct buf sql = {0};
+    if (w->profile.gaps)
+        stray_check(w, m, tc, rc);
     if (w->schema.fixed || rc->kind == CHANGE_UPDATE || strncmp(tc->table, "tonle_", 6) == 0)
         return;
     buf_printf(&sql, "SELECT 1 FROM app_%s WHERE t = ?1 AND k = quote(?2)%s",

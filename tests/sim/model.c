@@ -11,11 +11,12 @@ void model_fini(struct model *m)
     for (size_t i = 0; i < m->n_rows; i++) {
         arena_fini(&m->row[i].arena);
         mem_free(m->row[i].change);
+        mem_free(m->row[i].nobody);
     }
     mem_free(m->changeset);
     mem_free(m->row);
     arena_fini(&m->arena);
-    *m = (struct model){.probe = m->probe, .units = m->units};
+    *m = (struct model){.probe = m->probe, .units = m->units, .strays = m->strays};
 }
 
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len)
@@ -209,7 +210,8 @@ bool model_lives(const struct model *m, const struct model_row *r, struct arena 
 }
 
 /* The identity that a writer means who names none: the one it had that may have lost its name, the
- * earliest that was not over and no twin; if all were over, the latest. */
+ * earliest that was not over and no twin; if all were over, the latest, but where what stood there
+ * may be a row that was entered while capture was away: that is nobody's. */
 static struct dot meant_by(const struct model *m, const struct model_row *r,
                            const struct table_schema *t, const struct clock *context)
 {
@@ -227,7 +229,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
             over = ch;
     }
     arena_fini(&a);
-    return there ? there->dot : over ? over->dot : (struct dot){0};
+    return there ? there->dot : over && !m->strays ? over->dot : (struct dot){0};
 }
 
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)
@@ -464,6 +466,11 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
+    if (m->strays && dot_is_none(birth)) {
+        r->nobody = mem_grow(r->nobody, r->n_nobody, &r->cap_nobody, sizeof *r->nobody);
+        r->nobody[r->n_nobody++] = r->change[--r->n];
+        return true;
+    }
     if (rc->kind == CHANGE_DELETE && dot_is_none(rc->birth) && !dot_is_none(birth))
         delete_twins(m, t, r);
     bool known = m->late;

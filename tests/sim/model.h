@@ -60,6 +60,8 @@ struct model_row {
     size_t len;
     struct model_change *change;
     size_t n, cap;
+    struct model_change *nobody; /* changes of what no office but the writer's has (strays) */
+    size_t n_nobody, cap_nobody;
     bool derived; /* what follows is of these changes; in the row's own arena */
     struct arena arena;
     struct model_birth *birth; /* by (hlc, name) */
@@ -76,8 +78,11 @@ struct model {
     /* An office that loads writes on rows that are newer than its clock: such a change may name a
      * birth that its own journal brings later. */
     bool late;
+    /* Rows may have been entered where capture was away: a change of such a row names nobody, and
+     * changes nothing elsewhere. */
+    bool strays;
 };
-void model_fini(struct model *m); /* keeps probe and units */
+void model_fini(struct model *m); /* keeps probe, units and strays */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len);

@@ -251,7 +251,8 @@ void oracle_step(struct world *w, struct machine *m)
         check_state(w, m);
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
     if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
-        !store_state_get(m->watch)->loading && m->n_deferred == 0) {
+        !store_state_get(m->watch)->loading && m->n_deferred == 0 && !w->taken &&
+        !(w->profile.gaps && stray_doubt(m))) {
         oracle_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;

@@ -57,6 +57,7 @@ static void draw_unit(struct world *w, int i)
     w->site_unit[at] = (struct site_unit){m->o.site, m->o.unit};
     w->units = (struct unit_list){(size_t)i + 1, w->site_unit};
     m->model.units = &w->units;
+    m->model.strays = w->profile.gaps;
     m->model.probe = w->schema.probe;
 }
 
@@ -106,6 +107,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     w->breach = kind->breach;
     w->seed = seed;
     w->random = (seed + 1) * 0x9e3779b97f4a7c15ULL;
+    w->aside = (seed + 5) * 0x9e3779b97f4a7c15ULL;
     w->trace = VALUE_HASH_SEED;
     w->disk = disk_new(seed + 1);
     draw_schema(w, kind->drawn);
@@ -115,6 +117,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     draw_profile(w);
     w->profile.join = join;
     w->profile.write_loading = kind->write_loading;
+    w->profile.gaps = kind->gaps;
+    w->profile.stray_deletes = kind->stray_deletes;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
     struct office all[WORLD_NODES] = {0};
@@ -151,4 +155,10 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         world_later(w, WHAT_START, i, world_below(w, 50), 0);
     }
     world_later(w, WHAT_FAULT, 0, 1000, 0);
+    if (kind->gaps) {
+        stray_start(w);
+        world_aside(w);
+        world_later(w, WHAT_GAP, 0, 1000 + world_below(w, 2000), 0);
+        world_aside(w);
+    }
 }

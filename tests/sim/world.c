@@ -19,6 +19,13 @@ uint64_t world_random(struct world *w)
     return w->random;
 }
 
+void world_aside(struct world *w)
+{
+    uint64_t other = w->aside;
+    w->aside = w->random;
+    w->random = other;
+}
+
 uint32_t world_below(struct world *w, uint32_t n)
 {
     return (uint32_t)((world_random(w) >> 16) % n);
@@ -449,6 +456,18 @@ static void happen(struct world *w, struct happening *h)
         if (disk_failed(w->disk))
             world_power_off(w, m, true);
         break;
+    case WHAT_GAP:
+        world_aside(w);
+        m = &w->m[world_below(w, (uint32_t)w->n)];
+        if (!w->healing) {
+            gap_make(w, m);
+            world_later(w, WHAT_CHANGE, (int)(m - w->m), 1 + world_below(w, 30), 0);
+            world_later(w, WHAT_GAP, 0, 500 + world_below(w, 5000), 0);
+        }
+        world_aside(w);
+        if (disk_failed(w->disk))
+            world_power_off(w, m, true);
+        break;
     case WHAT_LINE:
         if (!m->line) {
             m->line = true;
@@ -487,7 +506,7 @@ static bool settled(struct world *w)
         struct machine *m = &w->m[i];
         if (!m->alive || (m->parent >= 0 && m->link == 0))
             return false;
-        if (store_capture_pending(m->o.store))
+        if (store_capture_pending(m->o.store) || (w->profile.gaps && stray_open_gap(m)))
             return false;
         const struct clock *hub = &store_state_get(w->m[0].o.store)->clock;
         if (clock_compare(hub, &store_state_get(m->o.store)->clock) != CLOCK_EQUAL)
@@ -532,6 +551,15 @@ void world_heal(struct world *w)
         }
         world_later(w, WHAT_CHANGE, i, 5, 0);
     }
+    world_settle(w);
+    if (w->profile.gaps && w->broken[0] == '\0') {
+        stray_rest(w);
+        world_settle(w);
+    }
+}
+
+void world_settle(struct world *w)
+{
     if (!wait_for(w, settled) && w->broken[0] == '\0')
         world_break(w, "3", "the offices do not come to rest");
     if (!wait_for(w, forgotten) && w->broken[0] == '\0')
@@ -554,5 +582,6 @@ void world_stop(struct world *w)
         mem_free(w->queue[i].bytes);
     mem_free(w->queue);
     disk_free(w->disk);
+    stray_fini(w);
     schema_fini(&w->schema);
 }

@@ -29,6 +29,7 @@ enum what {
     WHAT_LINE,
     WHAT_JOIN,
     WHAT_DESK,
+    WHAT_GAP,
     WHAT_DONE
 };
 struct happening {
@@ -96,7 +97,9 @@ struct machine {
 /* What kind of world a seed makes: each is likely or not, so that no history has everything. */
 struct profile {
     bool join,
-        write_loading; /* offices that come later; their applications write while they load */
+        write_loading;  /* offices that come later; their applications write while they load */
+    bool gaps;          /* applications go around capture (gaps.c) */
+    bool stray_deletes; /* and delete rows meanwhile, or enter them anew */
     bool wal, wal_guard;
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
@@ -114,10 +117,12 @@ enum breach {
     BREACH_TWICE,    /* a delta counts twice */
     BREACH_LOSERS,   /* siblings that are not shown are forgotten */
     BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_GAPS,     /* that capture was away is forgotten */
+    BREACH_FOUND,    /* so is what was written over meanwhile */
     BREACH_COUNT
 };
 struct world {
-    uint64_t seed, random;
+    uint64_t seed, random, aside; /* aside: what world_random draws from between world_aside */
     uint64_t now, number, links;
     struct disk *disk;
     struct machine m[WORLD_NODES];
@@ -128,19 +133,26 @@ struct world {
     uint64_t token;        /* of the application's writes */
     uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
+    uint64_t gaps, waiting; /* gaps that were made, offices where a person is waited for */
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
+    sqlite3 *strays;      /* strays.c */
     const char *unit[WORLD_NODES];
     struct site_unit site_unit[WORLD_NODES]; /* by site */
     struct unit_list units;
+    bool deciding, taken; /* a person says what is right where it differs (strays.c) */
     bool healing, verbose;
     char broken[1024]; /* the first broken promise; empty: none */
 };
 
 uint64_t world_random(struct world *w);
+/* From here to the next call draws come from another generator. What only one kind of world draws
+ * stands between two such calls: else every seed of the other kinds would make another history, and
+ * the seeds that are kept (seeds*.txt) would not show any more what they are kept for. */
+void world_aside(struct world *w);
 uint32_t world_below(struct world *w, uint32_t n);
 bool world_chance(struct world *w, uint32_t per_mille);
 void world_break(struct world *w, const char *promise, const char *fmt, ...)
@@ -149,7 +161,7 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn;
+    bool join, write_loading, drawn, gaps, stray_deletes;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
@@ -159,6 +171,7 @@ uint64_t world_wall_ms(const struct world *w, const struct machine *m); /* its w
 void world_run(struct world *w, uint64_t ms);
 /* No more faults; all lines up, all machines on; until nothing moves. */
 void world_heal(struct world *w);
+void world_settle(struct world *w); /* the last of it; breaks the world when it does not */
 void world_stop(struct world *w);
 
 /* app.c */
@@ -166,6 +179,8 @@ extern const char app_schema[], app_charter[];
 void app_write(struct world *w, struct machine *m);
 void app_open(struct world *w, struct machine *m);
 void app_close(struct machine *m);
+void app_statements(struct world *w, struct machine *m); /* a few, into the open transaction */
+void app_many(struct world *w, struct machine *m);       /* a whole series at once */
 /* app_drawn.c: one statement into a drawn schema */
 void app_statement(struct world *w, struct machine *m, struct buf *sql);
 
@@ -179,6 +194,31 @@ void ledger_check(struct world *w, struct machine *m, const struct table_changes
 void ledger_note(struct machine *m, const struct table_schema *t, const struct value *key,
                  bool made);
 void ledger_totals(struct world *w, struct model *m, struct store *s); /* when all is healed */
+
+/* gaps.c: an application goes around capture; and every write of each, captured or not */
+#define NOTED_TABLES 3
+#define NOTED_COLUMNS 8
+struct noted_table {
+    const char *name, *key[2], *column[NOTED_COLUMNS];
+};
+extern const struct noted_table noted_table[NOTED_TABLES];
+/* The key as SQL text; `of`: "", or NEW. or OLD. */
+void noted_key(struct buf *b, const struct noted_table *t, const char *of);
+void gap_make(struct world *w, struct machine *m);
+void stray_open(struct machine *m);
+bool stray_before(struct machine *m);
+bool stray_after(struct world *w, struct machine *m);
+
+/* strays.c: who wrote it */
+void stray_start(struct world *w);
+void stray_fini(struct world *w);
+void stray_check(struct world *w, struct machine *m, const struct table_changes *tc,
+                 const struct row_change *rc);
+bool stray_doubt(const struct machine *m);    /* the tables need not be what the journal says */
+bool stray_open_gap(const struct machine *m); /* it has not compared it yet */
+/* All is at rest: where the strays are, and a person decides what waits for one. */
+void stray_rest(struct world *w);
+void stray_healed(struct world *w); /* then all is alike: who wrote it */
 
 /* desk.c: somebody decides something at this office */
 void desk_decide(struct world *w, struct machine *m);

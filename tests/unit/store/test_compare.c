@@ -151,7 +151,8 @@ static void the_parents_rows_can_be_taken_back(void **state)
         "a1,b2,c3,d4,e5");
 }
 
-/* A held row is no escape, at neither end. */
+/* A held row is no escape, at neither end; entered behind capture it is, though everybody has
+ * it. */
 static void held_rows_are_no_escapes(void **state)
 {
     office_sql(A, "INSERT INTO note VALUES('a','1','same')");
@@ -161,7 +162,12 @@ static void held_rows_are_no_escapes(void **state)
     assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_held"), "1");
     assert_string_equal(scan(state, 1, false, false), "");
     behind_capture(A, "UPDATE note SET mark = 'free'; INSERT INTO note VALUES('b','2','same')");
-    assert_string_equal(scan(state, 50, false, false), "C:a ");
+    assert_string_equal(scan(state, 50, true, false), "C:a N:b ");
+    federation_sync(*state);
+    assert_everywhere("SELECT group_concat(id || mark) FROM (SELECT * FROM note ORDER BY id)",
+                      "afree,bsame");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE cell = 'birth'", "0");
 }
 
 /* A row that only this office's own trigger refuses is held here: no escape, and no other digest.
@@ -186,6 +192,109 @@ static void a_row_held_here_alone_is_no_escape(void **state)
     arena_fini(&a);
 }
 
+static const char held[] =
+    "SELECT ifnull(group_concat(key || reason, ' '), '-') FROM (SELECT * FROM"
+    " tonle_held ORDER BY key)";
+
+/* What an application did to a row that only its office knows is nobody's when the row is born. */
+static void a_row_that_only_we_know_is_new(void **state)
+{
+    rows(state);
+    behind_capture(A, "INSERT INTO note VALUES('z','last','m3')");
+    office_sql(A, "UPDATE note SET body = 'changed' WHERE id = 'z'");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, true, false), "N:z ");
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "changed");
+    assert_everywhere("SELECT max(births) FROM tonle_row", "1");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+/* Whose key it is there keeps it; what stands here is a birth beside it. */
+static void a_row_of_ours_at_a_key_of_others(void **state)
+{
+    rows(state);
+    behind_capture(A, "INSERT INTO note VALUES('z','ours','m3')");
+    office_sql(A, "UPDATE note SET mark = 'm4' WHERE id = 'z'");
+    office_seal(A);
+    office_sql(HUB, "INSERT INTO note VALUES('z','theirs','m5')");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, true, false), "N:z ");
+    federation_sync(*state);
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "theirs");
+    assert_everywhere(held, "\"z\"birth");
+}
+
+/* What was written behind capture before the row was held. */
+static void hold_other_values(void **state)
+{
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('b','2','same')");
+    office_seal(A);
+    behind_capture(A, "UPDATE note SET body = 'behind'");
+    office_sql(HUB, "INSERT INTO note VALUES('a','1','same')");
+    federation_sync(*state);
+    assert_everywhere(held, "\"b\"unique");
+}
+
+static void a_held_row_has_other_values(void **state)
+{
+    hold_other_values(state);
+    assert_string_equal(scan(state, 50, true, false), "C:b ");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, false, false), "");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'a'");
+    federation_sync(*state);
+    assert_everywhere("SELECT id || body FROM note", "bbehind");
+}
+
+static void a_held_row_is_taken_back(void **state)
+{
+    hold_other_values(state);
+    scan(state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    office_sql(HUB, "DELETE FROM note WHERE id = 'a'");
+    federation_sync(*state);
+    assert_everywhere("SELECT id || body FROM note", "b2");
+}
+
+/* A row that has no record was deleted behind capture, and entered anew: who did knows of one
+ * birth, everybody else of two. */
+static void bear_again(void **state)
+{
+    rows(state);
+    federation_settle(*state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'd'");
+    office_sql(A, "INSERT INTO note VALUES('d','again','m3')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "\"d\"birth");
+    assert_string_equal(office_one(A, held), "-");
+    assert_string_equal(scan(state, 50, false, false), "D:d ");
+}
+
+static void who_was_deleted_and_born_again_is_deleted(void **state)
+{
+    bear_again(state);
+    scan(state, 50, true, false);
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT body FROM note WHERE id = 'd'", "again");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+static void who_was_deleted_and_born_again_is_back(void **state)
+{
+    bear_again(state);
+    scan(state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    assert_everywhere(held, "\"d\"birth");
+    assert_everywhere("SELECT body FROM note WHERE id = 'd'", "4");
+    assert_string_equal(scan(state, 50, false, false), "");
+    federation_assert_equal(*state, "note");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +305,12 @@ int main(void)
         FEDERATION_TEST(the_parents_rows_can_be_taken_back),
         FEDERATION_TEST(held_rows_are_no_escapes),
         FEDERATION_TEST(a_row_held_here_alone_is_no_escape),
+        FEDERATION_TEST(a_row_that_only_we_know_is_new),
+        FEDERATION_TEST(a_row_of_ours_at_a_key_of_others),
+        FEDERATION_TEST(a_held_row_has_other_values),
+        FEDERATION_TEST(a_held_row_is_taken_back),
+        FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
+        FEDERATION_TEST(who_was_deleted_and_born_again_is_back),
     };
     return check_run(tests);
 }
