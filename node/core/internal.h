@@ -172,7 +172,7 @@ struct node {
     bool time_told;        /* by the parent, since this start */
     bool time_guessed;     /* the wall clock is not believed: wall.c */
     uint64_t time_wait_ms; /* no seal before: the parent may tell the time first */
-    bool started, stopping, dead;
+    bool start_due, started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 
     struct peer *parent; /* NULL at the hub */
@@ -244,6 +244,8 @@ void node_send(struct node *n, const struct route *r, const struct message *m);
 /* A value of a log line, quoted where it has to be: words of others make no field of their own. The
  * driver writes what is not printable. */
 const char *node_quoted(struct node *n, const char *text);
+/* Words for a refusal, until the step's end. */
+const char *node_why(struct node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void node_log(struct node *n, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void node_fatal(struct node *n, const char *what);
@@ -373,10 +375,12 @@ bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
 enum err mark_work(struct node *n); /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id);
-enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
-                          const char *source);
-/* ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has answered. */
-enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs);
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
+                          const struct inbox_item *i);
+/* From this child. ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has
+ * answered. */
+enum err mark_check_context(struct node *n, struct batch *b, const struct peer *p,
+                            const struct changeset *cs);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */

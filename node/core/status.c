@@ -210,6 +210,15 @@ static json_t *status_json(struct status_look *l, bool locked)
     return o;
 }
 
+/* For the times that are shown of a node that does not run: none is as good as one that cannot be
+ * read. */
+static int64_t stored_offset_ms(const struct status_look *l)
+{
+    uint64_t ms = 0;
+    bool read = l->id->parent[0] != '\0' && store_meta_u64(l->s, "offset_ms", 0, &ms) == ERR_OK;
+    return read ? (int64_t)ms : 0;
+}
+
 void node_status_json(const struct status_ask *ask, struct buf *out)
 {
     struct store *s = ask->store;
@@ -222,9 +231,7 @@ void node_status_json(const struct status_ask *ask, struct buf *out)
     char outside[256] = "";
     enum err begun = store_begin_read(s);
     l.id = store_identity_get(s);
-    l.offset_ms = l.n               ? l.n->offset_ms
-                  : l.id->parent[0] ? (int64_t)store_meta_u64(s, "offset_ms", 0)
-                                    : 0;
+    l.offset_ms = l.n ? l.n->offset_ms : stored_offset_ms(&l);
     if (!l.n && node_outside(s, ask->outside_site, ask->outside_seq, outside))
         l.outside = outside;
     /* Not begun: somebody writes. */

@@ -49,7 +49,8 @@ enum err store_lower_hlc(struct store *s, uint64_t hlc);
 /* Small named values of the node (offsets, mark bookkeeping...). */
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value);
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);
-uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise);
+/* *v: `otherwise` where there is no such value. */
+enum err store_meta_u64(struct store *s, const char *key, uint64_t otherwise, uint64_t *v);
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v);
 enum err store_meta_drop(struct store *s, const char *key);
 
