@@ -103,7 +103,7 @@ enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 enum err todo_has(struct store *s, struct row_key k, bool *yes);
 
 /* ---- what is too large to be sent */
-uint64_t store_limit_rows(struct store *s); /* rows of which something is; 0 also when unknown */
+enum err store_limit_rows(struct store *s, uint64_t *n); /* rows of which something is */
 /* Whether anything of ours stays here for its size, and whether this row does as a whole: nobody
  * else has it. */
 enum err limit_any(struct store *s, bool *any);

@@ -189,9 +189,8 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    bool rows_refused;      /* rows came for a table or column that is not in this database */
-    char seal_fault[256];   /* why the captured log cannot be sealed; "" */
-    char listen_fault[300]; /* why no office below can connect; "" */
+    char seal_fault[256];                     /* why the captured log cannot be sealed; "" */
+    char listen_fault[300];                   /* why no office below can connect; "" */
     uint64_t busy_until_ms;
     uint64_t acked_due_ms;
     uint64_t charter_version;

@@ -358,17 +358,21 @@ static void receive(struct node *n, const struct event *ev)
     }
 }
 
+#define NO_OFFSET ((uint64_t)INT64_MIN) /* none of any clock */
+
 /* What the life before has left to be done. */
 static enum err recall(struct node *n)
 {
-    uint64_t offset = 0, greeted = 0;
+    uint64_t offset, greeted = 0;
     enum err e = store_meta_u64(n->store, "answer_kept", 0, &n->answer_kept);
-    if (e == ERR_OK && n->parent)
-        e = store_meta_u64(n->store, "offset_ms", 0, &offset);
-    if (e == ERR_OK && n->parent)
+    if (e != ERR_OK || !n->parent)
+        return e;
+    e = store_meta_u64(n->store, "offset_ms", NO_OFFSET, &offset);
+    if (e == ERR_OK)
         e = store_meta_u64(n->store, "greeted", 0, &greeted);
-    n->offset_ms = (int64_t)offset;
-    n->greet_due = n->parent && greeted != n->site;
+    n->offset_saved = e == ERR_OK && offset != NO_OFFSET;
+    n->offset_ms = n->offset_saved ? (int64_t)offset : 0;
+    n->greet_due = greeted != n->site;
     return e;
 }
 

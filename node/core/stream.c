@@ -255,7 +255,6 @@ static enum err check_stamp(struct node *n, struct batch *b, const struct peer *
 static void tell_refused(struct node *n, const struct peer *p, const struct dot *d,
                          const struct apply_report *r)
 {
-    n->rows_refused = n->rows_refused || r->refused;
     if (r->refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);

@@ -68,10 +68,8 @@ static void disbelieve(struct node *n, uint64_t known_ms, const char *why)
 
 void wall_start(struct node *n)
 {
-    struct bytes offset;
     if (!n->parent)
         return;
-    n->offset_saved = store_meta_get(n->store, &n->arena, "offset_ms", &offset) == ERR_OK;
     uint64_t known = later(stored_ms(n), n->parent->contact_ms), now = node_time(n);
     if (known == 0 || now <= known + SKEW_MS)
         return; /* behind it: hybrid time goes on from there */

@@ -308,13 +308,20 @@ enum err state_commit(struct store *s)
     return e;
 }
 
-const struct store_state *store_state_get(struct store *s)
+enum err store_state_look(struct store *s)
 {
     bool stale = (!s->in_write && !s->in_read) || s->state->version < 0;
-    if (s->state->ready && stale && state_refresh(s) != ERR_OK)
+    if (!s->state->ready)
+        return ERR_OK;
+    enum err e = stale ? state_refresh(s) : ERR_OK;
+    if (e != ERR_OK)
         s->state->version = -1;
-    if (s->state->ready && s->state->counts_stale && read_counts(s) != ERR_OK)
-        s->state->counts_stale = true;
+    return s->state->counts_stale && e == ERR_OK ? read_counts(s) : e;
+}
+
+const struct store_state *store_state_get(struct store *s)
+{
+    (void)store_state_look(s);
     return &s->state->now;
 }
 

@@ -43,6 +43,8 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     bool loading; /* the first load has not caught up yet (state_set_loading) */
 };
 const struct store_state *store_state_get(struct store *s);
+/* Whether it is what the database says now; else it is the last that was read, or zeros. */
+enum err store_state_look(struct store *s);
 enum err store_set_hlc(struct store *s, uint64_t hlc); /* only upwards */
 /* Back, where what is stored cannot be a time that has been (core/wall.c). */
 enum err store_lower_hlc(struct store *s, uint64_t hlc);
