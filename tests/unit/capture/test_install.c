@@ -239,7 +239,8 @@ static void old_values_of_a_delete_are_known(void **state)
     office_app(&o, "UPDATE t SET v=5 WHERE id='a'; DELETE FROM t WHERE id='a'; REPLACE INTO t "
                    "VALUES('c','y',3);");
     assert_ok(store_begin(o.s));
-    assert_ok(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c));
+    assert_ok(
+        store_collect(o.s, &o.a, (struct collect_most){.rows = 100, .bytes = 1 << 20}, &cs, &c));
     assert_int_equal(cs.segments[0].tables[0].n_rows, 3);
     const struct value *a = collect_old_values(c, 0, 0), *b = collect_old_values(c, 0, 1);
     assert_non_null(a);
@@ -329,7 +330,8 @@ static void collecting_five_thousand_rows_is_fast(void **state)
                    "here',i,i FROM n;");
     assert_ok(store_begin(o.s));
     double start = seconds();
-    assert_ok(store_collect(o.s, &o.a, (struct collect_most){5000, 4 << 20}, &cs, &c));
+    assert_ok(
+        store_collect(o.s, &o.a, (struct collect_most){.rows = 5000, .bytes = 4 << 20}, &cs, &c));
     double collect = seconds() - start;
     assert_ok(store_collect_done(o.s, c, 1));
     double both = seconds() - start;

@@ -160,7 +160,8 @@ static void old_totals_are_known(void **state)
                    "WHERE id=3; INSERT INTO t VALUES(4,1,'d'); UPDATE t SET s=51 WHERE id=5;"
                    "DELETE FROM t WHERE id=5;");
     assert_ok(store_begin(o.s));
-    assert_ok(store_collect(o.s, &o.a, (struct collect_most){100, 1 << 20}, &cs, &c));
+    assert_ok(
+        store_collect(o.s, &o.a, (struct collect_most){.rows = 100, .bytes = 1 << 20}, &cs, &c));
     assert_int_equal(cs.segments[0].tables[0].n_rows, 5);
     static const int64_t total[] = {10, 20, -1, -1, 50};
     for (uint32_t i = 0; i < 5; i++) {
