@@ -26,7 +26,9 @@
  * time or most of its children contradict: it takes a month more, and says so. Hybrid time that was
  * beyond twice the skew already is gone on with, a millisecond at a time: that a clock was set back
  * is not a fault of those who followed it. A stored time beyond a month (an older version's) is not
- * a time that has been, and is taken back: `latest` may differ where it was merged. */
+ * a time that has been, and is taken back: when all that is known here is stable. Nothing comes any
+ * more then that has not seen what was stamped so; before, two offices would choose different
+ * winners, one of which had dropped what lost against it. */
 #include "node/core/internal.h"
 
 #define SKEW_MS NODE_SKEW_MS
@@ -151,8 +153,6 @@ uint64_t wall_latest_ms(const struct node *n)
     uint64_t now = node_time(n), stored = stored_ms(n);
     if (in_doubt(n))
         return later(now, stored) + (n->parent ? SKEW_MS : DOUBT_MS);
-    if (stored > now + DOUBT_MS)
-        return now + SKEW_MS;
     uint64_t most = later(now, stored) + SKEW_MS;
     uint64_t bound = later(now + 2u * SKEW_MS, stored + FOLLOWED_MS);
     return most < bound ? most : bound;
@@ -161,7 +161,8 @@ uint64_t wall_latest_ms(const struct node *n)
 enum err wall_take_back(struct node *n)
 {
     uint64_t now = node_time(n);
-    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n))
+    const struct store_state *st = store_state_get(n->store);
+    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n) || !clock_includes(&st->stable, &st->clock))
         return ERR_OK;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
     return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));
