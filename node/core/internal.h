@@ -169,9 +169,10 @@ struct node {
     uint64_t mono_ms, wall_ms, rng;
     int64_t offset_ms; /* federation time minus our wall clock */
     bool offset_dirty, offset_saved;
-    bool time_told;        /* by the parent, since this start */
-    bool time_guessed;     /* the wall clock is not believed: wall.c */
-    uint64_t time_wait_ms; /* no seal before: the parent may tell the time first */
+    bool time_told;         /* by the parent, since this start */
+    bool time_guessed;      /* the wall clock is not believed: wall.c */
+    uint64_t time_wait_ms;  /* no seal before: the parent may tell the time first */
+    uint64_t doubt_lead_ms; /* a hub's: how far it knew more than its clock says; NODE_NO_DOUBT */
     bool start_due, started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 
@@ -317,8 +318,10 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
-/* In the transaction: stored hybrid time that cannot be. */
+/* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
+#define META_DOUBT "doubt_lead_ms" /* tonle_meta */
+#define NODE_NO_DOUBT UINT64_MAX
 /* Whether it is for the parent and stamped later than that takes it; notes it. */
 bool wall_holds(struct peer *p, const struct item *item);
 uint64_t wall_ahead_ms(const struct node *n, const struct peer *p);

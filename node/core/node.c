@@ -224,6 +224,7 @@ struct node *node_new(const struct node_options *o)
     n->hub = mem_strdup(id->hub);
     n->site = id->site;
     n->hub_site = id->hub_site;
+    n->doubt_lead_ms = NODE_NO_DOUBT;
     memcpy(n->hub_key, id->hub_sign_key, sizeof n->hub_key);
     if (n->parent_name[0] != '\0')
         n->parent = peer_new(n->parent_name, true);
@@ -365,6 +366,8 @@ static enum err recall(struct node *n)
 {
     uint64_t offset, greeted = 0;
     enum err e = store_meta_u64(n->store, "answer_kept", 0, &n->answer_kept);
+    if (e == ERR_OK)
+        e = store_meta_u64(n->store, META_DOUBT, NODE_NO_DOUBT, &n->doubt_lead_ms);
     if (e != ERR_OK || !n->parent)
         return e;
     e = store_meta_u64(n->store, "offset_ms", NO_OFFSET, &offset);

@@ -270,6 +270,30 @@ static void a_hub_that_is_outvoted_says_so(void **state)
     assert_true(net_settle(t, 20000));
 }
 
+/* In doubt, a hub takes a month more than it knew when the doubt began, and not a month more with
+ * every changeset that it takes; nor is a restart a new doubt. */
+static void a_hub_in_doubt_takes_one_month(void **state)
+{
+    struct net *t = *state;
+    struct net_office *other = net_grow(t, "other", "13", "hub");
+    assert_true(net_settle(t, 20000));
+    uint64_t now = 1700000000000ULL + t->now_ms;
+    net_halt(t, HUB);
+    HUB->clock_error_ms = -YEARS(1);
+    net_boot(t, HUB);
+    net_run(t, 10000);
+    assert_says(t, HUB, "contradicts that of most offices below");
+    net_forge(t, PROVINCE, NULL, hlc_make(now + 20 * DAY, 0), "first");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 20000));
+    net_forge(t, other, NULL, hlc_make(now + 45 * DAY, 0), "second");
+    net_run(t, 20000);
+    net_halt(t, HUB);
+    net_boot(t, HUB);
+    net_run(t, 60000);
+    assert_string_equal(net_text(HUB, "SELECT group_concat(id) FROM note"), "first");
+    assert_in_range(ahead(t, HUB), 0, 21 * DAY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +307,7 @@ int main(void)
         TEST_OF_THREE(a_stored_time_that_cannot_be_is_taken_back),
         TEST_OF_THREE(a_time_is_taken_back_when_all_have_passed_it),
         TEST_OF_THREE(a_hub_that_is_outvoted_says_so),
+        TEST_OF_THREE(a_hub_in_doubt_takes_one_month),
     };
     return check_run(tests);
 }
