@@ -277,7 +277,10 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
     if (store_capture_pending(s)) /* what the tables show tells which ranks are still needed */
         return store_fail(s, ERR_STATE, "local changes are not sealed yet");
     uint64_t due = 0, fresh = 0;
-    enum err e = defer_replay(s, a, max_rows, more);
+    *more = false;
+    enum err e = charter_parents(s, a);
+    if (e == ERR_OK)
+        e = defer_replay(s, a, max_rows, more);
     if (e == ERR_OK)
         e = store_meta_u64(s, "sweep_due", 0, &due);
     if (e != ERR_OK || *more || due == 0)
