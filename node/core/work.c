@@ -209,6 +209,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     n->sweep_more = n->sweep_more || b->stable;
     if (st->charter_version != n->charter_version) {
         n->charter_version = st->charter_version;
+        n->sweep_more = true; /* references are looked at again */
         n->install_due = !store_capture_check(n->store);
     }
     positions_written(n);

@@ -105,8 +105,8 @@ static void a_rebuild_while_the_node_runs(void **state)
                         "in it,behind it,second");
 }
 
-/* Some tools drop a table, make it anew and copy its rows back without a transaction around it. What
- * comes back is no row that was entered here. */
+/* Some tools drop a table, make it anew and copy its rows back without a transaction around it.
+ * What comes back is no row that was entered here. */
 static void a_rebuild_in_steps_is_one(void **state)
 {
     struct net *t = *state;
