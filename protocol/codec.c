@@ -236,6 +236,8 @@ static void enrolled_put(struct arena *a, const struct enrolled *n, Tonle__Envel
     m->hub_node = (char *)n->hub_node;
     m->hub_site = n->hub_site;
     m->hub_sign_key = codec_binary(n->hub_sign_key, SIGN_PUBLIC_BYTES);
+    m->node = (char *)n->node;
+    m->sign_key = codec_binary(n->sign_key, SIGN_PUBLIC_BYTES);
 }
 
 static enum err enrolled_get(const Tonle__Enrolled *m, struct enrolled *n)
@@ -243,9 +245,11 @@ static enum err enrolled_get(const Tonle__Enrolled *m, struct enrolled *n)
     *n = (struct enrolled){.state = (enum enrol_state)m->state,
                            .reason = m->reason,
                            .hub_node = m->hub_node,
-                           .hub_site = m->hub_site};
-    bool ok = codec_label_ok(m->hub_node) &&
-              codec_digest_get(m->hub_sign_key, n->hub_sign_key, SIGN_PUBLIC_BYTES);
+                           .hub_site = m->hub_site,
+                           .node = m->node};
+    bool ok = codec_label_ok(m->hub_node) && codec_label_ok(m->node) &&
+              codec_digest_get(m->hub_sign_key, n->hub_sign_key, SIGN_PUBLIC_BYTES) &&
+              codec_digest_get(m->sign_key, n->sign_key, SIGN_PUBLIC_BYTES);
     return ok ? ERR_OK : ERR_MALFORMED;
 }
 
@@ -371,7 +375,7 @@ static enum err envelope_get(struct arena *a, const Tonle__Envelope *e, struct m
     case MESSAGE_LOAD_CHUNK:
         return codec_load_chunk_get(a, e->load_chunk, &m->u.load_chunk);
     case MESSAGE_DIGEST_REQUEST:
-        return codec_digest_request_get(e->digest_request, &m->u.digest_request);
+        return codec_digest_request_get(a, e->digest_request, &m->u.digest_request);
     case MESSAGE_DIGEST_REPLY:
         return codec_digest_reply_get(a, e->digest_reply, &m->u.digest_reply);
     }

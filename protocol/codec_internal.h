@@ -44,7 +44,8 @@ enum err codec_load_request_get(const Tonle__LoadRequest *m, struct load_request
 void codec_load_chunk_put(struct arena *a, const struct load_chunk *c, Tonle__Envelope *e);
 enum err codec_load_chunk_get(struct arena *a, const Tonle__LoadChunk *m, struct load_chunk *c);
 void codec_digest_request_put(struct arena *a, const struct digest_request *r, Tonle__Envelope *e);
-enum err codec_digest_request_get(const Tonle__DigestRequest *m, struct digest_request *r);
+enum err codec_digest_request_get(struct arena *a, const Tonle__DigestRequest *m,
+                                  struct digest_request *r);
 void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle__Envelope *e);
 enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
                                 struct digest_reply *r);

@@ -219,6 +219,37 @@ static bool position_get(uint32_t part, ProtobufCBinaryData key, struct digest_p
            (part != DIGEST_AT_END || key.len == 0);
 }
 
+static void leave_put(struct arena *a, const struct digest_leave *leave, uint32_t n,
+                      ProtobufCBinaryData **key, char ***column)
+{
+    *key = arena_alloc(a, n * sizeof **key);
+    *column = arena_alloc(a, n * sizeof **column);
+    for (uint32_t i = 0; i < n; i++) {
+        (*key)[i] = codec_binary(leave[i].key.p, leave[i].key.len);
+        (*column)[i] = (char *)leave[i].column;
+    }
+}
+
+/* Two columns of the message, of n_key and n_column entries. */
+static enum err leave_get(struct arena *a, size_t n_key, const ProtobufCBinaryData *key,
+                          size_t n_column, char *const *column, const struct digest_leave **out,
+                          uint32_t *n)
+{
+    if (n_key > 2 * LIMIT_DIGEST_LEAVE)
+        return ERR_LIMIT;
+    struct digest_leave *leave = arena_alloc(a, n_key * sizeof *leave);
+    bool ok = n_key == n_column;
+    for (size_t i = 0; ok && i < n_key; i++) {
+        if (key[i].len > LIMIT_KEY_BYTES)
+            return ERR_LIMIT;
+        leave[i] = (struct digest_leave){codec_bytes(key[i]), column[i]};
+        ok = codec_name_ok(column[i]);
+    }
+    *out = leave;
+    *n = (uint32_t)n_key;
+    return ok ? ERR_OK : ERR_MALFORMED;
+}
+
 void codec_digest_request_put(struct arena *a, const struct digest_request *r, Tonle__Envelope *e)
 {
     Tonle__DigestRequest *m = e->digest_request = arena_alloc(a, sizeof *m);
@@ -230,16 +261,21 @@ void codec_digest_request_put(struct arena *a, const struct digest_request *r, T
     m->after_key = codec_binary(r->after.key.p, r->after.key.len);
     m->upto_part = (Tonle__DigestPart)r->upto.part;
     m->upto_key = codec_binary(r->upto.key.p, r->upto.key.len);
+    m->n_leave_key = m->n_leave_column = r->n_leave;
+    leave_put(a, r->leave, r->n_leave, &m->leave_key, &m->leave_column);
 }
 
-enum err codec_digest_request_get(const Tonle__DigestRequest *m, struct digest_request *r)
+enum err codec_digest_request_get(struct arena *a, const Tonle__DigestRequest *m,
+                                  struct digest_request *r)
 {
     if (m->after_key.len > LIMIT_KEY_BYTES || m->upto_key.len > LIMIT_KEY_BYTES)
         return ERR_LIMIT;
     *r = (struct digest_request){.request = m->request, .table = m->table, .max_rows = m->max_rows};
     bool ok = codec_name_ok(m->table) && position_get(m->after_part, m->after_key, &r->after) &&
               position_get(m->upto_part, m->upto_key, &r->upto);
-    return ok ? ERR_OK : ERR_MALFORMED;
+    return ok ? leave_get(a, m->n_leave_key, m->leave_key, m->n_leave_column, m->leave_column,
+                          &r->leave, &r->n_leave)
+              : ERR_MALFORMED;
 }
 
 void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle__Envelope *e)
@@ -256,6 +292,8 @@ void codec_digest_reply_put(struct arena *a, const struct digest_reply *r, Tonle
     m->held = r->sum.held;
     m->conflicts = r->sum.conflicts;
     m->digest = codec_binary(r->sum.digest, HASH_BYTES);
+    m->n_leave_key = m->n_leave_column = r->n_leave;
+    leave_put(a, r->leave, r->n_leave, &m->leave_key, &m->leave_column);
 }
 
 enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
@@ -270,5 +308,7 @@ enum err codec_digest_reply_get(struct arena *a, const Tonle__DigestReply *m,
     if (!codec_name_ok(m->table) || !position_get(m->last_part, m->last_key, &r->last) ||
         !codec_digest_get(m->digest, r->sum.digest, HASH_BYTES))
         return ERR_MALFORMED;
-    return codec_clock_get(a, m->clock, &r->clock);
+    enum err e = leave_get(a, m->n_leave_key, m->leave_key, m->n_leave_column, m->leave_column,
+                           &r->leave, &r->n_leave);
+    return e ? e : codec_clock_get(a, m->clock, &r->clock);
 }

@@ -28,8 +28,9 @@
 #define LIMIT_TEXT_BYTES 4096u    /* reasons, endpoints */
 #define LIMIT_KEEP_BIRTHS 200000u /* births listed in one stable message */
 #define LIMIT_CHUNK_ROWS 5000u    /* rows in a load or digest chunk */
-#define LIMIT_DIGEST_ROWS 2000u   /* rows in a slice of a digest */
-#define LIMIT_CLOCKS_OFF 16u      /* wrong clocks named in one heartbeat */
+#define LIMIT_DIGEST_LEAVE 200u /* values of one office that a digest leaves out; of both: twice */
+#define LIMIT_DIGEST_ROWS 2000u /* rows in a slice of a digest */
+#define LIMIT_CLOCKS_OFF 16u    /* wrong clocks named in one heartbeat */
 
 #define SEAL_ROWS 5000u         /* a seal takes at most as many rows (the lock budget) */
 #define SEAL_BYTES (4u << 20)   /* and stops adding rows beyond as many bytes of values */

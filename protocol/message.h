@@ -9,7 +9,7 @@
 
 #include "protocol/changeset.h"
 
-#define PROTOCOL_VERSION 3
+#define PROTOCOL_VERSION 4
 
 /* Items: what has a place in the link's order. Their bytes are stored and relayed as they came. */
 enum item_kind { ITEM_CHANGESET = 1, ITEM_MARK = 2, ITEM_ANSWER = 3, ITEM_STABLE = 4 };
@@ -149,6 +149,8 @@ struct enrolled {
                              invitation */
     uint64_t hub_site;
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
+    const char *node; /* whose request this answers, and its key: an answer is taken for no other */
+    uint8_t sign_key[SIGN_PUBLIC_BYTES];
 };
 
 struct load_request {
@@ -202,11 +204,17 @@ struct digest_position {
     enum digest_part part;
     struct bytes key;
 };
+struct digest_leave { /* a value that others do not have: it counts as NULL */
+    struct bytes key;
+    const char *column;
+};
 struct digest_request {
     uint64_t request; /* echoed */
     const char *table;
     uint32_t max_rows;
     struct digest_position after, upto; /* upto: inclusive */
+    const struct digest_leave *leave;
+    uint32_t n_leave;
 };
 struct digest_reply { /* one slice */
     uint64_t request;
@@ -214,6 +222,8 @@ struct digest_reply { /* one slice */
     struct clock clock;
     struct digest_position last; /* the slice ends here: `upto`, or as far as its bounds go */
     struct table_digest sum;
+    const struct digest_leave *leave; /* all that was left out */
+    uint32_t n_leave;
 };
 
 struct message {

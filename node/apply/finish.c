@@ -213,5 +213,5 @@ enum err work_finish(struct work *w)
         e = capture_temp_triggers(w->s);
         w->s->apply->copies_stale = e != ERR_OK;
     }
-    return e;
+    return e == ERR_OK ? w->sites_unread : e;
 }

@@ -175,8 +175,11 @@ struct site_name *work_site(struct work *w, uint64_t site)
             return &w->site[i];
     }
     struct site_record rec = {.node = "", .unit = ""};
-    if (site == 0 || store_site_get(w->s, w->a, site, &rec) != ERR_OK)
+    enum err e = site == 0 ? ERR_NOT_FOUND : store_site_get(w->s, w->a, site, &rec);
+    if (e != ERR_OK)
         rec.node = rec.unit = "";
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        w->sites_unread = e;
     w->site = arena_grow(w->a, w->site, w->n_sites, &w->cap_sites, sizeof *w->site);
     w->site[w->n_sites] = (struct site_name){site, rec.node, rec.unit};
     return &w->site[w->n_sites++];

@@ -118,6 +118,13 @@ enum err todo_waiting_next(struct store *s, struct arena *a, uint32_t t, int64_t
 enum err todo_waiting_end(struct store *s, uint32_t t, bool send);
 
 /* ---- what is too large to be sent */
+/* Columns of which something stays here, of rows that others have, at most so many. */
+struct limit_column {
+    struct bytes key;
+    const char *column;
+};
+enum err limit_columns(struct store *s, struct arena *a, const struct table_schema *t, uint32_t max,
+                       struct limit_column **out, size_t *n);
 enum err store_limit_rows(struct store *s, uint64_t *n); /* rows of which something is */
 /* Whether anything of ours stays here for its size, and whether this row does as a whole: nobody
  * else has it. */

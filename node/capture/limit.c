@@ -31,6 +31,23 @@ enum err store_limit_rows(struct store *s, uint64_t *n)
     return e;
 }
 
+enum err limit_columns(struct store *s, struct arena *a, const struct table_schema *t, uint32_t max,
+                       struct limit_column **out, size_t *n)
+{
+    size_t cap = 0;
+    *out = NULL;
+    *n = 0;
+    struct query q = DB_QUERY(s,
+                              "SELECT k, c FROM tonle_limit WHERE t = ?1 AND c NOT IN ('', '" LOST
+                              "') ORDER BY k, c LIMIT ?2",
+                              value_integer(t->t), value_integer(max));
+    while (query_next(&q)) {
+        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
+        (*out)[(*n)++] = (struct limit_column){query_bytes(&q, a, 0), query_text(&q, a, 1)};
+    }
+    return query_end(&q);
+}
+
 /* A column that is not published any more was not left out. */
 enum err limit_read(struct store *s, struct arena *a, struct row_key k, struct limit *out)
 {

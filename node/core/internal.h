@@ -124,8 +124,12 @@ struct enrol_wait {
     struct enrol enrol;
     struct enrolled reply; /* decided in the running transaction */
 };
-struct forwarded { /* a node whose enrolment our parent has not answered */
+struct enrol_asked { /* whose request it is; name NULL: none */
     char *name;
+    uint8_t sign_key[SIGN_PUBLIC_BYTES];
+};
+struct forwarded { /* our parent has not answered it */
+    struct enrol_asked asked;
     uint64_t since_ms;
 };
 struct load_wait { /* a LOAD_REQUEST or DIGEST_REQUEST to answer */
@@ -219,7 +223,8 @@ struct node {
     size_t n_enrol;
     struct forwarded forwarded[NODE_QUEUE]; /* oldest first */
     size_t n_forwarded;
-    char *refused_name, refused_reason[512]; /* of the last one that was refused above */
+    struct enrol_asked refused; /* the last one that was refused above */
+    char refused_reason[512];
     struct load_wait *load[NODE_QUEUE];
     size_t n_load;
     uint64_t digest_due_ms; /* none is read for a neighbour before */
@@ -394,7 +399,6 @@ enum err enrol_work(struct node *n); /* hub, in the transaction */
 void enrol_committed(struct node *n);
 void enrol_forget_forwarded(struct node *n);
 void enrol_fini(struct node *n);
-bool enrol_may_ask(struct node *n, const char *user_id, const char *node);
 
 /* ---- authorise.c */
 bool key_given(const uint8_t key[CURVE_KEY_BYTES]); /* not all zero: a registry's empty place */

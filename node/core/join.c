@@ -129,7 +129,9 @@ static void hub_answered(struct node *n, const struct enrolled *r)
 {
     struct joining *j = n->join;
     const struct invitation *inv = j->o.invitation;
-    if (r->state == ENROL_PENDING)
+    bool own = strcmp(r->node, inv->node) == 0 &&
+               memcmp(r->sign_key, j->o.keys->sign_key, SIGN_PUBLIC_BYTES) == 0;
+    if (!own || r->state == ENROL_PENDING)
         return; /* it is asked again */
     if (r->state == ENROL_REFUSED) {
         join_end(n, JOIN_HUB_REFUSES, ERR_REFUSED, r->reason);

@@ -71,6 +71,12 @@ static void load_fill(struct load_wait *w, const struct event *ev, const struct 
         w->digest.table = arena_strdup(a, w->digest.table);
         w->digest.after.key = copy_bytes(a, w->digest.after.key);
         w->digest.upto.key = copy_bytes(a, w->digest.upto.key);
+        struct digest_leave *leave =
+            arena_copy(a, w->digest.leave, w->digest.n_leave * sizeof *leave);
+        for (uint32_t i = 0; i < w->digest.n_leave; i++)
+            leave[i] = (struct digest_leave){copy_bytes(a, leave[i].key),
+                                             arena_strdup(a, leave[i].column)};
+        w->digest.leave = leave;
         return;
     }
     w->request = m->u.load_request;
@@ -111,8 +117,11 @@ static enum err read_answer(struct node *n, const struct load_wait *w, struct me
     uint64_t rows;
     if (w->kind == LOAD_DIGEST) {
         struct digest_reply *r = &m->u.digest_reply;
+        struct digest_request ask = w->digest;
         m->type = MESSAGE_DIGEST_REPLY;
-        e = store_digest_slice(n->store, &n->arena, &w->digest, r);
+        e = store_digest_leave(n->store, &n->arena, &ask);
+        if (e == ERR_OK)
+            e = store_digest_slice(n->store, &n->arena, &ask, r);
         r->clock = store_state_get(n->store)->clock; /* borrowed */
         rows = LIMIT_DIGEST_ROWS;
         if (r->sum.rows + r->sum.held + r->sum.conflicts < rows)

@@ -239,7 +239,8 @@ void node_status_json(const struct status_ask *ask, struct buf *out)
     enum err begun = store_begin_read(s);
     l.id = store_identity_get(s);
     l.offset_ms = l.n ? l.n->offset_ms : stored_offset_ms(&l);
-    if (!l.n && node_outside(s, ask->outside_site, ask->outside_seq, outside))
+    if (!l.n && store_state_look(s) == ERR_OK && /* zeros are of no older file */
+        node_outside(s, ask->outside_site, ask->outside_seq, outside))
         l.outside = outside;
     /* Not begun: somebody writes. */
     json_t *o = status_json(&l, begun != ERR_OK);

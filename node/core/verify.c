@@ -71,13 +71,15 @@ static bool has_parent(struct node *n, uint64_t id)
 static void ask_digest(struct node *n, struct open_verify *v)
 {
     struct message m = {.type = MESSAGE_DIGEST_REQUEST};
-    v->id = node_random(n);
-    m.u.digest_request = (struct digest_request){.request = v->id,
+    v->again_ms = n->mono_ms + ANSWER_MS;
+    m.u.digest_request = (struct digest_request){.request = node_random(n),
                                                  .table = v->table[v->at],
                                                  .max_rows = LIMIT_DIGEST_ROWS,
                                                  .after = v->after,
                                                  .upto = v->upto};
-    v->again_ms = n->mono_ms + ANSWER_MS;
+    if (store_digest_leave(n->store, &n->arena, &m.u.digest_request) != ERR_OK)
+        return; /* again then */
+    v->id = m.u.digest_request.request;
     node_send(n, &n->parent->route, &m);
 }
 
@@ -210,7 +212,9 @@ static enum err take_slice(struct node *n, struct open_verify *v, const struct d
     struct digest_request r = {.table = v->table[v->at],
                                .max_rows = LIMIT_DIGEST_ROWS,
                                .after = v->after,
-                               .upto = there->last};
+                               .upto = there->last,
+                               .leave = there->leave,
+                               .n_leave = there->n_leave};
     if (same_position(&v->after, &there->last))
         return ERR_MALFORMED;
     enum err e = store_digest_slice(n->store, &n->arena, &r, &here);

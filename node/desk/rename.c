@@ -66,12 +66,14 @@ enum err review_rename(const struct reviewed *r, struct birth *b, const struct v
     return e == ERR_OK ? with_followers(r, b, to, born) : e;
 }
 
-static const char *writer_unit(const struct reviewed *r, const struct birth *b)
+/* "" where nobody knows it. */
+static enum err writer_unit(const struct reviewed *r, const struct birth *b, const char **unit)
 {
     struct site_record site;
-    if (b->name.site == 0 || store_site_get(r->s, r->a, b->name.site, &site) != ERR_OK)
-        return "";
-    return site.unit;
+    enum err e =
+        b->name.site == 0 ? ERR_NOT_FOUND : store_site_get(r->s, r->a, b->name.site, &site);
+    *unit = e == ERR_OK ? site.unit : "";
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 enum err review_free_key(const struct reviewed *r, const struct birth *b, struct value *values)
@@ -89,7 +91,8 @@ enum err review_free_key(const struct reviewed *r, const struct birth *b, struct
                           "--keep-both --set %.64s=VALUE",
                           t->name, t->column[t->key[t->n_key - 1]]);
     const struct value old = values[c];
-    const char *unit = writer_unit(r, b);
+    const char *unit;
+    e = writer_unit(r, b, &unit);
     for (unsigned n = unit[0] != '\0' ? 1 : 2; e == ERR_OK && !free; n++) {
         struct buf text = {0};
         buf_put(&text, old.u.p, old.len);

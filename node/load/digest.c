@@ -10,7 +10,8 @@
  * because offices let them go at different times. A birth that only this office's schema
  * or trigger refuses ('local') counts as standing, because elsewhere it stands: outside promise 3,
  * and no reason for an alarm. A row that stands only here for its size does not count: nobody else
- * has it.
+ * has it; a value that stays here for its size counts as NULL at both sides, which say so to each
+ * other.
  *
  * It is read in slices (enum digest_part: rows, held births, open conflicts), each bounded in rows
  * and bytes: in rollback-journal mode a read keeps the application from committing, so none may be
@@ -64,14 +65,27 @@ void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum d
     hash_sum(digest, hash);
 }
 
+static void leave_out(const struct digest_request *r, struct row_key k, struct value *values)
+{
+    for (uint32_t i = 0; i < r->n_leave; i++) {
+        const struct digest_leave *l = &r->leave[i];
+        uint32_t c = l->key.len == k.len && memcmp(l->key.p, k.key, k.len) == 0
+                         ? schema_column(k.t, l->column)
+                         : UINT32_MAX;
+        if (c != UINT32_MAX)
+            values[c] = value_null();
+    }
+}
+
 /* Unless it stays here. */
-static enum err digest_row(struct store *s, struct row_key k, bool limits,
-                           const struct value *values, struct table_digest *d)
+static enum err digest_row(struct store *s, const struct digest_request *r, struct row_key k,
+                           bool limits, struct value *values, struct table_digest *d)
 {
     bool alone = false;
     enum err e = limits ? limit_alone(s, k, &alone) : ERR_OK;
     if (e != ERR_OK || alone)
         return e;
+    leave_out(r, k, values);
     digest_add(d->digest, k.t, DIGEST_STANDS, values);
     d->rows++;
     return ERR_OK;
@@ -104,7 +118,7 @@ static enum err digest_rows(struct digest_read *d, struct digest_range *range)
         e = part_slice(d->s, &d->scratch, &want, &rows);
     for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
         struct row_key k = {d->t, rows.key[i].p, rows.key[i].len};
-        e = digest_row(d->s, k, limits, rows.row[i], d->sum);
+        e = digest_row(d->s, d->request, k, limits, rows.row[i], d->sum);
     }
     d->room -= rows.n;
     range->end = rows.end;
@@ -220,6 +234,26 @@ static enum err digest_parts(struct digest_read *d)
     return ERR_OK;
 }
 
+enum err store_digest_leave(struct store *s, struct arena *a, struct digest_request *request)
+{
+    enum err e = schema_load(s);
+    const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
+    struct limit_column *own = NULL;
+    size_t n = 0;
+    if (t)
+        e = limit_columns(s, a, t, LIMIT_DIGEST_LEAVE, &own, &n);
+    if (e != ERR_OK || n == 0)
+        return e;
+    struct digest_leave *all = arena_alloc(a, (request->n_leave + n) * sizeof *all);
+    if (request->n_leave > 0)
+        memcpy(all, request->leave, request->n_leave * sizeof *all);
+    for (size_t i = 0; i < n; i++)
+        all[request->n_leave + i] = (struct digest_leave){own[i].key, own[i].column};
+    request->leave = all;
+    request->n_leave += (uint32_t)n;
+    return ERR_OK;
+}
+
 enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,
                             struct digest_reply *out)
 {
@@ -227,8 +261,11 @@ enum err store_digest_slice(struct store *s, struct arena *a, const struct diges
     if (e != ERR_OK)
         return e;
     const struct table_schema *t = schema_table(s, request->table);
-    *out = (struct digest_reply){
-        .request = request->request, .exists = t && t->exists, .last = request->upto};
+    *out = (struct digest_reply){.request = request->request,
+                                 .exists = t && t->exists,
+                                 .last = request->upto,
+                                 .leave = request->leave,
+                                 .n_leave = request->n_leave};
     out->sum.table = arena_strdup(a, t ? t->name : request->table);
     if (!out->exists)
         return ERR_OK;

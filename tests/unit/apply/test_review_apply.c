@@ -280,6 +280,33 @@ static void an_error_anywhere_leaves_nothing(void **state)
     equal(state);
 }
 
+/* Nor is a conflict recorded without the names of its offices because the registry could not be
+ * read: the record would stay so. */
+static void no_conflict_is_recorded_without_names(void **state)
+{
+    struct apply_report report;
+    office_sql(A, "INSERT INTO person(id,points) VALUES('p1',1)");
+    equal(state);
+    office_sql(A, "UPDATE person SET points=7");
+    assert_true(office_seal(A));
+    office_sql(B, "UPDATE person SET points=5");
+    assert_true(office_seal(B));
+    struct dot dot = {A->site, store_state_get(A->store)->seq};
+    char key[80];
+    snprintf(key, sizeof key, "%s",
+             office_one(B, "SELECT sign_key FROM tonle_site WHERE node = 'office1'"));
+    office_sql(B, "UPDATE tonle_site SET sign_key = 'ABC' WHERE node = 'office1'");
+    assert_int_not_equal(office_take(B, A, dot, &report), ERR_OK);
+    char sql[200];
+    snprintf(sql, sizeof sql, "UPDATE tonle_site SET sign_key = '%s' WHERE node = 'office1'", key);
+    office_sql(B, sql);
+    assert_ok(office_take(B, A, dot, &report));
+    assert_string_equal(office_one(B,
+                                   "SELECT group_concat(office) FROM (SELECT DISTINCT office FROM"
+                                   " tonle_side ORDER BY office)"),
+                        "office1,office2");
+}
+
 /* A transaction that cannot read its state is not begun: the next attempt finds none open. */
 static void a_begin_that_fails_leaves_no_transaction(void **state)
 {
@@ -384,6 +411,7 @@ int main(void)
         FEDERATION_TEST(a_dead_row_keeps_its_rank),
         FEDERATION_TEST(nothing_is_written_behind_a_lost_transaction),
         FEDERATION_TEST(an_error_anywhere_leaves_nothing),
+        FEDERATION_TEST(no_conflict_is_recorded_without_names),
         FEDERATION_TEST(a_begin_that_fails_leaves_no_transaction),
         FEDERATION_TEST(a_full_disk_holds_no_row),
         FEDERATION_TEST(a_local_column_without_default_holds_locally),

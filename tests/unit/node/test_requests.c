@@ -134,6 +134,33 @@ static void a_province_relays_enrolment(void **state)
     assert_false(lets_in(t, PROVINCE, "d1", "thief"));
 }
 
+static void asks_for_another(struct enrol *m)
+{
+    if (strcmp(m->node, "d1") == 0)
+        m->node = "nobody";
+}
+
+/* The hub's word about one office is not told to another, however the answers come in: here the one
+ * about the first is lost, and a refusal of somebody else's comes. */
+static void an_answer_is_taken_for_no_other(void **state)
+{
+    struct net *t = *state;
+    char reason[512];
+    net_invite(t, "d1", "1201", "province", 0);
+    assert_true(net_settle(t, 10000));
+    t->liar = PROVINCE;
+    t->lie_up = asks_for_another;
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    net_run(t, 2000);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    t->liar = NULL;
+    t->lie_up = NULL;
+    net_run(t, 12000); /* it is asked for again */
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_PENDING);
+    net_run(t, 2000);
+    assert_int_equal(enrol_office(t, PROVINCE, "d1", "d1", "d1", reason), ENROL_DONE);
+}
+
 /* A first load of several chunks while others write ends with the same rows, forgetting included.
  */
 static void a_first_load_joins_the_stream(void **state)
@@ -247,6 +274,34 @@ static void verify_finds_a_difference(void **state)
     j = ask(t, HUB, "{\"do\":\"sing\"}");
     assert_non_null(json_object_get(j, "error"));
     json_decref(j);
+}
+
+static bool verified(struct net *t)
+{
+    json_t *j = ask(t, PROVINCE, "{\"do\":\"verify\"}");
+    bool equal = json_is_true(json_object_get(j, "equal"));
+    assert_true(equal || json_is_false(json_object_get(j, "equal")));
+    json_decref(j);
+    return equal;
+}
+
+/* A value that is too large to be sent stays where it was written, here or at the parent, and is
+ * listed there: it is left out, and no more of its row than that. */
+static void verify_leaves_out_what_stays_here(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, HUB, "INSERT INTO resident VALUES('r','x','y'),('s','x','y')");
+    assert_true(net_settle(t, 10000));
+    net_sql(t, PROVINCE, "UPDATE resident SET name = zeroblob(9000000) WHERE id = 'r'");
+    assert_true(net_settle(t, 10000));
+    assert_string_equal(net_text(HUB, "SELECT name FROM resident WHERE id = 'r'"), "x");
+    assert_true(verified(t));
+    net_sql(t, HUB, "UPDATE resident SET phone = zeroblob(9000000) WHERE id = 's'");
+    assert_true(net_settle(t, 10000));
+    assert_true(verified(t));
+    sqlite3_db_config(PROVINCE->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    net_sql(t, PROVINCE, "UPDATE resident SET phone = 'behind the back' WHERE id = 'r'");
+    assert_false(verified(t));
 }
 
 #define MANY(from, to)                                                                             \
@@ -385,11 +440,13 @@ int main(void)
         TEST_OF_TWO(an_invitation_is_for_one_node),
         TEST_OF_TWO(anothers_keys_are_not_enrolled),
         TEST_OF_TWO(a_province_relays_enrolment),
+        TEST_OF_TWO(an_answer_is_taken_for_no_other),
         TEST_OF_TWO(a_first_load_joins_the_stream),
         TEST_OF_TWO(rows_go_only_to_children),
         TEST_OF_TWO(status_names_line_and_data),
         TEST_OF_TWO(captured_writes_are_not_synced),
         TEST_OF_TWO(verify_finds_a_difference),
+        TEST_OF_TWO(verify_leaves_out_what_stays_here),
         TEST_OF_TWO(a_poke_seals_at_once),
         TEST_OF_TWO(verify_goes_on_during_writes),
         TEST_OF_TWO(verify_ends_without_an_answer),

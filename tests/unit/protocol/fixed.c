@@ -213,9 +213,13 @@ static struct enrol fixed_enrol(void)
 
 static struct enrolled fixed_enrolled(void)
 {
-    struct enrolled n = {
-        .state = ENROL_DONE, .reason = "", .hub_node = "hub", .hub_site = 0x1111111111111111};
+    struct enrolled n = {.state = ENROL_DONE,
+                         .reason = "",
+                         .hub_node = "hub",
+                         .hub_site = 0x1111111111111111,
+                         .node = "kampot"};
     ascending(n.hub_sign_key, SIGN_PUBLIC_BYTES, 0xa0);
+    ascending(n.sign_key, SIGN_PUBLIC_BYTES, 0xb0);
     return n;
 }
 
@@ -247,13 +251,17 @@ static struct load_chunk fixed_load_chunk(void)
     return c;
 }
 
+static const struct digest_leave leave[] = {{B("\x01\x03"), "photo"}, {B("\x01\x04"), "note"}};
+
 static struct digest_request fixed_digest_request(void)
 {
     return (struct digest_request){.request = 10,
                                    .table = "resident",
                                    .max_rows = 2000,
                                    .after = {DIGEST_AT_ROWS, B("\x01\x02")},
-                                   .upto = {.part = DIGEST_AT_END}};
+                                   .upto = {.part = DIGEST_AT_END},
+                                   .leave = leave,
+                                   .n_leave = 1};
 }
 
 static struct digest_reply fixed_digest_reply(void)
@@ -262,6 +270,8 @@ static struct digest_reply fixed_digest_reply(void)
                              .exists = true,
                              .clock = CLOCK(one),
                              .last = {DIGEST_AT_HELD, B("\x01\x04")},
+                             .leave = leave,
+                             .n_leave = 2,
                              .sum = {.table = "resident", .rows = 17, .held = 1, .conflicts = 2}};
     ascending(r.sum.digest, HASH_BYTES, 0xd0);
     return r;

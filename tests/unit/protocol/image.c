@@ -196,6 +196,8 @@ static void put_enrolled(struct buf *b, const struct enrolled *n)
     buf_printf(b, "%s|%s ", n->reason, n->hub_node);
     put_number(b, n->hub_site);
     put_hex(b, n->hub_sign_key, SIGN_PUBLIC_BYTES);
+    buf_printf(b, "%s ", n->node);
+    put_hex(b, n->sign_key, SIGN_PUBLIC_BYTES);
 }
 
 static void put_load_request(struct buf *b, const struct load_request *r)
@@ -240,6 +242,15 @@ static void put_position(struct buf *b, const struct digest_position *p)
     put_hex(b, p->key.p, p->key.len);
 }
 
+static void put_leave(struct buf *b, const struct digest_leave *leave, uint32_t n)
+{
+    put_number(b, n);
+    for (uint32_t i = 0; i < n; i++) {
+        put_hex(b, leave[i].key.p, leave[i].key.len);
+        buf_printf(b, "%s ", leave[i].column);
+    }
+}
+
 static void put_digest_request(struct buf *b, const struct digest_request *r)
 {
     put_number(b, r->request);
@@ -247,6 +258,7 @@ static void put_digest_request(struct buf *b, const struct digest_request *r)
     put_number(b, r->max_rows);
     put_position(b, &r->after);
     put_position(b, &r->upto);
+    put_leave(b, r->leave, r->n_leave);
 }
 
 static void put_digest_reply(struct buf *b, const struct digest_reply *r)
@@ -260,6 +272,7 @@ static void put_digest_reply(struct buf *b, const struct digest_reply *r)
     put_number(b, r->sum.held);
     put_number(b, r->sum.conflicts);
     put_hex(b, r->sum.digest, HASH_BYTES);
+    put_leave(b, r->leave, r->n_leave);
 }
 
 const char *image_message(struct buf *b, const struct message *m)

@@ -357,6 +357,16 @@ static void any_load_chunk(struct arena *a, uint64_t *seed, struct load_chunk *c
     any_states(a, seed, c);
 }
 
+static struct digest_leave *any_leave(struct arena *a, uint64_t *seed, uint32_t n)
+{
+    struct digest_leave *leave = arena_alloc(a, n * sizeof *leave);
+    for (uint32_t i = 0; i < n; i++) {
+        leave[i].key = any_bytes(a, seed, 1, 20);
+        leave[i].column = any_name(a, seed);
+    }
+    return leave;
+}
+
 static struct digest_position any_position(struct arena *a, uint64_t *seed)
 {
     enum digest_part part = (enum digest_part)(1 + sample_below(seed, 4));
@@ -407,8 +417,10 @@ void sample_message(struct arena *a, uint64_t seed, enum message_type type, stru
         m->u.enrolled = (struct enrolled){.state = (enum enrol_state)(1 + sample_below(&seed, 3)),
                                           .reason = any_name(a, &seed),
                                           .hub_node = any_name(a, &seed),
-                                          .hub_site = sample_next(&seed)};
+                                          .hub_site = sample_next(&seed),
+                                          .node = any_name(a, &seed)};
         fill(&seed, m->u.enrolled.hub_sign_key, SIGN_PUBLIC_BYTES);
+        fill(&seed, m->u.enrolled.sign_key, SIGN_PUBLIC_BYTES);
         break;
     case MESSAGE_LOAD_REQUEST:
         m->u.load_request = (struct load_request){
@@ -423,10 +435,14 @@ void sample_message(struct arena *a, uint64_t seed, enum message_type type, stru
                                                       .table = any_name(a, &seed),
                                                       .max_rows = (uint32_t)any_number(&seed),
                                                       .after = any_position(a, &seed),
-                                                      .upto = any_position(a, &seed)};
+                                                      .upto = any_position(a, &seed),
+                                                      .n_leave = sample_below(&seed, 3)};
+        m->u.digest_request.leave = any_leave(a, &seed, m->u.digest_request.n_leave);
         break;
     case MESSAGE_DIGEST_REPLY:
         any_digest_reply(a, &seed, &m->u.digest_reply);
+        m->u.digest_reply.n_leave = sample_below(&seed, 3);
+        m->u.digest_reply.leave = any_leave(a, &seed, m->u.digest_reply.n_leave);
         break;
     }
 }

@@ -339,6 +339,36 @@ static void positions_are_of_a_part(void **state)
     }
 }
 
+static enum err leave(unsigned keys, unsigned columns, const char *key)
+{
+    struct buf b = {0};
+    wire_fixed(&b, 1, 1);
+    wire_string(&b, 2, "t");
+    wire_varint(&b, 3, 100);
+    wire_varint(&b, 4, DIGEST_AT_ROWS);
+    wire_string(&b, 5, "");
+    wire_varint(&b, 6, DIGEST_AT_END);
+    wire_string(&b, 7, "");
+    for (unsigned i = 0; i < keys; i++)
+        wire_string(&b, 8, key);
+    for (unsigned i = 0; i < columns; i++)
+        wire_string(&b, 9, "c");
+    return decode_in_envelope(DIGEST_REQUEST, &b);
+}
+
+/* What a digest is to leave out is a key and a column each, and not without end. */
+static void a_digest_leaves_out_few_values(void **state)
+{
+    static char key[LIMIT_KEY_BYTES + 2];
+    memset(key, 'k', LIMIT_KEY_BYTES + 1);
+    assert_ok(leave(0, 0, "k"));
+    assert_ok(leave(2 * LIMIT_DIGEST_LEAVE, 2 * LIMIT_DIGEST_LEAVE, "k"));
+    assert_err(leave(2 * LIMIT_DIGEST_LEAVE + 1, 2 * LIMIT_DIGEST_LEAVE + 1, "k"), ERR_LIMIT);
+    assert_err(leave(1, 1, key), ERR_LIMIT);
+    assert_err(leave(1, 2, "k"), ERR_MALFORMED);
+    assert_err(leave(2, 1, "k"), ERR_MALFORMED);
+}
+
 /* A hello is signed as a hello: sent back, it is not taken for a welcome. */
 static void a_hello_sent_back_is_no_welcome(void **state)
 {
@@ -510,6 +540,7 @@ int main(void)
         cmocka_unit_test(protobuf_is_not_reached),
         cmocka_unit_test(too_much_is_refused_before_memory_is_taken),
         cmocka_unit_test(positions_are_of_a_part),
+        cmocka_unit_test(a_digest_leaves_out_few_values),
         cmocka_unit_test(a_hello_sent_back_is_no_welcome),
         cmocka_unit_test(signatures_keep_to_their_purpose),
         cmocka_unit_test(a_changeset_is_what_its_header_says),
