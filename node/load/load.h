@@ -49,9 +49,9 @@ struct escape_rows {
 };
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
                            const struct escape *e, struct escape_rows *out);
-/* What is here goes into the capture log, or is queued, so that it is sealed like any write; or what
- * is there replaces it, here alone (it is the parent's, and so everybody's) or as a write of ours,
- * where who is asked is a child and others may have something else. */
+/* What is here goes into the capture log, or is queued, so that it is sealed like any write; or
+ * what is there replaces it, here alone (it is the parent's, and so everybody's) or as a write of
+ * ours, where who is asked is a child and others may have something else. */
 enum escape_take { ESCAPE_TAKE_HERE, ESCAPE_TAKE_THERE, ESCAPE_TAKE_FOR_ALL };
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *e, enum escape_take take);
