@@ -116,6 +116,24 @@ static enum err look_at_registry(struct store *s, struct arena *a)
                  : store_meta_drop(s, META_REGISTRY_ODD);
 }
 
+enum err apply_note_refused(struct applying *ap)
+{
+    const struct apply_report *r = ap->w.report;
+    struct dot d = ap->cs->dot;
+    struct buf b = {0};
+    enum err e = ERR_OK;
+    if (r->refused > 0) {
+        buf_printf(&b, "changeset %llu of %.64s: %u", (unsigned long long)d.seq,
+                   work_site(&ap->w, d.site)->node, r->refused);
+        e = store_meta_set(ap->w.s, META_ROWS_REFUSED, b.data, b.len);
+    }
+    if (e == ERR_OK && r->decision_refused)
+        e = store_meta_set(ap->w.s, META_DECISION_REFUSED, r->decision_refused,
+                           strlen(r->decision_refused));
+    buf_fini(&b);
+    return e;
+}
+
 static enum err take(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report)
 {
@@ -130,14 +148,16 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
     enum err e = apply_rows(&ap, NULL);
     if (e == ERR_OK)
         e = work_finish(&ap.w);
-    if (e == ERR_OK && report->decision_refused)
-        e = store_meta_set(s, META_DECISION_REFUSED, report->decision_refused,
-                           strlen(report->decision_refused));
+    if (e == ERR_OK)
+        e = apply_note_refused(&ap);
     if (ap.registry)
         units_changed(s);
     if (e == ERR_OK && ap.charter) {
         schema_changed(s);
+        bool first = state_of(s)->charter_version == 0; /* nobody referred to anything before */
         e = schema_charter_passed(s);
+        if (e == ERR_OK && !first)
+            e = store_meta_set_u64(s, META_PARENTS_DUE, 1);
     }
     if (e == ERR_OK && ap.attested && !ap.own)
         e = look_at_registry(s, a);

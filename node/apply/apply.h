@@ -23,6 +23,9 @@ struct collected; /* capture/ */
 /* tonle_meta: why the last decision that came and does not count does not; absent: none came since
  * somebody looked. */
 #define META_DECISION_REFUSED "decision_refused"
+/* tonle_meta: the last changeset of which rows or values were left out for what they are
+ * (apply_report.refused); absent: none came since somebody looked. */
+#define META_ROWS_REFUSED "rows_refused"
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */

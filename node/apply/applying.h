@@ -29,6 +29,10 @@ struct applying {
 /* Every table of the changeset, or only `table`. */
 enum err apply_rows(struct applying *ap, const char *table);
 
+/* ---- apply.c */
+/* What was left out is told until somebody looks, whatever restarts meanwhile. */
+enum err apply_note_refused(struct applying *ap);
+
 /* ---- defer.c */
 /* Notes that these rows of the changeset at `pos` wait, and shows them as held. */
 enum err defer_note(struct applying *ap, const struct table_changes *tc, uint64_t pos);

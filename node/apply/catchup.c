@@ -126,9 +126,11 @@ enum err store_seal_context(struct store *s, struct arena *a, const struct chang
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos)
 {
     assert(s->in_write);
-    if (pos < store_meta_u64(s, "load_pos", 0))
-        return ERR_OK;
-    enum err e = store_exec(s, "DELETE FROM tonle_chunk");
+    uint64_t end;
+    enum err e = store_meta_u64(s, "load_pos", 0, &end);
+    if (e != ERR_OK || pos < end)
+        return e;
+    e = store_exec(s, "DELETE FROM tonle_chunk");
     if (e == ERR_OK)
         e = store_meta_set_u64(s, "load_pos", 0);
     if (e == ERR_OK) /* ranks were kept meanwhile (row_save) */

@@ -165,6 +165,8 @@ static enum err merge_one(struct store *s, struct arena *a, const char *table,
         e = apply_rows(&ap, table);
     if (e == ERR_OK)
         e = work_finish(&ap.w);
+    if (e == ERR_OK)
+        e = apply_note_refused(&ap);
     *rows += report.rows;
     return e;
 }

@@ -128,7 +128,7 @@ static enum err come_in(struct work *w)
         more = false;
         for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
             struct work_row *r = w->row[i];
-            if (!r->now || !(r->fk_new || r->others_moved) || r->let_done)
+            if (!r->now || !r->fk_new || r->let_done)
                 continue;
             r->let_done = more = true;
             e = let_children_in(w, r);

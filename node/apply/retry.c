@@ -1,5 +1,5 @@
 /* Deciding again what was decided before: one held row, all of them, what a cut log left alone, or,
- * when the first load has ended, every row that refers to another. */
+ * when the first load has ended or a charter has come, every row that refers to another. */
 #include "node/apply/apply.h"
 
 #include "node/apply/work.h"
@@ -158,5 +158,25 @@ enum err load_parents(struct store *s, struct arena *a)
     }
     if (e == ERR_OK)
         e = held_parents(&w);
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+enum err charter_parents(struct store *s, struct arena *a)
+{
+    struct work w;
+    uint64_t due;
+    uint32_t released;
+    bool any;
+    enum err e = store_meta_u64(s, META_PARENTS_DUE, 0, &due);
+    if (e != ERR_OK || due == 0 || state_of(s)->loading)
+        return e; /* a load's end does the same */
+    e = store_meta_drop(s, META_PARENTS_DUE);
+    if (e == ERR_OK)
+        e = load_parents(s, a);
+    begin(&w, s, a, 0);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE reason = 'parent'"), &any);
+    if (e == ERR_OK)
+        e = load_all(&w);
     return e == ERR_OK ? finish(&w, &released) : e;
 }

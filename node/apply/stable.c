@@ -228,10 +228,12 @@ struct sweep_slice {
 static enum err next_slice(struct store *s, struct arena *a, struct sweep_slice *out)
 {
     struct bytes after = {0};
+    uint64_t t;
     enum err e = store_meta_get(s, a, "sweep_k", &after);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        e = store_meta_u64(s, "sweep_t", 0, &t);
+    if (e != ERR_OK)
         return e;
-    uint64_t t = store_meta_u64(s, "sweep_t", 0);
     struct query q = DB_QUERY(s,
                               "SELECT t, k FROM tonle_row WHERE swept = ?1"
                               " AND (t, k) > (?2, ?3) ORDER BY t, k LIMIT ?4",
@@ -274,11 +276,19 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
     assert(s->in_write && max_rows > 0);
     if (store_capture_pending(s)) /* what the tables show tells which ranks are still needed */
         return store_fail(s, ERR_STATE, "local changes are not sealed yet");
-    enum err e = defer_replay(s, a, max_rows, more);
-    if (e != ERR_OK || *more || store_meta_u64(s, "sweep_due", 0) == 0)
+    uint64_t due = 0, fresh = 0;
+    *more = false;
+    enum err e = charter_parents(s, a);
+    if (e == ERR_OK)
+        e = defer_replay(s, a, max_rows, more);
+    if (e == ERR_OK)
+        e = store_meta_u64(s, "sweep_due", 0, &due);
+    if (e != ERR_OK || *more || due == 0)
         return e;
-    e = schema_load(s);
-    struct sweep_slice at = {.fresh = store_meta_u64(s, "sweep_fresh", 0) != 0, .max = max_rows};
+    e = store_meta_u64(s, "sweep_fresh", 0, &fresh);
+    if (e == ERR_OK)
+        e = schema_load(s);
+    struct sweep_slice at = {.fresh = fresh != 0, .max = max_rows};
     at.row = arena_alloc(a, max_rows * sizeof *at.row);
     if (e == ERR_OK)
         e = next_slice(s, a, &at);

@@ -223,6 +223,11 @@ enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 /* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has
  * ended) */
 enum err load_parents(struct store *s, struct arena *a);
+/* The same where a charter came since: what it publishes no longer holds nobody, and what it
+ * publishes now may. At all offices it does so at the same place among the hub's changes, so what
+ * they show does not depend on what came first. */
+enum err charter_parents(struct store *s, struct arena *a);
+#define META_PARENTS_DUE "parents_due" /* tonle_meta: 1 */
 
 /* ---- loaded.c: for the first load */
 enum err loaded_clear(struct store *s); /* a load begins: no chunk has come */

@@ -27,6 +27,10 @@
  */
 enum err store_capture_install(struct store *s);
 bool store_capture_check(struct store *s);
+/* Whether a published table stands anew, without our triggers and without a row: a tool that drops
+ * a table, makes it again and copies its rows back, each in a transaction of its own, is between
+ * the last two. Triggers put in now would take the copy for rows that were entered. */
+enum err store_capture_refilled(struct store *s, bool *awaited);
 /* The log, or what decisions queued, is not empty. True also when unknown (a locked database): what
  * is remote is not applied over what may be captured. */
 bool store_capture_pending(struct store *s);
@@ -50,8 +54,11 @@ struct
 struct collect_most { /* of one changeset */
     uint32_t rows;
     uint64_t bytes; /* of values, about */
+    bool apart;     /* what was decided together may come apart: it fits into no changeset whole */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
+ * What decisions queued, and their rows of tonle_decision, go together, where need be with more
+ * rows than `most` says; a log that is cut before leaves all of it to the next changeset.
  * ERR_NOT_FOUND: nothing to publish (what was consumed is noise, and consumed all the same).
  * *out is the caller's, to be freed with collected_free; NULL after any other error. */
 enum err store_collect(struct store *s, struct arena *a, struct collect_most most,
@@ -111,7 +118,7 @@ enum err todo_waiting_next(struct store *s, struct arena *a, uint32_t t, int64_t
 enum err todo_waiting_end(struct store *s, uint32_t t, bool send);
 
 /* ---- what is too large to be sent */
-uint64_t store_limit_rows(struct store *s); /* rows of which something is; 0 also when unknown */
+enum err store_limit_rows(struct store *s, uint64_t *n); /* rows of which something is */
 /* Whether anything of ours stays here for its size, and whether this row does as a whole: nobody
  * else has it. */
 enum err limit_any(struct store *s, bool *any);

@@ -30,7 +30,11 @@
  * What was entered while capture was away, beside a row of others that cannot stand here, is
  * nobody's yet: what is done to it is not sent (is_nobodys).
  *
- * All events of a key are consumed together, or none: a key is never half sealed. */
+ * All events of a key are consumed together, or none: a key is never half sealed.
+ *
+ * Nor is a decision: whoever receives a part of one would show what nobody decided. Where a log is
+ * cut before all that is queued has gone, none of it goes, nor a row that it joins, nor the
+ * decisions' own rows; when nothing else is left, all of it goes at once. */
 #include "node/capture/collect.h"
 
 #include "node/capture/gap.h"
@@ -368,14 +372,18 @@ static enum err emit_table(struct output *o, struct table_work *w, bool *stopped
     o->beside = NULL;
     o->rows_cap = o->beside_cap = 0;
     for (uint32_t i = 0; e == ERR_OK && i < w->n_entries && !*stopped; i++) {
+        struct log_entry *entry = &w->entries[i];
+        if (o->leave_queued && entry->existed &&
+            collect_is_queued(o, (struct bytes){entry->key, entry->key_len}))
+            continue;
         *stopped = collect_full(o);
         if (*stopped)
             break;
-        e = decide(o, &w->entries[i]);
+        e = decide(o, entry);
         w->entries[i].taken = e == ERR_OK;
     }
     *stopped = *stopped || w->left;
-    if (e == ERR_OK && !*stopped && o->n_todos)
+    if (e == ERR_OK && !*stopped && o->n_todos && !o->leave_queued)
         e = collect_queued(o, w, stopped);
     uint32_t n = o->table->n_rows;
     o->table->rows = arena_copy(o->a, o->row, n * sizeof *o->row);
@@ -417,6 +425,9 @@ static enum err collect_tables(struct output *o, const struct order *order, uint
 {
     enum err e = ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && i < n && !*stopped; i++) {
+        if (o->leave_queued &&
+            strcmp(o->s->schema->tables[order[i].table].name, "tonle_decision") == 0)
+            continue;
         assert(o->c->n < o->s->schema->n_tables);
         struct table_work *w = &o->c->work[o->c->n++];
         *w = (struct table_work){.table = order[i].table};
@@ -476,7 +487,7 @@ static enum err collect(struct output *o, struct capture *st, struct changeset *
     if (e == ERR_OK)
         e = limit_any(s, &c->any_limits);
     if (e == ERR_OK)
-        e = todo_read(s, &c->arena, o->most.rows, &c->todo);
+        e = todo_read(s, &c->arena, o->most.apart ? o->most.rows : LIMIT_ROWS, &c->todo);
     if (e != ERR_OK)
         return e;
     drop_homeless(s, st, &c->todo);
@@ -488,31 +499,64 @@ static enum err collect(struct output *o, struct capture *st, struct changeset *
     cs->n_segments = 1;
     cs->segments = segment;
     e = collect_tables(o, order, n, segment, &cs->cut);
-    cs->cut = cs->cut || c->todo.more;
+    cs->cut = cs->cut || c->todo.more || o->leave_queued;
     return e;
+}
+
+/* Some of what is queued goes, or its decision's row, and some is left. */
+static bool comes_apart(const struct output *o, const struct changeset *cs)
+{
+    const struct todo_list *l = &o->c->todo;
+    bool left = l->more;
+    for (size_t i = 0; i < l->n && !left; i++)
+        left = !l->entry[i].taken;
+    return cs->cut && left && !o->most.apart;
+}
+
+/* A collection writes nothing: another one may follow. */
+static enum err attempt(struct output *o, struct changeset *cs)
+{
+    struct capture *st;
+    struct store *s = o->s;
+    cs->cut = false;
+    o->bytes = o->rows = 0;
+    enum err e = capture_logs(s, &st);
+    if (e != ERR_OK)
+        return e;
+    o->c = mem_alloc(sizeof *o->c);
+    o->c->work = mem_alloc(s->schema->n_tables * sizeof *o->c->work);
+    o->c->tables = arena_alloc(o->a, s->schema->n_tables * sizeof *o->c->tables);
+    return collect(o, st, cs);
+}
+
+static enum err again(struct output *o, struct changeset *cs, bool leave_queued)
+{
+    collected_free(o->c);
+    o->c = NULL;
+    o->leave_queued = leave_queued;
+    if (!leave_queued)
+        o->most.rows = LIMIT_ROWS;
+    return attempt(o, cs);
 }
 
 enum err store_collect(struct store *s, struct arena *a, struct collect_most most,
                        struct changeset *cs, struct collected **out)
 {
-    struct capture *st;
+    struct output o = {.s = s, .a = a, .most = most};
     assert(s->in_write);
     *out = NULL;
-    cs->cut = false;
-    enum err e = capture_logs(s, &st);
-    if (e != ERR_OK)
-        return e;
-    struct collected *c = mem_alloc(sizeof *c);
-    c->work = mem_alloc(s->schema->n_tables * sizeof *c->work);
-    c->tables = arena_alloc(a, s->schema->n_tables * sizeof *c->tables);
-    struct output o = {.s = s, .a = a, .c = c, .most = most};
-    e = collect(&o, st, cs);
+    enum err e = attempt(&o, cs);
+    if (e == ERR_OK && comes_apart(&o, cs)) {
+        e = again(&o, cs, true);
+        if (e == ERR_OK && o.rows == 0)
+            e = again(&o, cs, false);
+    }
     if (e != ERR_OK) {
-        collected_free(c);
+        collected_free(o.c);
         return e;
     }
-    assert(cs->segments->n_tables == c->n_tables); /* one by one beside each other */
-    *out = c;
+    assert(cs->segments->n_tables == o.c->n_tables); /* one by one beside each other */
+    *out = o.c;
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
 }
 

@@ -113,6 +113,7 @@ struct output {
     struct arena *a;
     struct collected *c;
     struct collect_most most;
+    bool leave_queued; /* what decisions queued, and rows that it is for */
     uint64_t bytes;
     uint32_t rows;
     char *full_sql; /* the old row of a log row */
@@ -177,6 +178,8 @@ enum err collect_join(struct output *o, struct bytes key, struct value *now, str
 /* Beside an application's DELETE one of each twin of the birth that stood (conflict/twin.h): all
  * that it had seen goes, and what is queued for them. */
 enum err collect_twins(struct output *o, struct bytes key, const struct row_change *r);
+/* Whether something is queued for this key. */
+bool collect_is_queued(const struct output *o, struct bytes key);
 /* What else is queued for the table; *stopped when some has to wait. */
 enum err collect_queued(struct output *o, const struct table_work *w, bool *stopped);
 

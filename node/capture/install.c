@@ -174,6 +174,33 @@ bool store_capture_check(struct store *s)
     return true;
 }
 
+static enum err awaits_rows(struct store *s, struct arena *a, const struct table_schema *t,
+                            bool *awaits)
+{
+    struct buf sql = {0};
+    int64_t empty = 0;
+    enum err e = was_away(s, a, t, awaits);
+    *awaits = *awaits && t->exists;
+    if (e != ERR_OK || !*awaits)
+        return e;
+    buf_printf(&sql, "SELECT NOT EXISTS(SELECT 1 FROM %s)", t->qname);
+    e = db_number(s, buf_str(&sql), &empty);
+    buf_fini(&sql);
+    *awaits = empty == 1;
+    return e;
+}
+
+enum err store_capture_refilled(struct store *s, bool *awaited)
+{
+    struct arena a = {0};
+    enum err e = schema_load(s);
+    *awaited = false;
+    for (uint32_t i = 0; e == ERR_OK && !*awaited && i < s->schema->n_tables; i++)
+        e = awaits_rows(s, &a, &s->schema->tables[i], awaited);
+    arena_fini(&a);
+    return e;
+}
+
 /* ---- installing ---- */
 
 static enum err number_tables(struct store *s)

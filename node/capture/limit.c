@@ -21,13 +21,14 @@ enum err limit_any(struct store *s, bool *any)
     return query_end(&q);
 }
 
-uint64_t store_limit_rows(struct store *s)
+enum err store_limit_rows(struct store *s, uint64_t *n)
 {
-    int64_t n;
+    int64_t rows = 0;
     enum err e = db_number(
         s, "SELECT count(*) FROM (SELECT DISTINCT t, k FROM tonle_limit WHERE c <> '" LOST "')",
-        &n);
-    return e == ERR_OK ? (uint64_t)n : 0;
+        &rows);
+    *n = (uint64_t)rows;
+    return e;
 }
 
 /* A column that is not published any more was not left out. */

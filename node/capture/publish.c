@@ -135,7 +135,7 @@ enum err store_charter_put(struct store *s, const struct charter_record *r)
         {"yaml", value_text(r->yaml)},
         {"compiled", value_text(r->compiled)},
         {"published_ms", value_integer((int64_t)r->published_ms)},
-        {"seq", value_u64(store_state_get(s)->seq + 1)}, /* the log's next: it is not empty now */
+        {"seq", value_u64(store_state_get(s)->seq + 1)}, /* number_charters says it exactly */
     };
     struct arena a = {0};
     e = put(s, &a, "tonle_charter", cell, sizeof cell / sizeof cell[0]);
@@ -176,11 +176,31 @@ static enum err put_attest(struct store *s, struct arena *a, const struct attest
     return put(s, a, ATTEST_TABLE, cell, sizeof cell / sizeof cell[0]);
 }
 
+/* Which of the hub's changesets a charter comes with says whom it counts for (apply/ruling.h), and
+ * is known by the seal alone: the log may be longer than one changeset. Whatever is not sealed yet
+ * has the next number, until the seal that takes it. */
+static enum err number_charters(struct store *s)
+{
+    const struct table_schema *t = schema_table(s, "tonle_charter");
+    struct capture *c;
+    char sql[160];
+    enum err e = capture_logs(s, &c);
+    if (e != ERR_OK || !t || !c->has_log[t - s->schema->tables])
+        return e;
+    snprintf(sql, sizeof sql,
+             "UPDATE main.tonle_charter SET seq = ?1 WHERE version IN"
+             " (SELECT k_version FROM main.tonle_log_%u)",
+             t->t);
+    return DB_RUN(s, sql, value_u64(store_state_get(s)->seq + 1));
+}
+
 enum err store_registry_attest(struct store *s, const uint8_t secret[SIGN_SECRET_BYTES])
 {
     assert(s->in_write);
     bool captured;
     enum err e = is_captured(s, &captured);
+    if (e == ERR_OK && captured)
+        e = number_charters(s);
     if (e != ERR_OK || !captured)
         return e;
     struct arena a = {0};

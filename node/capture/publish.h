@@ -9,7 +9,8 @@
  * as any application write: they travel with the next seal. Only at the hub. */
 enum err store_node_put(struct store *s, const struct node_record *r);
 enum err store_charter_put(struct store *s, const struct charter_record *r);
-/* Signs both as they stand now (journal/attest.h) where a row of them waits in the log, so that the
+/* Numbers the charters that wait in the log by the changeset that comes next, then signs both as
+ * they stand now (journal/attest.h) where a row of them waits in the log, so that the
  * signature travels with it; nothing otherwise. Only at the hub, before each collection. */
 enum err store_registry_attest(struct store *s, const uint8_t secret[SIGN_SECRET_BYTES]);
 

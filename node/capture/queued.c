@@ -49,6 +49,12 @@ static size_t entries_of(const struct output *o, struct bytes key, struct todo *
     return to - from;
 }
 
+bool collect_is_queued(const struct output *o, struct bytes key)
+{
+    struct todo *first;
+    return entries_of(o, key, &first) > 0;
+}
+
 /* The record; `stands`: a row of it stands (stood, with `now` NULL) in the table. */
 static enum err load(struct output *o, struct bytes key, bool stands, const struct value *now,
                      struct row *row, struct birth **standing)

@@ -18,9 +18,11 @@ static enum err attempt(struct cli *c, struct cli_office *o, const char *word, u
     *begun = e == ERR_OK;
     if (e == ERR_OK && word)
         e = store_held_get(o->store, &c->arena, word, &r);
-    uint64_t federation_ms = cli_now_ms() + store_meta_u64(o->store, "offset_ms", 0);
+    uint64_t offset_ms = 0;
     if (e == ERR_OK)
-        e = store_held_retry(o->store, &c->arena, r.id, federation_ms, released);
+        e = store_meta_u64(o->store, "offset_ms", 0, &offset_ms);
+    if (e == ERR_OK)
+        e = store_held_retry(o->store, &c->arena, r.id, cli_now_ms() + offset_ms, released);
     if (e == ERR_OK)
         e = store_commit(o->store);
     if (e != ERR_OK)

@@ -35,6 +35,7 @@
 #define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
 #define NODE_SWEEP_ROWS 500u
 #define NODE_SWEEP_REST_MS 20
+#define NODE_REFILL_MS 2000u /* a table that was made anew is given for its rows to come back */
 #define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
 #define NODE_IN_USE_MS 5000u /* an application has written within so long */
 #define NODE_MARKS 16u       /* unanswered marks that are remembered */
@@ -169,10 +170,11 @@ struct node {
     uint64_t mono_ms, wall_ms, rng;
     int64_t offset_ms; /* federation time minus our wall clock */
     bool offset_dirty, offset_saved;
-    bool time_told;        /* by the parent, since this start */
-    bool time_guessed;     /* the wall clock is not believed: wall.c */
-    uint64_t time_wait_ms; /* no seal before: the parent may tell the time first */
-    bool started, stopping, dead;
+    bool time_told;         /* by the parent, since this start */
+    bool time_guessed;      /* the wall clock is not believed: wall.c */
+    uint64_t time_wait_ms;  /* no seal before: the parent may tell the time first */
+    uint64_t doubt_lead_ms; /* a hub's: how far it knew more than its clock says; NODE_NO_DOUBT */
+    bool start_due, started, stopping, dead;
     bool again; /* more work is ready: step again at once */
 
     struct peer *parent; /* NULL at the hub */
@@ -189,10 +191,10 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    bool rows_refused;      /* rows came for a table or column that is not in this database */
-    char seal_fault[256];   /* why the captured log cannot be sealed; "" */
-    char listen_fault[300]; /* why no office below can connect; "" */
+    char seal_fault[256];                     /* why the captured log cannot be sealed; "" */
+    char listen_fault[300];                   /* why no office below can connect; "" */
     uint64_t busy_until_ms;
+    uint64_t refill_until_ms; /* a rebuilt table is waited for until then; 0: none is */
     uint64_t acked_due_ms;
     uint64_t charter_version;
     bool sweep_more;
@@ -244,6 +246,8 @@ void node_send(struct node *n, const struct route *r, const struct message *m);
 /* A value of a log line, quoted where it has to be: words of others make no field of their own. The
  * driver writes what is not printable. */
 const char *node_quoted(struct node *n, const char *text);
+/* Words for a refusal, until the step's end. */
+const char *node_why(struct node *n, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void node_log(struct node *n, int level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void node_fatal(struct node *n, const char *what);
@@ -316,8 +320,10 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
-/* In the transaction: stored hybrid time that cannot be. */
+/* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
+#define META_DOUBT "doubt_lead_ms" /* tonle_meta */
+#define NODE_NO_DOUBT UINT64_MAX
 /* Whether it is for the parent and stamped later than that takes it; notes it. */
 bool wall_holds(struct peer *p, const struct item *item);
 uint64_t wall_ahead_ms(const struct node *n, const struct peer *p);
@@ -373,10 +379,12 @@ bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
 enum err mark_work(struct node *n); /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id);
-enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
-                          const char *source);
-/* ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has answered. */
-enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs);
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
+                          const struct inbox_item *i);
+/* From this child. ERR_IDENTITY: it was sealed as if its office had not passed a mark that it has
+ * answered. */
+enum err mark_check_context(struct node *n, struct batch *b, const struct peer *p,
+                            const struct changeset *cs);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */

@@ -19,6 +19,7 @@ struct status_look {
     const struct store_identity *id;
     const char *outside; /* what the record outside the database says against it, or "" */
     bool synced;
+    bool unread; /* something could not be read, and a reason says so */
     json_t *reasons;
 };
 
@@ -31,6 +32,8 @@ struct reason {
     bool waits;        /* goes on by itself: an office that is busy, not one that is broken */
 };
 void reason_add(struct status_look *l, const struct reason *r);
+/* What could not be read is not nothing: false where it was, or there is none (ERR_NOT_FOUND). */
+bool reason_unread(struct status_look *l, enum err e);
 struct on_the_way { /* between this office and a neighbour */
     uint64_t out, in;
     uint64_t since_ms; /* the oldest of it */

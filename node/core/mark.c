@@ -10,11 +10,22 @@
  *   mark_clock    the clock of the last one sent
  *   mark_id       the last id given
  *   answer/SITE   the last mark that this site has answered; also at every node that passed it on
+ *   carrier/SITE  the site of the child that this answer came by
  *
  * Behind its answer an office has passed the mark, and so says each of its contexts. A changeset
  * that does not was sealed by a copy of it, or by somebody who means harm: what it writes is
  * concurrent to what everybody has forgotten by then, and offices would differ for good. Whoever
- * knows of the answer refuses it.
+ * is above that office refuses it, and the first of them is to be the one, or those above it would
+ * take the fault for its own. It has to cover
+ *
+ *   what is stable here   which its office has answered. A first load brings it, so that an office
+ *                         which joined anew knows it too
+ *   the mark it answered  by the child that brings it now. What came by the child before it joined
+ *                         anew (under another site) that child does not know, and need not: no mark
+ *                         of that time is stable without a later one, which it passes itself
+ *
+ * An answer to a mark that has not come to the office above is refused there: what it binds its
+ * site to, only those further up could tell.
  *
  * When one office is away for weeks the marks in between are thinned out: any of them may be left
  * out, because the answer to a later one is an answer to it. */
@@ -49,8 +60,10 @@ static enum err read_marks(struct node *n)
         return ERR_OK;
     forget_marks(n);
     clock_reset(&n->mark_clock);
-    n->mark_id = store_meta_u64(n->store, "mark_id", 0);
-    enum err e = store_meta_get(n->store, &n->arena, "mark_clock", &b);
+    enum err e = store_meta_u64(n->store, "mark_id", 0, &n->mark_id);
+    if (e != ERR_OK)
+        return e;
+    e = store_meta_get(n->store, &n->arena, "mark_clock", &b);
     struct cursor c = cursor_of(b.p, b.len);
     if (e == ERR_OK && clock_decode(&c, &n->mark_clock, LIMIT_CLOCK_ENTRIES) != ERR_OK)
         return ERR_CORRUPT;
@@ -202,9 +215,34 @@ static enum err send_mark(struct node *n)
     return e == ERR_OK ? registry_hash(n, &n->mark_registry) : e;
 }
 
-static void answer_key(char key[40], uint64_t site)
+/* What is remembered of the last answer of a site. */
+struct answer_noted {
+    uint64_t mark, carrier;
+    bool any;
+};
+
+static void answer_key(char key[40], const char *what, uint64_t site)
 {
-    snprintf(key, 40, "answer/%016llx", (unsigned long long)site);
+    snprintf(key, 40, "%s/%016llx", what, (unsigned long long)site);
+}
+
+static enum err read_noted(struct node *n, uint64_t site, struct answer_noted *out)
+{
+    char key[40];
+    answer_key(key, "answer", site);
+    enum err e = store_meta_u64(n->store, key, UINT64_MAX, &out->mark);
+    out->any = out->mark != UINT64_MAX;
+    answer_key(key, "carrier", site);
+    return e == ERR_OK ? store_meta_u64(n->store, key, 0, &out->carrier) : e;
+}
+
+static enum err write_noted(struct node *n, const struct answer *a, uint64_t carrier)
+{
+    char key[40];
+    answer_key(key, "answer", a->site);
+    enum err e = store_meta_set_u64(n->store, key, a->mark_id);
+    answer_key(key, "carrier", a->site);
+    return e == ERR_OK ? store_meta_set_u64(n->store, key, carrier) : e;
 }
 
 /* The last mark that every active node has answered; the hub itself does so by sending it. */
@@ -212,15 +250,15 @@ static enum err answered_by_all(struct node *n, uint64_t *mark)
 {
     struct node_record *r;
     size_t count;
-    char key[40];
+    struct answer_noted a;
     *mark = n->mark_id;
     enum err e = store_node_list(n->store, &n->arena, &r, &count);
     for (size_t i = 0; e == ERR_OK && i < count; i++) {
         if (r[i].state != NODE_ACTIVE || strcmp(r[i].name, n->name) == 0)
             continue;
-        answer_key(key, r[i].site);
-        uint64_t answered = store_meta_u64(n->store, key, 0);
-        *mark = answered < *mark ? answered : *mark;
+        e = read_noted(n, r[i].site, &a);
+        if (!a.any || a.mark < *mark)
+            *mark = a.any ? a.mark : 0;
     }
     return e;
 }
@@ -300,45 +338,54 @@ static enum err mark_anew(struct node *n)
     return e;
 }
 
+static enum err malformed(struct batch *b, const char *why)
+{
+    b->why = why;
+    return ERR_MALFORMED;
+}
+
 /* At the hub. An office that names a mark that was never sent would have everything counted as
  * passed by it that is still to come: refused. Its 0 counts once: each makes a new mark for the
  * whole federation. */
-static enum err note_answer(struct node *n, struct batch *b, const struct answer *a)
+static enum err note_answer(struct node *n, struct batch *b, const struct answer *a,
+                            uint64_t carrier)
 {
-    char key[40];
+    struct answer_noted known;
     enum err e = read_marks(n);
+    if (e == ERR_OK)
+        e = read_noted(n, a->site, &known);
     if (e != ERR_OK)
         return e;
-    if (a->mark_id > n->mark_id) {
-        b->why = "it answers a mark that was never sent";
-        return ERR_MALFORMED;
-    }
-    answer_key(key, a->site);
-    uint64_t known = store_meta_u64(n->store, key, UINT64_MAX); /* UINT64_MAX: its first */
+    if (a->mark_id > n->mark_id)
+        return malformed(b, node_why(n, "suspect: %s answers a mark that was never sent", a->node));
     n->mark_check = true;
-    if (known != UINT64_MAX && a->mark_id <= known)
+    if (known.any && a->mark_id <= known.mark)
         return ERR_OK;
     if (a->mark_id == 0)
         e = mark_anew(n);
-    return e == ERR_OK ? store_meta_set_u64(n->store, key, a->mark_id) : e;
+    return e == ERR_OK ? write_noted(n, a, carrier) : e;
 }
 
 /* From a child: the hub notes it, every other node passes it on. */
-enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
-                          const char *source)
+enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
+                          const struct inbox_item *i)
 {
-    uint64_t pos;
-    char key[40];
+    uint64_t pos, last;
+    struct answer_noted known;
     const struct answer *a = &i->u.answer;
-    enum err e = ERR_OK;
     if (node_is_hub(n))
-        return note_answer(n, b, a);
-    answer_key(key, a->site);
-    if (a->mark_id > store_meta_u64(n->store, key, 0))
-        e = store_meta_set_u64(n->store, key, a->mark_id);
+        return note_answer(n, b, a, p->site);
+    enum err e = store_journal_last_mark(n->store, &last);
+    if (e == ERR_OK && a->mark_id > last)
+        return malformed(
+            b, node_why(n, "suspect: %s answers a mark that has not come here yet", a->node));
+    if (e == ERR_OK)
+        e = read_noted(n, a->site, &known);
+    if (e == ERR_OK && a->mark_id > 0 && (!known.any || a->mark_id > known.mark))
+        e = write_noted(n, a, p->site);
     if (e != ERR_OK)
         return e;
-    return store_journal_append(n->store, ITEM_ANSWER, source, (struct dot){0, 0}, i->u.answer.hlc,
+    return store_journal_append(n->store, ITEM_ANSWER, p->name, (struct dot){0, 0}, a->hlc,
                                 i->bytes, &pos);
 }
 
@@ -359,25 +406,51 @@ static enum err read_answered(struct node *n, uint64_t id)
     return ERR_OK;
 }
 
-enum err mark_check_context(struct node *n, struct batch *b, const struct changeset *cs)
+/* Whether the office of this site answers marks: it is the one that its node has now. */
+static enum err read_active(struct node *n, uint64_t site, bool *active, const char **node)
 {
-    char key[40], why[400];
     struct site_record r;
-    if (cs->dot.seq <= clock_get(&store_state_get(n->store)->clock, cs->dot.site))
-        return ERR_OK; /* it comes again: it was sealed before */
-    answer_key(key, cs->dot.site);
-    uint64_t id = store_meta_u64(n->store, key, 0);
-    enum err e = id > 0 ? read_answered(n, id) : ERR_NOT_FOUND;
-    if (e == ERR_NOT_FOUND || (e == ERR_OK && clock_includes(&cs->context, &n->answered_clock)))
-        return ERR_OK;
+    struct node_record of;
+    enum err e = store_site_get(n->store, &n->arena, site, &r);
     if (e == ERR_OK)
-        e = store_site_get(n->store, &n->arena, cs->dot.site, &r);
+        e = store_node_get(n->store, &n->arena, r.node, &of);
+    *node = e == ERR_OK ? r.node : "";
+    *active = e == ERR_OK && of.state == NODE_ACTIVE && of.site == site;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* What its context lacks; NULL: nothing. */
+static enum err lacks(struct node *n, const struct peer *p, const struct changeset *cs,
+                      const char **what)
+{
+    struct answer_noted a;
+    *what = NULL;
+    enum err e = read_noted(n, cs->dot.site, &a);
     if (e != ERR_OK)
         return e;
-    snprintf(why, sizeof why,
-             "suspect: %s has answered mark %llu, and its changeset %llu is written as if it had "
-             "not seen it",
-             r.node, (unsigned long long)id, (unsigned long long)cs->dot.seq);
-    b->why = arena_strdup(&n->arena, why);
+    e = a.any && a.mark > 0 && a.carrier == p->site ? read_answered(n, a.mark) : ERR_NOT_FOUND;
+    if (e == ERR_OK && !clock_includes(&cs->context, &n->answered_clock))
+        *what = node_why(n, "mark %llu", (unsigned long long)a.mark);
+    else if (!clock_includes(&cs->context, &store_state_get(n->store)->stable))
+        *what = "the mark that is stable";
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err mark_check_context(struct node *n, struct batch *b, const struct peer *p,
+                            const struct changeset *cs)
+{
+    const char *node, *what;
+    bool active = false;
+    if (cs->dot.seq <= clock_get(&store_state_get(n->store)->clock, cs->dot.site))
+        return ERR_OK; /* it comes again: it was sealed before */
+    enum err e = lacks(n, p, cs, &what);
+    if (e == ERR_OK && what)
+        e = read_active(n, cs->dot.site, &active, &node);
+    if (e != ERR_OK || !active)
+        return e;
+    b->why = node_why(n,
+                      "suspect: %s has answered %s, and its changeset %llu is written as if it had "
+                      "not seen it",
+                      node, what, (unsigned long long)cs->dot.seq);
     return ERR_IDENTITY;
 }

@@ -103,6 +103,15 @@ static bool log_wanted(struct node *n, const char *kind, uint64_t *left_out)
     return ++k->lines <= LOG_LINES;
 }
 
+const char *node_why(struct node *n, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    const char *text = arena_format(n, fmt, ap);
+    va_end(ap);
+    return text;
+}
+
 void node_log(struct node *n, int level, const char *fmt, ...)
 {
     uint64_t left_out;
@@ -215,13 +224,10 @@ struct node *node_new(const struct node_options *o)
     n->hub = mem_strdup(id->hub);
     n->site = id->site;
     n->hub_site = id->hub_site;
+    n->doubt_lead_ms = NODE_NO_DOUBT;
     memcpy(n->hub_key, id->hub_sign_key, sizeof n->hub_key);
     if (n->parent_name[0] != '\0')
         n->parent = peer_new(n->parent_name, true);
-    if (n->parent)
-        n->offset_ms = (int64_t)store_meta_u64(o->store, "offset_ms", 0);
-    n->greet_due = n->parent && store_meta_u64(o->store, "greeted", 0) != n->site;
-    n->answer_kept = store_meta_u64(o->store, "answer_kept", 0);
     n->charter_version = store_state_get(o->store)->charter_version;
     n->suspect = node_outside(o->store, o->outside_site, o->outside_seq, n->suspect_text);
     return n;
@@ -353,8 +359,39 @@ static void receive(struct node *n, const struct event *ev)
     }
 }
 
+#define NO_OFFSET ((uint64_t)INT64_MIN) /* none of any clock */
+
+/* What the life before has left to be done. */
+static enum err recall(struct node *n)
+{
+    uint64_t offset, greeted = 0;
+    enum err e = store_meta_u64(n->store, "answer_kept", 0, &n->answer_kept);
+    if (e == ERR_OK)
+        e = store_meta_u64(n->store, META_DOUBT, NODE_NO_DOUBT, &n->doubt_lead_ms);
+    if (e != ERR_OK || !n->parent)
+        return e;
+    e = store_meta_u64(n->store, "offset_ms", NO_OFFSET, &offset);
+    if (e == ERR_OK)
+        e = store_meta_u64(n->store, "greeted", 0, &greeted);
+    n->offset_saved = e == ERR_OK && offset != NO_OFFSET;
+    n->offset_ms = n->offset_saved ? (int64_t)offset : 0;
+    n->greet_due = greeted != n->site;
+    return e;
+}
+
+/* Again with the next step where the database is locked. */
 static void start(struct node *n)
 {
+    enum err e = recall(n);
+    if (e == ERR_BUSY)
+        node_want(n, n->mono_ms + 20 + node_random(n) % 81);
+    if (e == ERR_BUSY || node_check(n, e, "what is to be done cannot be read"))
+        return;
+    if (e != ERR_OK) {
+        node_fatal(n, "what is to be done cannot be read");
+        return;
+    }
+    n->start_due = false;
     n->started = true;
     n->install_due = !store_capture_check(n->store);
     n->sweep_more = true;
@@ -374,7 +411,7 @@ static void handle(struct node *n, const struct event *ev)
 {
     switch (ev->kind) {
     case EVENT_START:
-        start(n);
+        n->start_due = true;
         break;
     case EVENT_RECEIVE:
         receive(n, ev);
@@ -422,6 +459,8 @@ static void run_step(struct node *n, const struct event *ev)
         (void)node_moved(n);
     if (!n->dead)
         handle(n, ev);
+    if (!n->dead && n->start_due)
+        start(n);
     if (!n->dead && n->started) {
         session_timers(n);
         scan_timers(n);

@@ -41,6 +41,27 @@ static void own(struct status_look *l, const char *code, const char *text, const
                &(struct reason){.code = code, .subject = l->id->node, .text = text, .next = next});
 }
 
+/* A database that is locked now is asked again in a moment. */
+bool reason_unread(struct status_look *l, enum err e)
+{
+    static const char *const locked =
+        "the database is locked by another program, so not all is known";
+    if (e == ERR_OK || e == ERR_NOT_FOUND)
+        return false;
+    l->synced = false;
+    if (!l->unread)
+        reason_add(l, &(struct reason){.code = e == ERR_BUSY ? "busy" : "database",
+                                       .subject = l->id->node,
+                                       .text = e == ERR_BUSY ? locked : store_message(l->s),
+                                       .next = e == ERR_BUSY
+                                                   ? "ask again in a moment; if it lasts, find the "
+                                                     "program that holds the lock"
+                                                   : "tonle doctor",
+                                       .waits = e == ERR_BUSY});
+    l->unread = true;
+    return true;
+}
+
 /* ---- neighbours */
 
 static void line(struct status_look *l, const struct peer *p, const char *name, bool up)
@@ -159,11 +180,8 @@ static void tables(struct status_look *l)
     enum err e = schema_load(l->s);
     if (e == ERR_OK)
         e = gap_list(l->s, &a, &g, &n);
-    if (e != ERR_OK) {
-        l->synced = false;
-        own(l, "database", store_message(l->s), "tonle doctor");
+    if (reason_unread(l, e))
         n = 0;
-    }
     for (uint32_t i = 0; e == ERR_OK && i < l->s->schema->n_tables; i++) {
         const struct table_schema *t = &l->s->schema->tables[i];
         const struct gap *of = gap_of(g, n, t->t);
@@ -202,9 +220,7 @@ static void captured(struct status_look *l, bool locked)
     struct reason r = {.subject = l->id->node, .waits = true};
     bool stands = locked || store_capture_check(l->s);
     if (locked) {
-        r.code = "busy";
-        r.text = "the database is locked by another program, so not all is known";
-        r.next = "ask again in a moment; if it lasts, find the program that holds the lock";
+        (void)reason_unread(l, ERR_BUSY);
     } else if (store_capture_pending(l->s)) {
         r.code = "waiting";
         r.text = "writes of this office are captured and not sealed yet";
@@ -227,8 +243,11 @@ static void too_large(struct status_look *l)
     struct arena a = {0};
     struct buf b = {0};
     struct held_record first;
-    uint64_t n = store_limit_rows(l->s);
-    enum err e = n > 0 ? store_held_limit(l->s, &a, &first) : ERR_NOT_FOUND;
+    uint64_t n;
+    enum err e = store_limit_rows(l->s, &n);
+    if (e == ERR_OK)
+        e = n > 0 ? store_held_limit(l->s, &a, &first) : ERR_NOT_FOUND;
+    (void)reason_unread(l, e);
     if (e == ERR_OK)
         buf_printf(&b,
                    "%llu row%s of this office cannot be sent as %s; the first, of %.64s: %.300s",
@@ -245,6 +264,7 @@ static void rows(struct status_look *l)
 {
     const struct store_state *st = store_state_get(l->s);
     char text[160];
+    bool waits;
     if (st->held > 0) {
         snprintf(text, sizeof text,
                  "rows are here that cannot stand in their tables now, or not go further: %llu",
@@ -252,7 +272,7 @@ static void rows(struct status_look *l)
         own(l, "held", text, "tonle held list shows them and what is in their way");
     }
     too_large(l);
-    if (store_deferred_any(l->s))
+    if (!reason_unread(l, store_deferred_any(l->s, &waits)) && waits)
         own(l, "schema",
             "rows wait for a table or a column that is not in this database (tonle held list,"
             " reason schema)",
@@ -289,37 +309,42 @@ static void process(struct status_look *l)
             "tried again by itself");
     if (n->seal_fault[0] != '\0')
         own(l, "seal", n->seal_fault, "make that row smaller: everything behind it waits");
-    if (n->rows_refused)
-        own(l, "refused",
-            "changes came that the charter has no place for: rows that only the hub may write, or"
-            " columns that are not published any more (the journal has them)",
-            "tonle charter show names what is published; tonle history shows a row's writes");
 }
 
-static void registry(struct status_look *l)
-{
-    struct arena a = {0};
-    struct bytes odd;
-    if (store_meta_get(l->s, &a, META_REGISTRY_ODD, &odd) == ERR_OK)
-        own(l, "registry",
-            "the registry of offices here is not what the hub has signed: it was altered here, or"
-            " the parent held a change back",
-            "tonle verify names the table; tell the administrator of the hub: this office has to"
-            " join again");
-    arena_fini(&a);
-}
+/* What is on record until somebody has seen to it. */
+static const struct noted_reason {
+    const char *key, *code, *before, *next;
+    bool told; /* what is on record stands behind `before` */
+} noted_reason[] = {
+    {META_REGISTRY_ODD, "registry",
+     "the registry of offices here is not what the hub has signed: it was altered here, or"
+     " the parent held a change back",
+     "tonle verify names the table; tell the administrator of the hub: this office has to"
+     " join again",
+     false},
+    {META_DECISION_REFUSED, "decision", "",
+     "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
+     "--local puts this away",
+     true},
+    {META_ROWS_REFUSED, "refused",
+     "changes came that the charter has no place for: rows that only the hub may write, columns"
+     " that are not published any more, or parts of a group (the journal has them); the last: ",
+     "tonle charter show names what is published, tonle history shows a row's writes; tonle verify "
+     "--local puts this away",
+     true},
+};
 
-static void decision(struct status_look *l)
+static void noted(struct status_look *l, const struct noted_reason *r)
 {
     struct arena a = {0};
-    struct bytes why;
-    if (store_meta_get(l->s, &a, META_DECISION_REFUSED, &why) == ERR_OK) {
-        char *text = arena_alloc(&a, why.len + 1);
-        memcpy(text, why.p, why.len);
-        own(l, "decision", text,
-            "it counts nowhere: ask that office; tonle history shows the row, tonle verify "
-            "--local puts this away");
+    struct buf text = {0};
+    struct bytes what;
+    enum err e = store_meta_get(l->s, &a, r->key, &what);
+    if (!reason_unread(l, e) && e == ERR_OK) {
+        buf_printf(&text, "%s%.*s", r->before, r->told ? (int)what.len : 0, (const char *)what.p);
+        own(l, r->code, buf_str(&text), r->next);
     }
+    buf_fini(&text);
     arena_fini(&a);
 }
 
@@ -332,8 +357,8 @@ void reason_own(struct status_look *l, bool locked)
     captured(l, locked);
     tables(l);
     rows(l);
-    registry(l);
-    decision(l);
+    for (size_t i = 0; i < sizeof noted_reason / sizeof noted_reason[0]; i++)
+        noted(l, &noted_reason[i]);
     reason_own_clock(l);
     if (l->n)
         process(l);

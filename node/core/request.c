@@ -24,14 +24,17 @@ void request_error(struct node *n, uint64_t id, const char *text, const char *ne
 
 /* It is being seen to: the next one that does not count says so again. False: the request was
  * answered. */
-static bool put_decision_away(struct node *n, uint64_t id)
+static bool put_refused_away(struct node *n, uint64_t id)
 {
     struct bytes why;
-    if (store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND)
+    if (store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND &&
+        store_meta_get(n->store, &n->arena, META_ROWS_REFUSED, &why) == ERR_NOT_FOUND)
         return true;
     enum err e = store_begin(n->store);
     if (e == ERR_OK)
         e = store_meta_drop(n->store, META_DECISION_REFUSED);
+    if (e == ERR_OK)
+        e = store_meta_drop(n->store, META_ROWS_REFUSED);
     if (e == ERR_OK)
         e = store_commit(n->store);
     if (e == ERR_OK)
@@ -57,9 +60,8 @@ static void verify_local(struct node *n, uint64_t id, const json_t *o)
                       "correct the request");
         return;
     }
-    if (!put_decision_away(n, id))
+    if (!put_refused_away(n, id))
         return;
-    n->rows_refused = false; /* likewise */
     scan_start(n, id, &ask);
 }
 

@@ -77,11 +77,11 @@ static enum err seal_collected(struct node *n, const struct clock *begun, struct
     return e;
 }
 
-static enum err seal_rows(struct node *n, const struct clock *begun, uint32_t max_rows, bool *cut)
+static enum err seal_rows(struct node *n, const struct clock *begun, struct collect_most most,
+                          bool *cut)
 {
     struct changeset cs = {0};
     struct collected *c;
-    struct collect_most most = {.rows = max_rows, .bytes = SEAL_BYTES};
     enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
     *cut = cs.cut;
     if (e == ERR_OK)
@@ -101,7 +101,9 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
     e = ERR_LIMIT;
     uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
-        e = seal_rows(n, begun, rows, cut);
+        e = seal_rows(
+            n, begun,
+            (struct collect_most){.rows = rows, .bytes = SEAL_BYTES, .apart = rows != most}, cut);
     if (e != ERR_LIMIT)
         return e;
     /* A row that no changeset can carry: it is safe in the table and in the log, and everything

@@ -110,7 +110,7 @@ static json_t *peer_json(struct status_look *l, const char *name, const char *un
     enum err e = store_peer_get(l->s, name, &rec);
     if (e == ERR_OK)
         e = count_waiting(l, p, name, up, &rec, &w);
-    if (e != ERR_OK) /* not known is not nothing */
+    if (reason_unread(l, e)) /* not known is not nothing */
         w.out = w.out ? w.out : 1;
     bool waits = w.out > 0 || w.in > 0;
     if ((up && (!p || !peer_open(p) || waits)) || (!up && p && is_near(l, p) && waits))
@@ -134,7 +134,7 @@ static json_t *children_json(struct status_look *l)
     struct arena a = {0};
     struct node_record *r;
     size_t count = 0;
-    if (store_node_list(l->s, &a, &r, &count) != ERR_OK)
+    if (reason_unread(l, store_node_list(l->s, &a, &r, &count)))
         count = 0;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(r[i].parent, l->id->node) == 0 && r[i].state == NODE_ACTIVE)
@@ -155,7 +155,10 @@ static json_t *gaps_json(struct status_look *l)
     struct arena a = {0};
     struct gap *g;
     size_t n = 0;
-    if (schema_load(l->s) != ERR_OK || gap_list(l->s, &a, &g, &n) != ERR_OK)
+    enum err e = schema_load(l->s);
+    if (e == ERR_OK)
+        e = gap_list(l->s, &a, &g, &n);
+    if (reason_unread(l, e))
         n = 0;
     for (size_t i = 0; i < n; i++) {
         const struct table_schema *t = schema_by_number(l->s, g[i].t);
@@ -180,6 +183,7 @@ static void held_own(struct status_look *l, json_t *o)
     uint64_t total = 0;
     json_t *list = json_array();
     enum err e = store_held_own(l->s, &a, few, &total);
+    (void)reason_unread(l, e);
     for (uint64_t i = 0; e == ERR_OK && i < total && i < HELD_FEW; i++)
         json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id", few[i].id, "table",
                                               few[i].table, "key", few[i].key_json, "kind",
@@ -194,8 +198,12 @@ static json_t *status_json(struct status_look *l, bool locked)
     const struct store_state *st = store_state_get(l->s);
     l->synced = l->n && !l->n->suspect && !st->loading && l->n->full[0] == '\0';
     json_t *parent = l->id->parent[0] ? peer_json(l, l->id->parent, NULL, true) : json_null();
-    json_t *children = children_json(l);
+    json_t *children = children_json(l), *more = json_object();
     reason_own(l, locked);
+    (void)reason_unread(l, store_state_look(l->s));
+    if (st->held > 0)
+        held_own(l, more);
+    json_object_set_new(more, "gaps", gaps_json(l));
     json_t *o = json_pack(
         "{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:I, s:b, s:s, s:o, s:b, s:b, s:o}",
         "schema", 1, "node", l->id->node, "unit", l->id->unit, "site", site_json(l->id->site),
@@ -204,10 +212,18 @@ static json_t *status_json(struct status_look *l, bool locked)
         (json_int_t)st->seq, "synced", (int)l->synced, "state", reason_state(l), "reasons",
         l->reasons, "loading", (int)st->loading, "running", l->n ? 1 : 0, "now",
         status_time_json(l->wall_ms + (uint64_t)l->offset_ms));
-    if (st->held > 0)
-        held_own(l, o);
-    json_object_set_new(o, "gaps", gaps_json(l));
+    json_object_update(o, more);
+    json_decref(more);
     return o;
+}
+
+/* For the times that are shown of a node that does not run. */
+static int64_t stored_offset_ms(struct status_look *l)
+{
+    uint64_t ms = 0;
+    if (l->id->parent[0] != '\0')
+        (void)reason_unread(l, store_meta_u64(l->s, "offset_ms", 0, &ms));
+    return (int64_t)ms;
 }
 
 void node_status_json(const struct status_ask *ask, struct buf *out)
@@ -222,9 +238,7 @@ void node_status_json(const struct status_ask *ask, struct buf *out)
     char outside[256] = "";
     enum err begun = store_begin_read(s);
     l.id = store_identity_get(s);
-    l.offset_ms = l.n               ? l.n->offset_ms
-                  : l.id->parent[0] ? (int64_t)store_meta_u64(s, "offset_ms", 0)
-                                    : 0;
+    l.offset_ms = l.n ? l.n->offset_ms : stored_offset_ms(&l);
     if (!l.n && node_outside(s, ask->outside_site, ask->outside_seq, outside))
         l.outside = outside;
     /* Not begun: somebody writes. */

@@ -255,7 +255,6 @@ static enum err check_stamp(struct node *n, struct batch *b, const struct peer *
 static void tell_refused(struct node *n, const struct peer *p, const struct dot *d,
                          const struct apply_report *r)
 {
-    n->rows_refused = n->rows_refused || r->refused;
     if (r->refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
@@ -278,7 +277,7 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     struct apply_report r = {0};
     enum err e = check_stamp(n, b, p, in.cs);
     if (e == ERR_OK && !p->up)
-        e = mark_check_context(n, b, in.cs);
+        e = mark_check_context(n, b, p, in.cs);
     if (e == ERR_OK)
         e = store_apply(n->store, &n->arena, &in, &r);
     b->held += r.held;
@@ -337,7 +336,7 @@ static enum err apply_item(struct node *n, struct batch *b, struct peer *p, stru
     else if (i->kind == ITEM_STABLE)
         e = apply_stable(n, b, p, i);
     else
-        e = mark_pass_answer(n, b, i, p->name);
+        e = mark_pass_answer(n, b, p, i);
     if (e == ERR_OK && i->kind != ITEM_CHANGESET)
         e = store_peer_received(n->store, p->name, i->pos);
     return e;

@@ -23,10 +23,13 @@
  *
  * In doubt is an office that has not been told the time since it started. It takes a skew more than
  * it knows; the rest waits at its child until the time is told. A hub is in doubt that its stored
- * time or most of its children contradict: it takes a month more, and says so. Hybrid time that was
+ * time or most of its children contradict: it takes a month more than it knew then, and says so;
+ * not another month behind that, until its clock has caught up. Hybrid time that was
  * beyond twice the skew already is gone on with, a millisecond at a time: that a clock was set back
  * is not a fault of those who followed it. A stored time beyond a month (an older version's) is not
- * a time that has been, and is taken back: `latest` may differ where it was merged. */
+ * a time that has been, and is taken back: when all that is known here is stable. Nothing comes any
+ * more then that has not seen what was stamped so; before, two offices would choose different
+ * winners, one of which had dropped what lost against it. */
 #include "node/core/internal.h"
 
 #define SKEW_MS NODE_SKEW_MS
@@ -68,10 +71,8 @@ static void disbelieve(struct node *n, uint64_t known_ms, const char *why)
 
 void wall_start(struct node *n)
 {
-    struct bytes offset;
     if (!n->parent)
         return;
-    n->offset_saved = store_meta_get(n->store, &n->arena, "offset_ms", &offset) == ERR_OK;
     uint64_t known = later(stored_ms(n), n->parent->contact_ms), now = node_time(n);
     if (known == 0 || now <= known + SKEW_MS)
         return; /* behind it: hybrid time goes on from there */
@@ -148,22 +149,52 @@ static bool in_doubt(const struct node *n)
     return n->parent ? !n->time_told : wall_look(n) != WALL_GOOD;
 }
 
+/* How far what this hub knows is beyond its clock. */
+static uint64_t lead_ms(const struct node *n)
+{
+    uint64_t now = node_time(n);
+    return later(now, stored_ms(n)) - now;
+}
+
+/* What the hub knew when its doubt began: what it has taken since does not count. On record,
+ * because a restart is no new doubt. */
+static enum err note_doubt(struct node *n)
+{
+    uint64_t lead = lead_ms(n);
+    bool doubt = !n->parent && in_doubt(n);
+    if (!doubt && n->doubt_lead_ms == NODE_NO_DOUBT)
+        return ERR_OK;
+    enum err e = store_meta_u64(n->store, META_DOUBT, NODE_NO_DOUBT, &n->doubt_lead_ms);
+    if (e == ERR_OK && doubt && n->doubt_lead_ms == NODE_NO_DOUBT) {
+        n->doubt_lead_ms = lead;
+        e = store_meta_set_u64(n->store, META_DOUBT, lead);
+    } else if (e == ERR_OK && !doubt && lead <= 2u * SKEW_MS) {
+        n->doubt_lead_ms = NODE_NO_DOUBT;
+        e = store_meta_drop(n->store, META_DOUBT);
+    }
+    return e;
+}
+
 uint64_t wall_latest_ms(const struct node *n)
 {
     uint64_t now = node_time(n), stored = stored_ms(n);
-    if (in_doubt(n))
-        return later(now, stored) + (n->parent ? SKEW_MS : DOUBT_MS);
-    if (stored > now + DOUBT_MS)
-        return now + SKEW_MS;
+    if (in_doubt(n) && n->parent)
+        return later(now, stored) + SKEW_MS;
     uint64_t most = later(now, stored) + SKEW_MS;
     uint64_t bound = later(now + 2u * SKEW_MS, stored + FOLLOWED_MS);
-    return most < bound ? most : bound;
+    most = most < bound ? most : bound;
+    uint64_t lead = n->doubt_lead_ms != NODE_NO_DOUBT ? n->doubt_lead_ms : lead_ms(n);
+    return in_doubt(n) ? later(most, now + lead + DOUBT_MS) : most;
 }
 
 enum err wall_take_back(struct node *n)
 {
     uint64_t now = node_time(n);
-    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n))
+    const struct store_state *st = store_state_get(n->store);
+    enum err e = note_doubt(n);
+    if (e != ERR_OK)
+        return e;
+    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n) || !clock_includes(&st->stable, &st->clock))
         return ERR_OK;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
     return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));

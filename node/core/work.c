@@ -116,16 +116,38 @@ struct work_attempt {
     char why[400];
 };
 
+/* While a table's rows are being copied back, the node does nothing, for so long at most: what was
+ * copied is then all in the gap that the triggers' absence is. */
+static enum err leave_alone(struct node *n)
+{
+    bool awaited;
+    enum err e = store_capture_refilled(n->store, &awaited);
+    if (e != ERR_OK || !awaited)
+        return e;
+    if (n->refill_until_ms == 0)
+        n->refill_until_ms = n->mono_ms + NODE_REFILL_MS;
+    return n->mono_ms < n->refill_until_ms ? ERR_BUSY : ERR_OK;
+}
+
+static enum err put_capture_back(struct node *n)
+{
+    enum err e = leave_alone(n);
+    if (e == ERR_OK)
+        e = store_capture_install(n->store);
+    if (e != ERR_OK)
+        return e;
+    n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    scan_begin_again(n);
+    return ERR_OK;
+}
+
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
     /* Asked in the transaction itself: whoever finds capture away notes the clock as it was
      * then. */
-    if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
-        e = store_capture_install(n->store);
-        n->gap_open = gap_any_open(n->store, &n->gap_keeps);
-        scan_begin_again(n);
-    }
+    if (e == ERR_OK && (n->install_due || !store_capture_check(n->store)))
+        e = put_capture_back(n);
     if (e == ERR_OK && n->gap_look && wall_sure(n))
         e = gap_let_go(n->store, node_time(n));
     /* Also one that another process found: behind it no mark is answered. */
@@ -178,6 +200,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     n->gap_look = false;
     n->sweep_more = n->sweep_more || n->install_due; /* rows may have waited for this schema */
     n->install_due = false;
+    n->refill_until_ms = 0;
     n->authorised_known = n->mark_check = false;
     n->seal_now = t->left && may_seal(n);
     n->again = n->again || n->seal_now;
@@ -186,6 +209,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     n->sweep_more = n->sweep_more || b->stable;
     if (st->charter_version != n->charter_version) {
         n->charter_version = st->charter_version;
+        n->sweep_more = true; /* references are looked at again */
         n->install_due = !store_capture_check(n->store);
     }
     positions_written(n);

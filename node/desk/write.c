@@ -86,7 +86,11 @@ enum err review_delete(const struct reviewed *r, const struct birth *b)
  * only, and that counts them. Nobody else may take one that begins so (apply/ruling.h). */
 static enum err decision_id(struct store *s, const struct subject *about, char id[33])
 {
-    uint64_t n = store_meta_u64(s, META_DECISIONS, 0) + 1;
+    uint64_t n;
+    enum err e = store_meta_u64(s, META_DECISIONS, 0, &n);
+    if (e != ERR_OK)
+        return e;
+    n++;
     uint64_t h = bytes_hash(VALUE_HASH_SEED, &n, sizeof n);
     h = bytes_hash(h, about->id, strlen(about->id));
     snprintf(id, 33, "%016llx%016llx", (unsigned long long)identity_of(s)->site,
@@ -100,13 +104,15 @@ enum err review_record(struct store *s, struct arena *a, const struct subject *a
     assert(s->in_write);
     const struct table_schema *t = schema_table(s, "tonle_decision");
     /* Never before what this office has seen: the sides that are decided about. */
-    uint64_t federation_ms = r->now_ms + store_meta_u64(s, "offset_ms", 0);
-    uint64_t seen_ms = hlc_ms(state_of(s)->hlc);
-    federation_ms = federation_ms > seen_ms ? federation_ms : seen_ms;
-    char hex[33];
+    uint64_t offset_ms, seen_ms = hlc_ms(state_of(s)->hlc);
+    char hex[33] = "";
     if (!t || !t->exists)
         return store_fail(s, ERR_SCHEMA, "table tonle_decision is missing: see `tonle doctor`");
-    enum err e = decision_id(s, about, hex);
+    enum err e = store_meta_u64(s, "offset_ms", 0, &offset_ms);
+    if (e == ERR_OK)
+        e = decision_id(s, about, hex);
+    uint64_t federation_ms = r->now_ms + offset_ms;
+    federation_ms = federation_ms > seen_ms ? federation_ms : seen_ms;
     const struct {
         const char *column;
         struct value value;

@@ -172,6 +172,16 @@ enum err store_journal_mark(struct store *s, struct arena *a, uint64_t id, struc
     return e == ERR_OK && !row ? ERR_NOT_FOUND : e;
 }
 
+enum err store_journal_last_mark(struct store *s, uint64_t *id)
+{
+    *id = 0;
+    struct query q = DB_QUERY(s, "SELECT seq FROM tonle_journal WHERE kind = 2"
+                                 " ORDER BY seq DESC LIMIT 1");
+    if (query_next(&q))
+        *id = query_u64(&q, 0);
+    return query_end(&q);
+}
+
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out)
 {
     return read_item(DB_QUERY(s, ITEM_SQL " WHERE kind = 1 AND site = ?1 AND seq = ?2",

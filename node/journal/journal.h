@@ -42,6 +42,8 @@ enum err store_journal_backlog(struct store *s, enum direction dir, const char *
                                uint64_t after, struct backlog *out);
 /* The mark of this id; ERR_NOT_FOUND: it was passed before this office joined. */
 enum err store_journal_mark(struct store *s, struct arena *a, uint64_t id, struct bytes *mark);
+/* The highest id of those that came here; 0: none did. */
+enum err store_journal_last_mark(struct store *s, uint64_t *id);
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out);
 struct peer_record {       /* what is durable of a neighbour */
     uint64_t received_pos; /* highest position of its journal applied here */

@@ -84,8 +84,10 @@ static enum err empty_table(struct store *s, const struct table_schema *t)
 
 static enum err prepare_table(struct store *s, const struct table_schema *t)
 {
-    uint64_t mode = store_meta_u64(s, META_MODE, UINT64_MAX);
-    enum err e = ERR_OK;
+    uint64_t mode;
+    enum err e = store_meta_u64(s, META_MODE, UINT64_MAX, &mode);
+    if (e != ERR_OK)
+        return e;
     if (mode > LOAD_ADOPT)
         return store_fail(s, ERR_STATE, "a chunk of %s came without a load being begun", t->name);
     if (!t->internal && mode == LOAD_EMPTY)

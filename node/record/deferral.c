@@ -63,10 +63,12 @@ enum err deferral_list(struct store *s, struct deferral **out)
     return e;
 }
 
-bool store_deferred_any(struct store *s)
+enum err store_deferred_any(struct store *s, bool *any)
 {
-    int64_t any;
-    return db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)", &any) == ERR_OK && any;
+    int64_t there = 0;
+    enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_deferred)", &there);
+    *any = there != 0;
+    return e;
 }
 
 enum err deferral_published(struct store *s, bool *any)

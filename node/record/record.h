@@ -83,7 +83,7 @@ const struct birth *refer_find(struct store *s, struct arena *a, const struct fo
 enum err refer_keep(struct store *s, struct arena *a, struct row_key k, const struct row *r,
                     struct forget *f);
 /* Rows wait for a table that does not fit here; false also when unknown. */
-bool store_deferred_any(struct store *s);
+enum err store_deferred_any(struct store *s, bool *any);
 /* Whether changesets wait for this table to fit here. */
 enum err defer_waits(struct store *s, const char *table, bool *waits);
 /* The stable clock through which rows of this table are looked at. */

@@ -16,11 +16,11 @@ struct state {
     bool ready; /* the tonle_* tables are here */
     struct store_identity identity;
     struct store_state now;
-    int64_t version;   /* tonle_meta `rev` at which `now` was read; -1: read again */
-    uint64_t rev_seen; /* the newest one ever read: a smaller one means an older file */
-    bool went_back;    /* that was seen */
-    bool counts_stale; /* held and conflicts_open are counted when asked for */
-    struct arena identity_arena, arena;
+    int64_t version;    /* tonle_meta `rev` at which `now` was read; -1: read again */
+    uint64_t rev_seen;  /* the newest one ever read: a smaller one means an older file */
+    bool went_back;     /* that was seen */
+    bool counts_stale;  /* held and conflicts_open are counted when asked for */
+    struct arena arena; /* of the identity */
 };
 
 void state_open(struct store *s, bool ready)
@@ -37,7 +37,6 @@ void state_close(struct store *s)
         return;
     clock_fini(&st->now.clock);
     clock_fini(&st->now.stable);
-    arena_fini(&st->identity_arena);
     arena_fini(&st->arena);
     mem_free(st);
     s->state = NULL;
@@ -97,19 +96,13 @@ enum err store_meta_set(struct store *s, const char *key, const void *p, size_t 
     return DB_RUN(s, SET_META, value_text(key), value_blob(p, len));
 }
 
-/* *v is left as it was where there is no such value. */
-static enum err read_u64(struct store *s, const char *key, uint64_t *v)
+enum err store_meta_u64(struct store *s, const char *key, uint64_t otherwise, uint64_t *v)
 {
+    *v = otherwise;
     struct query q = DB_QUERY(s, "SELECT v FROM tonle_meta WHERE k = ?1", value_text(key));
     if (query_next(&q))
         *v = query_u64(&q, 0);
     return query_end(&q);
-}
-
-uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise)
-{
-    uint64_t v = otherwise;
-    return read_u64(s, key, &v) == ERR_OK ? v : otherwise;
 }
 
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v)
@@ -124,15 +117,27 @@ enum err store_meta_drop(struct store *s, const char *key)
     return DB_RUN(s, "DELETE FROM tonle_meta WHERE k = ?1", value_text(key));
 }
 
-static const char *meta_text(struct store *s, struct arena *a, const char *key)
+/* "" where there is no such value. */
+static enum err meta_text(struct store *s, struct arena *a, const char *key, const char **text)
 {
     struct bytes b;
-    if (store_meta_get(s, a, key, &b) != ERR_OK)
-        return "";
-    char *text = arena_alloc(a, b.len + 1);
+    enum err e = store_meta_get(s, a, key, &b);
+    char *copy = arena_alloc(a, b.len + 1);
     if (b.len)
-        memcpy(text, b.p, b.len);
-    return text;
+        memcpy(copy, b.p, b.len);
+    *text = copy;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* Unchanged where there is none of this length. */
+static enum err meta_bytes(struct store *s, struct arena *a, const char *key, uint8_t *out,
+                           size_t len)
+{
+    struct bytes b;
+    enum err e = store_meta_get(s, a, key, &b);
+    if (e == ERR_OK && b.len == len)
+        memcpy(out, b.p, len);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
 static enum err set_text(struct store *s, const char *key, const char *text)
@@ -149,22 +154,24 @@ static enum err read_clock(struct store *s, const char *sql, struct clock *c)
     return query_end(&q);
 }
 
-static void read_identity(struct store *s)
+static enum err read_identity(struct store *s, struct arena *a, struct store_identity *id)
 {
-    struct arena *a = &s->state->identity_arena;
-    arena_reset(a);
-    struct store_identity *id = &s->state->identity;
-    id->federation = meta_text(s, a, "federation");
-    id->federation_name = meta_text(s, a, "federation_name");
-    id->node = meta_text(s, a, "node");
-    id->unit = meta_text(s, a, "unit");
-    id->parent = meta_text(s, a, "parent");
-    id->hub = meta_text(s, a, "hub");
-    id->hub_site = store_meta_u64(s, "hub_site", 0);
-    id->site = store_meta_u64(s, "site", 0);
-    struct bytes key;
-    if (store_meta_get(s, a, "hub_sign_key", &key) == ERR_OK && key.len == SIGN_PUBLIC_BYTES)
-        memcpy(id->hub_sign_key, key.p, key.len);
+    const struct {
+        const char *key, **text;
+    } texts[] = {{"federation", &id->federation},
+                 {"federation_name", &id->federation_name},
+                 {"node", &id->node},
+                 {"unit", &id->unit},
+                 {"parent", &id->parent},
+                 {"hub", &id->hub}};
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < sizeof texts / sizeof texts[0]; i++)
+        e = meta_text(s, a, texts[i].key, texts[i].text);
+    if (e == ERR_OK)
+        e = store_meta_u64(s, "hub_site", 0, &id->hub_site);
+    if (e == ERR_OK)
+        e = store_meta_u64(s, "site", 0, &id->site);
+    return e == ERR_OK ? meta_bytes(s, a, "hub_sign_key", id->hub_sign_key, SIGN_PUBLIC_BYTES) : e;
 }
 
 static enum err read_counts(struct store *s)
@@ -181,34 +188,90 @@ static enum err read_counts(struct store *s)
     return ERR_OK;
 }
 
-static enum err read_state(struct store *s, uint64_t rev)
+static enum err read_values(struct store *s, struct arena *a, struct store_state *st)
 {
-    struct store_state *st = &s->state->now;
-    struct bytes chain;
-    arena_reset(&s->state->arena);
-    st->seq = store_meta_u64(s, "seq", 0);
-    st->hlc = store_meta_u64(s, "hlc", 0);
-    st->charter_version = store_meta_u64(s, "charter_version", 0);
-    st->schema_version = store_meta_u64(s, "schema_version", 0);
-    st->loading = store_meta_u64(s, "load_pos", 0) != 0;
-    memset(st->chain, 0, sizeof st->chain);
-    if (store_meta_get(s, &s->state->arena, "chain", &chain) == ERR_OK && chain.len == HASH_BYTES)
-        memcpy(st->chain, chain.p, HASH_BYTES);
-    int64_t pos;
-    enum err e = db_number(s, "SELECT coalesce(max(pos), 0) FROM tonle_journal", &pos);
-    if (e != ERR_OK)
-        return e;
-    st->journal_pos = (uint64_t)pos;
-    e = read_clock(s, "SELECT site, seq FROM tonle_clock", &st->clock);
+    const struct {
+        const char *key;
+        uint64_t *v;
+    } numbers[] = {{"seq", &st->seq},
+                   {"hlc", &st->hlc},
+                   {"charter_version", &st->charter_version},
+                   {"schema_version", &st->schema_version}};
+    uint64_t load_pos = 0;
+    int64_t pos = 0;
+    enum err e = store_meta_u64(s, "load_pos", 0, &load_pos);
+    for (size_t i = 0; e == ERR_OK && i < sizeof numbers / sizeof numbers[0]; i++)
+        e = store_meta_u64(s, numbers[i].key, 0, numbers[i].v);
+    if (e == ERR_OK)
+        e = meta_bytes(s, a, "chain", st->chain, HASH_BYTES);
+    if (e == ERR_OK)
+        e = db_number(s, "SELECT coalesce(max(pos), 0) FROM tonle_journal", &pos);
+    if (e == ERR_OK)
+        e = read_clock(s, "SELECT site, seq FROM tonle_clock", &st->clock);
     if (e == ERR_OK)
         e = read_clock(s, "SELECT site, seq FROM tonle_stable", &st->stable);
-    if (e != ERR_OK)
+    st->loading = load_pos != 0;
+    st->journal_pos = (uint64_t)pos;
+    return e;
+}
+
+static bool same_identity(const struct store_identity *a, const struct store_identity *b)
+{
+    return a->federation && strcmp(a->federation, b->federation) == 0 &&
+           strcmp(a->federation_name, b->federation_name) == 0 && strcmp(a->node, b->node) == 0 &&
+           strcmp(a->unit, b->unit) == 0 && strcmp(a->parent, b->parent) == 0 &&
+           strcmp(a->hub, b->hub) == 0 && a->hub_site == b->hub_site && a->site == b->site &&
+           memcmp(a->hub_sign_key, b->hub_sign_key, SIGN_PUBLIC_BYTES) == 0;
+}
+
+/* Its strings stay where they are: it is fixed but for a file that was exchanged. */
+static void take_identity(struct state *st, struct arena *a, const struct store_identity *id)
+{
+    if (same_identity(&st->identity, id)) {
+        arena_fini(a);
+        return;
+    }
+    arena_fini(&st->arena);
+    st->arena = *a;
+    st->identity = *id;
+}
+
+static void take_values(struct state *st, struct store_state *now)
+{
+    struct store_state was = st->now;
+    clock_copy(&was.clock, &now->clock);
+    clock_copy(&was.stable, &now->stable);
+    clock_fini(&now->clock);
+    clock_fini(&now->stable);
+    st->now = *now;
+    st->now.clock = was.clock;
+    st->now.stable = was.stable;
+    st->now.held = was.held;
+    st->now.conflicts_open = was.conflicts_open;
+}
+
+/* All of it or nothing: what was known before an error stays. */
+static enum err read_state(struct store *s, uint64_t rev)
+{
+    struct state *st = s->state;
+    struct store_state now = {0};
+    struct store_identity id = {0};
+    struct arena a = {0};
+    enum err e = read_identity(s, &a, &id);
+    if (e == ERR_OK)
+        e = read_values(s, &a, &now);
+    if (e != ERR_OK) {
+        clock_fini(&now.clock);
+        clock_fini(&now.stable);
+        arena_fini(&a);
         return e;
-    read_identity(s);
-    s->state->counts_stale = true;
-    s->state->went_back = s->state->went_back || rev < s->state->rev_seen;
-    s->state->rev_seen = rev;
-    s->state->version = (int64_t)rev;
+    }
+    take_identity(st, &a, &id);
+    take_values(st, &now);
+    st->counts_stale = true;
+    st->went_back = st->went_back || rev < st->rev_seen;
+    st->rev_seen = rev;
+    st->version = (int64_t)rev;
     return ERR_OK;
 }
 
@@ -221,12 +284,12 @@ enum err state_refresh(struct store *s)
     bool own = false;
     if (s->state->version > (int64_t)s->state->rev_seen)
         s->state->rev_seen = (uint64_t)s->state->version; /* of our last commit */
-    enum err e = read_u64(s, "rev", &rev);
+    enum err e = store_meta_u64(s, "rev", 0, &rev);
     if (e != ERR_OK || (s->state->version >= 0 && (int64_t)rev == s->state->version))
         return e;
     e = db_snapshot_begin(s, &own);
     if (e == ERR_OK)
-        e = read_u64(s, "rev", &rev);
+        e = store_meta_u64(s, "rev", 0, &rev);
     if (e == ERR_OK)
         e = read_state(s, rev);
     return db_snapshot_end(s, own, e);
@@ -236,20 +299,29 @@ enum err state_refresh(struct store *s)
 enum err state_commit(struct store *s)
 {
     assert(s->in_write);
-    uint64_t rev = store_meta_u64(s, "rev", 0) + 1;
-    enum err e = store_meta_set_u64(s, "rev", rev);
+    uint64_t rev;
+    enum err e = store_meta_u64(s, "rev", 0, &rev);
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, "rev", ++rev);
     if (e == ERR_OK && s->state->version >= 0)
         s->state->version = (int64_t)rev;
     return e;
 }
 
-const struct store_state *store_state_get(struct store *s)
+enum err store_state_look(struct store *s)
 {
     bool stale = (!s->in_write && !s->in_read) || s->state->version < 0;
-    if (s->state->ready && stale && state_refresh(s) != ERR_OK)
+    if (!s->state->ready)
+        return ERR_OK;
+    enum err e = stale ? state_refresh(s) : ERR_OK;
+    if (e != ERR_OK)
         s->state->version = -1;
-    if (s->state->ready && s->state->counts_stale && read_counts(s) != ERR_OK)
-        s->state->counts_stale = true;
+    return s->state->counts_stale && e == ERR_OK ? read_counts(s) : e;
+}
+
+const struct store_state *store_state_get(struct store *s)
+{
+    (void)store_state_look(s);
     return &s->state->now;
 }
 

@@ -43,13 +43,16 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
     bool loading; /* the first load has not caught up yet (state_set_loading) */
 };
 const struct store_state *store_state_get(struct store *s);
+/* Whether it is what the database says now; else it is the last that was read, or zeros. */
+enum err store_state_look(struct store *s);
 enum err store_set_hlc(struct store *s, uint64_t hlc); /* only upwards */
 /* Back, where what is stored cannot be a time that has been (core/wall.c). */
 enum err store_lower_hlc(struct store *s, uint64_t hlc);
 /* Small named values of the node (offsets, mark bookkeeping...). */
 enum err store_meta_get(struct store *s, struct arena *a, const char *key, struct bytes *value);
 enum err store_meta_set(struct store *s, const char *key, const void *p, size_t len);
-uint64_t store_meta_u64(struct store *s, const char *key, uint64_t otherwise);
+/* *v: `otherwise` where there is no such value. */
+enum err store_meta_u64(struct store *s, const char *key, uint64_t otherwise, uint64_t *v);
 enum err store_meta_set_u64(struct store *s, const char *key, uint64_t v);
 enum err store_meta_drop(struct store *s, const char *key);
 

@@ -154,8 +154,8 @@ bool office_seal_part(struct office *o, uint32_t max_rows)
     struct changeset cs = {0};
     struct collected *c;
     MUST(o->store, store_begin(o->store));
-    enum err e =
-        store_collect(o->store, &o->arena, (struct collect_most){max_rows, 4u << 20}, &cs, &c);
+    enum err e = store_collect(o->store, &o->arena,
+                               (struct collect_most){.rows = max_rows, .bytes = 4u << 20}, &cs, &c);
     if (e == ERR_NOT_FOUND) {
         MUST(o->store, store_collect_done(o->store, c, o->now_ms));
         MUST(o->store, store_commit(o->store));

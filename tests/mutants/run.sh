@@ -61,6 +61,9 @@ done
 [ -f "$out/b/build.ninja" ] || meson setup "$out/b" "$out/src" -Doptimization=0 >"$out/setup.log" 2>&1 ||
     { cat "$out/setup.log"; exit 1; }
 
+# what one history of a property test used serves the next (as in tests/property/meson.build)
+export MALLOC_MMAP_THRESHOLD_=1000000000 MALLOC_TRIM_THRESHOLD_=1000000000
+
 # passes COMMAND...: 0 all passed, 1 one failed, 2 it does not compile
 passes() {
     local command programs=()

@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-#ifdef __SANITIZE_ADDRESS__ /* each takes four times as long, and asks about memory alone */
-#define HISTORIES 200
+#ifdef FEW_HISTORIES
+#define HISTORIES 100
 #else
 #define HISTORIES 600
 #endif

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#ifdef __SANITIZE_ADDRESS__ /* each takes four times as long, and asks about memory alone */
-#define HISTORIES 800
+#ifdef FEW_HISTORIES
+#define HISTORIES 400
 #else
 #define HISTORIES 3000
 #endif

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#ifdef __SANITIZE_ADDRESS__ /* each takes four times as long, and asks about memory alone */
+#ifdef FEW_HISTORIES
 #define HISTORIES 100
 #define SMALL 20
 #else

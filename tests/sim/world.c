@@ -520,7 +520,8 @@ static bool forgotten(struct world *w)
 {
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
-        if (!m->alive || store_meta_u64(m->o.store, "sweep_due", 0) != 0 ||
+        uint64_t due = 0;
+        if (!m->alive || store_meta_u64(m->o.store, "sweep_due", 0, &due) != ERR_OK || due != 0 ||
             clock_compare(&store_state_get(m->o.store)->stable,
                           &store_state_get(m->o.store)->clock) != CLOCK_EQUAL)
             return false;

@@ -111,6 +111,46 @@ static void merged_children_follow(void **state)
                         " 1 of sheet, 1 of letter");
 }
 
+/* Decided, while the log is longer than one changeset of `max` rows, and the application changes a
+ * row that the decision changes too. */
+static void decide_before_a_cut(void **state, uint32_t max)
+{
+    static const char seen[] = "SELECT (SELECT count(*) FROM tonle_decision) || ' of ' ||"
+                               " (SELECT count(*) FROM tonle_held)";
+    struct arena a = {0};
+    office_sql(A, "UPDATE house SET plot = NULL");
+    equal(state);
+    const char *before = arena_strdup(&a, office_one(HUB, seen));
+    assert_ok(settle(C, "house", "unique", HELD_MERGE, &plain));
+    office_sql(C,
+               "UPDATE house SET part_of = 'S' WHERE id = 'S'; INSERT INTO team VALUES('t1','x'),"
+               "('t2','x'),('t3','x'),('t4','x'); INSERT INTO player VALUES('p','t1')");
+    while (office_seal_part(C, max)) {
+        office_pull(HUB, C);
+        const char *now = office_one(HUB, seen);
+        if (strcmp(now, before) != 0 && strcmp(now, "1 of 0") != 0)
+            fail_msg("a part of a decision is seen: %s, before it %s", now, before);
+    }
+    assert_string_equal(office_one(HUB, seen), "1 of 0");
+    assert_string_equal(office_one(HUB, "SELECT id || plot || part_of FROM house WHERE id = 'S'"),
+                        "Sp2S");
+    equal(state);
+    none_held(state);
+    arena_fini(&a);
+}
+
+/* A decision is seen whole or not at all, however the log is cut that it waits in: behind rows of
+ * the application, with no room for all of it, or more than a changeset is to have. */
+static void a_cut_log_splits_no_decision(void **state)
+{
+    decide_before_a_cut(state, 7);
+}
+
+static void nor_one_that_is_longer(void **state)
+{
+    decide_before_a_cut(state, 2);
+}
+
 /* Two offices that decide the same at the same time do the same. (A row that is born again under
  * another key is then born twice there: a conflict of its own.) */
 static void two_may_merge_at_once(void **state)
@@ -250,6 +290,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(merged_children_follow),
+        FEDERATION_TEST(a_cut_log_splits_no_decision),
+        FEDERATION_TEST(nor_one_that_is_longer),
         FEDERATION_TEST(two_may_merge_at_once),
         FEDERATION_TEST(a_value_that_is_taken_over_keeps_its_children),
         FEDERATION_TEST(a_child_held_for_itself_follows),

@@ -1,6 +1,7 @@
 /* Rows of a table that does not fit at one office: they wait there, and the outcome is the same as
  * where they never waited. */
 #include "node/capture/capture.h"
+#include "node/capture/publish.h"
 #include "node/record/deferral.h"
 #include "node/record/record.h"
 #include "node/store/store.h"
@@ -81,6 +82,71 @@ static void tables_of_nobody_are_one_entry(void **state)
     rest_equal(state);
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "500");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "0");
+}
+
+/* A table that refers to one that no charter publishes comes in all the same, and is held for no
+ * parent: what is in a table of this office alone is its own matter. When that table is published,
+ * the references are looked at. */
+static void a_child_comes_in_before_its_parents_table(void **state)
+{
+    static const char held[] = "SELECT group_concat(table_name || key || reason) FROM tonle_held";
+    office_sql(B, "UPDATE tonle_charter SET compiled = json_set(compiled, '$.tables[0].name',"
+                  " 'else', '$.tables[1].name', 'other');"
+                  "DELETE FROM tonle_table WHERE name IN ('visit', 'house')");
+    notice(B, "ALTER TABLE visit RENAME TO visit_away; ALTER TABLE house RENAME TO house_away");
+    office_sql(A, "INSERT INTO house VALUES('h1','Prek Leap')");
+    office_sql(A, "INSERT INTO visit(id, house) VALUES('v1', 'h1'), ('v2', 'nowhere')");
+    federation_sync(*state);
+    office_sql(B, "UPDATE tonle_charter SET compiled = json_set(compiled, '$.tables[1].name',"
+                  " 'visit')");
+    notice(B, "ALTER TABLE visit_away RENAME TO visit");
+    sweep(B);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM visit"), "v1,v2");
+    assert_string_equal(office_one(B, held), "house[]schema");
+    office_sql(B, "UPDATE tonle_charter SET compiled = json_set(compiled, '$.tables[0].name',"
+                  " 'house')");
+    notice(B, "ALTER TABLE house_away RENAME TO house");
+    rest_equal(state);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM visit"), "v1");
+    assert_string_equal(office_one(B, held), "visit\"v2\"parent");
+}
+
+static void publish(void **state, uint64_t version, const char *house)
+{
+    struct charter_record c = {.version = version, .schema_version = 1, .yaml = ""};
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "SELECT json_set(compiled, '$.tables[0].name', '%s') FROM tonle_charter"
+             " ORDER BY version DESC LIMIT 1",
+             house);
+    struct arena a = {0};
+    c.compiled = arena_strdup(&a, office_one(HUB, sql));
+    assert_committed(HUB->store, store_charter_put(HUB->store, &c));
+    assert_true(office_seal(HUB));
+    arena_fini(&a);
+}
+
+/* A charter that publishes a table no longer holds no row for a parent in it, and one that
+ * publishes it again does, whoever had heard of what when the rows came. */
+static void a_charter_looks_at_references_again(void **state)
+{
+    static const char shown[] = "SELECT (SELECT group_concat(id) FROM visit) || ' held ' ||"
+                                " (SELECT count(*) FROM tonle_held)";
+    const char *now[] = {"v1,v2 held 0", "v1 held 1"};
+    office_sql(A, "INSERT INTO house VALUES('h1','Prek Leap');"
+                  "INSERT INTO visit(id, house) VALUES('v1', 'h1'), ('v2', 'nowhere')");
+    rest_equal(state);
+    assert_string_equal(office_one(B, shown), "v1 held 1");
+    for (uint64_t i = 0; i < 2; i++) {
+        publish(state, 2 + i, i == 0 ? "else" : "house");
+        federation_sync(*state);
+        for (int o = 0; o < 3; o++) {
+            notice(OFFICE(o), "");
+            sweep(OFFICE(o));
+            assert_string_equal(office_one(OFFICE(o), shown), now[i]);
+        }
+    }
+    rest_equal(state);
 }
 
 /* Everything is stable: no change to come is concurrent with what the hub has. */
@@ -400,6 +466,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(a_table_made_later_gets_its_rows),
         FEDERATION_TEST(a_column_made_later_has_its_values),
+        FEDERATION_TEST(a_child_comes_in_before_its_parents_table),
+        FEDERATION_TEST(a_charter_looks_at_references_again),
         FEDERATION_TEST(tables_of_nobody_are_one_entry),
         FEDERATION_TEST(what_waits_is_not_forgotten_early),
         FEDERATION_TEST(own_writes_meanwhile_have_seen_what_waits),

@@ -188,6 +188,11 @@ static uint32_t take_first_columns(struct office *o, struct office *from)
                              .now_ms = o->now_ms};
     assert_committed(o->store, store_apply(o->store, &o->arena, &in, &report));
     arena_reset(&o->arena);
+    char told[80];
+    snprintf(told, sizeof told, "changeset %llu of %s: %u", (unsigned long long)dot.seq, from->name,
+             report.refused);
+    assert_string_equal(office_one(o, "SELECT v FROM tonle_meta WHERE k = '" META_ROWS_REFUSED "'"),
+                        told);
     return report.refused;
 }
 

@@ -183,6 +183,13 @@ static void a_dead_row_keeps_its_rank(void **state)
     clock_fini(&c);
 }
 
+static uint64_t meta_number(struct store *s, const char *key)
+{
+    uint64_t v;
+    assert_ok(store_meta_u64(s, key, 0, &v));
+    return v;
+}
+
 /* A transaction that SQLite has rolled back by itself (an I/O error, a full disk) takes nothing
  * more: no statement of ours may commit alone. */
 static void nothing_is_written_behind_a_lost_transaction(void **state)
@@ -193,10 +200,10 @@ static void nothing_is_written_behind_a_lost_transaction(void **state)
     assert_int_not_equal(store_meta_set_u64(A->store, "two", 2), ERR_OK);
     assert_int_not_equal(store_commit(A->store), ERR_OK);
     assert_ok(store_begin(A->store));
-    assert_int_equal(store_meta_u64(A->store, "two", 0), 0);
+    assert_int_equal(meta_number(A->store, "two"), 0);
     assert_ok(store_meta_set_u64(A->store, "three", 3));
     assert_ok(store_commit(A->store));
-    assert_int_equal(store_meta_u64(A->store, "three", 0), 3);
+    assert_int_equal(meta_number(A->store, "three"), 3);
 }
 
 static int count_down(void *left)

@@ -192,7 +192,8 @@ const char *office_collect_limited(struct capture_office *o, uint32_t max_rows, 
     struct buf b = {0};
     arena_reset(&o->a);
     assert_store_ok(o->s, store_begin(o->s));
-    enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, max_bytes}, &cs, &c);
+    enum err e = store_collect(
+        o->s, &o->a, (struct collect_most){.rows = max_rows, .bytes = max_bytes}, &cs, &c);
     *cut = cs.cut;
     if (e == ERR_OK)
         print_changes(&b, &cs);

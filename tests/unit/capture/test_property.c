@@ -202,7 +202,8 @@ static void collect_into_copy(struct capture_office *o, uint32_t max_rows, bool 
         struct collected *c;
         arena_reset(&o->a);
         assert_ok(store_begin(o->s));
-        enum err e = store_collect(o->s, &o->a, (struct collect_most){max_rows, 1 << 20}, &cs, &c);
+        enum err e = store_collect(
+            o->s, &o->a, (struct collect_most){.rows = max_rows, .bytes = 1 << 20}, &cs, &c);
         if (e != ERR_OK && e != ERR_NOT_FOUND)
             fail_msg("%s", store_message(o->s));
         for (uint32_t i = 0; e == ERR_OK && i < cs.segments[0].n_tables; i++) {

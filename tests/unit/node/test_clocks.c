@@ -192,7 +192,8 @@ static void a_province_in_doubt_is_not_stopped_by_a_district(void **state)
     assert_says(t, DISTRICT, "goes up at 2023-12-0");
 }
 
-/* What an older version took over as the time is taken back, as soon as children agree. */
+/* What an older version took over as the time is taken back, as soon as children agree and have all
+ * that is stamped so. */
 static void a_stored_time_that_cannot_be_is_taken_back(void **state)
 {
     struct net *t = *state;
@@ -202,8 +203,56 @@ static void a_stored_time_that_cannot_be_is_taken_back(void **state)
     net_run(t, 1000);
     net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 20000));
+    net_run(t, 3 * MINUTE);
     assert_in_range(ahead(t, HUB), 0, 6 * MINUTE);
     assert_non_null(strstr(HUB->log, "event=time-taken-back"));
+}
+
+static void remember_years_ahead(struct net *t, struct net_office *o)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "UPDATE tonle_meta SET v = %llu WHERE k = 'hlc';"
+             "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'",
+             (unsigned long long)hlc_make(1700000000000ULL + (uint64_t)YEARS(10), 0));
+    net_sql(t, o, sql);
+}
+
+/* While something is on the way that has not seen what was stamped years ahead, nobody stamps below
+ * that: the last of three values that one office has seen one after the other would be the earlier
+ * one beside it, and the offices would show different ones for good, by the order of arrival. */
+static void a_time_is_taken_back_when_all_have_passed_it(void **state)
+{
+    struct net *t = *state;
+    struct net_office *other = net_grow(t, "other", "13", "hub");
+    net_sql(t, HUB, "INSERT INTO note VALUES('r','start')");
+    assert_true(net_settle(t, 20000));
+    net_cut(t, PROVINCE);
+    net_cut(t, other);
+    net_run(t, 20000);
+    remember_years_ahead(t, HUB); /* in doubt, without a child */
+    net_sql(t, HUB, "UPDATE note SET text = 'years ahead'");
+    net_run(t, 5000);
+    net_mend(t, PROVINCE);
+    assert_true(net_until(t, PROVINCE, "SELECT text FROM note", "years ahead", 20000));
+    net_run(t, 5000);
+    net_cut(t, PROVINCE);
+    net_sql(t, PROVINCE, "UPDATE note SET text = 'over it'");
+    net_run(t, 10 * MINUTE);
+    net_sql(t, other, "UPDATE note SET text = 'beside it'");
+    net_run(t, 10000);
+    net_mend(t, other);
+    assert_true(net_until(t, other, "SELECT text FROM note", "years ahead", 20000));
+    net_mend(t, PROVINCE);
+    assert_true(net_settle(t, 60000));
+    struct net_office *all[] = {HUB, PROVINCE, DISTRICT, other};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(net_text(all[i], "SELECT text FROM note"), "over it") != 0)
+            fail_msg("the hub has %s, %s %s", net_text(HUB, "SELECT text FROM note"), all[i]->name,
+                     net_text(all[i], "SELECT text FROM note"));
+    net_run(t, 10 * MINUTE);
+    for (int i = 0; i < 4; i++)
+        assert_in_range(ahead(t, all[i]) + 20 * MINUTE, 0, 40 * MINUTE);
 }
 
 /* A hub whose clock most offices contradict says so, and refuses nothing for it. */
@@ -221,6 +270,30 @@ static void a_hub_that_is_outvoted_says_so(void **state)
     assert_true(net_settle(t, 20000));
 }
 
+/* In doubt, a hub takes a month more than it knew when the doubt began, and not a month more with
+ * every changeset that it takes; nor is a restart a new doubt. */
+static void a_hub_in_doubt_takes_one_month(void **state)
+{
+    struct net *t = *state;
+    struct net_office *other = net_grow(t, "other", "13", "hub");
+    assert_true(net_settle(t, 20000));
+    uint64_t now = 1700000000000ULL + t->now_ms;
+    net_halt(t, HUB);
+    HUB->clock_error_ms = -YEARS(1);
+    net_boot(t, HUB);
+    net_run(t, 10000);
+    assert_says(t, HUB, "contradicts that of most offices below");
+    net_forge(t, PROVINCE, NULL, hlc_make(now + 20 * DAY, 0), "first");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "1", 20000));
+    net_forge(t, other, NULL, hlc_make(now + 45 * DAY, 0), "second");
+    net_run(t, 20000);
+    net_halt(t, HUB);
+    net_boot(t, HUB);
+    net_run(t, 60000);
+    assert_string_equal(net_text(HUB, "SELECT group_concat(id) FROM note"), "first");
+    assert_in_range(ahead(t, HUB), 0, 21 * DAY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,7 +305,9 @@ int main(void)
         TEST_OF_THREE(what_creeps_is_followed_by_whoever_takes_it),
         TEST_OF_THREE(a_province_in_doubt_is_not_stopped_by_a_district),
         TEST_OF_THREE(a_stored_time_that_cannot_be_is_taken_back),
+        TEST_OF_THREE(a_time_is_taken_back_when_all_have_passed_it),
         TEST_OF_THREE(a_hub_that_is_outvoted_says_so),
+        TEST_OF_THREE(a_hub_in_doubt_takes_one_month),
     };
     return check_run(tests);
 }

@@ -219,6 +219,94 @@ static void who_passes_an_answer_remembers_it(void **state)
     clock_fini(&before);
 }
 
+/* An office in between that does not know of the answer any more, as one that joined anew. */
+static void forget_answers(struct net *t, struct net_office *o)
+{
+    net_sql(t, o, "DELETE FROM tonle_meta WHERE k LIKE 'answer/%' OR k LIKE 'carrier/%'");
+    net_sql(t, o, "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'");
+}
+
+/* The hub has the answer from the province that was there before. */
+static void was_carried_by_another(struct net *t)
+{
+    net_sql(t, HUB, "UPDATE tonle_meta SET v = 77 WHERE k LIKE 'carrier/%'");
+    net_sql(t, HUB, "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'");
+}
+
+static void nobody_blames_the_province(struct net *t)
+{
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('later','x')");
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note WHERE id = 'later'", "1", 10000));
+    assert_null(strstr(HUB->log, "event=refuse"));
+    assert_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "suspect"));
+}
+
+/* What is stable has been answered by every office: so an honest office in between that joined anew
+ * refuses what lies below it, too, and the office that wrote it is named and stopped, nobody else.
+ */
+static void who_joined_anew_knows_what_is_stable(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    net_run(t, 70000);
+    forget_answers(t, PROVINCE);
+    was_carried_by_another(t);
+    net_forge(t, DISTRICT, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    net_run(t, 10000);
+    nobody_blames_the_province(t);
+    assert_non_null(
+        strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect: district has answered"));
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE id = 'forged'"), "0");
+    clock_fini(&before);
+}
+
+/* What was answered by way of an office that has joined anew since, and is not stable, binds
+ * nobody: the office in between cannot know of it, and does no harm by passing on what it takes. */
+static void an_answer_by_who_was_there_before_stops_nobody(void **state)
+{
+    struct net *t = *state;
+    struct clock before = {0};
+    net_run(t, 70000);
+    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 10000));
+    assert_true(clock_includes(&before, &store_state_get(HUB->store)->stable));
+    net_cut(t, PROVINCE);
+    net_run(t, 70000);
+    net_halt(t, HUB); /* as if the district had answered the mark that is to come */
+    net_boot(t, HUB);
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "UPDATE tonle_meta SET v = (SELECT v FROM tonle_meta WHERE k = 'mark_id') WHERE k = "
+             "'answer/%016llx'",
+             (unsigned long long)DISTRICT->site);
+    net_sql(t, HUB, sql);
+    was_carried_by_another(t);
+    net_forge(t, DISTRICT, &before, (1700000000000ULL + t->now_ms) << 16, "forged");
+    assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM note", "2", 10000));
+    net_mend(t, PROVINCE);
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM note", "2", 30000));
+    nobody_blames_the_province(t);
+    clock_fini(&before);
+}
+
+/* An answer to a mark that has not come to the office above yet is refused there: whoever is
+ * further up would take it for that office's doing, and what it binds its site to. */
+static void a_mark_that_has_not_come_is_not_answered(void **state)
+{
+    struct net *t = *state;
+    net_run(t, 70000);
+    slip_in_answer(t, DISTRICT, 1000);
+    net_run(t, 10000);
+    nobody_blames_the_province(t);
+    assert_non_null(
+        strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect: district answers a mark"));
+}
+
 /* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub
  * send marks to the whole federation for ever. */
 static void a_newcomer_is_a_newcomer_once(void **state)
@@ -356,6 +444,9 @@ int main(void)
         TEST_OF_TWO(a_mark_that_was_never_sent_is_not_answered),
         TEST_OF_TWO(who_answers_a_mark_has_seen_it),
         TEST_OF_THREE(who_passes_an_answer_remembers_it),
+        TEST_OF_THREE(who_joined_anew_knows_what_is_stable),
+        TEST_OF_THREE(an_answer_by_who_was_there_before_stops_nobody),
+        TEST_OF_THREE(a_mark_that_has_not_come_is_not_answered),
         TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
         TEST_OF_TWO(stable_before_its_changes_is_refused),
         TEST_OF_TWO(a_restored_hub_does_not_accuse_its_child),

@@ -321,7 +321,7 @@ static void a_poke_seals_at_once(void **state)
     assert_int_equal(store_state_get(PROVINCE->store)->seq, seq + 1);
 }
 
-static bool tells_of_a_decision(struct net *t)
+static bool tells_of(struct net *t, const char *what)
 {
     json_t *j = ask(t, PROVINCE, "{\"do\":\"status\"}"), *reason;
     bool told = false;
@@ -329,27 +329,53 @@ static bool tells_of_a_decision(struct net *t)
     json_array_foreach(json_object_get(j, "reasons"), i, reason)
     {
         const char *code = json_string_value(json_object_get(reason, "code"));
-        told = told || (code && strcmp(code, "decision") == 0);
+        told = told || (code && strcmp(code, what) == 0);
     }
     json_decref(j);
     return told;
 }
 
-/* That a decision came which does not count outlives a restart, until somebody looks. */
-static void a_refused_decision_is_told_until_seen(void **state)
+/* That something came which does not count outlives a restart, until somebody looks. */
+static void what_was_refused_is_told_until_seen(void **state)
 {
     struct net *t = *state;
-    assert_false(tells_of_a_decision(t));
+    assert_false(tells_of(t, "decision") || tells_of(t, "refused"));
     net_sql(t, PROVINCE,
-            "INSERT INTO tonle_meta VALUES('" META_DECISION_REFUSED "', CAST('why' AS BLOB))");
+            "INSERT INTO tonle_meta VALUES('" META_DECISION_REFUSED "', CAST('why' AS BLOB)),"
+            " ('" META_ROWS_REFUSED "', CAST('changeset 7 of hub: 1' AS BLOB))");
     net_halt(t, PROVINCE);
     net_boot(t, PROVINCE);
     assert_true(net_settle(t, 10000));
-    assert_true(tells_of_a_decision(t));
+    assert_true(tells_of(t, "decision") && tells_of(t, "refused"));
     json_t *j = ask(t, PROVINCE, "{\"do\":\"verify_local\"}");
     assert_null(json_object_get(j, "error"));
     json_decref(j);
-    assert_false(tells_of_a_decision(t));
+    assert_false(tells_of(t, "decision") || tells_of(t, "refused"));
+}
+
+static void rename_table(struct net_office *o, const char *from, const char *to)
+{
+    char sql[160]; /* as every commit of a node: what is known is read again */
+    snprintf(sql, sizeof sql,
+             "ALTER TABLE %s RENAME TO %s; UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'", from,
+             to);
+    assert_int_equal(sqlite3_exec(o->app, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* A status that cannot read one of the things it tells of is not green: not known is not nothing.
+ */
+static void what_cannot_be_read_is_not_green(void **state)
+{
+    static const char *const table[] = {"tonle_limit", "tonle_deferred", "tonle_held", "tonle_gap",
+                                        "tonle_journal"};
+    struct net *t = *state;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        assert_false(tells_of(t, "database"));
+        rename_table(PROVINCE, table[i], "aside");
+        if (!tells_of(t, "database"))
+            fail_msg("without %s", table[i]);
+        rename_table(PROVINCE, "aside", table[i]);
+    }
 }
 
 int main(void)
@@ -368,7 +394,8 @@ int main(void)
         TEST_OF_TWO(verify_goes_on_during_writes),
         TEST_OF_TWO(verify_ends_without_an_answer),
         TEST_OF_TWO(digests_cost_a_bounded_number_of_reads),
-        TEST_OF_TWO(a_refused_decision_is_told_until_seen),
+        TEST_OF_TWO(what_was_refused_is_told_until_seen),
+        TEST_OF_TWO(what_cannot_be_read_is_not_green),
     };
     return check_run(tests);
 }

@@ -74,7 +74,8 @@ static void open_node(struct fixture *f, bool guard)
 
 static void node_commits(struct fixture *f)
 {
-    uint64_t n = store_meta_u64(f->store, "test", 0);
+    uint64_t n;
+    assert_ok(store_meta_u64(f->store, "test", 0, &n));
     assert_committed(f->store, store_meta_set_u64(f->store, "test", n + 1));
 }
 

@@ -160,6 +160,30 @@ static void the_newest_charter_counts(void **state)
     arena_fini(&a);
 }
 
+/* A charter that waits behind other rows of the log says all the same which changeset it came with:
+ * that is what decides whether somebody had it. */
+static void a_charter_names_the_changeset_it_comes_with(void **state)
+{
+    struct arena a = {0};
+    struct charter_record c;
+    assert_ok(store_charter_get(HUB->store, &a, &c));
+    assert_ok(store_begin(HUB->store));
+    for (c.version = 2; c.version <= 4; c.version++)
+        assert_ok(store_charter_put(HUB->store, &c));
+    assert_ok(store_commit(HUB->store));
+    for (int i = 1; i <= 3; i++) {
+        assert_committed(HUB->store, store_registry_attest(HUB->store, HUB->secret));
+        assert_true(office_seal_part(HUB, 1));
+    }
+    federation_sync(*state);
+    const char *seqs = "SELECT group_concat(seq) FROM (SELECT seq FROM tonle_charter"
+                       " WHERE seq > 0 ORDER BY version)";
+    assert_int_equal(store_state_get(A->store)->clock.n, 1);
+    assert_string_equal(office_one(A, seqs), "1,2,3");
+    assert_string_equal(office_one(HUB, seqs), "1,2,3");
+    arena_fini(&a);
+}
+
 /* Freshness tells the time of the last changeset of each active office that is here. */
 static void freshness_follows_the_changesets(void **state)
 {
@@ -221,6 +245,7 @@ int main(void)
         FEDERATION_TEST(only_the_hub_writes),
         FEDERATION_TEST(nodes_are_listed_and_checked),
         FEDERATION_TEST(the_newest_charter_counts),
+        FEDERATION_TEST(a_charter_names_the_changeset_it_comes_with),
         FEDERATION_TEST(freshness_follows_the_changesets),
         FEDERATION_TEST(nothing_heard_is_no_time),
         FEDERATION_TEST(tables_of_another_version_are_not_opened),
