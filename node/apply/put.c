@@ -325,7 +325,7 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
 /* The birth that the row in the table belongs to; NULL: of nobody that is known. */
 static const struct birth *stood(const struct work_row *r)
 {
-    return row_find_birth(&r->row, r->in_table);
+    return r->nobodys ? NULL : row_find_birth(&r->row, r->in_table);
 }
 
 static bool stood_alive(const struct work_row *r)
@@ -358,6 +358,7 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
             e = stood_alive(r) ? conflict_found(w, r, b, values)
                                : conflict_found(w, r, stood(r), NULL);
         r->now = copy_values(w, t, values);
+        r->nobodys = false;
         work_note(r);
     }
     return e;
@@ -391,6 +392,7 @@ enum err work_take(struct work *w, struct work_row *r)
         e = conflict_found(w, r, stood(r), NULL);
     if (e == ERR_OK) {
         r->now = NULL;
+        r->nobodys = false;
         work_note(r);
     }
     return e;

@@ -85,6 +85,7 @@ enum err work_load_with(struct work *w, struct work_row *r, struct value *now)
     r->no_siblings = !row_has_siblings(&r->row);
     r->before = r->now = now;
     struct birth *standing = row_standing(&r->row, &r->k.t->rules);
+    r->nobodys = now && !standing && r->row.n_births > 0;
     if (standing && now) {
         birth_set_values(w->a, standing, &r->k.t->rules, now);
         r->in_table = standing->name;

@@ -43,6 +43,7 @@ struct work_row {
     uint64_t others;   /* work_others then */
     bool sealed;       /* by the changeset of our own that is being applied */
     bool kept;         /* what stands here, and was nobody's, is on record */
+    bool nobodys;      /* none of the births on record is the row in the table: a gap's (gap.h) */
     bool unread;       /* a birth without record: whether a row stands in the table is not known */
     struct value *before; /* the row in the table when it was met (NULL: none) */
     struct value *now;    /* the row in the table at this moment */

@@ -28,9 +28,11 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
         *context = &sc->begun;
     if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
         return ERR_OK;
+    enum escape_take take = sc->what != SCAN_TAKE_THERE ? ESCAPE_TAKE_HERE
+                            : n->parent                 ? ESCAPE_TAKE_THERE
+                                                        : ESCAPE_TAKE_FOR_ALL;
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
-        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i],
-                                sc->what == SCAN_TAKE_THERE);
+        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
         sc->n_done += e == ERR_OK;
         if (e == ERR_CONSTRAINT)
             e = store_standing(n->store);

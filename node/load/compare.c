@@ -220,13 +220,19 @@ static const struct birth *held_alone(const struct met *x)
                : NULL;
 }
 
+/* It stands there by the record, and has no row. */
+static bool is_missing(const struct met *x, const struct birth *c)
+{
+    return c->held == HOLD_NONE && c != x->there.birth;
+}
+
 /* 0: no escape. */
 static enum escape_kind kind_of(struct arena *a, const struct met *x)
 {
     const struct birth *c = counterpart(x, &x->there, x->here.birth);
     const struct birth *h = counterpart(x, &x->here, x->there.birth);
     uint32_t at = 0;
-    if ((x->here.stands && !c) || held_alone(x))
+    if ((x->here.stands && (!c || is_missing(x, c))) || held_alone(x))
         return ESCAPE_NEW;
     if (x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands)))
         return ESCAPE_DELETED;
@@ -392,11 +398,32 @@ static enum err write_parents(struct store *s, const struct met *x)
                           : part_insert(s, x->k.t, x->there.stands);
 }
 
+/* What stands there is there alone, perhaps: it is written here, and sealed as a write of ours. */
+static enum err write_for_all(struct store *s, const struct met *x)
+{
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    enum err e = write_parents(s, x);
+    if (e != ERR_OK || (!here && !there))
+        return e;
+    if (!there)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, here);
+    return here ? capture_note(s, x->k.t, CHANGE_UPDATE, part_mask(x->k.t, here, there), there)
+                : capture_note(s, x->k.t, CHANGE_BORN, 0, there);
+}
+
+/* The parent's table is not what its own record says: it was changed behind its capture. */
+static bool contradicts_itself(const struct met *x)
+{
+    return !!row_standing(&x->there.row, &x->k.t->rules) != !!x->there.stands;
+}
+
 /* Everything that is known of the row is replaced (DESIGN 4, "Row states"). */
 static enum err take_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
                             const struct row_state *st, const struct met *x)
 {
     struct row_state none = {.key = {x->k.key, x->k.len}};
+    if (contradicts_itself(x))
+        return write_for_all(s, x);
     return x->recorded ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc))
                        : write_parents(s, x);
 }
@@ -499,12 +526,15 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
+    const struct birth *c = counterpart(x, &x->there, x->here.birth);
+    if (c) /* it is missing there: all of it, the key too */
+        return capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
     enum err e = forget_nobodys(s, a, x);
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct escape *esc, bool take_parent)
+                             const struct escape *esc, enum escape_take take)
 {
     assert(s->in_write);
     struct met x;
@@ -512,7 +542,13 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     enum err e = capture_temp_triggers(s); /* they run on such rows, too */
     if (e == ERR_OK)
         e = meet_escape(s, a, chunk, esc, &x, &st);
-    if (e != ERR_OK || !kind_of(a, &x))
+    enum escape_kind kind = e == ERR_OK ? kind_of(a, &x) : 0;
+    if (!kind)
         return e; /* the application has settled it since */
-    return take_parent ? take_theirs(s, a, chunk, st, &x) : publish(s, a, chunk, st, &x);
+    if (take == ESCAPE_TAKE_HERE)
+        return publish(s, a, chunk, st, &x);
+    bool both = x.here.stands && x.there.stands;
+    bool plain = (kind == ESCAPE_CHANGED && both) || (kind == ESCAPE_NEW && !x.there.stands);
+    return take == ESCAPE_TAKE_FOR_ALL && plain ? write_for_all(s, &x)
+                                                : take_theirs(s, a, chunk, st, &x);
 }

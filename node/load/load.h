@@ -49,10 +49,12 @@ struct escape_rows {
 };
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
                            const struct escape *e, struct escape_rows *out);
-/* Puts what escaped into the capture log (the differing columns), so that it is sealed like any
- * write; or, with take_parent, writes the parent's row back. */
+/* What is here goes into the capture log, or is queued, so that it is sealed like any write; or
+ * what is there replaces it, here alone (it is the parent's, and so everybody's) or as a write of
+ * ours, where who is asked is a child and others may have something else. */
+enum escape_take { ESCAPE_TAKE_HERE, ESCAPE_TAKE_THERE, ESCAPE_TAKE_FOR_ALL };
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct escape *e, bool take_parent);
+                             const struct escape *e, enum escape_take take);
 /* The digest of a slice: what stands behind request->after, as far as request->upto or the bounds
  * of one read go (out->last). Short. out->clock is left to the caller. */
 enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,

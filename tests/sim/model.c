@@ -1,5 +1,7 @@
 #include "tests/sim/model.h"
 
+#include "node/state/state.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,7 @@ void model_fini(struct model *m)
     mem_free(m->changeset);
     mem_free(m->row);
     arena_fini(&m->arena);
-    *m = (struct model){.probe = m->probe, .units = m->units, .strays = m->strays};
+    *m = (struct model){.probe = m->probe, .units = m->units, .meant = m->meant, .site = m->site};
 }
 
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len)
@@ -229,7 +231,7 @@ static struct dot meant_by(const struct model *m, const struct model_row *r,
             over = ch;
     }
     arena_fini(&a);
-    return there ? there->dot : over && !m->strays ? over->dot : (struct dot){0};
+    return there ? there->dot : over && !m->meant ? over->dot : (struct dot){0};
 }
 
 struct dot model_named(struct store *s, const struct model_birth *b, const struct foreign_key *fk)
@@ -447,6 +449,27 @@ static void delete_twins(struct model *m, const struct table_schema *t, struct m
     arena_fini(&a);
 }
 
+/* What the writer alone has: others have nobody under this key, or a birth with a name. */
+static bool is_nobodys(const struct model *m, struct store *s, const struct model_row *r,
+                       const struct row_change *rc, const struct change *ch)
+{
+    struct model_meant *l = m->meant;
+    if (!l || rc->kind == CHANGE_BORN || !dot_is_none(rc->birth))
+        return false;
+    uint64_t row =
+        bytes_hash(bytes_hash(VALUE_HASH_SEED, &r->table, sizeof r->table), r->key, r->len);
+    for (size_t i = 0; i < l->n; i++)
+        if (dot_equal(l->at[i].dot, ch->dot) && l->at[i].row == row)
+            return l->at[i].nobody;
+    bool nobody = dot_is_none(ch->birth);
+    if (ch->dot.site == m->site) {
+        nobody = nobody || !clock_covers(&store_state_get(s)->stable, ch->birth);
+        l->at = mem_grow(l->at, l->n, &l->cap, sizeof *l->at);
+        l->at[l->n++] = (struct model_unnamed){ch->dot, row, nobody};
+    }
+    return nobody;
+}
+
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
                       const struct table_changes *tc, const struct row_change *rc, char why[256])
 {
@@ -466,7 +489,7 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
-    if (m->strays && dot_is_none(birth)) {
+    if (is_nobodys(m, s, r, rc, &r->change[r->n - 1].ch)) {
         r->nobody = mem_grow(r->nobody, r->n_nobody, &r->cap_nobody, sizeof *r->nobody);
         r->nobody[r->n_nobody++] = r->change[--r->n];
         return true;

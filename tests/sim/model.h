@@ -67,6 +67,7 @@ struct model_row {
     struct model_birth *birth; /* by (hlc, name) */
     uint32_t n_births;
 };
+struct model_meant;
 struct model {
     struct arena arena;
     sqlite3 *probe;                /* borrowed: the tables, empty, for pass 1 */
@@ -79,10 +80,22 @@ struct model {
      * birth that its own journal brings later. */
     bool late;
     /* Rows may have been entered where capture was away: a change of such a row names nobody, and
-     * changes nothing elsewhere. */
-    bool strays;
+     * changes nothing elsewhere. NULL: none may. */
+    struct model_meant *meant;
+    uint64_t site; /* whose journal it is */
 };
-void model_fini(struct model *m); /* keeps probe, units and strays */
+/* Whom a change meant that named nobody: a birth that had lost its name, or, where it has one as
+ * yet, what the writer alone had. Told from the writer's stable clock, when its own model reads the
+ * change first; shared by the models of all offices. */
+struct model_meant {
+    struct model_unnamed {
+        struct dot dot;
+        uint64_t row; /* hash of table and key */
+        bool nobody;
+    } * at;
+    size_t n, cap;
+};
+void model_fini(struct model *m); /* keeps probe, units, meant and site */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len);

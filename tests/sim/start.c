@@ -57,7 +57,8 @@ static void draw_unit(struct world *w, int i)
     w->site_unit[at] = (struct site_unit){m->o.site, m->o.unit};
     w->units = (struct unit_list){(size_t)i + 1, w->site_unit};
     m->model.units = &w->units;
-    m->model.strays = w->profile.gaps;
+    m->model.meant = w->profile.gaps ? &w->meant : NULL;
+    m->model.site = m->o.site;
     m->model.probe = w->schema.probe;
 }
 

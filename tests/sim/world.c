@@ -584,5 +584,6 @@ void world_stop(struct world *w)
     mem_free(w->queue);
     disk_free(w->disk);
     stray_fini(w);
+    mem_free(w->meant.at);
     schema_fini(&w->schema);
 }

@@ -140,6 +140,7 @@ struct world {
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
     sqlite3 *strays;      /* strays.c */
+    struct model_meant meant;
     const char *unit[WORLD_NODES];
     struct site_unit site_unit[WORLD_NODES]; /* by site */
     struct unit_list units;

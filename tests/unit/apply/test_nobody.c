@@ -69,6 +69,22 @@ static void a_row_of_others_is_changed_as_ever(void **state)
     assert_everywhere("SELECT u FROM t WHERE id = 'stands'", "free");
 }
 
+static const char found[] = "SELECT cell || state || coalesce(detail, value) || office FROM"
+                            " tonle_conflict JOIN tonle_side USING(n) WHERE seq = 0 AND site <> 0"
+                            " AND key = '\"held\"'";
+
+/* It is not taken for the row that is held under its key, whose name is forgotten. */
+static void it_is_kept_when_who_was_held_comes_in(void **state)
+{
+    hold_one(state);
+    in_a_gap(A, "INSERT INTO t VALUES('held','entered','other')");
+    office_sql(HUB, "DELETE FROM t WHERE id = 'stands'");
+    federation_sync(*state);
+    assert_everywhere("SELECT v FROM t", "hub");
+    assert_string_equal(office_one(A, found),
+                        "existsauto{\"id\":\"held\",\"v\":\"entered\",\"u\":\"other\"}office1");
+}
+
 /* Changed in the gap, and held before anybody compared it: what another office does to it then is
  * done to what it was not. */
 static void change_and_hold(void **state)
@@ -83,9 +99,6 @@ static void change_and_hold(void **state)
     office_pull(A, HUB);
     assert_string_equal(office_one(A, held), "\"held\"unique");
 }
-
-static const char found[] = "SELECT cell || state || coalesce(detail, value) || office FROM"
-                            " tonle_conflict JOIN tonle_side USING(n) WHERE seq = 0 AND site <> 0";
 
 static void what_it_was_is_kept_when_it_is_deleted(void **state)
 {
@@ -112,6 +125,7 @@ int main(void)
         FEDERATION_TEST(a_delete_of_it_deletes_no_row_of_others),
         FEDERATION_TEST(a_change_of_it_changes_no_row_of_others),
         FEDERATION_TEST(a_row_of_others_is_changed_as_ever),
+        FEDERATION_TEST(it_is_kept_when_who_was_held_comes_in),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_deleted),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_changed),
     };

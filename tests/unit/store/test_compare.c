@@ -56,7 +56,8 @@ static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_
             snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
                      (int)key.len, (const char *)key.u.p);
             if (settle)
-                assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i], take_parent));
+                assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i],
+                                              take_parent ? ESCAPE_TAKE_THERE : ESCAPE_TAKE_HERE));
         }
         r.after = chunk.last_key;
     }
