@@ -236,14 +236,14 @@ static void answer_key(char key[40], const char *what, uint64_t site)
     snprintf(key, 40, "%s/%016llx", what, (unsigned long long)site);
 }
 
-static enum err read_noted(struct node *n, uint64_t site, struct answer_noted *out)
+static enum err read_noted(struct store *s, uint64_t site, struct answer_noted *out)
 {
     char key[40];
     answer_key(key, "answer", site);
-    enum err e = store_meta_u64(n->store, key, UINT64_MAX, &out->mark);
+    enum err e = store_meta_u64(s, key, UINT64_MAX, &out->mark);
     out->any = out->mark != UINT64_MAX;
     answer_key(key, "carrier", site);
-    return e == ERR_OK ? store_meta_u64(n->store, key, 0, &out->carrier) : e;
+    return e == ERR_OK ? store_meta_u64(s, key, 0, &out->carrier) : e;
 }
 
 static enum err write_noted(struct node *n, const struct answer *a, uint64_t carrier)
@@ -266,9 +266,32 @@ static enum err answered_by_all(struct node *n, uint64_t *mark)
     for (size_t i = 0; e == ERR_OK && i < count; i++) {
         if (r[i].state != NODE_ACTIVE || strcmp(r[i].name, n->name) == 0)
             continue;
-        e = read_noted(n, r[i].site, &a);
+        e = read_noted(n->store, r[i].site, &a);
         if (!a.any || a.mark < *mark)
             *mark = a.any ? a.mark : 0;
+    }
+    return e;
+}
+
+enum err mark_awaited(struct store *s, struct arena *a, const char **name)
+{
+    struct node_record *r;
+    size_t count;
+    struct answer_noted noted;
+    uint64_t least;
+    *name = NULL;
+    enum err e = store_meta_u64(s, "mark_id", 0, &least);
+    if (e == ERR_OK)
+        e = store_node_list(s, a, &r, &count);
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        if (r[i].state != NODE_ACTIVE || strcmp(r[i].name, store_identity_get(s)->node) == 0)
+            continue;
+        e = read_noted(s, r[i].site, &noted);
+        uint64_t mark = noted.any ? noted.mark : 0;
+        if (e == ERR_OK && mark < least) {
+            least = mark;
+            *name = r[i].name;
+        }
     }
     return e;
 }
@@ -363,7 +386,7 @@ static enum err note_answer(struct node *n, struct batch *b, const struct answer
     struct answer_noted known;
     enum err e = read_marks(n);
     if (e == ERR_OK)
-        e = read_noted(n, a->site, &known);
+        e = read_noted(n->store, a->site, &known);
     if (e != ERR_OK)
         return e;
     if (a->mark_id > n->mark_id)
@@ -390,7 +413,7 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
         return malformed(
             b, node_why(n, "suspect: %s answers a mark that has not come here yet", a->node));
     if (e == ERR_OK)
-        e = read_noted(n, a->site, &known);
+        e = read_noted(n->store, a->site, &known);
     if (e == ERR_OK && a->mark_id > 0 && (!known.any || a->mark_id > known.mark))
         e = write_noted(n, a, p->site);
     if (e != ERR_OK)
@@ -452,7 +475,7 @@ static enum err lacks(struct node *n, const struct peer *p, const struct changes
     *what = NULL;
     enum err e = bound_by(n, p, cs->dot.site, &by);
     if (e == ERR_OK)
-        e = read_noted(n, by, &a);
+        e = read_noted(n->store, by, &a);
     if (e != ERR_OK)
         return e;
     e = a.any && a.mark > 0 && a.carrier == p->site ? read_answered(n, a.mark) : ERR_NOT_FOUND;
