@@ -58,7 +58,8 @@ struct collect_most { /* of one changeset */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more
- * rows than `most` says; a log that is cut before leaves all of it to the next changeset.
+ * rows than `most` says, up to LIMIT_ROWS and its bytes: what is queued beyond that is cut all the
+ * same. A log that is cut before leaves all of it to the next changeset.
  * ERR_NOT_FOUND: nothing to publish (what was consumed is noise, and consumed all the same).
  * *out is the caller's, to be freed with collected_free; NULL after any other error. */
 enum err store_collect(struct store *s, struct arena *a, struct collect_most most,

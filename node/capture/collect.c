@@ -34,7 +34,9 @@
  *
  * Nor is a decision: whoever receives a part of one would show what nobody decided. Where a log is
  * cut before all that is queued has gone, none of it goes, nor a row that it joins, nor the
- * decisions' own rows; when nothing else is left, all of it goes at once. */
+ * decisions' own rows; when nothing else is left, all of it goes at once, as far as a changeset
+ * takes it (LIMIT_ROWS, and the bytes of a seal). What is queued beyond that is cut all the same,
+ * and a second birth of a key waits for the next. */
 #include "node/capture/collect.h"
 
 #include "node/capture/gap.h"
@@ -503,7 +505,10 @@ static enum err collect(struct output *o, struct capture *st, struct changeset *
     return e;
 }
 
-/* Some of what is queued goes, or its decision's row, and some is left. */
+/* Some of what is queued goes, or its decision's row, and some is left. A decision's row is never
+ * what is left alone: tonle_decision has no parents and comes before every table of the charter
+ * (schema_internal, parents_first), and nothing is queued for the hub's own before it. Where the
+ * cut is at or before it, all that is queued is left. */
 static bool comes_apart(const struct output *o, const struct changeset *cs)
 {
     const struct todo_list *l = &o->c->todo;

@@ -325,6 +325,8 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
+/* Stored hybrid time that is no time that has been: it waits to be taken back. */
+bool wall_beyond_belief(uint64_t hybrid_ms, uint64_t now_ms);
 /* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
 #define META_DOUBT "doubt_lead_ms" /* tonle_meta */
@@ -390,6 +392,8 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
  * answered. */
 enum err mark_check_context(struct node *n, struct batch *b, const struct peer *p,
                             const struct changeset *cs);
+/* At the hub: the office that has answered the least; NULL: all have answered the last mark. */
+enum err mark_awaited(struct store *s, struct arena *a, const char **name);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */
