@@ -32,6 +32,7 @@ struct open_scan {
     uint32_t t;     /* its number, 0: it is not here */
     uint64_t found; /* changed and new rows of the last count that are ours, if it is */
     struct counts counts, all;
+    struct counts left; /* of this pass: rows that could not be settled */
     json_t *tables, *rows;
     size_t shown_bytes;
     struct buf after, upto;
@@ -40,6 +41,7 @@ struct open_scan {
     const struct load_chunk *chunk;
     struct escape *escape;
     size_t n_escapes, n_done;
+    const char **why; /* of each of them: what is in the way; NULL: it was settled */
     bool dealt, noted;
     bool stale; /* capture was away once more: what was compared says nothing now */
 };
@@ -59,6 +61,9 @@ json_t *scan_counts_json(const struct counts *c);
 /* Both values of a row that differs, as long as a person may read them. */
 enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk *c,
                    const struct escape *esc);
+/* Beside a row that could not be settled: why. */
+enum err scan_show_why(struct node *n, struct open_scan *sc, const struct escape *esc,
+                       const char *why);
 /* To whoever asked, and into the log. */
 void scan_answer(struct node *n, const struct open_scan *sc, bool complete);
 
