@@ -63,19 +63,6 @@ void scan_end_read(struct node *n, enum err begun)
         store_rollback(n->store);
 }
 
-bool scan_at_our_clock(struct node *n, const struct clock *theirs)
-{
-    if (store_capture_pending(n->store)) {
-        n->seal_now = true;
-        return false;
-    }
-    if (!store_capture_check(n->store)) {
-        n->install_due = true; /* what was not captured is no part of our clock */
-        return false;
-    }
-    return clock_compare(theirs, &store_state_get(n->store)->clock) == CLOCK_EQUAL;
-}
-
 /* The neighbour, as long as it is the session that the scan began in; else NULL. */
 static struct peer *peer_of(struct node *n, const struct open_scan *sc)
 {
@@ -458,15 +445,14 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c)
 {
     struct open_scan *sc = n->scan;
-    const struct peer *p = sc ? peer_of(n, sc) : NULL;
+    struct peer *p = sc ? peer_of(n, sc) : NULL;
     if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || sc->stale ||
         c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) &&
-        clock_includes(&store_state_get(n->store)->stable, &c->stable))
+    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) && scan_forgets_no_more(n, sc, p, c))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */

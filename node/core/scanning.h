@@ -21,6 +21,7 @@ struct open_scan {
     uint64_t session; /* with it, when the scan began */
     uint64_t id;      /* of the message that is awaited */
     uint64_t again_ms, give_up_ms, patience_ms;
+    uint64_t ahead_ms;  /* since when it says more is stable than is known here; 0: it does not */
     struct arena arena; /* tables */
     const char **table;
     size_t n_tables, at;
@@ -55,6 +56,12 @@ enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes);
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);
 enum err scan_note(struct node *n, struct open_scan *sc, const struct clock **context);
+
+/* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
+ * has declared comes here soon: who says more for long says what is not so. It is named, and the
+ * scan ends, so that the next one is with the next child. */
+bool scan_forgets_no_more(struct node *n, struct open_scan *sc, struct peer *p,
+                          const struct load_chunk *c);
 
 uint64_t scan_waiting(const struct counts *c);
 json_t *scan_counts_json(const struct counts *c);

@@ -119,6 +119,31 @@ static void a_sweep_leaves_a_rebuild_alone(void **state)
     assert_true(PROVINCE->steps < 1000);
 }
 
+static void forget_all(struct arena *a, struct load_chunk *c)
+{
+    static const struct clock_entry absurd = {77, 1000};
+    c->stable = (struct clock){.entry = arena_copy(a, &absurd, sizeof absurd), .n = 1};
+}
+
+/* A child that says more is forgotten than the hub has declared is named, and another one asked. */
+static void who_forgets_ahead_is_named(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    t->liar = PROVINCE;
+    t->lie = forget_all;
+    gap_while_off(t, HUB, REBUILD(""));
+    net_run(t, 15000);
+    assert_non_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
+    assert_non_null(strstr(HUB->log, "event=neighbour-forgets-ahead peer=province"));
+    net_grow(t, "other", "13", "hub");
+    gap_settled(t, HUB, "none synced");
+    t->liar = NULL;
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\"}"));
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\"}"));
+    assert_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +151,7 @@ int main(void)
         TEST_OF_TWO(a_row_is_settled_wholly_or_not),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
+        TEST_OF_TWO(who_forgets_ahead_is_named),
     };
     return check_run(tests);
 }
