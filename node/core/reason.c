@@ -341,6 +341,9 @@ static const struct noted_reason {
      "tonle charter show names what is published, tonle history shows a row's writes; tonle verify "
      "--local puts this away",
      true},
+    {META_PARENTS_REFUSED, "references",
+     "rows without the parent that the charter asks for could not be held, so none was: ",
+     "mend what it names, or tell whoever made it; tonle verify --local has it tried again", true},
 };
 
 static void noted(struct status_look *l, const struct noted_reason *r)

@@ -4,7 +4,6 @@
 #include "node/apply/apply.h"
 #include "node/capture/capture.h"
 #include "node/schema/schema.h"
-#include "node/store/store.h"
 
 #define SETTLE_ROWS 100u
 
@@ -21,12 +20,6 @@ enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes)
     return e;
 }
 
-/* What is wrong with one row alone. */
-static bool is_the_rows(enum err e)
-{
-    return e == ERR_CONSTRAINT || e == ERR_LIMIT || e == ERR_REFUSED || e == ERR_MALFORMED;
-}
-
 /* A row that cannot be settled (this office's own rules refuse it, no changeset could carry it)
  * stays as it was, wholly, and is counted with what differs. */
 static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum escape_take take)
@@ -39,7 +32,7 @@ static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum 
         sc->n_done++;
         return store_try_keep(n->store);
     }
-    if (!is_the_rows(e))
+    if (!store_try_refused(e))
         return e;
     sc->why[i] = arena_strdup(&n->arena, store_message(n->store));
     return store_try_undo(n->store);

@@ -7,7 +7,6 @@
 #include "node/db/query.h"
 #include "node/state/state.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -178,30 +177,4 @@ void store_rollback(struct store *s)
     record_rollback(s);
     schema_changed(s);
     units_changed(s);
-}
-
-enum err store_try_begin(struct store *s)
-{
-    assert(s->in_write);
-    return store_exec(s, "SAVEPOINT tonle_try");
-}
-
-enum err store_try_keep(struct store *s)
-{
-    return store_exec(s, "RELEASE tonle_try");
-}
-
-enum err store_try_undo(struct store *s)
-{
-    char keep[sizeof s->message];
-    memcpy(keep, s->message, sizeof keep);
-    enum err e = store_exec(s, "ROLLBACK TO tonle_try; RELEASE tonle_try");
-    state_forget(s);
-    record_rollback(s);
-    units_changed(s);
-    if (e == ERR_OK && store_is_ready(s)) /* rooms look at the state without asking for it */
-        e = state_refresh(s);
-    if (e == ERR_OK)
-        memcpy(s->message, keep, sizeof keep);
-    return e;
 }

@@ -26,11 +26,5 @@ enum err store_begin(struct store *s);      /* BEGIN IMMEDIATE; re-reads the sta
 enum err store_begin_read(struct store *s); /* one consistent read */
 enum err store_commit(struct store *s);
 void store_rollback(struct store *s);
-/* A part of a write transaction that may fail by itself, from store_try_begin to one of the other
- * two. The undoing takes back what the part wrote and what was kept in memory of it, and leaves
- * store_message as it is; published tables and the charter must not change in the part. */
-enum err store_try_begin(struct store *s);
-enum err store_try_keep(struct store *s);
-enum err store_try_undo(struct store *s);
 
 #endif

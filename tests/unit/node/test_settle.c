@@ -144,6 +144,22 @@ static void who_forgets_ahead_is_named(void **state)
     assert_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
 }
 
+/* References of a charter that could not be looked at are told, and looked at again when a person
+ * has seen to it. */
+static void references_that_were_refused_are_told(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, PROVINCE, "INSERT INTO tonle_meta(k, v) VALUES('parents_refused', 'a rule')");
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"),
+                           "could not be held, so none was: a rule"));
+    json_decref(gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}"));
+    net_run(t, 3000);
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "could not be held"));
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_meta"
+                                           " WHERE k IN ('parents_refused', 'parents_due')"),
+                        "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +168,7 @@ int main(void)
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
+        TEST_OF_TWO(references_that_were_refused_are_told),
     };
     return check_run(tests);
 }
