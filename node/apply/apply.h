@@ -26,6 +26,10 @@ struct collected; /* capture/ */
 /* tonle_meta: the last changeset of which rows or values were left out for what they are
  * (apply_report.refused); absent: none came since somebody looked. */
 #define META_ROWS_REFUSED "rows_refused"
+/* tonle_meta: why a charter's references could not be looked at; absent: they could. */
+#define META_PARENTS_REFUSED "parents_refused"
+/* That it is tried again with the next sweep. */
+enum err store_parents_again(struct store *s);
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
@@ -90,6 +94,15 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
                           uint32_t *released);
+
+/* A part of a write transaction that may fail by itself, from store_try_begin to one of the other
+ * two. The undoing takes back what the part wrote and what was kept in memory of it, and leaves
+ * store_message as it is; published tables and the charter must not change in the part. */
+enum err store_try_begin(struct store *s);
+enum err store_try_keep(struct store *s);
+enum err store_try_undo(struct store *s);
+/* Of such an error the part alone is to blame: the rest of the transaction goes on without it. */
+bool store_try_refused(enum err e);
 
 void apply_open(struct store *s);
 void apply_close(struct store *s);

@@ -111,6 +111,7 @@ struct peer {
     uint64_t rival_run;     /* a newcomer of the same identity */
     uint64_t rival_since_ms;
     bool rival_refused;
+    bool forgets_ahead; /* what it says is stable there is not known here (scan.c) */
     /* the parent only */
     uint64_t hello_due_ms; /* 0: none */
     uint32_t hello_tries, redial_tries;

@@ -27,7 +27,9 @@ void request_error(struct node *n, uint64_t id, const char *text, const char *ne
 static bool put_refused_away(struct node *n, uint64_t id)
 {
     struct bytes why;
-    if (store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND &&
+    bool parents = store_meta_get(n->store, &n->arena, META_PARENTS_REFUSED, &why) == ERR_OK;
+    if (!parents &&
+        store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND &&
         store_meta_get(n->store, &n->arena, META_ROWS_REFUSED, &why) == ERR_NOT_FOUND)
         return true;
     enum err e = store_begin(n->store);
@@ -35,8 +37,11 @@ static bool put_refused_away(struct node *n, uint64_t id)
         e = store_meta_drop(n->store, META_DECISION_REFUSED);
     if (e == ERR_OK)
         e = store_meta_drop(n->store, META_ROWS_REFUSED);
+    if (e == ERR_OK && parents)
+        e = store_parents_again(n->store);
     if (e == ERR_OK)
         e = store_commit(n->store);
+    n->sweep_more = n->sweep_more || parents;
     if (e == ERR_OK)
         return true;
     store_rollback(n->store);

@@ -63,19 +63,6 @@ void scan_end_read(struct node *n, enum err begun)
         store_rollback(n->store);
 }
 
-bool scan_at_our_clock(struct node *n, const struct clock *theirs)
-{
-    if (store_capture_pending(n->store)) {
-        n->seal_now = true;
-        return false;
-    }
-    if (!store_capture_check(n->store)) {
-        n->install_due = true; /* what was not captured is no part of our clock */
-        return false;
-    }
-    return clock_compare(theirs, &store_state_get(n->store)->clock) == CLOCK_EQUAL;
-}
-
 /* The neighbour, as long as it is the session that the scan began in; else NULL. */
 static struct peer *peer_of(struct node *n, const struct open_scan *sc)
 {
@@ -150,6 +137,8 @@ static void begin_pass(struct node *n, struct open_scan *sc, enum scan_pass pass
     sc->detail = false;
     buf_reset(&sc->after);
     sc->give_up_ms = n->mono_ms + STALL_MS;
+    if (pass == PASS_SETTLE)
+        sc->left = (struct counts){0};
     if (pass == PASS_COUNT)
         sc->counts = (struct counts){.settled = sc->counts.settled};
     if (pass != PASS_NOTE)
@@ -249,8 +238,10 @@ static enum err end_pass(struct node *n, struct open_scan *sc)
             return ERR_OK;
         }
     }
-    if (sc->pass == PASS_SETTLE) /* they are sealed */
-        sc->counts.changed = sc->counts.born = 0;
+    if (sc->pass == PASS_SETTLE) { /* they are sealed, but for those */
+        sc->counts.changed = sc->left.changed;
+        sc->counts.born = sc->left.born;
+    }
     if (sc->here == GAP_NONE && scan_waiting(&sc->counts) == 0)
         return end_table(n, sc);
     begin_pass(n, sc, PASS_NOTE); /* in this step's transaction */
@@ -438,8 +429,8 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
         return ERR_OK;
     if (sc->detail)
         return compare(n, sc, c);
-    /* Digests are of rows that stand: what is held in a gap is looked at. */
-    if (same_digest(n, sc, c, &e) && !(sc->here == GAP_OPEN && c->end))
+    /* Digests are of rows that stand: what is held in a gap is looked at, and what waits of it. */
+    if (same_digest(n, sc, c, &e) && !(sc->here != GAP_NONE && c->end))
         return advance(n, sc, c);
     if (e == ERR_OK) {
         sc->detail = true;
@@ -454,15 +445,14 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c)
 {
     struct open_scan *sc = n->scan;
-    const struct peer *p = sc ? peer_of(n, sc) : NULL;
+    struct peer *p = sc ? peer_of(n, sc) : NULL;
     if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || sc->stale ||
         c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) &&
-        clock_includes(&store_state_get(n->store)->stable, &c->stable))
+    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) && scan_forgets_no_more(n, sc, p, c))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */
@@ -494,6 +484,26 @@ enum err scan_work(struct node *n, const struct clock **context)
     return sc->pass == PASS_NOTE ? scan_note(n, sc, context) : scan_settle(n, sc, context);
 }
 
+/* What could not be settled is counted, and told where a person looks. */
+static enum err note_left(struct node *n, struct open_scan *sc)
+{
+    const char *first = NULL;
+    unsigned left = 0;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
+        if (!sc->why[i])
+            continue;
+        first = first ? first : sc->why[i];
+        left++;
+        count(&sc->left, sc->escape[i].kind);
+        e = scan_show_why(n, sc, &sc->escape[i], sc->why[i]);
+    }
+    if (first)
+        node_log(n, 1, "event=compare-left table=%s rows=%u first=%s",
+                 node_quoted(n, sc->table[sc->at]), left, node_quoted(n, first));
+    return e;
+}
+
 void scan_committed(struct node *n)
 {
     struct open_scan *sc = n->scan;
@@ -506,7 +516,9 @@ void scan_committed(struct node *n)
         const struct load_chunk *c = sc->chunk;
         sc->counts.settled += sc->n_done;
         sc->chunk = NULL;
-        e = advance(n, sc, c);
+        e = note_left(n, sc);
+        if (e == ERR_OK)
+            e = advance(n, sc, c);
     }
     if (e != ERR_OK && n->scan)
         finish(n, false);

@@ -20,7 +20,24 @@ enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes)
     return e;
 }
 
-/* A row that this office's own rules refuse stays as it is, and is counted with what differs. */
+/* A row that cannot be settled (this office's own rules refuse it, no changeset could carry it)
+ * stays as it was, wholly, and is counted with what differs. */
+static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum escape_take take)
+{
+    enum err e = store_try_begin(n->store);
+    if (e != ERR_OK)
+        return e;
+    e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
+    if (e == ERR_OK) {
+        sc->n_done++;
+        return store_try_keep(n->store);
+    }
+    if (!store_try_refused(e))
+        return e;
+    sc->why[i] = arena_strdup(&n->arena, store_message(n->store));
+    return store_try_undo(n->store);
+}
+
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context)
 {
     enum err e = ERR_OK;
@@ -31,12 +48,9 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
     enum escape_take take = sc->what != SCAN_TAKE_THERE ? ESCAPE_TAKE_HERE
                             : n->parent                 ? ESCAPE_TAKE_THERE
                                                         : ESCAPE_TAKE_FOR_ALL;
-    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
-        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
-        sc->n_done += e == ERR_OK;
-        if (e == ERR_CONSTRAINT)
-            e = store_standing(n->store);
-    }
+    sc->why = arena_alloc(&n->arena, sc->n_escapes * sizeof *sc->why);
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
+        e = settle_row(n, sc, i, take);
     sc->dealt = e == ERR_OK;
     return e;
 }
