@@ -328,25 +328,6 @@ enum err conflict_held_found(struct work *w, struct work_row *r, const struct he
     return e;
 }
 
-enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
-                          const struct value *values)
-{
-    int64_t n = 0;
-    struct query q =
-        DB_QUERY(s,
-                 "SELECT n FROM tonle_conflict JOIN tonle_side USING(n) WHERE t = ?1"
-                 " AND k = ?2 AND state = 'auto' AND site = ?3 AND seq = 0"
-                 " AND detail = ?4",
-                 value_u64(k.t->t), value_blob(k.key, k.len), value_u64(identity_of(s)->site),
-                 value_text(schema_row_json(a, k.t, values)));
-    if (query_next(&q))
-        n = query_i64(&q, 0);
-    enum err e = query_end(&q);
-    if (e == ERR_OK)
-        e = DB_RUN(s, "DELETE FROM tonle_side WHERE n = ?1", value_integer(n));
-    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_conflict WHERE n = ?1", value_integer(n)) : e;
-}
-
 /* ---- what is open */
 
 struct open_now { /* the open conflicts of the merged state, and their names */
