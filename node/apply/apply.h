@@ -58,9 +58,6 @@ struct apply_report {
  * the caller rolls back. */
 enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report);
-/* A table with a capture gap was compared: what made way in it for others' births (entered.c) is
- * sent with the next seal, when it is `ours`, or else stays a closed conflict. */
-enum err store_entered_compared(struct store *s, struct arena *a, uint32_t t, bool ours);
 /* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
  * where its birth is not stable. Before the changeset is encoded. */
 enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs,

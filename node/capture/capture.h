@@ -101,7 +101,6 @@ struct todo_change {
     uint32_t n_cells;          /* BORN: all columns */
     const uint32_t *column;    /* ascending */
     const struct value *value; /* absolute, also of sums */
-    bool waits;                /* BORN: only until its table's capture gap is compared */
 };
 /* Queues it for the next seal. ERR_LIMIT when it could not be sent, ERR_REFUSED for a BORN row with
  * a total beyond 64 bits. */
@@ -110,13 +109,6 @@ enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 /* Whether anything at this key does. */
 enum err todo_has(struct store *s, struct row_key k, bool *yes);
-/* The births that wait for the comparison of table t: how many, the next behind n (0: the first; *n
- * is 0 when there is none, *values has all its columns), and their end: sent with the next seal,
- * or not at all. */
-enum err todo_waiting(struct store *s, uint32_t t, uint64_t *count);
-enum err todo_waiting_next(struct store *s, struct arena *a, uint32_t t, int64_t *n,
-                           struct bytes *key, struct value **values);
-enum err todo_waiting_end(struct store *s, uint32_t t, bool send);
 
 /* ---- what is too large to be sent */
 /* Columns of which something stays here, of rows that others have, at most so many. */

@@ -1,6 +1,5 @@
 #include "node/capture/gap.h"
 
-#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/schema/schema.h"
 #include "node/state/state.h"
@@ -114,6 +113,5 @@ enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms)
 enum err gap_forget(struct store *s, uint32_t t)
 {
     assert(s->in_write);
-    enum err e = todo_waiting_end(s, t, false);
-    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t)) : e;
+    return DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t));
 }

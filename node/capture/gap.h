@@ -39,8 +39,7 @@ bool gap_any_open(struct store *s, bool *keeps);
 enum err gap_let_go(struct store *s, uint64_t now_ms);
 /* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
 enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
-/* Nothing of before counts any more: a first load replaces the rows. What made way in the gap is
- * not sent. */
+/* Nothing of before counts any more: a first load replaces the rows. */
 enum err gap_forget(struct store *s, uint32_t t);
 
 #endif

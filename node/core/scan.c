@@ -15,9 +15,6 @@
  *   yes, or no: else             wait for a person               wait for a person
  *   yes, its beginning forgotten wait for a person               wait for a person
  *
- * What made way for a birth of others meanwhile (apply/entered.c) counts with the new rows and goes
- * out with them, or not at all.
- *
  * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE,
  * SCAN_TAKE_THERE). A table takes two passes: the first counts, the second settles; a person's
  * the other way round. */
@@ -31,6 +28,7 @@
 #include <string.h>
 
 #define CHUNK_ROWS 1000u
+#define SETTLE_ROWS 100u
 #define STALL_MS 30000u    /* a scan without progress for so long gives up */
 #define ANSWER_MS 5000u    /* then a request is repeated */
 #define PATIENCE_MS 10000u /* for a neighbour that has not compared its own gap yet */
@@ -221,22 +219,17 @@ static bool may_settle(const struct open_scan *sc, const struct escape *esc)
 
 static enum err end_pass(struct node *n, struct open_scan *sc)
 {
-    bool goes = false;
+    uint64_t written = sc->counts.changed + sc->counts.born;
     /* A person's; or the neighbour has found a gap of its own meanwhile: what is left is
      * counted. */
     if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !scan_is_ours(sc))) {
         begin_pass(n, sc, PASS_COUNT);
         return ERR_OK;
     }
-    if (sc->pass == PASS_COUNT) {
-        sc->found = sc->counts.changed + sc->counts.born;
-        enum err e = scan_goes_out(n, sc, &goes);
-        if (e != ERR_OK)
-            return e;
-        if (goes && sc->found > 0) {
-            begin_pass(n, sc, PASS_SETTLE);
-            return ERR_OK;
-        }
+    if (sc->pass == PASS_COUNT && sc->what == SCAN_LOOK && scan_is_ours(sc) && written > 0 &&
+        written <= SETTLE_ROWS) {
+        begin_pass(n, sc, PASS_SETTLE);
+        return ERR_OK;
     }
     if (sc->pass == PASS_SETTLE) { /* they are sealed, but for those */
         sc->counts.changed = sc->left.changed;
@@ -481,7 +474,7 @@ enum err scan_work(struct node *n, const struct clock **context)
     sc->noted = sc->dealt = false;
     if (sc->stale)
         return ERR_OK;
-    return sc->pass == PASS_NOTE ? scan_note(n, sc, context) : scan_settle(n, sc, context);
+    return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);
 }
 
 /* What could not be settled is counted, and told where a person looks. */

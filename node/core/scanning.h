@@ -31,7 +31,6 @@ struct open_scan {
     bool begun_known;
     uint32_t there; /* the neighbour's own gap */
     uint32_t t;     /* its number, 0: it is not here */
-    uint64_t found; /* changed and new rows of the last count that are ours, if it is */
     struct counts counts, all;
     struct counts left; /* of this pass: rows that could not be settled */
     json_t *tables, *rows;
@@ -49,13 +48,10 @@ struct open_scan {
 
 /* Whether what differs in the table in hand is ours: our capture was away, the neighbour's not. */
 bool scan_is_ours(const struct open_scan *sc);
-/* The same, and it goes out by itself: with what made way here (apply/entered.c) no more rows than
- * may. */
-enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes);
 /* In the step's transaction: the rows of the chunk in hand, and the end of the table. *context: in
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);
-enum err scan_note(struct node *n, struct open_scan *sc, const struct clock **context);
+enum err scan_note(struct node *n, struct open_scan *sc);
 
 /* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
  * has declared comes here soon: who says more for long says what is not so. It is named, and the
