@@ -1,6 +1,8 @@
 /* What was entered while capture was away, and a birth that others sent comes to its key. */
 #include "tests/unit/node/gaps.h"
 
+#include <stdio.h>
+
 #define SEED(table)                                                                                \
     " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 150)"                 \
     " INSERT INTO " table " SELECT printf('e%03d', i), 'seed' FROM n"
@@ -247,6 +249,35 @@ static void what_a_twin_writes_over_in_a_gap_is_kept(void **state)
                         "\"k\"textautoeditedprovince");
 }
 
+/* While a table waits for a person, others go on writing in it: that is one record, and only what
+ * is not theirs is another. */
+static void what_others_write_in_a_gap_is_one_record(void **state)
+{
+    static const char found[] =
+        "SELECT group_concat(value) FROM (SELECT value FROM tonle_side WHERE NOT shown ORDER BY n)";
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    json_decref(gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}"));
+    for (int i = 0; i < 30; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "UPDATE note SET text = 'v%d' WHERE id = 'n00005'", i);
+        net_sql(t, HUB, sql);
+        net_run(t, 1000);
+    }
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00005'"), "v29");
+    assert_string_equal(net_text(PROVINCE, found), "x");
+    for (int i = 0; i < 2; i++) {
+        gap_behind(PROVINCE, i == 0 ? "UPDATE note SET text = 'second' WHERE id = 'n00005'"
+                                    : "UPDATE note SET text = 'third' WHERE id = 'n00005'");
+        net_sql(t, HUB,
+                i == 0 ? "UPDATE note SET text = 'w' WHERE id = 'n00005'"
+                       : "UPDATE note SET text = 'u' WHERE id = 'n00005'");
+        net_run(t, 1000);
+        assert_string_equal(net_text(PROVINCE, found), i == 0 ? "x,second" : "x,second,third");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +290,7 @@ int main(void)
         TEST_OF_TWO(what_was_entered_stays_where_both_had_a_gap),
         TEST_OF_TWO(a_stray_row_waits_for_a_person),
         TEST_OF_THREE(a_settled_row_does_not_make_way),
+        TEST_OF_TWO(what_others_write_in_a_gap_is_one_record),
         TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
     };
     return check_run(tests);
