@@ -224,7 +224,7 @@ static struct version writer(struct work *w, const struct work_row *r, const str
     return v[birth_choose(w->a, b, rules, cell, v, n)];
 }
 
-struct overwritten {        /* side[0] is written over side[1], in a cell of a birth's */
+struct found_write {        /* side[0] is written over side[1], in a cell of a birth's */
     const struct birth *by; /* the birth written for; NULL: none that is known */
     struct dot of;          /* the birth that was written over */
     struct dot held;        /* the same, where it is held; none for what stood in the table */
@@ -235,7 +235,7 @@ struct overwritten {        /* side[0] is written over side[1], in a cell of a b
 
 /* What stood has no changeset, and perhaps nobody is known who wrote over it: what it was tells it
  * from what stands there another time. */
-static struct dot found_name(struct work *w, const struct overwritten *f)
+static struct dot found_name(struct work *w, const struct found_write *f)
 {
     struct buf *b = &w->s->apply->scratch;
     buf_reset(b);
@@ -269,7 +269,7 @@ static enum err follow_found(struct work *w, const struct work_row *r, struct en
     return e == ERR_OK ? query_run(w->s, INSERT_SIDE SIDE, SIDE_PARAMETERS, v) : e;
 }
 
-static enum err save_found(struct work *w, struct work_row *r, const struct overwritten *f)
+static enum err save_found(struct work *w, struct work_row *r, const struct found_write *f)
 {
     char id[33];
     bool known = false;
@@ -296,7 +296,7 @@ static enum err save_found(struct work *w, struct work_row *r, const struct over
 }
 
 /* The cells in which a birth's values `is` differ from what was there. */
-static enum err save_found_cells(struct work *w, struct work_row *r, struct overwritten *f,
+static enum err save_found_cells(struct work *w, struct work_row *r, struct found_write *f,
                                  const struct value *is, const struct value *was)
 {
     const struct table_schema *t = r->k.t;
@@ -313,7 +313,7 @@ static enum err save_found_cells(struct work *w, struct work_row *r, struct over
     return e;
 }
 
-static enum err save_found_row(struct work *w, struct work_row *r, struct overwritten *f,
+static enum err save_found_row(struct work *w, struct work_row *r, struct found_write *f,
                                const struct value *was)
 {
     bool lives = f->by && birth_alive(f->by, &r->k.t->rules); /* another's row, or none, from now */
@@ -333,7 +333,7 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
     enum err e = t->internal ? ERR_OK : gap_of_table(w, t, &gap);
     if (e != ERR_OK || t->internal || !gap)
         return e;
-    struct overwritten f = {.by = b, .of = r->in_table};
+    struct found_write f = {.by = b, .of = r->in_table};
     return values ? save_found_cells(w, r, &f, values, r->now) : save_found_row(w, r, &f, r->now);
 }
 
@@ -359,7 +359,7 @@ static enum err found_of_held(struct work *w, struct work_row *r, const struct h
 {
     const struct table_schema *t = r->k.t;
     const struct birth *b = row_find_birth(&r->row, was->name);
-    struct overwritten f = {.by = b, .of = was->name, .held = was->name};
+    struct found_write f = {.by = b, .of = was->name, .held = was->name};
     if (!b || !birth_alive(b, &t->rules))
         return save_found_row(w, r, &f, was->values);
     return save_found_cells(w, r, &f, birth_shown(w->a, b, &t->rules), was->values);
