@@ -41,7 +41,8 @@ static enum err meet(struct work *w, struct query q, bool *any)
     return query_end(&q);
 }
 
-/* Loads every row; what has a birth on record is decided anew, whatever was said of it. */
+/* Loads every row; what has a birth on record is decided anew, whatever was said of it. What stands
+ * is looked at by pass 4, too, and so are the rows that wait for it. */
 static enum err load_all(struct work *w)
 {
     enum err e = ERR_OK;
@@ -49,6 +50,7 @@ static enum err load_all(struct work *w)
         struct work_row *r = w->row[i];
         e = work_load(w, r);
         r->retry = r->slow = r->touched = r->row.n_births > 0;
+        r->fk_new = r->now;
     }
     return e;
 }
@@ -104,25 +106,56 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     return e;
 }
 
-/* A row that stands is looked at by pass 4, too. */
-enum err again_decide(struct store *s, uint64_t now_ms)
+enum err retry_children(struct store *s, const struct limit_note *note, size_t n, uint64_t now_ms)
 {
     struct arena a = {0};
     struct work w;
     uint32_t released;
     bool any = false;
+    enum err e = capture_temp_triggers(s);
     begin(&w, s, &a, now_ms);
-    enum err e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again"), &any);
-    if (e == ERR_OK)
-        e = load_all(&w);
-    for (size_t i = 0; e == ERR_OK && i < w.n; i++)
-        w.row[i]->fk_new = w.row[i]->now;
-    if (e == ERR_OK && any)
-        e = store_exec(s, "DELETE FROM tonle_again");
-    if (e == ERR_OK && any)
-        e = capture_temp_triggers(s);
+    w.part = true;
+    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
+        const struct table_schema *parent = &s->schema->tables[s->schema->fks[f].parent];
+        for (size_t i = 0; i < n; i++)
+            w.seek_orphans[f] |= note[i].gone && note[i].t == parent->t;
+        any |= w.seek_orphans[f];
+    }
     if (e == ERR_OK && any)
         e = finish(&w, &released);
+    arena_fini(&a);
+    return e;
+}
+
+static enum err decide_noted(struct store *s, struct arena *a, uint64_t now_ms)
+{
+    struct work w;
+    uint32_t released;
+    bool any;
+    enum err e = capture_temp_triggers(s);
+    begin(&w, s, a, now_ms);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 0"), &any);
+    if (e == ERR_OK)
+        e = load_all(&w);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 1"), &any);
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++) {
+        e = work_load(&w, w.row[i]);
+        w.row[i]->fk_new = w.row[i]->now;
+    }
+    if (e == ERR_OK)
+        e = store_exec(s, "DELETE FROM tonle_again");
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+enum err again_decide(struct store *s, uint64_t now_ms)
+{
+    struct arena a = {0};
+    int64_t any = 0;
+    enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_again)", &any);
+    if (e == ERR_OK && any)
+        e = decide_noted(s, &a, now_ms);
     arena_fini(&a);
     return e;
 }
