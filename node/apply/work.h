@@ -146,6 +146,8 @@ enum err work_close(struct work *w);
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
 /* The children of rows that stood here alone, and went out now or are gone. */
 enum err retry_children(struct store *s, const struct limit_note *note, size_t n, uint64_t now_ms);
+/* At most so many rows of the pass that store_local_again has begun. */
+enum err local_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
 /* What was left alone because it, or its parent, was captured and not sealed yet: the log is empty
  * now. */
 enum err again_decide(struct store *s, uint64_t now_ms);
@@ -156,6 +158,11 @@ struct apply {
     bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
     struct buf scratch;    /* for one key at a time */
+    struct local_pass {    /* retry.c: through the rows that only this office refuses */
+        bool due;
+        uint32_t t; /* and key: of the last one that was tried */
+        struct buf key;
+    } local;
 };
 
 /* ---- put.c: one row of an application's table */
@@ -171,6 +178,9 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
 /* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message);
+
+/* Whether nothing of the table refuses it now; also without effect on the table. */
+enum err work_may_come_in(struct work *w, struct work_row *r, const struct birth *b, bool *yes);
 
 /* ---- decide.c: passes 1-3 of the rows that contend */
 enum err work_contend(struct work *w);
