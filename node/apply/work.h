@@ -158,6 +158,7 @@ struct apply {
     bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
     struct buf scratch;    /* for one key at a time */
+    uint64_t try_mark;     /* try.c: state_mark at the beginning of the part */
     struct local_pass {    /* retry.c: through the rows that only this office refuses */
         bool due;
         uint32_t t; /* and key: of the last one that was tried */
