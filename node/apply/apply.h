@@ -85,6 +85,9 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
 /* Forgets at most max_rows records; *more when there are others. ERR_STATE: the capture log is not
  * empty. */
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
+/* Begins to try again, with the sweeps, what this office alone refuses (reason `local`), each row
+ * for itself; one that is refused again leaves nothing behind. False: there is none. */
+bool store_local_again(struct store *s);
 /* What the neighbour has sent is here up to this position of its journal. Behind the last chunk of
  * the first load, the load has caught up, and the foreign keys that waited are decided. */
 enum err store_peer_received(struct store *s, const char *node, uint64_t pos);

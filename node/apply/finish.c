@@ -222,8 +222,12 @@ enum err work_finish(struct work *w)
     enum err e = fast(w);
     if (e == ERR_OK)
         e = work_contend(w);
-    if (e == ERR_OK && w->check_parents)
-        e = work_parents(w);
+    return e == ERR_OK ? work_close(w) : e;
+}
+
+enum err work_close(struct work *w)
+{
+    enum err e = w->check_parents ? work_parents(w) : ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < w->n; i++)
         e = save(w, w->row[i]);
     if (e == ERR_OK && w->s->apply->copies_stale) {

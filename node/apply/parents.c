@@ -30,13 +30,23 @@ static bool is_parent(const struct work *w, const struct foreign_key *fk, const 
     return &w->s->schema->tables[fk->parent] == r->k.t;
 }
 
+struct giver {
+    bool yes;
+    bool unsealed; /* by a row that is captured and not sealed yet: it may still come to nothing */
+};
+
 /* Whether the values v are given by a row in the parent's table. */
-static enum err given(struct work *w, const struct foreign_key *fk, const struct value *v,
-                      bool *yes)
+static enum err find_giver(struct work *w, const struct foreign_key *fk, const struct value *v,
+                           struct giver *out)
 {
+    const struct table_schema *t = &w->s->schema->tables[fk->parent];
+    struct bytes key = {0};
     struct query q = query_of(w->s, fk->parent_sql, fk->n, v);
-    *yes = query_next(&q);
-    return query_end(&q);
+    *out = (struct giver){.yes = query_next(&q)};
+    if (out->yes && w->part)
+        key = work_key_at(w, &q, t);
+    enum err e = query_end(&q);
+    return e == ERR_OK && key.p ? work_captured(w, t, key, &out->unsealed) : e;
 }
 
 /* The keys that a query finds in the child's table. */
@@ -215,15 +225,17 @@ static enum err check_parents(struct work *w, struct work_row *r)
         const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
         struct bytes folded;
-        bool yes = false;
+        struct giver giver;
         if (!is_child(w, fk, r) || !row_reference(w->a, fk, true, r->now, &v, &folded))
             continue;
         struct meant_parent meant = {0};
-        e = given(w, fk, v, &yes);
-        if (e == ERR_OK && yes)
+        e = find_giver(w, fk, v, &giver);
+        if (e == ERR_OK && giver.yes)
             e = find_meant(w, r, fk, &meant);
-        if (e == ERR_OK && (!yes || meant.birth))
-            e = hold_for_parent(w, r, fk, yes ? &meant : NULL);
+        if (e == ERR_OK && (!giver.yes || meant.birth))
+            e = hold_for_parent(w, r, fk, giver.yes ? &meant : NULL);
+        else if (e == ERR_OK && giver.unsealed)
+            e = again_for_parent(w->s, r->k);
     }
     return e;
 }
@@ -235,28 +247,36 @@ static enum err children_of(struct work *w, const struct foreign_key *fk, const 
     return child_keys(w, fk, query_of(w->s, fk->children_sql, fk->n, v), out);
 }
 
+/* The rows that refer to the values v, which a row does not give any more. */
+static enum err check_referring(struct work *w, const struct foreign_key *fk, const struct value *v)
+{
+    struct giver giver;
+    struct work_keys children;
+    enum err e = find_giver(w, fk, v, &giver);
+    if (e != ERR_OK || (giver.yes && !giver.unsealed))
+        return e;
+    e = children_of(w, fk, v, &children);
+    for (size_t i = 0; e == ERR_OK && i < children.n; i++) {
+        struct work_row *c;
+        e = load_child(w, fk, children.key[i], &c);
+        if (e == ERR_OK)
+            e = giver.yes ? again_for_parent(w->s, c->k) : hold_for_parent(w, c, fk, NULL);
+    }
+    return e;
+}
+
 /* The rows that refer to these values of r, which may not stand any more. */
 static enum err check_children(struct work *w, struct work_row *r, const struct value *values)
 {
     enum err e = ERR_OK;
-    for (uint32_t f = 0; e == ERR_OK && values && f < w->s->schema->n_fks; f++) {
+    if (!values || values == r->now)
+        return ERR_OK;
+    for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
         const struct foreign_key *fk = &w->s->schema->fks[f];
         struct value *v;
         struct bytes folded;
-        struct work_keys children;
-        bool yes = false;
-        if (!is_parent(w, fk, r) || !row_reference(w->a, fk, false, values, &v, &folded))
-            continue;
-        e = given(w, fk, v, &yes);
-        if (e != ERR_OK || yes)
-            continue;
-        e = children_of(w, fk, v, &children);
-        for (size_t i = 0; e == ERR_OK && i < children.n; i++) {
-            struct work_row *c;
-            e = load_child(w, fk, children.key[i], &c);
-            if (e == ERR_OK)
-                e = hold_for_parent(w, c, fk, NULL);
-        }
+        if (is_parent(w, fk, r) && row_reference(w->a, fk, false, values, &v, &folded))
+            e = check_referring(w, fk, v);
     }
     return e;
 }

@@ -206,6 +206,7 @@ void apply_close(struct store *s)
         own->raised = next;
     }
     buf_fini(&own->scratch);
+    buf_fini(&own->local.key);
     mem_free(own);
     s->apply = NULL;
 }
@@ -398,17 +399,31 @@ enum err work_take(struct work *w, struct work_row *r)
     return e;
 }
 
-enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
-                    char **message)
+static enum err probe(struct work *w, struct work_row *r, const struct birth *b,
+                      enum row_put *result, char **message)
 {
     struct work_row copy = *r;
-    enum row_put result = PUT_OK;
     copy.sealed = true; /* nothing is written over for good */
     enum err e = store_exec(w->s, "SAVEPOINT tonle_probe");
     if (e == ERR_OK)
-        e = work_put(w, &copy, b, &result, message);
-    if (e == ERR_OK)
-        e = store_exec(w->s, "ROLLBACK TO tonle_probe; RELEASE tonle_probe");
+        e = work_put(w, &copy, b, result, message);
+    return e == ERR_OK ? store_exec(w->s, "ROLLBACK TO tonle_probe; RELEASE tonle_probe") : e;
+}
+
+enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
+                    char **message)
+{
+    enum row_put result = PUT_OK;
+    enum err e = probe(w, r, b, &result, message);
     *valid = result != PUT_INVALID;
+    return e;
+}
+
+enum err work_may_come_in(struct work *w, struct work_row *r, const struct birth *b, bool *yes)
+{
+    enum row_put result = PUT_OK;
+    char *message = NULL;
+    enum err e = probe(w, r, b, &result, &message);
+    *yes = e == ERR_OK && result == PUT_OK;
     return e;
 }

@@ -2,6 +2,7 @@
  * when the first load has ended or a charter has come, every row that refers to another. */
 #include "node/apply/apply.h"
 
+#include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
 #include "node/state/state.h"
@@ -41,7 +42,8 @@ static enum err meet(struct work *w, struct query q, bool *any)
     return query_end(&q);
 }
 
-/* Loads every row; what has a birth on record is decided anew, whatever was said of it. */
+/* Loads every row; what has a birth on record is decided anew, whatever was said of it. What stands
+ * is looked at by pass 4, too, and so are the rows that wait for it. */
 static enum err load_all(struct work *w)
 {
     enum err e = ERR_OK;
@@ -49,6 +51,7 @@ static enum err load_all(struct work *w)
         struct work_row *r = w->row[i];
         e = work_load(w, r);
         r->retry = r->slow = r->touched = r->row.n_births > 0;
+        r->fk_new = r->now;
     }
     return e;
 }
@@ -104,25 +107,149 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     return e;
 }
 
-/* A row that stands is looked at by pass 4, too. */
-enum err again_decide(struct store *s, uint64_t now_ms)
+/* ---- what this office alone refuses ---- */
+
+bool store_local_again(struct store *s)
+{
+    struct local_pass *p = &s->apply->local;
+    int64_t any = 0;
+    enum err e =
+        store_is_ready(s) && !state_of(s)->loading
+            ? db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_held WHERE reason = 'local')", &any)
+            : ERR_OK;
+    p->due = e == ERR_OK && any;
+    p->t = 0;
+    buf_reset(&p->key);
+    return p->due;
+}
+
+/* What lost its key here (capture/nokey.c) is another: it stands, as the application left it.
+ * *next: where the pass is behind these; not due when there are no more. */
+static enum err next_refused(struct work *w, uint32_t max_rows, struct local_pass *next)
+{
+    const struct local_pass *p = &w->s->apply->local;
+    uint32_t n = 0;
+    struct query q =
+        DB_QUERY(w->s,
+                 "SELECT t, k FROM tonle_held h WHERE (t, k) > (?1, ?2) AND reason = 'local'"
+                 " AND NOT EXISTS(SELECT 1 FROM tonle_limit l WHERE l.t = h.t AND l.k = h.k)"
+                 " ORDER BY t, k LIMIT ?3",
+                 value_u64(p->t), value_blob(p->key.data, p->key.len), value_u64(max_rows));
+    for (; query_next(&q); n++) {
+        next->t = (uint32_t)query_u64(&q, 0);
+        struct bytes key = query_borrow(&q, 1);
+        const struct table_schema *t = schema_by_number(w->s, next->t);
+        buf_reset(&next->key);
+        buf_put(&next->key, key.p, key.len);
+        if (t && t->exists)
+            (void)work_get(w, t, key.p, key.len);
+    }
+    next->due = n == max_rows;
+    return query_end(&q);
+}
+
+/* Only who may come in is decided again. */
+static enum err try_refused(struct work *w, struct work_row *r)
+{
+    enum err e = work_load(w, r);
+    for (uint32_t i = 0; e == ERR_OK && !r->now && !r->retry && i < r->row.n_births; i++) {
+        if (r->row.births[i].held == HOLD_LOCAL)
+            e = work_may_come_in(w, r, &r->row.births[i], &r->retry);
+    }
+    r->slow = r->touched = r->retry;
+    return e;
+}
+
+/* One that cannot be decided keeps nothing else waiting. */
+static enum err let_refused_in(struct work *w)
+{
+    uint32_t released;
+    enum err e = store_try_begin(w->s);
+    if (e != ERR_OK)
+        return e;
+    e = finish(w, &released);
+    if (store_try_refused(e))
+        return store_try_undo(w->s);
+    return e == ERR_OK ? store_try_keep(w->s) : e;
+}
+
+enum err local_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more)
+{
+    struct local_pass *p = &s->apply->local, next = {0};
+    struct work w;
+    bool any = false;
+    if (!p->due)
+        return ERR_OK;
+    enum err e = capture_temp_triggers(s);
+    begin(&w, s, a, hlc_ms(state_of(s)->hlc));
+    if (e == ERR_OK)
+        e = next_refused(&w, max_rows, &next);
+    for (size_t i = 0, n = w.n; e == ERR_OK && i < n; i++) {
+        e = try_refused(&w, w.row[i]);
+        any |= w.row[i]->retry;
+    }
+    if (e == ERR_OK && any)
+        e = let_refused_in(&w);
+    if (e == ERR_OK) {
+        struct local_pass was = *p;
+        *p = next;
+        next = was;
+        *more = p->due;
+    }
+    buf_fini(&next.key);
+    return e;
+}
+
+enum err retry_children(struct store *s, const struct limit_note *note, size_t n, uint64_t now_ms)
 {
     struct arena a = {0};
     struct work w;
     uint32_t released;
     bool any = false;
+    enum err e = capture_temp_triggers(s);
     begin(&w, s, &a, now_ms);
-    enum err e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again"), &any);
-    if (e == ERR_OK)
-        e = load_all(&w);
-    for (size_t i = 0; e == ERR_OK && i < w.n; i++)
-        w.row[i]->fk_new = w.row[i]->now;
-    if (e == ERR_OK && any)
-        e = store_exec(s, "DELETE FROM tonle_again");
-    if (e == ERR_OK && any)
-        e = capture_temp_triggers(s);
+    w.part = true;
+    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
+        const struct table_schema *parent = &s->schema->tables[s->schema->fks[f].parent];
+        for (size_t i = 0; i < n; i++)
+            w.seek_orphans[f] |= note[i].gone && note[i].t == parent->t;
+        any |= w.seek_orphans[f];
+    }
     if (e == ERR_OK && any)
         e = finish(&w, &released);
+    arena_fini(&a);
+    return e;
+}
+
+static enum err decide_noted(struct store *s, struct arena *a, uint64_t now_ms)
+{
+    struct work w;
+    uint32_t released;
+    bool any;
+    enum err e = capture_temp_triggers(s);
+    begin(&w, s, a, now_ms);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 0"), &any);
+    if (e == ERR_OK)
+        e = load_all(&w);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 1"), &any);
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++) {
+        e = work_load(&w, w.row[i]);
+        w.row[i]->fk_new = w.row[i]->now;
+    }
+    if (e == ERR_OK)
+        e = store_exec(s, "DELETE FROM tonle_again");
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+enum err again_decide(struct store *s, uint64_t now_ms)
+{
+    struct arena a = {0};
+    int64_t any = 0;
+    enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_again)", &any);
+    if (e == ERR_OK && any)
+        e = decide_noted(s, &a, now_ms);
     arena_fini(&a);
     return e;
 }

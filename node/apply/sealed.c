@@ -57,6 +57,7 @@ static enum err hold_lost(struct store *s, struct row_key k, const struct limit_
     struct work w;
     work_init(&w, s, &a);
     w.now_ms = now_ms;
+    w.part = true;
     struct work_row *r = work_get(&w, k.t, k.key, k.len);
     enum err e = work_load(&w, r);
     if (e == ERR_OK && r->now)
@@ -69,10 +70,10 @@ static enum err hold_lost(struct store *s, struct row_key k, const struct limit_
         b->values = arena_copy(&a, note->lost, k.t->n_columns * sizeof *note->lost);
         work_hold(b, HOLD_LOCAL);
         r->message[0] = arena_strdup(&a, note->message);
-        e = held_save(&w, r);
+        r->before = b->values; /* its children go with it */
+        r->touched = r->fk_gone = true;
+        e = work_close(&w);
     }
-    if (e == ERR_OK && b)
-        e = row_save(s, &a, k, &r->row, r->recorded);
     arena_fini(&a);
     return e;
 }
@@ -80,10 +81,11 @@ static enum err hold_lost(struct store *s, struct row_key k, const struct limit_
 static enum err tell_limits(struct store *s, const struct limit_note *note, size_t n,
                             uint64_t now_ms)
 {
-    enum err e = ERR_OK;
+    enum err e = n > 0 ? capture_temp_triggers(s) : ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
         const struct table_schema *t = schema_by_number(s, note[i].t);
-        assert(t); /* as it was collected: the schema was not read since */
+        if (!t) /* a charter came with the same changeset, and does not publish it any more */
+            continue;
         struct row_key k = {t, note[i].key.p, note[i].key.len};
         if (note[i].lost)
             e = hold_lost(s, k, &note[i], now_ms);
@@ -109,7 +111,7 @@ static enum err let_others_in(struct store *s, const struct limit_note *note, si
         if (t && t->exists)
             e = retry_row(s, (struct row_key){t, note[i].key.p, note[i].key.len}, now_ms);
     }
-    return e;
+    return e == ERR_OK && n > 0 ? retry_children(s, note, n, now_ms) : e;
 }
 
 enum err store_collect_done(struct store *s, struct collected *c, uint64_t now_ms)

@@ -281,6 +281,8 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
     enum err e = charter_parents(s, a);
     if (e == ERR_OK)
         e = defer_replay(s, a, max_rows, more);
+    if (e == ERR_OK && !*more)
+        e = local_sweep(s, a, max_rows, more);
     if (e == ERR_OK)
         e = store_meta_u64(s, "sweep_due", 0, &due);
     if (e != ERR_OK || *more || due == 0)

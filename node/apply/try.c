@@ -1,6 +1,7 @@
 /* A part of a transaction that may fail by itself. */
 #include "node/apply/apply.h"
 
+#include "node/apply/work.h"
 #include "node/record/record.h"
 #include "node/schema/schema.h"
 #include "node/state/state.h"
@@ -16,6 +17,7 @@ bool store_try_refused(enum err e)
 enum err store_try_begin(struct store *s)
 {
     assert(s->in_write);
+    s->apply->try_mark = state_mark(s);
     return store_exec(s, "SAVEPOINT tonle_try");
 }
 
@@ -29,7 +31,7 @@ enum err store_try_undo(struct store *s)
     char keep[sizeof s->message];
     memcpy(keep, s->message, sizeof keep);
     enum err e = store_exec(s, "ROLLBACK TO tonle_try; RELEASE tonle_try");
-    state_forget(s);
+    state_back(s, s->apply->try_mark);
     record_rollback(s);
     units_changed(s);
     if (e == ERR_OK && store_is_ready(s)) /* rooms look at the state without asking for it */

@@ -22,6 +22,7 @@ void work_init(struct work *w, struct store *s, struct arena *a)
     memset(w->table_held, -1, s->schema->n_tables + 1);
     w->table_gap = arena_alloc(a, s->schema->n_tables + 1);
     memset(w->table_gap, -1, s->schema->n_tables + 1);
+    w->log_keys = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->log_keys);
 }
 
 static struct work_row *find(const struct work *w, struct row_key k, uint64_t hash)
@@ -156,16 +157,32 @@ void work_note(struct work_row *r)
 static enum err again_note(struct store *s, struct row_key k)
 {
     assert(s->in_write);
-    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_again(t, k) VALUES(?1, ?2)", value_u64(k.t->t),
-                  value_blob(k.key, k.len));
+    return DB_RUN(s,
+                  "INSERT INTO tonle_again(t, k, stands) VALUES(?1, ?2, 0)"
+                  " ON CONFLICT DO UPDATE SET stands = 0",
+                  value_u64(k.t->t), value_blob(k.key, k.len));
+}
+
+enum err again_for_parent(struct store *s, struct row_key k)
+{
+    assert(s->in_write);
+    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_again(t, k, stands) VALUES(?1, ?2, 1)",
+                  value_u64(k.t->t), value_blob(k.key, k.len));
+}
+
+enum err work_captured(struct work *w, const struct table_schema *t, struct bytes key, bool *yes)
+{
+    const struct work_row *r = work_find(w, t, key.p, key.len);
+    *yes = false;
+    if (!w->part || (r && r->sealed))
+        return ERR_OK;
+    struct row_key k = {t, key.p, key.len};
+    return captured_has(w->s, w->a, &w->log_keys[t - w->s->schema->tables], k, yes);
 }
 
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes)
 {
-    *yes = false;
-    if (!w->part || r->sealed)
-        return ERR_OK;
-    enum err e = capture_has(w->s, r->k, yes);
+    enum err e = work_captured(w, r->k.t, (struct bytes){r->k.key, r->k.len}, yes);
     return e == ERR_OK && *yes ? again_note(w->s, r->k) : e;
 }
 

@@ -11,6 +11,7 @@
 
 #include "conflict/map.h"
 #include "node/apply/apply.h"
+#include "node/capture/capture.h"
 #include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/record/record.h"
@@ -78,7 +79,8 @@ struct work {
                            not known */
     int8_t *table_held; /* per table: any held row or claim; -1 not known */
     int8_t *table_gap;  /* per table: a capture gap is on record; -1 not known */
-    struct update_text *last_update;       /* put.c: the UPDATE made last */
+    struct log_keys *log_keys;       /* per table: what its log had when it was first asked for */
+    struct update_text *last_update; /* put.c: the UPDATE made last */
     const char **insert_sql, **delete_sql; /* per table, made when first needed */
 };
 
@@ -114,6 +116,10 @@ void work_hold(struct birth *b, enum hold_reason to);
 /* The row stands as the application left it and is not sealed yet: it is decided when all is, also
  * where nothing comes of what the application did (again_decide). */
 enum err work_unsealed(struct work *w, const struct work_row *r, bool *yes);
+/* Whether the row of this key, which need not be among the touched ones, waits for a seal. */
+enum err work_captured(struct work *w, const struct table_schema *t, struct bytes key, bool *yes);
+/* The row stands by a parent that does: its parents are looked at again when the log is empty. */
+enum err again_for_parent(struct store *s, struct row_key k);
 bool work_contended(struct work *w,
                     const struct table_schema *t); /* the table has held rows or claims */
 struct site_name *work_site(struct work *w, uint64_t site);
@@ -131,12 +137,19 @@ enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t i
 
 /* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
 enum err work_finish(struct work *w);
+/* The same where what stands of the touched rows is decided already: pass 4 and the records. */
+enum err work_close(struct work *w);
 
 /* ---- retry.c */
 /* One row decided again, and what this office alone refuses in its table. What is captured and not
  * sealed yet is left alone. */
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
-/* What was left alone because it was captured and not sealed yet: the log is empty now. */
+/* The children of rows that stood here alone, and went out now or are gone. */
+enum err retry_children(struct store *s, const struct limit_note *note, size_t n, uint64_t now_ms);
+/* At most so many rows of the pass that store_local_again has begun. */
+enum err local_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
+/* What was left alone because it, or its parent, was captured and not sealed yet: the log is empty
+ * now. */
 enum err again_decide(struct store *s, uint64_t now_ms);
 
 /* What the room keeps between its transactions (put.c). */
@@ -145,6 +158,12 @@ struct apply {
     bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
     struct buf scratch;    /* for one key at a time */
+    uint64_t try_mark;     /* try.c: state_mark at the beginning of the part */
+    struct local_pass {    /* retry.c: through the rows that only this office refuses */
+        bool due;
+        uint32_t t; /* and key: of the last one that was tried */
+        struct buf key;
+    } local;
 };
 
 /* ---- put.c: one row of an application's table */
@@ -160,6 +179,9 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
 /* Pass 1 alone: whether the birth passes CHECK, NOT NULL and type. Leaves the table as it was. */
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message);
+
+/* Whether nothing of the table refuses it now; also without effect on the table. */
+enum err work_may_come_in(struct work *w, struct work_row *r, const struct birth *b, bool *yes);
 
 /* ---- decide.c: passes 1-3 of the rows that contend */
 enum err work_contend(struct work *w);

@@ -18,6 +18,7 @@
 #ifndef NODE_CAPTURE_CAPTURE_H
 #define NODE_CAPTURE_CAPTURE_H
 
+#include "conflict/map.h"
 #include "node/record/record.h"
 
 /* Installs or renews the capture triggers, the log tables and the TEMP copies of local-only
@@ -36,6 +37,14 @@ enum err store_capture_refilled(struct store *s, bool *awaited);
 bool store_capture_pending(struct store *s);
 /* Whether the log still has events of this key. */
 enum err capture_has(struct store *s, struct row_key k, bool *yes);
+/* The same asked for many keys of a table, in a transaction that captures nothing; {0} at the
+ * beginning. Of two keys with one hash either is said to be there. */
+struct log_keys {
+    bool read, indexed;
+    struct map keys;
+};
+enum err captured_has(struct store *s, struct arena *a, struct log_keys *c, struct row_key k,
+                      bool *yes);
 /* What was captured of this table goes unsealed: a first load replaces its rows. */
 enum err capture_discard(struct store *s, const struct table_schema *t);
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */

@@ -168,6 +168,7 @@ struct log_entry *collect_entry(const struct table_work *w, const uint8_t *key, 
  * was made, the schema is read anew); when it is empty again the index goes. */
 enum err collect_index_big(struct store *s, const struct table_schema *t, bool *made);
 enum err collect_index_drop(struct store *s, uint32_t t);
+enum err collect_has_index(struct store *s, uint32_t t, bool *yes);
 #define BIG_LOG 30000
 
 /* ---- queued.c */

@@ -3,6 +3,7 @@
 #include "node/capture/log.h"
 
 #include "node/capture/capture.h"
+#include "node/capture/collect.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
@@ -94,15 +95,62 @@ enum err capture_has(struct store *s, struct row_key k, bool *yes)
     return e;
 }
 
-enum err capture_discard(struct store *s, const struct table_schema *t)
+/* A table that was published a moment ago has none yet. */
+static enum err has_log(struct store *s, const struct table_schema *t, bool *yes)
 {
-    char name[32], sql[64];
-    assert(s->in_write);
+    char name[32];
     snprintf(name, sizeof name, "tonle_log_%u", t->t);
-    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
     struct query q = DB_QUERY(s, "SELECT 1 FROM sqlite_schema WHERE name = ?1 AND type = 'table'",
                               value_text(name));
-    bool stands = query_next(&q);
-    enum err e = query_end(&q);
+    *yes = query_next(&q);
+    return query_end(&q);
+}
+
+static enum err read_keys(struct store *s, struct arena *a, const struct table_schema *t,
+                          struct map *keys)
+{
+    struct buf sql = {0}, key = {0};
+    for (uint32_t i = 0; i < t->n_key; i++)
+        buf_printf(&sql, "%s%s", i ? "," : "SELECT ", capture_name(a, "k_", t->column[t->key[i]]));
+    buf_printf(&sql, " FROM main.tonle_log_%u", t->t);
+    struct query q = query_of(s, buf_str(&sql), 0, NULL);
+    keys->a = a;
+    while (query_next(&q)) {
+        buf_reset(&key);
+        key_encode(&key, query_values(&q, a, 0, t->n_key), t->n_key);
+        map_put(keys, hash_key(VALUE_HASH_SEED, key.data, key.len), 0);
+    }
+    buf_fini(&sql);
+    buf_fini(&key);
+    return query_end(&q);
+}
+
+enum err captured_has(struct store *s, struct arena *a, struct log_keys *c, struct row_key k,
+                      bool *yes)
+{
+    bool is_log = true;
+    enum err e = ERR_OK;
+    *yes = false;
+    if (!c->read)
+        e = has_log(s, k.t, &is_log);
+    if (e == ERR_OK && !c->read)
+        e = collect_has_index(s, k.t->t, &c->indexed);
+    if (e == ERR_OK && !c->read && is_log && !c->indexed)
+        e = read_keys(s, a, k.t, &c->keys);
+    c->read = e == ERR_OK;
+    if (e != ERR_OK || c->indexed)
+        return e == ERR_OK ? capture_has(s, k, yes) : e;
+    struct map_search at = map_seek(&c->keys, hash_key(VALUE_HASH_SEED, k.key, k.len));
+    *yes = map_next(&c->keys, &at);
+    return ERR_OK;
+}
+
+enum err capture_discard(struct store *s, const struct table_schema *t)
+{
+    char sql[64];
+    bool stands;
+    assert(s->in_write);
+    snprintf(sql, sizeof sql, "DELETE FROM tonle_log_%u", t->t);
+    enum err e = has_log(s, t, &stands);
     return e == ERR_OK && stands ? store_exec(s, sql) : e;
 }

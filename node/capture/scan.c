@@ -184,7 +184,7 @@ static enum err scan_rest(struct store *s, struct table_work *w, int64_t last)
 
 /* ---- the index of a big log ---- */
 
-static enum err has_index(struct store *s, uint32_t t, bool *yes)
+enum err collect_has_index(struct store *s, uint32_t t, bool *yes)
 {
     char name[32];
     snprintf(name, sizeof name, "tonle_lkey_%u", t);
@@ -228,7 +228,7 @@ enum err collect_index_big(struct store *s, const struct table_schema *t, bool *
     *made = false;
     enum err e = log_length(s, t->t, &rows);
     if (e == ERR_OK && rows > BIG_LOG)
-        e = has_index(s, t->t, &has);
+        e = collect_has_index(s, t->t, &has);
     if (e != ERR_OK || has)
         return e;
     *made = true;
@@ -240,7 +240,7 @@ enum err collect_index_drop(struct store *s, uint32_t t)
     char sql[64];
     bool has;
     snprintf(sql, sizeof sql, "DROP INDEX IF EXISTS main.tonle_lkey_%u", t);
-    enum err e = has_index(s, t, &has);
+    enum err e = collect_has_index(s, t, &has);
     return e == ERR_OK && has ? store_exec(s, sql) : e;
 }
 
@@ -248,7 +248,7 @@ enum err collect_scan(struct store *s, struct collected *c, struct table_work *w
 {
     int64_t last = 0;
     bool indexed;
-    enum err e = has_index(s, s->schema->tables[w->table].t, &indexed);
+    enum err e = collect_has_index(s, s->schema->tables[w->table].t, &indexed);
     if (e == ERR_OK)
         e = scan_front(s, c, w, max_keys, indexed, &last);
     return e == ERR_OK && w->left && indexed ? scan_rest(s, w, last) : e;

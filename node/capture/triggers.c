@@ -243,8 +243,8 @@ enum err triggers_learn(struct store *s, struct arena *a, struct name_list repli
     return e;
 }
 
-/* A rolled back transaction takes the TEMP triggers made in it along, so they are counted each
- * time. */
+/* What made others of them, or dropped them, may have been undone by a savepoint: they are counted
+ * each time. */
 static enum err count_copies(struct store *s, int64_t *n)
 {
     return db_number(s, "SELECT count(*) FROM temp.sqlite_schema WHERE type = 'trigger'", n);
@@ -252,7 +252,8 @@ static enum err count_copies(struct store *s, int64_t *n)
 
 void capture_forget_copies(struct store *s)
 {
-    s->capture->temp_cookie = -1;
+    if (s->capture)
+        s->capture->temp_cookie = -1;
 }
 
 enum err capture_temp_triggers(struct store *s)

@@ -34,6 +34,8 @@
 #define NODE_REDIAL_MAX_MS 30000u
 #define NODE_ACKED_MS 30000u /* acknowledged positions are written at least so often */
 #define NODE_SWEEP_ROWS 500u
+#define NODE_LOCAL_MS 10000 /* until what only this office refuses is tried again */
+#define NODE_LOCAL_MOST_MS 600000
 #define NODE_SWEEP_REST_MS 20
 #define NODE_REFILL_MS 2000u /* a table that was made anew is given for its rows to come back */
 #define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
@@ -204,11 +206,14 @@ struct node {
     uint64_t charter_version;
     bool sweep_more;
     uint64_t sweep_due_ms;
-    uint64_t mark_seen_ms; /* since when a mark is wanted; 0: it is not */
-    uint64_t wrote_ms;     /* when the step of the last remote rows began; 0: its rest is known */
-    uint64_t swept_ms;     /* when the step of the last sweep began; 0: its rest is known */
-    bool greet_due;        /* it has not asked for its first mark yet */
-    uint64_t answer_kept;  /* mark to answer when loading is over; 0: none */
+    bool local_look; /* somebody wrote since the rows were tried that only this office refuses */
+    int64_t local_schema;                 /* PRAGMA schema_version then */
+    uint64_t local_due_ms, local_wait_ms; /* when next, and how long after the last time */
+    uint64_t mark_seen_ms;                /* since when a mark is wanted; 0: it is not */
+    uint64_t wrote_ms;    /* when the step of the last remote rows began; 0: its rest is known */
+    uint64_t swept_ms;    /* when the step of the last sweep began; 0: its rest is known */
+    bool greet_due;       /* it has not asked for its first mark yet */
+    uint64_t answer_kept; /* mark to answer when loading is over; 0: none */
 
     struct mark_kept mark[NODE_MARKS]; /* hub */
     size_t n_marks;

@@ -272,6 +272,7 @@ static void look(struct node *n)
     n->look_now = false;
     n->seal_fault[0] = '\0';
     n->authorised_known = false;
+    n->local_look = true;
     n->install_due = n->install_due || !store_capture_check(n->store);
     if (store_capture_pending(n->store)) {
         n->notice_last_ms = n->mono_ms;
@@ -394,7 +395,7 @@ static void start(struct node *n)
     n->start_due = false;
     n->started = true;
     n->install_due = !store_capture_check(n->store);
-    n->sweep_more = true;
+    n->sweep_more = n->local_look = true;
     n->mark_check = true;
     n->acked_due_ms = n->mono_ms + NODE_ACKED_MS;
     n->gap_open = gap_any_open(n->store, &n->gap_keeps);

@@ -10,6 +10,7 @@
 #include "node/core/internal.h"
 
 #include "node/capture/gap.h"
+#include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -136,7 +137,6 @@ static enum err put_capture_back(struct node *n)
         e = store_capture_install(n->store);
     if (e != ERR_OK)
         return e;
-    n->gap_open = gap_any_open(n->store, &n->gap_keeps);
     scan_begin_again(n);
     return ERR_OK;
 }
@@ -345,8 +345,25 @@ static void write_rest(struct node *n)
     n->wrote_ms = 0;
 }
 
+/* What only this office refuses is tried again where the schema is another, and where somebody has
+ * written what its triggers may read: ever more seldom while they go on. */
+static void look_at_refused(struct node *n)
+{
+    bool anew = schema_cookie(n->store) != n->local_schema;
+    if (!n->local_look || (!anew && n->mono_ms < n->local_due_ms))
+        return;
+    bool rested = n->mono_ms >= n->local_due_ms + n->local_wait_ms;
+    uint64_t wait = anew || rested ? NODE_LOCAL_MS : 2 * n->local_wait_ms;
+    n->local_look = false;
+    n->local_schema = schema_cookie(n->store);
+    n->local_wait_ms = wait < NODE_LOCAL_MOST_MS ? wait : NODE_LOCAL_MOST_MS;
+    n->local_due_ms = n->mono_ms + n->local_wait_ms;
+    n->sweep_more = store_local_again(n->store) || n->sweep_more;
+}
+
 void work_run(struct node *n)
 {
+    look_at_refused(n);
     sweep_rest(n);
     write_rest(n);
     bool late = n->mono_ms > n->sweep_due_ms + 1000;
@@ -378,6 +395,8 @@ void work_deadline(struct node *n)
     }
     if (n->sweep_more)
         node_want(n, n->sweep_due_ms);
+    if (n->local_look)
+        node_want(n, n->local_due_ms);
     if (peers_dirty(n))
         node_want(n, n->acked_due_ms);
     if (node_is_hub(n) && mark_deadline(n))

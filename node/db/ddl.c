@@ -56,8 +56,8 @@
  * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
  *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum
  *   gap_state
- * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed
- *   (apply/retry.c)
+ * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed;
+ *   stands: was decided, by a parent that was not sealed yet (apply/retry.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
  * - tonle_log_<t>: capture log of table number t (capture/capture.c)
  */
@@ -137,8 +137,8 @@ const char store_ddl[] =
     " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
-    "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, PRIMARY KEY(t, k)) WITHOUT "
-    "ROWID;"
+    "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, stands INTEGER NOT NULL,"
+    " PRIMARY KEY(t, k)) WITHOUT ROWID;"
     "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
     "NOT NULL,"
     " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"

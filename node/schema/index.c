@@ -191,7 +191,7 @@ static void reference_sql(struct store *s, struct arena *a, struct foreign_key *
     struct buf up = {0}, down = {0};
     fk->collation = arena_alloc(a, fk->n * sizeof *fk->collation);
     fk->orphans_sql = orphans_sql(s, a, fk);
-    buf_printf(&up, "SELECT 1 FROM %s WHERE ", parent->qname);
+    buf_printf(&up, "SELECT %s FROM %s WHERE ", parent->key_order, parent->qname);
     buf_printf(&down, "SELECT %s FROM %s WHERE ", child->key_order, child->qname);
     for (uint32_t i = 0; i < fk->n; i++) {
         const char *and = i ? " AND " : "";

@@ -39,8 +39,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
     uint32_t *key_column;   /* of the parent's whole key: the child's columns in the order of that
                                key, the last one carries the reference (row.h); else NULL */
     const char **collation; /* of each parent column: what compares a reference */
-    char *parent_sql;       /* SELECT 1 FROM parent WHERE p1 = ?1 AND ... LIMIT 1 (collations of the
-                               parent) */
+    char *parent_sql;       /* SELECT key columns FROM parent WHERE p1 = ?1 AND ... LIMIT 1
+                               (collations of the parent) */
     char *children_sql;     /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
     char *orphans_sql;      /* SELECT key columns FROM child WHERE no parent stands (reads the whole
                                child table) */

@@ -19,6 +19,7 @@ struct state {
     int64_t version;    /* tonle_meta `rev` at which `now` was read; -1: read again */
     uint64_t rev_seen;  /* the newest one ever read: a smaller one means an older file */
     bool went_back;     /* that was seen */
+    uint64_t changes;   /* of it in memory, as far as others than a count made them */
     bool counts_stale;  /* held and conflicts_open are counted when asked for */
     struct arena arena; /* of the identity */
 };
@@ -45,6 +46,25 @@ void state_close(struct store *s)
 void state_forget(struct store *s)
 {
     s->state->version = -1;
+}
+
+uint64_t state_mark(const struct store *s)
+{
+    return s->state->changes;
+}
+
+void state_back(struct store *s, uint64_t mark)
+{
+    s->state->counts_stale = true;
+    if (s->state->changes != mark)
+        state_forget(s);
+}
+
+/* What follows changes the state in memory. */
+static void changing(struct store *s)
+{
+    assert(s->in_write);
+    s->state->changes++;
 }
 
 const struct store_state *state_of(const struct store *s)
@@ -257,6 +277,7 @@ static enum err read_state(struct store *s, uint64_t rev)
     struct store_state now = {0};
     struct store_identity id = {0};
     struct arena a = {0};
+    st->changes++;
     enum err e = read_identity(s, &a, &id);
     if (e == ERR_OK)
         e = read_values(s, &a, &now);
@@ -340,7 +361,7 @@ bool store_is_ready(struct store *s)
 
 enum err store_set_hlc(struct store *s, uint64_t hlc)
 {
-    assert(s->in_write);
+    changing(s);
     if (hlc <= s->state->now.hlc)
         return ERR_OK;
     s->state->now.hlc = hlc;
@@ -369,14 +390,14 @@ static enum err no_remains(struct store *s)
 
 enum err store_lower_hlc(struct store *s, uint64_t hlc)
 {
-    assert(s->in_write);
+    changing(s);
     s->state->now.hlc = hlc;
     return store_meta_set_u64(s, "hlc", hlc);
 }
 
 enum err store_create(struct store *s, const struct store_identity *id)
 {
-    assert(s->in_write);
+    changing(s);
     if (s->state->ready)
         return store_fail(s, ERR_EXISTS, "this database already belongs to a Tonle node");
     enum err e = no_remains(s);
@@ -414,7 +435,8 @@ enum err store_create(struct store *s, const struct store_identity *id)
 
 enum err state_advance(struct store *s, struct dot d, uint64_t hlc, const uint8_t hash[HASH_BYTES])
 {
-    assert(s->in_write && d.seq > clock_get(&s->state->now.clock, d.site));
+    assert(d.seq > clock_get(&s->state->now.clock, d.site));
+    changing(s);
     clock_raise(&s->state->now.clock, d.site, d.seq);
     return DB_RUN(s, "INSERT OR REPLACE INTO tonle_clock(site, seq, hlc, hash) VALUES(?1,?2,?3,?4)",
                   value_u64(d.site), value_u64(d.seq), value_u64(hlc),
@@ -423,7 +445,8 @@ enum err state_advance(struct store *s, struct dot d, uint64_t hlc, const uint8_
 
 enum err state_sealed(struct store *s, uint64_t seq, const uint8_t hash[HASH_BYTES])
 {
-    assert(s->in_write && seq == s->state->now.seq + 1);
+    assert(seq == s->state->now.seq + 1);
+    changing(s);
     s->state->now.seq = seq;
     memcpy(s->state->now.chain, hash, HASH_BYTES);
     enum err e = store_meta_set_u64(s, "seq", seq);
@@ -432,7 +455,7 @@ enum err state_sealed(struct store *s, uint64_t seq, const uint8_t hash[HASH_BYT
 
 enum err state_set_charter(struct store *s, uint64_t version, uint64_t schema_version)
 {
-    assert(s->in_write);
+    changing(s);
     s->state->now.charter_version = version;
     s->state->now.schema_version = schema_version;
     enum err e = store_meta_set_u64(s, "charter_version", version);
@@ -441,17 +464,19 @@ enum err state_set_charter(struct store *s, uint64_t version, uint64_t schema_ve
 
 void state_set_loading(struct store *s, bool loading)
 {
+    changing(s);
     s->state->now.loading = loading;
 }
 
 void state_set_journal_pos(struct store *s, uint64_t pos)
 {
+    changing(s);
     s->state->now.journal_pos = pos;
 }
 
 enum err state_raise_stable(struct store *s, const struct clock *c)
 {
-    assert(s->in_write);
+    changing(s);
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < c->n; i++) {
         if (clock_get(&s->state->now.stable, c->entry[i].site) >= c->entry[i].seq)
@@ -480,7 +505,7 @@ static enum err put_clock(struct store *s, const char *sql, const struct clock *
 
 enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable)
 {
-    assert(s->in_write);
+    changing(s);
     enum err e = put_clock(s,
                            "INSERT INTO tonle_clock(site, seq, hlc, hash) VALUES(?1, ?2, 0, ?3)"
                            " ON CONFLICT(site) DO UPDATE SET seq = ?2, hlc = 0, hash = ?3"

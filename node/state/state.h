@@ -66,6 +66,10 @@ int64_t state_version(const struct store *s);
 /* Re-reads s->state when another connection committed or we rolled back. */
 enum err state_refresh(struct store *s);
 
+/* A part of a transaction that may be taken back: how often the state was changed before it, and
+ * what it was then. */
+uint64_t state_mark(const struct store *s);
+void state_back(struct store *s, uint64_t mark);
 void state_forget(struct store *s); /* rolled back: what was changed in memory did not happen */
 /* Before the commit of a transaction that wrote: the next `rev`. */
 enum err state_commit(struct store *s);

@@ -2,6 +2,7 @@
 
 #include "node/apply/apply.h"
 #include "node/capture/capture.h"
+#include "node/capture/triggers.h"
 #include "node/db/ddl.h"
 #include "node/db/pin.h"
 #include "node/db/query.h"
@@ -175,6 +176,7 @@ void store_rollback(struct store *s)
         state_set_ready(s, false);
     state_forget(s);
     record_rollback(s);
+    capture_forget_copies(s);
     schema_changed(s);
     units_changed(s);
 }

@@ -351,14 +351,22 @@ static void district_is_stopped(struct net *t, const char *lacks)
     assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note WHERE id = 'earlier'"), "0");
 }
 
+/* `o` had another site; what `knows` has seen a while later. */
+static struct clock seen_after_another_site(struct net *t, struct net_office *o,
+                                            struct net_office *knows)
+{
+    struct clock seen = {0};
+    had_another_site(t, o);
+    net_run(t, 70000);
+    clock_copy(&seen, &store_state_get(knows->store)->clock);
+    return seen;
+}
+
 /* The keys of the sites that a node had before are its own still: what is stable binds them. */
 static void an_earlier_site_is_bound_by_what_is_stable(void **state)
 {
     struct net *t = *state;
-    struct clock before = {0};
-    had_another_site(t, DISTRICT);
-    net_run(t, 70000);
-    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    struct clock before = seen_after_another_site(t, DISTRICT, DISTRICT);
     net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
     assert_true(net_settle(t, 10000));
     net_run(t, 200000);
@@ -373,11 +381,8 @@ static void an_earlier_site_is_bound_by_what_is_stable(void **state)
 static void an_earlier_site_is_bound_by_an_answer(void **state)
 {
     struct net *t = *state;
-    struct clock before = {0};
     struct net_office *other = net_grow(t, "other", "13", "hub");
-    had_another_site(t, DISTRICT);
-    net_run(t, 70000);
-    clock_copy(&before, &store_state_get(DISTRICT->store)->clock);
+    struct clock before = seen_after_another_site(t, DISTRICT, DISTRICT);
     net_cut(t, other);
     net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
     net_run(t, 200000);
@@ -392,11 +397,8 @@ static void an_earlier_site_is_bound_by_an_answer(void **state)
 static void the_rest_of_an_earlier_site_goes_up(void **state)
 {
     struct net *t = *state;
-    struct clock before = {0};
     struct net_office *other = net_grow(t, "other", "13", "hub");
-    had_another_site(t, other);
-    net_run(t, 70000);
-    clock_copy(&before, &store_state_get(PROVINCE->store)->clock);
+    struct clock before = seen_after_another_site(t, other, PROVINCE);
     net_cut(t, DISTRICT);
     net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
     net_run(t, 200000);

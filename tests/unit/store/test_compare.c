@@ -343,6 +343,11 @@ static void a_part_is_taken_back(void **state)
     assert_string_equal(store_message(s), "too large");
     assert_int_equal(state_of(s)->hlc, hlc);
     assert_int_equal(state_of(s)->journal_pos, pos);
+    assert_ok(store_meta_set_u64(s, "hlc", hlc + 9)); /* unread where nothing of it changed */
+    assert_ok(store_try_begin(s));
+    assert_ok(store_exec(s, "DELETE FROM note"));
+    assert_ok(store_try_undo(s));
+    assert_int_equal(state_of(s)->hlc, hlc);
     assert_ok(store_try_begin(s));
     assert_ok(store_exec(s, "DELETE FROM note WHERE id = 'a'"));
     assert_ok(store_try_keep(s));

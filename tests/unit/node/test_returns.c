@@ -1,0 +1,86 @@
+/* A row that this office alone refuses is tried again by itself, when what refuses it may be
+ * another. */
+#include "tests/unit/node/fixture.h"
+
+#include <stdio.h>
+
+static const char held[] = "SELECT ifnull(group_concat(key || reason), '-') FROM"
+                           " (SELECT * FROM tonle_held ORDER BY key)";
+static const char notes[] =
+    "SELECT ifnull(group_concat(id), '-') FROM (SELECT id FROM note ORDER BY id)";
+
+/* The trigger writes what it has seen beside the table, and lets nothing pass while shut. */
+static void shut(struct net *t)
+{
+    net_sql(t, PROVINCE,
+            "CREATE TABLE local_shut(why TEXT); INSERT INTO local_shut VALUES('stock');"
+            "CREATE TABLE local_seen(id TEXT);"
+            "CREATE TRIGGER door BEFORE INSERT ON note WHEN EXISTS(SELECT 1 FROM local_shut) BEGIN"
+            " INSERT INTO local_seen VALUES(new.id); SELECT RAISE(IGNORE); END");
+    assert_true(net_settle(t, 10000));
+    net_sql(t, HUB, "INSERT INTO note VALUES('1', 'a'), ('2', 'b')");
+    assert_true(net_until(t, PROVINCE, held, "\"1\"local,\"2\"local", 10000));
+}
+
+static void it_returns_without_the_trigger(void **state)
+{
+    struct net *t = *state;
+    shut(t);
+    net_sql(t, PROVINCE, "DROP TRIGGER door");
+    assert_true(net_until(t, PROVINCE, notes, "1,2", 5000));
+    assert_string_equal(net_text(PROVINCE, held), "-");
+}
+
+/* Also where that was done while the node did not run. */
+static void it_returns_at_a_start(void **state)
+{
+    struct net *t = *state;
+    shut(t);
+    net_halt(t, PROVINCE);
+    net_sql(t, PROVINCE, "DROP TRIGGER door");
+    net_boot(t, PROVINCE);
+    assert_true(net_until(t, PROVINCE, notes, "1,2", 5000));
+}
+
+/* What the trigger reads may have changed: looked at when somebody has written, ever more seldom
+ * while they go on, and a row that still cannot come in leaves nothing behind. */
+static void it_returns_when_the_trigger_lets_it(void **state)
+{
+    struct net *t = *state;
+    char seen[16];
+    shut(t);
+    snprintf(seen, sizeof seen, "%s", net_text(PROVINCE, "SELECT count(*) FROM local_seen"));
+    for (int i = 0; i < 30; i++) {
+        net_sql(t, PROVINCE, "INSERT INTO local_shut VALUES('more')");
+        net_run(t, 20000);
+    }
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM local_seen"), seen);
+    assert_string_equal(net_text(PROVINCE, held), "\"1\"local,\"2\"local");
+    net_sql(t, PROVINCE, "DELETE FROM local_shut");
+    assert_true(net_until(t, PROVINCE, notes, "1,2", 601000));
+    assert_string_equal(net_text(PROVINCE, held), "-");
+}
+
+/* A trigger that rolls back for one row keeps no other out; of what it rolls back are the copies of
+ * the triggers that the node has made. */
+static void each_row_is_tried_for_itself(void **state)
+{
+    struct net *t = *state;
+    shut(t);
+    net_sql(t, PROVINCE,
+            "DROP TRIGGER door; CREATE TRIGGER one BEFORE INSERT ON note WHEN new.id = '1' BEGIN"
+            " SELECT RAISE(ROLLBACK, 'not this'); END");
+    assert_true(net_until(t, PROVINCE, notes, "2", 10000));
+    assert_string_equal(net_text(PROVINCE, held), "\"1\"local");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF_TWO(it_returns_without_the_trigger),
+        TEST_OF_TWO(it_returns_at_a_start),
+        TEST_OF_TWO(it_returns_when_the_trigger_lets_it),
+        TEST_OF_TWO(each_row_is_tried_for_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
