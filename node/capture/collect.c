@@ -251,18 +251,14 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
- * or held. Without a name a change would mean one of them. What stands is told when the table is
+/* Without a name a change of it would mean another row. What stands is told when the table is
  * compared (core/scan.c). */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
-    struct row row;
     *yes = false;
     if (!o->gap || !p->existed || p->limit.lost)
         return ERR_OK;
-    enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, &row, NULL);
-    *yes = e == ERR_OK && row.n_births > 0 && !row_standing(&row, &o->t->rules);
-    return e;
+    return gap_entered(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
 }
 
 static enum err decide(struct output *o, struct log_entry *e)
