@@ -161,8 +161,10 @@ static enum err load_own(struct applying *ap, struct work_row *r, const struct c
         known = collect_old_values(ap->collected, at->table, at->row);
     e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
     r->now = now;
-    if (kind == CHANGE_BORN)
+    if (kind == CHANGE_BORN) {
+        r->before = now; /* rows of others may have come in for it already */
         r->in_table = ch->dot;
+    }
     return e;
 }
 
