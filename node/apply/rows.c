@@ -291,6 +291,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     struct conflict_list list = {0};
     struct held_rows held = {0};
     assert(r->loaded);
+    bool torn = work_torn(w, r);
     enum err e = row_forgetting(w->s, w->a, r->k, &f);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
@@ -300,7 +301,8 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     e = conflict_held_found(w, r, &held);
     if (e != ERR_OK)
         return e;
-    r->siblings = r->siblings || m.siblings;
+    r->siblings = r->siblings || m.siblings || torn;
+    r->no_siblings = r->no_siblings && !torn;
     w->report->rows++;
     if (m.orphan)
         w->report->orphans++;
@@ -320,7 +322,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
         if (ch->kind != CHANGE_BORN && work_contended(w, r->k.t))
             e = work_release_blocked(w, r);
     }
-    return e == ERR_OK ? record_closed(ap, r, &list) : e;
+    return e == ERR_OK && !torn ? record_closed(ap, r, &list) : e;
 }
 
 struct table_place { /* of a table in the changeset */

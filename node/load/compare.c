@@ -14,6 +14,8 @@
  *   stands, or not  of a birth that the parent does  new
  *                   not have
  *   none            of a birth that the parent holds changed
+ *   stands, or not  none; what others have written  deleted
+ *                   since is all that is known here
  *
  * A birth that one of them holds, or both, or that both have deleted, with other values: changed.
  * What differs but in who may stand is no escape: some other row decides that.
@@ -182,6 +184,19 @@ static bool differ(struct arena *a, const struct met *x, const struct birth *b,
     return !same_sent(x->k.t, values_of(a, x, &x->there, c), values_of(a, x, &x->here, b), x->left);
 }
 
+/* A birth that is torn here, or whose row is gone, and that is held or stands there; NULL: none. */
+static const struct birth *torn_here(struct arena *a, const struct met *x)
+{
+    for (uint32_t i = 0; i < x->here.row.n_births; i++) {
+        const struct birth *b = &x->here.row.births[i];
+        bool torn = b != x->here.birth && part_birth_torn(a, x->k.t, b);
+        const struct birth *c = torn ? counterpart(x, &x->there, b) : NULL;
+        if (c && !part_birth_torn(a, x->k.t, c))
+            return b;
+    }
+    return NULL;
+}
+
 /* Held as a row of its own: a twin is not. */
 static bool is_told(const struct birth *b)
 {
@@ -204,7 +219,8 @@ static struct birth *held_otherwise(struct arena *a, const struct met *x, uint32
 {
     while (*at < x->here.row.n_births) {
         struct birth *b = &x->here.row.births[(*at)++];
-        struct birth *c = is_told(b) ? counterpart(x, &x->there, b) : NULL;
+        bool told = is_told(b) && !part_birth_torn(a, x->k.t, b);
+        struct birth *c = told ? counterpart(x, &x->there, b) : NULL;
         if (c && (is_told(c) || c == x->there.birth) && differ(a, x, b, c))
             return b;
         if (hidden_otherwise(a, x, b))
@@ -249,7 +265,7 @@ static enum escape_kind kind_of(struct arena *a, const struct met *x)
     uint32_t at = 0;
     if ((x->here.stands && (!c || is_missing(x, c))) || held_alone(x))
         return ESCAPE_NEW;
-    if (x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands)))
+    if ((x->there.stands && !h) || torn_here(a, x))
         return ESCAPE_DELETED;
     if (x->here.stands && differ(a, x, x->here.birth, c))
         return ESCAPE_CHANGED;
@@ -381,8 +397,9 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
                                const struct value **there)
 {
     uint32_t at = 0;
-    const struct birth *b = x->here.birth, *c = counterpart(x, &x->there, b);
-    *here = x->here.stands;
+    const struct birth *torn = torn_here(a, x);
+    const struct birth *b = torn ? torn : x->here.birth, *c = counterpart(x, &x->there, b);
+    *here = torn ? NULL : x->here.stands;
     *there = c && x->there.birth != c ? values_of(a, x, &x->there, c) : x->there.stands;
     if (kind_of(a, x) != ESCAPE_CHANGED || (c && differ(a, x, b, c)))
         return;
@@ -452,7 +469,7 @@ static enum err queue_change(struct store *s, struct arena *a, const struct met 
     uint32_t *column = arena_alloc(a, t->n_columns * sizeof *column), n = 0;
     struct value *value = arena_alloc(a, t->n_columns * sizeof *value);
     for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (schema_is_key(t, i) || value_equal(&here[i], &there[i]))
+        if (value_equal(&here[i], &there[i]))
             continue;
         column[n] = i;
         value[n++] = here[i];
@@ -485,6 +502,12 @@ static enum err queue_birth(struct store *s, struct arena *a, const struct met *
     return todo_put(s, x->k, &c);
 }
 
+static enum err queue_delete(struct store *s, const struct met *x, const struct birth *b)
+{
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
+    return todo_put(s, x->k, &gone);
+}
+
 /* What the application did to a row before anybody knew it has left a record, which is nobody's. */
 static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
 {
@@ -505,14 +528,11 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
     bool stands = x->here.stands && !counterpart(x, &x->there, x->here.birth) && !is_known(a, x);
     bool goes = kind_of(a, x) == ESCAPE_DELETED;
     enum err e = take_theirs(s, a, chunk, st, x);
-    if (e == ERR_OK && held)
+    if (e == ERR_OK && held && !part_birth_torn(a, x->k.t, held))
         e = queue_birth(s, a, x, values_of(a, x, &x->here, held));
     if (e == ERR_OK && stands)
         e = queue_birth(s, a, x, x->here.stands);
-    if (e != ERR_OK || !goes)
-        return e;
-    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = x->there.birth->name};
-    return todo_put(s, x->k, &gone);
+    return e == ERR_OK && goes ? queue_delete(s, x, x->there.birth) : e;
 }
 
 static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
@@ -535,6 +555,9 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
 {
     enum escape_kind kind = kind_of(a, x);
     bool both = x->here.stands && x->there.stands;
+    const struct birth *torn = kind == ESCAPE_DELETED ? torn_here(a, x) : NULL;
+    if (torn)
+        return queue_delete(s, x, torn);
     if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !held_alone(x)))
         return publish_changed(s, a, x);
     if (both || held_alone(x) || (kind == ESCAPE_NEW && is_known(a, x)))

@@ -7,9 +7,11 @@
 #include <string.h>
 
 static const char schema[] =
-    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)";
+    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE);"
+    "CREATE TABLE remark(id TEXT PRIMARY KEY NOT NULL, note TEXT REFERENCES note(id))";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
-                              "{\"name\":\"note\",\"columns\":[]}]}";
+                              "{\"name\":\"note\",\"columns\":[]},"
+                              "{\"name\":\"remark\",\"columns\":[]}]}";
 
 static int start(void **state)
 {
@@ -258,6 +260,21 @@ static void a_row_of_ours_at_a_key_of_others(void **state)
     assert_everywhere(held, "\"z\"birth");
 }
 
+/* Rows of others came in for one that only we know: sealed, it has to make room, and they go. */
+static void who_came_in_for_it_goes_with_it(void **state)
+{
+    behind_capture(A, "INSERT INTO note VALUES('p','entered','same')");
+    office_sql(HUB,
+               "INSERT INTO note VALUES('q','hub','same'); INSERT INTO remark VALUES('r','p')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT id FROM remark"), "r");
+    A->now_ms += 5000;
+    assert_string_equal(scan(state, 50, true, false), "N:p ");
+    federation_sync(*state);
+    assert_everywhere(held, "\"p\"unique \"r\"parent");
+    federation_assert_equal(*state, "note remark");
+}
+
 /* What was written behind capture before the row was held. */
 static void hold_other_values(void **state)
 {
@@ -326,6 +343,60 @@ static void who_was_deleted_and_born_again_is_back(void **state)
     federation_assert_equal(*state, "note");
 }
 
+/* What others write to a row that was deleted behind capture is all that is known of it here. */
+static void delete_what_others_change(void **state)
+{
+    rows(state);
+    office_sql(A, "UPDATE note SET body = 'mine' WHERE id = 'c'");
+    office_seal(A);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "UPDATE note SET body = 'hub' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "1");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_side WHERE value IS NULL"), "0");
+    assert_string_equal(scan(state, 50, false, false), "D:c ");
+}
+
+static void a_row_that_others_changed_is_deleted(void **state)
+{
+    delete_what_others_change(state);
+    scan(state, 50, true, false);
+    federation_sync(*state);
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(held, "-");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+static void a_row_that_others_changed_is_back(void **state)
+{
+    delete_what_others_change(state);
+    scan(state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note WHERE body IN ('mine', 'hub')", "1");
+    assert_everywhere(held, "-");
+}
+
+/* It is held at the others, and nothing of it here: it is no change of all its columns to NULL. */
+static void a_row_that_others_hold_is_deleted(void **state)
+{
+    office_sql(HUB, "INSERT INTO note VALUES('c','3','mc')");
+    federation_sync(*state);
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "\"c\"unique");
+    assert_string_equal(scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT group_concat(id) FROM note", "n");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
 /* A part of a transaction that is taken back leaves nothing, in memory either. */
 static void a_part_is_taken_back(void **state)
 {
@@ -369,10 +440,14 @@ int main(void)
         FEDERATION_TEST(a_row_held_here_alone_is_no_escape),
         FEDERATION_TEST(a_row_that_only_we_know_is_new),
         FEDERATION_TEST(a_row_of_ours_at_a_key_of_others),
+        FEDERATION_TEST(who_came_in_for_it_goes_with_it),
         FEDERATION_TEST(a_held_row_has_other_values),
         FEDERATION_TEST(a_held_row_is_taken_back),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_back),
+        FEDERATION_TEST(a_row_that_others_changed_is_deleted),
+        FEDERATION_TEST(a_row_that_others_changed_is_back),
+        FEDERATION_TEST(a_row_that_others_hold_is_deleted),
     };
     return check_run(tests);
 }
