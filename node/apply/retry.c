@@ -90,7 +90,7 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     enum err e = capture_temp_triggers(s);
     begin(&w, s, &a, now_ms);
     w.part = true;
-    (void)work_get(&w, k.t, k.key, k.len);
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
     if (e == ERR_OK)
         e = meet(&w,
                  DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE t = ?1 AND reason = 'local'",
@@ -98,6 +98,8 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
                  &any);
     if (e == ERR_OK)
         e = load_all(&w);
+    r->siblings = true; /* what has gone may have been a side of an open conflict */
+    r->no_siblings = false;
     if (e == ERR_OK)
         e = finish(&w, &released);
     arena_fini(&a);

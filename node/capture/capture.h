@@ -87,6 +87,7 @@ struct limit_note { /* what an operator has to know of a row too large to be sen
     const char *message; /* in words, what of it stands only here; NULL: it went out, or is gone */
     bool gone;           /* nothing of the row at the key stays here only: others may come in */
     bool found;          /* the row at the key had lost it, and has it again */
+    bool entered; /* what was entered at the key in a gap is gone again: others may come in */
     const struct value *lost; /* the row, as it was, that lost its key here; others have it */
 };
 /* In the order in which they were written; after collect_consumed, until `c` is freed. */

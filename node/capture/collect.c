@@ -276,6 +276,7 @@ static enum err decide(struct output *o, struct log_entry *e)
     bool lost = false, nobodys = false;
     if (err == ERR_OK)
         err = is_nobodys(o, (struct bytes){bytes, e->key_len}, &p, &nobodys);
+    e->entered = nobodys && !p.now;
     if (err != ERR_OK || (!p.existed && !p.now) || nobodys)
         return err;
     if (!p.now && e->moved)

@@ -101,8 +101,22 @@ static void who_was_first_is_deleted_alone(void **state)
     enter_first(state);
     office_sql(A, "DELETE FROM t");
     federation_sync(*state);
-    assert_string_equal(office_one(HUB, "SELECT v FROM t"), "hub");
-    assert_string_equal(office_one(B, "SELECT v FROM t"), "hub");
+    assert_everywhere("SELECT v FROM t", "hub");
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "0");
+}
+
+/* Also where nobody has forgotten anything. */
+static void who_was_held_for_it_comes_in(void **state)
+{
+    in_a_gap(A, "INSERT INTO t VALUES('key','entered','other')");
+    office_sql(HUB, "INSERT INTO t VALUES('key','hub','number')");
+    federation_sync(*state);
+    office_sql(A, "DELETE FROM t");
+    federation_sync(*state);
+    assert_everywhere("SELECT v FROM t", "hub");
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "0");
 }
 
 static void who_was_first_is_changed_alone(void **state)
@@ -169,6 +183,7 @@ int main(void)
         FEDERATION_TEST(it_is_kept_when_who_was_held_comes_in),
         FEDERATION_TEST(who_was_first_is_deleted_alone),
         FEDERATION_TEST(who_was_first_is_changed_alone),
+        FEDERATION_TEST(who_was_held_for_it_comes_in),
         FEDERATION_TEST(who_was_first_everywhere_is_changed_as_ever),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_deleted),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_changed),
