@@ -53,6 +53,14 @@ static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes
         (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
 }
 
+static bool any_told(const struct row *r, const struct table_rules *rules)
+{
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (met_told(&r->births[i]) && birth_alive(&r->births[i], rules))
+            return true;
+    return false;
+}
+
 /* `now`: what stands here; NULL: nothing. */
 static enum err compare_key(struct comparison *c, struct arena *scratch, struct bytes key,
                             struct value *now)
@@ -98,7 +106,45 @@ static enum err compare_rows(struct comparison *c, struct bytes after)
     return e;
 }
 
-/* What stands there, or nowhere. */
+/* Held here, where nothing stands. */
+static enum err compare_held(struct comparison *c, struct bytes after)
+{
+    struct arena keys = {0}, scratch = {0};
+    struct bytes *key;
+    size_t n;
+    struct key_range want = {.t = c->t, .after = after};
+    if (!c->chunk->end)
+        want.upto = c->chunk->last_key;
+    enum err e = part_held(c->s, &keys, &want, &key, &n);
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        struct value *now = NULL;
+        e = row_read(c->s, &scratch, (struct row_key){c->t, key[i].p, key[i].len}, &now);
+        if (e == ERR_OK && !now)
+            e = compare_key(c, &scratch, key[i], NULL);
+        arena_reset(&scratch);
+    }
+    arena_fini(&scratch);
+    arena_fini(&keys);
+    return e;
+}
+
+/* Whether what is held here under a key is of another range than this chunk's, as nothing is held
+ * there. */
+static enum err is_elsewhere(struct comparison *c, struct arena *scratch,
+                             const struct row_state *st, bool *yes)
+{
+    struct row here, there;
+    struct row_key k = {c->t, st->key.p, st->key.len};
+    *yes = false;
+    if (row_decode(scratch, &there, &c->t->rules, st->record.p, st->record.len) != ERR_OK ||
+        any_told(&there, &c->t->rules))
+        return ERR_OK;
+    enum err e = row_load(c->s, scratch, k, &here, NULL);
+    *yes = e == ERR_OK && any_told(&here, &c->t->rules);
+    return e;
+}
+
+/* What stands there, or is held there, or is hidden at both. */
 static enum err compare_missing(struct comparison *c)
 {
     struct arena scratch = {0};
@@ -106,12 +152,15 @@ static enum err compare_missing(struct comparison *c)
     for (uint32_t i = 0; e == ERR_OK && i < c->chunk->n_states; i++) {
         const struct row_state *st = &c->chunk->states[i];
         struct value *now = NULL;
+        bool elsewhere = false;
         if (c->met[i])
             continue;
         /* The rows of the range come first; records of other ranges' rows may follow (chunk.c). */
         if (i >= c->chunk->rows)
             e = row_read(c->s, &scratch, (struct row_key){c->t, st->key.p, st->key.len}, &now);
-        if (e == ERR_OK && !now && (i < c->chunk->rows || !st->stands))
+        if (e == ERR_OK && i >= c->chunk->rows && !now)
+            e = is_elsewhere(c, &scratch, st, &elsewhere);
+        if (e == ERR_OK && !now && !elsewhere && (i < c->chunk->rows || !st->stands))
             e = compare_key(c, &scratch, st->key, NULL);
         arena_reset(&scratch);
     }
@@ -133,6 +182,8 @@ enum err store_chunk_compare(struct store *s, struct arena *a, const struct load
     e = limit_any(s, &c.limits);
     if (e == ERR_OK)
         e = compare_rows(&c, after);
+    if (e == ERR_OK)
+        e = compare_held(&c, after);
     if (e == ERR_OK)
         e = compare_missing(&c);
     *out = c.list;

@@ -101,8 +101,8 @@ enum err met_key(struct store *s, struct arena *a, struct row_key k, const struc
     return ERR_OK;
 }
 
-/* What the neighbour has forgotten the name of is held here, under its name, by a row that was entered
- * here: the two without a name are not the same birth. */
+/* What the neighbour has forgotten the name of is held here, under its name, by a row that was
+ * entered here: the two without a name are not the same birth. */
 static bool is_held_by_nobodys(const struct met *x)
 {
     const struct birth *here = x->here.birth, *there = x->there.birth;

@@ -152,6 +152,25 @@ static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
     return row_save(s, a, x->k, r, x->at);
 }
 
+/* Only what is here alone goes: nothing of the key stands or is held there, and what is dead there
+ * is not told. */
+static enum err take_out(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                         const struct met *x, const struct birth *alone)
+{
+    const struct row *r = &x->here.row;
+    struct row rest = {.births = arena_alloc(a, r->n_births * sizeof *rest.births)};
+    struct row_state st = {.key = {x->k.key, x->k.len}};
+    struct buf record = {0};
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (&r->births[i] != alone)
+            rest.births[rest.n_births++] = r->births[i];
+    if (rest.n_births > 0)
+        row_encode(&record, &rest, &x->k.t->rules);
+    st.record = (struct bytes){arena_copy(a, record.data, record.len), record.len};
+    buf_fini(&record);
+    return load_replace(s, a, x->k.t, &st, hlc_ms(chunk->hlc));
+}
+
 /* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */
 static enum err make_room(struct store *s, struct arena *a, const struct load_chunk *chunk,
                           const struct row_state *st, struct met *x)
@@ -160,7 +179,8 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
     bool stands =
         x->here.stands && !met_counterpart(x, &x->there, x->here.birth) && !met_known(a, x);
     bool goes = met_kind(a, x) == ESCAPE_DELETED;
-    enum err e = take_theirs(s, a, chunk, st, x);
+    enum err e = held && !st && !x->here.stands ? take_out(s, a, chunk, x, held)
+                                                : take_theirs(s, a, chunk, st, x);
     if (e == ERR_OK && held && !part_birth_torn(a, x->k.t, held))
         e = queue_birth(s, a, x, met_values(a, x, &x->here, held));
     if (e == ERR_OK && stands)

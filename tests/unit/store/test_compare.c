@@ -37,11 +37,13 @@ static void behind_capture(struct office *o, const char *sql)
 
 /* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well.
  */
-static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_parent)
+static const char *scan_of(void **state, const char *table, uint32_t max_rows, bool settle,
+                           bool take_parent)
 {
     static char out[512];
     struct office *hub = HUB, *o = A;
-    struct load_request r = {.table = "note", .max_rows = max_rows};
+    static const uint8_t behind_rows[] = {PART_RECORDS};
+    struct load_request r = {.table = table, .max_rows = max_rows, .upto = {behind_rows, 1}};
     struct load_chunk chunk = {0};
     struct arena a = {0};
     out[0] = '\0';
@@ -67,6 +69,11 @@ static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_
         assert_ok(store_commit(o->store));
     arena_fini(&a);
     return out;
+}
+
+static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_parent)
+{
+    return scan_of(state, "note", max_rows, settle, take_parent);
 }
 
 /* Equal rows have no escapes, whatever the size of the chunks. */
@@ -275,6 +282,84 @@ static void who_came_in_for_it_goes_with_it(void **state)
     federation_assert_equal(*state, "note remark");
 }
 
+/* Entered behind capture and held since, under keys of which others have nothing, between those
+ * that they have. */
+static void hold_what_only_we_know(void **state)
+{
+    rows(state);
+    office_sql(HUB, "INSERT INTO remark VALUES('b','a'),('d','b'),('f','c')");
+    federation_sync(*state);
+    behind_capture(A, "INSERT INTO remark VALUES('a','d'),('c','d'),('e','d'),('g','d')");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'd'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "-");
+    assert_string_equal(office_one(A, held), "\"a\"parent \"c\"parent \"e\"parent \"g\"parent");
+}
+
+/* Of all of `remark`, as a comparison asks for it first. */
+static bool same_chunk_digest(void **state)
+{
+    struct arena a = {0};
+    struct load_request r = {.table = "remark", .digest_only = true};
+    struct load_chunk here, there;
+    assert_ok(store_chunk_read(A->store, &a, &r, HUB->name, &here));
+    assert_ok(store_chunk_read(HUB->store, &a, &r, A->name, &there));
+    bool same = here.rows == there.rows && memcmp(here.digest, there.digest, HASH_BYTES) == 0;
+    arena_fini(&a);
+    return same;
+}
+
+static void a_held_row_that_only_we_know_is_new(void **state)
+{
+    hold_what_only_we_know(state);
+    assert_false(same_chunk_digest(state));
+    for (uint32_t size = 1; size < 8; size++) {
+        const char *found = scan_of(state, "remark", size, false, false);
+        assert_int_equal(strlen(found), strlen("N:a N:c N:e N:g "));
+        for (const char *key = "aceg"; *key; key++)
+            assert_non_null(strchr(found, *key));
+    }
+    (void)scan_of(state, "remark", 2, true, false);
+    federation_sync(*state);
+    assert_everywhere(held, "\"a\"parent \"c\"parent \"e\"parent \"g\"parent");
+    assert_string_equal(scan_of(state, "remark", 2, false, false), "");
+    assert_true(same_chunk_digest(state));
+    office_sql(HUB, "INSERT INTO note VALUES('d','back','md')");
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM remark", "7");
+    federation_assert_equal(*state, "note remark");
+}
+
+static void a_held_row_that_only_we_know_goes(void **state)
+{
+    hold_what_only_we_know(state);
+    (void)scan_of(state, "remark", 2, true, true);
+    assert_false(store_capture_pending(A->store));
+    assert_everywhere(held, "-");
+    assert_string_equal(scan_of(state, "remark", 2, false, false), "");
+}
+
+/* What others hold is told with the rows of its range: it is no new row where it stands here. */
+static void a_row_that_others_hold_is_not_new(void **state)
+{
+    uint32_t released;
+    office_sql(HUB, "INSERT INTO note VALUES('a','1','same')");
+    office_seal(HUB);
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('b','2','same')");
+    federation_sync(*state);
+    office_sql(HUB, "INSERT INTO note VALUES('c','3','mc'),('d','4','md')");
+    federation_sync(*state);
+    assert_everywhere(held, "\"b\"unique");
+    behind_capture(A, "DELETE FROM note WHERE id = 'a'");
+    assert_ok(store_begin(A->store));
+    assert_ok(store_held_retry(A->store, &A->arena, NULL, A->now_ms, &released));
+    assert_ok(store_commit(A->store));
+    assert_string_equal(office_one(A, "SELECT group_concat(id) FROM note"), "b,c,d");
+    for (uint32_t size = 1; size < 6; size++)
+        assert_string_equal(scan(state, size, false, false), "D:a ");
+}
+
 /* What was written behind capture before the row was held. */
 static void hold_other_values(void **state)
 {
@@ -441,6 +526,9 @@ int main(void)
         FEDERATION_TEST(a_row_that_only_we_know_is_new),
         FEDERATION_TEST(a_row_of_ours_at_a_key_of_others),
         FEDERATION_TEST(who_came_in_for_it_goes_with_it),
+        FEDERATION_TEST(a_held_row_that_only_we_know_is_new),
+        FEDERATION_TEST(a_held_row_that_only_we_know_goes),
+        FEDERATION_TEST(a_row_that_others_hold_is_not_new),
         FEDERATION_TEST(a_held_row_has_other_values),
         FEDERATION_TEST(a_held_row_is_taken_back),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
