@@ -256,7 +256,7 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
     *yes = false;
-    if (!o->gap || !p->existed || p->limit.lost)
+    if (!o->gap || o->most.compared || !p->existed || p->limit.lost)
         return ERR_OK;
     return gap_entered(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
 }

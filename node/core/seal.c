@@ -103,7 +103,9 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(
             n, begun,
-            (struct collect_most){.rows = rows, .bytes = SEAL_BYTES, .apart = rows != most}, cut);
+            (struct collect_most){
+                .rows = rows, .bytes = SEAL_BYTES, .apart = rows != most, .compared = n->compared},
+            cut);
     if (e != ERR_LIMIT)
         return e;
     /* A row that no changeset can carry: it is safe in the table and in the log, and everything
