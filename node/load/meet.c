@@ -134,13 +134,14 @@ bool met_differ(struct arena *a, const struct met *x, const struct birth *b, con
                           x->left);
 }
 
-const struct birth *met_torn(struct arena *a, const struct met *x)
+struct birth *met_torn(struct arena *a, const struct met *x)
 {
     for (uint32_t i = 0; i < x->here.row.n_births; i++) {
-        const struct birth *b = &x->here.row.births[i];
+        struct birth *b = &x->here.row.births[i];
         bool torn = b != x->here.birth && part_birth_torn(a, x->k.t, b);
         const struct birth *c = torn ? met_counterpart(x, &x->there, b) : NULL;
-        if (c && !part_birth_torn(a, x->k.t, c))
+        bool plain = b->held == HOLD_NONE && c == x->there.birth; /* no row here, one there */
+        if (c && !plain && !part_birth_torn(a, x->k.t, c))
             return b;
     }
     return NULL;
@@ -155,9 +156,11 @@ struct birth *met_hidden_otherwise(struct arena *a, const struct met *x, struct 
 {
     const struct table_rules *rules = &x->k.t->rules;
     struct birth *c = row_find_birth(&x->there.row, b->name);
-    bool both = c && b->values && c->values && b != x->here.birth && c != x->there.birth &&
+    bool both = c && b != x->here.birth && c != x->there.birth &&
                 birth_alive(b, rules) == birth_alive(c, rules) && !met_told(b) && !met_told(c);
-    return both && met_differ(a, x, b, c) ? c : NULL;
+    if (!both || part_birth_unknown(a, x->k.t, c))
+        return NULL;
+    return part_birth_unknown(a, x->k.t, b) || met_differ(a, x, b, c) ? c : NULL;
 }
 
 struct birth *met_held_otherwise(struct arena *a, const struct met *x, uint32_t *at)
@@ -207,7 +210,8 @@ enum escape_kind met_kind(struct arena *a, const struct met *x)
     uint32_t at = 0;
     if ((x->here.stands && (!c || is_missing(x, c))) || met_held_alone(x))
         return ESCAPE_NEW;
-    if ((x->there.stands && !h) || met_torn(a, x))
+    bool gone = x->there.stands && (!h || (h->held == HOLD_NONE && !x->here.stands));
+    if (gone || met_torn(a, x))
         return ESCAPE_DELETED;
     if (x->here.stands && met_differ(a, x, x->here.birth, c))
         return ESCAPE_CHANGED;

@@ -37,8 +37,9 @@ const struct value *met_values(struct arena *a, const struct met *x, const struc
 /* A birth here and its counterpart there. */
 bool met_differ(struct arena *a, const struct met *x, const struct birth *b, const struct birth *c);
 bool met_told(const struct birth *b); /* held as a row of its own: a twin is not */
-/* A birth that is torn here, or whose row is gone, and that is held or stands there; NULL: none. */
-const struct birth *met_torn(struct arena *a, const struct met *x);
+/* A birth that is torn here, and held or stands there, or has no row here and is held there; NULL:
+ * none. */
+struct birth *met_torn(struct arena *a, const struct met *x);
 /* A birth that is held here, and is another there, or one that is hidden; from number *at on. */
 struct birth *met_held_otherwise(struct arena *a, const struct met *x, uint32_t *at);
 /* Of a row that has been deleted, or is told of for another (a twin): as it would be if a change

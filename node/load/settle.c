@@ -116,8 +116,12 @@ static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
     bool any = false;
     for (uint32_t i = 0; i < x->here.row.n_births; i++) {
         struct birth *b = &x->here.row.births[i], *c = met_hidden_otherwise(a, x, b);
-        if (c)
-            birth_set_values(a, b, &x->k.t->rules, c->values);
+        enum hold_reason held = b->held;
+        if (c && part_birth_unknown(a, x->k.t, b))
+            *b = *c;
+        else if (c)
+            birth_set_values(a, b, &x->k.t->rules, part_birth_values(a, x->k.t, c));
+        b->held = held;
         any = any || c;
     }
     return any ? row_save(s, a, x->k, &x->here.row, x->at) : ERR_OK;
@@ -188,6 +192,18 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
     return e == ERR_OK && goes ? queue_delete(s, x, x->there.birth) : e;
 }
 
+/* What it was is as the neighbour has it: somebody who does not know of the delete may bring it
+ * back. */
+static enum err delete_torn(struct store *s, struct arena *a, struct met *x, struct birth *b)
+{
+    const struct birth *c = met_counterpart(x, &x->there, b);
+    enum hold_reason held = b->held == HOLD_NONE ? c->held : b->held;
+    *b = *c;
+    b->held = held;
+    enum err e = row_save(s, a, x->k, &x->here.row, x->at);
+    return e == ERR_OK ? queue_delete(s, x, b) : e;
+}
+
 static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
 {
     const struct birth *c = met_counterpart(x, &x->there, x->here.birth), *b;
@@ -209,9 +225,9 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
 {
     enum escape_kind kind = met_kind(a, x);
     bool both = x->here.stands && x->there.stands;
-    const struct birth *torn = kind == ESCAPE_DELETED ? met_torn(a, x) : NULL;
+    struct birth *torn = kind == ESCAPE_DELETED ? met_torn(a, x) : NULL;
     if (torn)
-        return queue_delete(s, x, torn);
+        return delete_torn(s, a, x, torn);
     if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !met_held_alone(x)))
         return publish_changed(s, a, x);
     if (both || met_held_alone(x) || (kind == ESCAPE_NEW && met_known(a, x)))

@@ -463,6 +463,18 @@ static void a_row_that_others_changed_is_back(void **state)
     assert_everywhere(held, "-");
 }
 
+/* Also where others have deleted it since: somebody may not have heard of that. */
+static void a_row_that_was_deleted_twice_may_come_back(void **state)
+{
+    rows(state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, true, false), "C:c ");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
 /* It is held at the others, and nothing of it here: it is no change of all its columns to NULL. */
 static void a_row_that_others_hold_is_deleted(void **state)
 {
@@ -536,6 +548,7 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_changed_is_deleted),
         FEDERATION_TEST(a_row_that_others_changed_is_back),
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
     return check_run(tests);
 }
