@@ -147,6 +147,18 @@ struct birth *met_torn(struct arena *a, const struct met *x)
     return NULL;
 }
 
+struct birth *met_torn_there(struct arena *a, const struct met *x)
+{
+    for (uint32_t i = 0; i < x->there.row.n_births; i++) {
+        const struct birth *c = &x->there.row.births[i];
+        bool torn = c != x->there.birth && part_birth_torn(a, x->k.t, c);
+        struct birth *b = torn ? met_counterpart(x, &x->here, c) : NULL;
+        if (b && (b == x->here.birth || !part_birth_torn(a, x->k.t, b)))
+            return b;
+    }
+    return NULL;
+}
+
 bool met_told(const struct birth *b)
 {
     return b->held != HOLD_NONE && b->held != HOLD_TWIN;

@@ -40,6 +40,8 @@ bool met_told(const struct birth *b); /* held as a row of its own: a twin is not
 /* A birth that is torn here, and held or stands there, or has no row here and is held there; NULL:
  * none. */
 struct birth *met_torn(struct arena *a, const struct met *x);
+/* A birth that is torn there, and not here; NULL: none. */
+struct birth *met_torn_there(struct arena *a, const struct met *x);
 /* A birth that is held here, and is another there, or one that is hidden; from number *at on. */
 struct birth *met_held_otherwise(struct arena *a, const struct met *x, uint32_t *at);
 /* Of a row that has been deleted, or is told of for another (a twin): as it would be if a change

@@ -33,6 +33,8 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
     const struct birth *b = torn ? torn : x->here.birth, *c = met_counterpart(x, &x->there, b);
     *here = torn ? NULL : x->here.stands;
     *there = c && x->there.birth != c ? met_values(a, x, &x->there, c) : x->there.stands;
+    if (c && x->there.birth != c && part_birth_torn(a, x->k.t, c))
+        *there = NULL;
     if (met_kind(a, x) != ESCAPE_CHANGED || (c && met_differ(a, x, b, c)))
         return;
     b = met_held_otherwise(a, x, &at);
@@ -255,6 +257,9 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
         return e; /* the application has settled it since */
     if (take == ESCAPE_TAKE_HERE)
         return publish(s, a, chunk, st, &x);
+    const struct birth *torn = met_torn_there(a, &x);
+    if (torn) /* it was deleted there, behind capture: that is what is taken */
+        return queue_delete(s, &x, torn);
     bool both = x.here.stands && x.there.stands;
     bool plain = (kind == ESCAPE_CHANGED && both) || (kind == ESCAPE_NEW && !x.there.stands);
     return take == ESCAPE_TAKE_FOR_ALL && plain ? write_for_all(s, &x)

@@ -463,6 +463,28 @@ static void a_row_that_others_changed_is_back(void **state)
     assert_everywhere(held, "-");
 }
 
+/* As the other office sees it: what it takes is the delete, not what is left of the row. */
+static void a_row_that_was_deleted_there_is_deleted(void **state)
+{
+    struct arena a = {0};
+    struct escape *e;
+    size_t n;
+    static const uint8_t behind_rows[] = {PART_RECORDS};
+    struct load_request r = {.table = "note", .upto = {behind_rows, 1}};
+    struct load_chunk chunk;
+    delete_what_others_change(state);
+    assert_ok(store_chunk_read(A->store, &a, &r, HUB->name, &chunk));
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_chunk_compare(HUB->store, &a, &chunk, r.after, &e, &n));
+    assert_int_equal(n, 1);
+    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL));
+    assert_ok(store_commit(HUB->store));
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(held, "-");
+    arena_fini(&a);
+}
+
 /* Also where others have deleted it since: somebody may not have heard of that. */
 static void a_row_that_was_deleted_twice_may_come_back(void **state)
 {
@@ -548,6 +570,7 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_changed_is_deleted),
         FEDERATION_TEST(a_row_that_others_changed_is_back),
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
     return check_run(tests);
