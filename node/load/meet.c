@@ -89,7 +89,6 @@ enum err met_key(struct store *s, struct arena *a, struct row_key k, const struc
 {
     *x = (struct met){.k = k, .here.stands = now};
     enum err e = row_load(s, a, k, &x->here.row, &x->at);
-    x->recorded = x->at != RECORD_NONE || (st && st->record.len > 0);
     if (e == ERR_OK && st && st->record.len > 0)
         e = their_record(s, a, k, st->record, &x->there.row);
     if (st && st->stands)

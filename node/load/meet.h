@@ -14,7 +14,6 @@ struct met {
     struct row_key k;
     struct side here, there;
     enum record_at at; /* of the record here */
-    bool recorded;     /* one of the two has one */
     bool *left;        /* columns that stay here */
 };
 

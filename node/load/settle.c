@@ -90,8 +90,7 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
         return write_for_all(s, x);
-    return x->recorded ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc))
-                       : write_parents(s, x);
+    return load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc));
 }
 
 static enum err queue_change(struct store *s, struct arena *a, const struct met *x,

@@ -463,6 +463,20 @@ static void a_row_that_others_changed_is_back(void **state)
     assert_everywhere(held, "-");
 }
 
+/* Rows of others wait for one that was deleted behind capture. */
+static void who_waits_for_what_is_back_comes_in(void **state)
+{
+    rows(state);
+    federation_settle(*state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "INSERT INTO remark VALUES('r','c')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, held), "\"r\"parent");
+    assert_string_equal(scan(state, 50, true, true), "D:c ");
+    assert_everywhere(held, "-");
+    federation_assert_equal(*state, "note remark");
+}
+
 /* As the other office sees it: what it takes is the delete, not what is left of the row. */
 static void a_row_that_was_deleted_there_is_deleted(void **state)
 {
@@ -571,6 +585,7 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_changed_is_back),
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
+        FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
     return check_run(tests);
