@@ -146,6 +146,18 @@ struct birth *met_torn(struct arena *a, const struct met *x)
     return NULL;
 }
 
+const struct birth *met_lost(struct arena *a, const struct met *x)
+{
+    for (uint32_t i = 0; i < x->there.row.n_births; i++) {
+        const struct birth *c = &x->there.row.births[i];
+        bool held = met_told(c) && birth_alive(c, &x->k.t->rules);
+        if (held && !row_find_birth(&x->here.row, c->name) && !part_birth_torn(a, x->k.t, c) &&
+            !met_known(a, x))
+            return c;
+    }
+    return NULL;
+}
+
 struct birth *met_torn_there(struct arena *a, const struct met *x)
 {
     for (uint32_t i = 0; i < x->there.row.n_births; i++) {
@@ -190,7 +202,8 @@ struct birth *met_held_otherwise(struct arena *a, const struct met *x, uint32_t 
 
 bool met_known(struct arena *a, const struct met *x)
 {
-    for (uint32_t i = 0; !x->here.birth && i < x->there.row.n_births; i++) {
+    bool nobodys = x->here.stands && !x->here.birth;
+    for (uint32_t i = 0; nobodys && i < x->there.row.n_births; i++) {
         const struct birth *b = &x->there.row.births[i];
         if (met_told(b) &&
             met_same_sent(x->k.t, part_birth_values(a, x->k.t, b), x->here.stands, NULL))
@@ -226,5 +239,7 @@ enum escape_kind met_kind(struct arena *a, const struct met *x)
         return ESCAPE_DELETED;
     if (x->here.stands && met_differ(a, x, x->here.birth, c))
         return ESCAPE_CHANGED;
-    return met_held_otherwise(a, x, &at) ? ESCAPE_CHANGED : 0;
+    if (met_held_otherwise(a, x, &at))
+        return ESCAPE_CHANGED;
+    return met_lost(a, x) ? ESCAPE_DELETED : 0;
 }

@@ -39,6 +39,9 @@ bool met_told(const struct birth *b); /* held as a row of its own: a twin is not
 /* A birth that is torn here, and held or stands there, or has no row here and is held there; NULL:
  * none. */
 struct birth *met_torn(struct arena *a, const struct met *x);
+/* A birth that is held there, and not on record here: its row had no record, and was deleted behind
+ * capture, before it was held; NULL: none. */
+const struct birth *met_lost(struct arena *a, const struct met *x);
 /* A birth that is torn there, and not here; NULL: none. */
 struct birth *met_torn_there(struct arena *a, const struct met *x);
 /* A birth that is held here, and is another there, or one that is hidden; from number *at on. */

@@ -35,6 +35,10 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
     *there = c && x->there.birth != c ? met_values(a, x, &x->there, c) : x->there.stands;
     if (c && x->there.birth != c && part_birth_torn(a, x->k.t, c))
         *there = NULL;
+    if (met_kind(a, x) == ESCAPE_DELETED && !torn && met_lost(a, x) && !x->there.stands) {
+        *here = NULL;
+        *there = met_values(a, x, &x->there, met_lost(a, x));
+    }
     if (met_kind(a, x) != ESCAPE_CHANGED || (c && met_differ(a, x, b, c)))
         return;
     b = met_held_otherwise(a, x, &at);
@@ -184,13 +188,16 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
     bool stands =
         x->here.stands && !met_counterpart(x, &x->there, x->here.birth) && !met_known(a, x);
     bool goes = met_kind(a, x) == ESCAPE_DELETED;
+    const struct birth *gone = x->there.birth && !met_counterpart(x, &x->here, x->there.birth)
+                                   ? x->there.birth
+                                   : met_lost(a, x);
     enum err e = held && !st && !x->here.stands ? take_out(s, a, chunk, x, held)
                                                 : take_theirs(s, a, chunk, st, x);
     if (e == ERR_OK && held && !part_birth_torn(a, x->k.t, held))
         e = queue_birth(s, a, x, met_values(a, x, &x->here, held));
     if (e == ERR_OK && stands)
         e = queue_birth(s, a, x, x->here.stands);
-    return e == ERR_OK && goes ? queue_delete(s, x, x->there.birth) : e;
+    return e == ERR_OK && goes && gone ? queue_delete(s, x, gone) : e;
 }
 
 /* What it was is as the neighbour has it: somebody who does not know of the delete may bring it
@@ -231,7 +238,8 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         return delete_torn(s, a, x, torn);
     if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !met_held_alone(x)))
         return publish_changed(s, a, x);
-    if (both || met_held_alone(x) || (kind == ESCAPE_NEW && met_known(a, x)))
+    bool lost = kind == ESCAPE_DELETED && !x->there.stands;
+    if (both || lost || met_held_alone(x) || (kind == ESCAPE_NEW && met_known(a, x)))
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);

@@ -463,6 +463,25 @@ static void a_row_that_others_changed_is_back(void **state)
     assert_everywhere(held, "-");
 }
 
+/* Of a row without a record nothing is left here, though others held it since. */
+static void a_row_that_is_held_and_not_known_is_deleted(void **state)
+{
+    rows(state);
+    federation_settle(*state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "\"c\"unique");
+    assert_string_equal(office_one(A, held), "-");
+    assert_string_equal(scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
 /* Rows of others wait for one that was deleted behind capture. */
 static void who_waits_for_what_is_back_comes_in(void **state)
 {
@@ -586,6 +605,7 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
         FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
+        FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
     return check_run(tests);
