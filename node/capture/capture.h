@@ -79,6 +79,9 @@ const struct value *collect_old_sums(const struct collected *c, uint32_t table, 
  * birth: it names its birth, and not all of it stands in the table yet. */
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row);
 
+/* What was done to rows that may have been entered in a gap is left to the comparison: what was
+ * compared before says nothing any more. */
+bool collect_left_nobodys(const struct collected *c);
 /* Deletes from the logs what was collected, once, in the transaction of the collection; what of it
  * is too large to be sent stays known in tonle_limit. */
 enum err collect_consumed(struct store *s, struct collected *c);

@@ -277,6 +277,7 @@ static enum err decide(struct output *o, struct log_entry *e)
     if (err == ERR_OK)
         err = is_nobodys(o, (struct bytes){bytes, e->key_len}, &p, &nobodys);
     e->entered = nobodys && !p.now;
+    o->c->nobodys = o->c->nobodys || nobodys;
     if (err != ERR_OK || (!p.existed && !p.now) || nobodys)
         return err;
     if (!p.now && e->moved)
@@ -560,6 +561,11 @@ enum err store_collect(struct store *s, struct arena *a, struct collect_most mos
     assert(cs->segments->n_tables == o.c->n_tables); /* one by one beside each other */
     *out = o.c;
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
+}
+
+bool collect_left_nobodys(const struct collected *c)
+{
+    return c->nobodys;
 }
 
 static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)

@@ -103,7 +103,8 @@ struct collected {
     struct limit *limits; /* rows of which something was left out now, in `arena` */
     uint32_t n_tables;
     struct collected_table *tables;
-    bool done; /* consumed */
+    bool done;    /* consumed */
+    bool nobodys; /* something was left to the comparison (gap_entered) */
     size_t n_notes, notes_cap;
     struct limit_note *notes; /* what that did to the limits */
     struct arena arena;       /* keys, todo, limits, notes */
