@@ -209,6 +209,7 @@ enum err load_replace(struct store *s, struct arena *a, const struct table_schem
     r->sealed = true;   /* whoever asks for it knows what goes */
     r->siblings = true; /* what was open while the row was away is looked at, too */
     r->no_siblings = false;
+    r->fk_new = true; /* and who waits for it */
     return e == ERR_OK ? work_finish(&w) : e;
 }
 
