@@ -6,6 +6,7 @@
 #include "conflict/hlc.h"
 #include "node/capture/gap.h"
 #include "node/db/query.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -345,7 +346,7 @@ enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out
     enum err e = t->internal || !r->was_held ? ERR_OK : gap_of_table(w, t, &gap);
     for (uint32_t i = 0; e == ERR_OK && gap && i < r->row.n_births; i++) {
         const struct birth *b = &r->row.births[i];
-        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules))
+        if (b->held == HOLD_NONE || !birth_alive(b, &t->rules) || part_birth_torn(w->a, t, b))
             continue;
         out->at = arena_grow(w->a, out->at, out->n, &out->cap, sizeof *out->at);
         const struct value *shown = birth_shown(w->a, b, &t->rules);
@@ -474,6 +475,8 @@ enum err conflict_reconcile(struct work *w, struct work_row *r)
     struct open_record *old = NULL;
     size_t n = 0;
     assert(w->s->in_write);
+    if (work_torn(w, r)) /* what its sides are is known when it is compared */
+        return ERR_OK;
     row_open_conflicts(w->a, &r->row, &r->k.t->rules, &now.list);
     enum err e = r->no_siblings ? ERR_OK : open_records(w, r, &old, &n);
     now.id = arena_alloc(w->a, (now.list.n + 1) * sizeof *now.id);

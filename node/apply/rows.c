@@ -161,8 +161,10 @@ static enum err load_own(struct applying *ap, struct work_row *r, const struct c
         known = collect_old_values(ap->collected, at->table, at->row);
     e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
     r->now = now;
-    if (kind == CHANGE_BORN)
+    if (kind == CHANGE_BORN) {
+        r->before = now; /* rows of others may have come in for it already */
         r->in_table = ch->dot;
+    }
     return e;
 }
 
@@ -282,6 +284,14 @@ static bool writes_reference(const struct store *s, const struct table_schema *t
     return false;
 }
 
+/* What the change meets is unknown (part_birth_unknown), also where it brings a dead birth back. */
+static bool meets_unknown(struct work *w, const struct work_row *r, const struct change *ch)
+{
+    const struct birth *b = row_find_birth(&r->row, ch->birth);
+    bool stands = b && r->now && b == row_standing(&r->row, &r->k.t->rules);
+    return work_torn(w, r) || (b && !stands && part_birth_unknown(w->a, r->k.t, b));
+}
+
 static enum err merge_row(struct applying *ap, struct work_row *r, const struct change *ch)
 {
     struct work *w = &ap->w;
@@ -289,6 +299,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     struct conflict_list list = {0};
     struct held_rows held = {0};
     assert(r->loaded);
+    bool unknown = meets_unknown(w, r, ch);
     enum err e = row_forgetting(w->s, w->a, r->k, &f);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
@@ -298,7 +309,8 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     e = conflict_held_found(w, r, &held);
     if (e != ERR_OK)
         return e;
-    r->siblings = r->siblings || m.siblings;
+    r->siblings = r->siblings || m.siblings || unknown;
+    r->no_siblings = r->no_siblings && !unknown;
     w->report->rows++;
     if (m.orphan)
         w->report->orphans++;
@@ -318,7 +330,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
         if (ch->kind != CHANGE_BORN && work_contended(w, r->k.t))
             e = work_release_blocked(w, r);
     }
-    return e == ERR_OK ? record_closed(ap, r, &list) : e;
+    return e == ERR_OK && !unknown ? record_closed(ap, r, &list) : e;
 }
 
 struct table_place { /* of a table in the changeset */

@@ -97,6 +97,26 @@ static enum err tell_limits(struct store *s, const struct limit_note *note, size
     return e;
 }
 
+/* It stood first under its key, and so it is on record as a row of everybody's would be. */
+static enum err forget_entered(struct store *s, struct row_key k)
+{
+    struct arena a = {0};
+    struct row row;
+    enum record_at at;
+    struct value *now = NULL;
+    enum err e = row_load(s, &a, k, &row, &at);
+    if (e == ERR_OK)
+        e = row_read(s, &a, k, &now);
+    const struct birth *b = e == ERR_OK && !now ? row_standing(&row, &k.t->rules) : NULL;
+    if (b && dot_is_none(b->name)) { /* the unnamed is the first */
+        row.births++;
+        row.n_births--;
+        e = row_save(s, &a, k, &row, at);
+    }
+    arena_fini(&a);
+    return e;
+}
+
 /* Each decision reads the schema again where it changed: the index of a big log went, or a charter
  * came that does not publish the table any more. */
 static enum err let_others_in(struct store *s, const struct limit_note *note, size_t n,
@@ -104,12 +124,15 @@ static enum err let_others_in(struct store *s, const struct limit_note *note, si
 {
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        if (!note[i].gone)
+        if (!note[i].gone && !note[i].entered)
             continue;
         e = schema_load(s);
         const struct table_schema *t = e == ERR_OK ? schema_by_number(s, note[i].t) : NULL;
-        if (t && t->exists)
-            e = retry_row(s, (struct row_key){t, note[i].key.p, note[i].key.len}, now_ms);
+        struct row_key k = {t, note[i].key.p, note[i].key.len};
+        if (t && t->exists && note[i].entered)
+            e = forget_entered(s, k);
+        if (e == ERR_OK && t && t->exists)
+            e = retry_row(s, k, now_ms);
     }
     return e == ERR_OK && n > 0 ? retry_children(s, note, n, now_ms) : e;
 }

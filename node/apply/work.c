@@ -6,6 +6,7 @@
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/journal/journal.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -141,6 +142,17 @@ bool work_unique_changed(const struct table_schema *t, const struct value *x, co
 {
     for (uint32_t i = 0; i < t->n_unique_columns; i++) {
         if (!value_equal(&x[t->unique_columns[i]], &y[t->unique_columns[i]]))
+            return true;
+    }
+    return false;
+}
+
+bool work_torn(struct work *w, const struct work_row *r)
+{
+    const struct birth *standing = r->now ? row_standing(&r->row, &r->k.t->rules) : NULL;
+    for (uint32_t i = 0; i < r->row.n_births; i++) {
+        const struct birth *b = &r->row.births[i];
+        if (b != standing && part_birth_torn(w->a, r->k.t, b))
             return true;
     }
     return false;

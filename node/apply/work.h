@@ -104,6 +104,8 @@ struct value *work_shown(struct work *w, const struct work_row *r, const struct 
 bool work_same(const struct table_schema *t, const struct value *x, const struct value *y);
 bool work_unique_changed(const struct table_schema *t, const struct value *x,
                          const struct value *y);
+/* One of its births was deleted behind capture, and its values are unknown (part_birth_torn). */
+bool work_torn(struct work *w, const struct work_row *r);
 void work_note(struct work_row *r); /* the table row changed: pass 4 must look */
 /* The only hand that moves a birth between standing and the reasons it is held for:
  *

@@ -64,6 +64,7 @@ struct collect_most { /* of one changeset */
     uint32_t rows;
     uint64_t bytes; /* of values, about */
     bool apart;     /* what was decided together may come apart: it fits into no changeset whole */
+    bool compared;  /* all of it comes of a comparison, which knows whose it is (gap_entered) */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more
@@ -87,6 +88,9 @@ const struct value *collect_old_sums(const struct collected *c, uint32_t table, 
  * birth: it names its birth, and not all of it stands in the table yet. */
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row);
 
+/* What was done to rows that may have been entered in a gap is left to the comparison: what was
+ * compared before says nothing any more. */
+bool collect_left_nobodys(const struct collected *c);
 /* Deletes from the logs what was collected, once, in the transaction of the collection; what of it
  * is too large to be sent stays known in tonle_limit. */
 enum err collect_consumed(struct store *s, struct collected *c);
@@ -96,6 +100,7 @@ struct limit_note { /* what an operator has to know of a row too large to be sen
     const char *message; /* in words, what of it stands only here; NULL: it went out, or is gone */
     bool gone;           /* nothing of the row at the key stays here only: others may come in */
     bool found;          /* the row at the key had lost it, and has it again */
+    bool entered; /* what was entered at the key in a gap is gone again: others may come in */
     const struct value *lost; /* the row, as it was, that lost its key here; others have it */
 };
 /* In the order in which they were written; after collect_consumed, until `c` is freed. */

@@ -251,18 +251,14 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
- * or held. Without a name a change would mean one of them. What stands is told when the table is
+/* Without a name a change of it would mean another row. What stands is told when the table is
  * compared (core/scan.c). */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
-    struct row row;
     *yes = false;
-    if (!o->gap || !p->existed || p->limit.lost)
+    if (!o->gap || o->most.compared || !p->existed || p->limit.lost)
         return ERR_OK;
-    enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, &row, NULL);
-    *yes = e == ERR_OK && row.n_births > 0 && !row_standing(&row, &o->t->rules);
-    return e;
+    return gap_entered(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
 }
 
 static enum err decide(struct output *o, struct log_entry *e)
@@ -280,6 +276,8 @@ static enum err decide(struct output *o, struct log_entry *e)
     bool lost = false, nobodys = false;
     if (err == ERR_OK)
         err = is_nobodys(o, (struct bytes){bytes, e->key_len}, &p, &nobodys);
+    e->entered = nobodys && !p.now;
+    o->c->nobodys = o->c->nobodys || nobodys;
     if (err != ERR_OK || (!p.existed && !p.now) || nobodys)
         return err;
     if (!p.now && e->moved)
@@ -563,6 +561,11 @@ enum err store_collect(struct store *s, struct arena *a, struct collect_most mos
     assert(cs->segments->n_tables == o.c->n_tables); /* one by one beside each other */
     *out = o.c;
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
+}
+
+bool collect_left_nobodys(const struct collected *c)
+{
+    return c->nobodys;
 }
 
 static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)

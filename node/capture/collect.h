@@ -17,10 +17,11 @@ struct log_entry {
     uint32_t key_len;
     bool existed;
     bool taken;
-    bool born;                     /* the changeset has it as born */
-    bool limited;                  /* something of it stays here for its size, or its key */
-    bool no_key;                   /* NULL is in it: it names no row */
-    bool found;                    /* it was lost, and has its key again */
+    bool born;    /* the changeset has it as born */
+    bool limited; /* something of it stays here for its size, or its key */
+    bool no_key;  /* NULL is in it: it names no row */
+    bool found;   /* it was lost, and has its key again */
+    bool entered; /* it was nobody's (gap_entered), and is gone: whom it was in the way of is not */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */
@@ -102,7 +103,8 @@ struct collected {
     struct limit *limits; /* rows of which something was left out now, in `arena` */
     uint32_t n_tables;
     struct collected_table *tables;
-    bool done; /* consumed */
+    bool done;    /* consumed */
+    bool nobodys; /* something was left to the comparison (gap_entered) */
     size_t n_notes, notes_cap;
     struct limit_note *notes; /* what that did to the limits */
     struct arena arena;       /* keys, todo, limits, notes */

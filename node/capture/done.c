@@ -57,23 +57,25 @@ static void note(struct collected *c, struct limit_note n)
     c->notes[c->n_notes++] = n;
 }
 
-/* Rows that went whole are no longer kept back; those of which something stays are. */
+/* Rows that went whole are no longer kept back; those of which something stays are; and those that
+ * nobody else knew, and that are gone, are in nobody's way. */
 static enum err save_limits(struct store *s, struct collected *c)
 {
     enum err e = ERR_OK;
-    for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
+    for (uint32_t i = 0; i < c->n; i++) {
         const struct table_work *w = &c->work[i];
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
             const struct log_entry *x = &w->entries[k];
             struct row_key key = {&s->schema->tables[w->table], x->key, x->key_len};
             bool any = false;
-            if (x->taken && !x->limited)
+            if (c->any_limits && x->taken && !x->limited)
                 e = limit_drop(s, key, &any);
-            if (any)
+            if (any || x->entered)
                 note(c, (struct limit_note){.t = key.t->t,
                                             .key = {x->key, x->key_len},
-                                            .gone = true,
-                                            .found = x->found});
+                                            .gone = any,
+                                            .found = x->found,
+                                            .entered = x->entered});
         }
     }
     for (size_t i = 0; e == ERR_OK && i < c->n_limits; i++) {

@@ -54,6 +54,32 @@ enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
     return query_end(&q);
 }
 
+/* The row without a name is everybody's only where others under its key keep theirs for it. */
+static enum err any_unkept(struct store *s, struct arena *a, struct row_key k,
+                           const struct row *row, bool *any)
+{
+    struct dot *kept;
+    size_t n;
+    *any = false;
+    enum err e = record_keep_names(s, a, k, &kept, &n);
+    for (uint32_t i = 0; e == ERR_OK && !*any && i < row->n_births; i++) {
+        const struct birth *b = &row->births[i];
+        *any = birth_alive(b, &k.t->rules) && !dot_is_none(b->name);
+        for (size_t j = 0; j < n; j++)
+            *any = *any && !dot_equal(kept[j], b->name);
+    }
+    return e;
+}
+
+enum err gap_entered(struct store *s, struct arena *a, struct row_key k, bool *yes)
+{
+    struct row row;
+    enum err e = row_load(s, a, k, &row, NULL);
+    const struct birth *stands = e == ERR_OK ? row_standing(&row, &k.t->rules) : NULL;
+    *yes = e == ERR_OK && row.n_births > 0 && !stands;
+    return stands && dot_is_none(stands->name) ? any_unkept(s, a, k, &row, yes) : e;
+}
+
 bool gap_any_open(struct store *s, bool *keeps)
 {
     int64_t open = 1, known = 1;

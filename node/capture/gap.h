@@ -28,6 +28,9 @@ struct gap {
 enum err gap_open(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
+/* Whether what stands, in a table with a gap, may have been entered in it: those on record under
+ * its key are others, dead or held, or have names that they would keep beside everybody's row. */
+enum err gap_entered(struct store *s, struct arena *a, struct row_key k, bool *yes);
 /* The office's time, for gaps opened since this was said last. */
 enum err gap_found(struct store *s, uint64_t now_ms);
 /* Any that is open; *keeps: one of a known beginning, so that no mark may be answered before it is

@@ -243,6 +243,7 @@ struct node {
     struct open_verify *verify;
     bool gap_open;        /* a capture gap is on record here and not compared yet */
     bool gap_keeps;       /* and no mark may be answered meanwhile */
+    bool compared;        /* what is captured now comes of a comparison, in this transaction */
     bool gap_look;        /* its table is away: for how long? */
     uint64_t scan_due_ms; /* a scan by itself, not before */
     size_t scan_child;    /* the hub's: whom to ask next */

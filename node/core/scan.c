@@ -120,8 +120,11 @@ static void ask_chunk(struct node *n, struct open_scan *sc)
                                              .after = {sc->after.data, sc->after.len},
                                              .max_rows = sc->detail ? LIMIT_CHUNK_ROWS : CHUNK_ROWS,
                                              .digest_only = !sc->detail};
+    static const uint8_t behind_rows[] = {PART_RECORDS};
     if (sc->detail && sc->bounded)
         m.u.load_request.upto = (struct bytes){sc->upto.data, sc->upto.len};
+    else if (sc->detail)
+        m.u.load_request.upto = (struct bytes){behind_rows, sizeof behind_rows};
     sc->id = m.u.load_request.request;
     sc->again_ms = n->mono_ms + ANSWER_MS;
     const struct peer *p = peer_of(n, sc);
@@ -422,7 +425,7 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
         return ERR_OK;
     if (sc->detail)
         return compare(n, sc, c);
-    /* Digests are of rows that stand: what is held in a gap is looked at, and what waits of it. */
+    /* What is hidden is in no digest: in a gap it is looked at. */
     if (same_digest(n, sc, c, &e) && !(sc->here != GAP_NONE && c->end))
         return advance(n, sc, c);
     if (e == ERR_OK) {

@@ -1,6 +1,7 @@
 /* What a comparison of rows does in the step's transaction. */
 #include "node/core/scanning.h"
 
+#include "node/apply/apply.h"
 #include "node/schema/schema.h"
 
 bool scan_is_ours(const struct open_scan *sc)
@@ -55,5 +56,8 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
     sc->noted = true;
-    return gap_compared(n->store, &g, node_time(n));
+    e = gap_compared(n->store, &g, node_time(n));
+    return e == ERR_OK && scan_waiting(&sc->counts) == 0
+               ? store_local_retry(n->store, t->t, node_time(n))
+               : e;
 }

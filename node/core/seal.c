@@ -81,9 +81,11 @@ static enum err seal_rows(struct node *n, const struct clock *begun, struct coll
                           bool *cut)
 {
     struct changeset cs = {0};
-    struct collected *c;
+    struct collected *c = NULL;
     enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
     *cut = cs.cut;
+    if (c && collect_left_nobodys(c))
+        scan_begin_again(n);
     if (e == ERR_OK)
         e = seal_collected(n, begun, &cs, c);
     else if (e == ERR_NOT_FOUND)
@@ -103,7 +105,9 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(
             n, begun,
-            (struct collect_most){.rows = rows, .bytes = SEAL_BYTES, .apart = rows != most}, cut);
+            (struct collect_most){
+                .rows = rows, .bytes = SEAL_BYTES, .apart = rows != most, .compared = n->compared},
+            cut);
     if (e != ERR_LIMIT)
         return e;
     /* A row that no changeset can carry: it is safe in the table and in the log, and everything

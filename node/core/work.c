@@ -102,6 +102,7 @@ static enum err scan_and_seal(struct node *n)
 {
     const struct clock *context;
     bool left;
+    n->compared = scan_wants(n); /* the log was empty before */
     enum err e = scan_work(n, &context);
     while (e == ERR_OK && context && may_seal(n) && store_capture_pending(n->store))
         e = seal_captured(n, context, &left);
@@ -160,6 +161,7 @@ static enum err look_at_gaps(struct node *n)
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
+    n->compared = false;
     /* Asked in the transaction itself: whoever finds capture away notes the clock as it was
      * then. */
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store)))

@@ -13,6 +13,11 @@
  *   empty, or a key             rows behind it, then records as far as there is room
  *   PART_RECORDS + key bytes    records behind it
  *
+ * Who compares asks with a bound (`upto`, for the last chunk PART_RECORDS), and gets all of a range
+ * at once: its rows, and the rows that are held in it. The digest of a range is of both. Behind the
+ * last chunk come the records of what neither stands nor is held. Known limit: of the rows that are
+ * held between two that stand so many come as there is room for.
+ *
  * The registry and the charter go without records: their rows are what the hub signed
  * (journal/attest.h), and what nobody signed of them is nothing that a parent may say. A row that
  * has changed while they were read does not fit the signature, so that the clock of their last page
@@ -24,6 +29,7 @@
 #include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/load/slice.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
 #include "protocol/limits.h"
@@ -46,7 +52,8 @@ static int by_bytes(const void *a, const void *b)
 }
 
 struct chunk_read {
-    struct store *s;
+    struct store *s; /* for whom: */
+    bool compares;
     struct arena *a;
     const struct table_schema *t;
     const struct load_request *request;
@@ -102,7 +109,9 @@ static enum err is_alone(struct chunk_read *c, struct bytes key, bool *yes)
 
 static enum err read_rows(struct chunk_read *c, bool *end)
 {
-    struct key_range want = {c->t, c->request->after, c->request->upto, c->max_rows, CHUNK_BYTES};
+    uint32_t room =
+        c->compares && c->max_rows > LIMIT_CHUNK_ROWS / 2 ? LIMIT_CHUNK_ROWS / 2 : c->max_rows;
+    struct key_range want = {c->t, c->request->after, c->request->upto, room, CHUNK_BYTES};
     struct slice_rows rows;
     enum err e = part_slice(c->s, c->a, &want, &rows);
     for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
@@ -123,6 +132,62 @@ static enum err read_rows(struct chunk_read *c, bool *end)
     c->out->rows = rows.n;
     c->out->last_key = rows.n > 0 ? rows.key[rows.n - 1] : c->request->after;
     *end = rows.end;
+    return e;
+}
+
+static void digest_told(struct chunk_read *c, struct arena *a, const struct row *r)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        bool told = b->held != HOLD_NONE && b->held != HOLD_TWIN && b->held != HOLD_LOCAL;
+        if (told && birth_alive(b, &c->t->rules))
+            digest_add(c->out->digest, c->t, DIGEST_HELD, part_birth_values(a, c->t, b));
+    }
+}
+
+/* Rows of the range that are held: where a row stands under the key, it has come with it. */
+static enum err add_held(struct chunk_read *c, struct arena *scratch, struct bytes key)
+{
+    struct row r;
+    struct value *stands = NULL;
+    struct bytes record = {0};
+    struct row_key k = {c->t, key.p, key.len};
+    enum err e = ERR_OK;
+    if (c->request->digest_only) {
+        e = row_load(c->s, scratch, k, &r, NULL);
+        if (e == ERR_OK)
+            digest_told(c, scratch, &r);
+        return e;
+    }
+    e = row_read(c->s, scratch, k, &stands);
+    if (e == ERR_OK && !stands)
+        e = read_record(c, key, &record);
+    if (record.len == 0)
+        return e;
+    c->sorted[c->n_sorted++] = key;
+    return e == ERR_OK ? add_state(c, key, record, NULL) : e;
+}
+
+static enum err read_held(struct chunk_read *c, bool end)
+{
+    struct key_range range = {
+        .t = c->t, .after = c->request->after, .upto = end ? c->request->upto : c->out->last_key};
+    struct arena scratch = {0};
+    struct bytes *key;
+    size_t n, start = c->a->used_bytes;
+    enum err e = part_held(c->s, c->a, &range, &key, &n);
+    struct bytes *sorted = arena_alloc(c->a, (c->n_sorted + n + 1) * sizeof *sorted);
+    if (c->n_sorted > 0)
+        memcpy(sorted, c->sorted, c->n_sorted * sizeof *sorted);
+    c->sorted = sorted;
+    for (size_t i = 0; e == ERR_OK && i < n; i++) {
+        bool room = c->out->n_states < LIMIT_CHUNK_ROWS && c->a->used_bytes - start <= CHUNK_BYTES;
+        if (room)
+            e = add_held(c, &scratch, key[i]);
+        arena_reset(&scratch);
+    }
+    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
+    arena_fini(&scratch);
     return e;
 }
 
@@ -159,6 +224,18 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
 
 #define PAGE 200
 
+/* Who compares has been told of it with the rows of its range. */
+static enum err is_told(struct chunk_read *c, struct bytes key, bool *yes)
+{
+    *yes = false;
+    if (!c->compares)
+        return ERR_OK;
+    struct query q = DB_QUERY(c->s, "SELECT 1 FROM tonle_held WHERE t = ?1 AND k = ?2",
+                              value_integer(c->t->t), value_blob(key.p, key.len));
+    *yes = query_next(&q);
+    return query_end(&q);
+}
+
 /* The rows of the first part that this very chunk brings have their records with them. */
 static bool in_this_chunk(const struct chunk_read *c, struct bytes key)
 {
@@ -189,13 +266,16 @@ static enum err read_records(struct chunk_read *c, bool *end)
         uint32_t n;
         e = record_page(c, at, found, PAGE, &n);
         for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
-            if (c->out->n_states == c->max_rows || c->a->used_bytes - start > CHUNK_BYTES) {
+            if (c->out->n_states >= c->max_rows || c->a->used_bytes - start > CHUNK_BYTES) {
                 c->out->last_key = records_key(c->a, at);
                 return ERR_OK;
             }
             struct value *values = NULL;
             at = found[i].key;
-            bool alone = false;
+            bool alone = false, told = false;
+            e = is_told(c, at, &told);
+            if (e != ERR_OK || told)
+                continue;
             e = row_read(c->s, c->a, (struct row_key){c->t, at.p, at.len}, &values);
             if (e == ERR_OK)
                 e = is_alone(c, at, &alone);
@@ -217,10 +297,13 @@ static struct clock copy_clock(struct arena *a, const struct clock *c)
 static enum err read_all(struct chunk_read *c, const char *peer)
 {
     struct load_chunk *out = c->out;
-    bool end;
-    out->states = arena_alloc(c->a, c->max_rows * sizeof *out->states);
+    bool end, bounded = c->request->upto.len > 0 && !part_is_records_key(c->request->upto);
+    uint32_t room = c->compares ? LIMIT_CHUNK_ROWS : c->max_rows;
+    out->states = arena_alloc(c->a, room * sizeof *out->states);
     enum err e = read_rows(c, &end);
-    if (e == ERR_OK && end && c->request->upto.len > 0) {
+    if (e == ERR_OK && c->compares && !c->t->hub_only)
+        e = read_held(c, end);
+    if (e == ERR_OK && end && bounded) {
         out->last_key = c->request->upto; /* the range ends, not the table */
         end = false;
     } else if (e == ERR_OK && end && !c->request->digest_only && !c->t->hub_only) {
@@ -249,6 +332,7 @@ static enum err read_chunk(struct store *s, struct arena *a, const struct load_r
     if (e != ERR_OK)
         return e;
     struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};
+    c.compares = request->digest_only || request->upto.len > 0;
     c.max_rows = request->max_rows > 0 && request->max_rows < LIMIT_CHUNK_ROWS ? request->max_rows
                                                                                : LIMIT_CHUNK_ROWS;
     *out = (struct load_chunk){

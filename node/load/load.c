@@ -205,8 +205,11 @@ enum err load_replace(struct store *s, struct arena *a, const struct table_schem
     w.now_ms = now_ms;
     w.report = &report;
     enum err e = take_state(&w, t, st);
-    work_get(&w, t, st->key.p, st->key.len)->sealed =
-        true; /* whoever asks for it knows what goes */
+    struct work_row *r = work_get(&w, t, st->key.p, st->key.len);
+    r->sealed = true;   /* whoever asks for it knows what goes */
+    r->siblings = true; /* what was open while the row was away is looked at, too */
+    r->no_siblings = false;
+    r->fk_new = true; /* and who waits for it */
     return e == ERR_OK ? work_finish(&w) : e;
 }
 

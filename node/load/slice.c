@@ -1,6 +1,7 @@
 #include "node/load/slice.h"
 
 #include "node/db/query.h"
+#include "protocol/limits.h"
 
 #include <assert.h>
 #include <string.h>
@@ -17,12 +18,11 @@ enum err part_same_columns(struct store *s, const struct table_schema *t,
                              t->name);
 }
 
-static void slice_sql(struct buf *sql, const struct key_range *want, bool after, bool upto)
+/* Behind the first key that is bound from parameter p on, and not behind the second; the number of
+ * the next parameter. */
+static uint32_t bounds_sql(struct buf *sql, const struct table_schema *t, bool after, bool upto,
+                           uint32_t p)
 {
-    const struct table_schema *t = want->t;
-    struct arena scratch = {0};
-    uint32_t p = 1;
-    buf_printf(sql, "SELECT %s FROM %s WHERE 1", t->column_list, t->qname);
     for (int side = 0; side < 2; side++) {
         if (side == 0 ? !after : !upto)
             continue;
@@ -31,13 +31,22 @@ static void slice_sql(struct buf *sql, const struct key_range *want, bool after,
             buf_printf(sql, ",?%u", p++);
         buf_printf(sql, ")");
     }
+    return p;
+}
+
+static void slice_sql(struct buf *sql, const struct key_range *want, bool after, bool upto)
+{
+    const struct table_schema *t = want->t;
+    struct arena scratch = {0};
+    buf_printf(sql, "SELECT %s FROM %s WHERE 1", t->column_list, t->qname);
+    uint32_t p = bounds_sql(sql, t, after, upto, 1);
     for (uint32_t k = 0; k < t->n_key; k++) /* a TEXT PRIMARY KEY accepts NULL: no key of ours */
         buf_printf(sql, " AND %s IS NOT NULL", schema_quote(&scratch, t->column[t->key[k]]));
     buf_printf(sql, " ORDER BY %s LIMIT ?%u", t->key_order, p);
     arena_fini(&scratch);
 }
 
-static bool is_records_key(struct bytes key)
+bool part_is_records_key(struct bytes key)
 {
     return key.len > 0 && key.p[0] == PART_RECORDS;
 }
@@ -46,7 +55,7 @@ static struct query slice_start(struct store *s, struct arena *a, const struct k
 {
     const struct table_schema *t = want->t;
     bool after = want->after.len > 0;
-    bool upto = want->upto.len > 0 && !is_records_key(want->upto);
+    bool upto = want->upto.len > 0 && !part_is_records_key(want->upto);
     struct buf sql = {0};
     slice_sql(&sql, want, after, upto);
     struct query q = DB_QUERY(s, buf_str(&sql));
@@ -70,7 +79,7 @@ enum err part_slice(struct store *s, struct arena *a, const struct key_range *wa
 {
     const struct table_schema *t = want->t;
     *out = (struct slice_rows){.end = true};
-    if (is_records_key(want->after))
+    if (part_is_records_key(want->after))
         return ERR_OK;
     assert(want->max_rows > 0);
     struct query q = slice_start(s, a, want);
@@ -90,4 +99,65 @@ enum err part_slice(struct store *s, struct arena *a, const struct key_range *wa
     buf_fini(&key);
     out->end = !full;
     return query_end(&q);
+}
+
+/* A key that no row has compares as the table's own would: its columns give the collations. */
+static void inside_sql(struct buf *sql, const struct table_schema *t, bool after, bool upto)
+{
+    buf_printf(sql, "SELECT 1 FROM (SELECT %s FROM %s WHERE 0 UNION ALL SELECT ?1", t->key_order,
+               t->qname);
+    for (uint32_t k = 1; k < t->n_key; k++)
+        buf_printf(sql, ",?%u", k + 1);
+    buf_printf(sql, ") WHERE 1");
+    (void)bounds_sql(sql, t, after, upto, t->n_key + 1);
+}
+
+static enum err is_inside(struct store *s, struct arena *a, const struct key_range *want,
+                          struct bytes key, bool *yes)
+{
+    const struct table_schema *t = want->t;
+    bool after = want->after.len > 0;
+    bool upto = want->upto.len > 0 && !part_is_records_key(want->upto);
+    struct value v[LIMIT_KEY_COLUMNS];
+    struct buf sql = {0};
+    *yes = false;
+    if (key_decode(key.p, key.len, v, t->n_key) != ERR_OK) /* it has none that can be sent */
+        return ERR_OK;
+    inside_sql(&sql, t, after, upto);
+    struct query q = DB_QUERY(s, buf_str(&sql));
+    buf_fini(&sql);
+    int p = 1;
+    query_bind_key(&q, a, (struct row_key){t, key.p, key.len}, p);
+    p += (int)t->n_key;
+    if (after)
+        query_bind_key(&q, a, (struct row_key){t, want->after.p, want->after.len}, p);
+    p += after ? (int)t->n_key : 0;
+    if (upto)
+        query_bind_key(&q, a, (struct row_key){t, want->upto.p, want->upto.len}, p);
+    *yes = query_next(&q);
+    return query_end(&q);
+}
+
+enum err part_held(struct store *s, struct arena *a, const struct key_range *want,
+                   struct bytes **out, size_t *n)
+{
+    size_t cap = 0, all = 0;
+    *out = NULL;
+    *n = 0;
+    if (part_is_records_key(want->after))
+        return ERR_OK;
+    struct query q =
+        DB_QUERY(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1", value_integer(want->t->t));
+    while (query_next(&q)) {
+        *out = arena_grow(a, *out, all, &cap, sizeof **out);
+        (*out)[all++] = query_bytes(&q, a, 0);
+    }
+    enum err e = query_end(&q);
+    for (size_t i = 0; e == ERR_OK && i < all; i++) {
+        bool inside;
+        e = is_inside(s, a, want, (*out)[i], &inside);
+        if (inside)
+            (*out)[(*n)++] = (*out)[i];
+    }
+    return e;
 }

@@ -24,12 +24,16 @@ struct slice_rows {
 };
 enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
                     struct slice_rows *out);
+/* The keys of rows that are held here, in the range and in no order; none behind PART_RECORDS. */
+enum err part_held(struct store *s, struct arena *a, const struct key_range *want,
+                   struct bytes **out, size_t *n);
 /* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
  * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
 enum digest_tag { DIGEST_STANDS = 1, DIGEST_HELD = 2 };
 void digest_add(uint8_t digest[HASH_BYTES], const struct table_schema *t, enum digest_tag tag,
                 const struct value *values);
 /* ERR_SCHEMA unless the chunk has the columns that the charter here names. */
+bool part_is_records_key(struct bytes key); /* it begins with PART_RECORDS */
 enum err part_same_columns(struct store *s, const struct table_schema *t,
                            const struct load_chunk *chunk);
 /* load.c: all that is known of one row becomes what its state says, at equal clocks; what stands in

@@ -112,3 +112,13 @@ struct value *part_birth_values(struct arena *a, const struct table_schema *t,
         v[c] = birth_show(a, b, c, &t->rules).value;
     return v;
 }
+
+bool part_birth_unknown(struct arena *a, const struct table_schema *t, const struct birth *b)
+{
+    return birth_show(a, b, t->key[0], &t->rules).value.type == VALUE_NULL;
+}
+
+bool part_birth_torn(struct arena *a, const struct table_schema *t, const struct birth *b)
+{
+    return birth_alive(b, &t->rules) && part_birth_unknown(a, t, b);
+}

@@ -28,5 +28,10 @@ uint64_t part_mask(const struct table_schema *t, const struct value *old,
 /* Shown values of a birth, held or standing, of which the record tells all. */
 struct value *part_birth_values(struct arena *a, const struct table_schema *t,
                                 const struct birth *b);
+/* Of a birth that does not stand: its row was deleted behind capture, and what others have written
+ * since is all that is known of its values, which is not even its key. */
+bool part_birth_unknown(struct arena *a, const struct table_schema *t, const struct birth *b);
+/* And it lives: it cannot stand, and what its record says that others wrote before is unknown. */
+bool part_birth_torn(struct arena *a, const struct table_schema *t, const struct birth *b);
 
 #endif

@@ -80,6 +80,8 @@ static void check_side(struct world *w, struct machine *m, const struct recorded
     world_break(w, "2", "%s: a conflict of %s in %s has a side of %016llx:%llu that it never wrote",
                 m->o.name, s->t->name, s->cell, (unsigned long long)s->dot.site,
                 (unsigned long long)s->dot.seq);
+    if (s->r)
+        oracle_dump(w, m, s->r);
 }
 
 static void check_values(struct world *w, struct machine *m)

@@ -106,7 +106,7 @@ static void check_held(struct comparing *c)
         oracle_end(c->w, c->m, &q);
         if (have == want)
             continue;
-        c->bad = b->row;
+        c->bad = c->bad ? c->bad : b->row;
         world_break(c->w, "3", "%s: %s %s (%s) is held %zu times for '%s', should %zu times",
                     c->m->o.name, s->schema->tables[b->row->table].name, key_text(c, b->row),
                     values_text(c, &s->schema->tables[b->row->table], b->values), have,

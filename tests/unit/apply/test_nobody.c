@@ -85,6 +85,61 @@ static void it_is_kept_when_who_was_held_comes_in(void **state)
                         "existsauto{\"id\":\"held\",\"v\":\"entered\",\"u\":\"other\"}office1");
 }
 
+/* It was there first, and who came for its key is held beside it; everybody else has that row
+ * alone, and forgets its name. */
+static void enter_first(void **state)
+{
+    in_a_gap(A, "INSERT INTO t VALUES('key','entered','other')");
+    office_sql(HUB, "INSERT INTO t VALUES('key','hub','number')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, held), "\"key\"birth");
+    federation_pass_mark(*state, 3, NULL);
+}
+
+static void who_was_first_is_deleted_alone(void **state)
+{
+    enter_first(state);
+    office_sql(A, "DELETE FROM t");
+    federation_sync(*state);
+    assert_everywhere("SELECT v FROM t", "hub");
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "0");
+}
+
+/* Also where nobody has forgotten anything. */
+static void who_was_held_for_it_comes_in(void **state)
+{
+    in_a_gap(A, "INSERT INTO t VALUES('key','entered','other')");
+    office_sql(HUB, "INSERT INTO t VALUES('key','hub','number')");
+    federation_sync(*state);
+    office_sql(A, "DELETE FROM t");
+    federation_sync(*state);
+    assert_everywhere("SELECT v FROM t", "hub");
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT count(*) FROM tonle_conflict WHERE state = 'open'", "0");
+}
+
+static void who_was_first_is_changed_alone(void **state)
+{
+    enter_first(state);
+    office_sql(A, "UPDATE t SET v = 'changed'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT v FROM t"), "hub");
+}
+
+/* All have both, and know it. */
+static void who_was_first_everywhere_is_changed_as_ever(void **state)
+{
+    office_sql(HUB, "INSERT INTO t VALUES('key','hub','number')");
+    office_sql(B, "INSERT INTO t VALUES('key','b','other')");
+    federation_sync(*state);
+    federation_pass_mark(*state, 3, NULL);
+    in_a_gap(A, "SELECT 1");
+    office_sql(A, "UPDATE t SET v = 'changed'");
+    federation_sync(*state);
+    assert_everywhere("SELECT v FROM t", "changed");
+}
+
 /* Changed in the gap, and held before anybody compared it: what another office does to it then is
  * done to what it was not. */
 static void change_and_hold(void **state)
@@ -126,6 +181,10 @@ int main(void)
         FEDERATION_TEST(a_change_of_it_changes_no_row_of_others),
         FEDERATION_TEST(a_row_of_others_is_changed_as_ever),
         FEDERATION_TEST(it_is_kept_when_who_was_held_comes_in),
+        FEDERATION_TEST(who_was_first_is_deleted_alone),
+        FEDERATION_TEST(who_was_first_is_changed_alone),
+        FEDERATION_TEST(who_was_held_for_it_comes_in),
+        FEDERATION_TEST(who_was_first_everywhere_is_changed_as_ever),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_deleted),
         FEDERATION_TEST(what_it_was_is_kept_when_it_is_changed),
     };

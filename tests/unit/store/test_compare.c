@@ -7,9 +7,11 @@
 #include <string.h>
 
 static const char schema[] =
-    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)";
+    "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE);"
+    "CREATE TABLE remark(id TEXT PRIMARY KEY NOT NULL, note TEXT REFERENCES note(id))";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
-                              "{\"name\":\"note\",\"columns\":[]}]}";
+                              "{\"name\":\"note\",\"columns\":[]},"
+                              "{\"name\":\"remark\",\"columns\":[]}]}";
 
 static int start(void **state)
 {
@@ -35,11 +37,13 @@ static void behind_capture(struct office *o, const char *sql)
 
 /* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well.
  */
-static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_parent)
+static const char *scan_of(void **state, const char *table, uint32_t max_rows, bool settle,
+                           bool take_parent)
 {
     static char out[512];
     struct office *hub = HUB, *o = A;
-    struct load_request r = {.table = "note", .max_rows = max_rows};
+    static const uint8_t behind_rows[] = {PART_RECORDS};
+    struct load_request r = {.table = table, .max_rows = max_rows, .upto = {behind_rows, 1}};
     struct load_chunk chunk = {0};
     struct arena a = {0};
     out[0] = '\0';
@@ -65,6 +69,11 @@ static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_
         assert_ok(store_commit(o->store));
     arena_fini(&a);
     return out;
+}
+
+static const char *scan(void **state, uint32_t max_rows, bool settle, bool take_parent)
+{
+    return scan_of(state, "note", max_rows, settle, take_parent);
 }
 
 /* Equal rows have no escapes, whatever the size of the chunks. */
@@ -258,6 +267,99 @@ static void a_row_of_ours_at_a_key_of_others(void **state)
     assert_everywhere(held, "\"z\"birth");
 }
 
+/* Rows of others came in for one that only we know: sealed, it has to make room, and they go. */
+static void who_came_in_for_it_goes_with_it(void **state)
+{
+    behind_capture(A, "INSERT INTO note VALUES('p','entered','same')");
+    office_sql(HUB,
+               "INSERT INTO note VALUES('q','hub','same'); INSERT INTO remark VALUES('r','p')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT id FROM remark"), "r");
+    A->now_ms += 5000;
+    assert_string_equal(scan(state, 50, true, false), "N:p ");
+    federation_sync(*state);
+    assert_everywhere(held, "\"p\"unique \"r\"parent");
+    federation_assert_equal(*state, "note remark");
+}
+
+/* Entered behind capture and held since, under keys of which others have nothing, between those
+ * that they have. */
+static void hold_what_only_we_know(void **state)
+{
+    rows(state);
+    office_sql(HUB, "INSERT INTO remark VALUES('b','a'),('d','b'),('f','c')");
+    federation_sync(*state);
+    behind_capture(A, "INSERT INTO remark VALUES('a','d'),('c','d'),('e','d'),('g','d')");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'd'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "-");
+    assert_string_equal(office_one(A, held), "\"a\"parent \"c\"parent \"e\"parent \"g\"parent");
+}
+
+/* Of all of `remark`, as a comparison asks for it first. */
+static bool same_chunk_digest(void **state)
+{
+    struct arena a = {0};
+    struct load_request r = {.table = "remark", .digest_only = true};
+    struct load_chunk here, there;
+    assert_ok(store_chunk_read(A->store, &a, &r, HUB->name, &here));
+    assert_ok(store_chunk_read(HUB->store, &a, &r, A->name, &there));
+    bool same = here.rows == there.rows && memcmp(here.digest, there.digest, HASH_BYTES) == 0;
+    arena_fini(&a);
+    return same;
+}
+
+static void a_held_row_that_only_we_know_is_new(void **state)
+{
+    hold_what_only_we_know(state);
+    assert_false(same_chunk_digest(state));
+    for (uint32_t size = 1; size < 8; size++) {
+        const char *found = scan_of(state, "remark", size, false, false);
+        assert_int_equal(strlen(found), strlen("N:a N:c N:e N:g "));
+        for (const char *key = "aceg"; *key; key++)
+            assert_non_null(strchr(found, *key));
+    }
+    (void)scan_of(state, "remark", 2, true, false);
+    federation_sync(*state);
+    assert_everywhere(held, "\"a\"parent \"c\"parent \"e\"parent \"g\"parent");
+    assert_string_equal(scan_of(state, "remark", 2, false, false), "");
+    assert_true(same_chunk_digest(state));
+    office_sql(HUB, "INSERT INTO note VALUES('d','back','md')");
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM remark", "7");
+    federation_assert_equal(*state, "note remark");
+}
+
+static void a_held_row_that_only_we_know_goes(void **state)
+{
+    hold_what_only_we_know(state);
+    (void)scan_of(state, "remark", 2, true, true);
+    assert_false(store_capture_pending(A->store));
+    assert_everywhere(held, "-");
+    assert_string_equal(scan_of(state, "remark", 2, false, false), "");
+}
+
+/* What others hold is told with the rows of its range: it is no new row where it stands here. */
+static void a_row_that_others_hold_is_not_new(void **state)
+{
+    uint32_t released;
+    office_sql(HUB, "INSERT INTO note VALUES('a','1','same')");
+    office_seal(HUB);
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('b','2','same')");
+    federation_sync(*state);
+    office_sql(HUB, "INSERT INTO note VALUES('c','3','mc'),('d','4','md')");
+    federation_sync(*state);
+    assert_everywhere(held, "\"b\"unique");
+    behind_capture(A, "DELETE FROM note WHERE id = 'a'");
+    assert_ok(store_begin(A->store));
+    assert_ok(store_held_retry(A->store, &A->arena, NULL, A->now_ms, &released));
+    assert_ok(store_commit(A->store));
+    assert_string_equal(office_one(A, "SELECT group_concat(id) FROM note"), "b,c,d");
+    for (uint32_t size = 1; size < 6; size++)
+        assert_string_equal(scan(state, size, false, false), "D:a ");
+}
+
 /* What was written behind capture before the row was held. */
 static void hold_other_values(void **state)
 {
@@ -326,45 +428,130 @@ static void who_was_deleted_and_born_again_is_back(void **state)
     federation_assert_equal(*state, "note");
 }
 
-/* A part of a transaction that is taken back leaves nothing, in memory either. */
-static void a_part_is_taken_back(void **state)
+/* What others write to a row that was deleted behind capture is all that is known of it here. */
+static void delete_what_others_change(void **state)
 {
-    struct store *s = A->store;
     rows(state);
-    assert_ok(store_begin(s));
-    uint64_t hlc = state_of(s)->hlc, pos = state_of(s)->journal_pos;
-    assert_ok(store_meta_set_u64(s, "before", 7));
-    assert_ok(store_try_begin(s));
-    assert_ok(store_set_hlc(s, hlc + 5));
-    state_set_journal_pos(s, pos + 1);
-    assert_ok(store_exec(s, "DELETE FROM note"));
-    assert_err(store_fail(s, ERR_LIMIT, "too large"), ERR_LIMIT);
-    assert_ok(store_try_undo(s));
-    assert_string_equal(store_message(s), "too large");
-    assert_int_equal(state_of(s)->hlc, hlc);
-    assert_int_equal(state_of(s)->journal_pos, pos);
-    assert_ok(store_meta_set_u64(s, "hlc", hlc + 9)); /* unread where nothing of it changed */
-    assert_ok(store_try_begin(s));
-    assert_ok(store_exec(s, "DELETE FROM note"));
-    assert_ok(store_try_undo(s));
-    assert_int_equal(state_of(s)->hlc, hlc);
-    assert_ok(store_try_begin(s));
-    assert_ok(store_exec(s, "DELETE FROM note WHERE id = 'a'"));
-    assert_ok(store_try_keep(s));
-    assert_ok(store_commit(s));
-    uint64_t before;
-    assert_ok(store_meta_u64(s, "before", 0, &before));
-    assert_int_equal(before, 7);
-    assert_int_equal(store_state_get(s)->hlc, hlc);
-    int64_t n;
-    assert_ok(db_number(s, "SELECT count(*) FROM note", &n));
-    assert_int_equal(n, 4);
+    office_sql(A, "UPDATE note SET body = 'mine' WHERE id = 'c'");
+    office_seal(A);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "UPDATE note SET body = 'hub' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "1");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_side WHERE value IS NULL"), "0");
+    assert_string_equal(scan(state, 50, false, false), "D:c ");
+}
+
+static void a_row_that_others_changed_is_deleted(void **state)
+{
+    delete_what_others_change(state);
+    scan(state, 50, true, false);
+    federation_sync(*state);
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(held, "-");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+static void a_row_that_others_changed_is_back(void **state)
+{
+    delete_what_others_change(state);
+    scan(state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note WHERE body IN ('mine', 'hub')", "1");
+    assert_everywhere(held, "-");
+}
+
+/* Of a row without a record nothing is left here, though others held it since. */
+static void a_row_that_is_held_and_not_known_is_deleted(void **state)
+{
+    rows(state);
+    federation_settle(*state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "\"c\"unique");
+    assert_string_equal(office_one(A, held), "-");
+    assert_string_equal(scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+/* Rows of others wait for one that was deleted behind capture. */
+static void who_waits_for_what_is_back_comes_in(void **state)
+{
+    rows(state);
+    federation_settle(*state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "INSERT INTO remark VALUES('r','c')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, held), "\"r\"parent");
+    assert_string_equal(scan(state, 50, true, true), "D:c ");
+    assert_everywhere(held, "-");
+    federation_assert_equal(*state, "note remark");
+}
+
+/* As the other office sees it: what it takes is the delete, not what is left of the row. */
+static void a_row_that_was_deleted_there_is_deleted(void **state)
+{
+    struct arena a = {0};
+    struct escape *e;
+    size_t n;
+    static const uint8_t behind_rows[] = {PART_RECORDS};
+    struct load_request r = {.table = "note", .upto = {behind_rows, 1}};
+    struct load_chunk chunk;
+    delete_what_others_change(state);
+    assert_ok(store_chunk_read(A->store, &a, &r, HUB->name, &chunk));
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_chunk_compare(HUB->store, &a, &chunk, r.after, &e, &n));
+    assert_int_equal(n, 1);
+    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL));
+    assert_ok(store_commit(HUB->store));
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(held, "-");
+    arena_fini(&a);
+}
+
+/* Also where others have deleted it since: somebody may not have heard of that. */
+static void a_row_that_was_deleted_twice_may_come_back(void **state)
+{
+    rows(state);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, true, false), "C:c ");
+    federation_sync(*state);
+    assert_string_equal(scan(state, 50, false, false), "");
+}
+
+/* It is held at the others, and nothing of it here: it is no change of all its columns to NULL. */
+static void a_row_that_others_hold_is_deleted(void **state)
+{
+    office_sql(HUB, "INSERT INTO note VALUES('c','3','mc')");
+    federation_sync(*state);
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    behind_capture(A, "DELETE FROM note WHERE id = 'c'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, held), "\"c\"unique");
+    assert_string_equal(scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(held, "-");
+    assert_everywhere("SELECT group_concat(id) FROM note", "n");
+    assert_string_equal(scan(state, 50, false, false), "");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FEDERATION_TEST(a_part_is_taken_back),
         FEDERATION_TEST(equal_rows_have_no_escapes),
         FEDERATION_TEST(every_escape_is_found_once),
         FEDERATION_TEST(what_stays_here_is_no_escape),
@@ -374,10 +561,21 @@ int main(void)
         FEDERATION_TEST(a_row_held_here_alone_is_no_escape),
         FEDERATION_TEST(a_row_that_only_we_know_is_new),
         FEDERATION_TEST(a_row_of_ours_at_a_key_of_others),
+        FEDERATION_TEST(who_came_in_for_it_goes_with_it),
+        FEDERATION_TEST(a_held_row_that_only_we_know_is_new),
+        FEDERATION_TEST(a_held_row_that_only_we_know_goes),
+        FEDERATION_TEST(a_row_that_others_hold_is_not_new),
         FEDERATION_TEST(a_held_row_has_other_values),
         FEDERATION_TEST(a_held_row_is_taken_back),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_back),
+        FEDERATION_TEST(a_row_that_others_changed_is_deleted),
+        FEDERATION_TEST(a_row_that_others_changed_is_back),
+        FEDERATION_TEST(a_row_that_others_hold_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
+        FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
+        FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
     return check_run(tests);
 }

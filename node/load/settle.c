@@ -1,0 +1,276 @@
+/* What differs is settled: published as a write of ours, or taken from the neighbour. */
+#include "node/load/load.h"
+
+#include "conflict/hlc.h"
+#include "node/capture/capture.h"
+#include "node/load/meet.h"
+#include "node/load/slice.h"
+#include "node/record/table.h"
+
+#include <assert.h>
+#include <string.h>
+
+static enum err meet_escape(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            const struct escape *esc, struct met *x, const struct row_state **st)
+{
+    const struct table_schema *t;
+    struct value *now;
+    enum err e = met_table(s, chunk, &t);
+    if (e != ERR_OK)
+        return e;
+    struct row_key k = {t, esc->key.p, esc->key.len};
+    *st = met_state(met_states(a, chunk), chunk->n_states, esc->key);
+    e = row_read(s, a, k, &now);
+    return e == ERR_OK ? met_key(s, a, k, *st, now, x) : e;
+}
+
+/* The values that differ: what stands, or a birth that is held at one of the two, or at both. */
+static void values_that_differ(struct arena *a, const struct met *x, const struct value **here,
+                               const struct value **there)
+{
+    uint32_t at = 0;
+    const struct birth *torn = met_torn(a, x);
+    const struct birth *b = torn ? torn : x->here.birth, *c = met_counterpart(x, &x->there, b);
+    *here = torn ? NULL : x->here.stands;
+    *there = c && x->there.birth != c ? met_values(a, x, &x->there, c) : x->there.stands;
+    if (c && x->there.birth != c && part_birth_torn(a, x->k.t, c))
+        *there = NULL;
+    if (met_kind(a, x) == ESCAPE_DELETED && !torn && met_lost(a, x) && !x->there.stands) {
+        *here = NULL;
+        *there = met_values(a, x, &x->there, met_lost(a, x));
+    }
+    if (met_kind(a, x) != ESCAPE_CHANGED || (c && met_differ(a, x, b, c)))
+        return;
+    b = met_held_otherwise(a, x, &at);
+    c = row_find_birth(&x->there.row, b->name);
+    *here = met_values(a, x, &x->here, b);
+    *there = met_values(a, x, &x->there, c);
+}
+
+enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                           const struct escape *esc, struct escape_rows *out)
+{
+    struct met x;
+    const struct row_state *st;
+    *out = (struct escape_rows){0};
+    enum err e = meet_escape(s, a, chunk, esc, &x, &st);
+    out->t = x.k.t;
+    if (e == ERR_OK)
+        values_that_differ(a, &x, &out->here, &out->there);
+    return e;
+}
+
+static enum err write_parents(struct store *s, const struct met *x)
+{
+    if (!x->there.stands)
+        return x->here.stands ? part_delete(s, x->k) : ERR_OK;
+    return x->here.stands ? part_update(s, x->k.t, x->here.stands, x->there.stands)
+                          : part_insert(s, x->k.t, x->there.stands);
+}
+
+/* What stands there is there alone, perhaps: it is written here, and sealed as a write of ours. */
+static enum err write_for_all(struct store *s, const struct met *x)
+{
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    enum err e = write_parents(s, x);
+    if (e != ERR_OK || (!here && !there))
+        return e;
+    if (!there)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, here);
+    return here ? capture_note(s, x->k.t, CHANGE_UPDATE, part_mask(x->k.t, here, there), there)
+                : capture_note(s, x->k.t, CHANGE_BORN, 0, there);
+}
+
+/* The parent's table is not what its own record says: it was changed behind its capture. */
+static bool contradicts_itself(const struct met *x)
+{
+    return !!row_standing(&x->there.row, &x->k.t->rules) != !!x->there.stands;
+}
+
+/* Everything that is known of the row is replaced (DESIGN 4, "Row states"). */
+static enum err take_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            const struct row_state *st, const struct met *x)
+{
+    struct row_state none = {.key = {x->k.key, x->k.len}};
+    if (contradicts_itself(x))
+        return write_for_all(s, x);
+    bool settled = x->at == RECORD_NONE && x->there.stands && st->record.len == 0;
+    enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
+    return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc)) : e;
+}
+
+static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
+                             const struct birth *b)
+{
+    const struct table_schema *t = x->k.t;
+    const struct value *here = met_values(a, x, &x->here, b);
+    const struct value *there = met_values(a, x, &x->there, met_counterpart(x, &x->there, b));
+    uint32_t *column = arena_alloc(a, t->n_columns * sizeof *column), n = 0;
+    struct value *value = arena_alloc(a, t->n_columns * sizeof *value);
+    for (uint32_t i = 0; i < t->n_columns; i++) {
+        if (value_equal(&here[i], &there[i]))
+            continue;
+        column[n] = i;
+        value[n++] = here[i];
+    }
+    struct todo_change c = {
+        .kind = CHANGE_UPDATE, .birth = b->name, .n_cells = n, .column = column, .value = value};
+    return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
+}
+
+static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < x->here.row.n_births; i++) {
+        struct birth *b = &x->here.row.births[i], *c = met_hidden_otherwise(a, x, b);
+        enum hold_reason held = b->held;
+        if (c && part_birth_unknown(a, x->k.t, b))
+            *b = *c;
+        else if (c)
+            birth_set_values(a, b, &x->k.t->rules, part_birth_values(a, x->k.t, c));
+        b->held = held;
+        any = any || c;
+    }
+    return any ? row_save(s, a, x->k, &x->here.row, x->at) : ERR_OK;
+}
+
+static enum err queue_birth(struct store *s, struct arena *a, const struct met *x,
+                            const struct value *values)
+{
+    uint32_t *all = arena_alloc(a, x->k.t->n_columns * sizeof *all);
+    for (uint32_t i = 0; i < x->k.t->n_columns; i++)
+        all[i] = i;
+    struct todo_change c = {
+        .kind = CHANGE_BORN, .n_cells = x->k.t->n_columns, .column = all, .value = values};
+    return todo_put(s, x->k, &c);
+}
+
+static enum err queue_delete(struct store *s, const struct met *x, const struct birth *b)
+{
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
+    return todo_put(s, x->k, &gone);
+}
+
+/* What the application did to a row before anybody knew it has left a record, which is nobody's. */
+static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
+{
+    struct row *r = &x->here.row;
+    if (x->at == RECORD_NONE || !x->here.birth)
+        return ERR_OK;
+    size_t at = (size_t)(x->here.birth - r->births);
+    memmove(r->births + at, r->births + at + 1, (r->n_births - at - 1) * sizeof *r->births);
+    r->n_births--;
+    return row_save(s, a, x->k, r, x->at);
+}
+
+/* Only what is here alone goes: nothing of the key stands or is held there, and what is dead there
+ * is not told. */
+static enum err take_out(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                         const struct met *x, const struct birth *alone)
+{
+    const struct row *r = &x->here.row;
+    struct row rest = {.births = arena_alloc(a, r->n_births * sizeof *rest.births)};
+    struct row_state st = {.key = {x->k.key, x->k.len}};
+    struct buf record = {0};
+    for (uint32_t i = 0; i < r->n_births; i++)
+        if (&r->births[i] != alone)
+            rest.births[rest.n_births++] = r->births[i];
+    if (rest.n_births > 0)
+        row_encode(&record, &rest, &x->k.t->rules);
+    st.record = (struct bytes){arena_copy(a, record.data, record.len), record.len};
+    buf_fini(&record);
+    return load_replace(s, a, x->k.t, &st, hlc_ms(chunk->hlc));
+}
+
+/* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */
+static enum err make_room(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                          const struct row_state *st, struct met *x)
+{
+    const struct birth *held = met_held_alone(x);
+    bool stands =
+        x->here.stands && !met_counterpart(x, &x->there, x->here.birth) && !met_known(a, x);
+    bool goes = met_kind(a, x) == ESCAPE_DELETED;
+    const struct birth *gone = x->there.birth && !met_counterpart(x, &x->here, x->there.birth)
+                                   ? x->there.birth
+                                   : met_lost(a, x);
+    enum err e = held && !st && !x->here.stands ? take_out(s, a, chunk, x, held)
+                                                : take_theirs(s, a, chunk, st, x);
+    if (e == ERR_OK && held && !part_birth_torn(a, x->k.t, held))
+        e = queue_birth(s, a, x, met_values(a, x, &x->here, held));
+    if (e == ERR_OK && stands)
+        e = queue_birth(s, a, x, x->here.stands);
+    return e == ERR_OK && goes && gone ? queue_delete(s, x, gone) : e;
+}
+
+/* What it was is as the neighbour has it: somebody who does not know of the delete may bring it
+ * back. */
+static enum err delete_torn(struct store *s, struct arena *a, struct met *x, struct birth *b)
+{
+    const struct birth *c = met_counterpart(x, &x->there, b);
+    enum hold_reason held = b->held == HOLD_NONE ? c->held : b->held;
+    *b = *c;
+    b->held = held;
+    enum err e = row_save(s, a, x->k, &x->here.row, x->at);
+    return e == ERR_OK ? queue_delete(s, x, b) : e;
+}
+
+static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
+{
+    const struct birth *c = met_counterpart(x, &x->there, x->here.birth), *b;
+    const struct value *old = c ? met_values(a, x, &x->there, c) : x->there.stands;
+    enum err e = take_hidden(s, a, x);
+    if (e == ERR_OK && x->here.stands && old &&
+        !met_same_sent(x->k.t, old, x->here.stands, x->left)) {
+        uint64_t mask = part_mask(x->k.t, old, x->here.stands);
+        e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
+    }
+    for (uint32_t at = 0; e == ERR_OK && (b = met_held_otherwise(a, x, &at));)
+        e = met_told(b) ? queue_change(s, a, x, b) : ERR_OK;
+    return e;
+}
+
+/* What is here is sealed like any write: the parent's values are the old ones. */
+static enum err publish(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                        const struct row_state *st, struct met *x)
+{
+    enum escape_kind kind = met_kind(a, x);
+    bool both = x->here.stands && x->there.stands;
+    struct birth *torn = kind == ESCAPE_DELETED ? met_torn(a, x) : NULL;
+    if (torn)
+        return delete_torn(s, a, x, torn);
+    if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !met_held_alone(x)))
+        return publish_changed(s, a, x);
+    bool lost = kind == ESCAPE_DELETED && !x->there.stands;
+    if (both || lost || met_held_alone(x) || (kind == ESCAPE_NEW && met_known(a, x)))
+        return make_room(s, a, chunk, st, x);
+    if (kind == ESCAPE_DELETED)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
+    const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
+    if (c) /* it is missing there: all of it, the key too */
+        return capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
+    enum err e = forget_nobodys(s, a, x);
+    return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
+}
+
+enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             const struct escape *esc, enum escape_take take)
+{
+    assert(s->in_write);
+    struct met x;
+    const struct row_state *st;
+    enum err e = capture_temp_triggers(s); /* they run on such rows, too */
+    if (e == ERR_OK)
+        e = meet_escape(s, a, chunk, esc, &x, &st);
+    enum escape_kind kind = e == ERR_OK ? met_kind(a, &x) : 0;
+    if (!kind)
+        return e; /* the application has settled it since */
+    if (take == ESCAPE_TAKE_HERE)
+        return publish(s, a, chunk, st, &x);
+    const struct birth *torn = met_torn_there(a, &x);
+    if (torn) /* it was deleted there, behind capture: that is what is taken */
+        return queue_delete(s, &x, torn);
+    bool both = x.here.stands && x.there.stands;
+    bool plain = (kind == ESCAPE_CHANGED && both) || (kind == ESCAPE_NEW && !x.there.stands);
+    return take == ESCAPE_TAKE_FOR_ALL && plain ? write_for_all(s, &x)
+                                                : take_theirs(s, a, chunk, st, &x);
+}
