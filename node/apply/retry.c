@@ -79,9 +79,21 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
+/* What stood here, and is on record, was nobody's (gap_is_nobodys): it goes without a trace. */
+static void drop_nobodys(struct work_row *r)
+{
+    struct birth *b = row_standing(&r->row, &r->k.t->rules);
+    if (r->now || !b || !dot_is_none(b->name))
+        return;
+    size_t at = (size_t)(b - r->row.births);
+    memmove(b, b + 1, (r->row.n_births - at - 1) * sizeof *b);
+    r->row.n_births--;
+    r->siblings = true; /* a conflict of the two may be open */
+}
+
 /* What this office alone refuses in the table may have waited for one of the row's unique
  * values. */
-enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
+enum err retry_row(struct store *s, struct row_key k, bool nobodys, uint64_t now_ms)
 {
     struct arena a = {0};
     struct work w;
@@ -90,7 +102,7 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
     enum err e = capture_temp_triggers(s);
     begin(&w, s, &a, now_ms);
     w.part = true;
-    (void)work_get(&w, k.t, k.key, k.len);
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
     if (e == ERR_OK)
         e = meet(&w,
                  DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE t = ?1 AND reason = 'local'",
@@ -98,6 +110,8 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
                  &any);
     if (e == ERR_OK)
         e = load_all(&w);
+    if (e == ERR_OK && nobodys)
+        drop_nobodys(r);
     if (e == ERR_OK)
         e = finish(&w, &released);
     arena_fini(&a);

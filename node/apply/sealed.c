@@ -1,6 +1,7 @@
 /* What follows a seal. What was collected goes from the log; a row of ours that is too large to be
  * sent, or has no key, is told among the held ones (reason `limit`), though it stands here; a row
- * that lost its key is held; and where such a row is gone, what others have may come in. */
+ * that lost its key is held; and where such a row is gone, or one that was entered in a capture
+ * gap, what others have may come in. */
 #include "node/apply/apply.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
@@ -107,7 +108,8 @@ static enum err let_others_in(struct store *s, const struct limit_note *note, si
         e = schema_load(s);
         const struct table_schema *t = e == ERR_OK ? schema_by_number(s, note[i].t) : NULL;
         if (t && t->exists)
-            e = retry_row(s, (struct row_key){t, note[i].key.p, note[i].key.len}, now_ms);
+            e = retry_row(s, (struct row_key){t, note[i].key.p, note[i].key.len}, note[i].nobodys,
+                          now_ms);
     }
     return e;
 }

@@ -134,8 +134,8 @@ enum err work_finish(struct work *w);
 
 /* ---- retry.c */
 /* One row decided again, and what this office alone refuses in its table. What is captured and not
- * sealed yet is left alone. */
-enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
+ * sealed yet is left alone. `nobodys`: without the unnamed birth that has no row any more. */
+enum err retry_row(struct store *s, struct row_key k, bool nobodys, uint64_t now_ms);
 /* What was left alone because it was captured and not sealed yet: the log is empty now. */
 enum err again_decide(struct store *s, uint64_t now_ms);
 

@@ -55,6 +55,7 @@ struct collect_most { /* of one changeset */
     uint32_t rows;
     uint64_t bytes; /* of values, about */
     bool apart;     /* what was decided together may come apart: it fits into no changeset whole */
+    bool compared;  /* the log is what a comparison made ours: nothing of it is nobody's */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more
@@ -81,11 +82,13 @@ bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row
 /* Deletes from the logs what was collected, once, in the transaction of the collection; what of it
  * is too large to be sent stays known in tonle_limit. */
 enum err collect_consumed(struct store *s, struct collected *c);
-struct limit_note { /* what an operator has to know of a row too large to be sent */
+struct limit_note { /* what an operator has to know of a row too large to be sent; or `nobodys` */
     uint32_t t;     /* the table's number: the charter may have come with the same changeset */
     struct bytes key;
     const char *message; /* in words, what of it stands only here; NULL: it went out, or is gone */
     bool gone;           /* nothing of the row at the key stays here only: others may come in */
+    bool nobodys;        /* a capture gap's row is gone that is on record as the unnamed birth, if
+                            at all */
     bool found;          /* the row at the key had lost it, and has it again */
     const struct value *lost; /* the row, as it was, that lost its key here; others have it */
 };

@@ -21,6 +21,7 @@ struct log_entry {
     bool limited;                  /* something of it stays here for its size, or its key */
     bool no_key;                   /* NULL is in it: it names no row */
     bool found;                    /* it was lost, and has its key again */
+    bool nobodys_gone;             /* only this office had it, and has it no more */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */
@@ -121,7 +122,7 @@ struct output {
     const struct table_work *work; /* the entries of t's log */
     bool sums;                     /* t has a sum column */
     bool births;                   /* some key of t has several births on record */
-    bool gap;                      /* t has a capture gap, or differs from a neighbour's */
+    bool records;                  /* some row of t may not be whose birth is on record */
     uint32_t *all;                 /* the numbers of t's columns */
     struct todo *todos;            /* those of t */
     size_t n_todos;

@@ -61,18 +61,19 @@ static void note(struct collected *c, struct limit_note n)
 static enum err save_limits(struct store *s, struct collected *c)
 {
     enum err e = ERR_OK;
-    for (uint32_t i = 0; c->any_limits && i < c->n; i++) {
+    for (uint32_t i = 0; i < c->n; i++) {
         const struct table_work *w = &c->work[i];
         for (uint32_t k = 0; e == ERR_OK && k < w->n_entries; k++) {
             const struct log_entry *x = &w->entries[k];
             struct row_key key = {&s->schema->tables[w->table], x->key, x->key_len};
             bool any = false;
-            if (x->taken && !x->limited)
+            if (c->any_limits && x->taken && !x->limited)
                 e = limit_drop(s, key, &any);
-            if (any)
+            if (any || (x->taken && x->nobodys_gone))
                 note(c, (struct limit_note){.t = key.t->t,
                                             .key = {x->key, x->key_len},
                                             .gone = true,
+                                            .nobodys = x->nobodys_gone,
                                             .found = x->found});
         }
     }

@@ -54,6 +54,39 @@ enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
     return query_end(&q);
 }
 
+enum err gap_doubts(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                    bool *yes)
+{
+    enum gap_state gap = GAP_NONE;
+    struct forget f;
+    *yes = false;
+    if (r->n_births < 2 || !row_find_birth(r, (struct dot){0}))
+        return ERR_OK;
+    enum err e = gap_state_of(s, k.t->t, &gap);
+    if (e == ERR_OK)
+        e = row_forgetting(s, a, k, &f);
+    *yes = e == ERR_OK && row_is_doubtful(r, &f, gap != GAP_NONE);
+    return e;
+}
+
+enum err gap_is_nobodys(struct store *s, struct arena *a, struct row_key k, bool *yes)
+{
+    struct row r;
+    enum gap_state gap = GAP_NONE;
+    *yes = false;
+    enum err e = row_load(s, a, k, &r, NULL);
+    if (e != ERR_OK || r.n_births == 0)
+        return e;
+    const struct birth *standing = row_standing(&r, &k.t->rules);
+    if (standing)
+        return dot_is_none(standing->name) ? gap_doubts(s, a, k, &r, yes) : ERR_OK;
+    *yes = row_find_birth(&r, (struct dot){0});
+    if (!*yes)
+        e = gap_state_of(s, k.t->t, &gap);
+    *yes = *yes || (e == ERR_OK && gap != GAP_NONE);
+    return e;
+}
+
 bool gap_any_open(struct store *s, bool *keeps)
 {
     int64_t open = 1, known = 1;

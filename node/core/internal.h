@@ -379,8 +379,8 @@ bool stream_waiting(const struct node *n);
 
 /* ---- seal.c */
 /* begun: the context, with what was sealed here since (a capture gap's beginning); NULL: the
- * clock. */
-enum err seal_captured(struct node *n, const struct clock *begun, bool *cut);
+ * clock. compared: nothing is in the log but what a comparison has put there. */
+enum err seal_captured(struct node *n, const struct clock *begun, bool compared, bool *cut);
 
 /* ---- mark.c */
 bool mark_due(struct node *n);

@@ -92,7 +92,7 @@ static enum err seal_rows(struct node *n, const struct clock *begun, struct coll
     return e;
 }
 
-enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
+enum err seal_captured(struct node *n, const struct clock *begun, bool compared, bool *cut)
 {
     *cut = false;
     enum err e = node_is_hub(n) ? store_registry_attest(n->store, n->o.sign_secret) : ERR_OK;
@@ -103,7 +103,9 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(
             n, begun,
-            (struct collect_most){.rows = rows, .bytes = SEAL_BYTES, .apart = rows != most}, cut);
+            (struct collect_most){
+                .rows = rows, .bytes = SEAL_BYTES, .apart = rows != most, .compared = compared},
+            cut);
     if (e != ERR_LIMIT)
         return e;
     /* A row that no changeset can carry: it is safe in the table and in the log, and everything

@@ -87,12 +87,12 @@ static enum err write_answer(struct node *n, struct batch *b, uint64_t *kept)
     return e;
 }
 
-static enum err seal_if_pending(struct node *n, bool *left)
+static enum err seal_if_pending(struct node *n, bool compared, bool *left)
 {
     *left = store_capture_pending(n->store);
     if (!*left || !may_seal(n))
         return ERR_OK;
-    return seal_captured(n, NULL, left);
+    return seal_captured(n, NULL, compared, left);
 }
 
 /* What a capture gap makes ours goes out in the context of its beginning, by itself: in several
@@ -103,7 +103,7 @@ static enum err scan_and_seal(struct node *n)
     bool left;
     enum err e = scan_work(n, &context);
     while (e == ERR_OK && context && may_seal(n) && store_capture_pending(n->store))
-        e = seal_captured(n, context, &left);
+        e = seal_captured(n, context, true, &left);
     return e;
 }
 
@@ -169,7 +169,7 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
     if (e == ERR_OK)
         e = wall_take_back(n);
     if (e == ERR_OK)
-        e = seal_if_pending(n, &t->left);
+        e = seal_if_pending(n, false, &t->left);
     t->applied = e == ERR_OK && !t->left;
     if (t->applied) {
         e = stream_apply(n, b);
@@ -180,7 +180,7 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
         if (e == ERR_OK)
             e = enrol_work(n);
         if (e == ERR_OK)
-            e = seal_if_pending(n, &t->left);
+            e = seal_if_pending(n, true, &t->left); /* the log was empty before the comparison */
     }
     if (e == ERR_OK && node_is_hub(n))
         e = mark_work(n);
