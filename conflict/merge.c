@@ -8,6 +8,9 @@
  *   names b      the unnamed one, not b; b is stable and not kept  the unnamed one
  *   otherwise    -                                                 nothing: an orphan
  *
+ * The unnamed one is whoever has lost its name everywhere else; where a row that was entered in a
+ * capture gap has none here, that is another, which still has its name here (row_unnamed).
+ *
  * What the change does to one cell (a column, a group of columns, existence), `rest` being the
  * versions that its context does not cover:
  *
@@ -135,14 +138,17 @@ static bool is_kept(const struct forget *f, struct dot name)
     return false;
 }
 
-static struct birth *find_identity(const struct row *r, struct dot name, const struct forget *f)
+static struct birth *find_identity(const struct merging *m, const struct forget *f)
 {
-    struct birth *b = row_find_birth(r, name);
-    if (b || dot_is_none(name))
+    struct dot name = m->ch->birth;
+    if (dot_is_none(name))
+        return row_unnamed(m->a, m->r, m->rules, f);
+    struct birth *b = row_find_birth(m->r, name);
+    if (b)
         return b;
     if (!clock_covers(f->stable, name) || is_kept(f, name))
         return NULL;
-    return row_find_birth(r, (struct dot){0});
+    return row_unnamed(m->a, m->r, m->rules, f);
 }
 
 static bool comes_before(const struct birth *a, const struct birth *b)
@@ -444,7 +450,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch, .out = out};
     struct merge_result res = {.siblings = row_has_siblings(r)};
     bool born = ch->kind == CHANGE_BORN;
-    m.b = born ? row_find_birth(r, ch->dot) : find_identity(r, ch->birth, forget);
+    m.b = born ? row_find_birth(r, ch->dot) : find_identity(&m, forget);
     res.orphan = !born && !m.b;
     res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
     if (res.applied) {

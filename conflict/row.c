@@ -440,6 +440,8 @@ static void forget_cells(struct birth *b, const struct table_rules *rules, const
 
 static bool may_lose_name(const struct birth *b, const struct forget *f)
 {
+    if (dot_is_none(b->name))
+        return false;
     return clock_covers(f->stable, b->name) && !is_among(f->keep, f->n_keep, b->name);
 }
 
@@ -462,25 +464,39 @@ static uint32_t loses_name(const struct row *r, const struct table_rules *rules,
     return dead;
 }
 
-/* One birth becomes the unnamed one; its twins, and who died with it, go (row_is_one). The hub
- * lists the names of every other key with more than one birth, so there is no second; if there
- * were, it would keep its name: two identities are never mixed. */
+/* The birth `stays` loses its name: its twins, and who died with it, go (row_is_one). */
+static void drop_merged(struct row *r, const struct table_rules *rules,
+                        const struct birth **twin_of, uint32_t stays, const struct forget *f)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        bool goes = (twin_of && twin_of[i]) || !birth_alive(&r->births[i], rules);
+        if (i == stays || !(goes && may_lose_name(&r->births[i], f)))
+            r->births[kept++] = r->births[i];
+    }
+    r->n_births = kept;
+}
+
+/* One birth becomes the unnamed one. The hub lists the names of every other key with more than one
+ * birth, so everywhere else it is alone then. Where one is unnamed here already, that was entered
+ * in a capture gap and is nobody's: the other keeps its name here, so that the two stay apart, and
+ * is whom everybody else means who names nobody (row_unnamed). */
 static void forget_names(struct arena *a, struct row *r, const struct table_rules *rules,
                          const struct forget *f)
 {
-    if (r->n_births == 0 || dot_is_none(r->births[0].name))
+    if (r->n_births == 0 || (r->n_births == 1 && dot_is_none(r->births[0].name)))
         return;
     const struct birth **twin_of = row_twins(a, r, rules);
-    uint32_t stays = loses_name(r, rules, twin_of, f), kept = 0;
+    uint32_t stays = loses_name(r, rules, twin_of, f);
     if (stays == r->n_births)
         return;
-    struct birth b = r->births[stays];
-    for (uint32_t i = 0; i < r->n_births; i++) {
-        bool goes = (twin_of && twin_of[i]) || !birth_alive(&r->births[i], rules);
-        if (i != stays && !(goes && may_lose_name(&r->births[i], f)))
-            r->births[kept++] = r->births[i];
-    }
-    memmove(r->births + 1, r->births, kept * sizeof b);
+    struct dot name = r->births[stays].name;
+    drop_merged(r, rules, twin_of, stays, f);
+    if (dot_is_none(r->births[0].name))
+        return;
+    size_t at = (size_t)(row_find_birth(r, name) - r->births);
+    struct birth b = r->births[at];
+    memmove(r->births + 1, r->births, at * sizeof b);
     b.name = (struct dot){0};
     b.hlc = 0;
     b.touched = UNTOUCHED;
@@ -488,7 +504,28 @@ static void forget_names(struct arena *a, struct row *r, const struct table_rule
     b.n_seen = 0;
     memset(b.born, 0, sizeof b.born);
     r->births[0] = b;
-    r->n_births = kept + 1;
+}
+
+struct birth *row_unnamed(struct arena *a, const struct row *r, const struct table_rules *rules,
+                          const struct forget *f)
+{
+    uint32_t i = loses_name(r, rules, row_twins(a, r, rules), f);
+    return i < r->n_births ? &r->births[i] : row_find_birth(r, (struct dot){0});
+}
+
+bool row_is_doubtful(const struct row *r, const struct forget *f, bool unknown)
+{
+    const struct birth *unnamed = row_find_birth(r, (struct dot){0});
+    if (!unnamed || !dot_is_none(unnamed->base))
+        return false; /* whose birth is on record was never entered in a gap */
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        const struct birth *b = &r->births[i];
+        if (b == unnamed || birth_gone(b) || is_among(f->keep, f->n_keep, b->name))
+            continue;
+        if (unknown || clock_covers(f->stable, b->name))
+            return true;
+    }
+    return false;
 }
 
 void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,

@@ -44,7 +44,7 @@ enum hold_reason {
     HOLD_UNIQUE, /* pass 3: an earlier claim to a UNIQUE value */
     HOLD_PARENT, /* pass 4: the row it references does not stand */
     HOLD_LOCAL,  /* only this office's trigger or schema refuses it: outside promise 3 */
-    HOLD_TWIN, /* equal to another birth of its key, which counts for both (twin.h): not told */
+    HOLD_TWIN,   /* equal to another birth of its key, which counts for both (twin.h): not told */
     HOLD_COUNT
 };
 /* "check" "birth" "unique" "parent" "local" "twin", "" */
@@ -200,6 +200,15 @@ struct forget {
 };
 void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
                 const struct forget *f);
+/* Whom a change means that names nobody, or whose birth has lost its name: the birth that has lost
+ * it, or would have if no unnamed row stood beside it that was entered in a capture gap here, and
+ * is on record nowhere else. NULL: nobody. */
+struct birth *row_unnamed(struct arena *a, const struct row *r, const struct table_rules *rules,
+                          const struct forget *f);
+/* Whether the unnamed birth may be such a row: beside it is one that has lost its name elsewhere.
+ * Its own changes would name nobody, and be taken for that one's. The name of a birth that is held
+ * beside a settled row is kept; `unknown`: until it is, it may be either (a gap is known here). */
+bool row_is_doubtful(const struct row *r, const struct forget *f, bool unknown);
 
 /* Several births, or a cell of several versions: without either no conflict of the row is open. */
 bool row_has_siblings(const struct row *r);

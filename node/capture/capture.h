@@ -64,7 +64,7 @@ struct collect_most { /* of one changeset */
     uint32_t rows;
     uint64_t bytes; /* of values, about */
     bool apart;     /* what was decided together may come apart: it fits into no changeset whole */
-    bool compared;  /* all of it comes of a comparison, which knows whose it is (gap_entered) */
+    bool compared;  /* all of it comes of a comparison, which knows whose it is (gap_is_nobodys) */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more

@@ -251,14 +251,15 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* Without a name a change of it would mean another row. What stands is told when the table is
- * compared (core/scan.c). */
+/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
+ * or held. Without a name a change would mean one of them. What stands is told when the table is
+ * compared (core/scan.c); when it is gone, who was held under its key may come in. */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
     *yes = false;
-    if (!o->gap || o->most.compared || !p->existed || p->limit.lost)
+    if (!o->records || o->most.compared || !p->existed || p->limit.lost)
         return ERR_OK;
-    return gap_entered(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
+    return gap_is_nobodys(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
 }
 
 static enum err decide(struct output *o, struct log_entry *e)
@@ -345,23 +346,30 @@ static void find_todos(struct output *o, uint32_t table)
         o->n_todos++;
 }
 
+/* Mostly there is no record of several births, nor one of a row that does not stand. */
 static enum err any_births(struct output *o)
 {
-    struct query q = DB_QUERY(o->s, "SELECT 1 FROM tonle_row WHERE births > 1 AND t = ?1 LIMIT 1",
+    enum gap_state gap = GAP_NONE;
+    struct query q = DB_QUERY(o->s,
+                              "SELECT EXISTS(SELECT 1 FROM tonle_row WHERE births > 1 AND t = ?1),"
+                              " EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)",
                               value_integer(o->t->t));
-    o->births = query_next(&q);
-    return query_end(&q);
+    if (query_next(&q)) {
+        o->births = query_i64(&q, 0);
+        o->records = o->births || query_i64(&q, 1);
+    }
+    enum err e = query_end(&q);
+    if (e == ERR_OK)
+        e = gap_state_of(o->s, o->t->t, &gap);
+    o->records = o->records || gap != GAP_NONE;
+    return e;
 }
 
 /* Decides the entries of one log until a limit, then what else is queued for its table; *stopped
  * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
-    enum gap_state gap = GAP_NONE;
     enum err e = any_births(o);
-    if (e == ERR_OK)
-        e = gap_state_of(o->s, o->t->t, &gap);
-    o->gap = gap != GAP_NONE;
     o->work = w;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);

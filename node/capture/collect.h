@@ -21,7 +21,7 @@ struct log_entry {
     bool limited; /* something of it stays here for its size, or its key */
     bool no_key;  /* NULL is in it: it names no row */
     bool found;   /* it was lost, and has its key again */
-    bool entered; /* it was nobody's (gap_entered), and is gone: whom it was in the way of is not */
+    bool entered; /* it was nobody's (gap_is_nobodys), and is gone: whom it was in the way of is not */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */
@@ -104,7 +104,7 @@ struct collected {
     uint32_t n_tables;
     struct collected_table *tables;
     bool done;    /* consumed */
-    bool nobodys; /* something was left to the comparison (gap_entered) */
+    bool nobodys; /* something was left to the comparison (gap_is_nobodys) */
     size_t n_notes, notes_cap;
     struct limit_note *notes; /* what that did to the limits */
     struct arena arena;       /* keys, todo, limits, notes */
@@ -123,7 +123,7 @@ struct output {
     const struct table_work *work; /* the entries of t's log */
     bool sums;                     /* t has a sum column */
     bool births;                   /* some key of t has several births on record */
-    bool gap;                      /* t has a capture gap, or differs from a neighbour's */
+    bool records;                  /* some row of t may not be whose birth is on record */
     uint32_t *all;                 /* the numbers of t's columns */
     struct todo *todos;            /* those of t */
     size_t n_todos;

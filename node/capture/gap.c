@@ -54,30 +54,37 @@ enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state)
     return query_end(&q);
 }
 
-/* The row without a name is everybody's only where others under its key keep theirs for it. */
-static enum err any_unkept(struct store *s, struct arena *a, struct row_key k,
-                           const struct row *row, bool *any)
+enum err gap_doubts(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                    bool *yes)
 {
-    struct dot *kept;
-    size_t n;
-    *any = false;
-    enum err e = record_keep_names(s, a, k, &kept, &n);
-    for (uint32_t i = 0; e == ERR_OK && !*any && i < row->n_births; i++) {
-        const struct birth *b = &row->births[i];
-        *any = birth_alive(b, &k.t->rules) && !dot_is_none(b->name);
-        for (size_t j = 0; j < n; j++)
-            *any = *any && !dot_equal(kept[j], b->name);
-    }
+    enum gap_state gap = GAP_NONE;
+    struct forget f;
+    *yes = false;
+    if (r->n_births < 2 || !row_find_birth(r, (struct dot){0}))
+        return ERR_OK;
+    enum err e = gap_state_of(s, k.t->t, &gap);
+    if (e == ERR_OK)
+        e = row_forgetting(s, a, k, &f);
+    *yes = e == ERR_OK && row_is_doubtful(r, &f, gap != GAP_NONE);
     return e;
 }
 
-enum err gap_entered(struct store *s, struct arena *a, struct row_key k, bool *yes)
+enum err gap_is_nobodys(struct store *s, struct arena *a, struct row_key k, bool *yes)
 {
-    struct row row;
-    enum err e = row_load(s, a, k, &row, NULL);
-    const struct birth *stands = e == ERR_OK ? row_standing(&row, &k.t->rules) : NULL;
-    *yes = e == ERR_OK && row.n_births > 0 && !stands;
-    return stands && dot_is_none(stands->name) ? any_unkept(s, a, k, &row, yes) : e;
+    struct row r;
+    enum gap_state gap = GAP_NONE;
+    *yes = false;
+    enum err e = row_load(s, a, k, &r, NULL);
+    if (e != ERR_OK || r.n_births == 0)
+        return e;
+    const struct birth *standing = row_standing(&r, &k.t->rules);
+    if (standing)
+        return dot_is_none(standing->name) ? gap_doubts(s, a, k, &r, yes) : ERR_OK;
+    *yes = row_find_birth(&r, (struct dot){0});
+    if (!*yes)
+        e = gap_state_of(s, k.t->t, &gap);
+    *yes = *yes || (e == ERR_OK && gap != GAP_NONE);
+    return e;
 }
 
 bool gap_any_open(struct store *s, bool *keeps)

@@ -28,9 +28,6 @@ struct gap {
 enum err gap_open(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
-/* Whether what stands, in a table with a gap, may have been entered in it: those on record under
- * its key are others, dead or held, or have names that they would keep beside everybody's row. */
-enum err gap_entered(struct store *s, struct arena *a, struct row_key k, bool *yes);
 /* The office's time, for gaps opened since this was said last. */
 enum err gap_found(struct store *s, uint64_t now_ms);
 /* Any that is open; *keeps: one of a known beginning, so that no mark may be answered before it is
@@ -42,6 +39,14 @@ bool gap_any_open(struct store *s, bool *keeps);
 enum err gap_let_go(struct store *s, uint64_t now_ms);
 /* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
 enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
+/* Whether the unnamed birth of a row on record (values need not be filled in) may be one that was
+ * entered here while capture was away, so that what names nobody is another's everywhere else
+ * (row_is_doubtful). Also without a known gap, as soon as that other one has lost its name. */
+enum err gap_doubts(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                    bool *yes);
+/* The same of a row that stands, or stood until now, in the table; or it is none of those on
+ * record, which are dead or held. */
+enum err gap_is_nobodys(struct store *s, struct arena *a, struct row_key k, bool *yes);
 /* Nothing of before counts any more: a first load replaces the rows. */
 enum err gap_forget(struct store *s, uint32_t t);
 

@@ -73,7 +73,8 @@ enum err review_owner(struct store *s, struct arena *a, const struct table_schem
 enum err review_record(struct store *s, struct arena *a, const struct subject *about,
                        const char *choice, const struct review *r, const char **id);
 /* Queued changes of one birth. `columns` of review_update: those given. A birth that is gone is
- * born again, with its old values in the columns not given. */
+ * born again, with its old values in the columns not given. ERR_STATE where which birth others mean
+ * by a change is not known before a comparison (gap_doubts). */
 enum err review_update(const struct reviewed *r, const struct birth *b,
                        const struct typed *columns);
 enum err review_delete(const struct reviewed *r, const struct birth *b);

@@ -4,6 +4,7 @@
 #include "conflict/hlc.h"
 #include "conflict/twin.h"
 #include "node/capture/capture.h"
+#include "node/capture/gap.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 
@@ -44,9 +45,28 @@ static enum err bear_again(const struct reviewed *r, const struct birth *b,
     return review_queue_birth(r, r->k, values);
 }
 
+/* A row that has no name is here beside another: whose that is, the neighbour's tables tell. Until
+ * then a change of either may be taken for one of the other elsewhere. */
+static enum err no_doubt(const struct reviewed *r)
+{
+    bool doubtful;
+    enum err e = gap_doubts(r->s, r->a, r->k, &r->row, &doubtful);
+    return e == ERR_OK && doubtful
+               ? store_fail(r->s, ERR_STATE,
+                            "the row %.100s of %.64s that has no birth on record was perhaps "
+                            "entered here while capture was away, and then no other office has it: "
+                            "compare first (`tonle verify --local` shows both sides, `tonle verify "
+                            "--repair --take here|parent` takes one), then decide what is left",
+                            schema_key_json(r->a, r->k.t, r->k.key, r->k.len), r->k.t->name)
+               : e;
+}
+
 enum err review_update(const struct reviewed *r, const struct birth *b, const struct typed *columns)
 {
     const struct table_schema *t = r->k.t;
+    enum err e = no_doubt(r);
+    if (e != ERR_OK)
+        return e;
     if (birth_gone(b))
         return bear_again(r, b, columns);
     uint32_t *column = arena_alloc(r->a, (t->n_columns + 1) * sizeof *column), n = 0;
@@ -69,7 +89,9 @@ enum err review_delete(const struct reviewed *r, const struct birth *b)
 {
     const struct birth **twin_of = row_twins(r->a, &r->row, &r->k.t->rules);
     struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
-    enum err e = todo_put(r->s, r->k, &gone);
+    enum err e = no_doubt(r);
+    if (e == ERR_OK)
+        e = todo_put(r->s, r->k, &gone);
     for (uint32_t i = 0; e == ERR_OK && twin_of && i < r->row.n_births; i++) {
         gone.birth = r->row.births[i].name;
         if (twin_of[i] == b)

@@ -80,9 +80,38 @@ void stray_open(struct machine *m)
     note_from_now(m);
 }
 
-/* Where capture is away now, and what stands. */
-bool stray_before(struct machine *m)
+/* Whom the office tells to be held: who looks at its tables knows that the row there is another. */
+static void note_held(struct world *w, struct machine *m)
 {
+    struct model_meant *l = &w->meant;
+    sqlite3_stmt *q = NULL;
+    const uint64_t site = m->o.site;
+    if (sqlite3_prepare_v2(
+            m->o.app,
+            "SELECT h.t, h.k, h.site, h.seq, c.seq FROM (SELECT coalesce(max(seq), 0)"
+            " AS seq FROM tonle_clock WHERE site = ?1) c LEFT JOIN tonle_held h"
+            " ON h.reason IN ('check', 'birth', 'unique', 'parent')",
+            -1, &q, NULL) != SQLITE_OK)
+        return; /* nothing of ours is here yet */
+    sqlite3_bind_int64(q, 1, (int64_t)site);
+    for (bool first = true; sqlite3_step(q) == SQLITE_ROW; first = false) {
+        struct model_told x = {.site = site, .after = (uint64_t)sqlite3_column_int64(q, 4)};
+        if (first)
+            model_told_begin(l, site, x.after);
+        x.birth = (struct dot){(uint64_t)sqlite3_column_int64(q, 2),
+                               (uint64_t)sqlite3_column_int64(q, 3)};
+        if (sqlite3_column_type(q, 0) != SQLITE_NULL)
+            x.row = model_row_hash((uint32_t)sqlite3_column_int(q, 0), sqlite3_column_blob(q, 1),
+                                   (size_t)sqlite3_column_bytes(q, 1));
+        model_told_add(l, &x); /* nobody is held: that, too, is told */
+    }
+    sqlite3_finalize(q);
+}
+
+/* Where capture is away now, what stands, and what does not. */
+bool stray_before(struct world *w, struct machine *m)
+{
+    note_held(w, m);
     struct buf b = {0};
     buf_printf(&b, "DELETE FROM had; DELETE FROM app_away; DELETE FROM app_began;"
                    " INSERT INTO app_began SELECT max(n) FROM app_wrote;");
@@ -162,7 +191,7 @@ static bool go_around(struct world *w, struct machine *m)
 {
     const struct noted_table *t = &noted_table[world_below(w, NOTED_TABLES)];
     struct buf b = {0};
-    bool fine = stray_before(m);
+    bool fine = stray_before(w, m);
     if (fine && world_chance(w, 500))
         app_statements(w, m); /* captured, in the same transaction */
     fine = fine && stray_after(w, m);
@@ -175,7 +204,7 @@ static bool go_around(struct world *w, struct machine *m)
         printf("%8llu %s: app: %.60s... -> %s\n", (unsigned long long)w->now, m->o.name,
                buf_str(&b), fine ? "away" : "not away");
     buf_fini(&b);
-    fine = fine && note_from_now(m) && stray_before(m);
+    fine = fine && note_from_now(m) && stray_before(w, m);
     for (uint32_t n = world_below(w, 5); fine && n > 0; n--)
         app_statements(w, m);
     if (fine && world_chance(w, 150))

@@ -46,7 +46,7 @@ bool ledger_before(struct world *w, struct machine *m)
 {
     struct buf sql = {0};
     if (w->schema.fixed)
-        return !w->profile.gaps || stray_before(m);
+        return !w->profile.gaps || stray_before(w, m);
     buf_printf(&sql, "DELETE FROM had;");
     for (int i = 0; i < w->schema.n; i++) {
         const struct drawn_table *t = &w->schema.table[i];

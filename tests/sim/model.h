@@ -85,8 +85,8 @@ struct model {
     uint64_t site; /* whose journal it is */
 };
 /* Whom a change meant that named nobody: a birth that had lost its name, or, where it has one as
- * yet, what the writer alone had. Told from the writer's stable clock, when its own model reads the
- * change first; shared by the models of all offices. */
+ * yet, what the writer alone had. Told when the writer's own model reads the change first, from its
+ * stable clock and from what it told of itself; shared by the models of all offices. */
 struct model_meant {
     struct model_unnamed {
         struct dot dot;
@@ -94,7 +94,19 @@ struct model_meant {
         bool nobody;
     } * at;
     size_t n, cap;
+    /* Whom an office told to be held when its application wrote, behind its seal `after`: what
+     * stood there was another. */
+    struct model_told {
+        uint64_t site, after;
+        uint64_t row;
+        struct dot birth; /* none: its name is forgotten */
+    } * told;
+    size_t n_told, cap_told;
 };
+/* The same of a table by its number; the last of each office's `after` replaces the others. */
+uint64_t model_row_hash(uint32_t t, const void *key, size_t len);
+void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after);
+void model_told_add(struct model_meant *l, const struct model_told *told);
 void model_fini(struct model *m); /* keeps probe, units, meant and site */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);

@@ -22,6 +22,8 @@ static const char tables[] = "CREATE TABLE wrote(office, n, t, k, c, v, stray);"
                              "CREATE INDEX stands_cell ON stands(t, k, c);"
                              "CREATE TABLE recorded(office, t, k, c, v, detail);"
                              "CREATE INDEX recorded_cell ON recorded(t, k);"
+                             "CREATE TABLE holds(office, t, k);"
+                             "CREATE INDEX holds_key ON holds(t, k);"
                              "CREATE TABLE waits(office, t)";
 
 static void ask(struct world *w, const char *sql)
@@ -180,19 +182,25 @@ static void copy_table(struct world *w, struct machine *m, const struct noted_ta
     }
 }
 
+#define KEY_OF(key)                                                                                \
+    "CASE json_type(" #key ") WHEN 'array' THEN quote(json_extract(" #key ", '$[0]')) || ',' ||"   \
+    " quote(json_extract(" #key ", '$[1]')) ELSE quote(json_extract(" #key ", '$')) END"
+
 static void bring_together(struct world *w)
 {
-    ask(w, "BEGIN; DELETE FROM wrote; DELETE FROM stands; DELETE FROM recorded; DELETE FROM waits");
+    ask(w, "BEGIN; DELETE FROM wrote; DELETE FROM stands; DELETE FROM recorded; DELETE FROM waits;"
+           " DELETE FROM holds");
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
         copy(w, m, "SELECT n, t, k, c, v, stray FROM app_wrote",
              "INSERT INTO wrote VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
         copy(w, m,
-             "SELECT c.table_name, CASE json_type(c.key) WHEN 'array' THEN"
-             " quote(json_extract(c.key, '$[0]')) || ',' || quote(json_extract(c.key, '$[1]'))"
-             " ELSE quote(json_extract(c.key, '$')) END, c.cell, s.value, s.detail"
-             " FROM tonle_conflict c JOIN tonle_conflict_side s ON s.conflict = c.id",
+             "SELECT c.table_name, " KEY_OF(
+                 c.key) ", c.cell, s.value, s.detail"
+                        " FROM tonle_conflict c JOIN tonle_conflict_side s ON s.conflict = c.id",
              "INSERT INTO recorded VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
+        copy(w, m, "SELECT table_name, " KEY_OF(key) " FROM tonle_held WHERE reason = 'birth'",
+             "INSERT INTO holds VALUES(?1, ?2, ?3)");
         copy(w, m, "SELECT table_name FROM tonle_gap WHERE state = 2",
              "INSERT INTO waits VALUES(?1, ?2)");
         for (int t = 0; t < NOTED_TABLES; t++)
@@ -245,6 +253,18 @@ static void every_stray(struct world *w)
          " LIMIT 1");
 }
 
+/* What one office alone has, beside what it alone holds: nobody else can have written into it. */
+static void every_row_of_nobodys(struct world *w)
+{
+    none(w, "7", "stands beside a row that only this office holds, and it never wrote it",
+         "SELECT s.office, s.t, s.k, s.c, s.v FROM stands s, holds h, waits x"
+         " WHERE h.office = s.office AND h.t = s.t AND h.k = s.k AND x.office = s.office AND"
+         " x.t = s.t AND NOT EXISTS(SELECT 1 FROM holds y WHERE y.t = s.t AND y.k = s.k AND"
+         " y.office <> s.office)"
+         " AND NOT EXISTS(SELECT 1 FROM wrote y WHERE y.office = s.office AND y.t = s.t AND"
+         " y.k = s.k AND y.c = s.c AND y.v IS s.v) LIMIT 1");
+}
+
 static void every_value(struct world *w)
 {
     none(w, "7", "stands, and nobody wrote it",
@@ -292,6 +312,7 @@ void stray_rest(struct world *w)
         w->waiting += w->m[i].alive && waits(&w->m[i]);
     bring_together(w);
     every_stray(w);
+    every_row_of_nobodys(w);
     w->deciding = true;
     for (int i = 0; i < w->n; i++)
         w->m[i].model.late = true;

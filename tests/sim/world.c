@@ -593,5 +593,6 @@ void world_stop(struct world *w)
     disk_free(w->disk);
     stray_fini(w);
     mem_free(w->meant.at);
+    mem_free(w->meant.told);
     schema_fini(&w->schema);
 }

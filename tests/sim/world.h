@@ -208,7 +208,7 @@ extern const struct noted_table noted_table[NOTED_TABLES];
 void noted_key(struct buf *b, const struct noted_table *t, const char *of);
 void gap_make(struct world *w, struct machine *m);
 void stray_open(struct machine *m);
-bool stray_before(struct machine *m);
+bool stray_before(struct world *w, struct machine *m);
 bool stray_after(struct world *w, struct machine *m);
 
 /* strays.c: who wrote it */

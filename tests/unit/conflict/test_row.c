@@ -305,6 +305,35 @@ static void the_unnamed_birth_comes_first(void **state)
     end(&t);
 }
 
+/* A row that has no name here stands beside a birth of others: whoever names nobody means that one
+ * as soon as it may have lost its name; and the row is in doubt, but not one whose birth is on
+ * record, nor where the other is listed. */
+static void who_has_no_name_elsewhere_is_meant(void **state)
+{
+    struct forgetting t;
+    const struct dot name = {3, 1};
+    start(&t, 2);
+    struct row r = one_birth(&t.a, unnamed);
+    struct birth two[2] = {r.births[0], one_birth(&t.a, name).births[0]};
+    r = (struct row){.n_births = 2, .births = arena_copy(&t.a, two, sizeof two)};
+    assert_ptr_equal(row_unnamed(&t.a, &r, &rules, &t.f), &r.births[0]);
+    assert_false(row_is_doubtful(&r, &t.f, false));
+    assert_true(row_is_doubtful(&r, &t.f, true));
+    clock_set(&t.stable, 3, 1);
+    row_forget(&t.a, &r, &rules, &t.f);
+    assert_true(dot_equal(r.births[1].name, name));
+    assert_ptr_equal(row_unnamed(&t.a, &r, &rules, &t.f), &r.births[1]);
+    assert_true(row_is_doubtful(&r, &t.f, false));
+    r.births[0].base = (struct dot){1, 1};
+    assert_false(row_is_doubtful(&r, &t.f, true));
+    r.births[0].base = unnamed;
+    t.f.keep = &name;
+    t.f.n_keep = 1;
+    assert_ptr_equal(row_unnamed(&t.a, &r, &rules, &t.f), &r.births[0]);
+    assert_false(row_is_doubtful(&r, &t.f, true));
+    end(&t);
+}
+
 /* While another row has one of its unique values, the base and the cells of those columns stay, and
  * with them the rank; afterwards they go too. */
 static void a_rank_stays_while_it_is_needed(void **state)
@@ -360,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_listed_name_stays),
         cmocka_unit_test(there_is_one_unnamed_birth),
         cmocka_unit_test(the_unnamed_birth_comes_first),
+        cmocka_unit_test(who_has_no_name_elsewhere_is_meant),
         cmocka_unit_test(a_rank_stays_while_it_is_needed),
         cmocka_unit_test(many_cells_cost_what_they_hold),
     };
