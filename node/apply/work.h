@@ -141,10 +141,9 @@ enum err again_decide(struct store *s, uint64_t now_ms);
 
 /* What the room keeps between its transactions (put.c). */
 struct apply {
-    struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
-    bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
+    bool copies_stale;  /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
-    struct buf scratch;    /* for one key at a time */
+    struct buf scratch; /* for one key at a time */
 };
 
 /* ---- put.c: one row of an application's table */

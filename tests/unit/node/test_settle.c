@@ -68,6 +68,35 @@ static void a_row_is_settled_wholly_or_not(void **state)
     gap_settled(t, PROVINCE, "none synced");
 }
 
+/* A trigger that ends the whole transaction is met once, and then its row is left out. */
+static void a_row_whose_trigger_rolls_back_is_left_out(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(6));
+    net_sql(t, PROVINCE,
+            "CREATE TRIGGER no BEFORE UPDATE ON note WHEN old.id = 'n00002'"
+            " BEGIN SELECT RAISE(ROLLBACK, 'never this one'); END;"
+            "CREATE TRIGGER nor BEFORE INSERT ON note WHEN new.id = 'n00004'"
+            " BEGIN SELECT RAISE(ROLLBACK, 'nor this one'); END;"
+            "CREATE TRIGGER not_gone BEFORE DELETE ON note WHEN old.id = 'new'"
+            " BEGIN SELECT RAISE(ROLLBACK, 'and it stays'); END");
+    net_run(t, 1000);
+    gap_behind(PROVINCE, "UPDATE note SET text = 'flipped' WHERE id <= 'n00003';"
+                         "DELETE FROM note WHERE id IN ('n00004', 'n00005');"
+                         "INSERT INTO note VALUES('new', 'stray')");
+    json_t *answer = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"there\"}");
+    assert_int_equal(gap_number(answer, "settled"), 3);
+    assert_int_equal(gap_number(answer, "waiting"), 3);
+    assert_non_null(strstr(why(answer, "n00002"), "never this one"));
+    assert_non_null(strstr(why(answer, "n00004"), "nor this one"));
+    assert_non_null(strstr(why(answer, "new"), "and it stays"));
+    json_decref(answer);
+    net_sql(t, PROVINCE, "DROP TRIGGER no; DROP TRIGGER nor; DROP TRIGGER not_gone");
+    net_run(t, 1000);
+    assert_int_equal(gap_take(t, PROVINCE, "\"there\""), 3);
+    gap_settled(t, PROVINCE, "none synced");
+}
+
 static void at_province(struct net *t, const char *sql)
 {
     assert_int_equal(sqlite3_exec(PROVINCE->app, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -165,6 +194,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(a_value_that_is_too_large_ends_the_gap),
         TEST_OF_TWO(a_row_is_settled_wholly_or_not),
+        TEST_OF_TWO(a_row_whose_trigger_rolls_back_is_left_out),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
