@@ -212,8 +212,9 @@ enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 
-/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has
- * ended) */
+/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended,
+ * a table is back). What a row that cannot be held refuses is undone and on record
+ * (META_PARENTS_REFUSED): no error. */
 enum err load_parents(struct store *s, struct arena *a);
 /* The same where a charter came since: what it publishes no longer holds nobody, and what it
  * publishes now may. At all offices it does so at the same place among the hub's changes, so what
