@@ -73,11 +73,12 @@ struct comparison {
     size_t n, cap;
 };
 
-static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key)
+static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key,
+                       const struct row_state *st)
 {
     c->list = arena_grow(c->a, c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n++] =
-        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
+        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}, st};
 }
 
 /* But for the columns that stay here (NULL: none). */
@@ -273,7 +274,7 @@ static enum err compare_key(struct comparison *c, struct arena *scratch, struct 
         return e;
     enum escape_kind kind = kind_of(scratch, &x);
     if (kind)
-        add_escape(c, kind, key);
+        add_escape(c, kind, key, st);
     return ERR_OK;
 }
 
@@ -371,7 +372,7 @@ static enum err meet_escape(struct store *s, struct arena *a, const struct load_
     if (e != ERR_OK)
         return e;
     struct row_key k = {t, esc->key.p, esc->key.len};
-    *st = find_state(sorted_states(a, chunk), chunk->n_states, esc->key);
+    *st = esc->state;
     e = row_read(s, a, k, &now);
     return e == ERR_OK ? meet(s, a, k, *st, now, x) : e;
 }

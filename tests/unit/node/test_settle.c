@@ -97,6 +97,71 @@ static void a_row_whose_trigger_rolls_back_is_left_out(void **state)
     gap_settled(t, PROVINCE, "none synced");
 }
 
+struct lock { /* what a connection does between two commits */
+    int rows, most, made;
+};
+
+static int on_commit(void *lock)
+{
+    struct lock *l = lock;
+    l->most = l->rows > l->most ? l->rows : l->most;
+    l->rows = 0;
+    return 0;
+}
+
+static int on_statement(unsigned type, void *lock, void *stmt, void *text)
+{
+    struct lock *l = lock;
+    (void)type, (void)stmt;
+    l->rows += strstr(text, "\"note\"") &&
+               (strncmp(text, "UPDATE ", 7) == 0 || strncmp(text, "DELETE ", 7) == 0);
+    l->made += strncmp(text, "CREATE TEMP TRIGGER", 19) == 0;
+    return 0;
+}
+
+static void watch_statements(struct net_office *o, struct lock *l)
+{
+    *l = (struct lock){0};
+    sqlite3_commit_hook(o->store->db, on_commit, l);
+    sqlite3_trace_v2(o->store->db, SQLITE_TRACE_STMT, on_statement, l);
+}
+
+static void watch_no_more(struct net_office *o)
+{
+    sqlite3_commit_hook(o->store->db, NULL, NULL);
+    sqlite3_trace_v2(o->store->db, 0, NULL, NULL);
+}
+
+/* A person's word on many rows keeps the lock for a slice of them at a time, also where all of them
+ * are here alone, so in one chunk of the neighbour's; and a row that is refused costs no more than
+ * another: what triggers do is not learned anew for each. */
+static void many_rows_are_settled_in_slices(void **state)
+{
+    static const char there[] = "{\"do\":\"verify_local\",\"take\":\"there\"}";
+    struct net *t = *state;
+    struct lock lock;
+    gap_start_with(t, ROWS(1300));
+    net_sql(t, PROVINCE,
+            "CREATE TRIGGER no BEFORE UPDATE ON note WHEN old.id <= 'n00300'"
+            " BEGIN SELECT RAISE(ABORT, 'no'); END");
+    net_run(t, 1000);
+    gap_behind(PROVINCE, "UPDATE note SET text = 'flipped';"
+                         "INSERT INTO note SELECT 'z' || id, text FROM note WHERE id <= 'n00500'");
+    watch_statements(PROVINCE, &lock);
+    json_t *answer = gap_ask(t, PROVINCE, there);
+    assert_int_equal(gap_number(answer, "settled"), 1500);
+    assert_int_equal(gap_number(answer, "waiting"), 300);
+    json_decref(answer);
+    watch_no_more(PROVINCE);
+    assert_in_range(lock.most, 1, 200);
+    assert_in_range(lock.made, 0, 10);
+    net_sql(t, PROVINCE, "DROP TRIGGER no");
+    net_run(t, 1000);
+    assert_int_equal(gap_take(t, PROVINCE, "\"here\""), 300);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'flipped'"), "300");
+}
+
 static void at_province(struct net *t, const char *sql)
 {
     assert_int_equal(sqlite3_exec(PROVINCE->app, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -195,6 +260,7 @@ int main(void)
         TEST_OF_TWO(a_value_that_is_too_large_ends_the_gap),
         TEST_OF_TWO(a_row_is_settled_wholly_or_not),
         TEST_OF_TWO(a_row_whose_trigger_rolls_back_is_left_out),
+        TEST_OF_TWO(many_rows_are_settled_in_slices),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
