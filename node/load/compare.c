@@ -530,6 +530,20 @@ static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
     return e;
 }
 
+/* What stands there by the record and has no row: all of it, the key too. A total is no part of
+ * that: what was added to it before is at everybody else's. */
+static enum err publish_missing(struct store *s, const struct met *x)
+{
+    const struct table_schema *t = x->k.t;
+    for (uint32_t i = 0; i < t->n_columns; i++)
+        if (t->policy[i] == POLICY_SUM && x->here.stands[i].type != VALUE_NULL)
+            return store_fail(s, ERR_REFUSED,
+                              "%.64s counts up, and no change can tell its total to an office that"
+                              " has lost the row: there, tonle verify --repair --take there",
+                              t->column[i]);
+    return capture_note(s, t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
+}
+
 /* What is here is sealed like any write: the parent's values are the old ones. */
 static enum err publish(struct store *s, struct arena *a, const struct load_chunk *chunk,
                         const struct row_state *st, struct met *x)
@@ -542,9 +556,8 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
-    const struct birth *c = counterpart(x, &x->there, x->here.birth);
-    if (c) /* it is missing there: all of it, the key too */
-        return capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
+    if (counterpart(x, &x->there, x->here.birth))
+        return publish_missing(s, x);
     enum err e = forget_nobodys(s, a, x);
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
