@@ -418,7 +418,9 @@ static enum err write_parents(struct store *s, const struct met *x)
 static enum err write_for_all(struct store *s, const struct met *x)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
-    enum err e = write_parents(s, x);
+    enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
+    if (e == ERR_OK)
+        e = write_parents(s, x);
     if (e != ERR_OK || (!here && !there))
         return e;
     if (!there)
@@ -523,25 +525,13 @@ static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
     enum err e = take_hidden(s, a, x);
     if (e == ERR_OK && x->here.stands && old && !same_sent(x->k.t, old, x->here.stands, x->left)) {
         uint64_t mask = part_mask(x->k.t, old, x->here.stands);
-        e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
+        e = capture_note_totals(s, x->k.t, old);
+        if (e == ERR_OK)
+            e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = held_otherwise(a, x, &at));)
         e = is_told(b) ? queue_change(s, a, x, b) : ERR_OK;
     return e;
-}
-
-/* What stands there by the record and has no row: all of it, the key too. A total is no part of
- * that: what was added to it before is at everybody else's. */
-static enum err publish_missing(struct store *s, const struct met *x)
-{
-    const struct table_schema *t = x->k.t;
-    for (uint32_t i = 0; i < t->n_columns; i++)
-        if (t->policy[i] == POLICY_SUM && x->here.stands[i].type != VALUE_NULL)
-            return store_fail(s, ERR_REFUSED,
-                              "%.64s counts up, and no change can tell its total to an office that"
-                              " has lost the row: there, tonle verify --repair --take there",
-                              t->column[i]);
-    return capture_note(s, t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
 }
 
 /* What is here is sealed like any write: the parent's values are the old ones. */
@@ -556,9 +546,13 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
-    if (counterpart(x, &x->there, x->here.birth))
-        return publish_missing(s, x);
-    enum err e = forget_nobodys(s, a, x);
+    enum err e;
+    if (counterpart(x, &x->there,
+                    x->here.birth)) { /* it is missing there: all of it, the key too */
+        e = totals_none(s, x->k.t, x->here.stands);
+        return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands) : e;
+    }
+    e = forget_nobodys(s, a, x);
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 

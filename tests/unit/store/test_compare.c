@@ -398,10 +398,29 @@ static void a_total_that_is_missing_there_is_not_sent(void **state)
         assert_string_equal(office_one(OFFICE(i), stock), "riceRice16");
 }
 
+/* A total that was changed behind capture goes out as what was added to it, and from where that
+ * was: sent by another it would be added there twice. */
+static void a_total_behind_capture_is_published(void **state)
+{
+    office_sql(HUB, "INSERT INTO stock VALUES('rice', 'Rice', 10)");
+    federation_sync(*state);
+    behind_capture(A, "UPDATE stock SET n = 20");
+    assert_ok(settle_stock(A, HUB, ESCAPE_TAKE_HERE));
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT n FROM stock"), "20");
+    behind_capture(A, "UPDATE stock SET n = 17");
+    assert_err(settle_stock(HUB, A, ESCAPE_TAKE_FOR_ALL), ERR_REFUSED);
+    assert_ok(settle_stock(A, HUB, ESCAPE_TAKE_HERE));
+    federation_sync(*state);
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(office_one(OFFICE(i), "SELECT n FROM stock"), "17");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(a_total_that_is_missing_there_is_not_sent),
+        FEDERATION_TEST(a_total_behind_capture_is_published),
         FEDERATION_TEST(a_part_is_taken_back),
         FEDERATION_TEST(equal_rows_have_no_escapes),
         FEDERATION_TEST(every_escape_is_found_once),
