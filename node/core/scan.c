@@ -468,7 +468,10 @@ void scan_chunk(struct node *n, const struct route *from, const struct load_chun
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) && scan_forgets_no_more(n, sc, p, c))
+    bool ours = e == ERR_OK && scan_at_our_clock(n, &c->clock);
+    if (!ours)
+        sc->ahead_ms = 0; /* whether it still is, only an equal clock tells */
+    if (ours && scan_forgets_no_more(n, sc, p, c))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */

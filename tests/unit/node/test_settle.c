@@ -238,6 +238,44 @@ static void who_forgets_ahead_is_named(void **state)
     assert_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
 }
 
+static struct {
+    const struct net *t;
+    uint64_t first_ms;
+    unsigned ahead;
+} moment;
+
+/* Ahead, at another clock for eleven seconds, ahead once more: as an honest neighbour may be whose
+ * marks are on their way. */
+static void ahead_twice(struct arena *a, struct load_chunk *c)
+{
+    static const struct clock_entry absurd = {77, 1000};
+    if (moment.ahead == 0)
+        moment.first_ms = moment.t->now_ms;
+    bool between = moment.t->now_ms < moment.first_ms + 11000;
+    if (moment.ahead == 0 || (moment.ahead == 1 && !between)) {
+        forget_all(a, c);
+        moment.ahead++;
+    } else if (between) {
+        c->clock = (struct clock){.entry = arena_copy(a, &absurd, sizeof absurd), .n = 1};
+    }
+}
+
+static void who_is_ahead_for_a_moment_is_not_named(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    moment.t = t;
+    moment.ahead = 0;
+    t->liar = PROVINCE;
+    t->lie = ahead_twice;
+    gap_while_off(t, HUB, REBUILD(""));
+    net_run(t, 25000);
+    t->liar = NULL;
+    assert_int_equal(moment.ahead, 2);
+    assert_null(strstr(HUB->log, "event=neighbour-forgets-ahead"));
+    gap_settled(t, HUB, "none synced");
+}
+
 /* References of a charter that could not be looked at are told, and looked at again when a person
  * has seen to it. */
 static void references_that_were_refused_are_told(void **state)
@@ -264,6 +302,7 @@ int main(void)
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
+        TEST_OF_TWO(who_is_ahead_for_a_moment_is_not_named),
         TEST_OF_TWO(references_that_were_refused_are_told),
     };
     return check_run(tests);
