@@ -73,7 +73,9 @@ struct work {
     struct apply_report *report;
     struct site_name *site;
     size_t n_sites, cap_sites;
-    enum err sites_unread; /* a site could not be looked up: no name is not nobody's */
+    /* A site could not be looked up: no name is not nobody's. A database that is busy is tried
+     * again; a damaged row ends the node, as it does wherever the registry is read. */
+    enum err sites_unread;
     bool *seek_orphans; /* per foreign key: values it refers to were changed, and what they were is
                            not known */
     int8_t *table_held; /* per table: any held row or claim; -1 not known */
