@@ -26,7 +26,7 @@ struct collected; /* capture/ */
 /* tonle_meta: the last changeset of which rows or values were left out for what they are
  * (apply_report.refused); absent: none came since somebody looked. */
 #define META_ROWS_REFUSED "rows_refused"
-/* tonle_meta: why a charter's references could not be looked at; absent: they could. */
+/* tonle_meta: why the references of all rows could not be looked at; absent: they could. */
 #define META_PARENTS_REFUSED "parents_refused"
 /* That it is tried again with the next sweep. */
 enum err store_parents_again(struct store *s);

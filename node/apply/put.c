@@ -155,41 +155,6 @@ static struct query insert_of(struct work *w, const struct work_row *r, const st
     return q;
 }
 
-/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered, the transaction
- * is done again (ERR_BUSY), and this time the row is held without being tried, until the schema is
- * another. */
-struct raised {
-    struct raised *next;
-    int64_t schema; /* PRAGMA schema_version: of another, the trigger may be gone */
-    uint32_t t;
-    size_t len;
-    char message[256];
-    uint8_t key[];
-};
-
-static enum err remember_raised(struct work *w, const struct work_row *r)
-{
-    struct raised *x = mem_alloc(sizeof *x + r->k.len);
-    x->schema = schema_cookie(w->s);
-    x->t = r->k.t->t;
-    x->len = r->k.len;
-    memcpy(x->key, r->k.key, r->k.len);
-    snprintf(x->message, sizeof x->message, "%s", sqlite3_errmsg(w->s->db));
-    x->next = w->s->apply->raised;
-    w->s->apply->raised = x;
-    return store_fail(w->s, ERR_BUSY, "a trigger rolled the transaction back: %s", x->message);
-}
-
-static const struct raised *find_raised(const struct work *w, const struct work_row *r)
-{
-    for (const struct raised *x = w->s->apply->raised; x; x = x->next) {
-        if (x->schema == schema_cookie(w->s) && x->t == r->k.t->t && x->len == r->k.len &&
-            memcmp(x->key, r->k.key, x->len) == 0)
-            return x;
-    }
-    return NULL;
-}
-
 void apply_open(struct store *s)
 {
     s->apply = mem_alloc(sizeof *s->apply);
@@ -200,11 +165,6 @@ void apply_close(struct store *s)
     struct apply *own = s->apply;
     if (!own)
         return;
-    while (own->raised) {
-        struct raised *next = own->raised->next;
-        mem_free(own->raised);
-        own->raised = next;
-    }
     buf_fini(&own->scratch);
     buf_fini(&own->local.key);
     mem_free(own);
@@ -241,7 +201,7 @@ static enum err judge(struct work *w, const struct work_row *r, int rc, enum row
     }
     int primary = rc & 0xff;
     if (primary == SQLITE_CONSTRAINT && sqlite3_get_autocommit(w->s->db))
-        return remember_raised(w, r);
+        return raised_remember(w->s, r->k, sqlite3_errmsg(w->s->db));
     *message = arena_strdup(w->a, sqlite3_errmsg(w->s->db));
     switch (rc) {
     case SQLITE_CONSTRAINT_NOTNULL:
@@ -346,10 +306,10 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
     *result = PUT_OK;
     if (r->now && work_same(t, r->now, values))
         return ERR_OK;
-    const struct raised *raised = find_raised(w, r);
+    const char *raised = raised_before(w->s, r->k);
     if (raised) {
         *result = PUT_LOCAL;
-        *message = arena_strdup(w->a, raised->message);
+        *message = arena_strdup(w->a, raised);
         return ERR_OK;
     }
     struct query q = r->now ? update_of(w, r, values) : insert_of(w, r, b, values);
@@ -365,8 +325,16 @@ enum err work_put(struct work *w, struct work_row *r, const struct birth *b, enu
     return e;
 }
 
+static enum err stand_back(struct work *w, const struct work_row *r)
+{
+    enum err e = capture_copies_back(w->s, r->k.t);
+    w->s->apply->copies_stale = w->s->apply->copies_stale || e == ERR_OK;
+    return e;
+}
+
 /* A BEFORE DELETE trigger that raises or ignores would keep a dead row alive here alone: the copies
- * of the application's triggers stand back for this one statement. */
+ * of the application's triggers stand back for this one statement; at once where one of them has
+ * ended our transaction before. */
 enum err work_take(struct work *w, struct work_row *r)
 {
     assert(w->s->in_write && r->loaded);
@@ -375,6 +343,8 @@ enum err work_take(struct work *w, struct work_row *r)
     enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = local_keep(w->s, w->a, r->k, r->in_table);
+    if (e == ERR_OK && raised_before(w->s, r->k))
+        e = stand_back(w, r);
     for (int attempt = 0; e == ERR_OK && attempt < 2; attempt++) {
         struct query q = query_of(w->s, delete_sql(w, r->k.t), 0, NULL);
         bind_key(w, &q, r->k);
@@ -383,8 +353,7 @@ enum err work_take(struct work *w, struct work_row *r)
         e = run(w, r, q, &result, &message);
         if (e != ERR_OK || result == PUT_OK)
             break;
-        e = capture_copies_back(w->s, r->k.t);
-        w->s->apply->copies_stale = w->s->apply->copies_stale || e == ERR_OK;
+        e = stand_back(w, r);
     }
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,

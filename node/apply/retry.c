@@ -293,13 +293,11 @@ static enum err held_parents(struct work *w)
     return e;
 }
 
-enum err load_parents(struct store *s, struct arena *a)
+static enum err hold_orphans(struct store *s, struct arena *a)
 {
     struct work w;
     uint32_t released = 0;
-    enum err e = capture_temp_triggers(s);
-    if (e != ERR_OK)
-        return e;
+    enum err e = ERR_OK;
     begin(&w, s, a, 0);
     w.check_parents = true;
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_fks; i++) {
@@ -317,7 +315,7 @@ static enum err parents_anew(struct store *s, struct arena *a)
     struct work w;
     uint32_t released;
     bool any;
-    enum err e = load_parents(s, a);
+    enum err e = hold_orphans(s, a);
     begin(&w, s, a, 0);
     if (e == ERR_OK)
         e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE reason = 'parent'"), &any);
@@ -327,6 +325,27 @@ static enum err parents_anew(struct store *s, struct arena *a)
 }
 
 /* A row that cannot be held keeps nothing else waiting: why is on record for a person. */
+static enum err try_parents(struct store *s, struct arena *a,
+                            enum err (*decide)(struct store *s, struct arena *a))
+{
+    enum err e = capture_temp_triggers(s);
+    if (e == ERR_OK)
+        e = store_try_begin(s);
+    if (e != ERR_OK)
+        return e;
+    e = decide(s, a);
+    if (!store_try_refused(e))
+        return e == ERR_OK ? store_try_keep(s) : e;
+    e = store_try_undo(s);
+    const char *why = store_message(s);
+    return e == ERR_OK ? store_meta_set(s, META_PARENTS_REFUSED, why, strlen(why)) : e;
+}
+
+enum err load_parents(struct store *s, struct arena *a)
+{
+    return try_parents(s, a, hold_orphans);
+}
+
 enum err charter_parents(struct store *s, struct arena *a)
 {
     uint64_t due;
@@ -336,16 +355,7 @@ enum err charter_parents(struct store *s, struct arena *a)
     e = store_meta_drop(s, META_PARENTS_DUE);
     if (e == ERR_OK)
         e = store_meta_drop(s, META_PARENTS_REFUSED);
-    if (e == ERR_OK)
-        e = store_try_begin(s);
-    if (e != ERR_OK)
-        return e;
-    e = parents_anew(s, a);
-    if (!store_try_refused(e))
-        return e == ERR_OK ? store_try_keep(s) : e;
-    e = store_try_undo(s);
-    const char *why = store_message(s);
-    return e == ERR_OK ? store_meta_set(s, META_PARENTS_REFUSED, why, strlen(why)) : e;
+    return e == ERR_OK ? try_parents(s, a, parents_anew) : e;
 }
 
 enum err store_parents_again(struct store *s)

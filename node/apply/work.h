@@ -74,7 +74,9 @@ struct work {
     struct apply_report *report;
     struct site_name *site;
     size_t n_sites, cap_sites;
-    enum err sites_unread; /* a site could not be looked up: no name is not nobody's */
+    /* A site could not be looked up: no name is not nobody's. A database that is busy is tried
+     * again; a damaged row ends the node, as it does wherever the registry is read. */
+    enum err sites_unread;
     bool *seek_orphans; /* per foreign key: values it refers to were changed, and what they were is
                            not known */
     int8_t *table_held; /* per table: any held row or claim; -1 not known */
@@ -156,8 +158,7 @@ enum err again_decide(struct store *s, uint64_t now_ms);
 
 /* What the room keeps between its transactions (put.c). */
 struct apply {
-    struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
-    bool copies_stale;     /* TEMP triggers were dropped to take a row out: made anew before the
+    bool copies_stale;  /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
     struct buf scratch;    /* for one key at a time */
     uint64_t try_mark;     /* try.c: state_mark at the beginning of the part */
@@ -237,8 +238,9 @@ enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
 
-/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has
- * ended) */
+/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended,
+ * a table is back). What a row that cannot be held refuses is undone and on record
+ * (META_PARENTS_REFUSED): no error. */
 enum err load_parents(struct store *s, struct arena *a);
 /* The same where a charter came since: what it publishes no longer holds nobody, and what it
  * publishes now may. At all offices it does so at the same place among the hub's changes, so what

@@ -50,6 +50,9 @@ enum err capture_discard(struct store *s, const struct table_schema *t);
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
                       uint64_t column_mask, const struct value *columns);
+/* Before an update that may have changed a total: it is sent as what was added to `before`. */
+enum err capture_note_totals(struct store *s, const struct table_schema *t,
+                             const struct value *before);
 /* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows:
  * before work_init. */
 enum err capture_temp_triggers(struct store *s);
@@ -125,13 +128,8 @@ enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 enum err todo_has(struct store *s, struct row_key k, bool *yes);
 
 /* ---- what is too large to be sent */
-/* Columns of which something stays here, of rows that others have, at most so many. */
-struct limit_column {
-    struct bytes key;
-    const char *column;
-};
-enum err limit_columns(struct store *s, struct arena *a, const struct table_schema *t, uint32_t max,
-                       struct limit_column **out, size_t *n);
+/* Whether columns of its rows stay here that others have. */
+enum err limit_columns(struct store *s, const struct table_schema *t, bool *any);
 enum err store_limit_rows(struct store *s, uint64_t *n); /* rows of which something is */
 /* Whether anything of ours stays here for its size, and whether this row does as a whole: nobody
  * else has it. */

@@ -492,35 +492,38 @@ static int64_t mask_word(const struct table_schema *t, uint64_t mask, uint32_t w
     return (int64_t)out;
 }
 
-/* op, key, masks, and of a delete the old row; what the event does not carry is NULL. */
-static struct value *note_values(struct arena *a, const struct table_schema *t,
-                                 enum change_kind kind, uint64_t column_mask,
-                                 const struct value *columns, uint32_t *n)
+static bool note_carries(const struct table_schema *t, enum capture_op op, uint32_t column)
 {
-    static const enum capture_op op[] = {
-        [CHANGE_BORN] = OP_INSERT, [CHANGE_UPDATE] = OP_UPDATE, [CHANGE_DELETE] = OP_DELETE};
+    return op == OP_DELETE || (op == OP_SUMS && t->policy[column] == POLICY_SUM);
+}
+
+/* op, key, masks, and of what was before all of a delete, the totals of OP_SUMS; what the event
+ * does not carry is NULL. */
+static struct value *note_values(struct arena *a, const struct table_schema *t, enum capture_op op,
+                                 uint64_t column_mask, const struct value *columns, uint32_t *n)
+{
     uint32_t words = capture_words(t);
     *n = 1 + t->n_key + words + t->n_columns;
     struct value *v = arena_alloc(a, *n * sizeof *v), *at = v;
-    *at++ = value_integer(op[kind]);
+    *at++ = value_integer(op);
     for (uint32_t k = 0; k < t->n_key; k++)
         *at++ = columns[t->key[k]];
     for (uint32_t w = 0; w < words; w++, at++)
-        *at = kind == CHANGE_UPDATE ? value_integer(mask_word(t, column_mask, w)) : value_null();
+        *at = op == OP_UPDATE ? value_integer(mask_word(t, column_mask, w)) : value_null();
     for (uint32_t c = 0; c < t->n_columns; c++)
-        *at++ = kind == CHANGE_DELETE ? columns[c] : value_null();
+        *at++ = note_carries(t, op, c) ? columns[c] : value_null();
     assert(at == v + *n);
     return v;
 }
 
-enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
-                      uint64_t column_mask, const struct value *columns)
+static enum err note(struct store *s, const struct table_schema *t, enum capture_op op,
+                     uint64_t column_mask, const struct value *columns)
 {
     struct arena a = {0};
     struct capture_plan p;
     uint32_t n;
     assert(s->in_write && t->t);
-    const struct value *v = note_values(&a, t, kind, column_mask, columns, &n);
+    const struct value *v = note_values(&a, t, op, column_mask, columns, &n);
     const char *sql = note_sql(&a, t);
     enum err e = query_run(s, sql, n, v);
     if (e == ERR_SCHEMA) { /* before the first install */
@@ -531,4 +534,18 @@ enum err capture_note(struct store *s, const struct table_schema *t, enum change
     }
     arena_fini(&a);
     return e;
+}
+
+enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
+                      uint64_t column_mask, const struct value *columns)
+{
+    static const enum capture_op op[] = {
+        [CHANGE_BORN] = OP_INSERT, [CHANGE_UPDATE] = OP_UPDATE, [CHANGE_DELETE] = OP_DELETE};
+    return note(s, t, op[kind], column_mask, columns);
+}
+
+enum err capture_note_totals(struct store *s, const struct table_schema *t,
+                             const struct value *before)
+{
+    return capture_sums(t) ? note(s, t, OP_SUMS, 0, before) : ERR_OK;
 }

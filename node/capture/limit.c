@@ -31,20 +31,12 @@ enum err store_limit_rows(struct store *s, uint64_t *n)
     return e;
 }
 
-enum err limit_columns(struct store *s, struct arena *a, const struct table_schema *t, uint32_t max,
-                       struct limit_column **out, size_t *n)
+enum err limit_columns(struct store *s, const struct table_schema *t, bool *any)
 {
-    size_t cap = 0;
-    *out = NULL;
-    *n = 0;
-    struct query q = DB_QUERY(s,
-                              "SELECT k, c FROM tonle_limit WHERE t = ?1 AND c NOT IN ('', '" LOST
-                              "') ORDER BY k, c LIMIT ?2",
-                              value_integer(t->t), value_integer(max));
-    while (query_next(&q)) {
-        *out = arena_grow(a, *out, *n, &cap, sizeof **out);
-        (*out)[(*n)++] = (struct limit_column){query_bytes(&q, a, 0), query_text(&q, a, 1)};
-    }
+    struct query q =
+        DB_QUERY(s, "SELECT 1 FROM tonle_limit WHERE t = ?1 AND c NOT IN ('', '" LOST "') LIMIT 1",
+                 value_integer(t->t));
+    *any = query_next(&q);
     return query_end(&q);
 }
 

@@ -25,10 +25,13 @@
  *                         of that time is stable without a later one, which it passes itself
  *
  * So has what comes under an earlier site of a node that is active: it has that key still. The
- * honest rest of such a site may lie in an office in between for weeks, and is above it before what
- * it lacks can be stable there. Behind the change of sites nobody takes anything more from the
- * earlier one, the present one answers only marks sent behind that change, and nothing is stable
- * that it and the office in between, behind that rest, have not answered. What the present site
+ * honest rest of such a site may lie in an office in between for weeks. Behind the change of sites
+ * nobody takes anything more from the earlier one, the present one answers only marks sent behind
+ * that change, and nothing is stable that it and the office in between have not answered. Known
+ * limit: that office may have answered a mark before a rest that lacks it came there. If its line
+ * falls then, and the present site answers by another way, the mark is stable above, and the rest
+ * and all behind it are refused for good. Nothing that is built changes a node's site; what
+ * does must void the answers of whoever may carry the rest. What the present site
  * answered by another way would be too much: that rest need not cover it, and whoever has it would
  * be blamed. It binds what the node itself sends, at its parent: a first load leaves it nothing of
  * its earlier sites to send. So nothing of theirs is behind its answer further up, and no honest

@@ -3,6 +3,8 @@
 #include "node/core/looking.h"
 
 #include "conflict/hlc.h"
+#include "node/capture/gap.h"
+#include "node/record/deferral.h"
 
 #include <stdio.h>
 
@@ -86,13 +88,37 @@ static void passed(struct status_look *l)
     add(l, l->id->node, text, SET_IT);
 }
 
+/* What keeps the hub itself from letting anything become stable (core/mark.c), and what to do. */
+static const char *hub_waits(struct status_look *l, struct arena *a, const char **next)
+{
+    bool keeps = false, waits = false;
+    struct kept_birth *kept;
+    uint32_t n_kept = 0;
+    if (gap_any_open(l->s, &keeps) && keeps) {
+        *next = "tonle verify --local compares the rows as soon as an office below has a line";
+        return "a capture gap at the hub keeps it";
+    }
+    if (!reason_unread(l, deferral_published(l->s, &waits)) && waits) {
+        *next = "tonle charter show names the table; make it as it is published";
+        return "rows that wait at the hub for a table keep it";
+    }
+    const struct clock *clock = &store_state_get(l->s)->clock;
+    if (!reason_unread(l, store_keep_list(l->s, a, clock, &kept, &n_kept)) &&
+        n_kept > LIMIT_KEEP_BIRTHS) {
+        *next = "tonle conflict list and tonle held list show them: decide some";
+        return "too many rows are in conflict or held, and keep it";
+    }
+    *next = "wait; it goes on by itself";
+    return "it waits for the next mark";
+}
+
 /* For whom it waits, only the hub knows. */
 static void taken_back_later(struct status_look *l)
 {
     char when[40];
     struct arena a = {0};
     struct buf text = {0}, next = {0};
-    const char *name = NULL;
+    const char *name = NULL, *then = "tonle status at the hub names the office that it waits for";
     bool hub = l->id->parent[0] == '\0';
     uint64_t seen_ms = hlc_ms(store_state_get(l->s)->hlc);
     if (l->wall_ms < EARLIEST_MS || !wall_beyond_belief(seen_ms, status_now(l)))
@@ -106,14 +132,13 @@ static void taken_back_later(struct status_look *l)
                "then; %s%s",
                when,
                name  ? "it waits for "
-               : hub ? "it waits for the next mark"
+               : hub ? hub_waits(l, &a, &then)
                      : "the hub waits",
                name ? name : "");
-    buf_printf(&next,
-               name  ? "see that %s runs and has a line"
-               : hub ? "wait; it goes on by itself"
-                     : "tonle status at the hub names the office that it waits for",
-               name);
+    if (name)
+        buf_printf(&next, "see that %s runs and has a line", name);
+    else
+        buf_printf(&next, "%s", then);
     add(l, l->id->node, buf_str(&text), buf_str(&next));
     buf_fini(&text);
     buf_fini(&next);

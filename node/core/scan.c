@@ -43,6 +43,7 @@ static void scan_free(struct node *n)
     buf_fini(&sc->key);
     buf_fini(&sc->after);
     buf_fini(&sc->upto);
+    buf_fini(&sc->slice_end);
     clock_fini(&sc->begun);
     json_decref(sc->tables);
     json_decref(sc->rows);
@@ -112,13 +113,20 @@ static void finish(struct node *n, bool complete)
 
 /* ---- asking */
 
+static uint32_t rows_wanted(const struct open_scan *sc)
+{
+    if (!sc->detail)
+        return CHUNK_ROWS;
+    return sc->pass == PASS_SETTLE && sc->what != SCAN_LOOK ? SCAN_SLICE_ROWS : LIMIT_CHUNK_ROWS;
+}
+
 static void ask_chunk(struct node *n, struct open_scan *sc)
 {
     struct message m = {.type = MESSAGE_LOAD_REQUEST};
     m.u.load_request = (struct load_request){.request = node_random(n),
                                              .table = sc->table[sc->at],
                                              .after = {sc->after.data, sc->after.len},
-                                             .max_rows = sc->detail ? LIMIT_CHUNK_ROWS : CHUNK_ROWS,
+                                             .max_rows = rows_wanted(sc),
                                              .digest_only = !sc->detail};
     static const uint8_t behind_rows[] = {PART_RECORDS};
     if (sc->detail && sc->bounded)
@@ -137,6 +145,7 @@ static void begin_pass(struct node *n, struct open_scan *sc, enum scan_pass pass
     sc->pass = pass;
     sc->detail = false;
     buf_reset(&sc->after);
+    buf_reset(&sc->slice_end);
     sc->give_up_ms = n->mono_ms + STALL_MS;
     if (pass == PASS_SETTLE)
         sc->left = (struct counts){0};
@@ -248,11 +257,23 @@ static enum err end_pass(struct node *n, struct open_scan *sc)
 static enum err advance(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
     sc->detail = false;
+    buf_reset(&sc->slice_end);
     sc->give_up_ms = n->mono_ms + STALL_MS;
     if (c->end)
         return end_pass(n, sc);
     buf_reset(&sc->after);
     buf_put(&sc->after, c->last_key.p, c->last_key.len);
+    ask_chunk(n, sc);
+    return ERR_OK;
+}
+
+/* A slice of it is: the rows behind that are in it, as it is at the clock of then. */
+static enum err go_on(struct node *n, struct open_scan *sc)
+{
+    struct bytes last = sc->escape[sc->n_escapes - 1].key;
+    buf_reset(&sc->slice_end);
+    buf_put(&sc->slice_end, last.p, last.len);
+    sc->give_up_ms = n->mono_ms + STALL_MS;
     ask_chunk(n, sc);
     return ERR_OK;
 }
@@ -397,6 +418,8 @@ static enum err compare(struct node *n, struct open_scan *sc, const struct load_
             esc[kept++] = esc[i];
         }
     }
+    if (e == ERR_OK)
+        kept = scan_slice(sc, esc, kept);
     if (e != ERR_OK || kept == 0)
         return e == ERR_OK ? advance(n, sc, c) : e;
     sc->chunk = arena_copy(&n->arena, c, sizeof *c);
@@ -448,7 +471,10 @@ void scan_chunk(struct node *n, const struct route *from, const struct load_chun
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) && scan_forgets_no_more(n, sc, p, c))
+    bool ours = e == ERR_OK && scan_at_our_clock(n, &c->clock);
+    if (!ours)
+        sc->ahead_ms = 0; /* whether it still is, only an equal clock tells */
+    if (ours && scan_forgets_no_more(n, sc, p, c))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */
@@ -514,7 +540,7 @@ void scan_committed(struct node *n)
         sc->chunk = NULL;
         e = note_left(n, sc);
         if (e == ERR_OK)
-            e = advance(n, sc, c);
+            e = sc->sliced ? go_on(n, sc) : advance(n, sc, c);
     }
     if (e != ERR_OK && n->scan)
         finish(n, false);

@@ -2,11 +2,41 @@
 #include "node/core/scanning.h"
 
 #include "node/apply/apply.h"
+#include "node/capture/capture.h"
 #include "node/schema/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 bool scan_is_ours(const struct open_scan *sc)
 {
     return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
+}
+
+static int compare_keys(struct bytes p, struct bytes q)
+{
+    int c = memcmp(p.p, q.p, p.len < q.len ? p.len : q.len);
+    return c != 0 ? c : (p.len > q.len) - (p.len < q.len);
+}
+
+static int by_escape_key(const void *p, const void *q)
+{
+    return compare_keys(((const struct escape *)p)->key, ((const struct escape *)q)->key);
+}
+
+size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n)
+{
+    struct bytes end = {sc->slice_end.data, sc->slice_end.len};
+    size_t kept = 0;
+    sc->sliced = false;
+    if (sc->what == SCAN_LOOK || n == 0)
+        return n;
+    qsort(esc, n, sizeof *esc, by_escape_key);
+    for (size_t i = 0; i < n; i++)
+        if (end.len == 0 || compare_keys(esc[i].key, end) > 0)
+            esc[kept++] = esc[i];
+    sc->sliced = kept > SCAN_SLICE_ROWS;
+    return sc->sliced ? SCAN_SLICE_ROWS : kept;
 }
 
 /* A row that cannot be settled (this office's own rules refuse it, no changeset could carry it)
@@ -38,6 +68,7 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
                             : n->parent                 ? ESCAPE_TAKE_THERE
                                                         : ESCAPE_TAKE_FOR_ALL;
     sc->why = arena_alloc(&n->arena, sc->n_escapes * sizeof *sc->why);
+    e = capture_temp_triggers(n->store); /* once: made in a part that is undone, they are gone */
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
         e = settle_row(n, sc, i, take);
     sc->dealt = e == ERR_OK;

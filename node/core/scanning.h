@@ -37,6 +37,8 @@ struct open_scan {
     size_t shown_bytes;
     struct buf after, upto;
     bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
+    struct buf slice_end; /* of that chunk: up to this key all are settled, or it is told why not */
+    bool sliced;          /* and others are behind those that this step settles */
     /* within one step: what the transaction is to settle */
     const struct load_chunk *chunk;
     struct escape *escape;
@@ -52,6 +54,10 @@ bool scan_is_ours(const struct open_scan *sc);
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);
 enum err scan_note(struct node *n, struct open_scan *sc);
+/* Which of n rows of the chunk in hand this step settles: sorts them, and leaves so many in front.
+ * A gap's are a hundred at most, and go out together. */
+size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n);
+#define SCAN_SLICE_ROWS 200u /* a person's, of one transaction: the lock budget */
 
 /* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
  * has declared comes here soon: who says more for long says what is not so. It is named, and the

@@ -46,11 +46,12 @@ struct comparison {
     size_t n, cap;
 };
 
-static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key)
+static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key,
+                       const struct row_state *st)
 {
     c->list = arena_grow(c->a, c->list, c->n, &c->cap, sizeof *c->list);
     c->list[c->n++] =
-        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}};
+        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}, st};
 }
 
 static bool any_told(const struct row *r, const struct table_rules *rules)
@@ -78,7 +79,7 @@ static enum err compare_key(struct comparison *c, struct arena *scratch, struct 
         return e;
     enum escape_kind kind = met_kind(scratch, &x);
     if (kind)
-        add_escape(c, kind, key);
+        add_escape(c, kind, key, st);
     return ERR_OK;
 }
 

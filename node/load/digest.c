@@ -234,24 +234,57 @@ static enum err digest_parts(struct digest_read *d)
     return ERR_OK;
 }
 
+static enum err leave_row(struct store *s, struct arena *a, struct row_key k,
+                          struct digest_leave *leave, size_t room, size_t *n)
+{
+    bool alone, *left;
+    *n = 0;
+    enum err e = limit_stays(s, a, k, &alone, &left);
+    for (uint32_t c = 0; e == ERR_OK && left && c < k.t->n_columns && *n < room; c++)
+        if (left[c])
+            leave[(*n)++] = (struct digest_leave){{k.key, k.len}, k.t->column[c]};
+    return e;
+}
+
+/* Of the rows that one slice reads, as far as there is room; the request then goes no further. */
+static enum err leave_rows(struct store *s, struct arena *a, const struct table_schema *t,
+                           struct digest_request *r, struct digest_leave *leave)
+{
+    bool bounded = r->upto.part == DIGEST_AT_ROWS;
+    struct key_range want = {t, r->after.key, bounded ? r->upto.key : (struct bytes){0},
+                             LIMIT_DIGEST_ROWS, SLICE_BYTES};
+    struct slice_rows rows;
+    size_t used = 0, n = 0;
+    uint32_t i = 0;
+    enum err e = part_slice(s, a, &want, &rows);
+    for (; e == ERR_OK && i < rows.n; i++, used += n) {
+        struct row_key k = {t, rows.key[i].p, rows.key[i].len};
+        e = leave_row(s, a, k, leave + used, LIMIT_DIGEST_LEAVE - used, &n);
+        if (used > 0 && used + n == LIMIT_DIGEST_LEAVE)
+            break; /* perhaps not all of it: the next slice begins with this row */
+    }
+    if (e == ERR_OK && i > 0 && !(i == rows.n && rows.end))
+        r->upto = (struct digest_position){DIGEST_AT_ROWS, rows.key[i - 1]};
+    r->n_leave += (uint32_t)used;
+    return e;
+}
+
 enum err store_digest_leave(struct store *s, struct arena *a, struct digest_request *request)
 {
+    bool any = false;
     enum err e = schema_load(s);
     const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
-    struct limit_column *own = NULL;
-    size_t n = 0;
-    if (t)
-        e = limit_columns(s, a, t, LIMIT_DIGEST_LEAVE, &own, &n);
-    if (e != ERR_OK || n == 0)
+    if (t && t->exists && request->after.part == DIGEST_AT_ROWS)
+        e = limit_columns(s, t, &any);
+    bool none = request->upto.part == DIGEST_AT_ROWS && request->upto.key.len == 0;
+    if (e != ERR_OK || !any || none)
         return e;
-    struct digest_leave *all = arena_alloc(a, (request->n_leave + n) * sizeof *all);
+    struct digest_leave *all =
+        arena_alloc(a, (request->n_leave + LIMIT_DIGEST_LEAVE) * sizeof *all);
     if (request->n_leave > 0)
         memcpy(all, request->leave, request->n_leave * sizeof *all);
-    for (size_t i = 0; i < n; i++)
-        all[request->n_leave + i] = (struct digest_leave){own[i].key, own[i].column};
     request->leave = all;
-    request->n_leave += (uint32_t)n;
-    return ERR_OK;
+    return leave_rows(s, a, t, request, all + request->n_leave);
 }
 
 enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,

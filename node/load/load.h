@@ -39,6 +39,7 @@ struct escape {
     enum escape_kind kind;
     const char *table;
     struct bytes key;
+    const struct row_state *state; /* of the chunk; NULL: it has none of this key */
 };
 enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              struct bytes after, struct escape **out, size_t *n);
@@ -59,8 +60,8 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
  * of one read go (out->last). Short. out->clock is left to the caller. */
 enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,
                             struct digest_reply *out);
-/* What stays here of the table's rows, added to what the request leaves out already: the first
- * LIMIT_DIGEST_LEAVE of it. */
+/* What stays here of the rows that one slice behind request->after reads, added to what the request
+ * leaves out already. The request goes no further than that, nor than LIMIT_DIGEST_LEAVE of it. */
 enum err store_digest_leave(struct store *s, struct arena *a, struct digest_request *request);
 void digest_sum(struct table_digest *to, const struct table_digest *d);
 /* All slices of all tables, for whoever has the database to himself. */

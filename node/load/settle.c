@@ -19,7 +19,7 @@ static enum err meet_escape(struct store *s, struct arena *a, const struct load_
     if (e != ERR_OK)
         return e;
     struct row_key k = {t, esc->key.p, esc->key.len};
-    *st = met_state(met_states(a, chunk), chunk->n_states, esc->key);
+    *st = esc->state;
     e = row_read(s, a, k, &now);
     return e == ERR_OK ? met_key(s, a, k, *st, now, x) : e;
 }
@@ -72,7 +72,9 @@ static enum err write_parents(struct store *s, const struct met *x)
 static enum err write_for_all(struct store *s, const struct met *x)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
-    enum err e = write_parents(s, x);
+    enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
+    if (e == ERR_OK)
+        e = write_parents(s, x);
     if (e != ERR_OK || (!here && !there))
         return e;
     if (!there)
@@ -222,7 +224,9 @@ static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
     if (e == ERR_OK && x->here.stands && old &&
         !met_same_sent(x->k.t, old, x->here.stands, x->left)) {
         uint64_t mask = part_mask(x->k.t, old, x->here.stands);
-        e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
+        e = capture_note_totals(s, x->k.t, old);
+        if (e == ERR_OK)
+            e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = met_held_otherwise(a, x, &at));)
         e = met_told(b) ? queue_change(s, a, x, b) : ERR_OK;
@@ -245,10 +249,13 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         return make_room(s, a, chunk, st, x);
     if (kind == ESCAPE_DELETED)
         return capture_note(s, x->k.t, CHANGE_DELETE, 0, x->there.stands);
-    const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
-    if (c) /* it is missing there: all of it, the key too */
-        return capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands);
-    enum err e = forget_nobodys(s, a, x);
+    enum err e;
+    if (met_counterpart(x, &x->there,
+                        x->here.birth)) { /* it is missing there: all of it, the key too */
+        e = totals_none(s, x->k.t, x->here.stands);
+        return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands) : e;
+    }
+    e = forget_nobodys(s, a, x);
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 

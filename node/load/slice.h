@@ -40,5 +40,12 @@ enum err part_same_columns(struct store *s, const struct table_schema *t,
  * the table is written over without a word. */
 enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
                       const struct row_state *st, uint64_t now_ms);
+/* totals.c: ERR_REFUSED, with what to do, where the row has a total: it cannot be sent to an office
+ * that has lost the row, because what was added before counts everywhere else already. */
+enum err totals_none(struct store *s, const struct table_schema *t, const struct value *here);
+/* The same where a total differs: what was added there alone is in that office's own total, and
+ * sent from here it would be added there once more. */
+enum err totals_same(struct store *s, const struct table_schema *t, const struct value *here,
+                     const struct value *there);
 
 #endif

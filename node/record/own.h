@@ -12,8 +12,9 @@ struct record {
     struct hash_filter swept;  /* rows whose record is in the swept part (row.c) */
     struct deferral *deferred; /* the tables that changesets wait for */
     bool deferred_known;
-    int64_t deferred_rev; /* tonle_meta `rev` that it fits */
-    struct buf scratch;   /* of one record that is written */
+    int64_t deferred_rev;  /* tonle_meta `rev` that it fits */
+    struct buf scratch;    /* of one record that is written */
+    struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
 };
 
 #endif

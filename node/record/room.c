@@ -2,6 +2,7 @@
 
 #include "node/db/query.h"
 #include "node/record/own.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -17,6 +18,7 @@ void record_close(struct store *s)
     if (!r)
         return;
     deferral_forget(s);
+    raised_forget(s);
     filter_clear(&r->claims);
     filter_clear(&r->swept);
     buf_fini(&r->claim_key);

@@ -1,6 +1,7 @@
 #include "node/record/table.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* Which of several it was cannot be asked of SQLite: all that could are named. */
 char *part_ignored(struct store *s, struct arena *a, const struct table_schema *t)
@@ -25,20 +26,44 @@ char *part_ignored(struct store *s, struct arena *a, const struct table_schema *
     return out;
 }
 
-/* Runs a statement that writes a row of t, to its end. */
-static enum err run_write(struct query *q, const struct table_schema *t)
+/* SQLite refused a statement on the row: whether our transaction went with it. */
+static enum err refused(struct store *s, struct row_key k)
+{
+    char why[sizeof s->message];
+    memcpy(why, s->message, sizeof why);
+    return store_standing(s) == ERR_OK ? ERR_CONSTRAINT : raised_remember(s, k, why);
+}
+
+/* Runs a statement that writes the row, to its end. */
+static enum err run_write(struct query *q, struct row_key k)
 {
     struct store *s = q->s;
     assert(s->in_write);
-    if (t->hub_only)
+    if (k.t->hub_only)
         units_changed(s);
+    const char *raised = raised_before(s, k);
+    if (raised)
+        query_fail(q, store_fail(s, ERR_CONSTRAINT, "%s", raised));
     query_next(q);
     enum err e = query_end(q);
+    if (e == ERR_CONSTRAINT && !raised)
+        return refused(s, k);
     if (e != ERR_OK || db_changes(s) == 1)
         return e;
     struct arena scratch = {0};
-    e = store_fail(s, ERR_CONSTRAINT, "%s", part_ignored(s, &scratch, t));
+    e = store_fail(s, ERR_CONSTRAINT, "%s", part_ignored(s, &scratch, k.t));
     arena_fini(&scratch);
+    return e;
+}
+
+/* The row that these values are of. */
+static enum err run_write_of(struct query *q, const struct table_schema *t,
+                             const struct value *values)
+{
+    struct buf key = {0};
+    schema_key_encode(t, values, &key);
+    enum err e = run_write(q, (struct row_key){t, key.data, key.len});
+    buf_fini(&key);
     return e;
 }
 
@@ -51,7 +76,7 @@ enum err part_insert(struct store *s, const struct table_schema *t, const struct
     buf_printf(&sql, ")");
     struct query q = query_of(s, buf_str(&sql), t->n_columns, values);
     buf_fini(&sql);
-    return run_write(&q, t);
+    return run_write_of(&q, t, values);
 }
 
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
@@ -88,7 +113,7 @@ enum err part_update(struct store *s, const struct table_schema *t, const struct
     for (uint32_t c = 0; c < t->n_columns; c++)
         if (!value_equal(&old[c], &values[c]))
             query_bind(&q, ++n, values[c]);
-    return run_write(&q, t);
+    return run_write_of(&q, t, old);
 }
 
 enum err part_delete(struct store *s, struct row_key k)
@@ -99,7 +124,7 @@ enum err part_delete(struct store *s, struct row_key k)
     struct query q = DB_QUERY(s, buf_str(&sql));
     buf_fini(&sql);
     query_bind_key(&q, &scratch, k, 1);
-    enum err e = run_write(&q, k.t);
+    enum err e = run_write(&q, k);
     arena_fini(&scratch);
     return e;
 }

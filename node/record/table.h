@@ -13,7 +13,7 @@
 /* Statements on a published table; `values` are its n_columns replicated columns in charter order.
  * A refusal of the row is ERR_CONSTRAINT with SQLite's words in the message, and leaves the table
  * as it was; a statement that a trigger's RAISE(IGNORE) left without effect is one, too: it
- * succeeds, and changes no row. */
+ * succeeds, and changes no row. So is one on a row that raised_before knows. */
 enum err part_insert(struct store *s, const struct table_schema *t, const struct value *values);
 /* Sets the columns in which `values` differs from `old` (which stands there now) and no others. */
 enum err part_update(struct store *s, const struct table_schema *t, const struct value *old,
@@ -25,6 +25,12 @@ char *part_ignored(struct store *s, struct arena *a, const struct table_schema *
  * on. */
 uint64_t part_mask(const struct table_schema *t, const struct value *old,
                    const struct value *values);
+/* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered (always
+ * ERR_BUSY: the transaction is done again) and not tried a second time, until the schema is
+ * another: then raised_before says what the trigger had to say, and NULL of any other row. */
+enum err raised_remember(struct store *s, struct row_key k, const char *message);
+const char *raised_before(struct store *s, struct row_key k);
+void raised_forget(struct store *s); /* all of them */
 /* Shown values of a birth, held or standing, of which the record tells all. */
 struct value *part_birth_values(struct arena *a, const struct table_schema *t,
                                 const struct birth *b);

@@ -383,6 +383,23 @@ static void a_trigger_that_rolls_back_stops_nothing(void **state)
     assert_string_equal(office_one(B, "SELECT ident FROM resident WHERE id='r1'"), "13");
 }
 
+/* The same of a row that is to go: it goes, as past any other trigger that would keep it. */
+static void a_trigger_that_rolls_back_keeps_no_dead_row(void **state)
+{
+    struct apply_report report;
+    office_sql(A, "INSERT INTO resident(id,name) VALUES('r1','x'),('r2','y')");
+    equal(state);
+    office_sql(B, "CREATE TRIGGER stay BEFORE DELETE ON resident BEGIN"
+                  " SELECT RAISE(ROLLBACK,'never'); END");
+    assert_committed(B->store, store_capture_install(B->store));
+    office_sql(A, "DELETE FROM resident WHERE id='r1'");
+    assert_true(office_seal(A));
+    struct dot gone = {A->site, store_state_get(A->store)->seq};
+    assert_err(office_take(B, A, gone, &report), ERR_BUSY);
+    assert_ok(office_take(B, A, gone, &report));
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM resident"), "r2");
+}
+
 /* Once everything is stable no record is left of a settled row, and later changes still merge. */
 static void stability_leaves_nothing_behind(void **state)
 {
@@ -428,6 +445,7 @@ int main(void)
         FEDERATION_TEST(only_local_triggers_run_on_applied_rows),
         FEDERATION_TEST(a_local_refusal_is_held_locally),
         FEDERATION_TEST(a_trigger_that_rolls_back_stops_nothing),
+        FEDERATION_TEST(a_trigger_that_rolls_back_keeps_no_dead_row),
         FEDERATION_TEST(stability_leaves_nothing_behind),
     };
     return check_run(tests);

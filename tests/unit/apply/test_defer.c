@@ -374,6 +374,32 @@ static void who_cannot_be_held_stops_no_sweep(void **state)
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "2");
 }
 
+/* The same where a table is back: neither a sweep nor what others send waits for it. */
+static void a_table_that_is_back_stops_nothing(void **state)
+{
+    static const char refused[] =
+        "SELECT CAST(v AS TEXT) LIKE '%CHECK%v2%' FROM tonle_meta WHERE k = 'parents_refused'";
+    struct apply_report report;
+    bool more;
+    notice(B, "ALTER TABLE house RENAME TO house_away");
+    office_sql(A, "INSERT INTO house VALUES('h1','Prek Leap');"
+                  "INSERT INTO visit(id,house) VALUES('v1','h1'),('v2','none')");
+    federation_sync(*state);
+    office_sql(B, "ALTER TABLE tonle_held ADD COLUMN x CHECK(key NOT LIKE '%v2%')");
+    notice(B, "ALTER TABLE house_away RENAME TO house");
+    office_sql(A, "INSERT INTO house VALUES('h2','other')");
+    assert_true(office_seal(A));
+    struct dot innocent = {A->site, store_state_get(A->store)->seq};
+    assert_ok(office_take(B, A, innocent, &report));
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM house"), "h1,h2");
+    assert_string_equal(office_one(B, refused), "1");
+    assert_committed(B->store, store_sweep(B->store, &B->arena, 500, &more));
+    office_sql(B, "ALTER TABLE tonle_held DROP COLUMN x");
+    assert_committed(B->store, store_parents_again(B->store));
+    rest_equal(state);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM visit"), "v1");
+}
+
 static void set_stable(struct store *s, const char *table, const char *expression)
 {
     char sql[200];
@@ -511,6 +537,7 @@ int main(void)
         FEDERATION_TEST(a_reference_to_a_missing_table_stops_nothing),
         FEDERATION_TEST(a_lost_changeset_is_named),
         FEDERATION_TEST(who_cannot_be_held_stops_no_sweep),
+        FEDERATION_TEST(a_table_that_is_back_stops_nothing),
         FEDERATION_TEST(an_error_is_not_taken_for_none),
         FEDERATION_TEST(a_table_that_cannot_be_read_ends_the_sweep),
         FEDERATION_TEST(an_own_birth_has_seen_what_waits),

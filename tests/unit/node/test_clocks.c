@@ -259,6 +259,22 @@ static void a_time_is_taken_back_when_all_have_passed_it(void **state)
     assert_null(strstr(net_ask(t, HUB, STATUS), "the time on record"));
 }
 
+/* Where the hub itself keeps it, that does not end by waiting. */
+static void what_keeps_a_time_at_the_hub_is_named(void **state)
+{
+    struct net *t = *state;
+    net_run(t, 3 * MINUTE);
+    remember_years_ahead(t, HUB);
+    net_run(t, 5000);
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB,
+            "CREATE TABLE n(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;"
+            "INSERT INTO n SELECT * FROM note; DROP TABLE note; ALTER TABLE n RENAME TO note");
+    net_run(t, 60000);
+    assert_says(t, HUB, "a capture gap at the hub keeps it");
+    assert_says(t, HUB, "tonle verify --local compares");
+}
+
 /* One office that is away for weeks keeps it, and is named. */
 static void who_keeps_a_time_from_being_taken_back_is_named(void **state)
 {
@@ -332,6 +348,7 @@ int main(void)
         TEST_OF_THREE(a_province_in_doubt_is_not_stopped_by_a_district),
         TEST_OF_THREE(a_stored_time_that_cannot_be_is_taken_back),
         TEST_OF_THREE(a_time_is_taken_back_when_all_have_passed_it),
+        TEST_OF_THREE(what_keeps_a_time_at_the_hub_is_named),
         TEST_OF_THREE(who_keeps_a_time_from_being_taken_back_is_named),
         TEST_OF_THREE(a_hub_that_is_outvoted_says_so),
         TEST_OF_THREE(a_hub_in_doubt_takes_one_month),
