@@ -1,6 +1,7 @@
 /* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
  * decided when all are (work_finish). */
 #include "node/apply/applying.h"
+#include "node/apply/forged.h"
 
 #include "conflict/twin.h"
 #include "node/capture/capture.h"
@@ -282,7 +283,8 @@ static bool writes_reference(const struct store *s, const struct table_schema *t
     return false;
 }
 
-static enum err merge_row(struct applying *ap, struct work_row *r, const struct change *ch)
+static enum err merge_row(struct applying *ap, struct work_row *r, const struct table_changes *tc,
+                          const struct row_change *rc, const struct change *ch)
 {
     struct work *w = &ap->w;
     struct forget f;
@@ -296,8 +298,9 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     w->report->rows++;
     if (m.orphan)
         w->report->orphans++;
-    if (!m.applied)
-        return ERR_OK;
+    e = forged_look(ap, r, tc, rc, &m);
+    if (!m.applied || e != ERR_OK)
+        return e;
     if (ap->replay && ch->kind == CHANGE_BORN)
         see_deferred(ap, r, ch->dot);
     r->touched = true;
@@ -420,7 +423,7 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
     if (ap->replay)
         leave_out_seen(ap, r, &ch);
     mean_the_only_birth(r, &ch);
-    return merge_row(ap, r, &ch);
+    return merge_row(ap, r, p->tc, rc, &ch);
 }
 
 /* Whether the table is here, with all columns that are published and the same key; where each

@@ -323,16 +323,27 @@ static enum err note_answer(struct node *n, struct batch *b, const struct answer
     return e == ERR_OK ? store_meta_set_u64(n->store, key, a->mark_id) : e;
 }
 
-/* From a child: the hub notes it, every other node passes it on. */
+/* From a child: the hub notes it, every other node passes it on, if it has passed the mark: the hub
+ * would refuse it from us, and all that we send behind it. */
 enum err mark_pass_answer(struct node *n, struct batch *b, const struct inbox_item *i,
                           const char *source)
 {
     uint64_t pos;
     char key[40];
+    struct bytes mark;
     const struct answer *a = &i->u.answer;
     enum err e = ERR_OK;
     if (node_is_hub(n))
         return note_answer(n, b, a);
+    if (a->mark_id > 0)
+        e = store_journal_mark(n->store, &n->arena, a->mark_id, &mark);
+    if (e == ERR_NOT_FOUND) {
+        node_log(n, 1, "event=answer-dropped peer=%s mark=%llu text=\"it never went by here\"",
+                 source, (unsigned long long)a->mark_id);
+        return ERR_OK;
+    }
+    if (e != ERR_OK)
+        return e;
     answer_key(key, a->site);
     if (a->mark_id > store_meta_u64(n->store, key, 0))
         e = store_meta_set_u64(n->store, key, a->mark_id);

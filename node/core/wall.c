@@ -160,10 +160,15 @@ uint64_t wall_latest_ms(const struct node *n)
     return most < bound ? most : bound;
 }
 
+uint64_t wall_believable_ms(const struct node *n)
+{
+    return node_time(n) + DOUBT_MS;
+}
+
 enum err wall_take_back(struct node *n)
 {
     uint64_t now = node_time(n);
-    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n))
+    if (stored_ms(n) <= wall_believable_ms(n) || in_doubt(n))
         return ERR_OK;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
     return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));

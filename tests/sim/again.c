@@ -277,6 +277,6 @@ void breach_step(struct world *w, struct machine *m)
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
-    if (w->breach >= BREACH_TWICE && world_chance(w, 20))
+    if (w->breach >= BREACH_TWICE && w->breach <= BREACH_CHILDREN && world_chance(w, 20))
         breach_rows(w, m);
 }

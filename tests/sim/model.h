@@ -76,6 +76,8 @@ struct model {
     /* An office that loads writes on rows that are newer than its clock: such a change may name a
      * birth that its own journal brings later. */
     bool late;
+    /* Somebody names births that nobody made: who has forgotten names takes that for none. */
+    bool forged;
 };
 void model_fini(struct model *m); /* keeps probe and units */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */

@@ -22,15 +22,6 @@ void oracle_end(struct world *w, struct machine *m, struct query *q)
         broken(w, m, "1", store_message(m->watch));
 }
 
-static int office_of(const struct world *w, uint64_t site)
-{
-    for (int i = 0; i < w->n; i++) {
-        if (w->m[i].o.site == site)
-            return i;
-    }
-    return -1;
-}
-
 static void forget_deferred(struct machine *m)
 {
     for (size_t i = 0; i < m->n_deferred; i++)
@@ -73,6 +64,8 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to,
 {
     uint64_t *acked = &from->acked[to - w->m];
     uint64_t said = 0;
+    if (from == &w->m[w->n])
+        return;
     if (msg->type == MESSAGE_ACK)
         said = msg->u.ack.pos;
     else if (msg->type == MESSAGE_HELLO || msg->type == MESSAGE_WELCOME)
@@ -138,7 +131,8 @@ static void merge_deferred(struct world *w, struct machine *m, struct arena *a)
         uint8_t hash[HASH_BYTES];
         struct bytes b = m->deferred[i];
         if (seal_peek(a, b.p, b.len, &cs) != ERR_OK ||
-            seal_open(a, b.p, b.len, w->m[office_of(w, cs.dot.site)].o.key, &cs, hash) != ERR_OK ||
+            seal_open(a, b.p, b.len, w->m[world_office_of(w, cs.dot.site)].o.key, &cs, hash) !=
+                ERR_OK ||
             !merge_changeset(w, m, &cs)) {
             i++;
             continue;
@@ -153,11 +147,11 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
 {
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
-    if (seal_peek(a, b.p, b.len, &cs) != ERR_OK || office_of(w, cs.dot.site) < 0) {
+    if (seal_peek(a, b.p, b.len, &cs) != ERR_OK || world_office_of(w, cs.dot.site) < 0) {
         broken(w, m, "11", "a changeset of the journal cannot be read");
         return;
     }
-    int office = office_of(w, cs.dot.site);
+    int office = world_office_of(w, cs.dot.site);
     if (seal_open(a, b.p, b.len, w->m[office].o.key, &cs, hash) != ERR_OK) {
         broken(w, m, "9", "a changeset of the journal cannot be opened");
         return;

@@ -14,6 +14,7 @@
 #include "tests/sim/schema.h"
 
 #define WORLD_NODES 12
+#define WORLD_OFFICES (WORLD_NODES + 1) /* and the puppet (puppet.h) */
 
 enum what {
     WHAT_PACKET,
@@ -29,6 +30,7 @@ enum what {
     WHAT_LINE,
     WHAT_JOIN,
     WHAT_DESK,
+    WHAT_PUPPET,
     WHAT_DONE
 };
 struct happening {
@@ -84,10 +86,10 @@ struct machine {
         merged; /* what the model has merged: less than the journal while a load catches up */
     struct bytes *deferred; /* changesets of the journal whose context it does not cover yet */
     size_t n_deferred, cap_deferred;
-    struct clock clock;                     /* of that journal */
-    uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
-    uint64_t
-        acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
+    struct clock clock;                       /* of that journal */
+    uint8_t chain[WORLD_OFFICES][HASH_BYTES]; /* by office */
+    uint64_t acked
+        [WORLD_OFFICES]; /* the highest position of that office's journal it has said to hold */
     struct late late;
     struct changesets base; /* of which what it loaded was made */
     bool base_read;
@@ -114,27 +116,30 @@ enum breach {
     BREACH_TWICE,    /* a delta counts twice */
     BREACH_LOSERS,   /* siblings that are not shown are forgotten */
     BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_TRUST,    /* the puppet's parent takes what it has refused */
     BREACH_COUNT
 };
 struct world {
     uint64_t seed, random;
     uint64_t now, number, links;
     struct disk *disk;
-    struct machine m[WORLD_NODES];
-    int n;
+    struct machine m[WORLD_OFFICES];
+    int n; /* but for the puppet, which stands behind them */
     struct happening *queue;
     size_t n_queue, cap_queue;
     uint64_t trace;
     uint64_t token;        /* of the application's writes */
     uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
+    uint64_t attacks, attacks_refused;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
-    const char *unit[WORLD_NODES];
-    struct site_unit site_unit[WORLD_NODES]; /* by site */
+    struct puppet *puppet;
+    const char *unit[WORLD_OFFICES];
+    struct site_unit site_unit[WORLD_OFFICES]; /* by site */
     struct unit_list units;
     bool healing, verbose;
     char broken[1024]; /* the first broken promise; empty: none */
@@ -149,10 +154,13 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn;
+    bool join, write_loading, drawn, hostile;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
+int world_offices(const struct world *w);                  /* the puppet, too */
+int world_office_of(const struct world *w, uint64_t site); /* -1: nobody */
+void world_send(struct world *w, struct machine *from, const struct action *a);
 void world_power_off(struct world *w, struct machine *m, bool lose_power);
 uint64_t world_wall_ms(const struct world *w, const struct machine *m); /* its wall clock */
 /* Until virtual `ms` have passed, or a promise broke. */
@@ -182,6 +190,12 @@ void ledger_totals(struct world *w, struct model *m, struct store *s); /* when a
 
 /* desk.c: somebody decides something at this office */
 void desk_decide(struct world *w, struct machine *m);
+
+/* puppet.c */
+void puppet_start(struct world *w);
+void puppet_fini(struct world *w);
+void puppet_event(struct world *w, const struct event *ev);
+void puppet_turn(struct world *w);
 
 /* late.c */
 void late_start(struct world *w, struct machine *m); /* somebody types the command */
