@@ -160,6 +160,8 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
         world_break(w, "2", "%s: changeset %llu of %s follows %llu in the journal", m->o.name,
                     (unsigned long long)cs.dot.seq, w->m[office].o.name,
                     (unsigned long long)clock_get(&m->clock, cs.dot.site));
+    if (w->profile.clocks)
+        clocks_check(w, m, &cs);
     if (memcmp(cs.previous, m->chain[office], HASH_BYTES) != 0)
         broken(w, m, "11", "a changeset does not follow the one before it");
     /* DESIGN 8: sealed while it loaded, here or at the parent whose journal we began with */

@@ -134,6 +134,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     w->n = kind->drawn ? 3 + (int)world_below(w, WORLD_NODES - 2) : 2 + (int)world_below(w, 7);
     draw_profile(w);
     w->profile.join = join;
+    w->profile.clocks = kind->clocks;
     w->profile.write_loading = kind->write_loading;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
@@ -149,6 +150,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         m->o.vfs = DISK_VFS;
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
         m->skew_ms = draw_skew(w);
+        if (i == 0 && w->profile.clocks)
+            m->skew_ms = 0; /* the federation's time */
         m->line = true;
         m->o.late = i > 0 && join && (w->m[m->parent].o.late || world_chance(w, 120));
         all[i] = m->o;
@@ -174,4 +177,6 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         world_later(w, WHAT_START, i, world_below(w, 50), 0);
     }
     world_later(w, WHAT_FAULT, 0, 1000, 0);
+    if (w->profile.clocks)
+        clocks_start(w);
 }

@@ -232,6 +232,10 @@ static void act(struct world *w, struct machine *m)
                 world_break(w, "1", "%s ended: %s", m->o.name, a->text);
             world_power_off(w, m, true);
             return;
+        case ACTION_REPLY:
+            snprintf(w->reply, sizeof w->reply, "%.*s", (int)a->bytes.len,
+                     (const char *)a->bytes.p);
+            break;
         case ACTION_KEEP:
         case ACTION_RECALL:
         case ACTION_SETTLE:
@@ -465,6 +469,10 @@ static void happen(struct world *w, struct happening *h)
         if (disk_failed(w->disk))
             world_power_off(w, m, true);
         break;
+    case WHAT_CLOCK:
+        if (!w->healing)
+            clocks_jump(w);
+        break;
     case WHAT_PUPPET:
         puppet_turn(w);
         break;
@@ -551,7 +559,12 @@ void world_heal(struct world *w)
         }
         world_later(w, WHAT_CHANGE, i, 5, 0);
     }
-    if (!wait_for(w, settled) && w->broken[0] == '\0')
+    if (w->profile.clocks)
+        clocks_heal(w);
+    bool rest = wait_for(w, settled);
+    if (!rest && w->profile.clocks && w->broken[0] == '\0' && clocks_wait(w))
+        rest = wait_for(w, settled);
+    if (!rest && w->broken[0] == '\0')
         world_break(w, "3", "the offices do not come to rest");
     if (!wait_for(w, forgotten) && w->broken[0] == '\0')
         world_break(w, "12", "not everything becomes stable");

@@ -31,6 +31,7 @@ enum what {
     WHAT_JOIN,
     WHAT_DESK,
     WHAT_PUPPET,
+    WHAT_CLOCK,
     WHAT_DONE
 };
 struct happening {
@@ -100,6 +101,7 @@ struct profile {
     bool join,
         write_loading; /* offices that come later; their applications write while they load */
     bool wal, wal_guard;
+    bool clocks;        /* wall clocks jump */
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
     uint32_t open_tx;   /* per mille of transactions left open for a while */
@@ -116,6 +118,7 @@ enum breach {
     BREACH_TWICE,    /* a delta counts twice */
     BREACH_LOSERS,   /* siblings that are not shown are forgotten */
     BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_TIME,     /* an office is told a time that is still to come */
     BREACH_TRUST,    /* the puppet's parent takes what it has refused */
     BREACH_COUNT
 };
@@ -131,13 +134,16 @@ struct world {
     uint64_t token;        /* of the application's writes */
     uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
-    uint64_t attacks, attacks_refused;
+    uint64_t attacks, attacks_refused, jumps, waits;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
     struct puppet *puppet;
+    struct generator clocks; /* clocks.c */
+    bool hub_in_doubt;
+    char reply[65536]; /* to the last request */
     const char *unit[WORLD_OFFICES];
     struct site_unit site_unit[WORLD_OFFICES]; /* by site */
     struct unit_list units;
@@ -154,7 +160,7 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn, hostile;
+    bool join, write_loading, drawn, hostile, clocks;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
@@ -190,6 +196,13 @@ void ledger_totals(struct world *w, struct model *m, struct store *s); /* when a
 
 /* desk.c: somebody decides something at this office */
 void desk_decide(struct world *w, struct machine *m);
+
+/* clocks.c */
+void clocks_start(struct world *w);
+void clocks_jump(struct world *w);
+void clocks_heal(struct world *w);
+void clocks_check(struct world *w, const struct machine *m, const struct changeset *cs);
+bool clocks_wait(struct world *w); /* a month; false: the world is broken */
 
 /* puppet.c */
 void puppet_start(struct world *w);
