@@ -287,6 +287,10 @@ void breach_step(struct world *w, struct machine *m)
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
+    if (w->breach == BREACH_IGNORED && world_chance(w, 20) && store_begin(m->o.store) == ERR_OK &&
+        (store_exec(m->o.store, "DELETE FROM tonle_held WHERE reason = 'local'") != ERR_OK ||
+         store_commit(m->o.store) != ERR_OK))
+        store_rollback(m->o.store);
     if (w->breach == BREACH_TIME && world_chance(w, 5))
         know_future(m);
     if (w->breach >= BREACH_TWICE && w->breach <= BREACH_CHILDREN && world_chance(w, 20))

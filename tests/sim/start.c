@@ -135,6 +135,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     draw_profile(w);
     w->profile.join = join;
     w->profile.clocks = kind->clocks;
+    w->profile.ignores = kind->ignores;
     w->profile.write_loading = kind->write_loading;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
@@ -179,4 +180,6 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     world_later(w, WHAT_FAULT, 0, 1000, 0);
     if (w->profile.clocks)
         clocks_start(w);
+    if (w->profile.ignores)
+        ignore_start(w);
 }

@@ -473,6 +473,10 @@ static void happen(struct world *w, struct happening *h)
         if (!w->healing)
             clocks_jump(w);
         break;
+    case WHAT_IGNORE:
+        if (!w->healing)
+            ignore_turn(w);
+        break;
     case WHAT_PUPPET:
         puppet_turn(w);
         break;
@@ -561,6 +565,8 @@ void world_heal(struct world *w)
     }
     if (w->profile.clocks)
         clocks_heal(w);
+    if (w->profile.ignores)
+        ignore_heal(w);
     bool rest = wait_for(w, settled);
     if (!rest && w->profile.clocks && w->broken[0] == '\0' && clocks_wait(w))
         rest = wait_for(w, settled);
@@ -568,6 +574,8 @@ void world_heal(struct world *w)
         world_break(w, "3", "the offices do not come to rest");
     if (!wait_for(w, forgotten) && w->broken[0] == '\0')
         world_break(w, "12", "not everything becomes stable");
+    if (w->profile.ignores && w->broken[0] == '\0')
+        ignore_retry(w);
 }
 
 void world_stop(struct world *w)

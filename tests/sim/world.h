@@ -32,6 +32,7 @@ enum what {
     WHAT_DESK,
     WHAT_PUPPET,
     WHAT_CLOCK,
+    WHAT_IGNORE,
     WHAT_DONE
 };
 struct happening {
@@ -78,6 +79,7 @@ struct machine {
     int64_t skew_ms;
     uint64_t outside_site, outside_seq;
     uint64_t steps;
+    uint32_t skips; /* triggers of ignore.c, a bit each */
     /* the oracle's */
     struct store *watch;               /* its own connection, read only */
     struct model model;                /* of the journal up to model_pos */
@@ -101,6 +103,7 @@ struct profile {
     bool join,
         write_loading; /* offices that come later; their applications write while they load */
     bool wal, wal_guard;
+    bool ignores;       /* triggers ignore statements */
     bool clocks;        /* wall clocks jump */
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
@@ -118,6 +121,7 @@ enum breach {
     BREACH_TWICE,    /* a delta counts twice */
     BREACH_LOSERS,   /* siblings that are not shown are forgotten */
     BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_IGNORED,  /* what a trigger ignored is not held */
     BREACH_TIME,     /* an office is told a time that is still to come */
     BREACH_TRUST,    /* the puppet's parent takes what it has refused */
     BREACH_COUNT
@@ -134,14 +138,15 @@ struct world {
     uint64_t token;        /* of the application's writes */
     uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
-    uint64_t attacks, attacks_refused, jumps, waits;
+    uint64_t attacks, attacks_refused, jumps, waits, skips;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
     struct puppet *puppet;
-    struct generator clocks; /* clocks.c */
+    struct generator ignores; /* ignore.c */
+    struct generator clocks;  /* clocks.c */
     bool hub_in_doubt;
     char reply[65536]; /* to the last request */
     const char *unit[WORLD_OFFICES];
@@ -160,7 +165,7 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn, hostile, clocks;
+    bool join, write_loading, drawn, hostile, clocks, ignores;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
@@ -203,6 +208,14 @@ void clocks_jump(struct world *w);
 void clocks_heal(struct world *w);
 void clocks_check(struct world *w, const struct machine *m, const struct changeset *cs);
 bool clocks_wait(struct world *w); /* a month; false: the world is broken */
+
+/* ignore.c */
+void ignore_start(struct world *w);
+void ignore_turn(struct world *w);
+void ignore_heal(struct world *w);
+bool ignore_doubt(struct machine *m); /* the tables need not be what the model says, */
+void ignore_check(struct world *w, struct machine *m); /* but then it is held */
+void ignore_retry(struct world *w);
 
 /* puppet.c */
 void puppet_start(struct world *w);
