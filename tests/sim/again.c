@@ -287,6 +287,11 @@ void breach_step(struct world *w, struct machine *m)
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
+    if (w->breach == BREACH_WROTE && world_chance(w, 20) && m->o.app && !m->open_tx) {
+        sqlite3 *other = database_app(m->o.path, m->o.vfs, 0);
+        (void)sqlite3_exec(other, "UPDATE person SET a='nobody'", NULL, NULL, NULL);
+        sqlite3_close(other);
+    }
     if (w->breach == BREACH_IGNORED && world_chance(w, 20) && store_begin(m->o.store) == ERR_OK &&
         (store_exec(m->o.store, "DELETE FROM tonle_held WHERE reason = 'local'") != ERR_OK ||
          store_commit(m->o.store) != ERR_OK))

@@ -302,6 +302,8 @@ void oracle_healed(struct world *w)
         digests_alike(w);
         find_writes(w, &a);
         oracle_open(w, &a);
+        if (w->schema.fixed)
+            wrote_healed(w);
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
     for (int i = 0; i < w->n && w->broken[0] == '\0'; i++) {

@@ -19,8 +19,9 @@ struct totals {
         joins, join_crashes, decisions, attacks, attacks_refused, jumps, waits, skips;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births;
 };
-static const char *const breach_name[BREACH_COUNT] = {
-    "none", "acks", "context", "forget", "twice", "losers", "children", "ignored", "time", "trust"};
+static const char *const breach_name[BREACH_COUNT] = {"none",    "acks",   "context",  "forget",
+                                                      "twice",   "losers", "children", "wrote",
+                                                      "ignored", "time",   "trust"};
 
 /* One seed, start to end; its trace hash. */
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])

@@ -104,8 +104,11 @@ static void check_own(struct world *w, struct machine *m, const struct changeset
     for (uint32_t g = 0; g < cs->n_segments; g++) {
         for (uint32_t i = 0; i < cs->segments[g].n_tables; i++) {
             const struct table_changes *tc = &cs->segments[g].tables[i];
-            for (uint32_t j = 0; j < tc->n_rows; j++)
+            for (uint32_t j = 0; j < tc->n_rows; j++) {
                 ledger_check(w, m, tc, &tc->rows[j]);
+                if (w->schema.fixed)
+                    wrote_check(w, m, tc, &tc->rows[j]);
+            }
         }
     }
 }

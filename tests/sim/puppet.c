@@ -129,6 +129,10 @@ void puppet_seal(struct puppet *p, struct changeset *cs, const char *wrong)
         return;
     }
     puppet_add(p, ITEM_CHANGESET, &b, wrong);
+    const struct table_changes *tc = &cs->segments[0].tables[0];
+    for (uint32_t i = 0; i < tc->rows[0].n_cells; i++)
+        wrote_note(p->w, p->w->n, tc->table, tc->columns[tc->rows[0].column[i]], tc->rows[0].key,
+                   tc->n_key, &tc->rows[0].value[i]);
     if (dot_equal(cs->dot, puppet_next(p))) {
         p->now.seq++;
         p->now.hlc = cs->hlc > p->now.hlc ? cs->hlc : p->now.hlc;

@@ -595,5 +595,6 @@ void world_stop(struct world *w)
     mem_free(w->queue);
     disk_free(w->disk);
     puppet_fini(w);
+    mem_free(w->wrote);
     schema_fini(&w->schema);
 }

@@ -121,6 +121,7 @@ enum breach {
     BREACH_TWICE,    /* a delta counts twice */
     BREACH_LOSERS,   /* siblings that are not shown are forgotten */
     BREACH_CHILDREN, /* a child stands although its parent is held */
+    BREACH_WROTE,    /* somebody writes whom nobody notes */
     BREACH_IGNORED,  /* what a trigger ignored is not held */
     BREACH_TIME,     /* an office is told a time that is still to come */
     BREACH_TRUST,    /* the puppet's parent takes what it has refused */
@@ -145,6 +146,8 @@ struct world {
     struct drawn schema;
     struct generator app; /* of what applications write into a drawn schema */
     struct puppet *puppet;
+    struct noted_value *wrote; /* wrote.c */
+    size_t n_wrote, cap_wrote;
     struct generator ignores; /* ignore.c */
     struct generator clocks;  /* clocks.c */
     bool hub_in_doubt;
@@ -208,6 +211,15 @@ void clocks_jump(struct world *w);
 void clocks_heal(struct world *w);
 void clocks_check(struct world *w, const struct machine *m, const struct changeset *cs);
 bool clocks_wait(struct world *w); /* a month; false: the world is broken */
+
+/* wrote.c */
+void wrote_before(struct machine *m); /* in the application's transaction */
+void wrote_after(struct world *w, struct machine *m);
+void wrote_note(struct world *w, int office, const char *t, const char *column,
+                const struct value *key, uint32_t n_key, const struct value *v);
+void wrote_check(struct world *w, struct machine *m, const struct table_changes *tc,
+                 const struct row_change *rc);
+void wrote_healed(struct world *w);
 
 /* ignore.c */
 void ignore_start(struct world *w);
