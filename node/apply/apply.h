@@ -45,7 +45,8 @@ struct apply_report {
     uint32_t orphans;   /* changes whose identity is not here */
     uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
                          does not publish any more, and of groups that did not come whole */
-    uint32_t deferred;            /* rows that wait for their table */
+    const char *forged; /* what of it no honest office can have sealed (forged.h), in the arena */
+    uint32_t deferred;  /* rows that wait for their table */
     uint32_t decisions_refused;   /* with the changes that belong to them */
     const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
 };

@@ -137,12 +137,11 @@ static enum err open_changeset(struct node *n, struct inbox_item *i)
 {
     struct changeset head;
     uint8_t key[SIGN_PUBLIC_BYTES];
-    const char *node;
     enum err e = seal_peek(&i->arena, i->bytes.p, i->bytes.len, &head);
     if (e == ERR_OK && strcmp(head.federation, n->federation) != 0)
         e = ERR_MALFORMED;
     if (e == ERR_OK)
-        e = signer(n, &i->arena, head.dot.site, false, key, &node);
+        e = signer(n, &i->arena, head.dot.site, false, key, &i->signer);
     if (e == ERR_OK)
         e = seal_open(&i->arena, i->bytes.p, i->bytes.len, key, &i->u.cs, i->hash);
     i->rows = 1;
@@ -279,7 +278,11 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     if (e == ERR_OK && !p->up)
         e = mark_check_context(n, b, p, in.cs);
     if (e == ERR_OK)
+        e = vouch_before(n, b, p, i);
+    if (e == ERR_OK)
         e = store_apply(n->store, &n->arena, &in, &r);
+    if (e == ERR_OK)
+        e = vouch_after(n, b, p, i, &r);
     b->held += r.held;
     b->conflicts += r.conflicts;
     if (e == ERR_OK)

@@ -187,6 +187,11 @@ uint64_t wall_latest_ms(const struct node *n)
     return in_doubt(n) ? later(most, now + lead + DOUBT_MS) : most;
 }
 
+uint64_t wall_believable_ms(const struct node *n)
+{
+    return node_time(n) + DOUBT_MS;
+}
+
 enum err wall_take_back(struct node *n)
 {
     uint64_t now = node_time(n);
@@ -194,7 +199,8 @@ enum err wall_take_back(struct node *n)
     enum err e = note_doubt(n);
     if (e != ERR_OK)
         return e;
-    if (stored_ms(n) <= now + DOUBT_MS || in_doubt(n) || !clock_includes(&st->stable, &st->clock))
+    if (stored_ms(n) <= wall_believable_ms(n) || in_doubt(n) ||
+        !clock_includes(&st->stable, &st->clock))
         return ERR_OK;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
     return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));

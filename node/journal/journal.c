@@ -189,6 +189,28 @@ enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, st
                      a, out);
 }
 
+enum err store_journal_later(struct store *s, const struct clock *seen, const struct clock *known,
+                             uint64_t from, uint64_t most, struct dot *later)
+{
+    enum err e = ERR_OK;
+    *later = (struct dot){0};
+    for (size_t i = 0; e == ERR_OK && dot_is_none(*later) && i < seen->n; i++) {
+        struct dot d = {seen->entry[i].site, seen->entry[i].seq};
+        if (clock_covers(known, d))
+            continue;
+        struct query q = DB_QUERY(
+            s,
+            "SELECT hlc FROM tonle_clock WHERE site = ?1 AND seq = ?2"
+            " UNION ALL SELECT hlc FROM tonle_journal WHERE kind = 1 AND site = ?1 AND seq = ?2"
+            " LIMIT 1",
+            value_u64(d.site), value_u64(d.seq));
+        if (query_next(&q) && query_u64(&q, 0) >= from && query_u64(&q, 0) <= most)
+            *later = d;
+        e = query_end(&q);
+    }
+    return e;
+}
+
 enum err store_peer_get(struct store *s, const char *node, struct peer_record *out)
 {
     *out = (struct peer_record){0};

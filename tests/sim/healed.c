@@ -306,6 +306,8 @@ void oracle_healed(struct world *w)
             find_writes(w, &a);
             oracle_open(w, &a);
         }
+        if (w->schema.fixed)
+            wrote_healed(w);
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
     if (w->profile.gaps && w->broken[0] == '\0')

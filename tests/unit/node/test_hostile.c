@@ -1,4 +1,5 @@
 /* What an enrolled but hostile neighbour, or an operator's mishap, cannot do to a node. */
+#include "conflict/hlc.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
 #include "protocol/seal.h"
@@ -307,6 +308,83 @@ static void a_mark_that_has_not_come_is_not_answered(void **state)
         strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect: district answers a mark"));
 }
 
+static uint64_t right_time(const struct net *t)
+{
+    return hlc_make(1700000000000ULL + t->now_ms + 1000, 0);
+}
+
+/* The district has sent something that no honest office can: its parent refuses it and names it,
+ * and neither has it. */
+static void assert_suspect(struct net *t, const char *why)
+{
+    net_run(t, 10000);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note WHERE text = 'forged'"), "0");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'forged'"), "0");
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), why));
+}
+
+static void two_rows(struct net *t)
+{
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 20000));
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('d','x')");
+    assert_true(net_settle(t, 20000));
+}
+
+/* `latest` drops what loses at once: two honest offices that met a stamp from before what it had
+ * seen in another order would differ for good. */
+static void a_stamp_from_before_what_it_saw_is_refused(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    net_forge(t, DISTRICT, NULL, hlc_make(1700000000000ULL, 0), "n");
+    assert_suspect(t, "suspect: changeset 2 of district is stamped before what it was based on");
+}
+
+static void a_context_has_its_own_changesets(void **state)
+{
+    struct net *t = *state;
+    struct clock context = {0};
+    two_rows(t);
+    clock_copy(&context, &store_state_get(DISTRICT->store)->clock);
+    clock_set(&context, DISTRICT->site, 0);
+    net_forge(t, DISTRICT, &context, right_time(t), "n");
+    assert_suspect(t, "suspect: changeset 2 of district is not based on the one before it");
+    clock_fini(&context);
+}
+
+/* Who has forgotten the names of a row takes a birth that nobody made for the one that lost its
+ * name, and who has not takes it for nobody. So with one that is named as nobody's. */
+static void a_birth_that_nobody_made_is_not_changed(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    net_forge_change(t, DISTRICT, NULL, right_time(t), CHANGE_UPDATE, (struct dot){HUB->site, 1},
+                     "d");
+    assert_suspect(t, "which nobody has entered so");
+}
+
+static void what_names_nobody_is_not_guessed(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    net_forge_change(t, DISTRICT, NULL, right_time(t), CHANGE_UPDATE, (struct dot){0}, "d");
+    assert_suspect(t, "which nobody has entered so");
+}
+
+/* What it had seen deleted is on record at one office and forgotten at the next. */
+static void what_was_seen_deleted_is_not_changed(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    uint64_t bore = store_state_get(DISTRICT->store)->seq;
+    net_sql(t, DISTRICT, "DELETE FROM note WHERE id = 'd'");
+    assert_true(net_settle(t, 20000));
+    net_forge_change(t, DISTRICT, NULL, right_time(t), CHANGE_UPDATE,
+                     (struct dot){DISTRICT->site, bore}, "d");
+    assert_suspect(t, "which it had seen deleted");
+}
+
 /* A newcomer's call for a mark is heard once: an office that calls for ever does not have the hub
  * send marks to the whole federation for ever. */
 static void a_newcomer_is_a_newcomer_once(void **state)
@@ -447,6 +525,11 @@ int main(void)
         TEST_OF_THREE(who_joined_anew_knows_what_is_stable),
         TEST_OF_THREE(an_answer_by_who_was_there_before_stops_nobody),
         TEST_OF_THREE(a_mark_that_has_not_come_is_not_answered),
+        TEST_OF_THREE(a_stamp_from_before_what_it_saw_is_refused),
+        TEST_OF_THREE(a_context_has_its_own_changesets),
+        TEST_OF_THREE(a_birth_that_nobody_made_is_not_changed),
+        TEST_OF_THREE(what_names_nobody_is_not_guessed),
+        TEST_OF_THREE(what_was_seen_deleted_is_not_changed),
         TEST_OF_TWO(a_newcomer_is_a_newcomer_once),
         TEST_OF_TWO(stable_before_its_changes_is_refused),
         TEST_OF_TWO(a_restored_hub_does_not_accuse_its_child),
