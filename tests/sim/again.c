@@ -309,7 +309,7 @@ void breach_step(struct world *w, struct machine *m)
         (void)sqlite3_exec(other, "UPDATE person SET a='nobody'", NULL, NULL, NULL);
         sqlite3_close(other);
     }
-    if (w->breach == BREACH_IGNORED && world_chance(w, 20) && store_begin(m->o.store) == ERR_OK &&
+    if (w->breach == BREACH_IGNORED && world_chance(w, 200) && store_begin(m->o.store) == ERR_OK &&
         (store_exec(m->o.store, "DELETE FROM tonle_held WHERE reason = 'local'") != ERR_OK ||
          store_commit(m->o.store) != ERR_OK))
         store_rollback(m->o.store);
