@@ -127,6 +127,12 @@ enum err apply_note_refused(struct applying *ap)
                    work_site(&ap->w, d.site)->node, r->refused);
         e = store_meta_set(ap->w.s, META_ROWS_REFUSED, b.data, b.len);
     }
+    if (e == ERR_OK && r->astray) {
+        buf_reset(&b);
+        buf_printf(&b, "changeset %llu of %.64s %s", (unsigned long long)d.seq,
+                   work_site(&ap->w, d.site)->node, r->astray);
+        e = store_meta_set(ap->w.s, META_ROWS_ASTRAY, b.data, b.len);
+    }
     if (e == ERR_OK && r->decision_refused)
         e = store_meta_set(ap->w.s, META_DECISION_REFUSED, r->decision_refused,
                            strlen(r->decision_refused));

@@ -26,6 +26,13 @@ struct collected; /* capture/ */
 /* tonle_meta: the last changeset of which rows or values were left out for what they are
  * (apply_report.refused); absent: none came since somebody looked. */
 #define META_ROWS_REFUSED "rows_refused"
+/* tonle_meta: the last changeset that changed a row that is not here (forged.h); absent: none came
+ * since somebody looked. */
+#define META_ROWS_ASTRAY "rows_astray"
+/* tonle_meta: why a charter's references could not be looked at; absent: they could. */
+#define META_PARENTS_REFUSED "parents_refused"
+/* That it is tried again with the next sweep. */
+enum err store_parents_again(struct store *s);
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */
@@ -46,6 +53,7 @@ struct apply_report {
     uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
                          does not publish any more, and of groups that did not come whole */
     const char *forged; /* what of it no honest office can have sealed (forged.h), in the arena */
+    const char *astray; /* a row of it that is not here, the last; in the arena */
     uint32_t deferred;  /* rows that wait for their table */
     uint32_t decisions_refused;   /* with the changes that belong to them */
     const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
@@ -55,9 +63,6 @@ struct apply_report {
  * the caller rolls back. */
 enum err store_apply(struct store *s, struct arena *a, const struct apply_input *in,
                      struct apply_report *report);
-/* A table with a capture gap was compared: what made way in it for others' births (entered.c) is
- * sent with the next seal, when it is `ours`, or else stays a closed conflict. */
-enum err store_entered_compared(struct store *s, struct arena *a, uint32_t t, bool ours);
 /* Names in UPDATE and DELETE rows of a collected changeset the identity that stands at their key,
  * where its birth is not stable. Before the changeset is encoded. */
 enum err store_name_births(struct store *s, struct arena *a, struct changeset *cs,
@@ -91,6 +96,15 @@ enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
                           uint32_t *released);
+
+/* A part of a write transaction that may fail by itself, from store_try_begin to one of the other
+ * two. The undoing takes back what the part wrote and what was kept in memory of it, and leaves
+ * store_message as it is; published tables and the charter must not change in the part. */
+enum err store_try_begin(struct store *s);
+enum err store_try_keep(struct store *s);
+enum err store_try_undo(struct store *s);
+/* Of such an error the part alone is to blame: the rest of the transaction goes on without it. */
+bool store_try_refused(enum err e);
 
 void apply_open(struct store *s);
 void apply_close(struct store *s);

@@ -224,37 +224,104 @@ static struct version writer(struct work *w, const struct work_row *r, const str
     return v[birth_choose(w->a, b, rules, cell, v, n)];
 }
 
-/* What stood has no changeset, and perhaps nobody is known who wrote over it: what it was, and when
- * it went, tells it from what stands there another time. */
-static struct dot found_name(struct work *w, const struct value side[2], const char *row,
-                             uint64_t hlc)
+struct found_write {        /* side[0] is written over side[1], in a cell of a birth's */
+    const struct birth *by; /* the birth written for; NULL: none that is known */
+    struct dot of;          /* the birth that was written over */
+    struct dot held;        /* the same, where it is held; none for what stood in the table */
+    uint32_t cell;
+    struct value side[2];
+    const char *row; /* the whole of what was written over, where it went as a row; else NULL */
+};
+
+/* What stood has no changeset, and perhaps nobody is known who wrote over it: what it was tells it
+ * from what stands there another time. */
+static struct dot found_name(struct work *w, const struct found_write *f)
 {
     struct buf *b = &w->s->apply->scratch;
     buf_reset(b);
-    value_encode(b, &side[0]);
-    value_encode(b, &side[1]);
-    return (struct dot){
-        bytes_hash(bytes_hash(hlc, b->data, b->len), row ? row : "", row ? strlen(row) : 0), hlc};
+    value_encode(b, &f->side[1]);
+    uint64_t h = bytes_hash(f->held.site ^ f->held.seq, b->data, b->len);
+    return (struct dot){bytes_hash(h, f->row ? f->row : "", f->row ? strlen(f->row) : 0), 1};
 }
 
-/* side[0] is written over side[1]. */
-static enum err save_found(struct work *w, struct work_row *r, const struct birth *b, uint32_t cell,
-                           const struct value side[2], const char *row)
+/* Others go on writing what was found once. The first record of a cell says in its side in force
+ * what they wrote last: where that is what stood, nothing escaped. *known: it is on record, and is
+ * what stood; x->n is 0 where there is none. */
+static enum err follow_found(struct work *w, const struct work_row *r, struct entry_of *x,
+                             const struct value *stood, bool *known)
+{
+    int form;
+    const struct value want = stored_form(stood, &form);
+    struct value v[SIDE_PARAMETERS];
+    struct query q = DB_QUERY(w->s,
+                              "SELECT n, value IS ?2 AND form = ?3 FROM tonle_conflict"
+                              " JOIN tonle_side USING(n) WHERE id = ?1 AND shown",
+                              value_text(x->id), want, value_integer(form));
+    if (query_next(&q)) {
+        x->n = query_i64(&q, 0);
+        *known = query_i64(&q, 1) != 0;
+    }
+    enum err e = query_end(&q);
+    if (e != ERR_OK || x->n == 0)
+        return e;
+    e = DB_RUN(w->s, "DELETE FROM tonle_side WHERE n = ?1 AND shown", value_integer(x->n));
+    side_values(w, r, x, x->c->shown, v);
+    return e == ERR_OK ? query_run(w->s, INSERT_SIDE SIDE, SIDE_PARAMETERS, v) : e;
+}
+
+static enum err save_found(struct work *w, struct work_row *r, const struct found_write *f)
 {
     char id[33];
-    uint64_t hlc = state_of(w->s)->hlc;
-    struct version by = writer(w, r, b, cell);
-    struct version v[2] = {{by.dot, dot_is_none(by.dot) ? hlc : by.hlc, side[0]},
-                           {{identity_of(w->s)->site, 0}, hlc, side[1]}};
-    struct conflict c = {.column = cell,
-                         .n = 2,
-                         .v = v,
-                         .birth = r->in_table,
-                         .apart = found_name(w, side, row, hlc)};
-    name_conflict(id, r, &c);
+    bool known = false;
+    uint64_t hlc = state_of(w->s)->hlc, site = identity_of(w->s)->site;
+    struct version by = writer(w, r, f->by, f->cell);
+    struct version v[2] = {{by.dot, dot_is_none(by.dot) ? hlc : by.hlc, f->side[0]},
+                           {{site, 0}, hlc, f->side[1]}};
+    struct conflict c = {.column = f->cell, .n = 2, .v = v, .birth = f->of};
+    struct entry_of x = {.c = &c, .id = id, .found = f->row};
+    struct version nobody[2] = {{.dot = {0}},
+                                {.dot = {site, 0}}}; /* who writes is no part of the name */
+    struct conflict name = {.column = f->cell, .n = 2, .v = nobody, .apart = f->held};
+    name_conflict(id, r, &name);
+    enum err e = f->row ? ERR_OK : follow_found(w, r, &x, &f->side[1], &known);
+    if (e != ERR_OK || known)
+        return e;
+    if (f->row || x.n != 0) {
+        name.apart = found_name(w, f);
+        name_conflict(id, r, &name);
+    }
     if (w->report)
         w->report->conflicts++;
-    return save_entry(w, r, (struct entry_of){.c = &c, .id = id, .found = row});
+    return save_entry(w, r, x);
+}
+
+/* The cells in which a birth's values `is` differ from what was there. */
+static enum err save_found_cells(struct work *w, struct work_row *r, struct found_write *f,
+                                 const struct value *is, const struct value *was)
+{
+    const struct table_schema *t = r->k.t;
+    enum err e = ERR_OK;
+    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
+        if (schema_is_key(t, c) || cell_of(&t->rules, c) != c)
+            continue;
+        f->cell = c;
+        f->side[0] = cell_gather(w->a, &t->rules, c, is);
+        f->side[1] = cell_gather(w->a, &t->rules, c, was);
+        if (policy_of(&t->rules, c) != POLICY_SUM && !value_alike(&f->side[0], &f->side[1]))
+            e = save_found(w, r, f);
+    }
+    return e;
+}
+
+static enum err save_found_row(struct work *w, struct work_row *r, struct found_write *f,
+                               const struct value *was)
+{
+    bool lives = f->by && birth_alive(f->by, &r->k.t->rules); /* another's row, or none, from now */
+    f->cell = COLUMN_EXISTS;
+    f->side[0] = value_integer(lives);
+    f->side[1] = value_integer(1);
+    f->row = schema_row_json(w->a, r->k.t, was);
+    return save_found(w, r, f);
 }
 
 enum err conflict_found(struct work *w, struct work_row *r, const struct birth *b,
@@ -266,20 +333,8 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
     enum err e = t->internal ? ERR_OK : gap_of_table(w, t, &gap);
     if (e != ERR_OK || t->internal || !gap)
         return e;
-    if (!values) {
-        bool lives = b && birth_alive(b, &t->rules); /* another's row, or no row, from now on */
-        const struct value side[2] = {value_integer(lives), value_integer(1)};
-        return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, r->now));
-    }
-    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
-        if (schema_is_key(t, c) || cell_of(&t->rules, c) != c)
-            continue;
-        const struct value side[2] = {cell_gather(w->a, &t->rules, c, values),
-                                      cell_gather(w->a, &t->rules, c, r->now)};
-        if (policy_of(&t->rules, c) != POLICY_SUM && !value_alike(&side[0], &side[1]))
-            e = save_found(w, r, b, c, side, NULL);
-    }
-    return e;
+    struct found_write f = {.by = b, .of = r->in_table};
+    return values ? save_found_cells(w, r, &f, values, r->now) : save_found_row(w, r, &f, r->now);
 }
 
 enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out)
@@ -304,20 +359,10 @@ static enum err found_of_held(struct work *w, struct work_row *r, const struct h
 {
     const struct table_schema *t = r->k.t;
     const struct birth *b = row_find_birth(&r->row, was->name);
-    enum err e = ERR_OK;
-    if (!b || !birth_alive(b, &t->rules)) {
-        const struct value side[2] = {value_integer(0), value_integer(1)};
-        return save_found(w, r, b, COLUMN_EXISTS, side, schema_row_json(w->a, t, was->values));
-    }
-    const struct value *is = birth_shown(w->a, b, &t->rules);
-    for (uint32_t c = 0; e == ERR_OK && c < t->n_columns; c++) {
-        const struct value side[2] = {cell_gather(w->a, &t->rules, c, is),
-                                      cell_gather(w->a, &t->rules, c, was->values)};
-        if (cell_of(&t->rules, c) == c && policy_of(&t->rules, c) != POLICY_SUM &&
-            !value_alike(&side[0], &side[1]))
-            e = save_found(w, r, b, c, side, NULL);
-    }
-    return e;
+    struct found_write f = {.by = b, .of = was->name, .held = was->name};
+    if (!b || !birth_alive(b, &t->rules))
+        return save_found_row(w, r, &f, was->values);
+    return save_found_cells(w, r, &f, birth_shown(w->a, b, &t->rules), was->values);
 }
 
 enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were)
@@ -326,25 +371,6 @@ enum err conflict_held_found(struct work *w, struct work_row *r, const struct he
     for (size_t i = 0; e == ERR_OK && i < were->n; i++)
         e = found_of_held(w, r, &were->at[i]);
     return e;
-}
-
-enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
-                          const struct value *values)
-{
-    int64_t n = 0;
-    struct query q =
-        DB_QUERY(s,
-                 "SELECT n FROM tonle_conflict JOIN tonle_side USING(n) WHERE t = ?1"
-                 " AND k = ?2 AND state = 'auto' AND site = ?3 AND seq = 0"
-                 " AND detail = ?4",
-                 value_u64(k.t->t), value_blob(k.key, k.len), value_u64(identity_of(s)->site),
-                 value_text(schema_row_json(a, k.t, values)));
-    if (query_next(&q))
-        n = query_i64(&q, 0);
-    enum err e = query_end(&q);
-    if (e == ERR_OK)
-        e = DB_RUN(s, "DELETE FROM tonle_side WHERE n = ?1", value_integer(n));
-    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_conflict WHERE n = ?1", value_integer(n)) : e;
 }
 
 /* ---- what is open */

@@ -48,7 +48,26 @@ static enum err claimed_elsewhere(struct work *w, struct work_row *r, const stru
     return e;
 }
 
-/* A birth met a row in the table that it did not know: that row is the earlier, settled one. */
+/* In a capture gap that is not compared yet, what stands unknown may have been entered while
+ * capture was away, by an application that enters the same everywhere: equal to the birth that
+ * comes, the row is that birth's, and the comparison finds no difference. */
+static bool is_entered_twice(struct work *w, struct work_row *r, struct value *now)
+{
+    struct birth *b = r->row.births;
+    if (r->row.n_births != 1 || !b->has_born || !birth_alive(b, &r->k.t->rules) ||
+        !work_same(r->k.t, now, work_shown(w, r, b)))
+        return false;
+    r->fk_new = true;
+    work_hold(b, HOLD_NONE);
+    birth_set_values(w->a, b, &r->k.t->rules, now);
+    r->before = r->now = now;
+    r->in_table = b->name;
+    return true;
+}
+
+/* A birth met a row in the table that it did not know: that row is the earlier, settled one, which
+ * every office has; or, in a capture gap, one that was entered here: only the comparison with the
+ * neighbour can tell, and counts it as new (load/compare.c). */
 static enum err meet_settled(struct work *w, struct work_row *r)
 {
     struct value *now = NULL;
@@ -57,10 +76,8 @@ static enum err meet_settled(struct work *w, struct work_row *r)
     r->unread = false;
     if (e == ERR_OK && now)
         e = gap_state_of(w->s, r->k.t->t, &gap);
-    if (e != ERR_OK || !now)
+    if (e != ERR_OK || !now || (gap == GAP_OPEN && is_entered_twice(w, r, now)))
         return e;
-    if (gap != GAP_NONE)
-        return entered_meets(w, r, now, gap);
     struct row settled = {0};
     row_from_settled(w->a, &settled, now);
     struct birth *all = arena_alloc(w->a, (r->row.n_births + 1) * sizeof *all);

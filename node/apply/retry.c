@@ -7,6 +7,7 @@
 #include "node/state/state.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* A work that nothing new has caused. */
 static void begin(struct work *w, struct store *s, struct arena *a, uint64_t now_ms)
@@ -161,22 +162,44 @@ enum err load_parents(struct store *s, struct arena *a)
     return e == ERR_OK ? finish(&w, &released) : e;
 }
 
-enum err charter_parents(struct store *s, struct arena *a)
+static enum err parents_anew(struct store *s, struct arena *a)
 {
     struct work w;
-    uint64_t due;
     uint32_t released;
     bool any;
-    enum err e = store_meta_u64(s, META_PARENTS_DUE, 0, &due);
-    if (e != ERR_OK || due == 0 || state_of(s)->loading)
-        return e; /* a load's end does the same */
-    e = store_meta_drop(s, META_PARENTS_DUE);
-    if (e == ERR_OK)
-        e = load_parents(s, a);
+    enum err e = load_parents(s, a);
     begin(&w, s, a, 0);
     if (e == ERR_OK)
         e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE reason = 'parent'"), &any);
     if (e == ERR_OK)
         e = load_all(&w);
     return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+/* A row that cannot be held keeps nothing else waiting: why is on record for a person. */
+enum err charter_parents(struct store *s, struct arena *a)
+{
+    uint64_t due;
+    enum err e = store_meta_u64(s, META_PARENTS_DUE, 0, &due);
+    if (e != ERR_OK || due == 0 || state_of(s)->loading)
+        return e; /* a load's end does the same */
+    e = store_meta_drop(s, META_PARENTS_DUE);
+    if (e == ERR_OK)
+        e = store_meta_drop(s, META_PARENTS_REFUSED);
+    if (e == ERR_OK)
+        e = store_try_begin(s);
+    if (e != ERR_OK)
+        return e;
+    e = parents_anew(s, a);
+    if (!store_try_refused(e))
+        return e == ERR_OK ? store_try_keep(s) : e;
+    e = store_try_undo(s);
+    const char *why = store_message(s);
+    return e == ERR_OK ? store_meta_set(s, META_PARENTS_REFUSED, why, strlen(why)) : e;
+}
+
+enum err store_parents_again(struct store *s)
+{
+    enum err e = store_meta_drop(s, META_PARENTS_REFUSED);
+    return e == ERR_OK ? store_meta_set_u64(s, META_PARENTS_DUE, 1) : e;
 }

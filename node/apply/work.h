@@ -42,7 +42,6 @@ struct work_row {
     bool others_moved; /* the births that contend for the key are others than when it was loaded */
     uint64_t others;   /* work_others then */
     bool sealed;       /* by the changeset of our own that is being applied */
-    bool kept;         /* what stands here, and was nobody's, is on record */
     bool nobodys;      /* none of the births on record is the row in the table: a gap's (gap.h) */
     bool unread;       /* a birth without record: whether a row stands in the table is not known */
     struct value *before; /* the row in the table when it was met (NULL: none) */
@@ -130,11 +129,6 @@ struct bytes work_key_at(struct work *w, const struct query *q, const struct tab
 enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t idx,
                         struct bytes folded, struct work_keys *out);
 
-/* ---- entered.c: what stands unknown in a table with a capture gap, where a birth comes to its key
- * (r->unread). ERR_OK with r->now filled in, where it is that birth's, or NULL, where it made
- * way. */
-enum err entered_meets(struct work *w, struct work_row *r, struct value *now, enum gap_state gap);
-
 /* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
 enum err work_finish(struct work *w);
 
@@ -196,9 +190,6 @@ struct held_rows {
 };
 enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out);
 enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were);
-/* The record of what made way as a whole, of these values, is no more: others get them as a row. */
-enum err conflict_unfound(struct store *s, struct arena *a, struct row_key k,
-                          const struct value *values);
 /* What is open on record becomes what is open in the merged state. */
 enum err conflict_reconcile(struct work *w, struct work_row *r);
 

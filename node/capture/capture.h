@@ -58,7 +58,8 @@ struct collect_most { /* of one changeset */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more
- * rows than `most` says; a log that is cut before leaves all of it to the next changeset.
+ * rows than `most` says, up to LIMIT_ROWS and its bytes: what is queued beyond that is cut all the
+ * same. A log that is cut before leaves all of it to the next changeset.
  * ERR_NOT_FOUND: nothing to publish (what was consumed is noise, and consumed all the same).
  * *out is the caller's, to be freed with collected_free; NULL after any other error. */
 enum err store_collect(struct store *s, struct arena *a, struct collect_most most,
@@ -100,7 +101,6 @@ struct todo_change {
     uint32_t n_cells;          /* BORN: all columns */
     const uint32_t *column;    /* ascending */
     const struct value *value; /* absolute, also of sums */
-    bool waits;                /* BORN: only until its table's capture gap is compared */
 };
 /* Queues it for the next seal. ERR_LIMIT when it could not be sent, ERR_REFUSED for a BORN row with
  * a total beyond 64 bits. */
@@ -109,13 +109,6 @@ enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 /* Whether anything at this key does. */
 enum err todo_has(struct store *s, struct row_key k, bool *yes);
-/* The births that wait for the comparison of table t: how many, the next behind n (0: the first; *n
- * is 0 when there is none, *values has all its columns), and their end: sent with the next seal,
- * or not at all. */
-enum err todo_waiting(struct store *s, uint32_t t, uint64_t *count);
-enum err todo_waiting_next(struct store *s, struct arena *a, uint32_t t, int64_t *n,
-                           struct bytes *key, struct value **values);
-enum err todo_waiting_end(struct store *s, uint32_t t, bool send);
 
 /* ---- what is too large to be sent */
 /* Columns of which something stays here, of rows that others have, at most so many. */

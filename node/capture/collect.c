@@ -28,16 +28,17 @@
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
  * What was entered while capture was away, beside a row of others that cannot stand here, is
- * nobody's yet: what is done to it is not sent (is_nobodys).
+ * nobody's yet: what is done to it is not sent (is_nobodys), and a gap that nobody knew of is told.
  *
  * All events of a key are consumed together, or none: a key is never half sealed.
  *
  * Nor is a decision: whoever receives a part of one would show what nobody decided. Where a log is
  * cut before all that is queued has gone, none of it goes, nor a row that it joins, nor the
- * decisions' own rows; when nothing else is left, all of it goes at once. */
+ * decisions' own rows; when nothing else is left, all of it goes at once, as far as a changeset
+ * takes it (LIMIT_ROWS, and the bytes of a seal). What is queued beyond that is cut all the same,
+ * and a second birth of a key waits for the next. */
 #include "node/capture/collect.h"
 
-#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
@@ -249,17 +250,18 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
- * or held. Without a name a change would mean one of them. What stands is told when the table is
- * compared (core/scan.c). */
+/* A row was entered behind capture's back, and those on record under its key are others: they are
+ * dead, or held. Without a name a change would mean one of them, or nobody elsewhere. What stands
+ * is told when the table is compared (core/scan.c). */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
     struct row row;
     *yes = false;
-    if (!o->gap || !p->existed || p->limit.lost)
+    if (!p->existed || p->limit.lost)
         return ERR_OK;
     enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, &row, NULL);
     *yes = e == ERR_OK && row.n_births > 0 && !row_standing(&row, &o->t->rules);
+    o->work->nobodys = o->work->nobodys || *yes;
     return e;
 }
 
@@ -357,11 +359,7 @@ static enum err any_births(struct output *o)
  * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
-    enum gap_state gap = GAP_NONE;
     enum err e = any_births(o);
-    if (e == ERR_OK)
-        e = gap_state_of(o->s, o->t->t, &gap);
-    o->gap = gap != GAP_NONE;
     o->work = w;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);
@@ -503,7 +501,10 @@ static enum err collect(struct output *o, struct capture *st, struct changeset *
     return e;
 }
 
-/* Some of what is queued goes, or its decision's row, and some is left. */
+/* Some of what is queued goes, or its decision's row, and some is left. A decision's row is never
+ * what is left alone: tonle_decision has no parents and comes before every table of the charter
+ * (schema_internal, parents_first), and nothing is queued for the hub's own before it. Where the
+ * cut is at or before it, all that is queued is left. */
 static bool comes_apart(const struct output *o, const struct changeset *cs)
 {
     const struct todo_list *l = &o->c->todo;

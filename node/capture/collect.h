@@ -41,6 +41,7 @@ struct table_work {
     size_t events_cap;
     struct log_event *events;
     bool left;         /* some events were not read: their keys wait */
+    bool nobodys;      /* a row of it was entered behind capture's back */
     struct map by_key; /* of `entries` */
 };
 
@@ -118,12 +119,11 @@ struct output {
     uint32_t rows;
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
-    const struct table_work *work; /* the entries of t's log */
-    bool sums;                     /* t has a sum column */
-    bool births;                   /* some key of t has several births on record */
-    bool gap;                      /* t has a capture gap, or differs from a neighbour's */
-    uint32_t *all;                 /* the numbers of t's columns */
-    struct todo *todos;            /* those of t */
+    struct table_work *work; /* the entries of t's log */
+    bool sums;               /* t has a sum column */
+    bool births;             /* some key of t has several births on record */
+    uint32_t *all;           /* the numbers of t's columns */
+    struct todo *todos;      /* those of t */
     size_t n_todos;
     struct table_changes *table;
     size_t rows_cap, beside_cap;

@@ -1,6 +1,5 @@
 #include "node/capture/gap.h"
 
-#include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/schema/schema.h"
 #include "node/state/state.h"
@@ -24,6 +23,15 @@ enum err gap_open(struct store *s, uint32_t t, const char *table)
                         value_u64(st->hlc >> 16));
     buf_fini(&clock);
     return e;
+}
+
+enum err gap_suspect(struct store *s, uint32_t t, const char *table)
+{
+    assert(s->in_write);
+    return DB_RUN(s,
+                  "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
+                  " VALUES(?1, ?2, 1, x'', ?3, ?3) ON CONFLICT(t) DO NOTHING",
+                  value_integer(t), value_text(table), value_u64(state_of(s)->hlc >> 16));
 }
 
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n)
@@ -114,6 +122,5 @@ enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms)
 enum err gap_forget(struct store *s, uint32_t t)
 {
     assert(s->in_write);
-    enum err e = todo_waiting_end(s, t, false);
-    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t)) : e;
+    return DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1", value_integer(t));
 }

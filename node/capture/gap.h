@@ -26,6 +26,9 @@ struct gap {
 /* As the published name may have been dropped meanwhile, by number. Found, until gap_found tells
  * the time, at the hybrid time of its beginning. */
 enum err gap_open(struct store *s, uint32_t t, const char *table);
+/* A row stands that capture has not seen come, and no gap is on record: since when it was away,
+ * nobody knows. */
+enum err gap_suspect(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
 /* The office's time, for gaps opened since this was said last. */
@@ -39,8 +42,7 @@ bool gap_any_open(struct store *s, bool *keeps);
 enum err gap_let_go(struct store *s, uint64_t now_ms);
 /* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
 enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
-/* Nothing of before counts any more: a first load replaces the rows. What made way in the gap is
- * not sent. */
+/* Nothing of before counts any more: a first load replaces the rows. */
 enum err gap_forget(struct store *s, uint32_t t);
 
 #endif

@@ -30,7 +30,7 @@ void capture_close(struct store *s)
 static enum err find_logs(struct store *s, struct capture *c)
 {
     struct buf b = {0};
-    buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM tonle_todo WHERE waits = 0)");
+    buf_printf(&b, "SELECT EXISTS(SELECT 1 FROM tonle_todo)");
     arena_reset(&c->log_arena);
     c->has_log = arena_alloc(&c->log_arena, s->schema->n_tables);
     struct query q = DB_QUERY(s, "SELECT substr(name, 11) FROM main.sqlite_schema"

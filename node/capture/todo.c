@@ -59,11 +59,10 @@ enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c
         value_encode(&cells, &c->value[i]);
     }
     e = DB_RUN(s,
-               "INSERT INTO tonle_todo(t, k, site, seq, kind, cells, waits)"
-               " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+               "INSERT INTO tonle_todo(t, k, site, seq, kind, cells)"
+               " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
                value_integer(k.t->t), value_blob(k.key, k.len), value_u64(c->birth.site),
-               value_u64(c->birth.seq), value_integer(c->kind), value_blob(cells.data, cells.len),
-               value_integer(c->waits));
+               value_u64(c->birth.seq), value_integer(c->kind), value_blob(cells.data, cells.len));
     buf_fini(&cells);
     return e;
 }
@@ -71,7 +70,7 @@ enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes)
 {
     struct query q =
-        DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3 AND waits = 0",
+        DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND kind = ?3",
                  value_integer(k.t->t), value_blob(k.key, k.len), value_integer(CHANGE_BORN));
     *yes = query_next(&q);
     return query_end(&q);
@@ -79,7 +78,7 @@ enum err todo_has_birth(struct store *s, struct row_key k, bool *yes)
 
 enum err todo_has(struct store *s, struct row_key k, bool *yes)
 {
-    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2 AND waits = 0",
+    struct query q = DB_QUERY(s, "SELECT 1 FROM tonle_todo WHERE t = ?1 AND k = ?2",
                               value_integer(k.t->t), value_blob(k.key, k.len));
     *yes = query_next(&q);
     return query_end(&q);
@@ -134,10 +133,9 @@ enum err todo_read(struct store *s, struct arena *a, uint32_t max, struct todo_l
 {
     size_t cap = 0;
     *out = (struct todo_list){0};
-    struct query q = DB_QUERY(s,
-                              "SELECT n, t, k, site, seq, kind, cells FROM tonle_todo WHERE waits "
-                              "= 0 ORDER BY n LIMIT ?1",
-                              value_integer((int64_t)max + 1));
+    struct query q =
+        DB_QUERY(s, "SELECT n, t, k, site, seq, kind, cells FROM tonle_todo ORDER BY n LIMIT ?1",
+                 value_integer((int64_t)max + 1));
     while (!out->more && query_next(&q)) {
         out->more = out->n == max;
         if (out->more)
@@ -158,41 +156,4 @@ enum err todo_done(struct store *s, const struct todo_list *l)
             e = DB_RUN(s, "DELETE FROM tonle_todo WHERE n = ?1", value_integer(l->entry[i].n));
     }
     return e;
-}
-
-/* ---- what waits for a comparison */
-
-enum err todo_waiting(struct store *s, uint32_t t, uint64_t *count)
-{
-    struct query q =
-        DB_QUERY(s, "SELECT count(*) FROM tonle_todo WHERE t = ?1 AND waits = 1", value_integer(t));
-    *count = query_next(&q) ? query_u64(&q, 0) : 0;
-    return query_end(&q);
-}
-
-enum err todo_waiting_next(struct store *s, struct arena *a, uint32_t t, int64_t *n,
-                           struct bytes *key, struct value **values)
-{
-    struct todo x;
-    struct query q = DB_QUERY(s,
-                              "SELECT n, t, k, site, seq, kind, cells FROM tonle_todo"
-                              " WHERE t = ?1 AND waits = 1 AND n > ?2 ORDER BY n LIMIT 1",
-                              value_integer(t), value_integer(*n));
-    *n = 0;
-    if (query_next(&q)) {
-        query_fail(&q, read_entry(a, &q, &x));
-        *n = x.n;
-        *key = x.key;
-        *values = x.value;
-    }
-    return query_end(&q);
-}
-
-enum err todo_waiting_end(struct store *s, uint32_t t, bool send)
-{
-    assert(s->in_write);
-    return DB_RUN(s,
-                  send ? "UPDATE tonle_todo SET waits = 0 WHERE t = ?1 AND waits = 1"
-                       : "DELETE FROM tonle_todo WHERE t = ?1 AND waits = 1",
-                  value_integer(t));
 }

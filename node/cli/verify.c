@@ -121,6 +121,10 @@ static void print_row(struct cli *c, const json_t *row)
     json_t *here = json_object_get(row, "here"), *there = json_object_get(row, "there");
     const char *name;
     json_t *v;
+    if (json_object_get(row, "why"))
+        cli_print("  stays as it is: %s\n", cli_safe(c, text_of(row, "why")));
+    if (!here && !there)
+        return;
     if (!json_is_object(here) || !json_is_object(there)) {
         cli_print("  %s\n", json_is_object(here) ? "stands only here" : "stands only there");
         here = json_is_object(here) ? here : there;

@@ -115,6 +115,7 @@ struct peer {
     uint64_t rival_run;     /* a newcomer of the same identity */
     uint64_t rival_since_ms;
     bool rival_refused;
+    bool forgets_ahead; /* what it says is stable there is not known here (scan.c) */
     /* the parent only */
     uint64_t hello_due_ms; /* 0: none */
     uint32_t hello_tries, redial_tries;
@@ -329,6 +330,8 @@ enum wall_fault {
 enum wall_fault wall_look(const struct node *n);
 /* What a child stamps later is refused. */
 uint64_t wall_latest_ms(const struct node *n);
+/* Stored hybrid time that is no time that has been: it waits to be taken back. */
+bool wall_beyond_belief(uint64_t hybrid_ms, uint64_t now_ms);
 uint64_t wall_believable_ms(const struct node *n); /* a later one has not been */
 /* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
@@ -401,6 +404,8 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
  * answered. */
 enum err mark_check_context(struct node *n, struct batch *b, const struct peer *p,
                             const struct changeset *cs);
+/* At the hub: the office that has answered the least; NULL: all have answered the last mark. */
+enum err mark_awaited(struct store *s, struct arena *a, const char **name);
 void mark_fini(struct node *n);
 
 /* ---- enrol.c */

@@ -24,6 +24,16 @@
  *                         anew (under another site) that child does not know, and need not: no mark
  *                         of that time is stable without a later one, which it passes itself
  *
+ * So has what comes under an earlier site of a node that is active: it has that key still. The
+ * honest rest of such a site may lie in an office in between for weeks, and is above it before what
+ * it lacks can be stable there. Behind the change of sites nobody takes anything more from the
+ * earlier one, the present one answers only marks sent behind that change, and nothing is stable
+ * that it and the office in between, behind that rest, have not answered. What the present site
+ * answered by another way would be too much: that rest need not cover it, and whoever has it would
+ * be blamed. It binds what the node itself sends, at its parent: a first load leaves it nothing of
+ * its earlier sites to send. So nothing of theirs is behind its answer further up, and no honest
+ * office in between is blamed where the hub calls a mark stable before it hears so.
+ *
  * An answer to a mark that has not come to the office above is refused there: what it binds its
  * site to, only those further up could tell.
  *
@@ -226,14 +236,14 @@ static void answer_key(char key[40], const char *what, uint64_t site)
     snprintf(key, 40, "%s/%016llx", what, (unsigned long long)site);
 }
 
-static enum err read_noted(struct node *n, uint64_t site, struct answer_noted *out)
+static enum err read_noted(struct store *s, uint64_t site, struct answer_noted *out)
 {
     char key[40];
     answer_key(key, "answer", site);
-    enum err e = store_meta_u64(n->store, key, UINT64_MAX, &out->mark);
+    enum err e = store_meta_u64(s, key, UINT64_MAX, &out->mark);
     out->any = out->mark != UINT64_MAX;
     answer_key(key, "carrier", site);
-    return e == ERR_OK ? store_meta_u64(n->store, key, 0, &out->carrier) : e;
+    return e == ERR_OK ? store_meta_u64(s, key, 0, &out->carrier) : e;
 }
 
 static enum err write_noted(struct node *n, const struct answer *a, uint64_t carrier)
@@ -256,9 +266,32 @@ static enum err answered_by_all(struct node *n, uint64_t *mark)
     for (size_t i = 0; e == ERR_OK && i < count; i++) {
         if (r[i].state != NODE_ACTIVE || strcmp(r[i].name, n->name) == 0)
             continue;
-        e = read_noted(n, r[i].site, &a);
+        e = read_noted(n->store, r[i].site, &a);
         if (!a.any || a.mark < *mark)
             *mark = a.any ? a.mark : 0;
+    }
+    return e;
+}
+
+enum err mark_awaited(struct store *s, struct arena *a, const char **name)
+{
+    struct node_record *r;
+    size_t count;
+    struct answer_noted noted;
+    uint64_t least;
+    *name = NULL;
+    enum err e = store_meta_u64(s, "mark_id", 0, &least);
+    if (e == ERR_OK)
+        e = store_node_list(s, a, &r, &count);
+    for (size_t i = 0; e == ERR_OK && i < count; i++) {
+        if (r[i].state != NODE_ACTIVE || strcmp(r[i].name, store_identity_get(s)->node) == 0)
+            continue;
+        e = read_noted(s, r[i].site, &noted);
+        uint64_t mark = noted.any ? noted.mark : 0;
+        if (e == ERR_OK && mark < least) {
+            least = mark;
+            *name = r[i].name;
+        }
     }
     return e;
 }
@@ -353,7 +386,7 @@ static enum err note_answer(struct node *n, struct batch *b, const struct answer
     struct answer_noted known;
     enum err e = read_marks(n);
     if (e == ERR_OK)
-        e = read_noted(n, a->site, &known);
+        e = read_noted(n->store, a->site, &known);
     if (e != ERR_OK)
         return e;
     if (a->mark_id > n->mark_id)
@@ -380,7 +413,7 @@ enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
         return malformed(
             b, node_why(n, "suspect: %s answers a mark that has not come here yet", a->node));
     if (e == ERR_OK)
-        e = read_noted(n, a->site, &known);
+        e = read_noted(n->store, a->site, &known);
     if (e == ERR_OK && a->mark_id > 0 && (!known.any || a->mark_id > known.mark))
         e = write_noted(n, a, p->site);
     if (e != ERR_OK)
@@ -406,7 +439,8 @@ static enum err read_answered(struct node *n, uint64_t id)
     return ERR_OK;
 }
 
-/* Whether the office of this site answers marks: it is the one that its node has now. */
+/* Whether the node of this site answers marks, by whatever site it has now: it has the keys of its
+ * earlier ones still. */
 static enum err read_active(struct node *n, uint64_t site, bool *active, const char **node)
 {
     struct site_record r;
@@ -415,7 +449,20 @@ static enum err read_active(struct node *n, uint64_t site, bool *active, const c
     if (e == ERR_OK)
         e = store_node_get(n->store, &n->arena, r.node, &of);
     *node = e == ERR_OK ? r.node : "";
-    *active = e == ERR_OK && of.state == NODE_ACTIVE && of.site == site;
+    *active = e == ERR_OK && of.state == NODE_ACTIVE;
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* The site whose answers bind this one: of an earlier site of the child itself, the one it has. */
+static enum err bound_by(struct node *n, const struct peer *p, uint64_t site, uint64_t *by)
+{
+    struct site_record r;
+    *by = site;
+    if (site == p->site)
+        return ERR_OK;
+    enum err e = store_site_get(n->store, &n->arena, site, &r);
+    if (e == ERR_OK && strcmp(r.node, p->name) == 0)
+        *by = p->site;
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -423,9 +470,12 @@ static enum err read_active(struct node *n, uint64_t site, bool *active, const c
 static enum err lacks(struct node *n, const struct peer *p, const struct changeset *cs,
                       const char **what)
 {
+    uint64_t by;
     struct answer_noted a;
     *what = NULL;
-    enum err e = read_noted(n, cs->dot.site, &a);
+    enum err e = bound_by(n, p, cs->dot.site, &by);
+    if (e == ERR_OK)
+        e = read_noted(n->store, by, &a);
     if (e != ERR_OK)
         return e;
     e = a.any && a.mark > 0 && a.carrier == p->site ? read_answered(n, a.mark) : ERR_NOT_FOUND;

@@ -111,8 +111,17 @@ void reason_neighbour(struct status_look *l, const struct peer *p, const char *n
     if (l->n)
         line(l, p, name, up);
     data(l, name, w);
-    if (p && peer_open(p))
-        reason_clocks_below(l, p);
+    if (!p || !peer_open(p))
+        return;
+    reason_clocks_below(l, p);
+    if (p->forgets_ahead)
+        reason_add(l, &(struct reason){.code = "neighbour",
+                                       .subject = name,
+                                       .text = "it says that more is forgotten there than the hub "
+                                               "has declared: rows cannot be compared with it",
+                                       .next = "look at that office: its database was altered, or "
+                                               "the hub's is older than it; it may have to join "
+                                               "again"});
 }
 
 /* ---- the database */
@@ -332,6 +341,16 @@ static const struct noted_reason {
      "tonle charter show names what is published, tonle history shows a row's writes; tonle verify "
      "--local puts this away",
      true},
+    {META_ROWS_ASTRAY, "astray",
+     "changes came of rows that are not here: one was lost here or there behind capture's back, or"
+     " that office is not honest; the last: ",
+     "tonle verify compares this office with its parent, tonle history shows the row's writes; "
+     "tonle "
+     "verify --local puts this away",
+     true},
+    {META_PARENTS_REFUSED, "references",
+     "rows without the parent that the charter asks for could not be held, so none was: ",
+     "mend what it names, or tell whoever made it; tonle verify --local has it tried again", true},
 };
 
 static void noted(struct status_look *l, const struct noted_reason *r)

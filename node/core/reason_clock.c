@@ -75,7 +75,7 @@ static void passed(struct status_look *l)
 {
     char text[200], shows[40], seen[40];
     uint64_t seen_ms = hlc_ms(store_state_get(l->s)->hlc);
-    if (status_now(l) + NODE_SKEW_MS >= seen_ms)
+    if (status_now(l) + NODE_SKEW_MS >= seen_ms || wall_beyond_belief(seen_ms, status_now(l)))
         return;
     status_time(shows, l->wall_ms);
     status_time(seen, seen_ms);
@@ -84,6 +84,40 @@ static void passed(struct status_look *l)
              "behind, or another office's is ahead",
              shows, seen);
     add(l, l->id->node, text, SET_IT);
+}
+
+/* For whom it waits, only the hub knows. */
+static void taken_back_later(struct status_look *l)
+{
+    char when[40];
+    struct arena a = {0};
+    struct buf text = {0}, next = {0};
+    const char *name = NULL;
+    bool hub = l->id->parent[0] == '\0';
+    uint64_t seen_ms = hlc_ms(store_state_get(l->s)->hlc);
+    if (l->wall_ms < EARLIEST_MS || !wall_beyond_belief(seen_ms, status_now(l)))
+        return;
+    if (hub && reason_unread(l, mark_awaited(l->s, &a, &name)))
+        name = NULL;
+    status_time(when, seen_ms);
+    buf_printf(&text,
+               "the time on record here is %s, which has not been yet: it is taken back when every "
+               "office has passed what was stamped so, and changes are stamped behind it until "
+               "then; %s%s",
+               when,
+               name  ? "it waits for "
+               : hub ? "it waits for the next mark"
+                     : "the hub waits",
+               name ? name : "");
+    buf_printf(&next,
+               name  ? "see that %s runs and has a line"
+               : hub ? "wait; it goes on by itself"
+                     : "tonle status at the hub names the office that it waits for",
+               name);
+    add(l, l->id->node, buf_str(&text), buf_str(&next));
+    buf_fini(&text);
+    buf_fini(&next);
+    arena_fini(&a);
 }
 
 void reason_own_clock(struct status_look *l)
@@ -107,6 +141,7 @@ void reason_own_clock(struct status_look *l)
         add(l, l->id->node, fault[f], "compare this machine's clock with another, and set it");
     else if (!off(l, l->id->node, n ? wall_off_ms(n) : -l->offset_ms, SET_IT))
         passed(l);
+    taken_back_later(l);
     if (!n || !n->parent || !peer_open(n->parent) || n->parent->ahead_hlc == 0)
         return;
     uint64_t ahead_ms = wall_ahead_ms(n, n->parent);

@@ -15,9 +15,6 @@
  *   yes, or no: else             wait for a person               wait for a person
  *   yes, its beginning forgotten wait for a person               wait for a person
  *
- * What made way for a birth of others meanwhile (apply/entered.c) counts with the new rows and goes
- * out with them, or not at all.
- *
  * A person takes the one or the other, of one row, a table or all (SCAN_TAKE_HERE,
  * SCAN_TAKE_THERE). A table takes two passes: the first counts, the second settles; a person's
  * the other way round. */
@@ -31,6 +28,7 @@
 #include <string.h>
 
 #define CHUNK_ROWS 1000u
+#define SETTLE_ROWS 100u
 #define STALL_MS 30000u    /* a scan without progress for so long gives up */
 #define ANSWER_MS 5000u    /* then a request is repeated */
 #define PATIENCE_MS 10000u /* for a neighbour that has not compared its own gap yet */
@@ -61,19 +59,6 @@ void scan_end_read(struct node *n, enum err begun)
 {
     if (begun != ERR_OK || store_commit(n->store) != ERR_OK)
         store_rollback(n->store);
-}
-
-bool scan_at_our_clock(struct node *n, const struct clock *theirs)
-{
-    if (store_capture_pending(n->store)) {
-        n->seal_now = true;
-        return false;
-    }
-    if (!store_capture_check(n->store)) {
-        n->install_due = true; /* what was not captured is no part of our clock */
-        return false;
-    }
-    return clock_compare(theirs, &store_state_get(n->store)->clock) == CLOCK_EQUAL;
 }
 
 /* The neighbour, as long as it is the session that the scan began in; else NULL. */
@@ -150,6 +135,8 @@ static void begin_pass(struct node *n, struct open_scan *sc, enum scan_pass pass
     sc->detail = false;
     buf_reset(&sc->after);
     sc->give_up_ms = n->mono_ms + STALL_MS;
+    if (pass == PASS_SETTLE)
+        sc->left = (struct counts){0};
     if (pass == PASS_COUNT)
         sc->counts = (struct counts){.settled = sc->counts.settled};
     if (pass != PASS_NOTE)
@@ -232,25 +219,22 @@ static bool may_settle(const struct open_scan *sc, const struct escape *esc)
 
 static enum err end_pass(struct node *n, struct open_scan *sc)
 {
-    bool goes = false;
+    uint64_t written = sc->counts.changed + sc->counts.born;
     /* A person's; or the neighbour has found a gap of its own meanwhile: what is left is
      * counted. */
     if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !scan_is_ours(sc))) {
         begin_pass(n, sc, PASS_COUNT);
         return ERR_OK;
     }
-    if (sc->pass == PASS_COUNT) {
-        sc->found = sc->counts.changed + sc->counts.born;
-        enum err e = scan_goes_out(n, sc, &goes);
-        if (e != ERR_OK)
-            return e;
-        if (goes && sc->found > 0) {
-            begin_pass(n, sc, PASS_SETTLE);
-            return ERR_OK;
-        }
+    if (sc->pass == PASS_COUNT && sc->what == SCAN_LOOK && scan_is_ours(sc) && written > 0 &&
+        written <= SETTLE_ROWS) {
+        begin_pass(n, sc, PASS_SETTLE);
+        return ERR_OK;
     }
-    if (sc->pass == PASS_SETTLE) /* they are sealed */
-        sc->counts.changed = sc->counts.born = 0;
+    if (sc->pass == PASS_SETTLE) { /* they are sealed, but for those */
+        sc->counts.changed = sc->left.changed;
+        sc->counts.born = sc->left.born;
+    }
     if (sc->here == GAP_NONE && scan_waiting(&sc->counts) == 0)
         return end_table(n, sc);
     begin_pass(n, sc, PASS_NOTE); /* in this step's transaction */
@@ -438,8 +422,8 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
         return ERR_OK;
     if (sc->detail)
         return compare(n, sc, c);
-    /* Digests are of rows that stand: what is held in a gap is looked at. */
-    if (same_digest(n, sc, c, &e) && !(sc->here == GAP_OPEN && c->end))
+    /* Digests are of rows that stand: what is held in a gap is looked at, and what waits of it. */
+    if (same_digest(n, sc, c, &e) && !(sc->here != GAP_NONE && c->end))
         return advance(n, sc, c);
     if (e == ERR_OK) {
         sc->detail = true;
@@ -454,15 +438,14 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c)
 {
     struct open_scan *sc = n->scan;
-    const struct peer *p = sc ? peer_of(n, sc) : NULL;
+    struct peer *p = sc ? peer_of(n, sc) : NULL;
     if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || sc->stale ||
         c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
     sc->id = 0;
     enum err begun = store_begin_read(n->store), e = begun;
     sc->again_ms = n->mono_ms + node_jitter(n, 100);
-    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) &&
-        clock_includes(&store_state_get(n->store)->stable, &c->stable))
+    if (e == ERR_OK && scan_at_our_clock(n, &c->clock) && scan_forgets_no_more(n, sc, p, c))
         e = take_chunk(n, sc, c);
     else
         sc->detail = false; /* its bounds may be other ones by now */
@@ -491,7 +474,27 @@ enum err scan_work(struct node *n, const struct clock **context)
     sc->noted = sc->dealt = false;
     if (sc->stale)
         return ERR_OK;
-    return sc->pass == PASS_NOTE ? scan_note(n, sc, context) : scan_settle(n, sc, context);
+    return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);
+}
+
+/* What could not be settled is counted, and told where a person looks. */
+static enum err note_left(struct node *n, struct open_scan *sc)
+{
+    const char *first = NULL;
+    unsigned left = 0;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
+        if (!sc->why[i])
+            continue;
+        first = first ? first : sc->why[i];
+        left++;
+        count(&sc->left, sc->escape[i].kind);
+        e = scan_show_why(n, sc, &sc->escape[i], sc->why[i]);
+    }
+    if (first)
+        node_log(n, 1, "event=compare-left table=%s rows=%u first=%s",
+                 node_quoted(n, sc->table[sc->at]), left, node_quoted(n, first));
+    return e;
 }
 
 void scan_committed(struct node *n)
@@ -506,7 +509,9 @@ void scan_committed(struct node *n)
         const struct load_chunk *c = sc->chunk;
         sc->counts.settled += sc->n_done;
         sc->chunk = NULL;
-        e = advance(n, sc, c);
+        e = note_left(n, sc);
+        if (e == ERR_OK)
+            e = advance(n, sc, c);
     }
     if (e != ERR_OK && n->scan)
         finish(n, false);

@@ -1,6 +1,7 @@
 /* What a comparison of rows found, as JSON. */
 #include "node/core/scanning.h"
 
+#include "node/core/looking.h"
 #include "node/schema/schema.h"
 
 #include <stdlib.h>
@@ -71,5 +72,41 @@ enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk
     sc->shown_bytes += text ? strlen(text) : 0;
     free(text);
     json_array_append_new(sc->rows, o);
+    return ERR_OK;
+}
+
+/* The row as it is shown already; NULL: it is not. */
+static json_t *shown_row(const struct open_scan *sc, const char *table, const json_t *key)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(sc->rows, i, o)
+    {
+        if (strcmp(json_string_value(json_object_get(o, "table")), table) == 0 &&
+            json_equal(json_object_get(o, "key"), key))
+            return o;
+    }
+    return NULL;
+}
+
+enum err scan_show_why(struct node *n, struct open_scan *sc, const struct escape *esc,
+                       const char *why)
+{
+    enum err e = schema_load(n->store);
+    const struct table_schema *t = e == ERR_OK ? schema_by_number(n->store, sc->t) : NULL;
+    if (!t)
+        return e;
+    json_t *key =
+        json_loads(schema_key_json(&n->arena, t, esc->key.p, esc->key.len), JSON_DECODE_ANY, NULL);
+    json_t *o = shown_row(sc, t->name, key);
+    if (!o && json_array_size(sc->rows) < SHOWN_ROWS && sc->shown_bytes <= SHOWN_BYTES) {
+        o = json_pack("{s:s, s:O, s:s}", "table", t->name, "key", key, "kind",
+                      kind_name(esc->kind));
+        json_array_append_new(sc->rows, o);
+        sc->shown_bytes += esc->key.len + strlen(why);
+    }
+    if (o)
+        json_object_set_new(o, "why", status_text_json(why));
+    json_decref(key);
     return ERR_OK;
 }

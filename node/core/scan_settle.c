@@ -1,26 +1,31 @@
 /* What a comparison of rows does in the step's transaction. */
 #include "node/core/scanning.h"
 
-#include "node/apply/apply.h"
-#include "node/capture/capture.h"
 #include "node/schema/schema.h"
-
-#define SETTLE_ROWS 100u
 
 bool scan_is_ours(const struct open_scan *sc)
 {
     return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
 }
 
-enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes)
+/* A row that cannot be settled (this office's own rules refuse it, no changeset could carry it)
+ * stays as it was, wholly, and is counted with what differs. */
+static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum escape_take take)
 {
-    uint64_t made_way = 0;
-    enum err e = todo_waiting(n->store, sc->t, &made_way);
-    *yes = sc->what == SCAN_LOOK && scan_is_ours(sc) && sc->found + made_way <= SETTLE_ROWS;
-    return e;
+    enum err e = store_try_begin(n->store);
+    if (e != ERR_OK)
+        return e;
+    e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
+    if (e == ERR_OK) {
+        sc->n_done++;
+        return store_try_keep(n->store);
+    }
+    if (!store_try_refused(e))
+        return e;
+    sc->why[i] = arena_strdup(&n->arena, store_message(n->store));
+    return store_try_undo(n->store);
 }
 
-/* A row that this office's own rules refuse stays as it is, and is counted with what differs. */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context)
 {
     enum err e = ERR_OK;
@@ -31,20 +36,15 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
     enum escape_take take = sc->what != SCAN_TAKE_THERE ? ESCAPE_TAKE_HERE
                             : n->parent                 ? ESCAPE_TAKE_THERE
                                                         : ESCAPE_TAKE_FOR_ALL;
-    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
-        e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
-        sc->n_done += e == ERR_OK;
-        if (e == ERR_CONSTRAINT)
-            e = store_standing(n->store);
-    }
+    sc->why = arena_alloc(&n->arena, sc->n_escapes * sizeof *sc->why);
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
+        e = settle_row(n, sc, i, take);
     sc->dealt = e == ERR_OK;
     return e;
 }
 
-/* What made way here has an end, too: it goes out with the table's other rows, or not at all. */
-enum err scan_note(struct node *n, struct open_scan *sc, const struct clock **context)
+enum err scan_note(struct node *n, struct open_scan *sc)
 {
-    bool goes = false;
     enum err e = schema_load(n->store);
     const struct table_schema *t = e == ERR_OK ? schema_by_number(n->store, sc->t) : NULL;
     if (e != ERR_OK || !t || !t->exists)
@@ -54,12 +54,6 @@ enum err scan_note(struct node *n, struct open_scan *sc, const struct clock **co
                     .changed = sc->counts.changed,
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
-    e = scan_goes_out(n, sc, &goes);
-    if (goes)
-        *context = &sc->begun;
-    bool whole = sc->what == SCAN_TAKE_HERE && sc->key.len == 0; /* a person's word on all of it */
-    if (e == ERR_OK)
-        e = store_entered_compared(n->store, &n->arena, t->t, goes || whole);
-    sc->noted = e == ERR_OK;
-    return e == ERR_OK ? gap_compared(n->store, &g, node_time(n)) : e;
+    sc->noted = true;
+    return gap_compared(n->store, &g, node_time(n));
 }

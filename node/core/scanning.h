@@ -21,6 +21,7 @@ struct open_scan {
     uint64_t session; /* with it, when the scan began */
     uint64_t id;      /* of the message that is awaited */
     uint64_t again_ms, give_up_ms, patience_ms;
+    uint64_t ahead_ms;  /* since when it says more is stable than is known here; 0: it does not */
     struct arena arena; /* tables */
     const char **table;
     size_t n_tables, at;
@@ -30,8 +31,8 @@ struct open_scan {
     bool begun_known;
     uint32_t there; /* the neighbour's own gap */
     uint32_t t;     /* its number, 0: it is not here */
-    uint64_t found; /* changed and new rows of the last count that are ours, if it is */
     struct counts counts, all;
+    struct counts left; /* of this pass: rows that could not be settled */
     json_t *tables, *rows;
     size_t shown_bytes;
     struct buf after, upto;
@@ -40,25 +41,32 @@ struct open_scan {
     const struct load_chunk *chunk;
     struct escape *escape;
     size_t n_escapes, n_done;
+    const char **why; /* of each of them: what is in the way; NULL: it was settled */
     bool dealt, noted;
     bool stale; /* capture was away once more: what was compared says nothing now */
 };
 
 /* Whether what differs in the table in hand is ours: our capture was away, the neighbour's not. */
 bool scan_is_ours(const struct open_scan *sc);
-/* The same, and it goes out by itself: with what made way here (apply/entered.c) no more rows than
- * may. */
-enum err scan_goes_out(struct node *n, const struct open_scan *sc, bool *yes);
 /* In the step's transaction: the rows of the chunk in hand, and the end of the table. *context: in
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);
-enum err scan_note(struct node *n, struct open_scan *sc, const struct clock **context);
+enum err scan_note(struct node *n, struct open_scan *sc);
+
+/* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
+ * has declared comes here soon: who says more for long says what is not so. It is named, and the
+ * scan ends, so that the next one is with the next child. */
+bool scan_forgets_no_more(struct node *n, struct open_scan *sc, struct peer *p,
+                          const struct load_chunk *c);
 
 uint64_t scan_waiting(const struct counts *c);
 json_t *scan_counts_json(const struct counts *c);
 /* Both values of a row that differs, as long as a person may read them. */
 enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk *c,
                    const struct escape *esc);
+/* Beside a row that could not be settled: why. */
+enum err scan_show_why(struct node *n, struct open_scan *sc, const struct escape *esc,
+                       const char *why);
 /* To whoever asked, and into the log. */
 void scan_answer(struct node *n, const struct open_scan *sc, bool complete);
 

@@ -226,6 +226,7 @@ static void open_session(struct node *n, struct peer *p, const struct hello *h,
     p->behind_ms = n->mono_ms;
     clock_copy(&p->clock, &h->clock);
     p->reason[0] = p->next[0] = '\0';
+    p->forgets_ahead = false;
     p->hold_until_ms = 0;
     stream_open(p, p->hello_pos, h);
     node_log(n, 2, "event=connected peer=%s site=%016llx software=%s skew_ms=%lld", p->name,

@@ -257,6 +257,10 @@ static void tell_refused(struct node *n, const struct peer *p, const struct dot 
     if (r->refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
+    if (r->astray)
+        node_log(n, 1, "event=rows-astray peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,
+                 (unsigned long long)d->site, (unsigned long long)d->seq, r->orphans,
+                 node_quoted(n, r->astray));
     if (!r->decision_refused)
         return;
     node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,

@@ -6,13 +6,16 @@
  *   changesets
  *   stamped at or before what     `latest` drops what loses at once, so it needs that who has seen
  *   its context covers            another write is later (wall.c)
- *   changes a birth that nobody   who has forgotten names takes it for the one that lost its name,
+ *   names a birth that nobody     who has forgotten names takes it for the one that lost its name,
  *   made, or that it had seen     or for none, and who has not, for nobody (apply/forged.c)
  *   deleted
  *
- * Who passes it on does not look again: an office that loaded knows less of the past than the one
- * below it, and would stop all that comes from there. Stamps that cannot be (wall.c takes such a
- * stored time back) are no measure. */
+ * Who is refused is cut off, so nothing is refused that an honest office might send though it or
+ * its parent has lost something: a change of a row that is not here is taken, changes nothing here,
+ * and is told. Who passes it on does not look again: an office that loaded knows less of the past
+ * than the one below it, and would stop all that comes from there. Stamps that cannot be are no
+ * measure, nor are those ahead of us that are stable: wall.c takes such a stored time back then,
+ * and what is on record of it outlasts that. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
@@ -40,9 +43,12 @@ static enum err check_order(struct node *n, struct batch *b, struct peer *p,
     const struct clock none = {0};
     bool follows = p->vouched_site == cs->dot.site && p->vouched_hlc < cs->hlc;
     struct dot later;
-    uint64_t most = hlc_make(wall_believable_ms(n), 0);
-    enum err e = store_journal_later(n->store, &cs->context, follows ? &p->vouched : &none, cs->hlc,
-                                     most, &later);
+    struct later_look look = {.seen = &cs->context,
+                              .known = follows ? &p->vouched : &none,
+                              .from = cs->hlc,
+                              .most = hlc_make(wall_believable_ms(n), 0),
+                              .now = hlc_make(node_time(n), 0)};
+    enum err e = store_journal_later(n->store, &look, &later);
     if (e != ERR_OK)
         return e; /* whose time is not on record came with our load */
     if (!dot_is_none(later))

@@ -29,7 +29,12 @@
  * is not a fault of those who followed it. A stored time beyond a month (an older version's) is not
  * a time that has been, and is taken back: when all that is known here is stable. Nothing comes any
  * more then that has not seen what was stamped so; before, two offices would choose different
- * winners, one of which had dropped what lost against it. */
+ * winners, one of which had dropped what lost against it. Until then (an office may be away for
+ * weeks) a parent takes from its children what is stamped up to that time and a little behind it,
+ * not only up to its wall clock: who has followed that time stamps behind it, and its answer to a
+ * mark comes behind what it stamped. Refused, none of it would ever be stable, and the time never
+ * taken back. A wrong clock's stamp below that time moves nobody: all have that time, or get it
+ * with what they merge. The status says that it waits, and for which office. */
 #include "node/core/internal.h"
 
 #define SKEW_MS NODE_SKEW_MS
@@ -50,6 +55,11 @@ static uint64_t stored_ms(const struct node *n)
 int64_t wall_off_ms(const struct node *n)
 {
     return n->parent && n->time_told ? -n->offset_ms : 0;
+}
+
+bool wall_beyond_belief(uint64_t hybrid_ms, uint64_t now_ms)
+{
+    return hybrid_ms > now_ms + DOUBT_MS;
 }
 
 bool wall_wrong(int64_t off_ms)
@@ -199,7 +209,7 @@ enum err wall_take_back(struct node *n)
     enum err e = note_doubt(n);
     if (e != ERR_OK)
         return e;
-    if (stored_ms(n) <= wall_believable_ms(n) || in_doubt(n) ||
+    if (!wall_beyond_belief(stored_ms(n), now) || in_doubt(n) ||
         !clock_includes(&st->stable, &st->clock))
         return ERR_OK;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");

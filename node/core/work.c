@@ -141,6 +141,22 @@ static enum err put_capture_back(struct node *n)
     return ERR_OK;
 }
 
+/* Also at those that another process found: behind them no mark is answered. A gap that was opened
+ * in this very transaction is noted as found before any is let go for its age: until then it is as
+ * old as the last write here. */
+static enum err look_at_gaps(struct node *n)
+{
+    enum err e = ERR_OK;
+    n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    if (n->gap_open)
+        e = gap_found(n->store, node_time(n));
+    if (e == ERR_OK && n->gap_look && wall_sure(n))
+        e = gap_let_go(n->store, node_time(n));
+    if (e == ERR_OK && n->gap_look)
+        n->gap_open = gap_any_open(n->store, &n->gap_keeps);
+    return e;
+}
+
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
     enum err e = store_begin(n->store);
@@ -148,13 +164,8 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
      * then. */
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store)))
         e = put_capture_back(n);
-    if (e == ERR_OK && n->gap_look && wall_sure(n))
-        e = gap_let_go(n->store, node_time(n));
-    /* Also one that another process found: behind it no mark is answered. */
     if (e == ERR_OK)
-        n->gap_open = gap_any_open(n->store, &n->gap_keeps);
-    if (e == ERR_OK && n->gap_open)
-        e = gap_found(n->store, node_time(n));
+        e = look_at_gaps(n);
     if (e == ERR_OK)
         e = wall_take_back(n);
     if (e == ERR_OK)
@@ -162,6 +173,8 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
     t->applied = e == ERR_OK && !t->left;
     if (t->applied) {
         e = stream_apply(n, b);
+        if (e == ERR_OK && b->stable)
+            e = wall_take_back(n); /* nothing may come for long */
         if (e == ERR_OK)
             e = write_answer(n, b, &t->kept);
         if (e == ERR_OK && may_seal(n))
@@ -282,6 +295,14 @@ static void sweep_step(struct node *n)
 {
     bool more = false;
     enum err e = store_begin(n->store);
+    /* A sweep writes rows, too: none into a table that is being rebuilt, or whose capture is away.
+     * It comes back behind the transaction that sees to it, or a second later. */
+    if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
+        store_rollback(n->store);
+        n->install_due = n->again = true;
+        n->sweep_due_ms = n->mono_ms + 1000;
+        return;
+    }
     if (e == ERR_OK)
         e = store_sweep(n->store, &n->arena, NODE_SWEEP_ROWS, &more);
     if (e == ERR_OK)

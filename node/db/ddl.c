@@ -51,7 +51,7 @@
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
  *   held row (subject `conflict`, `held`; conflict: its id), and why
  * - tonle_todo: changes that no application statement can express, for the next seal
- *   (capture/todo.c). waits: not for the next, but until its table's capture gap is compared
+ *   (capture/todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
  * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
  *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum
@@ -130,8 +130,7 @@ const char store_ddl[] =
     " at_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX tonle_decision_row ON tonle_decision(table_name, key, at_ms);"
     "CREATE TABLE tonle_todo(n INTEGER PRIMARY KEY, t INTEGER NOT NULL, k BLOB NOT NULL,"
-    " site INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, cells BLOB NOT NULL,"
-    " waits INTEGER NOT NULL DEFAULT 0);"
+    " site INTEGER NOT NULL, seq INTEGER NOT NULL, kind INTEGER NOT NULL, cells BLOB NOT NULL);"
     "CREATE TABLE tonle_gap(t INTEGER PRIMARY KEY, table_name TEXT NOT NULL,"
     " state INTEGER NOT NULL, clock BLOB NOT NULL, from_ms INTEGER NOT NULL,"
     " found_ms INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0,"

@@ -2,7 +2,7 @@
 #ifndef NODE_DB_DDL_H
 #define NODE_DB_DDL_H
 
-#define DDL_VERSION 7
+#define DDL_VERSION 8
 extern const char store_ddl[];
 
 #endif

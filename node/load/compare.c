@@ -146,11 +146,26 @@ static enum err meet(struct store *s, struct arena *a, struct row_key k, const s
     return ERR_OK;
 }
 
+/* What the parent has forgotten the name of is held here, under its name, by a row that was entered
+ * here: the two without a name are not the same birth. */
+static bool is_held_by_nobodys(const struct met *x)
+{
+    const struct birth *here = x->here.birth, *there = x->there.birth;
+    bool nameless = here && there && dot_is_none(here->name) && dot_is_none(there->name);
+    for (uint32_t i = 0; nameless && i < x->here.row.n_births; i++) {
+        const struct birth *b = &x->here.row.births[i];
+        if (b != here && birth_alive(b, &x->k.t->rules) && !row_find_birth(&x->there.row, b->name))
+            return true;
+    }
+    return false;
+}
+
 /* The same birth, alive, on the other side's record. */
 static struct birth *counterpart(const struct met *x, const struct side *other,
                                  const struct birth *b)
 {
-    struct birth *c = b ? row_find_birth(&other->row, b->name) : NULL;
+    bool other_one = b && (b == x->here.birth || b == x->there.birth) && is_held_by_nobodys(x);
+    struct birth *c = b && !other_one ? row_find_birth(&other->row, b->name) : NULL;
     return c && birth_alive(c, &x->k.t->rules) ? c : NULL;
 }
 

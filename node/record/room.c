@@ -45,6 +45,7 @@ void record_commit(struct store *s)
 
 void record_rollback(struct store *s)
 {
+    s->record->keep_known = false;
     filter_undo(&s->record->claims);
     filter_undo(&s->record->swept);
     deferral_forget(s);

@@ -47,6 +47,10 @@ expect 4 t province status --json # it is up, and it is not green
 same "$(json '$.synced') $(json '$.gaps[0].state') $(json '$.gaps[0].new')" "0 differs 1"
 same "$(rows hub "text = 'secret'")" 0 "a power cut publishes nothing"
 expect 7 t province verify --repair --take here note '["12",1234]' # row by row
+app province "CREATE TRIGGER stays BEFORE DELETE ON note WHEN old.no = 9999 BEGIN SELECT RAISE(ABORT, 'not this'); END"
+expect 7 t province verify --repair --take parent note '["12",9999]'
+grep -q 'stays as it is: .*not this' "$ROOT/out" || fail "nobody says why the row stays: $(cat "$ROOT/out")"
+app province "DROP TRIGGER stays"
 expect 0 t province verify --repair --take parent note '["12",9999]'
 same "$(rows province "no = 9999")" 0
 settle province hub

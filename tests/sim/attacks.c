@@ -292,10 +292,14 @@ static void draft_only(struct draft *d, bool (*fits)(const struct puppet_row *))
     d->tc = (struct table_changes){0};
 }
 
-/* Who forgets names knows which one that means, and who does not takes it for nobody. */
+/* Where the name is forgotten everywhere, as it should be. Elsewhere who forgets names knows which
+ * one that means, and who does not takes it for nobody: an office that is not honest can make a row
+ * of its neighbours differ so, which its parent tells (forged.h), and that is all it can. */
 static void no_birth(struct draft *d)
 {
-    draft_only(d, any);
+    draft_only(d, living);
+    if (!clock_covers(&d->p->stable, d->rc.birth))
+        d->tc = (struct table_changes){0};
     d->rc.birth = (struct dot){0};
     draft_send(d, NULL);
 }

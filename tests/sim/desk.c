@@ -126,7 +126,7 @@ static enum err settle(struct desk *d)
 static void note(struct desk *d)
 {
     struct store *s = d->m->o.store;
-    struct query q = DB_QUERY(s, "SELECT t, k, kind FROM tonle_todo WHERE waits = 0");
+    struct query q = DB_QUERY(s, "SELECT t, k, kind FROM tonle_todo");
     while (query_next(&q)) {
         const struct table_schema *t = schema_by_number(s, (uint32_t)query_u64(&q, 0));
         struct bytes k = query_bytes(&q, &d->a, 1);

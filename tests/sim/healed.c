@@ -306,7 +306,7 @@ void oracle_healed(struct world *w)
             find_writes(w, &a);
             oracle_open(w, &a);
         }
-        if (w->schema.fixed)
+        if (w->schema.fixed && !w->profile.gaps)
             wrote_healed(w);
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }

@@ -500,14 +500,17 @@ static bool seen_dead(const struct model *m, const struct model_row *r,
     return dead;
 }
 
-/* A birth that nobody made, or that its writer had seen deleted: it came through where that name is
- * forgotten, and is none there. */
-static void means_nobody(const struct model *m, struct model_row *r, const struct table_schema *t)
+/* Of a birth that its writer had seen deleted: it came through where that is forgotten, and changes
+ * nothing there. */
+static bool is_void(const struct model *m, struct model_row *r, const struct table_schema *t)
 {
     struct model_change *c = &r->change[r->n - 1];
-    if (c->ch.kind != CHANGE_BORN && !dot_is_none(c->ch.birth) &&
-        (!is_born(r, c->ch.birth) || seen_dead(m, r, t, c)))
-        c->ch.birth = (struct dot){0};
+    if (!m->forged || c->ch.kind == CHANGE_BORN || dot_is_none(c->ch.birth))
+        return false;
+    if (is_born(r, c->ch.birth))
+        return seen_dead(m, r, t, c);
+    c->ch.birth = (struct dot){0}; /* the row that has lost its name, as of any that is stable */
+    return false;
 }
 
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
@@ -526,8 +529,10 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     const char *wrong = malformed(t, &ch);
     r->change = mem_grow(r->change, r->n, &r->cap, sizeof *r->change);
     r->change[r->n++] = (struct model_change){.changeset = (uint32_t)m->n - 1, .ch = ch};
-    if (m->forged)
-        means_nobody(m, r, t);
+    if (is_void(m, r, t)) {
+        r->n--;
+        return true;
+    }
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;

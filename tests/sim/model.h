@@ -83,7 +83,7 @@ struct model {
      * changes nothing elsewhere. NULL: none may. */
     struct model_meant *meant;
     uint64_t site; /* whose journal it is */
-    /* Somebody names births that nobody made: who has forgotten names takes that for none. */
+    /* Somebody changes what it has seen deleted. */
     bool forged;
 };
 /* Whom a change meant that named nobody: a birth that had lost its name, or, where it has one as

@@ -264,6 +264,13 @@ static void hear_mark(struct puppet *p, struct arena *a, struct bytes b)
     answer_mark(p, m.id);
 }
 
+static void hear_stable(struct puppet *p, struct arena *a, struct bytes b)
+{
+    struct stable s;
+    if (codec_stable_open(a, b, p->w->m[0].o.key, &s) == ERR_OK)
+        clock_join(&p->stable, &s.clock);
+}
+
 static void hear_item(struct puppet *p, const struct item_message *x)
 {
     struct arena a = {0};
@@ -279,6 +286,8 @@ static void hear_item(struct puppet *p, const struct item_message *x)
             hear_changeset(p, &a, x->bytes);
         else if (x->kind == ITEM_MARK)
             hear_mark(p, &a, x->bytes);
+        else if (x->kind == ITEM_STABLE)
+            hear_stable(p, &a, x->bytes);
     }
     msg.u.ack = (struct ack){p->session, p->received_pos, UINT64_MAX};
     say(p, &msg, false);
@@ -443,6 +452,7 @@ void puppet_fini(struct world *w)
     for (int i = 0; i < OLD_CLOCKS; i++)
         clock_fini(&p->old[i]);
     clock_fini(&p->clock);
+    clock_fini(&p->stable);
     arena_fini(&p->arena);
     mem_free(p->item);
     mem_free(p->mark);

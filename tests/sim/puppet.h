@@ -41,6 +41,7 @@ struct puppet {
     uint64_t pos, sent_pos, received_pos;
     struct clock clock;      /* what it has, its own included */
     struct clock old[4];     /* the same, of earlier times */
+    struct clock stable;     /* of whose births it has forgotten the names */
     struct puppet_state now; /* behind all items */
     struct puppet_item *item;
     size_t n_items, cap_items;

@@ -58,6 +58,7 @@ struct late { /* of an office that comes later (late.c) */
     bool invited;      /* it dials under the invitation's key */
     char user_id[256]; /* as whom its parent knows it */
     struct buf kept;   /* ACTION_KEEP */
+    bool first_due;    /* the next chunk may be the first one */
     bool settled;      /* ACTION_SETTLE was carried out */
     uint64_t asked;    /* number of the driver's last answer, and what it says: */
     enum err error;

@@ -340,6 +340,40 @@ static void a_lost_changeset_is_named(void **state)
     store_rollback(B->store);
 }
 
+static void publish_to_all(void **state, uint64_t version, const char *house)
+{
+    publish(state, version, house);
+    federation_sync(*state);
+    for (int o = 0; o < 3; o++) {
+        notice(OFFICE(o), "");
+        sweep(OFFICE(o));
+    }
+}
+
+/* A charter's references that something here keeps from being held to: it is told, nothing of it is
+ * done, and the sweep goes on; once more when somebody has seen to it. */
+static void who_cannot_be_held_stops_no_sweep(void **state)
+{
+    static const char refused[] =
+        "SELECT count(*) || coalesce(max(CAST(v AS TEXT) LIKE '%CHECK%v2%'"
+        "), '') FROM tonle_meta WHERE k = 'parents_refused'";
+    publish_to_all(state, 2, "else");
+    office_sql(A, "INSERT INTO visit(id,house) VALUES('v1','none'),('v2','none')");
+    federation_sync(*state);
+    office_sql(B, "ALTER TABLE tonle_held ADD COLUMN x CHECK(key NOT LIKE '%v2%')");
+    publish_to_all(state, 3, "house");
+    assert_string_equal(office_one(B, refused), "11");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_meta WHERE k = 'parents_due'"),
+                        "0");
+    office_sql(B, "ALTER TABLE tonle_held DROP COLUMN x");
+    assert_committed(B->store, store_parents_again(B->store));
+    rest_equal(state);
+    assert_string_equal(office_one(B, refused), "0");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "0");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "2");
+}
+
 static void set_stable(struct store *s, const char *table, const char *expression)
 {
     char sql[200];
@@ -476,6 +510,7 @@ int main(void)
         FEDERATION_TEST(references_are_looked_at_again),
         FEDERATION_TEST(a_reference_to_a_missing_table_stops_nothing),
         FEDERATION_TEST(a_lost_changeset_is_named),
+        FEDERATION_TEST(who_cannot_be_held_stops_no_sweep),
         FEDERATION_TEST(an_error_is_not_taken_for_none),
         FEDERATION_TEST(a_table_that_cannot_be_read_ends_the_sweep),
         FEDERATION_TEST(an_own_birth_has_seen_what_waits),

@@ -5,6 +5,7 @@
 #include "tests/lib/rooms.h"
 #include "tests/unit/capture/fixture.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define TABLE                                                                                      \
@@ -240,6 +241,46 @@ static void queued_changes_go_together(void **state)
     capture_office_close(&o);
 }
 
+static void put_decision(struct capture_office *o, const char *id)
+{
+    struct value v[11] = {value_text(id)};
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "INSERT INTO tonle_decision VALUES('%s','','','','','','','','','',1)", id);
+    office_app(o, sql);
+    for (int i = 1; i < 10; i++)
+        v[i] = value_text("");
+    v[10] = value_integer(1);
+    assert_ok(store_begin(o->s));
+    assert_ok(capture_note(o->s, schema_table(o->s, "tonle_decision"), CHANGE_BORN, 0, v));
+    assert_ok(store_commit(o->s));
+}
+
+/* A decision's row never follows what it changes: wherever the log is cut, also in the middle of
+ * such rows, the queued changes are not before them. */
+static void a_decision_is_not_behind_its_changes(void **state)
+{
+    for (uint32_t most = 1; most <= 6; most++) {
+        struct capture_office o;
+        bool cut;
+        open_office(&o);
+        office_app(&o, "INSERT INTO q VALUES('1','a'); INSERT INTO p VALUES('o', 1);");
+        put_decision(&o, "d1");
+        put_decision(&o, "d2");
+        queue_born(&o, "p", "b", 1);
+        for (int i = 0; i < 10; i++) {
+            const char *text = office_collect_limited(&o, most, 1 << 20, &cut);
+            bool changed = strstr(text, "p born 'b'");
+            assert_true(changed == !!strstr(text, "tonle_decision born 'd1'"));
+            assert_true(changed == !!strstr(text, "tonle_decision born 'd2'"));
+            if (!cut)
+                break;
+        }
+        assert_false(store_capture_pending(o.s));
+        capture_office_close(&o);
+    }
+}
+
 /* What is gone when its turn comes changes nothing, and is not kept. */
 static void what_is_gone_is_let_go(void **state)
 {
@@ -292,6 +333,7 @@ int main(void)
         cmocka_unit_test(decisions_are_known),
         cmocka_unit_test(two_births_of_a_key_do_not_share_a_changeset),
         cmocka_unit_test(queued_changes_go_together),
+        cmocka_unit_test(a_decision_is_not_behind_its_changes),
         cmocka_unit_test(what_is_gone_is_let_go),
         cmocka_unit_test(a_forgotten_name_is_the_unnamed_birth),
         cmocka_unit_test(what_cannot_be_sent_is_not_queued),

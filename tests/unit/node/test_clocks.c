@@ -239,6 +239,9 @@ static void a_time_is_taken_back_when_all_have_passed_it(void **state)
     net_cut(t, PROVINCE);
     net_sql(t, PROVINCE, "UPDATE note SET text = 'over it'");
     net_run(t, 10 * MINUTE);
+    assert_says(t, HUB, "the time on record here is 2033-");
+    assert_says(t, HUB, "it waits for ");
+    assert_says(t, PROVINCE, "tonle status at the hub names the office");
     net_sql(t, other, "UPDATE note SET text = 'beside it'");
     net_run(t, 10000);
     net_mend(t, other);
@@ -253,6 +256,29 @@ static void a_time_is_taken_back_when_all_have_passed_it(void **state)
     net_run(t, 10 * MINUTE);
     for (int i = 0; i < 4; i++)
         assert_in_range(ahead(t, all[i]) + 20 * MINUTE, 0, 40 * MINUTE);
+    assert_null(strstr(net_ask(t, HUB, STATUS), "the time on record"));
+}
+
+/* One office that is away for weeks keeps it, and is named. */
+static void who_keeps_a_time_from_being_taken_back_is_named(void **state)
+{
+    struct net *t = *state;
+    net_grow(t, "other", "13", "hub");
+    assert_true(net_settle(t, 20000));
+    net_run(t, 3 * MINUTE);
+    net_cut(t, net_find(t, "other"));
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 5000);
+    remember_years_ahead(t, HUB);
+    net_sql(t, HUB, "UPDATE note SET text = 'years ahead'");
+    net_run(t, 10 * MINUTE);
+    assert_says(t, HUB, "it waits for other");
+    assert_says(t, HUB, "see that other runs and has a line");
+    net_mend(t, net_find(t, "other"));
+    assert_true(net_settle(t, 20000));
+    net_run(t, 10 * MINUTE);
+    assert_in_range(ahead(t, HUB) + 20 * MINUTE, 0, 40 * MINUTE);
+    assert_null(strstr(net_ask(t, HUB, STATUS), "the time on record"));
 }
 
 /* A hub whose clock most offices contradict says so, and refuses nothing for it. */
@@ -306,6 +332,7 @@ int main(void)
         TEST_OF_THREE(a_province_in_doubt_is_not_stopped_by_a_district),
         TEST_OF_THREE(a_stored_time_that_cannot_be_is_taken_back),
         TEST_OF_THREE(a_time_is_taken_back_when_all_have_passed_it),
+        TEST_OF_THREE(who_keeps_a_time_from_being_taken_back_is_named),
         TEST_OF_THREE(a_hub_that_is_outvoted_says_so),
         TEST_OF_THREE(a_hub_in_doubt_takes_one_month),
     };

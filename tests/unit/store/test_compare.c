@@ -326,9 +326,40 @@ static void who_was_deleted_and_born_again_is_back(void **state)
     federation_assert_equal(*state, "note");
 }
 
+/* A part of a transaction that is taken back leaves nothing, in memory either. */
+static void a_part_is_taken_back(void **state)
+{
+    struct store *s = A->store;
+    rows(state);
+    assert_ok(store_begin(s));
+    uint64_t hlc = state_of(s)->hlc, pos = state_of(s)->journal_pos;
+    assert_ok(store_meta_set_u64(s, "before", 7));
+    assert_ok(store_try_begin(s));
+    assert_ok(store_set_hlc(s, hlc + 5));
+    state_set_journal_pos(s, pos + 1);
+    assert_ok(store_exec(s, "DELETE FROM note"));
+    assert_err(store_fail(s, ERR_LIMIT, "too large"), ERR_LIMIT);
+    assert_ok(store_try_undo(s));
+    assert_string_equal(store_message(s), "too large");
+    assert_int_equal(state_of(s)->hlc, hlc);
+    assert_int_equal(state_of(s)->journal_pos, pos);
+    assert_ok(store_try_begin(s));
+    assert_ok(store_exec(s, "DELETE FROM note WHERE id = 'a'"));
+    assert_ok(store_try_keep(s));
+    assert_ok(store_commit(s));
+    uint64_t before;
+    assert_ok(store_meta_u64(s, "before", 0, &before));
+    assert_int_equal(before, 7);
+    assert_int_equal(store_state_get(s)->hlc, hlc);
+    int64_t n;
+    assert_ok(db_number(s, "SELECT count(*) FROM note", &n));
+    assert_int_equal(n, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FEDERATION_TEST(a_part_is_taken_back),
         FEDERATION_TEST(equal_rows_have_no_escapes),
         FEDERATION_TEST(every_escape_is_found_once),
         FEDERATION_TEST(what_stays_here_is_no_escape),

@@ -1,0 +1,174 @@
+/* Rows that a comparison cannot settle, a neighbour that says what cannot be, and what a node does
+ * while capture is away. */
+#include "tests/unit/node/gaps.h"
+
+#include <string.h>
+
+/* The row of an answer whose key is this. */
+static const char *why(const json_t *answer, const char *key)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(answer, "rows"), i, row)
+    {
+        const char *text = json_string_value(json_object_get(row, "why"));
+        if (strcmp(json_string_value(json_object_get(row, "key")), key) == 0)
+            return text ? text : "";
+    }
+    return "none";
+}
+
+/* What no changeset could carry waits for a person; the gap ends, and marks are answered. */
+static void a_value_that_is_too_large_ends_the_gap(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+    net_run(t, 2000);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('k', 'prov')");
+    net_run(t, 2000);
+    gap_while_off(t, PROVINCE,
+                  REBUILD("UPDATE note_new SET text = printf('%.*c', 8388700, 'x') WHERE id='k';"
+                          "UPDATE note_new SET text = 'goes' WHERE id='n00001';"));
+    net_mend(t, PROVINCE);
+    gap_settled(t, PROVINCE, "note differs 1 0 0 behind");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00001'", "goes", 5000));
+    assert_non_null(strstr(PROVINCE->log, "event=compare-left table=note rows=1"));
+    json_t *answer = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"here\"}");
+    assert_int_equal(gap_number(answer, "settled"), 0);
+    assert_int_equal(gap_number(answer, "waiting"), 1);
+    assert_non_null(strstr(why(answer, "k"), "can be sent"));
+    json_decref(answer);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_meta"
+                                           " WHERE k = 'answer_kept' AND v > 0"),
+                        "0");
+}
+
+/* A statement of which a trigger lets a part stand has not been, and says why. */
+static void a_row_is_settled_wholly_or_not(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(5));
+    net_sql(t, PROVINCE,
+            "CREATE TABLE audit(x); CREATE TRIGGER no AFTER UPDATE ON note WHEN old.id = 'n00002'"
+            " BEGIN INSERT INTO audit VALUES(1); SELECT RAISE(FAIL, 'not this one'); END");
+    net_run(t, 1000);
+    gap_behind(PROVINCE, "UPDATE note SET text = 'flipped' WHERE id <= 'n00003'");
+    json_t *answer = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\",\"take\":\"there\"}");
+    assert_int_equal(gap_number(answer, "settled"), 2);
+    assert_int_equal(gap_number(answer, "waiting"), 1);
+    assert_non_null(strstr(why(answer, "n00002"), "not this one"));
+    json_decref(answer);
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00002'"), "flipped");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM audit"), "0");
+    net_sql(t, PROVINCE, "DROP TRIGGER no");
+    net_run(t, 1000);
+    assert_int_equal(gap_take(t, PROVINCE, "\"there\""), 1);
+    gap_settled(t, PROVINCE, "none synced");
+}
+
+static void at_province(struct net *t, const char *sql)
+{
+    assert_int_equal(sqlite3_exec(PROVINCE->app, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+/* A gap that is opened while an older one is asked for its age keeps its beginning, though nothing
+ * was written here for hours. */
+static void a_gap_of_this_moment_is_not_old(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    assert_true(net_until(t, HUB, "SELECT count(*) FROM tonle_row", "0", 130000));
+    net_run(t, 2 * 3600000);
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME TO note_away");
+    net_run(t, 3000);
+    at_province(t, "BEGIN IMMEDIATE");
+    net_run(t, 35000); /* what is to be asked waits for the lock */
+    at_province(t, "ALTER TABLE resident RENAME TO resident_away; COMMIT");
+    net_run(t, 5000);
+    assert_string_equal(
+        net_text(PROVINCE, "SELECT count(*) || sum(clock <> x'') FROM tonle_gap WHERE state = 1"),
+        "22");
+}
+
+/* What waited for a table does not come into it while its rows are still to be copied back. */
+static void a_sweep_leaves_a_rebuild_alone(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    net_sql(t, PROVINCE, "ALTER TABLE note RENAME TO note_away");
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('new', 'x')");
+    net_run(t, 3000);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_deferred"), "1");
+    net_cut(t, PROVINCE);
+    net_halt(t, PROVINCE);
+    at_province(t, "BEGIN IMMEDIATE; CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT)");
+    net_boot(t, PROVINCE); /* its first sweep finds the database locked */
+    net_run(t, 50);
+    at_province(t, "COMMIT");
+    net_run(t, 1500);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "0");
+    net_sql(t, PROVINCE, "INSERT INTO note SELECT * FROM note_away; DROP TABLE note_away");
+    net_run(t, 5000);
+    net_mend(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "4");
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "4");
+    assert_true(PROVINCE->steps < 1000);
+}
+
+static void forget_all(struct arena *a, struct load_chunk *c)
+{
+    static const struct clock_entry absurd = {77, 1000};
+    c->stable = (struct clock){.entry = arena_copy(a, &absurd, sizeof absurd), .n = 1};
+}
+
+/* A child that says more is forgotten than the hub has declared is named, and another one asked. */
+static void who_forgets_ahead_is_named(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(3));
+    t->liar = PROVINCE;
+    t->lie = forget_all;
+    gap_while_off(t, HUB, REBUILD(""));
+    net_run(t, 15000);
+    assert_non_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
+    assert_non_null(strstr(HUB->log, "event=neighbour-forgets-ahead peer=province"));
+    net_grow(t, "other", "13", "hub");
+    gap_settled(t, HUB, "none synced");
+    t->liar = NULL;
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\"}"));
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\"}"));
+    assert_null(strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "more is forgotten there"));
+}
+
+/* References of a charter that could not be looked at are told, and looked at again when a person
+ * has seen to it. */
+static void references_that_were_refused_are_told(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, PROVINCE, "INSERT INTO tonle_meta(k, v) VALUES('parents_refused', 'a rule')");
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"),
+                           "could not be held, so none was: a rule"));
+    json_decref(gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}"));
+    net_run(t, 3000);
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "could not be held"));
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_meta"
+                                           " WHERE k IN ('parents_refused', 'parents_due')"),
+                        "0");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST_OF_TWO(a_value_that_is_too_large_ends_the_gap),
+        TEST_OF_TWO(a_row_is_settled_wholly_or_not),
+        TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
+        TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
+        TEST_OF_TWO(who_forgets_ahead_is_named),
+        TEST_OF_TWO(references_that_were_refused_are_told),
+    };
+    return check_run(tests);
+}
