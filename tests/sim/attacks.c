@@ -365,6 +365,34 @@ static void registry(struct draft *d)
     draft_send(d, NULL);
 }
 
+/* A decision that another office is said to have taken, at a time that suits, about any row: it is
+ * its signer's, or nobody's. */
+static void decision(struct draft *d)
+{
+    static const char *const columns[] = {"id",     "conflict", "subject", "table_name",
+                                          "key",    "cell",     "choice",  "operator",
+                                          "office", "reason",   "at_ms"};
+    static const uint32_t key[] = {0}, column[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+    struct puppet *p = d->p;
+    const struct machine *other = &p->w->m[below(p, (uint32_t)p->w->n)];
+    struct value *v = arena_alloc(&d->a, 11 * sizeof *v);
+    const char *table = d->tc.table;
+    char id[64];
+    snprintf(id, sizeof id, "%016llx-%llu",
+             (unsigned long long)(below(p, 2) ? other->o.site : p->m->o.site),
+             (unsigned long long)++p->w->token);
+    for (int i = 1; i < 10; i++)
+        v[i] = value_text("forged");
+    v[0] = value_text(arena_strdup(&d->a, id));
+    v[2] = value_text(below(p, 2) ? "held" : "conflict");
+    v[3] = value_text(table);
+    v[8] = value_text(other->o.name);
+    v[10] = value_integer(1);
+    d->tc = (struct table_changes){"tonle_decision", 11, (const char **)columns, 1, key, 1, NULL};
+    d->rc = (struct row_change){CHANGE_BORN, d->cs.dot, v, 11, column, v, 0, NULL};
+    draft_send(d, NULL);
+}
+
 /* ---- what is no changeset */
 
 static void forged_answer(struct draft *d)
@@ -412,7 +440,7 @@ void puppet_attack(struct puppet *p)
         ordinary,      stamp_future,  stamp_past, other_counters, own_counter,
         early,         anothers_site, hole,       second_content, replay,
         no_birth,      another_birth, dead_birth, references,     registry,
-        forged_answer, forged_mark,   ordinary,   ordinary,       ordinary};
+        forged_answer, forged_mark,   decision,   ordinary,       ordinary};
     struct draft d;
     draft_init(&d, p);
     if (!draft_honest(&d)) {

@@ -301,6 +301,9 @@ void oracle_healed(struct world *w)
                  "BY 1, 2, 3, 4");
         for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
             print_open(w, &w->m[i]);
+        alike(w, "SELECT id, office, at_ms FROM tonle_decision ORDER BY 1");
+        if (w->puppet)
+            puppet_healed(w);
         digests_alike(w);
         if (!w->taken) {
             find_writes(w, &a);

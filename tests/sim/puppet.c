@@ -439,6 +439,22 @@ void puppet_start(struct world *w)
     world_later(w, WHAT_PUPPET, w->n, 300, 0);
 }
 
+void puppet_healed(struct world *w)
+{
+    const struct machine *puppet = &w->m[w->n];
+    for (int i = 0; i < w->n; i++) {
+        struct query q = DB_QUERY(w->m[i].watch,
+                                  "SELECT id FROM tonle_decision WHERE reason = 'forged' AND"
+                                  " (office <> ?1 OR substr(id, 1, 16) <> printf('%016x', ?2) OR"
+                                  " at_ms < 1600000000000)",
+                                  value_text(puppet->o.name), value_u64(puppet->o.site));
+        if (query_next(&q))
+            world_break(w, "9", "%s: decision %s is not its signer's", w->m[i].o.name,
+                        query_borrow_text(&q, 0));
+        oracle_end(w, &w->m[i], &q);
+    }
+}
+
 void puppet_fini(struct world *w)
 {
     struct puppet *p = w->puppet;

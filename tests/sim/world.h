@@ -274,6 +274,7 @@ void ignore_retry(struct world *w);
 /* puppet.c */
 void puppet_start(struct world *w);
 void puppet_fini(struct world *w);
+void puppet_healed(struct world *w); /* decisions are their signer's */
 void puppet_event(struct world *w, const struct event *ev);
 void puppet_turn(struct world *w);
 
