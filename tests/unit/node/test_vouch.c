@@ -95,6 +95,19 @@ static void what_was_seen_deleted_is_not_changed(void **state)
     assert_suspect(t, "which it had seen deleted");
 }
 
+/* The journal begins behind the first load: what a changeset from before it bore is not known, and
+ * an office may have kept a row of it that is lost here. */
+static void what_came_with_a_load_may_have_been_entered(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    net_forge_change(t, DISTRICT, NULL, right_time(t), CHANGE_UPDATE, (struct dot){HUB->site, 1},
+                     "nowhere");
+    net_run(t, 10000);
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect"));
+    assert_non_null(strstr(PROVINCE->log, "event=rows-astray"));
+}
+
 /* ---- what may be an honest office's */
 
 /* The office has written to the row: nobody is cut off, what it writes later arrives, and where the
@@ -215,6 +228,7 @@ int main(void)
         TEST_OF_THREE(a_birth_of_another_row_is_not_changed),
         TEST_OF_THREE(its_own_changeset_bears_what_it_names),
         TEST_OF_THREE(what_was_seen_deleted_is_not_changed),
+        TEST_OF_THREE(what_came_with_a_load_may_have_been_entered),
         TEST_OF_THREE(a_parent_that_lost_a_row_cuts_nobody_off),
         TEST_OF_THREE(a_hub_that_lost_a_row_cuts_nobody_off),
         TEST_OF_TWO(a_row_that_got_in_unseen_cuts_nobody_off),
