@@ -203,8 +203,8 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
             struct table_changes *tc = &cs->segments[g].tables[i];
             const struct table_schema *t = schema_table(s, tc->table);
             for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++) {
-                if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(c, i, j))
-                    continue; /* a decision names its birth itself */
+                if (tc->rows[j].kind == CHANGE_BORN || collect_is_named(c, i, j))
+                    continue;
                 struct row row;
                 buf_reset(&s->apply->scratch);
                 key_encode(&s->apply->scratch, tc->rows[j].key, tc->n_key);

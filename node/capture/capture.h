@@ -77,6 +77,8 @@ const struct value *collect_old_sums(const struct collected *c, uint32_t table, 
 /* Whether the row comes from tonle_todo, perhaps joined with what the application wrote to the same
  * birth: it names its birth, and not all of it stands in the table yet. */
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row);
+/* Whether its birth is named already, where that has a name. */
+bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row);
 
 /* Deletes from the logs what was collected, once, in the transaction of the collection; what of it
  * is too large to be sent stays known in tonle_limit. */

@@ -70,6 +70,8 @@ struct past {
     struct limit limit;       /* what earlier seals left out */
     struct value *total;      /* sum columns before the window; NULL where the table has none */
     const struct value *lost; /* `last`, when it only lost its key here */
+    bool named;               /* `birth` is the name of what stands, if it has one */
+    struct dot birth;
 };
 
 static enum err read_values(struct output *o, struct query q, struct value **out)
@@ -253,14 +255,17 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
 /* A row was entered behind capture's back, and those on record under its key are others: they are
  * dead, or held. Without a name a change would mean one of them, or nobody elsewhere. What stands
  * is told when the table is compared (core/scan.c). */
-static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
+static enum err is_nobodys(struct output *o, struct bytes key, struct past *p, bool *yes)
 {
     struct row row;
     *yes = false;
     if (!p->existed || p->limit.lost)
         return ERR_OK;
     enum err e = row_load(o->s, o->a, (struct row_key){o->t, key.p, key.len}, &row, NULL);
-    *yes = e == ERR_OK && row.n_births > 0 && !row_standing(&row, &o->t->rules);
+    const struct birth *b = e == ERR_OK ? row_standing(&row, &o->t->rules) : NULL;
+    p->named = e == ERR_OK;
+    p->birth = b ? b->name : (struct dot){0};
+    *yes = e == ERR_OK && row.n_births > 0 && !b;
     o->work->nobodys = o->work->nobodys || *yes;
     return e;
 }
@@ -290,6 +295,7 @@ static enum err decide(struct output *o, struct log_entry *e)
     struct row_change r = {.kind = !p.existed      ? CHANGE_BORN
                                    : p.now || lost ? CHANGE_UPDATE
                                                    : CHANGE_DELETE,
+                           .birth = p.birth,
                            .key = key};
     if (r.kind == CHANGE_BORN) {
         r.n_cells = o->t->n_columns;
@@ -303,7 +309,7 @@ static enum err decide(struct output *o, struct log_entry *e)
             nokey_lost(o, e, &(struct limit){.row = p.lost});
         return ERR_OK;
     }
-    struct collected_row beside = {.old = p.last, .sums = p.total};
+    struct collected_row beside = {.old = p.last, .sums = p.total, .named = p.named};
     if (o->n_todos && r.kind != CHANGE_BORN && !lost)
         err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
     if (err == ERR_OK)
@@ -584,4 +590,10 @@ bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row
 {
     const struct collected_row *r = known_of(c, table, row);
     return r && r->decision;
+}
+
+bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row)
+{
+    const struct collected_row *r = known_of(c, table, row);
+    return r && (r->named || r->decision);
 }

@@ -89,6 +89,7 @@ struct collected_row { /* beside a row_change */
     const struct value *old;
     const struct value *sums;
     bool decision;
+    bool named; /* its birth, where that has a name */
 };
 struct collected_table {
     uint32_t n_rows;
