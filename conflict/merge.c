@@ -443,6 +443,18 @@ static bool is_merged(struct arena *a, const struct birth *b, const struct table
     return false;
 }
 
+/* Every deletion of it, and nothing but deletions, was seen by the writer. */
+static bool seen_dead(struct arena *a, const struct birth *b, const struct table_rules *rules,
+                      const struct clock *context)
+{
+    uint32_t n;
+    const struct version *v = birth_cell(a, b, rules, COLUMN_EXISTS, &n);
+    for (uint32_t i = 0; i < n; i++)
+        if (v[i].value.u.i != 0 || !clock_covers(context, v[i].dot))
+            return false;
+    return true;
+}
+
 struct merge_result merge_change(struct arena *a, struct row *r, const struct table_rules *rules,
                                  const struct change *ch, const struct forget *forget,
                                  struct conflict_list *out)
@@ -453,6 +465,7 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
     m.b = born ? row_find_birth(r, ch->dot) : find_identity(&m, forget);
     res.orphan = !born && !m.b;
     res.applied = born ? !m.b : m.b && !is_merged(a, m.b, rules, ch);
+    res.late = res.applied && !born && seen_dead(a, m.b, rules, ch->context);
     if (res.applied) {
         bool was_alive = m.b && birth_alive(m.b, rules);
         uint32_t rivals = r->n_births ? count_rivals(a, r, rules) : 0;

@@ -55,6 +55,7 @@ struct conflict_list { /* {0} is empty; lives in the arena */
 struct merge_result {
     bool applied;        /* false: already merged, or the identity it names is not here */
     bool orphan;         /* the identity is not here */
+    bool late;           /* a change of a birth whose deletion the writer had seen */
     struct birth *birth; /* the identity met; NULL when orphan */
     bool siblings; /* a cell of the row had, or has, several versions, or the key several births */
 };

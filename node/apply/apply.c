@@ -127,6 +127,12 @@ enum err apply_note_refused(struct applying *ap)
                    work_site(&ap->w, d.site)->node, r->refused);
         e = store_meta_set(ap->w.s, META_ROWS_REFUSED, b.data, b.len);
     }
+    if (e == ERR_OK && r->astray) {
+        buf_reset(&b);
+        buf_printf(&b, "changeset %llu of %.64s %s", (unsigned long long)d.seq,
+                   work_site(&ap->w, d.site)->node, r->astray);
+        e = store_meta_set(ap->w.s, META_ROWS_ASTRAY, b.data, b.len);
+    }
     if (e == ERR_OK && r->decision_refused)
         e = store_meta_set(ap->w.s, META_DECISION_REFUSED, r->decision_refused,
                            strlen(r->decision_refused));
@@ -197,8 +203,8 @@ enum err store_name_births(struct store *s, struct arena *a, struct changeset *c
             struct table_changes *tc = &cs->segments[g].tables[i];
             const struct table_schema *t = schema_table(s, tc->table);
             for (uint32_t j = 0; t && e == ERR_OK && j < tc->n_rows; j++) {
-                if (tc->rows[j].kind == CHANGE_BORN || collect_is_decision(c, i, j))
-                    continue; /* a decision names its birth itself */
+                if (tc->rows[j].kind == CHANGE_BORN || collect_is_named(c, i, j))
+                    continue;
                 struct row row;
                 buf_reset(&s->apply->scratch);
                 key_encode(&s->apply->scratch, tc->rows[j].key, tc->n_key);

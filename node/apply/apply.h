@@ -26,6 +26,9 @@ struct collected; /* capture/ */
 /* tonle_meta: the last changeset of which rows or values were left out for what they are
  * (apply_report.refused); absent: none came since somebody looked. */
 #define META_ROWS_REFUSED "rows_refused"
+/* tonle_meta: the last changeset that changed a row that is not here (forged.h); absent: none came
+ * since somebody looked. */
+#define META_ROWS_ASTRAY "rows_astray"
 /* tonle_meta: why the references of all rows could not be looked at; absent: they could. */
 #define META_PARENTS_REFUSED "parents_refused"
 /* That it is tried again with the next sweep. */
@@ -49,7 +52,9 @@ struct apply_report {
     uint32_t orphans;   /* changes whose identity is not here */
     uint32_t refused; /* rows of registry tables not from the hub; cells of columns that the charter
                          does not publish any more, and of groups that did not come whole */
-    uint32_t deferred;            /* rows that wait for their table */
+    const char *forged; /* what of it no honest office can have sealed (forged.h), in the arena */
+    const char *astray; /* a row of it that is not here, the last; in the arena */
+    uint32_t deferred;  /* rows that wait for their table */
     uint32_t decisions_refused;   /* with the changes that belong to them */
     const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
 };

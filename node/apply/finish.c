@@ -68,7 +68,7 @@ static bool is_entered_twice(struct work *w, struct work_row *r, struct value *n
 /* A birth met a row in the table that it did not know: that row is the earlier, settled one, which
  * every office has; or one that was entered here while capture was away, whether a gap is known or
  * not. Only the comparison with the neighbour can tell, and counts such a row as new
- * (load/compare.c); until then the two stay apart (row_unnamed, gap_is_nobodys). */
+ * (load/compare.c); until then the two stay apart (row_unnamed, gap_doubts). */
 static enum err meet_settled(struct work *w, struct work_row *r)
 {
     struct value *now = NULL;

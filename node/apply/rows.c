@@ -1,6 +1,7 @@
 /* The rows of a changeset: each is found, loaded and merged; what that means for the tables is
  * decided when all are (work_finish). */
 #include "node/apply/applying.h"
+#include "node/apply/forged.h"
 
 #include "conflict/twin.h"
 #include "node/capture/capture.h"
@@ -26,15 +27,28 @@ static enum err chunk_has(struct applying *ap, struct row_key k, bool *yes)
     return load_chunk_covers(ap->w.s, k, ap->cs->dot, yes);
 }
 
+/* Only such a column carries one: any other would keep the row's record for ever. */
+static bool carries_reference(const struct store *s, const struct table_schema *t, uint32_t column)
+{
+    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
+        const struct foreign_key *fk = &s->schema->fks[f];
+        if (&s->schema->tables[fk->child] == t && fk->key_column &&
+            fk->key_column[fk->n - 1] == column)
+            return true;
+    }
+    return false;
+}
+
 static void to_references(struct applying *ap, const struct row_change *rc,
-                          const struct column_map *map, struct change *ch)
+                          const struct column_map *map, const struct table_schema *t,
+                          struct change *ch)
 {
     struct reference *ref = NULL;
     if (rc->n_references)
         ref = arena_alloc(ap->w.a, rc->n_references * sizeof *ref);
     for (uint32_t i = 0; i < rc->n_references; i++) {
         uint32_t to = map->to[rc->references[i].column];
-        if (to != UINT32_MAX)
+        if (to != UINT32_MAX && carries_reference(ap->w.s, t, to))
             ref[ch->n_references++] =
                 (struct reference){.column = to, .birth = rc->references[i].birth};
     }
@@ -119,7 +133,7 @@ static struct change to_change(struct applying *ap, const struct row_change *rc,
         refuse_parts(ap, &t->rules, &ch);
     if (born && !t->internal)
         ch.born = born_hash(ap, rc);
-    to_references(ap, rc, map, &ch);
+    to_references(ap, rc, map, t, &ch);
     return ch;
 }
 
@@ -273,14 +287,9 @@ static bool wholly_seen(struct applying *ap, const struct work_row *r, const str
 static bool writes_reference(const struct store *s, const struct table_schema *t,
                              const struct change *ch)
 {
-    for (uint32_t f = 0; f < s->schema->n_fks; f++) {
-        const struct foreign_key *fk = &s->schema->fks[f];
-        if (&s->schema->tables[fk->child] != t || !fk->key_column)
-            continue;
-        for (uint32_t c = 0; c < ch->n_cells; c++)
-            if (ch->column[c] == fk->key_column[fk->n - 1])
-                return true;
-    }
+    for (uint32_t c = 0; c < ch->n_cells; c++)
+        if (carries_reference(s, t, ch->column[c]))
+            return true;
     return false;
 }
 
@@ -292,7 +301,8 @@ static bool meets_unknown(struct work *w, const struct work_row *r, const struct
     return work_torn(w, r) || (b && !stands && part_birth_unknown(w->a, r->k.t, b));
 }
 
-static enum err merge_row(struct applying *ap, struct work_row *r, const struct change *ch)
+static enum err merge_row(struct applying *ap, struct work_row *r, const struct table_changes *tc,
+                          const struct row_change *rc, const struct change *ch)
 {
     struct work *w = &ap->w;
     struct forget f;
@@ -314,8 +324,9 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     w->report->rows++;
     if (m.orphan)
         w->report->orphans++;
-    if (!m.applied)
-        return ERR_OK;
+    e = forged_look(ap, r, tc, rc, &m);
+    if (!m.applied || e != ERR_OK)
+        return e;
     if (ap->replay && ch->kind == CHANGE_BORN)
         see_deferred(ap, r, ch->dot);
     r->touched = true;
@@ -438,7 +449,7 @@ static enum err apply_row(struct applying *ap, const struct table_place *p, cons
     if (ap->replay)
         leave_out_seen(ap, r, &ch);
     mean_the_only_birth(r, &ch);
-    return merge_row(ap, r, &ch);
+    return merge_row(ap, r, p->tc, rc, &ch);
 }
 
 /* Whether the table is here, with all columns that are published and the same key; where each

@@ -165,6 +165,7 @@ static void rule_on(struct ruling *r, const struct table_changes *tc, const stru
     const char *table = text_of(r->a, tc, rc, "table_name");
     const char *name = name_of(r->a, table, text_of(r->a, tc, rc, "key"));
     const char *why = judge(r, tc, rc, table, name);
+    list_add(r->a, &r->decided, name, NULL);
     if (!why)
         return;
     list_add(r->a, &r->refused, row_name(r->a, tc, rc), why);
@@ -189,8 +190,16 @@ enum err ruling_begin(struct store *s, struct arena *a, const struct changeset *
     list_sort(&out->mine);
     list_sort(&out->others);
     visit(out, cs, true, rule_on);
+    list_sort(&out->decided);
     list_sort(&out->refused);
     return ERR_OK;
+}
+
+bool ruling_decides(const struct ruling *r, const struct table_changes *tc,
+                    const struct row_change *rc)
+{
+    const struct ruled *x = list_find(&r->decided, row_name(r->a, tc, rc));
+    return x;
 }
 
 const char *ruling_refuses(const struct ruling *r, const struct table_changes *tc,

@@ -55,6 +55,7 @@ struct ruling { /* of one changeset; everything lives in the arena given */
     const struct charter *charter; /* in force for it; NULL: none */
     struct ruled_list mine;        /* rows of which a birth of the signer's site is named */
     struct ruled_list others;      /* rows of which one of another site is */
+    struct ruled_list decided;     /* the rows that decisions are about */
     struct ruled_list refused; /* decisions that do not count, and the rows that they are about */
 };
 /* Whether the changeset carries decisions: only then there is a ruling. */
@@ -65,5 +66,8 @@ enum err ruling_begin(struct store *s, struct arena *a, const struct changeset *
  * one. NULL: it does. */
 const char *ruling_refuses(const struct ruling *r, const struct table_changes *tc,
                            const struct row_change *rc);
+/* Whether one of them is about this row. */
+bool ruling_decides(const struct ruling *r, const struct table_changes *tc,
+                    const struct row_change *rc);
 
 #endif

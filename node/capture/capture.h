@@ -67,7 +67,7 @@ struct collect_most { /* of one changeset */
     uint32_t rows;
     uint64_t bytes; /* of values, about */
     bool apart;     /* what was decided together may come apart: it fits into no changeset whole */
-    bool compared;  /* all of it comes of a comparison, which knows whose it is (gap_is_nobodys) */
+    bool compared;  /* all of it comes of a comparison, which knows whose it is (nobodys.c) */
 };
 /* The net effect of the log: fills the one segment of `cs`, parents first. cs->cut: there is more.
  * What decisions queued, and their rows of tonle_decision, go together, where need be with more
@@ -90,6 +90,8 @@ const struct value *collect_old_sums(const struct collected *c, uint32_t table, 
 /* Whether the row comes from tonle_todo, perhaps joined with what the application wrote to the same
  * birth: it names its birth, and not all of it stands in the table yet. */
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row);
+/* Whether its birth is named already, where that has a name. */
+bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row);
 
 /* What was done to rows that may have been entered in a gap is left to the comparison: what was
  * compared before says nothing any more. */

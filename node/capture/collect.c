@@ -28,7 +28,7 @@
  * the same row joins the change, and a deleted row takes its twins with it (queued.c).
  *
  * What was entered while capture was away, beside a row of others that cannot stand here, is
- * nobody's yet: what is done to it is not sent (is_nobodys).
+ * nobody's yet: what is done to it is not sent (nobodys.c), and a gap that nobody knew of is told.
  *
  * All events of a key are consumed together, or none: a key is never half sealed.
  *
@@ -39,7 +39,6 @@
  * and a second birth of a key waits for the next. */
 #include "node/capture/collect.h"
 
-#include "node/capture/gap.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 #include "protocol/limits.h"
@@ -71,6 +70,8 @@ struct past {
     struct limit limit;       /* what earlier seals left out */
     struct value *total;      /* sum columns before the window; NULL where the table has none */
     const struct value *lost; /* `last`, when it only lost its key here */
+    bool named;               /* `birth` is the name of what stands, if it has one */
+    struct dot birth;
 };
 
 static enum err read_values(struct output *o, struct query q, struct value **out)
@@ -251,15 +252,14 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
- * or held. Without a name a change would mean one of them. What stands is told when the table is
- * compared (core/scan.c); when it is gone, who was held under its key may come in. */
-static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
+static enum err is_nobodys(struct output *o, struct bytes key, struct past *p, bool *yes)
 {
     *yes = false;
-    if (!o->records || o->most.compared || !p->existed || p->limit.lost)
+    if (!p->existed || p->limit.lost)
         return ERR_OK;
-    return gap_is_nobodys(o->s, o->a, (struct row_key){o->t, key.p, key.len}, yes);
+    enum err e = nobodys_row(o, key, &p->birth, yes);
+    p->named = e == ERR_OK;
+    return e;
 }
 
 static enum err decide(struct output *o, struct log_entry *e)
@@ -289,6 +289,7 @@ static enum err decide(struct output *o, struct log_entry *e)
     struct row_change r = {.kind = !p.existed      ? CHANGE_BORN
                                    : p.now || lost ? CHANGE_UPDATE
                                                    : CHANGE_DELETE,
+                           .birth = p.birth,
                            .key = key};
     if (r.kind == CHANGE_BORN) {
         r.n_cells = o->t->n_columns;
@@ -302,7 +303,7 @@ static enum err decide(struct output *o, struct log_entry *e)
             nokey_lost(o, e, &(struct limit){.row = p.lost});
         return ERR_OK;
     }
-    struct collected_row beside = {.old = p.last, .sums = p.total};
+    struct collected_row beside = {.old = p.last, .sums = p.total, .named = p.named};
     if (o->n_todos && r.kind != CHANGE_BORN && !lost)
         err = collect_join(o, (struct bytes){bytes, e->key_len}, p.now, &r, &beside.decision);
     if (err == ERR_OK)
@@ -346,30 +347,11 @@ static void find_todos(struct output *o, uint32_t table)
         o->n_todos++;
 }
 
-/* Mostly there is no record of several births, nor one of a row that does not stand. */
-static enum err any_births(struct output *o)
-{
-    enum gap_state gap = GAP_NONE;
-    struct query q = DB_QUERY(o->s,
-                              "SELECT EXISTS(SELECT 1 FROM tonle_row WHERE births > 1 AND t = ?1),"
-                              " EXISTS(SELECT 1 FROM tonle_held WHERE t = ?1)",
-                              value_integer(o->t->t));
-    if (query_next(&q)) {
-        o->births = query_i64(&q, 0);
-        o->records = o->births || query_i64(&q, 1);
-    }
-    enum err e = query_end(&q);
-    if (e == ERR_OK)
-        e = gap_state_of(o->s, o->t->t, &gap);
-    o->records = o->records || gap != GAP_NONE;
-    return e;
-}
-
 /* Decides the entries of one log until a limit, then what else is queued for its table; *stopped
  * when some are left. */
 static enum err emit_table(struct output *o, struct table_work *w, bool *stopped)
 {
-    enum err e = any_births(o);
+    enum err e = nobodys_possible(o);
     o->work = w;
     o->full_sql = full_sql(o->a, o->t);
     o->sums = capture_sums(o->t);
@@ -599,4 +581,10 @@ bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row
 {
     const struct collected_row *r = known_of(c, table, row);
     return r && r->decision;
+}
+
+bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row)
+{
+    const struct collected_row *r = known_of(c, table, row);
+    return r && (r->named || r->decision);
 }

@@ -21,7 +21,7 @@ struct log_entry {
     bool limited; /* something of it stays here for its size, or its key */
     bool no_key;  /* NULL is in it: it names no row */
     bool found;   /* it was lost, and has its key again */
-    bool entered; /* it was nobody's (gap_is_nobodys), and is gone: whom it was in the way of is not */
+    bool entered; /* it was nobody's (nobodys_row), and is gone: whom it was in the way of is not */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */
@@ -42,6 +42,7 @@ struct table_work {
     size_t events_cap;
     struct log_event *events;
     bool left;         /* some events were not read: their keys wait */
+    bool nobodys;      /* a row of it was entered behind capture's back */
     struct map by_key; /* of `entries` */
 };
 
@@ -89,6 +90,7 @@ struct collected_row { /* beside a row_change */
     const struct value *old;
     const struct value *sums;
     bool decision;
+    bool named; /* its birth, where that has a name */
 };
 struct collected_table {
     uint32_t n_rows;
@@ -104,7 +106,7 @@ struct collected {
     uint32_t n_tables;
     struct collected_table *tables;
     bool done;    /* consumed */
-    bool nobodys; /* something was left to the comparison (gap_is_nobodys) */
+    bool nobodys; /* something was left to the comparison (nobodys_row) */
     size_t n_notes, notes_cap;
     struct limit_note *notes; /* what that did to the limits */
     struct arena arena;       /* keys, todo, limits, notes */
@@ -120,12 +122,12 @@ struct output {
     uint32_t rows;
     char *full_sql; /* the old row of a log row */
     const struct table_schema *t;
-    const struct table_work *work; /* the entries of t's log */
-    bool sums;                     /* t has a sum column */
-    bool births;                   /* some key of t has several births on record */
-    bool records;                  /* some row of t may not be whose birth is on record */
-    uint32_t *all;                 /* the numbers of t's columns */
-    struct todo *todos;            /* those of t */
+    struct table_work *work; /* the entries of t's log */
+    bool sums;               /* t has a sum column */
+    bool births;             /* some key of t has several births on record */
+    bool records;            /* some row of t may not be whose birth is on record */
+    uint32_t *all;           /* the numbers of t's columns */
+    struct todo *todos;      /* those of t */
     size_t n_todos;
     struct table_changes *table;
     size_t rows_cap, beside_cap;
@@ -172,6 +174,15 @@ enum err collect_index_big(struct store *s, const struct table_schema *t, bool *
 enum err collect_index_drop(struct store *s, uint32_t t);
 enum err collect_has_index(struct store *s, uint32_t t, bool *yes);
 #define BIG_LOG 30000
+
+/* ---- nobodys.c */
+/* Whether any row of o->t may be one that was entered while capture was away. */
+enum err nobodys_possible(struct output *o);
+/* Whether the row that stood at the key was, and those on record under it are others: they are dead,
+ * or held. Without a name a change would mean one of them, or nobody elsewhere. What stands is told
+ * when the table is compared (core/scan.c); when it is gone, who was held may come in. *birth: else
+ * whose it is. */
+enum err nobodys_row(struct output *o, struct bytes key, struct dot *birth, bool *yes);
 
 /* ---- queued.c */
 /* Joins the application's change (UPDATE or DELETE) of a row with what is queued for the same

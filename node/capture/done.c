@@ -1,6 +1,7 @@
 /* The changeset is in the journal: what it consumed goes, what it could not take stays known. */
 #include "node/capture/capture.h"
 #include "node/capture/collect.h"
+#include "node/capture/gap.h"
 #include "node/db/query.h"
 
 #include <assert.h>
@@ -95,8 +96,12 @@ enum err collect_consumed(struct store *s, struct collected *c)
     assert(s->in_write && !c->done);
     c->done = true;
     enum err e = save_limits(s, c);
-    for (uint32_t i = 0; e == ERR_OK && i < c->n; i++)
+    for (uint32_t i = 0; e == ERR_OK && i < c->n; i++) {
+        const struct table_schema *t = &s->schema->tables[c->work[i].table];
         e = delete_consumed(s, &c->work[i]);
+        if (e == ERR_OK && c->work[i].nobodys)
+            e = gap_suspect(s, t->t, t->name);
+    }
     return e == ERR_OK ? todo_done(s, &c->todo) : e;
 }
 

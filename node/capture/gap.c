@@ -25,6 +25,15 @@ enum err gap_open(struct store *s, uint32_t t, const char *table)
     return e;
 }
 
+enum err gap_suspect(struct store *s, uint32_t t, const char *table)
+{
+    assert(s->in_write);
+    return DB_RUN(s,
+                  "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms)"
+                  " VALUES(?1, ?2, 1, x'', ?3, ?3) ON CONFLICT(t) DO NOTHING",
+                  value_integer(t), value_text(table), value_u64(state_of(s)->hlc >> 16));
+}
+
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n)
 {
     size_t cap = 0;
@@ -66,24 +75,6 @@ enum err gap_doubts(struct store *s, struct arena *a, struct row_key k, const st
     if (e == ERR_OK)
         e = row_forgetting(s, a, k, &f);
     *yes = e == ERR_OK && row_is_doubtful(r, &f, gap != GAP_NONE);
-    return e;
-}
-
-enum err gap_is_nobodys(struct store *s, struct arena *a, struct row_key k, bool *yes)
-{
-    struct row r;
-    enum gap_state gap = GAP_NONE;
-    *yes = false;
-    enum err e = row_load(s, a, k, &r, NULL);
-    if (e != ERR_OK || r.n_births == 0)
-        return e;
-    const struct birth *standing = row_standing(&r, &k.t->rules);
-    if (standing)
-        return dot_is_none(standing->name) ? gap_doubts(s, a, k, &r, yes) : ERR_OK;
-    *yes = row_find_birth(&r, (struct dot){0});
-    if (!*yes)
-        e = gap_state_of(s, k.t->t, &gap);
-    *yes = *yes || (e == ERR_OK && gap != GAP_NONE);
     return e;
 }
 

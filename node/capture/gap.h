@@ -26,6 +26,9 @@ struct gap {
 /* As the published name may have been dropped meanwhile, by number. Found, until gap_found tells
  * the time, at the hybrid time of its beginning. */
 enum err gap_open(struct store *s, uint32_t t, const char *table);
+/* A row stands that capture has not seen come, and no gap is on record: since when it was away,
+ * nobody knows. */
+enum err gap_suspect(struct store *s, uint32_t t, const char *table);
 enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n);
 enum err gap_state_of(struct store *s, uint32_t t, enum gap_state *state);
 /* The office's time, for gaps opened since this was said last. */
@@ -44,9 +47,6 @@ enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
  * (row_is_doubtful). Also without a known gap, as soon as that other one has lost its name. */
 enum err gap_doubts(struct store *s, struct arena *a, struct row_key k, const struct row *r,
                     bool *yes);
-/* The same of a row that stands, or stood until now, in the table; or it is none of those on
- * record, which are dead or held. */
-enum err gap_is_nobodys(struct store *s, struct arena *a, struct row_key k, bool *yes);
 /* Nothing of before counts any more: a first load replaces the rows. */
 enum err gap_forget(struct store *s, uint32_t t);
 

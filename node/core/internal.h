@@ -52,6 +52,7 @@ struct inbox_item { /* received, not applied; the bytes are on the heap */
     enum item_kind kind;
     struct bytes bytes;
     bool open;          /* verified and decoded: */
+    const char *signer; /* the node of its site */
     struct arena arena; /* what `u` points into */
     uint32_t rows;
     uint8_t hash[HASH_BYTES];
@@ -106,6 +107,9 @@ struct peer {
     uint64_t beat_seen_pos; /* seen_pos at its last heartbeat */
     bool peer_captures;
     struct clock clock;
+    /* a child's: the context of the last changeset whose time was compared with it (vouch.c) */
+    struct clock vouched;
+    uint64_t vouched_site, vouched_hlc;
     /* trouble */
     char reason[512], next[256];
     uint64_t hold_until_ms; /* no session before */
@@ -334,6 +338,7 @@ enum wall_fault wall_look(const struct node *n);
 uint64_t wall_latest_ms(const struct node *n);
 /* Stored hybrid time that is no time that has been: it waits to be taken back. */
 bool wall_beyond_belief(uint64_t hybrid_ms, uint64_t now_ms);
+uint64_t wall_believable_ms(const struct node *n); /* a later one has not been */
 /* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
 #define META_DOUBT "doubt_lead_ms" /* tonle_meta */
@@ -382,6 +387,12 @@ void stream_committed(struct node *n, const struct batch *b);
 void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why);
 void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
+
+/* ---- vouch.c: what a child's own changeset is looked at for, before and behind store_apply.
+ * ERR_IDENTITY. */
+enum err vouch_before(struct node *n, struct batch *b, struct peer *p, const struct inbox_item *i);
+enum err vouch_after(struct node *n, struct batch *b, const struct peer *p,
+                     const struct inbox_item *i, const struct apply_report *r);
 
 /* ---- seal.c */
 /* begun: the context, with what was sealed here since (a capture gap's beginning); NULL: the

@@ -57,6 +57,7 @@ void peer_free(struct peer *p)
         return;
     stream_close(p);
     clock_fini(&p->clock);
+    clock_fini(&p->vouched);
     mem_free(p->name);
     mem_free(p);
 }

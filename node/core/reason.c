@@ -341,6 +341,13 @@ static const struct noted_reason {
      "tonle charter show names what is published, tonle history shows a row's writes; tonle verify "
      "--local puts this away",
      true},
+    {META_ROWS_ASTRAY, "astray",
+     "changes came of rows that are not here: one was lost here or there behind capture's back, or"
+     " that office is not honest; the last: ",
+     "tonle verify compares this office with its parent, tonle history shows the row's writes; "
+     "tonle "
+     "verify --local puts this away",
+     true},
     {META_PARENTS_REFUSED, "references",
      "rows without the parent that the charter asks for could not be held, so none was: ",
      "mend what it names, or tell whoever made it; tonle verify --local has it tried again", true},

@@ -26,17 +26,17 @@ void request_error(struct node *n, uint64_t id, const char *text, const char *ne
  * answered. */
 static bool put_refused_away(struct node *n, uint64_t id)
 {
+    static const char *const told[] = {META_DECISION_REFUSED, META_ROWS_REFUSED, META_ROWS_ASTRAY};
     struct bytes why;
     bool parents = store_meta_get(n->store, &n->arena, META_PARENTS_REFUSED, &why) == ERR_OK;
-    if (!parents &&
-        store_meta_get(n->store, &n->arena, META_DECISION_REFUSED, &why) == ERR_NOT_FOUND &&
-        store_meta_get(n->store, &n->arena, META_ROWS_REFUSED, &why) == ERR_NOT_FOUND)
+    bool any = parents;
+    for (size_t i = 0; !any && i < sizeof told / sizeof *told; i++)
+        any = store_meta_get(n->store, &n->arena, told[i], &why) != ERR_NOT_FOUND;
+    if (!any)
         return true;
     enum err e = store_begin(n->store);
-    if (e == ERR_OK)
-        e = store_meta_drop(n->store, META_DECISION_REFUSED);
-    if (e == ERR_OK)
-        e = store_meta_drop(n->store, META_ROWS_REFUSED);
+    for (size_t i = 0; e == ERR_OK && i < sizeof told / sizeof *told; i++)
+        e = store_meta_drop(n->store, told[i]);
     if (e == ERR_OK && parents)
         e = store_parents_again(n->store);
     if (e == ERR_OK)

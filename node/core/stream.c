@@ -137,12 +137,11 @@ static enum err open_changeset(struct node *n, struct inbox_item *i)
 {
     struct changeset head;
     uint8_t key[SIGN_PUBLIC_BYTES];
-    const char *node;
     enum err e = seal_peek(&i->arena, i->bytes.p, i->bytes.len, &head);
     if (e == ERR_OK && strcmp(head.federation, n->federation) != 0)
         e = ERR_MALFORMED;
     if (e == ERR_OK)
-        e = signer(n, &i->arena, head.dot.site, false, key, &node);
+        e = signer(n, &i->arena, head.dot.site, false, key, &i->signer);
     if (e == ERR_OK)
         e = seal_open(&i->arena, i->bytes.p, i->bytes.len, key, &i->u.cs, i->hash);
     i->rows = 1;
@@ -258,6 +257,10 @@ static void tell_refused(struct node *n, const struct peer *p, const struct dot 
     if (r->refused)
         node_log(n, 1, "event=rows-refused peer=%s site=%016llx seq=%llu rows=%u", p->name,
                  (unsigned long long)d->site, (unsigned long long)d->seq, r->refused);
+    if (r->astray)
+        node_log(n, 1, "event=rows-astray peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,
+                 (unsigned long long)d->site, (unsigned long long)d->seq, r->orphans,
+                 node_quoted(n, r->astray));
     if (!r->decision_refused)
         return;
     node_log(n, 1, "event=decision-refused peer=%s site=%016llx seq=%llu rows=%u text=%s", p->name,
@@ -279,7 +282,11 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     if (e == ERR_OK && !p->up)
         e = mark_check_context(n, b, p, in.cs);
     if (e == ERR_OK)
+        e = vouch_before(n, b, p, i);
+    if (e == ERR_OK)
         e = store_apply(n->store, &n->arena, &in, &r);
+    if (e == ERR_OK)
+        e = vouch_after(n, b, p, i, &r);
     b->held += r.held;
     b->conflicts += r.conflicts;
     if (e == ERR_OK)

@@ -197,6 +197,11 @@ uint64_t wall_latest_ms(const struct node *n)
     return in_doubt(n) ? later(most, now + lead + DOUBT_MS) : most;
 }
 
+uint64_t wall_believable_ms(const struct node *n)
+{
+    return node_time(n) + DOUBT_MS;
+}
+
 enum err wall_take_back(struct node *n)
 {
     uint64_t now = node_time(n);

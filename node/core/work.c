@@ -175,6 +175,8 @@ static enum err transaction(struct node *n, struct batch *b, struct work_attempt
     t->applied = e == ERR_OK && !t->left;
     if (t->applied) {
         e = stream_apply(n, b);
+        if (e == ERR_OK && b->stable)
+            e = wall_take_back(n); /* nothing may come for long */
         if (e == ERR_OK)
             e = write_answer(n, b, &t->kept);
         if (e == ERR_OK && may_seal(n))

@@ -189,6 +189,29 @@ enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, st
                      a, out);
 }
 
+enum err store_journal_later(struct store *s, const struct later_look *look, struct dot *later)
+{
+    enum err e = ERR_OK;
+    const struct clock *stable = &state_of(s)->stable;
+    *later = (struct dot){0};
+    for (size_t i = 0; e == ERR_OK && dot_is_none(*later) && i < look->seen->n; i++) {
+        struct dot d = {look->seen->entry[i].site, look->seen->entry[i].seq};
+        uint64_t most = clock_covers(stable, d) ? look->now : look->most;
+        if (clock_covers(look->known, d))
+            continue;
+        struct query q = DB_QUERY(
+            s,
+            "SELECT hlc FROM tonle_clock WHERE site = ?1 AND seq = ?2"
+            " UNION ALL SELECT hlc FROM tonle_journal WHERE kind = 1 AND site = ?1 AND seq = ?2"
+            " LIMIT 1",
+            value_u64(d.site), value_u64(d.seq));
+        if (query_next(&q) && query_u64(&q, 0) >= look->from && query_u64(&q, 0) <= most)
+            *later = d;
+        e = query_end(&q);
+    }
+    return e;
+}
+
 enum err store_peer_get(struct store *s, const char *node, struct peer_record *out)
 {
     *out = (struct peer_record){0};

@@ -164,6 +164,16 @@ static void forget_early(struct machine *m)
     arena_fini(&a);
 }
 
+/* What it stamps from now on is from in ten years. */
+static void know_future(struct machine *m)
+{
+    struct store *s = m->o.store;
+    uint64_t years = UINT64_C(315360000000) << 16;
+    if (store_begin(s) == ERR_OK &&
+        (store_set_hlc(s, store_state_get(s)->hlc + years) != ERR_OK || store_commit(s) != ERR_OK))
+        store_rollback(s);
+}
+
 /* One row of a drawn table that a query of `tonle_row` or `tonle_held` names. */
 static bool pick_row(struct store *s, struct arena *a, const char *sql, struct row_key *k)
 {
@@ -290,10 +300,21 @@ void breach_step(struct world *w, struct machine *m)
         apply_early(w, m);
     if (w->breach == BREACH_FORGET && world_chance(w, 20))
         forget_early(m);
-    if (w->breach >= BREACH_GAPS) {
+    if (w->breach == BREACH_GAPS || w->breach == BREACH_FOUND) {
         breach_gaps(w, m);
         return;
     }
-    if (w->breach >= BREACH_TWICE && world_chance(w, 20))
+    if (w->breach == BREACH_WROTE && world_chance(w, 20) && m->o.app && !m->open_tx) {
+        sqlite3 *other = database_app(m->o.path, m->o.vfs, 0);
+        (void)sqlite3_exec(other, "UPDATE person SET a='nobody'", NULL, NULL, NULL);
+        sqlite3_close(other);
+    }
+    if (w->breach == BREACH_IGNORED && world_chance(w, 200) && store_begin(m->o.store) == ERR_OK &&
+        (store_exec(m->o.store, "DELETE FROM tonle_held WHERE reason = 'local'") != ERR_OK ||
+         store_commit(m->o.store) != ERR_OK))
+        store_rollback(m->o.store);
+    if (w->breach == BREACH_TIME && world_chance(w, 5))
+        know_future(m);
+    if (w->breach >= BREACH_TWICE && w->breach <= BREACH_CHILDREN && world_chance(w, 20))
         breach_rows(w, m);
 }

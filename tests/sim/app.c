@@ -178,7 +178,11 @@ void app_write(struct world *w, struct machine *m)
     if (office_try(&m->o, "BEGIN IMMEDIATE") != SQLITE_OK)
         return; /* the machine is dying */
     bool noted = ledger_before(w, m);
+    if (w->schema.fixed)
+        wrote_before(m);
     app_statements(w, m);
+    if (w->schema.fixed)
+        wrote_after(w, m);
     if (!noted || !ledger_after(w, m)) {
         office_try(&m->o, "ROLLBACK");
         return;

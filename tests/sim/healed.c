@@ -301,11 +301,16 @@ void oracle_healed(struct world *w)
                  "BY 1, 2, 3, 4");
         for (int i = 0; w->verbose && w->broken[0] != '\0' && i < w->n; i++)
             print_open(w, &w->m[i]);
+        alike(w, "SELECT id, office, at_ms FROM tonle_decision ORDER BY 1");
+        if (w->puppet)
+            puppet_healed(w);
         digests_alike(w);
         if (!w->taken) {
             find_writes(w, &a);
             oracle_open(w, &a);
         }
+        if (w->schema.fixed && !w->profile.gaps)
+            wrote_healed(w);
         ledger_totals(w, &w->m[0].model, w->m[0].watch);
     }
     if (w->profile.gaps && w->broken[0] == '\0')

@@ -21,10 +21,11 @@ static const char tables[] =
 
 void ledger_open(struct world *w, struct machine *m)
 {
+    office_try(&m->o, "PRAGMA temp_store=MEMORY");
     if (w->profile.gaps)
         stray_open(m);
     if (!w->schema.fixed)
-        office_try(&m->o, "PRAGMA temp_store=MEMORY"), office_try(&m->o, tables);
+        office_try(&m->o, tables);
 }
 
 static void key_expression(const struct drawn_table *t, struct buf *b)

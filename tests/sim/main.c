@@ -1,6 +1,6 @@
 /* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
- *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--trace]
- *     [--verbose] */
+ *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--hostile]
+ *     [--clocks] [--ignore] [--trace] [--verbose] */
 #include "tests/sim/world.h"
 
 #include <malloc.h>
@@ -16,11 +16,13 @@ struct options {
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
-        joins, join_crashes, decisions, gaps, waiting;
+        joins, join_crashes, decisions, gaps, waiting, attacks, attacks_refused, jumps, waits,
+        skips;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births;
 };
 static const char *const breach_name[BREACH_COUNT] = {
-    "none", "acks", "context", "forget", "twice", "losers", "children", "gaps", "found"};
+    "none", "acks",  "context", "forget",  "twice", "losers", "children",
+    "gaps", "found", "wrote",   "ignored", "time",  "trust"};
 
 /* One seed, start to end; its trace hash. */
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
@@ -49,6 +51,11 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     t->decisions += w.decisions;
     t->gaps += w.gaps;
     t->waiting += w.waiting;
+    t->attacks += w.attacks;
+    t->attacks_refused += w.attacks_refused;
+    t->jumps += w.jumps;
+    t->waits += w.waits;
+    t->skips += w.skips;
     t->exists += w.exists;
     t->births += w.births;
     for (int i = 0; i < HOLD_COUNT; i++)
@@ -74,20 +81,22 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
         return;
     }
     t->failed++;
-    printf("seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s%s%s%s\n",
-           (unsigned long long)seed, broken, (unsigned long long)seed, (unsigned long long)o->ms,
-           o->kind.breach ? " --break " : "", o->kind.breach ? breach_name[o->kind.breach] : "",
-           o->kind.join ? " --join" : "", o->kind.write_loading ? " --write-while-loading" : "",
-           o->kind.drawn ? " --drawn" : "", o->kind.gaps ? " --gaps" : "",
-           o->kind.stray_deletes ? " --stray-deletes" : "");
+    printf(
+        "seed %llu: %s\n    repeat: sim --seeds %llu 1 --ms %llu --verbose%s%s%s%s%s%s%s%s%s%s\n",
+        (unsigned long long)seed, broken, (unsigned long long)seed, (unsigned long long)o->ms,
+        o->kind.breach ? " --break " : "", o->kind.breach ? breach_name[o->kind.breach] : "",
+        o->kind.join ? " --join" : "", o->kind.write_loading ? " --write-while-loading" : "",
+        o->kind.drawn ? " --drawn" : "", o->kind.gaps ? " --gaps" : "",
+        o->kind.stray_deletes ? " --stray-deletes" : "", o->kind.hostile ? " --hostile" : "",
+        o->kind.clocks ? " --clocks" : "", o->kind.ignores ? " --ignore" : "");
     fflush(stdout);
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]"
-                    " [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] "
-                    "[--trace] [--verbose]\n");
+                    " [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]]"
+                    " [--hostile] [--clocks] [--ignore] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -126,13 +135,20 @@ static bool parse(int argc, char **argv, struct options *o)
             o->kind.gaps = true;
         } else if (strcmp(argv[i], "--stray-deletes") == 0) {
             o->kind.stray_deletes = true;
+        } else if (strcmp(argv[i], "--hostile") == 0) {
+            o->kind.hostile = true;
+        } else if (strcmp(argv[i], "--clocks") == 0) {
+            o->kind.clocks = true;
+        } else if (strcmp(argv[i], "--ignore") == 0) {
+            o->kind.ignores = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
         } else {
             return false;
         }
     }
-    return true;
+    /* These speak of the tables of app.c. */
+    return !o->kind.drawn || (!o->kind.hostile && !o->kind.ignores);
 }
 
 /* Seeds that once failed, one a line; '#' begins a comment. */
@@ -160,6 +176,14 @@ static void print_left(const struct totals *t)
     if (t->gaps)
         printf("gaps %llu, %llu offices waited for a person; ", (unsigned long long)t->gaps,
                (unsigned long long)t->waiting);
+    if (t->attacks)
+        printf("attacks %llu, %llu times refused; ", (unsigned long long)t->attacks,
+               (unsigned long long)t->attacks_refused);
+    if (t->jumps)
+        printf("clocks set %llu times, %llu times something waited; ", (unsigned long long)t->jumps,
+               (unsigned long long)t->waits);
+    if (t->skips)
+        printf("%llu triggers ignored; ", (unsigned long long)t->skips);
     printf("decisions %llu; rows %llu; held:", (unsigned long long)t->decisions,
            (unsigned long long)t->held[HOLD_NONE]);
     for (int i = 1; i < HOLD_COUNT; i++)

@@ -18,7 +18,11 @@ void model_fini(struct model *m)
     mem_free(m->changeset);
     mem_free(m->row);
     arena_fini(&m->arena);
-    *m = (struct model){.probe = m->probe, .units = m->units, .meant = m->meant, .site = m->site};
+    *m = (struct model){.probe = m->probe,
+                        .units = m->units,
+                        .meant = m->meant,
+                        .site = m->site,
+                        .forged = m->forged};
 }
 
 struct model_row *model_find(const struct model *m, uint32_t table, const void *key, size_t len)
@@ -317,6 +321,15 @@ static void derive_rank(const struct table_schema *t, struct model_birth *b)
     }
 }
 
+static bool is_born(const struct model_row *r, struct dot birth)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->change[i].ch.kind == CHANGE_BORN && dot_equal(r->change[i].ch.dot, birth))
+            return true;
+    }
+    return false;
+}
+
 static void resolve_births(const struct model *m, const struct table_schema *t, struct model_row *r)
 {
     for (size_t i = 0; i < r->n; i++) {
@@ -508,6 +521,36 @@ static bool is_nobodys(const struct model *m, struct store *s, const struct mode
     return nobody;
 }
 
+/* All that is left of the birth are deletions that its writer had seen. */
+static bool seen_dead(const struct model *m, const struct model_row *r,
+                      const struct table_schema *t, const struct model_change *c)
+{
+    struct arena a = {0};
+    uint32_t exists = COLUMN_EXISTS;
+    struct shape s = shape_of(&t->rules, &exists);
+    struct model_row before = *r;
+    before.n--; /* it is the last */
+    struct model_cell cell = maximal(m, &before, &a, c->ch.birth, &s, NULL);
+    bool dead = true;
+    for (uint32_t i = 0; i < cell.n; i++)
+        dead = dead && cell.v[i].value[0].u.i == 0 && clock_covers(context_of(m, c), cell.v[i].dot);
+    arena_fini(&a);
+    return dead;
+}
+
+/* Of a birth that its writer had seen deleted: it came through where that is forgotten, and changes
+ * nothing there. */
+static bool is_void(const struct model *m, struct model_row *r, const struct table_schema *t)
+{
+    struct model_change *c = &r->change[r->n - 1];
+    if (!m->forged || c->ch.kind == CHANGE_BORN || dot_is_none(c->ch.birth))
+        return false;
+    if (is_born(r, c->ch.birth))
+        return seen_dead(m, r, t, c);
+    c->ch.birth = (struct dot){0}; /* the row that has lost its name, as of any that is stable */
+    return false;
+}
+
 static bool apply_row(struct model *m, struct store *s, const struct changeset *cs,
                       const struct table_changes *tc, const struct row_change *rc, char why[256])
 {
@@ -524,6 +567,10 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     const char *wrong = malformed(t, &ch);
     r->change = mem_grow(r->change, r->n, &r->cap, sizeof *r->change);
     r->change[r->n++] = (struct model_change){.changeset = (uint32_t)m->n - 1, .ch = ch};
+    if (is_void(m, r, t)) {
+        r->n--;
+        return true;
+    }
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
@@ -534,9 +581,7 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     }
     if (rc->kind == CHANGE_DELETE && dot_is_none(rc->birth) && !dot_is_none(birth))
         delete_twins(m, t, r);
-    bool known = m->late;
-    for (size_t i = 0; !known && i < r->n; i++)
-        known = r->change[i].ch.kind == CHANGE_BORN && dot_equal(r->change[i].ch.dot, birth);
+    bool known = m->late || is_born(r, birth);
     if (known && !wrong)
         return true;
     snprintf(why, 256, "changeset %016llx:%llu %s (birth %016llx:%llu of %s)",

@@ -83,6 +83,8 @@ struct model {
      * changes nothing elsewhere. NULL: none may. */
     struct model_meant *meant;
     uint64_t site; /* whose journal it is */
+    /* Somebody changes what it has seen deleted. */
+    bool forged;
 };
 /* Whom a change meant that named nobody: a birth that had lost its name, or, where it has one as
  * yet, what the writer alone had. Told when the writer's own model reads the change first, from its

@@ -22,15 +22,6 @@ void oracle_end(struct world *w, struct machine *m, struct query *q)
         broken(w, m, "1", store_message(m->watch));
 }
 
-static int office_of(const struct world *w, uint64_t site)
-{
-    for (int i = 0; i < w->n; i++) {
-        if (w->m[i].o.site == site)
-            return i;
-    }
-    return -1;
-}
-
 static void forget_deferred(struct machine *m)
 {
     for (size_t i = 0; i < m->n_deferred; i++)
@@ -73,6 +64,8 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to,
 {
     uint64_t *acked = &from->acked[to - w->m];
     uint64_t said = 0;
+    if (from == &w->m[w->n])
+        return;
     if (msg->type == MESSAGE_ACK)
         said = msg->u.ack.pos;
     else if (msg->type == MESSAGE_HELLO || msg->type == MESSAGE_WELCOME)
@@ -111,8 +104,11 @@ static void check_own(struct world *w, struct machine *m, const struct changeset
     for (uint32_t g = 0; g < cs->n_segments; g++) {
         for (uint32_t i = 0; i < cs->segments[g].n_tables; i++) {
             const struct table_changes *tc = &cs->segments[g].tables[i];
-            for (uint32_t j = 0; j < tc->n_rows; j++)
+            for (uint32_t j = 0; j < tc->n_rows; j++) {
                 ledger_check(w, m, tc, &tc->rows[j]);
+                if (w->schema.fixed && !w->profile.gaps) /* strays.c asks the same */
+                    wrote_check(w, m, tc, &tc->rows[j]);
+            }
         }
     }
 }
@@ -138,7 +134,8 @@ static void merge_deferred(struct world *w, struct machine *m, struct arena *a)
         uint8_t hash[HASH_BYTES];
         struct bytes b = m->deferred[i];
         if (seal_peek(a, b.p, b.len, &cs) != ERR_OK ||
-            seal_open(a, b.p, b.len, w->m[office_of(w, cs.dot.site)].o.key, &cs, hash) != ERR_OK ||
+            seal_open(a, b.p, b.len, w->m[world_office_of(w, cs.dot.site)].o.key, &cs, hash) !=
+                ERR_OK ||
             !merge_changeset(w, m, &cs)) {
             i++;
             continue;
@@ -153,11 +150,11 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
 {
     struct changeset cs;
     uint8_t hash[HASH_BYTES];
-    if (seal_peek(a, b.p, b.len, &cs) != ERR_OK || office_of(w, cs.dot.site) < 0) {
+    if (seal_peek(a, b.p, b.len, &cs) != ERR_OK || world_office_of(w, cs.dot.site) < 0) {
         broken(w, m, "11", "a changeset of the journal cannot be read");
         return;
     }
-    int office = office_of(w, cs.dot.site);
+    int office = world_office_of(w, cs.dot.site);
     if (seal_open(a, b.p, b.len, w->m[office].o.key, &cs, hash) != ERR_OK) {
         broken(w, m, "9", "a changeset of the journal cannot be opened");
         return;
@@ -166,6 +163,8 @@ static void read_changeset(struct world *w, struct machine *m, struct arena *a, 
         world_break(w, "2", "%s: changeset %llu of %s follows %llu in the journal", m->o.name,
                     (unsigned long long)cs.dot.seq, w->m[office].o.name,
                     (unsigned long long)clock_get(&m->clock, cs.dot.site));
+    if (w->profile.clocks)
+        clocks_check(w, m, &cs);
     if (memcmp(cs.previous, m->chain[office], HASH_BYTES) != 0)
         broken(w, m, "11", "a changeset does not follow the one before it");
     /* DESIGN 8: sealed while it loaded, here or at the parent whose journal we began with */
@@ -253,7 +252,10 @@ void oracle_step(struct world *w, struct machine *m)
     if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
         !store_state_get(m->watch)->loading && m->n_deferred == 0 && !w->taken &&
         !(w->profile.gaps && stray_doubt(m))) {
-        oracle_tables(w, m);
+        if (w->profile.ignores && ignore_doubt(m))
+            ignore_check(w, m);
+        else
+            oracle_tables(w, m);
         m->model_checked = m->model_pos;
         m->restarted = false;
     }

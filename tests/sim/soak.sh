@@ -5,7 +5,7 @@ sim=${1:?usage: soak.sh PROGRAM}
 left=${SEEDS:-100000}
 from=${FROM:-1000}
 while [ "$left" -gt 0 ]; do
-    for kind in "--drawn" "--drawn --join --write-while-loading" "--join --write-while-loading" "--gaps" "--gaps --stray-deletes" ""; do
+    for kind in "--drawn" "--drawn --join --write-while-loading" "--join --write-while-loading" "--hostile" "--clocks" "--ignore" "--gaps" "--gaps --stray-deletes" ""; do
         part=$((left < 10 ? left : 10))
         [ "$part" -gt 0 ] || break
         # shellcheck disable=SC2086 # several options

@@ -43,7 +43,9 @@ static int64_t draw_skew(struct world *w)
 static void draw_unit(struct world *w, int i)
 {
     struct machine *m = &w->m[i];
-    const char *above = i ? w->m[m->parent].o.unit : "";
+    char above[sizeof m->o.unit] = "";
+    if (i)
+        memcpy(above, w->m[m->parent].o.unit, sizeof above);
     if (w->schema.fixed)
         snprintf(m->o.unit, sizeof m->o.unit, "%s", i ? "12" : "");
     else if (i && strlen(above) < 6)
@@ -101,6 +103,24 @@ static void know_time(struct world *w, struct machine *m)
         world_break(w, "charter", "%s: %s", m->o.name, store_message(s));
 }
 
+/* Below anybody; the clocks of the others are about right, so that what it stamps is known to be
+ * too much. */
+static struct office add_puppet(struct world *w)
+{
+    struct machine *m = &w->m[w->n];
+    struct generator g = {(w->seed + 11) * 0x9e3779b97f4a7c15ULL};
+    m->parent = (int)draw_below(&g, (uint32_t)w->n);
+    office_identity(&m->o, w->n, w->m[m->parent].o.name, "");
+    draw_unit(w, w->n);
+    m->line = true;
+    for (int i = 0; i < w->n; i++) {
+        w->m[i].skew_ms %= 60000;
+        w->m[i].model.forged = true;
+    }
+    puppet_start(w);
+    return m->o;
+}
+
 void world_start(struct world *w, uint64_t seed, const struct kind *kind)
 {
     bool join = kind->join;
@@ -117,12 +137,14 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     w->n = kind->drawn ? 3 + (int)world_below(w, WORLD_NODES - 2) : 2 + (int)world_below(w, 7);
     draw_profile(w);
     w->profile.join = join;
+    w->profile.clocks = kind->clocks;
+    w->profile.ignores = kind->ignores;
     w->profile.write_loading = kind->write_loading;
     w->profile.gaps = kind->gaps;
     w->profile.stray_deletes = kind->stray_deletes;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
-    struct office all[WORLD_NODES] = {0};
+    struct office all[WORLD_OFFICES] = {0};
     if (seal_start() != ERR_OK)
         abort();
     for (int i = 0; i < w->n; i++) {
@@ -134,10 +156,14 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         m->o.vfs = DISK_VFS;
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
         m->skew_ms = draw_skew(w);
+        if (i == 0 && w->profile.clocks)
+            m->skew_ms = 0; /* the federation's time */
         m->line = true;
         m->o.late = i > 0 && join && (w->m[m->parent].o.late || world_chance(w, 120));
         all[i] = m->o;
     }
+    if (kind->hostile)
+        all[w->n] = add_puppet(w);
     for (int i = 0; i < w->n; i++) {
         world_later(w, WHAT_APP, i, 100 + world_below(w, 500), 1);
         world_later(w, WHAT_AGAIN, i, 1000 + world_below(w, 1000), 0);
@@ -147,7 +173,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
             world_later(w, WHAT_JOIN, i, world_below(w, 6000), 0);
             continue;
         }
-        office_found(&w->m[i].o, all, w->n, w->schema.sql, w->schema.compiled, w->profile.wal);
+        office_found(&w->m[i].o, all, world_offices(w), w->schema.sql, w->schema.compiled,
+                     w->profile.wal);
         check_charter(w, &w->m[i]);
         know_time(w, &w->m[i]);
         store_close(w->m[i].o.store);
@@ -162,4 +189,8 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         world_later(w, WHAT_GAP, 0, 1000 + world_below(w, 2000), 0);
         world_aside(w);
     }
+    if (w->profile.clocks)
+        clocks_start(w);
+    if (w->profile.ignores)
+        ignore_start(w);
 }

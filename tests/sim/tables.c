@@ -231,10 +231,30 @@ static bool is_delete_of_nobodys(const struct model_row *r, const struct table_s
     return yes;
 }
 
+/* What is on record of it and not stable was written to that birth: of two that were deleted at
+ * once, one having been the other's twin, only one has lost its name. */
+static bool wrote_all(struct comparing *c, const struct model_birth *b, const struct birth *rec)
+{
+    const struct clock *stable = &store_state_get(c->m->watch)->stable;
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        for (uint32_t j = 0; j < rec->n_cells; j++) {
+            const struct cell *x = &rec->cells[j];
+            for (uint32_t k = 0; x->column == b->cell[i].column && k < x->n; k++)
+                if (!clock_covers(stable, x->v[k].dot) && !model_has(&b->cell[i], x->v[k].dot))
+                    return false;
+        }
+    }
+    return true;
+}
+
 static void check_versions(struct comparing *c, const struct model_row *r, const struct row *row,
                            const struct birth *rec)
 {
     const struct model_birth *b = model_find_birth(r, rec->name);
+    for (uint32_t i = 0; !b && dot_is_none(rec->name) && i < r->n_births; i++) {
+        if (may_be_unnamed(c, &r->birth[i], row) && wrote_all(c, &r->birth[i], rec))
+            b = &r->birth[i];
+    }
     for (uint32_t i = 0; !b && dot_is_none(rec->name) && i < r->n_births; i++) {
         if (may_be_unnamed(c, &r->birth[i], row))
             b = &r->birth[i];

@@ -14,6 +14,7 @@
 #include "tests/sim/schema.h"
 
 #define WORLD_NODES 12
+#define WORLD_OFFICES (WORLD_NODES + 1) /* and the puppet (puppet.h) */
 
 enum what {
     WHAT_PACKET,
@@ -30,6 +31,9 @@ enum what {
     WHAT_JOIN,
     WHAT_DESK,
     WHAT_GAP,
+    WHAT_PUPPET,
+    WHAT_CLOCK,
+    WHAT_IGNORE,
     WHAT_DONE
 };
 struct happening {
@@ -77,6 +81,7 @@ struct machine {
     int64_t skew_ms;
     uint64_t outside_site, outside_seq;
     uint64_t steps;
+    uint32_t skips; /* triggers of ignore.c, a bit each */
     /* the oracle's */
     struct store *watch;               /* its own connection, read only */
     struct model model;                /* of the journal up to model_pos */
@@ -86,10 +91,10 @@ struct machine {
         merged; /* what the model has merged: less than the journal while a load catches up */
     struct bytes *deferred; /* changesets of the journal whose context it does not cover yet */
     size_t n_deferred, cap_deferred;
-    struct clock clock;                     /* of that journal */
-    uint8_t chain[WORLD_NODES][HASH_BYTES]; /* by office */
-    uint64_t
-        acked[WORLD_NODES]; /* the highest position of that office's journal it has said to hold */
+    struct clock clock;                       /* of that journal */
+    uint8_t chain[WORLD_OFFICES][HASH_BYTES]; /* by office */
+    uint64_t acked
+        [WORLD_OFFICES]; /* the highest position of that office's journal it has said to hold */
     struct late late;
     struct changesets base; /* of which what it loaded was made */
     bool base_read;
@@ -102,6 +107,8 @@ struct profile {
     bool gaps;          /* applications go around capture (gaps.c) */
     bool stray_deletes; /* and delete rows meanwhile, or enter them anew */
     bool wal, wal_guard;
+    bool ignores;       /* triggers ignore statements */
+    bool clocks;        /* wall clocks jump */
     bool keys;          /* applications check foreign keys themselves */
     uint32_t seal_rows; /* 0: the usual limit */
     uint32_t open_tx;   /* per mille of transactions left open for a while */
@@ -120,14 +127,18 @@ enum breach {
     BREACH_CHILDREN, /* a child stands although its parent is held */
     BREACH_GAPS,     /* that capture was away is forgotten */
     BREACH_FOUND,    /* so is what was written over meanwhile */
+    BREACH_WROTE,    /* somebody writes whom nobody notes */
+    BREACH_IGNORED,  /* what a trigger ignored is not held */
+    BREACH_TIME,     /* an office is told a time that is still to come */
+    BREACH_TRUST,    /* the puppet's parent takes what it has refused */
     BREACH_COUNT
 };
 struct world {
     uint64_t seed, random, aside; /* aside: what world_random draws from between world_aside */
     uint64_t now, number, links;
     struct disk *disk;
-    struct machine m[WORLD_NODES];
-    int n;
+    struct machine m[WORLD_OFFICES];
+    int n; /* but for the puppet, which stands behind them */
     struct happening *queue;
     size_t n_queue, cap_queue;
     uint64_t trace;
@@ -135,6 +146,7 @@ struct world {
     uint64_t join_crashes; /* of who joined, or of its parent meanwhile */
     uint64_t writes, crashes, stops, cuts, drops, steps, checks, repeats, parts, joins, decisions;
     uint64_t gaps, waiting; /* gaps that were made, offices where a person is waited for */
+    uint64_t attacks, attacks_refused, jumps, waits, skips;
     uint64_t held[HOLD_COUNT], open[POLICY_COUNT], exists, births; /* at the end, at the hub */
     enum breach breach;
     struct profile profile;
@@ -142,8 +154,15 @@ struct world {
     struct generator app; /* of what applications write into a drawn schema */
     sqlite3 *strays;      /* strays.c */
     struct model_meant meant;
-    const char *unit[WORLD_NODES];
-    struct site_unit site_unit[WORLD_NODES]; /* by site */
+    struct puppet *puppet;
+    struct noted_value *wrote; /* wrote.c */
+    size_t n_wrote, cap_wrote;
+    struct generator ignores; /* ignore.c */
+    struct generator clocks;  /* clocks.c */
+    bool hub_in_doubt;
+    char reply[65536]; /* to the last request */
+    const char *unit[WORLD_OFFICES];
+    struct site_unit site_unit[WORLD_OFFICES]; /* by site */
     struct unit_list units;
     bool deciding, taken; /* a person says what is right where it differs (strays.c) */
     bool healing, verbose;
@@ -163,10 +182,13 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn, gaps, stray_deletes;
+    bool join, write_loading, drawn, gaps, stray_deletes, hostile, clocks, ignores;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
+int world_offices(const struct world *w);                  /* the puppet, too */
+int world_office_of(const struct world *w, uint64_t site); /* -1: nobody */
+void world_send(struct world *w, struct machine *from, const struct action *a);
 void world_power_off(struct world *w, struct machine *m, bool lose_power);
 uint64_t world_wall_ms(const struct world *w, const struct machine *m); /* its wall clock */
 /* Until virtual `ms` have passed, or a promise broke. */
@@ -224,6 +246,37 @@ void stray_healed(struct world *w); /* then all is alike: who wrote it */
 
 /* desk.c: somebody decides something at this office */
 void desk_decide(struct world *w, struct machine *m);
+
+/* clocks.c */
+void clocks_start(struct world *w);
+void clocks_jump(struct world *w);
+void clocks_heal(struct world *w);
+void clocks_check(struct world *w, const struct machine *m, const struct changeset *cs);
+bool clocks_wait(struct world *w); /* a month; false: the world is broken */
+
+/* wrote.c */
+void wrote_before(struct machine *m); /* in the application's transaction */
+void wrote_after(struct world *w, struct machine *m);
+void wrote_note(struct world *w, int office, const char *t, const char *column,
+                const struct value *key, uint32_t n_key, const struct value *v);
+void wrote_check(struct world *w, struct machine *m, const struct table_changes *tc,
+                 const struct row_change *rc);
+void wrote_healed(struct world *w);
+
+/* ignore.c */
+void ignore_start(struct world *w);
+void ignore_turn(struct world *w);
+void ignore_heal(struct world *w);
+bool ignore_doubt(struct machine *m); /* the tables need not be what the model says, */
+void ignore_check(struct world *w, struct machine *m); /* but then it is held */
+void ignore_retry(struct world *w);
+
+/* puppet.c */
+void puppet_start(struct world *w);
+void puppet_fini(struct world *w);
+void puppet_healed(struct world *w); /* decisions are their signer's */
+void puppet_event(struct world *w, const struct event *ev);
+void puppet_turn(struct world *w);
 
 /* late.c */
 void late_start(struct world *w, struct machine *m); /* somebody types the command */

@@ -48,16 +48,24 @@ void net_slip_in(struct net *t, struct net_office *o, enum item_kind kind, const
 void net_forge(struct net *t, struct net_office *o, const struct clock *context, uint64_t hlc,
                const char *id)
 {
+    struct dot dot = {o->site, store_state_get(o->store)->seq + 1};
+    net_forge_change(t, o, context, hlc, CHANGE_BORN, dot, id);
+}
+
+void net_forge_change(struct net *t, struct net_office *o, const struct clock *context,
+                      uint64_t hlc, enum change_kind kind, struct dot birth, const char *id)
+{
     static const char *columns[] = {"id", "text"};
     static const uint32_t key = 0, both[] = {0, 1};
     const struct store_state *st = store_state_get(o->store);
     struct value v[] = {value_text(id), value_text("forged")};
-    struct row_change row = {.kind = CHANGE_BORN,
-                             .birth = {o->site, st->seq + 1},
+    uint32_t first = kind == CHANGE_BORN ? 0 : 1;
+    struct row_change row = {.kind = kind,
+                             .birth = birth,
                              .key = v,
-                             .n_cells = 2,
-                             .column = both,
-                             .value = v};
+                             .n_cells = kind == CHANGE_DELETE ? 0 : 2 - first,
+                             .column = both + first,
+                             .value = v + first};
     struct table_changes note = {"note", 2, columns, 1, &key, 1, &row};
     struct segment segment = {"", 1, &note};
     struct changeset cs = {.federation = t->federation,

@@ -15,6 +15,8 @@ void net_slip_in(struct net *t, struct net_office *o, enum item_kind kind, const
  * `note`, in this context (NULL: as it should be) and with this time. */
 void net_forge(struct net *t, struct net_office *o, const struct clock *context, uint64_t hlc,
                const char *id);
+void net_forge_change(struct net *t, struct net_office *o, const struct clock *context,
+                      uint64_t hlc, enum change_kind kind, struct dot birth, const char *id);
 
 #define TEST_OF_TWO(f) cmocka_unit_test_setup_teardown(f, net_set_up_two, net_tear_down)
 #define TEST_OF_THREE(f) cmocka_unit_test_setup_teardown(f, net_set_up_three, net_tear_down)

@@ -1,0 +1,82 @@
+#include "node/apply/forged.h"
+
+#include "node/journal/open.h"
+#include "node/state/state.h"
+
+#define MOST_READ 64 /* of a changeset: each may be of any size */
+
+static const char *words(struct applying *ap, const struct work_row *r, const char *what)
+{
+    struct buf b = {0};
+    buf_printf(&b, "changes %.70s %.80s, %s", r->k.t->name,
+               schema_key_json(ap->w.a, r->k.t, r->k.key, r->k.len), what);
+    const char *text = arena_strdup(ap->w.a, buf_str(&b));
+    buf_fini(&b);
+    return text;
+}
+
+enum bearing { BEARING_UNKNOWN, BEARING_NONE, BEARING_ROW, BEARING_DECIDED };
+
+/* Whether the changeset bore a row of this key, perhaps with a decision. */
+static enum bearing bearing_in(const struct changeset *cs, const struct work_row *r)
+{
+    struct change_place at = {0};
+    const struct table_changes *tc;
+    const struct row_change *rc;
+    struct bytes key = {r->k.key, r->k.len};
+    while ((rc = part_next_change(cs, r->k.t->name, key, &at, &tc))) {
+        if (rc->kind == CHANGE_BORN)
+            return ruling_needed(cs) ? BEARING_DECIDED : BEARING_ROW;
+    }
+    return BEARING_NONE;
+}
+
+static enum err bearing_of(struct applying *ap, const struct work_row *r, struct dot dot,
+                           enum bearing *out)
+{
+    struct opener o = {0};
+    struct item item;
+    struct changeset cs;
+    enum err e = store_journal_find(ap->w.s, ap->w.a, dot, &item);
+    if (e == ERR_OK)
+        e = part_open(ap->w.s, &o, ap->w.a, &item, &cs);
+    if (e == ERR_OK)
+        *out = bearing_in(&cs, r);
+    part_opener_fini(&o);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+static enum err look_at_orphan(struct applying *ap, const struct work_row *r, struct dot birth)
+{
+    struct apply_report *report = ap->w.report;
+    enum bearing bearing = BEARING_UNKNOWN;
+    enum err e = ERR_OK;
+    if (dot_equal(birth, ap->cs->dot))
+        bearing = bearing_in(ap->cs, r);
+    else if (!dot_is_none(birth) && !clock_covers(&state_of(ap->w.s)->clock, birth))
+        bearing = BEARING_NONE;
+    else if (!dot_is_none(birth) && ap->births_read++ < MOST_READ)
+        e = bearing_of(ap, r, birth, &bearing);
+    if (bearing == BEARING_NONE)
+        report->forged = words(ap, r, "which nobody has entered so");
+    else if (bearing != BEARING_DECIDED)
+        report->astray = words(ap, r, "which is not here");
+    return e;
+}
+
+enum err forged_look(struct applying *ap, const struct work_row *r, const struct table_changes *tc,
+                     const struct row_change *rc, const struct merge_result *m)
+{
+    if (ap->own || ap->replay)
+        return ERR_OK;
+    if (m->orphan)
+        return look_at_orphan(ap, r, rc->birth);
+    if (!m->late || (ap->decides && ruling_decides(&ap->ruling, tc, rc)))
+        return ERR_OK;
+    const char *text = words(ap, r, "which it had seen deleted");
+    if (dot_is_none(rc->birth))
+        ap->w.report->astray = text;
+    else
+        ap->w.report->forged = text;
+    return ERR_OK;
+}
