@@ -178,10 +178,10 @@ enum err collect_has_index(struct store *s, uint32_t t, bool *yes);
 /* ---- nobodys.c */
 /* Whether any row of o->t may be one that was entered while capture was away. */
 enum err nobodys_possible(struct output *o);
-/* Whether the row that stood at the key was, and those on record under it are others: they are dead,
- * or held. Without a name a change would mean one of them, or nobody elsewhere. What stands is told
- * when the table is compared (core/scan.c); when it is gone, who was held may come in. *birth: else
- * whose it is. */
+/* Whether the row that stood at the key was, and those on record under it are others: they are
+ * dead, or held. Without a name a change would mean one of them, or nobody elsewhere. What stands
+ * is told when the table is compared (core/scan.c); when it is gone, who was held may come in.
+ * *birth: else whose it is. */
 enum err nobodys_row(struct output *o, struct bytes key, struct dot *birth, bool *yes);
 
 /* ---- queued.c */

@@ -1,4 +1,4 @@
-/* Rows that were entered while capture was away: whose changes they would be taken for elsewhere. */
+/* Rows that were entered while capture was away: a change of one would be taken for another's. */
 #include "node/capture/collect.h"
 #include "node/capture/gap.h"
 #include "node/db/query.h"

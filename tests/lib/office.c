@@ -82,6 +82,14 @@ void office_sql(struct office *o, const char *sql)
     database_sql(o->app, sql);
 }
 
+void office_behind(struct office *o, const char *sql)
+{
+    int on = 0;
+    sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, &on);
+    office_sql(o, sql);
+    sqlite3_db_config(o->app, SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, &on);
+}
+
 int office_try(struct office *o, const char *sql)
 {
     return sqlite3_exec(o->app, sql, NULL, NULL, NULL);

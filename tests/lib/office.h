@@ -37,6 +37,7 @@ void office_invite_secret(const struct office *o, uint8_t secret[INVITE_SECRET_B
 void office_enrol_key(const struct office *o, uint8_t key[CURVE_KEY_BYTES]);
 
 void office_sql(struct office *o, const char *sql); /* the application writes; failure aborts */
+void office_behind(struct office *o, const char *sql); /* as a tool with triggers off does */
 int office_try(struct office *o, const char *sql);  /* the application writes; SQLite's code */
 const char *office_one(struct office *o, const char *sql);  /* database_text */
 bool office_seal(struct office *o);                         /* true when a changeset was made */

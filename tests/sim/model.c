@@ -467,21 +467,6 @@ uint64_t model_row_hash(uint32_t t, const void *key, size_t len)
     return bytes_hash(bytes_hash(VALUE_HASH_SEED, &t, sizeof t), key, len);
 }
 
-void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < l->n_told; i++)
-        if (l->told[i].site != site || l->told[i].after != after)
-            l->told[kept++] = l->told[i];
-    l->n_told = kept;
-}
-
-void model_told_add(struct model_meant *l, const struct model_told *told)
-{
-    l->told = mem_grow(l->told, l->n_told, &l->cap_told, sizeof *l->told);
-    l->told[l->n_told++] = *told;
-}
-
 /* Whether the writer told that the birth was held when its application wrote what this change
  * seals: then it wrote into another row. */
 static bool was_held(const struct model_meant *l, const struct change *ch, uint64_t row)

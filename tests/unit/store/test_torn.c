@@ -1,0 +1,140 @@
+/* Rows that were deleted behind capture, and others went on with. */
+#include "tests/lib/check.h"
+#include "tests/lib/federation.h"
+#include "tests/lib/rooms.h"
+#include "tests/unit/store/compared.h"
+
+/* What others write to a row that was deleted behind capture is all that is known of it here. */
+static void delete_what_others_change(void **state)
+{
+    compared_rows(state);
+    office_sql(A, "UPDATE note SET body = 'mine' WHERE id = 'c'");
+    office_seal(A);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "UPDATE note SET body = 'hub' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, "SELECT count(*) FROM tonle_conflict"), "1");
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_side WHERE value IS NULL"), "0");
+    assert_string_equal(compared_scan(state, 50, false, false), "D:c ");
+}
+
+static void a_row_that_others_changed_is_deleted(void **state)
+{
+    delete_what_others_change(state);
+    compared_scan(state, 50, true, false);
+    federation_sync(*state);
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(compared_held, "-");
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+}
+
+static void a_row_that_others_changed_is_back(void **state)
+{
+    delete_what_others_change(state);
+    compared_scan(state, 50, true, true);
+    assert_false(store_capture_pending(A->store));
+    federation_assert_equal(*state, "note");
+    assert_everywhere("SELECT count(*) FROM note WHERE body IN ('mine', 'hub')", "1");
+    assert_everywhere(compared_held, "-");
+}
+
+/* Of a row without a record nothing is left here, though others held it since. */
+static void a_row_that_is_held_and_not_known_is_deleted(void **state)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, compared_held), "\"c\"unique");
+    assert_string_equal(office_one(A, compared_held), "-");
+    assert_string_equal(compared_scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(compared_held, "-");
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+}
+
+/* Rows of others wait for one that was deleted behind capture. */
+static void who_waits_for_what_is_back_comes_in(void **state)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "INSERT INTO remark VALUES('r','c')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, compared_held), "\"r\"parent");
+    assert_string_equal(compared_scan(state, 50, true, true), "D:c ");
+    assert_everywhere(compared_held, "-");
+    federation_assert_equal(*state, "note remark");
+}
+
+/* As the other office sees it: what it takes is the delete, not what is left of the row. */
+static void a_row_that_was_deleted_there_is_deleted(void **state)
+{
+    struct arena a = {0};
+    struct escape *e;
+    size_t n;
+    static const uint8_t behind_rows[] = {PART_RECORDS};
+    struct load_request r = {.table = "note", .upto = {behind_rows, 1}};
+    struct load_chunk chunk;
+    delete_what_others_change(state);
+    assert_ok(store_chunk_read(A->store, &a, &r, HUB->name, &chunk));
+    assert_ok(store_begin(HUB->store));
+    assert_ok(store_chunk_compare(HUB->store, &a, &chunk, r.after, &e, &n));
+    assert_int_equal(n, 1);
+    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL));
+    assert_ok(store_commit(HUB->store));
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM note", "4");
+    assert_everywhere(compared_held, "-");
+    arena_fini(&a);
+}
+
+/* Also where others have deleted it since: somebody may not have heard of that. */
+static void a_row_that_was_deleted_twice_may_come_back(void **state)
+{
+    compared_rows(state);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, true, false), "C:c ");
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+}
+
+/* It is held at the others, and nothing of it here: it is no change of all its columns to NULL. */
+static void a_row_that_others_hold_is_deleted(void **state)
+{
+    office_sql(HUB, "INSERT INTO note VALUES('c','3','mc')");
+    federation_sync(*state);
+    office_sql(A, "INSERT INTO note VALUES('n','new','mn')");
+    office_seal(A);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET mark = 'mn' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, compared_held), "\"c\"unique");
+    assert_string_equal(compared_scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere(compared_held, "-");
+    assert_everywhere("SELECT group_concat(id) FROM note", "n");
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FEDERATION_TEST(a_row_that_others_changed_is_deleted),
+        FEDERATION_TEST(a_row_that_others_changed_is_back),
+        FEDERATION_TEST(a_row_that_others_hold_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
+        FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
+        FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
+        FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
+    };
+    return check_run(tests);
+}
