@@ -9,7 +9,7 @@
 
 #include "protocol/changeset.h"
 
-#define PROTOCOL_VERSION 4
+#define PROTOCOL_VERSION 5
 
 /* Items: what has a place in the link's order. Their bytes are stored and relayed as they came. */
 enum item_kind { ITEM_CHANGESET = 1, ITEM_MARK = 2, ITEM_ANSWER = 3, ITEM_STABLE = 4 };

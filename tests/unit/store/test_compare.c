@@ -4,6 +4,7 @@
 #include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 #include "tests/unit/store/compared.h"
+#include <stdio.h>
 #include <string.h>
 
 /* Equal rows have no escapes, whatever the size of the chunks. */
