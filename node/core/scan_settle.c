@@ -87,7 +87,7 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
     sc->noted = true;
-    e = gap_compared(n->store, &g, node_time(n));
+    e = gap_compared(n->store, &g, sc->peer, node_time(n));
     return e == ERR_OK && scan_waiting(&sc->counts) == 0
                ? store_local_retry(n->store, t->t, node_time(n))
                : e;

@@ -59,6 +59,13 @@ enum err scan_note(struct node *n, struct open_scan *sc);
 size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n);
 #define SCAN_SLICE_ROWS 200u /* a person's, of one transaction: the lock budget */
 
+/* The neighbour, as long as it is the session that the scan began in; else NULL. */
+struct peer *scan_peer(struct node *n, const struct open_scan *sc);
+/* Whom to compare with: the parent; at the hub the child that is named, or each open one in turn.
+ * A person's word goes to the child that was compared last for a person. NULL: *why, *next. */
+struct peer *scan_choose(struct node *n, const struct scan_ask *ask, const char **why,
+                         const char **next);
+
 /* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
  * has declared comes here soon: who says more for long says what is not so. It is named, and the
  * scan ends, so that the next one is with the next child. */
