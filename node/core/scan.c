@@ -146,6 +146,7 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
         return e;
     const struct table_schema *t = schema_table(n->store, sc->table[sc->at]);
     sc->here = GAP_NONE;
+    sc->was_away = false;
     sc->t = t ? t->t : 0;
     clock_reset(&sc->begun);
     for (size_t i = 0; t && i < count; i++) {
@@ -154,6 +155,7 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
         struct cursor c = cursor_of(gap[i].clock.p, gap[i].clock.len);
         sc->here = gap[i].state;
         sc->begun_known = gap[i].clock.len > 0;
+        sc->was_away = gap[i].from_ms > 0;
         if (sc->here == GAP_OPEN && sc->begun_known)
             e = clock_decode(&c, &sc->begun, LIMIT_CLOCK_ENTRIES);
     }

@@ -29,6 +29,7 @@ struct open_scan {
     enum gap_state here; /* of the table in hand */
     struct clock begun;  /* the clock at its gap's beginning */
     bool begun_known;
+    bool was_away;  /* capture of the table in hand, as far as what differs may come of it */
     uint32_t there; /* the neighbour's own gap */
     uint32_t t;     /* its number, 0: it is not here */
     struct counts counts, all;
