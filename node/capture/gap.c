@@ -40,7 +40,7 @@ enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n)
     *out = NULL;
     *n = 0;
     struct query q = DB_QUERY(s, "SELECT t, table_name, state, clock, from_ms, found_ms, changed,"
-                                 " born, deleted FROM tonle_gap ORDER BY table_name");
+                                 " born, deleted, differs_from FROM tonle_gap ORDER BY table_name");
     while (query_next(&q)) {
         *out = arena_grow(a, *out, *n, &cap, sizeof **out);
         (*out)[(*n)++] = (struct gap){.t = (uint32_t)query_i64(&q, 0),
@@ -51,7 +51,8 @@ enum err gap_list(struct store *s, struct arena *a, struct gap **out, size_t *n)
                                       .found_ms = query_u64(&q, 5),
                                       .changed = query_u64(&q, 6),
                                       .born = query_u64(&q, 7),
-                                      .deleted = query_u64(&q, 8)};
+                                      .deleted = query_u64(&q, 8),
+                                      .differs_from = query_text(&q, a, 9)};
     }
     return query_end(&q);
 }
@@ -121,17 +122,40 @@ enum err gap_let_go(struct store *s, uint64_t now_ms)
     return e;
 }
 
-enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms)
+/* Another of whom it is known that it differs keeps the table in that state. */
+static enum err compared_alike(struct store *s, uint32_t t, const char *with)
 {
-    assert(s->in_write);
-    if (g->changed + g->born + g->deleted == 0)
-        return gap_forget(s, g->t);
+    enum err e = DB_RUN(s,
+                        "UPDATE tonle_gap SET state = 2, clock = x'',"
+                        " differs_from = replace(differs_from, ?2, '/') WHERE t = ?1",
+                        value_integer(t), value_text(with));
+    return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1 AND differs_from = '/'",
+                                value_integer(t))
+                       : e;
+}
+
+static enum err compared_differs(struct store *s, const struct gap *g, const char *with,
+                                 uint64_t now_ms)
+{
     return DB_RUN(s,
                   "INSERT INTO tonle_gap(t, table_name, state, clock, from_ms, found_ms, changed,"
-                  " born, deleted) VALUES(?1, ?2, 2, x'', 0, ?6, ?3, ?4, ?5)"
-                  " ON CONFLICT(t) DO UPDATE SET state = 2, changed = ?3, born = ?4, deleted = ?5",
+                  " born, deleted, differs_from) VALUES(?1, ?2, 2, x'', 0, ?6, ?3, ?4, ?5, ?7)"
+                  " ON CONFLICT(t) DO UPDATE SET state = 2, changed = ?3, born = ?4, deleted = ?5,"
+                  " differs_from = replace(differs_from, ?7, '/') || substr(?7, 2)",
                   value_integer(g->t), value_text(g->table), value_u64(g->changed),
-                  value_u64(g->born), value_u64(g->deleted), value_u64(now_ms));
+                  value_u64(g->born), value_u64(g->deleted), value_u64(now_ms), value_text(with));
+}
+
+enum err gap_compared(struct store *s, const struct gap *g, const char *neighbour, uint64_t now_ms)
+{
+    struct buf with = {0};
+    assert(s->in_write);
+    buf_printf(&with, "/%s/", neighbour);
+    enum err e = g->changed + g->born + g->deleted == 0
+                     ? compared_alike(s, g->t, buf_str(&with))
+                     : compared_differs(s, g, buf_str(&with), now_ms);
+    buf_fini(&with);
+    return e;
 }
 
 enum err gap_forget(struct store *s, uint32_t t)

@@ -21,7 +21,8 @@ struct gap {
     enum gap_state state;
     struct bytes clock; /* at its beginning, encoded; empty: there was none, or it is forgotten */
     uint64_t from_ms, found_ms;
-    uint64_t changed, born, deleted; /* rows that wait */
+    uint64_t changed, born, deleted; /* rows that wait, by the last comparison that found any */
+    const char *differs_from;        /* neighbours: "/NAME/NAME/", or "/" */
 };
 /* As the published name may have been dropped meanwhile, by number. Found, until gap_found tells
  * the time, at the hybrid time of its beginning. */
@@ -40,8 +41,9 @@ bool gap_any_open(struct store *s, bool *keeps);
  * office: after an hour the gap's beginning is forgotten. When the table is back, what differs
  * waits for a person. */
 enum err gap_let_go(struct store *s, uint64_t now_ms);
-/* The comparison is done: g->t, g->table and the rows that wait; with none the gap is closed. */
-enum err gap_compared(struct store *s, const struct gap *g, uint64_t now_ms);
+/* The comparison with this neighbour is done: g->t, g->table and the rows that wait; with none the
+ * gap is closed, but while the table is known to differ from another one. */
+enum err gap_compared(struct store *s, const struct gap *g, const char *neighbour, uint64_t now_ms);
 /* Whether the unnamed birth of a row on record (values need not be filled in) may be one that was
  * entered here while capture was away, so that what names nobody is another's everywhere else
  * (row_is_doubtful). Also without a known gap, as soon as that other one has lost its name. */

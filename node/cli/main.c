@@ -119,7 +119,7 @@ const struct command cli_commands[] = {
      "or\n"
      "2026-11-22T10:30:00Z). Exit code 6: that charter could not be published over this database.",
      command_explain},
-    {"verify", "[--local | --repair --take here|parent] [TABLE [KEY]] [--json]",
+    {"verify", "[--local | --repair --take here|parent] [--office NAME] [TABLE [KEY]] [--json]",
      "compare this office's data with its parent's",
      "Alone it compares digests of all tables: exit code 7 when they differ.\n"
      "--local compares row by row and shows both values (at the hub, with an office below). Where "
@@ -129,7 +129,10 @@ const struct command cli_commands[] = {
      "rows, and whatever nobody can tell the writer of wait for a person:\n"
      "--repair --take here publishes this office's rows everywhere, --take parent writes the "
      "neighbour's here;\n"
-     "all of them, those of a TABLE, or one row by its KEY (as in `tonle help history`).",
+     "all of them, those of a TABLE, or one row by its KEY (as in `tonle help history`).\n"
+     "At the hub --office NAME says which office below is meant; a repair without it goes to the "
+     "one that was\n"
+     "compared last.",
      command_verify},
     {"charter check", "FILE [--db FILE] [--json]", "check a charter, also against a database", NULL,
      command_charter_check},

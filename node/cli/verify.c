@@ -101,6 +101,7 @@ static int compare(struct cli *c)
 struct verify_ask {
     const char *take; /* "here" or "there" */
     const char *table, *key;
+    const char *office; /* the hub's: which child; NULL: the node chooses */
 };
 
 static void print_value(struct cli *c, const char *side, const char *name, const json_t *v)
@@ -147,8 +148,8 @@ static void print_row(struct cli *c, const json_t *row)
 static int compare_rows(struct cli *c, const struct verify_ask *ask)
 {
     json_t *answer = NULL;
-    json_t *o = json_pack("{s:s, s:s*, s:s*, s:s*}", "do", "verify_local", "take", ask->take,
-                          "table", ask->table, "key", ask->key);
+    json_t *o = json_pack("{s:s, s:s*, s:s*, s:s*, s:s*}", "do", "verify_local", "take", ask->take,
+                          "table", ask->table, "key", ask->key, "office", ask->office);
     int code = cli_ask(c, o, SCAN_MS, &answer);
     if (code != CLI_OK)
         return code;
@@ -180,8 +181,9 @@ static int compare_rows(struct cli *c, const struct verify_ask *ask)
             CLI_DIFFER,
             "what differs needs your word: `tonle verify --repair --take here` publishes"
             " this office's rows everywhere (rows only there are deleted everywhere),"
-            " `--take parent` writes the neighbour's over them (rows only here go);"
-            " name a TABLE, or a TABLE and its KEY, to decide row by row");
+            " `--take parent` writes the neighbour's over them (rows only here go, also at the"
+            " offices below); name a TABLE, or a TABLE and its KEY, to decide row by row; at the"
+            " hub --office NAME says which office below");
     return CLI_OK;
 }
 
@@ -199,12 +201,11 @@ int command_verify(struct cli *c, int argc, char **argv)
     bool local = false, repair = false, hub = false, accept = false, take_parent = false;
     const char *take = NULL;
     struct verify_ask ask = {0};
-    const struct option options[] = {{"--local", OPTION_FLAG, &local},
-                                     {"--repair", OPTION_FLAG, &repair},
-                                     {"--take", OPTION_TEXT, &take},
-                                     {"--accept", OPTION_FLAG, &accept},
-                                     {"--take-parent", OPTION_FLAG, &take_parent},
-                                     {NULL, OPTION_FLAG, NULL}};
+    const struct option options[] = {
+        {"--local", OPTION_FLAG, &local},   {"--repair", OPTION_FLAG, &repair},
+        {"--take", OPTION_TEXT, &take},     {"--office", OPTION_TEXT, &ask.office},
+        {"--accept", OPTION_FLAG, &accept}, {"--take-parent", OPTION_FLAG, &take_parent},
+        {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 2);
     if (code == CLI_OK && accept && take_parent)
         return cli_usage(c, "--accept and --take-parent exclude each other");
@@ -220,6 +221,8 @@ int command_verify(struct cli *c, int argc, char **argv)
                          " (write the neighbour's rows here)");
     if (code == CLI_OK && take && !repair && !accept && !take_parent)
         return cli_usage(c, "--take goes with --repair");
+    if (code == CLI_OK && ask.office && !repair && !local)
+        return cli_usage(c, "--office goes with --local or --repair");
     if (code == CLI_OK && c->n_words > 0 && !repair && !local)
         return cli_usage(c, "a table goes with --local or --repair");
     if (code == CLI_OK && take)

@@ -251,6 +251,7 @@ struct node {
     bool gap_look;        /* its table is away: for how long? */
     uint64_t scan_due_ms; /* a scan by itself, not before */
     size_t scan_child;    /* the hub's: whom to ask next */
+    char scan_seen[LIMIT_NAME_BYTES + 1]; /* whom a person was shown last; "": nobody */
 };
 
 /* ---- node.c */
@@ -440,8 +441,9 @@ enum scan_what {
 };
 struct scan_ask {
     enum scan_what what;
-    const char *table; /* NULL: all */
-    const char *key;   /* as JSON; NULL: all rows */
+    const char *table;  /* NULL: all */
+    const char *key;    /* as JSON; NULL: all rows */
+    const char *office; /* the hub's: which child; NULL: see scan_choose */
 };
 void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask);
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c);

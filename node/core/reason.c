@@ -137,6 +137,16 @@ static void table_away(struct status_look *l, const char *code, const char *tabl
     buf_fini(&b);
 }
 
+/* "/a/b/" as "a, b". */
+static void put_neighbours(struct buf *b, const char *names)
+{
+    for (const char *p = names + 1; *p; p++)
+        if (*p != '/')
+            buf_put(b, p, 1);
+        else if (p[1])
+            buf_printf(b, ", ");
+}
+
 static void gap_reason(struct status_look *l, const struct gap *g, bool here)
 {
     char from[40], found[40], seen[60];
@@ -159,11 +169,20 @@ static void gap_reason(struct status_look *l, const struct gap *g, bool here)
                    g->table, from, found, other);
     } else {
         r.code = "differs";
-        r.next = "tonle verify --local shows both values; tonle verify --repair --take here|parent";
+        bool below = !l->id->parent[0] && strlen(g->differs_from) > 1;
+        r.next = below ? "tonle verify --local --office NAME shows both values; tonle verify "
+                         "--repair --office NAME --take here|parent"
+                       : "tonle verify --local shows both values; tonle verify --repair --take "
+                         "here|parent";
+        buf_printf(&b, "rows of table %s differ from those at ", g->table);
+        if (below)
+            put_neighbours(&b, g->differs_from);
+        else
+            buf_printf(&b, "%s", other);
         buf_printf(&b,
-                   "rows of table %s differ from those at %s and wait for a person: %llu changed, "
+                   " and wait for a person: %llu changed, "
                    "%llu only here, %llu only there",
-                   g->table, other, (unsigned long long)g->changed, (unsigned long long)g->born,
+                   (unsigned long long)g->changed, (unsigned long long)g->born,
                    (unsigned long long)g->deleted);
     }
     r.text = buf_str(&b);

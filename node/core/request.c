@@ -55,7 +55,8 @@ static void verify_local(struct node *n, uint64_t id, const json_t *o)
     const char *take = json_string_value(json_object_get(o, "take"));
     struct scan_ask ask = {.what = SCAN_LOOK,
                            .table = json_string_value(json_object_get(o, "table")),
-                           .key = json_string_value(json_object_get(o, "key"))};
+                           .key = json_string_value(json_object_get(o, "key")),
+                           .office = json_string_value(json_object_get(o, "office"))};
     if (take && strcmp(take, "here") == 0)
         ask.what = SCAN_TAKE_HERE;
     else if (take && strcmp(take, "there") == 0)

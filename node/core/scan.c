@@ -24,6 +24,7 @@
 #include "node/schema/schema.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,28 +61,6 @@ void scan_end_read(struct node *n, enum err begun)
 {
     if (begun != ERR_OK || store_commit(n->store) != ERR_OK)
         store_rollback(n->store);
-}
-
-/* The neighbour, as long as it is the session that the scan began in; else NULL. */
-static struct peer *peer_of(struct node *n, const struct open_scan *sc)
-{
-    struct peer *p = n->parent ? n->parent : peer_find(n, sc->peer);
-    return p && peer_open(p) && p->session == sc->session ? p : NULL;
-}
-
-/* The parent; at the hub each open child in turn. */
-static struct peer *choose_peer(struct node *n)
-{
-    if (n->parent)
-        return peer_open(n->parent) ? n->parent : NULL;
-    for (size_t i = 0; i < n->n_children; i++) {
-        struct peer *p = n->children[(n->scan_child + i) % n->n_children];
-        if (peer_open(p)) {
-            n->scan_child = (n->scan_child + i + 1) % n->n_children;
-            return p;
-        }
-    }
-    return NULL;
 }
 
 static enum err read_tables(struct node *n, struct open_scan *sc)
@@ -135,7 +114,7 @@ static void ask_chunk(struct node *n, struct open_scan *sc)
         m.u.load_request.upto = (struct bytes){behind_rows, sizeof behind_rows};
     sc->id = m.u.load_request.request;
     sc->again_ms = n->mono_ms + ANSWER_MS;
-    const struct peer *p = peer_of(n, sc);
+    const struct peer *p = scan_peer(n, sc);
     if (p)
         node_send(n, &p->route, &m);
 }
@@ -167,6 +146,7 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
         return e;
     const struct table_schema *t = schema_table(n->store, sc->table[sc->at]);
     sc->here = GAP_NONE;
+    sc->was_away = false;
     sc->t = t ? t->t : 0;
     clock_reset(&sc->begun);
     for (size_t i = 0; t && i < count; i++) {
@@ -175,6 +155,7 @@ static enum err read_gap(struct node *n, struct open_scan *sc, bool *skip)
         struct cursor c = cursor_of(gap[i].clock.p, gap[i].clock.len);
         sc->here = gap[i].state;
         sc->begun_known = gap[i].clock.len > 0;
+        sc->was_away = gap[i].from_ms > 0;
         if (sc->here == GAP_OPEN && sc->begun_known)
             e = clock_decode(&c, &sc->begun, LIMIT_CLOCK_ENTRIES);
     }
@@ -327,11 +308,10 @@ static bool narrow(struct node *n, struct open_scan *sc, const struct scan_ask *
 
 void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
 {
-    struct peer *p = choose_peer(n);
+    const char *why, *next;
+    struct peer *p = scan_choose(n, ask, &why, &next);
     if (!p) {
-        request_error(n, request_id,
-                      n->parent ? "the line to the parent is down" : "no office below has a line",
-                      "try again when tonle status shows it connected");
+        request_error(n, request_id, why, next);
         return;
     }
     if (n->scan && n->scan->by_itself)
@@ -343,6 +323,7 @@ void scan_start(struct node *n, uint64_t request_id, const struct scan_ask *ask)
     struct open_scan *sc = scan_new(n, p, request_id);
     sc->what = ask->what;
     sc->shows = ask->what == SCAN_LOOK;
+    snprintf(n->scan_seen, sizeof n->scan_seen, "%s", p->name);
     enum err e = read_tables(n, sc);
     if (e == ERR_OK && sc->n_tables > 0 && !narrow(n, sc, ask)) {
         scan_free(n);
@@ -365,7 +346,8 @@ static void start_by_itself(struct node *n)
     if (!n->gap_open || n->scan || n->mono_ms < n->scan_due_ms ||
         store_state_get(n->store)->loading)
         return;
-    struct peer *p = choose_peer(n);
+    const char *why, *next;
+    struct peer *p = scan_choose(n, NULL, &why, &next);
     n->scan_due_ms = n->mono_ms + AGAIN_MS;
     if (!p)
         return;
@@ -464,7 +446,7 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
 void scan_chunk(struct node *n, const struct route *from, const struct load_chunk *c)
 {
     struct open_scan *sc = n->scan;
-    struct peer *p = sc ? peer_of(n, sc) : NULL;
+    struct peer *p = sc ? scan_peer(n, sc) : NULL;
     if (!p || !route_equal(&p->route, from) || sc->pass == PASS_NOTE || sc->stale ||
         c->request != sc->id || strcmp(c->table, sc->table[sc->at]) != 0)
         return;
@@ -581,9 +563,9 @@ void scan_timers(struct node *n)
 {
     start_by_itself(n);
     struct open_scan *sc = n->scan;
-    if (sc && sc->stale && peer_of(n, sc))
+    if (sc && sc->stale && scan_peer(n, sc))
         start_over(n, sc);
-    else if (sc && (!peer_of(n, sc) || n->mono_ms >= sc->give_up_ms))
+    else if (sc && (!scan_peer(n, sc) || n->mono_ms >= sc->give_up_ms))
         finish(n, false);
     else if (sc && sc->pass != PASS_NOTE && n->mono_ms >= sc->again_ms)
         ask_chunk(n, sc);

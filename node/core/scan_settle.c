@@ -57,6 +57,22 @@ static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum 
     return store_try_undo(n->store);
 }
 
+/* How what is there comes here. */
+static enum err what_is_taken(struct node *n, const struct open_scan *sc, enum escape_take *take)
+{
+    struct node_record *r;
+    size_t count;
+    *take = sc->was_away ? ESCAPE_TAKE_BACK : ESCAPE_TAKE_FOR_ALL;
+    if (!n->parent)
+        return ERR_OK;
+    enum err e = store_node_list(n->store, &n->arena, &r, &count);
+    *take = ESCAPE_TAKE_THERE;
+    for (size_t i = 0; e == ERR_OK && i < count; i++)
+        if (r[i].site != 0 && strcmp(r[i].parent, n->name) == 0)
+            *take = ESCAPE_TAKE_BELOW;
+    return e;
+}
+
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context)
 {
     enum err e = ERR_OK;
@@ -64,9 +80,11 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
         *context = &sc->begun;
     if (clock_compare(&sc->chunk->clock, &store_state_get(n->store)->clock) != CLOCK_EQUAL)
         return ERR_OK;
-    enum escape_take take = sc->what != SCAN_TAKE_THERE ? ESCAPE_TAKE_HERE
-                            : n->parent                 ? ESCAPE_TAKE_THERE
-                                                        : ESCAPE_TAKE_FOR_ALL;
+    enum escape_take take = ESCAPE_TAKE_HERE;
+    if (sc->what == SCAN_TAKE_THERE)
+        e = what_is_taken(n, sc, &take);
+    if (e != ERR_OK)
+        return e;
     sc->why = arena_alloc(&n->arena, sc->n_escapes * sizeof *sc->why);
     e = capture_temp_triggers(n->store); /* once: made in a part that is undone, they are gone */
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
@@ -87,7 +105,7 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
     sc->noted = true;
-    e = gap_compared(n->store, &g, node_time(n));
+    e = gap_compared(n->store, &g, sc->peer, node_time(n));
     return e == ERR_OK && scan_waiting(&sc->counts) == 0
                ? store_local_retry(n->store, t->t, node_time(n))
                : e;

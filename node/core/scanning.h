@@ -29,6 +29,7 @@ struct open_scan {
     enum gap_state here; /* of the table in hand */
     struct clock begun;  /* the clock at its gap's beginning */
     bool begun_known;
+    bool was_away;  /* capture of the table in hand, as far as what differs may come of it */
     uint32_t there; /* the neighbour's own gap */
     uint32_t t;     /* its number, 0: it is not here */
     struct counts counts, all;
@@ -58,6 +59,13 @@ enum err scan_note(struct node *n, struct open_scan *sc);
  * A gap's are a hundred at most, and go out together. */
 size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n);
 #define SCAN_SLICE_ROWS 200u /* a person's, of one transaction: the lock budget */
+
+/* The neighbour, as long as it is the session that the scan began in; else NULL. */
+struct peer *scan_peer(struct node *n, const struct open_scan *sc);
+/* Whom to compare with: the parent; at the hub the child that is named, or each open one in turn.
+ * A person's word goes to the child that was compared last for a person. NULL: *why, *next. */
+struct peer *scan_choose(struct node *n, const struct scan_ask *ask, const char **why,
+                         const char **next);
 
 /* Whether nothing is forgotten there that we remember. The hub alone declares what is, and what it
  * has declared comes here soon: who says more for long says what is not so. It is named, and the

@@ -55,7 +55,7 @@
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
  * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
  *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum
- *   gap_state
+ *   gap_state; differs_from: the neighbours of which that is known, '/NAME/NAME/'
  * - tonle_again: rows that a cut log left alone, to be decided when the rest of it is sealed;
  *   stands: was decided, by a parent that was not sealed yet (apply/retry.c)
  * - tonle_chunk: first load, the clock of each chunk, until the stream has passed the load's end
@@ -134,7 +134,8 @@ const char store_ddl[] =
     "CREATE TABLE tonle_gap(t INTEGER PRIMARY KEY, table_name TEXT NOT NULL,"
     " state INTEGER NOT NULL, clock BLOB NOT NULL, from_ms INTEGER NOT NULL,"
     " found_ms INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0,"
-    " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0);"
+    " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,"
+    " differs_from TEXT NOT NULL DEFAULT '/');"
     "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, stands INTEGER NOT NULL,"

@@ -51,9 +51,21 @@ struct escape_rows {
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
                            const struct escape *e, struct escape_rows *out);
 /* What is here goes into the capture log, or is queued, so that it is sealed like any write; or
- * what is there replaces it, here alone (it is the parent's, and so everybody's) or as a write of
- * ours, where who is asked is a child and others may have something else. */
-enum escape_take { ESCAPE_TAKE_HERE, ESCAPE_TAKE_THERE, ESCAPE_TAKE_FOR_ALL };
+ * what is there replaces it:
+ * - THERE: here alone. It is the parent's, and nobody below can have taken what was here.
+ * - BELOW: of the parent, too, but somebody below may have taken what was here. So it is sealed,
+ *   where a row stands at both or here alone; the rest as THERE.
+ * - FOR_ALL: of a child, and others may have something else. It is sealed, or everybody else has it
+ *   by what is on record here; the rest is ERR_REFUSED, and says where it can be published.
+ * - BACK: the same, where rows may have been lost here behind capture: what stands there alone is
+ *   taken for such a row. */
+enum escape_take {
+    ESCAPE_TAKE_HERE,
+    ESCAPE_TAKE_THERE,
+    ESCAPE_TAKE_BELOW,
+    ESCAPE_TAKE_FOR_ALL,
+    ESCAPE_TAKE_BACK
+};
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *e, enum escape_take take);
 /* The digest of a slice: what stands behind request->after, as far as request->upto or the bounds

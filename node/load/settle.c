@@ -72,9 +72,7 @@ static enum err write_parents(struct store *s, const struct met *x)
 static enum err write_for_all(struct store *s, const struct met *x)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
-    enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
-    if (e == ERR_OK)
-        e = write_parents(s, x);
+    enum err e = write_parents(s, x);
     if (e != ERR_OK || (!here && !there))
         return e;
     if (!there)
@@ -259,6 +257,85 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
+/* What a write of ours says of it: other values of a row that stands at both, or that it goes. */
+static bool is_plain(struct arena *a, const struct met *x)
+{
+    enum escape_kind kind = met_kind(a, x);
+    return (kind == ESCAPE_CHANGED && x->here.stands && x->there.stands) ||
+           (kind == ESCAPE_NEW && !x->there.stands);
+}
+
+/* A total is taken here alone: a write of ours would add to it at the others. */
+static enum err take_parents(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                             const struct row_state *st, const struct met *x, enum escape_take take)
+{
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) &&
+                  !(here && there && totals_same(s, x->k.t, here, there) != ERR_OK);
+    return sealed ? write_for_all(s, x) : take_theirs(s, a, chunk, st, x);
+}
+
+/* The row that stands there is nobody's, or has no name, and beside it is who has lost its name
+ * here: it was entered there, whatever is unnamed here. */
+static bool is_entered_there(const struct met *x)
+{
+    const struct birth *shown = x->there.birth;
+    bool unnamed = x->there.stands && (!shown || dot_is_none(shown->name));
+    for (uint32_t i = 0; unnamed && i < x->there.row.n_births; i++) {
+        const struct birth *b = &x->there.row.births[i];
+        bool other = b != shown && birth_alive(b, &x->k.t->rules);
+        if (other && (!shown || !row_find_birth(&x->here.row, b->name)))
+            return true;
+    }
+    return false;
+}
+
+/* A birth of which there is a record here is everybody's; so is one that stands there without a
+ * name, where one that is held here is not known there: it is that one. */
+static bool is_known_here(const struct met *x)
+{
+    const struct birth *shown = x->there.birth;
+    if (!shown)
+        return false;
+    for (uint32_t i = 0; i < x->here.row.n_births; i++) {
+        const struct birth *b = &x->here.row.births[i];
+        bool same = dot_equal(b->name, shown->name) && b != x->here.birth;
+        bool forgotten = dot_is_none(shown->name) && b != x->here.birth &&
+                         !row_find_birth(&x->there.row, b->name);
+        if (birth_alive(b, &x->k.t->rules) && (same || forgotten))
+            return true;
+    }
+    return false;
+}
+
+/* What no write of ours can say, and what others may not have. */
+static bool is_theirs_alone(struct arena *a, const struct met *x, bool lost)
+{
+    enum escape_kind kind = met_kind(a, x);
+    if (kind == ESCAPE_CHANGED)
+        return true;
+    if (kind == ESCAPE_NEW || x->there.stands)
+        return x->there.stands && !is_known_here(x) && !(lost && !x->here.stands);
+    const struct birth *gone = met_torn(a, x) ? NULL : met_lost(a, x);
+    return gone && dot_is_none(gone->name) && !lost;
+}
+
+static enum err take_childs(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            const struct row_state *st, const struct met *x, enum escape_take take)
+{
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    bool plain = is_plain(a, x) && !is_entered_there(x);
+    if (plain || contradicts_itself(x)) {
+        enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
+        return e == ERR_OK ? write_for_all(s, x) : e;
+    }
+    if (is_entered_there(x) || is_theirs_alone(a, x, take == ESCAPE_TAKE_BACK))
+        return store_fail(s, ERR_REFUSED,
+                          "what stands there may be there alone, and only that office can publish "
+                          "it: there, tonle verify --repair --take here");
+    return take_theirs(s, a, chunk, st, x);
+}
+
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct escape *esc, enum escape_take take)
 {
@@ -276,8 +353,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     const struct birth *torn = met_torn_there(a, &x);
     if (torn) /* it was deleted there, behind capture: that is what is taken */
         return queue_delete(s, &x, torn);
-    bool both = x.here.stands && x.there.stands;
-    bool plain = (kind == ESCAPE_CHANGED && both) || (kind == ESCAPE_NEW && !x.there.stands);
-    return take == ESCAPE_TAKE_FOR_ALL && plain ? write_for_all(s, &x)
-                                                : take_theirs(s, a, chunk, st, &x);
+    return take == ESCAPE_TAKE_THERE || take == ESCAPE_TAKE_BELOW
+               ? take_parents(s, a, chunk, st, &x, take)
+               : take_childs(s, a, chunk, st, &x, take);
 }

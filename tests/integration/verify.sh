@@ -25,6 +25,9 @@ says "--take parent"
 expect 2 t province verify --repair --take both
 expect 2 t province verify --take here
 expect 2 t province verify note
+expect 2 t province verify --office hub
+expect 0 t hub verify --local --office province
+expect 1 t hub verify --local --office nobody
 
 # What differs for a reason that nobody knows (triggers off, a flipped bit) is nobody's write: it waits.
 secretly() { sqlite3 -bail -cmd '.timeout 10000' -cmd '.dbconfig enable_trigger off' "$ROOT/$1/app.db" "$2" >/dev/null; }

@@ -274,21 +274,6 @@ static void the_middle_of_a_chain(void **state)
             net_text(&t->office[i], "SELECT count(*) FROM note WHERE text = 'migrated'"), "2");
 }
 
-/* What the hub takes from a child others may not have: it is the hub's from then on. */
-static void what_the_hub_takes_is_everybodys(void **state)
-{
-    struct net *t = *state;
-    gap_start_with(t, ROWS(20));
-    gap_behind(PROVINCE, "UPDATE note SET text = 'flipped' WHERE id = 'n00003';"
-                         "DELETE FROM note WHERE id = 'n00005'");
-    gap_take(t, HUB, "\"there\"");
-    assert_true(net_settle(t, 10000));
-    for (int i = 0; i < 3; i++)
-        assert_string_equal(net_text(&t->office[i], "SELECT group_concat(text) FROM note WHERE id"
-                                                    " IN ('n00003', 'n00005')"),
-                            "flipped");
-}
-
 /* And what is missing in a neighbour's table, by its own record, is written there again. */
 static void what_is_missing_is_written_again(void **state)
 {
@@ -494,7 +479,6 @@ int main(void)
         TEST_OF_TWO(a_hundred_thousand_rows),
         TEST_OF_TWO(both_sides_at_once_wait_for_a_person),
         TEST_OF_THREE(the_middle_of_a_chain),
-        TEST_OF_THREE(what_the_hub_takes_is_everybodys),
         TEST_OF_THREE(what_is_missing_is_written_again),
         TEST_OF_TWO(a_table_away_is_told_at_once),
         TEST_OF_TWO(no_mark_is_answered_in_a_gap),
