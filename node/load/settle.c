@@ -96,7 +96,7 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
         return write_for_all(s, x);
-    bool settled = x->at == RECORD_NONE && x->there.stands && st->record.len == 0;
+    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
     enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
     return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc)) : e;
 }
