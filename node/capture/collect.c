@@ -130,8 +130,8 @@ static enum err read_past(struct output *o, struct log_entry *e, const struct va
     if (err != ERR_OK || !p->existed)
         return err;
     err = read_full(o, e->first_full, &p->first);
-    if (err == ERR_OK && !p->now)
-        err = read_full(o, e->last_full, &p->last);
+    if (err == ERR_OK && (!p->now || o->most.compared)) /* capture_note_before */
+        err = read_full(o, p->now ? e->first_sums : e->last_full, &p->last);
     if (err == ERR_OK && o->sums)
         err = read_full(o, e->first_sums, &p->sums);
     if (err == ERR_OK && o->sums)
@@ -251,9 +251,8 @@ static enum err long_key(struct output *o, struct log_entry *e, const struct val
     return ERR_OK;
 }
 
-/* A row was entered in a capture gap, and those on record under its key are others: they are dead,
- * or held. Without a name a change would mean one of them. What stands is told when the table is
- * compared (core/scan.c); when it is gone, who was held under its key may come in. */
+/* A row was entered in a capture gap, and those on record under its key, dead or held, are others:
+ * without a name a change would mean one of them. A comparison tells what stands (core/scan.c). */
 static enum err is_nobodys(struct output *o, struct bytes key, const struct past *p, bool *yes)
 {
     *yes = false;
@@ -578,25 +577,23 @@ bool collect_left_nobodys(const struct collected *c)
 
 static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)
 {
+    static const struct collected_row none = {0};
     if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
-        return NULL;
+        return &none;
     return &c->tables[table].row[row];
 }
 
 const struct value *collect_old_values(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r ? r->old : NULL;
+    return known_of(c, table, row)->old;
 }
 
 const struct value *collect_old_sums(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r ? r->sums : NULL;
+    return known_of(c, table, row)->sums;
 }
 
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r && r->decision;
+    return known_of(c, table, row)->decision;
 }

@@ -224,7 +224,7 @@ static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
     if (e == ERR_OK && x->here.stands && old &&
         !met_same_sent(x->k.t, old, x->here.stands, x->left)) {
         uint64_t mask = part_mask(x->k.t, old, x->here.stands);
-        e = capture_note_totals(s, x->k.t, old);
+        e = capture_note_before(s, x->k.t, old);
         if (e == ERR_OK)
             e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
