@@ -9,12 +9,10 @@
 
 static const char schema[] =
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE);"
-    "CREATE TABLE remark(id TEXT PRIMARY KEY NOT NULL, note TEXT REFERENCES note(id));"
-    "CREATE TABLE stock(id TEXT PRIMARY KEY NOT NULL, name TEXT, n INTEGER)";
+    "CREATE TABLE remark(id TEXT PRIMARY KEY NOT NULL, note TEXT REFERENCES note(id))";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
                               "{\"name\":\"note\",\"columns\":[]},"
-                              "{\"name\":\"remark\",\"columns\":[]},{\"name\":\"stock\","
-                              "\"columns\":[{\"name\":\"n\",\"policy\":\"sum\"}]}]}";
+                              "{\"name\":\"remark\",\"columns\":[]}]}";
 
 static int start(void **state)
 {
@@ -589,69 +587,9 @@ static void a_row_that_others_hold_is_deleted(void **state)
     assert_string_equal(scan(state, 50, false, false), "");
 }
 
-/* The one row of `stock` that differs, settled at `here` against what `there` has. */
-static enum err settle_stock(struct office *here, struct office *there, enum escape_take take)
-{
-    struct load_request r = {.table = "stock", .max_rows = 10};
-    struct load_chunk chunk;
-    struct arena a = {0};
-    struct escape *found;
-    size_t n;
-    assert_ok(store_chunk_read(there->store, &a, &r, here->name, &chunk));
-    assert_ok(store_chunk_compare(here->store, &a, &chunk, r.after, &found, &n));
-    assert_int_equal(n, 1);
-    assert_ok(store_begin(here->store));
-    enum err e = store_escape_settle(here->store, &a, &chunk, &found[0], take);
-    if (e == ERR_OK)
-        assert_ok(store_commit(here->store));
-    else
-        store_rollback(here->store);
-    arena_fini(&a);
-    return e;
-}
-
-/* A total that a neighbour has lost with its row is what no change could tell it: the row waits,
- * and that office takes it from here. */
-static void a_total_that_is_missing_there_is_not_sent(void **state)
-{
-    static const char stock[] = "SELECT id || name || coalesce(n, 'none') FROM stock";
-    office_sql(HUB, "INSERT INTO stock VALUES('rice', 'Rice', 10)");
-    federation_sync(*state);
-    office_sql(A, "UPDATE stock SET n = n + 5");
-    federation_sync(*state);
-    behind_capture(HUB, "DELETE FROM stock");
-    assert_err(settle_stock(A, HUB, ESCAPE_TAKE_HERE), ERR_REFUSED);
-    assert_non_null(strstr(store_message(A->store), "n counts up"));
-    assert_ok(settle_stock(HUB, A, ESCAPE_TAKE_FOR_ALL));
-    office_sql(A, "UPDATE stock SET n = n + 1");
-    federation_sync(*state);
-    for (int i = 0; i < 2; i++)
-        assert_string_equal(office_one(OFFICE(i), stock), "riceRice16");
-}
-
-/* A total that was changed behind capture goes out as what was added to it, and from where that
- * was: sent by another it would be added there twice. */
-static void a_total_behind_capture_is_published(void **state)
-{
-    office_sql(HUB, "INSERT INTO stock VALUES('rice', 'Rice', 10)");
-    federation_sync(*state);
-    behind_capture(A, "UPDATE stock SET n = 20");
-    assert_ok(settle_stock(A, HUB, ESCAPE_TAKE_HERE));
-    federation_sync(*state);
-    assert_string_equal(office_one(HUB, "SELECT n FROM stock"), "20");
-    behind_capture(A, "UPDATE stock SET n = 17");
-    assert_err(settle_stock(HUB, A, ESCAPE_TAKE_FOR_ALL), ERR_REFUSED);
-    assert_ok(settle_stock(A, HUB, ESCAPE_TAKE_HERE));
-    federation_sync(*state);
-    for (int i = 0; i < 2; i++)
-        assert_string_equal(office_one(OFFICE(i), "SELECT n FROM stock"), "17");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FEDERATION_TEST(a_total_that_is_missing_there_is_not_sent),
-        FEDERATION_TEST(a_total_behind_capture_is_published),
         FEDERATION_TEST(equal_rows_have_no_escapes),
         FEDERATION_TEST(every_escape_is_found_once),
         FEDERATION_TEST(what_stays_here_is_no_escape),
