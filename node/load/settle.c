@@ -216,9 +216,19 @@ static enum err delete_torn(struct store *s, struct arena *a, struct met *x, str
     return e == ERR_OK ? queue_delete(s, x, b) : e;
 }
 
+/* What was written beside it is as the neighbour has it. */
+static enum err publish_held(struct store *s, struct arena *a, struct met *x, struct birth *b)
+{
+    const struct birth *c = met_counterpart(x, &x->there, b);
+    enum err e = queue_change(s, a, x, b);
+    birth_set_values(a, b, &x->k.t->rules, met_values(a, x, &x->there, c));
+    return e == ERR_OK ? row_save(s, a, x->k, &x->here.row, x->at) : e;
+}
+
 static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
 {
-    const struct birth *c = met_counterpart(x, &x->there, x->here.birth), *b;
+    const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
+    struct birth *b;
     const struct value *old = c ? met_values(a, x, &x->there, c) : x->there.stands;
     enum err e = take_hidden(s, a, x);
     if (e == ERR_OK && x->here.stands && old &&
@@ -229,7 +239,7 @@ static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
             e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = met_held_otherwise(a, x, &at));)
-        e = met_told(b) ? queue_change(s, a, x, b) : ERR_OK;
+        e = met_told(b) ? publish_held(s, a, x, b) : ERR_OK;
     return e;
 }
 
