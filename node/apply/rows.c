@@ -171,8 +171,9 @@ static enum err load_own(struct applying *ap, struct work_row *r, const struct c
     if (e != ERR_OK)
         return e;
     const struct value *known = kind == CHANGE_BORN ? NULL : now;
-    if (kind == CHANGE_DELETE || (kind == CHANGE_UPDATE && !now)) /* or it has lost its key */
-        known = collect_old_values(ap->collected, at->table, at->row);
+    const struct value *old = collect_old_values(ap->collected, at->table, at->row);
+    if (kind == CHANGE_DELETE || (kind == CHANGE_UPDATE && (!now || old)))
+        known = old; /* as it was; without any it has lost its key */
     e = work_load_with(&ap->w, r, before_deltas(ap, r->k.t, known, at));
     r->now = now;
     if (kind == CHANGE_BORN) {

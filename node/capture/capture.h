@@ -50,8 +50,9 @@ enum err capture_discard(struct store *s, const struct table_schema *t);
 /* Notes a write of our own to a captured table (registry), as the application's trigger would. */
 enum err capture_note(struct store *s, const struct table_schema *t, enum change_kind kind,
                       uint64_t column_mask, const struct value *columns);
-/* Before an update that may have changed a total: it is sent as what was added to `before`. */
-enum err capture_note_totals(struct store *s, const struct table_schema *t,
+/* Before an update that a comparison has found (collect_most.compared): a total is sent as what was
+ * added to `before`, and what was written beside it is `before`, not what stands by now. */
+enum err capture_note_before(struct store *s, const struct table_schema *t,
                              const struct value *before);
 /* Reads the schema, and makes the TEMP copies of local-only triggers that run on applied rows:
  * before work_init. */

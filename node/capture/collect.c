@@ -131,8 +131,8 @@ static enum err read_past(struct output *o, struct log_entry *e, const struct va
     if (err != ERR_OK || !p->existed)
         return err;
     err = read_full(o, e->first_full, &p->first);
-    if (err == ERR_OK && !p->now)
-        err = read_full(o, e->last_full, &p->last);
+    if (err == ERR_OK && (!p->now || o->most.compared)) /* capture_note_before */
+        err = read_full(o, p->now ? e->first_sums : e->last_full, &p->last);
     if (err == ERR_OK && o->sums)
         err = read_full(o, e->first_sums, &p->sums);
     if (err == ERR_OK && o->sums)
@@ -560,31 +560,29 @@ bool collect_left_nobodys(const struct collected *c)
 
 static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)
 {
+    static const struct collected_row none = {0};
     if (!c || table >= c->n_tables || row >= c->tables[table].n_rows)
-        return NULL;
+        return &none;
     return &c->tables[table].row[row];
 }
 
 const struct value *collect_old_values(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r ? r->old : NULL;
+    return known_of(c, table, row)->old;
 }
 
 const struct value *collect_old_sums(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r ? r->sums : NULL;
+    return known_of(c, table, row)->sums;
 }
 
 bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row)
 {
-    const struct collected_row *r = known_of(c, table, row);
-    return r && r->decision;
+    return known_of(c, table, row)->decision;
 }
 
 bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row)
 {
     const struct collected_row *r = known_of(c, table, row);
-    return r && (r->named || r->decision);
+    return r->named || r->decision;
 }

@@ -21,7 +21,7 @@ struct log_entry {
     bool limited; /* something of it stays here for its size, or its key */
     bool no_key;  /* NULL is in it: it names no row */
     bool found;   /* it was lost, and has its key again */
-    bool entered; /* it was nobody's (nobodys_row), and is gone: whom it was in the way of is not */
+    bool entered; /* nobody's (nobodys_row), and gone: whom it was in the way of is not */
     int64_t first_full, last_full; /* log rowids; 0: none */
     int64_t moved;                 /* last of all the row was given another key, in this event */
     int64_t first_sums;            /* the first event that tells the sums from before */

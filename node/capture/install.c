@@ -492,13 +492,7 @@ static int64_t mask_word(const struct table_schema *t, uint64_t mask, uint32_t w
     return (int64_t)out;
 }
 
-static bool note_carries(const struct table_schema *t, enum capture_op op, uint32_t column)
-{
-    return op == OP_DELETE || (op == OP_SUMS && t->policy[column] == POLICY_SUM);
-}
-
-/* op, key, masks, and of what was before all of a delete, the totals of OP_SUMS; what the event
- * does not carry is NULL. */
+/* op, key, masks, and what was before a delete or OP_SUMS; the rest is NULL. */
 static struct value *note_values(struct arena *a, const struct table_schema *t, enum capture_op op,
                                  uint64_t column_mask, const struct value *columns, uint32_t *n)
 {
@@ -511,7 +505,7 @@ static struct value *note_values(struct arena *a, const struct table_schema *t, 
     for (uint32_t w = 0; w < words; w++, at++)
         *at = op == OP_UPDATE ? value_integer(mask_word(t, column_mask, w)) : value_null();
     for (uint32_t c = 0; c < t->n_columns; c++)
-        *at++ = note_carries(t, op, c) ? columns[c] : value_null();
+        *at++ = op == OP_DELETE || op == OP_SUMS ? columns[c] : value_null();
     assert(at == v + *n);
     return v;
 }
@@ -544,8 +538,8 @@ enum err capture_note(struct store *s, const struct table_schema *t, enum change
     return note(s, t, op[kind], column_mask, columns);
 }
 
-enum err capture_note_totals(struct store *s, const struct table_schema *t,
+enum err capture_note_before(struct store *s, const struct table_schema *t,
                              const struct value *before)
 {
-    return capture_sums(t) ? note(s, t, OP_SUMS, 0, before) : ERR_OK;
+    return note(s, t, OP_SUMS, 0, before);
 }

@@ -94,7 +94,7 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
         return write_for_all(s, x);
-    bool settled = x->at == RECORD_NONE && x->there.stands && st->record.len == 0;
+    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
     enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
     return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc)) : e;
 }
@@ -214,20 +214,30 @@ static enum err delete_torn(struct store *s, struct arena *a, struct met *x, str
     return e == ERR_OK ? queue_delete(s, x, b) : e;
 }
 
+/* What was written beside it is as the neighbour has it. */
+static enum err publish_held(struct store *s, struct arena *a, struct met *x, struct birth *b)
+{
+    const struct birth *c = met_counterpart(x, &x->there, b);
+    enum err e = queue_change(s, a, x, b);
+    birth_set_values(a, b, &x->k.t->rules, met_values(a, x, &x->there, c));
+    return e == ERR_OK ? row_save(s, a, x->k, &x->here.row, x->at) : e;
+}
+
 static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
 {
-    const struct birth *c = met_counterpart(x, &x->there, x->here.birth), *b;
+    const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
+    struct birth *b;
     const struct value *old = c ? met_values(a, x, &x->there, c) : x->there.stands;
     enum err e = take_hidden(s, a, x);
     if (e == ERR_OK && x->here.stands && old &&
         !met_same_sent(x->k.t, old, x->here.stands, x->left)) {
         uint64_t mask = part_mask(x->k.t, old, x->here.stands);
-        e = capture_note_totals(s, x->k.t, old);
+        e = capture_note_before(s, x->k.t, old);
         if (e == ERR_OK)
             e = capture_note(s, x->k.t, CHANGE_UPDATE, mask, x->here.stands);
     }
     for (uint32_t at = 0; e == ERR_OK && (b = met_held_otherwise(a, x, &at));)
-        e = met_told(b) ? queue_change(s, a, x, b) : ERR_OK;
+        e = met_told(b) ? publish_held(s, a, x, b) : ERR_OK;
     return e;
 }
 

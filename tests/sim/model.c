@@ -467,8 +467,8 @@ uint64_t model_row_hash(uint32_t t, const void *key, size_t len)
     return bytes_hash(bytes_hash(VALUE_HASH_SEED, &t, sizeof t), key, len);
 }
 
-/* Whether the writer told that the birth was held when its application wrote what this change
- * seals: then it wrote into another row. */
+/* Whether the writer told that the birth was held when its application wrote: then what it wrote
+ * went into another row. */
 static bool was_held(const struct model_meant *l, const struct change *ch, uint64_t row)
 {
     bool held = false;
@@ -487,7 +487,8 @@ static bool was_held(const struct model_meant *l, const struct change *ch, uint6
 /* What the writer alone has: others have nobody under this key, or a birth with a name; or they
  * have one that has lost its name, and that did not stand at the writer's. */
 static bool is_nobodys(const struct model *m, struct store *s, const struct model_row *r,
-                       const struct row_change *rc, const struct change *ch)
+                       const struct table_changes *tc, const struct row_change *rc,
+                       const struct change *ch)
 {
     struct model_meant *l = m->meant;
     if (!l || rc->kind == CHANGE_BORN || !dot_is_none(rc->birth))
@@ -498,8 +499,8 @@ static bool is_nobodys(const struct model *m, struct store *s, const struct mode
             return l->at[i].nobody;
     bool nobody = dot_is_none(ch->birth);
     if (ch->dot.site == m->site) {
-        nobody =
-            nobody || !clock_covers(&store_state_get(s)->stable, ch->birth) || was_held(l, ch, row);
+        nobody = nobody || !clock_covers(&store_state_get(s)->stable, ch->birth) ||
+                 (was_held(l, ch, row) && stray_captured(s, tc, rc));
         l->at = mem_grow(l->at, l->n, &l->cap, sizeof *l->at);
         l->at[l->n++] = (struct model_unnamed){ch->dot, row, nobody};
     }
@@ -559,7 +560,7 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
-    if (is_nobodys(m, s, r, rc, &r->change[r->n - 1].ch)) {
+    if (is_nobodys(m, s, r, tc, rc, &r->change[r->n - 1].ch)) {
         r->nobody = mem_grow(r->nobody, r->n_nobody, &r->cap_nobody, sizeof *r->nobody);
         r->nobody[r->n_nobody++] = r->change[--r->n];
         return true;

@@ -109,6 +109,10 @@ struct model_meant {
 uint64_t model_row_hash(uint32_t t, const void *key, size_t len);
 void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after);
 void model_told_add(struct model_meant *l, const struct model_told *told);
+/* strays.c: whether the application of the office whose database this is wrote what the change says
+ * while capture was there, as far as it was noted; else a comparison has found it, and that knows
+ * what is held. */
+bool stray_captured(struct store *s, const struct table_changes *tc, const struct row_change *rc);
 void model_fini(struct model *m); /* keeps probe, units, meant and site */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);

@@ -117,6 +117,28 @@ static void publish(struct world *w, struct machine *m, const struct table_chang
     oracle_end(w, m, &q);
 }
 
+static bool captured(struct store *s, const struct table_changes *tc, const struct row_change *rc,
+                     const char *cell, struct value v)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "SELECT stray FROM app_wrote WHERE t = ?1 AND k = %s AND c = ?2 AND v IS ?3"
+             " ORDER BY n DESC LIMIT 1",
+             tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
+    struct query q = DB_QUERY(s, sql, value_text(tc->table), value_text(cell), v);
+    query_bind_values(&q, 4, tc->n_key, rc->key);
+    bool yes = query_next(&q) && query_i64(&q, 0) == 0;
+    return query_end(&q) == ERR_OK && yes;
+}
+
+bool stray_captured(struct store *s, const struct table_changes *tc, const struct row_change *rc)
+{
+    bool yes = rc->kind == CHANGE_DELETE && captured(s, tc, rc, "exists", value_integer(0));
+    for (uint32_t i = 0; !yes && rc->kind == CHANGE_UPDATE && i < rc->n_cells; i++)
+        yes = captured(s, tc, rc, tc->columns[rc->column[i]], rc->value[i]);
+    return yes;
+}
+
 void stray_check(struct world *w, struct machine *m, const struct table_changes *tc,
                  const struct row_change *rc)
 {

@@ -412,6 +412,30 @@ static void what_is_written_over_in_a_gap_is_kept(void **state)
         net_text(PROVINCE, "SELECT count(*) FROM tonle_conflict WHERE key = '\"n00001\"'"), "1");
 }
 
+/* What others wrote came in the gap, and was written over behind capture: what is found is
+ * concurrent to it, and each side is on record with its own value, at both offices. */
+static void what_came_in_a_gap_keeps_its_value(void **state)
+{
+    static const char sides[] =
+        "SELECT group_concat(value) FROM (SELECT value FROM tonle_side WHERE"
+        " n IN (SELECT n FROM tonle_side WHERE value = 'prov')"
+        " ORDER BY value)";
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app, REBUILD(""), NULL, NULL, NULL), SQLITE_OK);
+    net_sql(t, HUB, "UPDATE note SET text = 'hub' WHERE id = 'n00001'");
+    net_boot(t, PROVINCE);
+    assert_true(net_until(t, PROVINCE, "SELECT text FROM note WHERE id = 'n00001'", "hub", 10000));
+    assert_string_equal(gap_of(t, PROVINCE), "note capture-gap 0 0 0 behind");
+    gap_behind(PROVINCE, "UPDATE note SET text = 'prov' WHERE id = 'n00001'");
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 10000));
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00001'"), "prov");
+    assert_string_equal(net_text(HUB, sides), "hub,prov");
+    assert_string_equal(net_text(PROVINCE, sides), "hub,prov");
+}
+
 /* Capture that is away once more while a table is compared: what was compared before says
  * nothing. */
 static void a_second_rebuild_while_it_is_compared(void **state)
@@ -485,6 +509,7 @@ int main(void)
         TEST_OF_TWO(a_table_away_for_long_keeps_nobody),
         TEST_OF_TWO(others_changes_stand),
         TEST_OF_TWO(what_is_written_over_in_a_gap_is_kept),
+        TEST_OF_TWO(what_came_in_a_gap_keeps_its_value),
         TEST_OF_TWO(a_second_rebuild_while_it_is_compared),
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
