@@ -3,13 +3,16 @@
 set -eu
 list=$(cat "$2")
 cd "$1"
+# One process reads them all: one a file took ten seconds beside other tests.
 find conflict protocol node tests deploy -type f \( -name '*.c' -o -name '*.h' -o -name '*.sh' \) 2>/dev/null |
-    LC_ALL=C sort | {
+    LC_ALL=C sort | xargs -r awk 'FNR == 1 { print FILENAME } FNR == 601 { print FILENAME, "over" }' | {
     files=0 violations=0
-    while read -r file; do
-        files=$((files + 1))
+    while read -r file over; do
+        if [ -z "$over" ]; then
+            files=$((files + 1))
+            continue
+        fi
         lines=$(wc -l < "$file")
-        [ "$lines" -gt 600 ] || continue
         if printf '%s\n' "$list" | grep -q "^$file "; then
             echo "$file: $lines lines (listed)"
         else
