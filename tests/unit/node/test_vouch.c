@@ -124,7 +124,7 @@ static void assert_astray(struct net *t, struct net_office *writer, struct net_o
         assert_int_equal(!!strstr(net_ask(t, o, "{\"do\":\"status\"}"), row), o == at);
     }
     assert_non_null(strstr(at->log, "event=rows-astray"));
-    (void)gap_ask(t, at, "{\"do\":\"verify_local\"}");
+    json_decref(gap_ask(t, at, "{\"do\":\"verify_local\"}"));
     assert_null(strstr(net_ask(t, at, "{\"do\":\"status\"}"), row));
 }
 
