@@ -69,6 +69,8 @@ enum err forged_look(struct applying *ap, const struct work_row *r, const struct
 {
     if (ap->own || ap->replay)
         return ERR_OK;
+    if (m->orphan && rc->kind == CHANGE_DELETE && dot_is_none(rc->birth))
+        return ERR_OK; /* it is gone here, as it is to be */
     if (m->orphan)
         return look_at_orphan(ap, r, rc->birth);
     if (!m->late || (ap->decides && ruling_decides(&ap->ruling, tc, rc)))

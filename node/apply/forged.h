@@ -4,7 +4,8 @@
  * whoever has all that it had. So an orphan (conflict/merge.h) is a row that was lost at one of the
  * two behind capture's back, or an office that means harm. Nobody can tell the one from the other
  * here: it is taken, changes nothing, and is told (`astray` of the report). So is a change that
- * names nobody of a row that its writer had seen deleted: its record may be forgotten there.
+ * names nobody of a row that its writer had seen deleted: its record may be forgotten there. A
+ * delete that names nobody is not told: the row is not here, as it is to be.
  *
  * Forged is what names a birth
  *

@@ -272,7 +272,7 @@ static bool is_plain(struct arena *a, const struct met *x)
 {
     enum escape_kind kind = met_kind(a, x);
     return (kind == ESCAPE_CHANGED && x->here.stands && x->there.stands) ||
-           (kind == ESCAPE_NEW && !x->there.stands);
+           (kind == ESCAPE_NEW && !x->there.stands && !met_held_alone(x));
 }
 
 /* A total is taken here alone: a write of ours would add to it at the others. */

@@ -124,6 +124,7 @@ static void what_the_middle_takes_is_news_below(void **state)
         assert_string_equal(net_text(&t->office[i], rows), "n00003x");
         assert_string_equal(net_text(&t->office[i], "SELECT count(*) FROM tonle_conflict"), "0");
         assert_string_equal(gap_of(t, &t->office[i]), "none synced");
+        assert_null(strstr(net_ask(t, &t->office[i], "{\"do\":\"status\"}"), "\"astray\""));
     }
 }
 

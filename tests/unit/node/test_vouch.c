@@ -190,12 +190,11 @@ static void what_is_done_to_a_row_of_nobodys_is_not_sealed(void **state)
     assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00003'"), "edit");
 }
 
-/* A time of next month was taken back. It is on record where it was stamped, and comes to be one
- * that may have been: who stamps rightly has seen it. */
-static void a_time_that_was_taken_back_is_no_measure(void **state)
+static const uint64_t day = 86400000;
+
+/* The hub's clock is 40 days ahead for a while, until all have passed it and taken it back. */
+static void jump_ahead(struct net *t)
 {
-    struct net *t = *state;
-    const uint64_t day = 86400000;
     char sql[200];
     snprintf(sql, sizeof sql,
              "UPDATE tonle_meta SET v = %llu WHERE k = 'hlc';"
@@ -206,16 +205,45 @@ static void a_time_that_was_taken_back_is_no_measure(void **state)
     net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     assert_true(net_settle(t, 20000));
     net_run(t, 180000);
-    for (int i = 0; i < t->n; i++) {
+    for (int i = 0; i < t->n; i++)
         assert_non_null(strstr(t->office[i].log, "event=time-taken-back"));
+}
+
+static void pass_days(struct net *t, uint64_t days)
+{
+    for (int i = 0; i < t->n; i++)
         net_crash(t, &t->office[i]);
-    }
-    t->now_ms += 20 * day;
+    t->now_ms += days * day;
     for (int i = 0; i < t->n; i++)
         net_boot(t, &t->office[i]);
+}
+
+/* A time of next month was taken back. It is on record where it was stamped, and comes to be one
+ * that may have been: who stamps rightly has seen it. */
+static void a_time_that_was_taken_back_is_no_measure(void **state)
+{
+    struct net *t = *state;
+    jump_ahead(t);
+    pass_days(t, 20);
     assert_true(net_settle(t, 60000));
     net_sql(t, DISTRICT, "INSERT INTO note VALUES('later','x')");
     assert_true(net_settle(t, 60000));
+    assert_null(strstr(PROVINCE->log, "suspect"));
+}
+
+/* Nor when its day has come, for what was written before: an office that was away is as honest. */
+static void a_time_that_has_come_is_no_measure_of_before(void **state)
+{
+    struct net *t = *state;
+    jump_ahead(t);
+    net_cut(t, DISTRICT);
+    net_run(t, 2000);
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('later','x')");
+    net_run(t, 5000);
+    pass_days(t, 41);
+    net_mend(t, DISTRICT);
+    assert_true(net_settle(t, 60000));
+    assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'later'"), "x");
     assert_null(strstr(PROVINCE->log, "suspect"));
 }
 
@@ -234,6 +262,7 @@ int main(void)
         TEST_OF_TWO(a_row_that_got_in_unseen_cuts_nobody_off),
         TEST_OF_TWO(what_is_done_to_a_row_of_nobodys_is_not_sealed),
         TEST_OF_THREE(a_time_that_was_taken_back_is_no_measure),
+        TEST_OF_THREE(a_time_that_has_come_is_no_measure_of_before),
     };
     return check_run(tests);
 }

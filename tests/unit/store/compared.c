@@ -30,6 +30,13 @@ void compared_rows(void **state)
 
 /* All escapes over chunks of this size, as "C:a N:x D:b". With `settle` they are settled as well.
  */
+static enum escape_take taken = ESCAPE_TAKE_THERE;
+
+void compared_take(enum escape_take take)
+{
+    taken = take;
+}
+
 const char *compared_scan_of(void **state, const char *table, uint32_t max_rows, bool settle,
                              bool take_parent)
 {
@@ -54,7 +61,7 @@ const char *compared_scan_of(void **state, const char *table, uint32_t max_rows,
                      (int)key.len, (const char *)key.u.p);
             if (settle)
                 assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i],
-                                              take_parent ? ESCAPE_TAKE_THERE : ESCAPE_TAKE_HERE));
+                                              take_parent ? taken : ESCAPE_TAKE_HERE));
         }
         r.after = chunk.last_key;
     }

@@ -295,13 +295,29 @@ static void a_held_row_that_only_we_know_is_new(void **state)
     federation_assert_equal(*state, "note remark");
 }
 
-static void a_held_row_that_only_we_know_goes(void **state)
+static void take_what_only_we_know(void **state, enum escape_take take)
 {
     hold_what_only_we_know(state);
+    compared_take(take);
     (void)compared_scan_of(state, "remark", 2, true, true);
+    compared_take(ESCAPE_TAKE_THERE);
     assert_false(store_capture_pending(A->store));
     assert_everywhere(compared_held, "-");
     assert_string_equal(compared_scan_of(state, "remark", 2, false, false), "");
+}
+
+static void a_held_row_that_only_we_know_goes(void **state)
+{
+    take_what_only_we_know(state, ESCAPE_TAKE_THERE);
+}
+
+/* Also where what is taken is published: of what nobody else has there is nothing to say. */
+static void it_goes_in_the_middle_and_at_the_hub(void **state)
+{
+    take_what_only_we_know(state, ESCAPE_TAKE_BELOW);
+    assert_int_equal(federation_tear_down(state), 0);
+    assert_int_equal(start(state), 0);
+    take_what_only_we_know(state, ESCAPE_TAKE_FOR_ALL);
 }
 
 /* What others hold is told with the rows of its range: it is no new row where it stands here. */
@@ -409,6 +425,7 @@ int main(void)
         FEDERATION_TEST(who_came_in_for_it_goes_with_it),
         FEDERATION_TEST(a_held_row_that_only_we_know_is_new),
         FEDERATION_TEST(a_held_row_that_only_we_know_goes),
+        FEDERATION_TEST(it_goes_in_the_middle_and_at_the_hub),
         FEDERATION_TEST(a_row_that_others_hold_is_not_new),
         FEDERATION_TEST(a_held_row_has_other_values),
         FEDERATION_TEST(a_held_row_is_taken_back),
