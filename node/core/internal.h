@@ -343,6 +343,7 @@ uint64_t wall_believable_ms(const struct node *n); /* a later one has not been *
 /* In the transaction: stored hybrid time that cannot be, and what was known when doubt began. */
 enum err wall_take_back(struct node *n);
 #define META_DOUBT "doubt_lead_ms" /* tonle_meta */
+#define META_BACK "taken_back_ms"  /* tonle_meta: when a stored time was first taken back */
 #define NODE_NO_DOUBT UINT64_MAX
 /* Whether it is for the parent and stamped later than that takes it; notes it. */
 bool wall_holds(struct peer *p, const struct item *item);

@@ -212,6 +212,12 @@ enum err wall_take_back(struct node *n)
     if (!wall_beyond_belief(stored_ms(n), now) || in_doubt(n) ||
         !clock_includes(&st->stable, &st->clock))
         return ERR_OK;
+    uint64_t first;
+    e = store_meta_u64(n->store, META_BACK, 0, &first);
+    if (e == ERR_OK && first == 0)
+        e = store_meta_set_u64(n->store, META_BACK, now);
+    if (e != ERR_OK)
+        return e;
     node_log(n, 1, "event=time-taken-back text=\"the stored time was more than a month ahead\"");
     return store_lower_hlc(n->store, hlc_make(now + SKEW_MS, 0));
 }

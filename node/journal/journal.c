@@ -196,7 +196,8 @@ enum err store_journal_later(struct store *s, const struct later_look *look, str
     *later = (struct dot){0};
     for (size_t i = 0; e == ERR_OK && dot_is_none(*later) && i < look->seen->n; i++) {
         struct dot d = {look->seen->entry[i].site, look->seen->entry[i].seq};
-        if (clock_covers(look->known, d) || clock_covers(stable, d))
+        uint64_t most = clock_covers(stable, d) ? look->now : look->most;
+        if (clock_covers(look->known, d))
             continue;
         struct query q = DB_QUERY(
             s,
@@ -204,7 +205,7 @@ enum err store_journal_later(struct store *s, const struct later_look *look, str
             " UNION ALL SELECT hlc FROM tonle_journal WHERE kind = 1 AND site = ?1 AND seq = ?2"
             " LIMIT 1",
             value_u64(d.site), value_u64(d.seq));
-        if (query_next(&q) && query_u64(&q, 0) >= look->from && query_u64(&q, 0) <= look->most)
+        if (query_next(&q) && query_u64(&q, 0) >= look->from && query_u64(&q, 0) <= most)
             *later = d;
         e = query_end(&q);
     }

@@ -45,12 +45,12 @@ enum err store_journal_mark(struct store *s, struct arena *a, uint64_t id, struc
 /* The highest id of those that came here; 0: none did. */
 enum err store_journal_last_mark(struct store *s, uint64_t *id);
 enum err store_journal_find(struct store *s, struct arena *a, struct dot dot, struct item *out);
-/* A changeset on record that `seen` covers and neither `known` nor the stable clock does, stamped
- * from `from` to `most`; none when there is none. Of each site only the last one that is covered is
- * looked at. */
+/* A changeset on record that `seen` covers and `known` does not, stamped from `from` to `most`, or
+ * to `now` where it is stable; none when there is none. Of each site only the last one that is
+ * covered is looked at. */
 struct later_look {
     const struct clock *seen, *known;
-    uint64_t from, most;
+    uint64_t from, most, now;
 };
 enum err store_journal_later(struct store *s, const struct later_look *look, struct dot *later);
 struct peer_record {       /* what is durable of a neighbour */
