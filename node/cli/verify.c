@@ -181,9 +181,9 @@ static int compare_rows(struct cli *c, const struct verify_ask *ask)
             CLI_DIFFER,
             "what differs needs your word: `tonle verify --repair --take here` publishes"
             " this office's rows everywhere (rows only there are deleted everywhere),"
-            " `--take parent` writes the neighbour's over them (rows only here go, also at the"
-            " offices below); name a TABLE, or a TABLE and its KEY, to decide row by row; at the"
-            " hub --office NAME says which office below");
+            " `--take parent` writes the neighbour's over them (rows only here go; from an office"
+            " with others below it, at every office); name a TABLE, or a TABLE and its KEY, to"
+            " decide row by row; at the hub --office NAME says which office below");
     return CLI_OK;
 }
 
