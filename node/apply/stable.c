@@ -199,6 +199,8 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = state_raise_stable(s, &st->clock);
     if (e == ERR_OK)
+        e = record_came_clear(s);
+    if (e == ERR_OK)
         e = record_keep_clear(s);
     for (uint32_t i = 0; e == ERR_OK && i < st->n_keep; i++)
         e = write_keep(s, &st->keep[i]);

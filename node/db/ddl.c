@@ -21,6 +21,8 @@
  *   has nothing left to become stable (open conflicts, held rows), until it is settled: such
  *   records lie apart, so that the many that come and go with a bulk of changes lie close together.
  *   A row has one record
+ * - tonle_came: rows that came in since the stable clock was raised last though nothing of them was
+ *   to become stable (children of a parent that is back): a first load reads them with the records
  * - tonle_claim: values of unique keys (idx = number of the unique index) and foreign references
  *   (idx = 1000 + number of the foreign key) of living births that do not stand, and unique values
  *   of dead ones on record; v: canonical bytes
@@ -69,6 +71,7 @@ const char store_ddl[] =
     "CREATE TABLE tonle_keep(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, until INTEGER, PRIMARY KEY(t, k, site, seq)) WITHOUT ROWID;"
     "CREATE INDEX tonle_keep_name ON tonle_keep(t, site, seq);"
+    "CREATE TABLE tonle_came(t INTEGER NOT NULL, k BLOB NOT NULL, PRIMARY KEY(t, k)) WITHOUT ROWID;"
     "CREATE TABLE tonle_table(t INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fingerprint TEXT);"
     "CREATE TABLE tonle_row(swept INTEGER NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL,"
     " births INTEGER NOT NULL, rec BLOB NOT NULL, PRIMARY KEY(swept, t, k)) WITHOUT ROWID;"

@@ -5,9 +5,10 @@
  * row when its place among the rows was read may have one by now. The position among them is
  * PART_RECORDS before the key bytes, which no key begins with. A row state of the second part
  * replaces that of the first, and a key that has no record now has not changed since its row was
- * read (nothing becomes stable while somebody loads): so the clock of its page in the second part
- * tells what a key's state holds, whichever part brought it (apply/catchup.c). Mostly there are few
- * records, and they fit behind the last rows in one chunk.
+ * read (nothing becomes stable while somebody loads; what came in meanwhile though all of it was
+ * stable is noted, tonle_came, and read with the records): so the clock of its page in the second
+ * part tells what a key's state holds, whichever part brought it (apply/catchup.c). Mostly there
+ * are few records, and they fit behind the last rows in one chunk.
  *
  *   after                       reads
  *   empty, or a key             rows behind it, then records as far as there is room
@@ -212,7 +213,9 @@ static enum err record_page(struct chunk_read *c, struct bytes after, struct fou
     struct query q =
         DB_QUERY(c->s,
                  "SELECT k, rec FROM tonle_row WHERE swept = 0 AND t = ?1 AND k > ?2 UNION ALL"
-                 " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2"
+                 " SELECT k, rec FROM tonle_row WHERE swept = 1 AND t = ?1 AND k > ?2 UNION ALL"
+                 " SELECT c.k, NULL FROM tonle_came c WHERE c.t = ?1 AND c.k > ?2 AND NOT EXISTS"
+                 " (SELECT 1 FROM tonle_row r WHERE r.swept IN (0, 1) AND r.t = ?1 AND r.k = c.k)"
                  " ORDER BY k LIMIT ?3",
                  value_integer(c->t->t), value_blob(after.p, after.len), value_integer(max));
     while (query_next(&q)) {
@@ -281,7 +284,8 @@ static enum err read_records(struct chunk_read *c, bool *end)
                 e = is_alone(c, at, &alone);
             if (alone)
                 values = NULL;
-            if (e == ERR_OK && !in_this_chunk(c, at))
+            bool gone = found[i].record.len == 0 && !values;
+            if (e == ERR_OK && !gone && !in_this_chunk(c, at))
                 e = add_state(c, at, found[i].record, values);
         }
         *end = n < PAGE;

@@ -3,7 +3,9 @@
  *
  * The rows of a table that changesets wait for are looked at through the stable clock under which
  * the first of those came (record/deferral.h), and so with the names that were kept then: with
- * today's list a birth would have lost its name there before the changes that still name it. */
+ * today's list a birth would have lost its name there before the changes that still name it.
+ *
+ * And the rows that came in meanwhile without anything to become stable (tonle_came). */
 #include "node/record/record.h"
 
 #include "node/db/query.h"
@@ -69,4 +71,19 @@ enum err record_keep_names(struct store *s, struct arena *a, struct row_key k, s
         (*names)[(*n)++] = (struct dot){query_u64(&q, 0), query_u64(&q, 1)};
     }
     return query_end(&q);
+}
+
+/* ---- tonle_came */
+
+enum err record_came(struct store *s, struct row_key k)
+{
+    assert(s->in_write);
+    return DB_RUN(s, "INSERT OR IGNORE INTO tonle_came(t, k) VALUES(?1, ?2)", value_integer(k.t->t),
+                  value_blob(k.key, k.len));
+}
+
+enum err record_came_clear(struct store *s)
+{
+    assert(s->in_write);
+    return store_exec(s, "DELETE FROM tonle_came");
 }

@@ -2,9 +2,9 @@
  * of rows beside them.
  *
  * Invariant: a row has at most one record, and a settled row none. A record is looked at through
- * the stable clock each time it is read. tonle_row, tonle_claim, tonle_keep, tonle_local and
- * tonle_deferred are written here alone, in a transaction of store/'s, and what is kept of them in
- * memory (filters, waiting tables) follows it: record_begin, _commit, _rollback.
+ * the stable clock each time it is read. tonle_row, tonle_claim, tonle_keep, tonle_came,
+ * tonle_local and tonle_deferred are written here alone, in a transaction of store/'s, and what is
+ * kept of them in memory (filters, waiting tables) follows it: record_begin, _commit, _rollback.
  *
  * Errors: ERR_CORRUPT for a record that cannot be read, ERR_SCHEMA for a table that is not here;
  * the database's own otherwise. Ownership: what is loaded lives in the arena given; a row_key
@@ -113,6 +113,11 @@ enum err record_keep_clear(struct store *s);
 enum err record_keep_add(struct store *s, struct row_key k, struct dot birth);
 enum err record_keep_names(struct store *s, struct arena *a, struct row_key k, struct dot **names,
                            size_t *n);
+/* Rows that came in though nothing of them was to become stable, since the stable clock was raised
+ * last: they may have no record that a load could meet behind the rows. Another one; none from now
+ * on. */
+enum err record_came(struct store *s, struct row_key k);
+enum err record_came_clear(struct store *s);
 /* Nothing is known any more of the rows of a table: their records, claims and kept names go. */
 enum err record_forget_table(struct store *s, const struct table_schema *t);
 /* Binds the key's values from parameter i on; the query fails where the bytes are not a key of the

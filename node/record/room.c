@@ -63,5 +63,7 @@ enum err record_forget_table(struct store *s, const struct table_schema *t)
     enum err e = DB_RUN(s, "DELETE FROM tonle_row WHERE swept IN (0, 1) AND t = ?1", of);
     if (e == ERR_OK)
         e = DB_RUN(s, "DELETE FROM tonle_claim WHERE t = ?1", of);
+    if (e == ERR_OK)
+        e = DB_RUN(s, "DELETE FROM tonle_came WHERE t = ?1", of);
     return e == ERR_OK ? DB_RUN(s, "DELETE FROM tonle_keep WHERE t = ?1", of) : e;
 }

@@ -193,8 +193,17 @@ static enum err record_write(struct store *s, struct row_key k, const struct row
                   value_blob(b->data, b->len));
 }
 
-enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
-                  enum record_at at)
+static bool stands(const struct row *r, const struct table_rules *rules)
+{
+    for (uint32_t i = 0; i < r->n_births; i++) {
+        if (r->births[i].held == HOLD_NONE && birth_alive(&r->births[i], rules))
+            return true;
+    }
+    return false;
+}
+
+static enum err save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                     enum record_at at)
 {
     assert(s->in_write);
     const bool recorded = at != RECORD_NONE;
@@ -228,10 +237,20 @@ enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row
     return record_write(s, k, r, at);
 }
 
+enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
+                  enum record_at at)
+{
+    enum err e = save(s, a, k, r, at);
+    if (e != ERR_OK || at == RECORD_NONE || !row_covered(r, &state_of(s)->stable) ||
+        !stands(r, &k.t->rules))
+        return e;
+    return record_came(s, k); /* it may have come in, and nothing in it will become stable */
+}
+
 enum err row_sweep(struct store *s, struct arena *a, struct row_key k, struct row *r,
                    enum record_at at)
 {
-    enum err e = row_save(s, a, k, r, at);
+    enum err e = save(s, a, k, r, at);
     if (e != ERR_OK || at != RECORD_FRESH || row_is_settled(r) ||
         !row_covered(r, &state_of(s)->stable))
         return e;
