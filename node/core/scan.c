@@ -482,7 +482,7 @@ enum err scan_work(struct node *n, const struct clock **context)
     if (!scan_wants(n))
         return ERR_OK;
     sc->n_done = 0;
-    sc->noted = sc->dealt = false;
+    sc->noted = sc->dealt = sc->as_lost = false;
     if (sc->stale)
         return ERR_OK;
     return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);

@@ -78,6 +78,7 @@ static void a_row_that_was_deleted_there_is_deleted(void **state)
     struct arena a = {0};
     struct escape *e;
     size_t n;
+    bool as_lost;
     static const uint8_t behind_rows[] = {PART_RECORDS};
     struct load_request r = {.table = "note", .upto = {behind_rows, 1}};
     struct load_chunk chunk;
@@ -86,7 +87,7 @@ static void a_row_that_was_deleted_there_is_deleted(void **state)
     assert_ok(store_begin(HUB->store));
     assert_ok(store_chunk_compare(HUB->store, &a, &chunk, r.after, &e, &n));
     assert_int_equal(n, 1);
-    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL));
+    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL, &as_lost));
     assert_ok(store_commit(HUB->store));
     federation_sync(*state);
     assert_everywhere("SELECT count(*) FROM note", "4");
