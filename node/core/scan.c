@@ -20,6 +20,7 @@
  * the other way round. */
 #include "node/core/scanning.h"
 
+#include "node/apply/apply.h"
 #include "node/charter/charter.h"
 #include "node/schema/schema.h"
 
@@ -198,6 +199,8 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
     json_array_append_new(sc->tables, o);
     add_counts(&sc->all, &sc->counts);
+    if (sc->counts.settled > 0) /* what went may have been in the way of what we alone refuse */
+        n->sweep_more = store_local_again(n->store) || n->sweep_more;
     sc->at++;
     return begin_table(n, sc);
 }

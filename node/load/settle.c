@@ -96,7 +96,8 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
         return write_for_all(s, x);
     bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
     enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
-    return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc)) : e;
+    struct value *stood = settled ? x->here.stands : NULL;
+    return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, stood, hlc_ms(chunk->hlc)) : e;
 }
 
 static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
@@ -179,7 +180,7 @@ static enum err take_out(struct store *s, struct arena *a, const struct load_chu
         row_encode(&record, &rest, &x->k.t->rules);
     st.record = (struct bytes){arena_copy(a, record.data, record.len), record.len};
     buf_fini(&record);
-    return load_replace(s, a, x->k.t, &st, hlc_ms(chunk->hlc));
+    return load_replace(s, a, x->k.t, &st, NULL, hlc_ms(chunk->hlc));
 }
 
 /* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */

@@ -397,7 +397,7 @@ static void a_locked_database_is_temporary(void **state)
     assert_works(t, o);
 }
 
-/* A trigger of the office's own that ends the whole transaction keeps its rows out, and no other. */
+/* A trigger of the office's own that ends the whole transaction keeps its rows out alone. */
 static void a_trigger_that_rolls_back_ends_no_join(void **state)
 {
     struct net *t = *state;

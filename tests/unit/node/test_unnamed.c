@@ -279,6 +279,46 @@ static void what_was_compared_is_sealed_to_its_end(void **state)
     gap_settled(t, other, "none synced");
 }
 
+struct between {
+    struct net_office *o;
+    int after; /* transactions more */
+};
+
+/* An application between what a step has found and its transaction. */
+static int write_between(unsigned type, void *between, void *stmt, void *text)
+{
+    struct between *b = between;
+    (void)type, (void)stmt;
+    if (strncmp(text, "BEGIN IMMEDIATE", 15) == 0 && b->after-- == 0)
+        assert_int_equal(sqlite3_exec(b->o->app,
+                                      "UPDATE note SET text = text || '.' WHERE id = 'n00003'",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
+    return 0;
+}
+
+/* Also right before the transaction in which the end of a comparison is noted: that one has not
+ * seen it, and another begins. */
+static void what_is_written_while_it_is_compared_is_sealed(void **state)
+{
+    struct net *t = *state;
+    char want[12];
+    struct net_office *other = enter_twice(t);
+    int n = 0;
+    for (bool any = true; any; n++) {
+        struct between b = {other, n};
+        gap_while_off(t, other, REBUILD(""));
+        sqlite3_trace_v2(other->store->db, SQLITE_TRACE_STMT, write_between, &b);
+        net_run(t, 5000);
+        sqlite3_trace_v2(other->store->db, 0, NULL, NULL);
+        any = b.after < 0;
+        gap_settled(t, other, "none synced");
+        snprintf(want, sizeof want, "x%.*s", n + any, ".........");
+        assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00003'"), want);
+    }
+    assert_in_range(n, 3, 8);
+}
+
 /* ---- the review desk */
 
 /* Any office decides. */
@@ -363,6 +403,7 @@ int main(void)
         TEST_OF_TWO(a_settled_row_is_changed_as_ever),
         TEST_OF_TWO(what_was_compared_is_sealed),
         TEST_OF_TWO(what_was_compared_is_sealed_to_its_end),
+        TEST_OF_TWO(what_is_written_while_it_is_compared_is_sealed),
         TEST_OF_THREE(nothing_is_decided_before_a_comparison),
     };
     return check_run(tests);

@@ -126,6 +126,24 @@ static void a_row_that_others_hold_is_deleted(void **state)
     assert_string_equal(compared_scan(state, 50, false, false), "");
 }
 
+/* A row that only this office has goes: who was held for its value comes in, and who stood by it is
+ * held as everywhere else. */
+static void what_follows_where_a_row_is_taken_out(void **state)
+{
+    static const char rows[] = "SELECT (SELECT group_concat(id, '') FROM (SELECT id FROM note ORDER"
+                               " BY id)) || (SELECT count(*) FROM remark)";
+    compared_rows(state);
+    office_behind(A, "INSERT INTO note VALUES('z', 'stray', 'mz')");
+    office_sql(HUB, "INSERT INTO note VALUES('f', '6', 'mz')");
+    office_sql(HUB, "INSERT INTO remark VALUES('r', 'z')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, rows), "abcdef0");
+    assert_string_equal(office_one(A, rows), "abcdez1");
+    assert_string_equal(compared_scan(state, 50, true, true), "N:z ");
+    assert_everywhere(rows, "abcdef0");
+    assert_everywhere(compared_held, "\"r\"parent");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +152,7 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
         FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
+        FEDERATION_TEST(what_follows_where_a_row_is_taken_out),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
