@@ -56,6 +56,7 @@ static void scan_free(struct node *n)
 void scan_fini(struct node *n)
 {
     scan_free(n);
+    json_decref(n->scan_left);
 }
 
 void scan_end_read(struct node *n, enum err begun)
@@ -85,6 +86,10 @@ static void finish(struct node *n, bool complete)
 {
     bool idle = complete && json_array_size(n->scan->tables) == 0; /* a table that is not here */
     scan_answer(n, n->scan, complete);
+    if (n->scan->what != SCAN_LOOK) {
+        json_decref(n->scan_left);
+        n->scan_left = json_incref(n->scan->rows);
+    }
     n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
     n->gap_look = idle && n->scan->by_itself && n->gap_keeps;
     n->again = n->again || n->gap_look;
