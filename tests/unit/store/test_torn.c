@@ -128,7 +128,7 @@ static void a_row_that_others_hold_is_deleted(void **state)
 
 /* A row that only this office has goes: who was held for its value comes in, and who stood by it is
  * held as everywhere else. */
-static void what_follows_where_a_row_is_taken_out(void **state)
+static void take_out(void **state, enum escape_take take)
 {
     static const char rows[] = "SELECT (SELECT group_concat(id, '') FROM (SELECT id FROM note ORDER"
                                " BY id)) || (SELECT count(*) FROM remark)";
@@ -139,9 +139,34 @@ static void what_follows_where_a_row_is_taken_out(void **state)
     federation_sync(*state);
     assert_string_equal(office_one(HUB, rows), "abcdef0");
     assert_string_equal(office_one(A, rows), "abcdez1");
+    compared_take(take);
     assert_string_equal(compared_scan(state, 50, true, true), "N:z ");
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
     assert_everywhere(rows, "abcdef0");
     assert_everywhere(compared_held, "\"r\"parent");
+}
+
+static void what_follows_where_a_row_is_taken_out(void **state)
+{
+    take_out(state, ESCAPE_TAKE_THERE);
+}
+
+static void what_follows_where_its_delete_is_sealed(void **state)
+{
+    take_out(state, ESCAPE_TAKE_BELOW);
+}
+
+static void what_follows_where_a_value_is_taken_back(void **state)
+{
+    compared_rows(state);
+    office_behind(A, "UPDATE note SET mark = 'mz' WHERE id = 'c'");
+    office_sql(HUB, "INSERT INTO note VALUES('f', '6', 'mz')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, compared_held), "\"f\"unique");
+    assert_string_equal(compared_scan(state, 50, true, true), "C:c ");
+    federation_assert_equal(*state, "note");
+    assert_everywhere(compared_held, "-");
 }
 
 int main(void)
@@ -153,6 +178,8 @@ int main(void)
         FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
         FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
         FEDERATION_TEST(what_follows_where_a_row_is_taken_out),
+        FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
+        FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
