@@ -158,6 +158,20 @@ enum err gap_compared(struct store *s, const struct gap *g, const char *neighbou
     return e;
 }
 
+enum err gap_asks(struct store *s, uint32_t t, const char *neighbour)
+{
+    struct buf with = {0};
+    assert(s->in_write);
+    buf_printf(&with, "/%s/", neighbour);
+    enum err e = DB_RUN(s,
+                        "UPDATE tonle_gap SET changed = 0, born = 0, deleted = 0,"
+                        " differs_from = replace(differs_from, ?2, '/') || substr(?2, 2)"
+                        " WHERE t = ?1",
+                        value_integer(t), value_text(buf_str(&with)));
+    buf_fini(&with);
+    return e;
+}
+
 enum err gap_forget(struct store *s, uint32_t t)
 {
     assert(s->in_write);

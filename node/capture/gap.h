@@ -22,7 +22,7 @@ struct gap {
     struct bytes clock; /* at its beginning, encoded; empty: there was none, or it is forgotten */
     uint64_t from_ms, found_ms;
     uint64_t changed, born, deleted; /* rows that wait, by the last comparison that found any */
-    const char *differs_from;        /* neighbours: "/NAME/NAME/", or "/" */
+    const char *differs_from;        /* neighbours: "/NAME/NAME/", or "/"; none waits: may differ */
 };
 /* As the published name may have been dropped meanwhile, by number. Found, until gap_found tells
  * the time, at the hybrid time of its beginning. */
@@ -44,6 +44,9 @@ enum err gap_let_go(struct store *s, uint64_t now_ms);
 /* The comparison with this neighbour is done: g->t, g->table and the rows that wait; with none the
  * gap is closed, but while the table is known to differ from another one. */
 enum err gap_compared(struct store *s, const struct gap *g, const char *neighbour, uint64_t now_ms);
+/* What was taken from one neighbour may not be at this one: the gap, which is on record, is closed
+ * when that was compared. No row is known that waits. */
+enum err gap_asks(struct store *s, uint32_t t, const char *neighbour);
 /* Whether the unnamed birth of a row on record (values need not be filled in) may be one that was
  * entered here while capture was away, so that what names nobody is another's everywhere else
  * (row_is_doubtful). Also without a known gap, as soon as that other one has lost its name. */

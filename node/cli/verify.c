@@ -123,7 +123,8 @@ static void print_row(struct cli *c, const json_t *row)
     const char *name;
     json_t *v;
     if (json_object_get(row, "why"))
-        cli_print("  stays as it is: %s\n", cli_safe(c, text_of(row, "why")));
+        cli_print("  %s: %s\n", here || there ? "could not be settled before" : "stays as it is",
+                  cli_safe(c, text_of(row, "why")));
     if (!here && !there)
         return;
     if (!json_is_object(here) || !json_is_object(there)) {

@@ -252,6 +252,7 @@ struct node {
     uint64_t scan_due_ms; /* a scan by itself, not before */
     size_t scan_child;    /* the hub's: whom to ask next */
     char scan_seen[LIMIT_NAME_BYTES + 1]; /* whom a person was shown last; "": nobody */
+    struct json_t *scan_left; /* rows that a person's last word did not settle, and why */
 };
 
 /* ---- node.c */

@@ -70,6 +70,7 @@ struct joining {
     uint32_t registry_again; /* how often it was fetched again, as it had changed meanwhile */
     struct store *store;     /* join_load.c */
     size_t recalled;         /* chunks that are in the transaction */
+    uint32_t raised;         /* how often a trigger has ended it */
 };
 
 /* ---- join.c */

@@ -167,6 +167,14 @@ static void gap_reason(struct status_look *l, const struct gap *g, bool here)
                    "capture-gap: what was written to table %s between %s and %s may not have been "
                    "captured; it is compared with %s as soon as both have the same changes",
                    g->table, from, found, other);
+    } else if (g->changed + g->born + g->deleted == 0) {
+        r.code = "differs";
+        r.next = "tonle verify --local --office NAME, for each of them";
+        buf_printf(&b,
+                   "rows of table %s were taken from an office below as lost here, and may have "
+                   "been there alone: it has to be compared with ",
+                   g->table);
+        put_neighbours(&b, g->differs_from);
     } else {
         r.code = "differs";
         bool below = !l->id->parent[0] && strlen(g->differs_from) > 1;

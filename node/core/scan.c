@@ -20,6 +20,7 @@
  * the other way round. */
 #include "node/core/scanning.h"
 
+#include "node/apply/apply.h"
 #include "node/charter/charter.h"
 #include "node/schema/schema.h"
 
@@ -55,6 +56,7 @@ static void scan_free(struct node *n)
 void scan_fini(struct node *n)
 {
     scan_free(n);
+    json_decref(n->scan_left);
 }
 
 void scan_end_read(struct node *n, enum err begun)
@@ -84,6 +86,10 @@ static void finish(struct node *n, bool complete)
 {
     bool idle = complete && json_array_size(n->scan->tables) == 0; /* a table that is not here */
     scan_answer(n, n->scan, complete);
+    if (n->scan->what != SCAN_LOOK) {
+        json_decref(n->scan_left);
+        n->scan_left = json_incref(n->scan->rows);
+    }
     n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
     n->gap_look = idle && n->scan->by_itself && n->gap_keeps;
     n->again = n->again || n->gap_look;
@@ -198,6 +204,8 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
     json_array_append_new(sc->tables, o);
     add_counts(&sc->all, &sc->counts);
+    if (sc->counts.settled > 0) /* what went may have been in the way of what we alone refuse */
+        n->sweep_more = store_local_again(n->store) || n->sweep_more;
     sc->at++;
     return begin_table(n, sc);
 }
@@ -482,7 +490,7 @@ enum err scan_work(struct node *n, const struct clock **context)
     if (!scan_wants(n))
         return ERR_OK;
     sc->n_done = 0;
-    sc->noted = sc->dealt = false;
+    sc->noted = sc->dealt = sc->as_lost = false;
     if (sc->stale)
         return ERR_OK;
     return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);

@@ -54,6 +54,20 @@ static json_t *values_json(struct node *n, const struct table_schema *t, const s
     return o ? o : json_null();
 }
 
+/* The row of a list; NULL: it is not in it. */
+static json_t *shown_row(const json_t *rows, const char *table, const json_t *key)
+{
+    size_t i;
+    json_t *o;
+    json_array_foreach(rows, i, o)
+    {
+        if (strcmp(json_string_value(json_object_get(o, "table")), table) == 0 &&
+            json_equal(json_object_get(o, "key"), key))
+            return o;
+    }
+    return NULL;
+}
+
 enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk *c,
                    const struct escape *esc)
 {
@@ -68,25 +82,14 @@ enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk
         json_pack("{s:s, s:o, s:s, s:o, s:o}", "table", esc->table, "key",
                   json_loads(key, JSON_DECODE_ANY, NULL), "kind", kind_name(esc->kind), "here",
                   values_json(n, r.t, r.here), "there", values_json(n, r.t, r.there));
+    const json_t *left = shown_row(n->scan_left, esc->table, json_object_get(o, "key"));
+    if (left) /* it was to be settled already */
+        json_object_set(o, "why", json_object_get(left, "why"));
     char *text = json_dumps(o, JSON_COMPACT);
     sc->shown_bytes += text ? strlen(text) : 0;
     free(text);
     json_array_append_new(sc->rows, o);
     return ERR_OK;
-}
-
-/* The row as it is shown already; NULL: it is not. */
-static json_t *shown_row(const struct open_scan *sc, const char *table, const json_t *key)
-{
-    size_t i;
-    json_t *o;
-    json_array_foreach(sc->rows, i, o)
-    {
-        if (strcmp(json_string_value(json_object_get(o, "table")), table) == 0 &&
-            json_equal(json_object_get(o, "key"), key))
-            return o;
-    }
-    return NULL;
 }
 
 enum err scan_show_why(struct node *n, struct open_scan *sc, const struct escape *esc,
@@ -98,7 +101,7 @@ enum err scan_show_why(struct node *n, struct open_scan *sc, const struct escape
         return e;
     json_t *key =
         json_loads(schema_key_json(&n->arena, t, esc->key.p, esc->key.len), JSON_DECODE_ANY, NULL);
-    json_t *o = shown_row(sc, t->name, key);
+    json_t *o = shown_row(sc->rows, t->name, key);
     if (!o && json_array_size(sc->rows) < SHOWN_ROWS && sc->shown_bytes <= SHOWN_BYTES) {
         o = json_pack("{s:s, s:O, s:s}", "table", t->name, "key", key, "kind",
                       kind_name(esc->kind));

@@ -3,6 +3,21 @@
 
 #include <string.h>
 
+enum err scan_children(struct node *n, const char ***name, size_t *n_names)
+{
+    struct node_record *r;
+    size_t count, kept = 0;
+    enum err e = store_node_list(n->store, &n->arena, &r, &count);
+    if (e != ERR_OK)
+        return e;
+    *name = arena_alloc(&n->arena, count * sizeof **name);
+    for (size_t i = 0; i < count; i++)
+        if (r[i].site != 0 && r[i].state != NODE_RETIRED && strcmp(r[i].parent, n->name) == 0)
+            (*name)[kept++] = r[i].name;
+    *n_names = kept;
+    return ERR_OK;
+}
+
 struct peer *scan_peer(struct node *n, const struct open_scan *sc)
 {
     struct peer *p = n->parent ? n->parent : peer_find(n, sc->peer);
@@ -21,6 +36,26 @@ static struct peer *next_child(struct node *n)
     return NULL;
 }
 
+/* Without a name a person means whom he was shown last, or the only one there is: by the registry,
+ * since a line that is down makes nobody the only one. NULL: it cannot be told, *why, *next. */
+static const char *whom_a_person_means(struct node *n, const char **why, const char **next)
+{
+    const char **below;
+    size_t count;
+    if (scan_children(n, &below, &count) != ERR_OK) {
+        *why = "the registry cannot be read";
+        *next = "try again in a moment";
+        return NULL;
+    }
+    if (n->scan_seen[0] || count == 1)
+        return n->scan_seen[0] ? n->scan_seen : below[0];
+    if (count > 1) {
+        *why = "several offices are below, and none was compared yet";
+        *next = "name one: --office NAME, after tonle verify --local --office NAME";
+    }
+    return NULL;
+}
+
 struct peer *scan_choose(struct node *n, const struct scan_ask *ask, const char **why,
                          const char **next)
 {
@@ -35,11 +70,9 @@ struct peer *scan_choose(struct node *n, const struct scan_ask *ask, const char 
     }
     if (n->parent)
         return peer_open(n->parent) ? n->parent : NULL;
-    if (!name && ask && ask->what != SCAN_LOOK && n->n_children > 1) {
-        name = n->scan_seen;
-        *why = "several offices are below, and none was compared yet";
-        *next = "name one: --office NAME, after tonle verify --local --office NAME";
-        if (!name[0])
+    if (!name && ask && ask->what != SCAN_LOOK) {
+        name = whom_a_person_means(n, why, next);
+        if (!name)
             return NULL;
     }
     if (!name)

@@ -46,8 +46,10 @@ static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum 
     enum err e = store_try_begin(n->store);
     if (e != ERR_OK)
         return e;
-    e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take);
+    bool as_lost = false;
+    e = store_escape_settle(n->store, &n->arena, sc->chunk, &sc->escape[i], take, &as_lost);
     if (e == ERR_OK) {
+        sc->as_lost = sc->as_lost || as_lost;
         sc->n_done++;
         return store_try_keep(n->store);
     }
@@ -60,16 +62,27 @@ static enum err settle_row(struct node *n, struct open_scan *sc, size_t i, enum 
 /* How what is there comes here. */
 static enum err what_is_taken(struct node *n, const struct open_scan *sc, enum escape_take *take)
 {
-    struct node_record *r;
+    const char **below;
     size_t count;
     *take = sc->was_away ? ESCAPE_TAKE_BACK : ESCAPE_TAKE_FOR_ALL;
     if (!n->parent)
         return ERR_OK;
-    enum err e = store_node_list(n->store, &n->arena, &r, &count);
-    *take = ESCAPE_TAKE_THERE;
+    enum err e = scan_children(n, &below, &count);
+    if (e == ERR_OK)
+        *take = count > 0 ? ESCAPE_TAKE_BELOW : ESCAPE_TAKE_THERE;
+    return e;
+}
+
+/* One child cannot tell which rows the hub has lost, and which it has alone: what was taken as lost
+ * is a question to all the others, kept in the same transaction. */
+static enum err ask_the_others(struct node *n, const struct open_scan *sc)
+{
+    const char **below;
+    size_t count;
+    enum err e = scan_children(n, &below, &count);
     for (size_t i = 0; e == ERR_OK && i < count; i++)
-        if (r[i].site != 0 && strcmp(r[i].parent, n->name) == 0)
-            *take = ESCAPE_TAKE_BELOW;
+        if (strcmp(below[i], sc->peer) != 0)
+            e = gap_asks(n->store, sc->t, below[i]);
     return e;
 }
 
@@ -89,6 +102,8 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
     e = capture_temp_triggers(n->store); /* once: made in a part that is undone, they are gone */
     for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++)
         e = settle_row(n, sc, i, take);
+    if (e == ERR_OK && sc->as_lost)
+        e = ask_the_others(n, sc);
     sc->dealt = e == ERR_OK;
     return e;
 }

@@ -45,6 +45,7 @@ struct open_scan {
     struct escape *escape;
     size_t n_escapes, n_done;
     const char **why; /* of each of them: what is in the way; NULL: it was settled */
+    bool as_lost;     /* one was taken as a row that this office has lost */
     bool dealt, noted;
     bool stale; /* capture was away once more: what was compared says nothing now */
 };
@@ -60,10 +61,13 @@ enum err scan_note(struct node *n, struct open_scan *sc);
 size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n);
 #define SCAN_SLICE_ROWS 200u /* a person's, of one transaction: the lock budget */
 
+/* The offices below, by the registry, whether they are connected or not; in the step's arena. */
+enum err scan_children(struct node *n, const char ***name, size_t *n_names);
 /* The neighbour, as long as it is the session that the scan began in; else NULL. */
 struct peer *scan_peer(struct node *n, const struct open_scan *sc);
 /* Whom to compare with: the parent; at the hub the child that is named, or each open one in turn.
- * A person's word goes to the child that was compared last for a person. NULL: *why, *next. */
+ * A person's word goes to the child that was compared last for a person, or is the only
+ * one. NULL: *why, *next. */
 struct peer *scan_choose(struct node *n, const struct scan_ask *ask, const char **why,
                          const char **next);
 

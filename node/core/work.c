@@ -96,16 +96,17 @@ static enum err seal_if_pending(struct node *n, bool *left)
     return seal_captured(n, NULL, left);
 }
 
-/* What a capture gap makes ours goes out in the context of its beginning, by itself: in several
- * changesets where it is large. */
+/* What a comparison makes ours goes out by itself, all of it in this transaction: later nobody
+ * would know that it was compared, nor its context (a capture gap's: that of its beginning). */
 static enum err scan_and_seal(struct node *n)
 {
     const struct clock *context;
     bool left;
     n->compared = scan_wants(n); /* the log was empty before */
     enum err e = scan_work(n, &context);
-    while (e == ERR_OK && context && may_seal(n) && store_capture_pending(n->store))
+    while (e == ERR_OK && n->compared && may_seal(n) && store_capture_pending(n->store))
         e = seal_captured(n, context, &left);
+    n->compared = false;
     return e;
 }
 

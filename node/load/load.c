@@ -196,7 +196,7 @@ static enum err take_rows(struct store *s, struct arena *a, const struct table_s
 }
 
 enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
-                      const struct row_state *st, uint64_t now_ms)
+                      const struct row_state *st, struct value *stood, uint64_t now_ms)
 {
     struct work w;
     struct apply_report report = {0};
@@ -210,6 +210,11 @@ enum err load_replace(struct store *s, struct arena *a, const struct table_schem
     r->siblings = true; /* what was open while the row was away is looked at, too */
     r->no_siblings = false;
     r->fk_new = true; /* and who waits for it */
+    if (stood) {      /* what follows where a row goes is left to us */
+        r->before = stood;
+        r->fk_gone = true;
+        e = e == ERR_OK ? work_release_blocked(&w, r) : e;
+    }
     return e == ERR_OK ? work_finish(&w) : e;
 }
 

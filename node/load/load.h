@@ -58,7 +58,7 @@ enum err store_escape_rows(struct store *s, struct arena *a, const struct load_c
  * - FOR_ALL: of a child, and others may have something else. It is sealed, or everybody else has it
  *   by what is on record here; the rest is ERR_REFUSED, and says where it can be published.
  * - BACK: the same, where rows may have been lost here behind capture: what stands there alone is
- *   taken for such a row. */
+ *   taken for such a row (*as_lost), which other neighbours may not have. */
 enum escape_take {
     ESCAPE_TAKE_HERE,
     ESCAPE_TAKE_THERE,
@@ -67,7 +67,7 @@ enum escape_take {
     ESCAPE_TAKE_BACK
 };
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct escape *e, enum escape_take take);
+                             const struct escape *e, enum escape_take take, bool *as_lost);
 /* The digest of a slice: what stands behind request->after, as far as request->upto or the bounds
  * of one read go (out->last). Short. out->clock is left to the caller. */
 enum err store_digest_slice(struct store *s, struct arena *a, const struct digest_request *request,

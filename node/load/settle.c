@@ -96,7 +96,8 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
         return write_for_all(s, x);
     bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
     enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
-    return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, hlc_ms(chunk->hlc)) : e;
+    struct value *stood = settled ? x->here.stands : NULL;
+    return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, stood, hlc_ms(chunk->hlc)) : e;
 }
 
 static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
@@ -179,7 +180,7 @@ static enum err take_out(struct store *s, struct arena *a, const struct load_chu
         row_encode(&record, &rest, &x->k.t->rules);
     st.record = (struct bytes){arena_copy(a, record.data, record.len), record.len};
     buf_fini(&record);
-    return load_replace(s, a, x->k.t, &st, hlc_ms(chunk->hlc));
+    return load_replace(s, a, x->k.t, &st, NULL, hlc_ms(chunk->hlc));
 }
 
 /* Where a statement cannot say it, the row becomes the parent's, and what was here is queued. */
@@ -330,12 +331,17 @@ static bool is_theirs_alone(struct arena *a, const struct met *x, bool lost)
     return gone && dot_is_none(gone->name) && !lost;
 }
 
+/* A write of ours says it to the others. */
+static bool is_news(struct arena *a, const struct met *x)
+{
+    return (is_plain(a, x) && !is_entered_there(x)) || contradicts_itself(x);
+}
+
 static enum err take_childs(struct store *s, struct arena *a, const struct load_chunk *chunk,
                             const struct row_state *st, const struct met *x, enum escape_take take)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
-    bool plain = is_plain(a, x) && !is_entered_there(x);
-    if (plain || contradicts_itself(x)) {
+    if (is_news(a, x)) {
         enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
         return e == ERR_OK ? write_for_all(s, x) : e;
     }
@@ -347,10 +353,11 @@ static enum err take_childs(struct store *s, struct arena *a, const struct load_
 }
 
 enum err store_escape_settle(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct escape *esc, enum escape_take take)
+                             const struct escape *esc, enum escape_take take, bool *as_lost)
 {
     assert(s->in_write);
     struct met x;
+    *as_lost = false;
     const struct row_state *st;
     enum err e = capture_temp_triggers(s); /* they run on such rows, too */
     if (e == ERR_OK)
@@ -363,6 +370,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     const struct birth *torn = met_torn_there(a, &x);
     if (torn) /* it was deleted there, behind capture: that is what is taken */
         return queue_delete(s, &x, torn);
+    *as_lost = take == ESCAPE_TAKE_BACK && !is_news(a, &x) && is_theirs_alone(a, &x, false);
     return take == ESCAPE_TAKE_THERE || take == ESCAPE_TAKE_BELOW
                ? take_parents(s, a, chunk, st, &x, take)
                : take_childs(s, a, chunk, st, &x, take);

@@ -37,9 +37,10 @@ bool part_is_records_key(struct bytes key); /* it begins with PART_RECORDS */
 enum err part_same_columns(struct store *s, const struct table_schema *t,
                            const struct load_chunk *chunk);
 /* load.c: all that is known of one row becomes what its state says, at equal clocks; what stands in
- * the table is written over without a word. */
+ * the table is written over without a word. `stood`: what the caller has written over or deleted
+ * already (NULL: nothing): who waited for its key or its values comes in, who stands by it goes. */
 enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
-                      const struct row_state *st, uint64_t now_ms);
+                      const struct row_state *st, struct value *stood, uint64_t now_ms);
 /* totals.c: ERR_REFUSED, with what to do, where the row has a total: it cannot be sent to an office
  * that has lost the row, because what was added before counts everywhere else already. */
 enum err totals_none(struct store *s, const struct table_schema *t, const struct value *here);

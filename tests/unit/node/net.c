@@ -463,6 +463,7 @@ void net_boot(struct net *t, struct net_office *o)
     struct node_options no = {.store = o->store,
                               .software = "test",
                               .run = o->run,
+                              .seal_rows = o->seal_rows,
                               .batch_ms = 10,
                               .batch_max_ms = 100,
                               .heartbeat_ms = 2000,

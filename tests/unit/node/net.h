@@ -29,6 +29,7 @@ struct net_office {
     struct keypair keys;
     uint64_t site, run;
     int64_t clock_error_ms; /* of its wall clock */
+    uint32_t seal_rows;     /* from its next start on; 0: as usual */
     int dialled;            /* index of the office its line goes to; -1: no line */
     uint8_t connection;     /* grows with every connection */
     char user_id[256];      /* as whom the other side knows it */

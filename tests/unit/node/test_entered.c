@@ -278,6 +278,34 @@ static void what_others_write_in_a_gap_is_one_record(void **state)
     }
 }
 
+/* A row that is held by the time it is compared was written over behind capture, and by another
+ * office since the gap began: both versions are everywhere what was written. */
+static void a_held_row_has_two_versions(void **state)
+{
+    static const char sides[] = "SELECT group_concat(state || cell || ifnull(detail, '') || "
+                                "ifnull(value, ''), ' ') FROM (SELECT * FROM tonle_conflict JOIN"
+                                " tonle_side USING(n) ORDER BY cell, detail, value)";
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_cut(t, PROVINCE);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+    net_run(t, 1000);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('k', 'province')");
+    net_run(t, 2000);
+    gap_while_off(t, PROVINCE, REBUILD(""));
+    net_run(t, 2000);
+    net_sql(t, DISTRICT, "UPDATE note SET text = 'district' WHERE id = 'k'");
+    net_run(t, 2000);
+    assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'k'"), "district");
+    gap_behind(PROVINCE, "UPDATE note SET text = 'behind' WHERE id = 'k'");
+    net_mend(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 20000));
+    for (int i = 0; i < t->n; i++)
+        assert_non_null(strstr(net_text(&t->office[i], sides), "autotextbehind autotextdistrict"));
+    AT_ALL(held, "\"k\"birthprovince");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +320,7 @@ int main(void)
         TEST_OF_THREE(a_settled_row_does_not_make_way),
         TEST_OF_TWO(what_others_write_in_a_gap_is_one_record),
         TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
+        TEST_OF_THREE(a_held_row_has_two_versions),
     };
     return check_run(tests);
 }

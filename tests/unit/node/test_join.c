@@ -397,6 +397,44 @@ static void a_locked_database_is_temporary(void **state)
     assert_works(t, o);
 }
 
+/* A trigger of the office's own that ends the whole transaction keeps its rows out alone. */
+static void a_trigger_that_rolls_back_ends_no_join(void **state)
+{
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    net_sql(t, HUB, "INSERT INTO note VALUES('r1', 'x'), ('r2', 'x'), ('r3', 'x')");
+    net_sql(t, o,
+            "CREATE TRIGGER no BEFORE INSERT ON note WHEN new.id IN ('r1', 'r3')"
+            " BEGIN SELECT RAISE(ROLLBACK, 'never'); END");
+    assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_DONE);
+    net_join_over(o);
+    assert_string_equal(
+        net_text(o, "SELECT group_concat(key || reason || message) FROM tonle_held"),
+        "\"r1\"localnever,\"r3\"localnever");
+    assert_string_equal(net_text(o, "SELECT id FROM note WHERE id LIKE 'r%'"), "r2");
+    net_sql(t, o, "DROP TRIGGER no");
+    net_boot(t, o);
+    net_run(t, 20000);
+    assert_string_equal(net_text(o, "SELECT count(*) FROM note"),
+                        net_text(HUB, "SELECT count(*) FROM note"));
+}
+
+/* But a join that would begin again for each of very many ends, and says why. */
+static void a_trigger_that_rolls_every_row_back_ends_it(void **state)
+{
+    struct net *t = *state;
+    struct net_office *o = net_add(t, "kampot", "hub");
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 200)"
+            " INSERT INTO note SELECT 'r' || i, 'x' FROM n");
+    net_sql(t, o,
+            "CREATE TRIGGER no BEFORE INSERT ON note BEGIN SELECT RAISE(ROLLBACK, 'never'); END");
+    assert_int_equal(outcome_of(t, o, LOAD_EMPTY), JOIN_LOAD_FAILED);
+    assert_non_null(strstr(text_of(o), "never"));
+    net_join_over(o);
+    assert_string_equal(net_text(o, TONLE_TABLES), "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +453,8 @@ int main(void)
         NET_TEST(nonsense_before_the_first_chunk_ends_nothing),
         NET_TEST(each_chunk_is_further_than_the_last),
         NET_TEST(a_locked_database_is_temporary),
+        NET_TEST(a_trigger_that_rolls_back_ends_no_join),
+        NET_TEST(a_trigger_that_rolls_every_row_back_ends_it),
     };
     return check_run(tests);
 }

@@ -1,6 +1,6 @@
 /* A row that this office alone refuses is tried again by itself, when what refuses it may be
  * another. */
-#include "tests/unit/node/fixture.h"
+#include "tests/unit/node/gaps.h"
 
 #include <stdio.h>
 
@@ -74,6 +74,35 @@ static void each_row_is_tried_for_itself(void **state)
     assert_string_equal(net_text(PROVINCE, held), "\"1\"local");
 }
 
+/* A row that got in while capture was away was in its way, and goes when it is compared: no
+ * application has written then. */
+static void return_when_a_gap_ends(struct net *t, const char *sql, const char *reason)
+{
+    net_sql(t, PROVINCE, sql);
+    assert_true(net_settle(t, 10000));
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'a')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('1', 'a')");
+    assert_true(net_until(t, PROVINCE, held, reason, 10000));
+    net_run(t, 1000);
+    assert_int_equal(gap_take(t, PROVINCE, "\"there\""), 1);
+    assert_true(net_until(t, PROVINCE, notes, "1", 2000));
+    assert_string_equal(net_text(PROVINCE, held), "-");
+}
+
+static void it_returns_when_a_gap_ends(void **state)
+{
+    return_when_a_gap_ends(*state,
+                           "CREATE TRIGGER door BEFORE INSERT ON note WHEN EXISTS(SELECT 1 FROM"
+                           " note WHERE text = new.text) BEGIN SELECT RAISE(ABORT, 'twice'); END",
+                           "\"1\"local");
+}
+
+/* Also where the value is what all offices contend for. */
+static void who_was_later_returns_when_a_gap_ends(void **state)
+{
+    return_when_a_gap_ends(*state, "CREATE UNIQUE INDEX local_one ON note(text)", "\"1\"unique");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -81,6 +110,8 @@ int main(void)
         TEST_OF_TWO(it_returns_at_a_start),
         TEST_OF_TWO(it_returns_when_the_trigger_lets_it),
         TEST_OF_TWO(each_row_is_tried_for_itself),
+        TEST_OF_TWO(it_returns_when_a_gap_ends),
+        TEST_OF_TWO(who_was_later_returns_when_a_gap_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

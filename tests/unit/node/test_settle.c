@@ -62,6 +62,9 @@ static void a_row_is_settled_wholly_or_not(void **state)
     json_decref(answer);
     assert_string_equal(net_text(PROVINCE, "SELECT text FROM note WHERE id = 'n00002'"), "flipped");
     assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM audit"), "0");
+    answer = gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}"); /* who only looks is told, too */
+    assert_non_null(strstr(why(answer, "n00002"), "not this one"));
+    json_decref(answer);
     net_sql(t, PROVINCE, "DROP TRIGGER no");
     net_run(t, 1000);
     assert_int_equal(gap_take(t, PROVINCE, "\"there\""), 1);

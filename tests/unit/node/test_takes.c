@@ -24,6 +24,14 @@ static json_t *take_of(struct net *t, const char *child)
     return gap_ask(t, HUB, line);
 }
 
+static json_int_t changed(struct net *t, const char *line)
+{
+    json_t *j = gap_ask(t, HUB, line);
+    json_int_t n = gap_number(j, "changed");
+    json_decref(j);
+    return n;
+}
+
 /* Of the first row of an answer that stays. */
 static const char *why_of(const json_t *answer)
 {
@@ -106,6 +114,35 @@ static void what_the_hub_has_lost_comes_back(void **state)
     }
 }
 
+/* But which rows were lost the hub cannot know: what is taken as one stays a question until every
+ * other child has been compared, also behind a restart. */
+static void what_was_taken_for_a_lost_row_is_asked_of_all(void **state)
+{
+    static const char all_rows[] = "SELECT count(*) FROM note";
+    struct net *t = *state;
+    struct net_office *other = net_grow(t, "other", "13", "hub");
+    gap_start_with(t, ROWS(20));
+    net_run(t, 130000);
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    gap_while_off(t, HUB, REBUILD("DELETE FROM note_new WHERE id = 'n00005';"));
+    net_run(t, 30000);
+    json_decref(take_of(t, "province"));
+    assert_string_equal(net_text(HUB, all_rows), "21");
+    net_crash(t, HUB);
+    net_boot(t, HUB);
+    net_run(t, 20000);
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\",\"office\":\"province\"}"));
+    assert_string_equal(gap_of(t, HUB), "note differs 0 0 0 behind");
+    assert_non_null(
+        strstr(net_ask(t, HUB, "{\"do\":\"status\"}"), "has to be compared with other"));
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\",\"office\":\"other\"}"));
+    assert_string_equal(gap_of(t, HUB), "note differs 0 1 0 behind");
+    assert_int_equal(gap_take(t, other, "\"there\""), 1);
+    assert_int_equal(changed(t, "{\"do\":\"verify_local\",\"office\":\"other\"}"), 0);
+    assert_string_equal(gap_of(t, HUB), "none synced");
+    assert_string_equal(net_text(other, all_rows), "21");
+}
+
 /* What an office in the middle takes of its parent is what the offices below have then, who may
  * have taken what it had. */
 static void what_the_middle_takes_is_news_below(void **state)
@@ -129,14 +166,6 @@ static void what_the_middle_takes_is_news_below(void **state)
 }
 
 /* ---- which child */
-
-static json_int_t changed(struct net *t, const char *line)
-{
-    json_t *j = gap_ask(t, HUB, line);
-    json_int_t n = gap_number(j, "changed");
-    json_decref(j);
-    return n;
-}
 
 static void flip_beside_another(struct net *t)
 {
@@ -179,6 +208,28 @@ static void another_child_clears_nothing(void **state)
     gap_settled(t, HUB, "none synced");
 }
 
+/* Behind a restart nobody has been shown anything, and to whom the one line that is up leads is no
+ * answer: the registry has two. */
+static void a_word_goes_to_no_child_by_chance(void **state)
+{
+    static const char take[] = "{\"do\":\"verify_local\",\"take\":\"there\"}";
+    struct net *t = *state;
+    flip_beside_another(t);
+    changed(t, "{\"do\":\"verify_local\",\"office\":\"province\"}");
+    net_cut(t, PROVINCE);
+    net_run(t, 1000);
+    gap_behind(&t->office[2], "UPDATE note SET text = 'other' WHERE id = 'n00007'");
+    net_crash(t, HUB);
+    net_boot(t, HUB);
+    net_run(t, 20000);
+    assert_non_null(strstr(net_ask(t, HUB, take), "several offices are below"));
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'x'"), "20");
+    net_mend(t, PROVINCE);
+    net_run(t, 5000);
+    assert_int_equal(changed(t, "{\"do\":\"verify_local\",\"office\":\"province\"}"), 1);
+    assert_int_equal(gap_take(t, HUB, "\"there\""), 1);
+}
+
 static void a_child_that_is_not_here_is_named(void **state)
 {
     struct net *t = *state;
@@ -197,9 +248,11 @@ int main(void)
         TEST_OF_THREE(the_hub_takes_no_row_for_another),
         TEST_OF_THREE(nor_for_one_whose_name_it_has_forgotten),
         TEST_OF_THREE(what_the_hub_has_lost_comes_back),
+        TEST_OF_TWO(what_was_taken_for_a_lost_row_is_asked_of_all),
         TEST_OF_THREE(what_the_middle_takes_is_news_below),
         TEST_OF_TWO(a_word_goes_to_the_child_that_was_seen),
         TEST_OF_TWO(another_child_clears_nothing),
+        TEST_OF_TWO(a_word_goes_to_no_child_by_chance),
         TEST_OF_THREE(a_child_that_is_not_here_is_named),
     };
     return check_run(tests);

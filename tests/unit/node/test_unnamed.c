@@ -202,21 +202,34 @@ static void others_delete_twins(void **state)
 
 /* ---- a row of everybody's stands beside a birth that is held, and is changed as ever */
 
-/* The province deletes n00003 in a gap and enters it anew: everybody else has it twice. Nothing of
- * that is stable while the line of `away` is down. */
-static struct net_office *enter_twice(struct net *t)
+/* The province deletes n00003 to the one named in a gap and enters them anew: everybody else has
+ * them twice. Nothing of that is stable while the line of `away` is down. */
+static struct net_office *enter_many_twice(struct net *t, const char *last)
 {
+    char gone[120], again[120];
     struct net_office *other = net_grow(t, "other", "13", "hub");
     struct net_office *away = net_grow(t, "away", "14", "hub");
     gap_start_with(t, ROWS(20));
     net_run(t, 130000);
-    gap_while_off(t, PROVINCE, REBUILD("DELETE FROM note_new WHERE id='n00003';"));
-    gap_settled(t, PROVINCE, "note differs 0 0 1 behind");
+    snprintf(gone, sizeof gone, "DELETE FROM note WHERE id BETWEEN 'n00003' AND '%s'", last);
+    snprintf(again, sizeof again,
+             "INSERT INTO note SELECT id, 'again' FROM kept WHERE id BETWEEN 'n00003' AND '%s'",
+             last);
+    gap_behind(PROVINCE, "CREATE TABLE kept AS SELECT * FROM note");
+    gap_behind(PROVINCE, gone);
+    gap_while_off(t, PROVINCE, REBUILD(""));
+    net_run(t, 10000);
     net_cut(t, away);
-    net_sql(t, PROVINCE, "INSERT INTO note VALUES('n00003', 'again')");
+    net_sql(t, PROVINCE, again);
     net_run(t, 3000);
-    assert_string_equal(net_text(other, held), "\"n00003\"birthprovince");
     assert_string_equal(net_text(other, "SELECT births FROM tonle_row"), "2");
+    return other;
+}
+
+static struct net_office *enter_twice(struct net *t)
+{
+    struct net_office *other = enter_many_twice(t, "n00003");
+    assert_string_equal(net_text(other, held), "\"n00003\"birthprovince");
     return other;
 }
 
@@ -245,6 +258,65 @@ static void what_was_compared_is_sealed(void **state)
     net_run(t, 10000);
     assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id='n00003'"), "changed");
     assert_string_equal(net_text(other, held), "\"n00003\"birthprovince");
+}
+
+/* All of it, however many changesets it takes: what a person publishes, too. */
+static void what_was_compared_is_sealed_to_its_end(void **state)
+{
+    struct net *t = *state;
+    struct net_office *other = enter_many_twice(t, "n00009");
+    net_halt(t, other);
+    other->seal_rows = 2;
+    net_boot(t, other);
+    net_run(t, 5000);
+    gap_behind(other, "UPDATE note SET text = 'changed' WHERE id BETWEEN 'n00003' AND 'n00009'");
+    json_t *j = gap_ask(t, other, "{\"do\":\"verify_local\"}");
+    assert_int_equal(gap_number(j, "changed"), 7);
+    json_decref(j);
+    assert_int_equal(gap_take(t, other, "\"here\""), 7);
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'changed'"), "7");
+    gap_settled(t, other, "none synced");
+}
+
+struct between {
+    struct net_office *o;
+    int after; /* transactions more */
+};
+
+/* An application between what a step has found and its transaction. */
+static int write_between(unsigned type, void *between, void *stmt, void *text)
+{
+    struct between *b = between;
+    (void)type, (void)stmt;
+    if (strncmp(text, "BEGIN IMMEDIATE", 15) == 0 && b->after-- == 0)
+        assert_int_equal(sqlite3_exec(b->o->app,
+                                      "UPDATE note SET text = text || '.' WHERE id = 'n00003'",
+                                      NULL, NULL, NULL),
+                         SQLITE_OK);
+    return 0;
+}
+
+/* Also right before the transaction in which the end of a comparison is noted: that one has not
+ * seen it, and another begins. */
+static void what_is_written_while_it_is_compared_is_sealed(void **state)
+{
+    struct net *t = *state;
+    char want[12];
+    struct net_office *other = enter_twice(t);
+    int n = 0;
+    for (bool any = true; any; n++) {
+        struct between b = {other, n};
+        gap_while_off(t, other, REBUILD(""));
+        sqlite3_trace_v2(other->store->db, SQLITE_TRACE_STMT, write_between, &b);
+        net_run(t, 5000);
+        sqlite3_trace_v2(other->store->db, 0, NULL, NULL);
+        any = b.after < 0;
+        gap_settled(t, other, "none synced");
+        snprintf(want, sizeof want, "x%.*s", n + any, ".........");
+        assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00003'"), want);
+    }
+    assert_in_range(n, 3, 8);
 }
 
 /* ---- the review desk */
@@ -330,6 +402,8 @@ int main(void)
         TEST_OF_THREE(others_delete_twins),
         TEST_OF_TWO(a_settled_row_is_changed_as_ever),
         TEST_OF_TWO(what_was_compared_is_sealed),
+        TEST_OF_TWO(what_was_compared_is_sealed_to_its_end),
+        TEST_OF_TWO(what_is_written_while_it_is_compared_is_sealed),
         TEST_OF_THREE(nothing_is_decided_before_a_comparison),
     };
     return check_run(tests);

@@ -56,12 +56,13 @@ const char *compared_scan_of(void **state, const char *table, uint32_t max_rows,
         assert_ok(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n));
         for (size_t i = 0; i < n; i++) {
             struct value key;
+            bool as_lost;
             assert_ok(key_decode(e[i].key.p, e[i].key.len, &key, 1));
             snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
                      (int)key.len, (const char *)key.u.p);
             if (settle)
                 assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i],
-                                              take_parent ? taken : ESCAPE_TAKE_HERE));
+                                              take_parent ? taken : ESCAPE_TAKE_HERE, &as_lost));
         }
         r.after = chunk.last_key;
     }

@@ -78,6 +78,7 @@ static void a_row_that_was_deleted_there_is_deleted(void **state)
     struct arena a = {0};
     struct escape *e;
     size_t n;
+    bool as_lost;
     static const uint8_t behind_rows[] = {PART_RECORDS};
     struct load_request r = {.table = "note", .upto = {behind_rows, 1}};
     struct load_chunk chunk;
@@ -86,7 +87,7 @@ static void a_row_that_was_deleted_there_is_deleted(void **state)
     assert_ok(store_begin(HUB->store));
     assert_ok(store_chunk_compare(HUB->store, &a, &chunk, r.after, &e, &n));
     assert_int_equal(n, 1);
-    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL));
+    assert_ok(store_escape_settle(HUB->store, &a, &chunk, &e[0], ESCAPE_TAKE_FOR_ALL, &as_lost));
     assert_ok(store_commit(HUB->store));
     federation_sync(*state);
     assert_everywhere("SELECT count(*) FROM note", "4");
@@ -125,6 +126,49 @@ static void a_row_that_others_hold_is_deleted(void **state)
     assert_string_equal(compared_scan(state, 50, false, false), "");
 }
 
+/* A row that only this office has goes: who was held for its value comes in, and who stood by it is
+ * held as everywhere else. */
+static void take_out(void **state, enum escape_take take)
+{
+    static const char rows[] = "SELECT (SELECT group_concat(id, '') FROM (SELECT id FROM note ORDER"
+                               " BY id)) || (SELECT count(*) FROM remark)";
+    compared_rows(state);
+    office_behind(A, "INSERT INTO note VALUES('z', 'stray', 'mz')");
+    office_sql(HUB, "INSERT INTO note VALUES('f', '6', 'mz')");
+    office_sql(HUB, "INSERT INTO remark VALUES('r', 'z')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, rows), "abcdef0");
+    assert_string_equal(office_one(A, rows), "abcdez1");
+    compared_take(take);
+    assert_string_equal(compared_scan(state, 50, true, true), "N:z ");
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
+    assert_everywhere(rows, "abcdef0");
+    assert_everywhere(compared_held, "\"r\"parent");
+}
+
+static void what_follows_where_a_row_is_taken_out(void **state)
+{
+    take_out(state, ESCAPE_TAKE_THERE);
+}
+
+static void what_follows_where_its_delete_is_sealed(void **state)
+{
+    take_out(state, ESCAPE_TAKE_BELOW);
+}
+
+static void what_follows_where_a_value_is_taken_back(void **state)
+{
+    compared_rows(state);
+    office_behind(A, "UPDATE note SET mark = 'mz' WHERE id = 'c'");
+    office_sql(HUB, "INSERT INTO note VALUES('f', '6', 'mz')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, compared_held), "\"f\"unique");
+    assert_string_equal(compared_scan(state, 50, true, true), "C:c ");
+    federation_assert_equal(*state, "note");
+    assert_everywhere(compared_held, "-");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +177,9 @@ int main(void)
         FEDERATION_TEST(a_row_that_others_hold_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_there_is_deleted),
         FEDERATION_TEST(who_waits_for_what_is_back_comes_in),
+        FEDERATION_TEST(what_follows_where_a_row_is_taken_out),
+        FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
+        FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };

@@ -13,11 +13,12 @@ static enum err settle_stock(struct office *here, struct office *there, enum esc
     struct arena a = {0};
     struct escape *found;
     size_t n;
+    bool as_lost;
     assert_ok(store_chunk_read(there->store, &a, &r, here->name, &chunk));
     assert_ok(store_chunk_compare(here->store, &a, &chunk, r.after, &found, &n));
     assert_int_equal(n, 1);
     assert_ok(store_begin(here->store));
-    enum err e = store_escape_settle(here->store, &a, &chunk, &found[0], take);
+    enum err e = store_escape_settle(here->store, &a, &chunk, &found[0], take, &as_lost);
     if (e == ERR_OK)
         assert_ok(store_commit(here->store));
     else
