@@ -5,6 +5,7 @@
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -131,6 +132,11 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
 }
 
 /* ---- what this office alone refuses ---- */
+
+bool store_raised_again(struct store *s, bool wrote)
+{
+    return raised_again(s, wrote);
+}
 
 bool store_local_again(struct store *s)
 {
