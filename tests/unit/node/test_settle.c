@@ -2,6 +2,7 @@
  * while capture is away. */
 #include "tests/unit/node/gaps.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The row of an answer whose key is this. */
@@ -98,7 +99,7 @@ static void a_row_whose_trigger_rolls_back_is_left_out(void **state)
 }
 
 struct lock { /* what a connection does between two commits */
-    int rows, most, made;
+    int rows, most, made, statements;
 };
 
 static int on_commit(void *lock)
@@ -115,6 +116,7 @@ static int on_statement(unsigned type, void *lock, void *stmt, void *text)
     (void)type, (void)stmt;
     l->rows += strstr(text, "\"note\"") &&
                (strncmp(text, "UPDATE ", 7) == 0 || strncmp(text, "DELETE ", 7) == 0);
+    l->statements++;
     l->made += strncmp(text, "CREATE TEMP TRIGGER", 19) == 0;
     return 0;
 }
@@ -160,6 +162,33 @@ static void many_rows_are_settled_in_slices(void **state)
     assert_int_equal(gap_take(t, PROVINCE, "\"here\""), 300);
     gap_settled(t, PROVINCE, "none synced");
     assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'flipped'"), "300");
+}
+
+/* Takes out so many rows that are here alone, behind one that all have; the statements it took. */
+static int statements_for(struct net *t, int rows)
+{
+    char sql[300];
+    struct lock lock;
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d)"
+             " INSERT INTO note SELECT printf('z%%05d', i), 'x' FROM n",
+             rows);
+    gap_behind(PROVINCE, sql);
+    watch_statements(PROVINCE, &lock);
+    assert_int_equal(gap_take(t, PROVINCE, "\"there\""), rows);
+    watch_no_more(PROVINCE);
+    return lock.statements;
+}
+
+/* Twice as many cost twice as much, though all are between two rows of the neighbour's. */
+static void what_is_here_alone_costs_by_the_row(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('zz', 'x')");
+    net_run(t, 130000);
+    int once = statements_for(t, 3000), twice = statements_for(t, 6000);
+    assert_in_range(twice, once, 2 * once + once / 3);
 }
 
 static void at_province(struct net *t, const char *sql)
@@ -299,6 +328,7 @@ int main(void)
         TEST_OF_TWO(a_row_is_settled_wholly_or_not),
         TEST_OF_TWO(a_row_whose_trigger_rolls_back_is_left_out),
         TEST_OF_TWO(many_rows_are_settled_in_slices),
+        TEST_OF_TWO(what_is_here_alone_costs_by_the_row),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
