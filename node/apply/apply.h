@@ -100,8 +100,6 @@ bool store_raised_again(struct store *s, bool wrote);
 /* What the neighbour has sent is here up to this position of its journal. Behind the last chunk of
  * the first load, the load has caught up, and the foreign keys that waited are decided. */
 enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
-/* Decides again what this office alone refuses in table number t: a gap's rows were in the way. */
-enum err store_local_retry(struct store *s, uint32_t t, uint64_t now_ms);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
                           uint32_t *released);

@@ -106,7 +106,7 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .deleted = sc->counts.deleted};
     sc->noted = true;
     e = gap_compared(n->store, &g, sc->peer, node_time(n));
-    return e == ERR_OK && scan_waiting(&sc->counts) == 0
-               ? store_local_retry(n->store, t->t, node_time(n))
-               : e;
+    if (e == ERR_OK && scan_waiting(&sc->counts) == 0) /* the gap's rows were in the way */
+        n->sweep_more = store_local_again(n->store) || n->sweep_more;
+    return e;
 }

@@ -191,6 +191,41 @@ static void what_is_here_alone_costs_by_the_row(void **state)
     assert_in_range(twice, once, 2 * once + once / 3);
 }
 
+static int on_insert(unsigned type, void *lock, void *stmt, void *text)
+{
+    struct lock *l = lock;
+    (void)type, (void)stmt;
+    l->rows += strncmp(text, "INSERT OR ABORT INTO main.\"note\"", 32) == 0;
+    return 0;
+}
+
+/* When a gap is closed, what only this office refuses is tried again in slices, too. */
+static void what_is_refused_is_tried_in_slices(void **state)
+{
+    static const char door[] = "CREATE TRIGGER door BEFORE INSERT ON note WHEN EXISTS(SELECT 1 FROM"
+                               " local_shut) AND new.id > 'p' BEGIN SELECT RAISE(IGNORE); END";
+    struct net *t = *state;
+    struct lock lock = {0};
+    gap_start_with(t, ROWS(20));
+    net_sql(t, PROVINCE, "CREATE TABLE local_shut(why TEXT); INSERT INTO local_shut VALUES('x')");
+    net_sql(t, PROVINCE, door);
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 1200)"
+            " INSERT INTO note SELECT printf('z%05d', i), 'x' FROM n");
+    const char *waiting = "SELECT count(*) FROM tonle_held WHERE reason = 'local'";
+    assert_true(net_until(t, PROVINCE, waiting, "1200", 60000));
+    gap_while_off(t, PROVINCE, REBUILD(""));
+    assert_int_equal(sqlite3_exec(PROVINCE->app, door, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_commit_hook(PROVINCE->store->db, on_commit, &lock);
+    sqlite3_trace_v2(PROVINCE->store->db, SQLITE_TRACE_STMT, on_insert, &lock);
+    gap_settled(t, PROVINCE, "none synced");
+    net_run(t, 20000);
+    watch_no_more(PROVINCE);
+    assert_in_range(lock.most, 1, 500);
+    net_sql(t, PROVINCE, "DELETE FROM local_shut");
+    assert_true(net_until(t, PROVINCE, waiting, "0", 60000));
+}
+
 static void at_province(struct net *t, const char *sql)
 {
     assert_int_equal(sqlite3_exec(PROVINCE->app, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -329,6 +364,7 @@ int main(void)
         TEST_OF_TWO(a_row_whose_trigger_rolls_back_is_left_out),
         TEST_OF_TWO(many_rows_are_settled_in_slices),
         TEST_OF_TWO(what_is_here_alone_costs_by_the_row),
+        TEST_OF_TWO(what_is_refused_is_tried_in_slices),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
