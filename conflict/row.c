@@ -516,8 +516,8 @@ struct birth *row_unnamed(struct arena *a, const struct row *r, const struct tab
 bool row_is_doubtful(const struct row *r, const struct forget *f, bool unknown)
 {
     const struct birth *unnamed = row_find_birth(r, (struct dot){0});
-    if (!unnamed || !dot_is_none(unnamed->base))
-        return false; /* whose birth is on record was never entered in a gap */
+    if (!unnamed || birth_gone(unnamed) || !dot_is_none(unnamed->base))
+        return false; /* entered in no gap: its birth is on record; or dead, and never changed */
     for (uint32_t i = 0; i < r->n_births; i++) {
         const struct birth *b = &r->births[i];
         if (b == unnamed || birth_gone(b) || is_among(f->keep, f->n_keep, b->name))

@@ -93,11 +93,13 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
 /* Begins to try again, with the sweeps, what this office alone refuses (reason `local`), each row
  * for itself; one that is refused again leaves nothing behind. False: there is none. */
 bool store_local_again(struct store *s);
+/* Rows for which a trigger rolled a transaction back are left out of the next ones; some of them no
+ * longer, as what the trigger reads may be another. wrote: somebody wrote since this was asked
+ * last, so that all of them are due. True: others still are. */
+bool store_raised_again(struct store *s, bool wrote);
 /* What the neighbour has sent is here up to this position of its journal. Behind the last chunk of
  * the first load, the load has caught up, and the foreign keys that waited are decided. */
 enum err store_peer_received(struct store *s, const char *node, uint64_t pos);
-/* Decides again what this office alone refuses in table number t: a gap's rows were in the way. */
-enum err store_local_retry(struct store *s, uint32_t t, uint64_t now_ms);
 /* Decides again: one (id) or all (NULL). *released: rows that stand now. */
 enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint64_t now_ms,
                           uint32_t *released);

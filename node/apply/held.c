@@ -302,19 +302,23 @@ static enum err put_entry(struct work *w, struct work_row *r, const struct birth
         state_counts_changed(w->s);
     if (!old && w->report)
         w->report->held++;
-    enum err e = DB_RUN(
-        w->s,
-        "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
-        " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk,"
-        " blocked_table, blocked_office, blocked_ms)"
-        " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
-        value_text(old ? old->id : id), value_text(r->k.t->name),
-        value_text(schema_key_json(w->a, r->k.t, r->k.key, r->k.len)), value_text(reason),
-        value_text(words(w, r, b, old)), value_text(writer(w, r, b, old)),
-        value_u64(old ? old->since_ms : w->now_ms), value_text(by.key_json), value_u64(r->k.t->t),
-        value_blob(r->k.key, r->k.len), value_u64(b->name.site), value_u64(b->name.seq),
-        value_u64(by.t), value_blob(by.key.p, by.key.len), value_text(by.table),
-        value_text(by.office), by.ms ? value_u64(by.ms) : value_null());
+    struct buf order = {0};
+    schema_key_order(r->k.t, (struct bytes){r->k.key, r->k.len}, &order);
+    enum err e =
+        DB_RUN(w->s,
+               "INSERT OR REPLACE INTO tonle_held(id, table_name, key, reason,"
+               " message, office, since_ms, blocked_by, t, k, site, seq, bt, bk,"
+               " blocked_table, blocked_office, blocked_ms, o)"
+               " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
+               value_text(old ? old->id : id), value_text(r->k.t->name),
+               value_text(schema_key_json(w->a, r->k.t, r->k.key, r->k.len)), value_text(reason),
+               value_text(words(w, r, b, old)), value_text(writer(w, r, b, old)),
+               value_u64(old ? old->since_ms : w->now_ms), value_text(by.key_json),
+               value_u64(r->k.t->t), value_blob(r->k.key, r->k.len), value_u64(b->name.site),
+               value_u64(b->name.seq), value_u64(by.t), value_blob(by.key.p, by.key.len),
+               value_text(by.table), value_text(by.office), by.ms ? value_u64(by.ms) : value_null(),
+               value_blob(order.data, order.len));
+    buf_fini(&order);
     if (by.t)
         claims_note_blocker(w->s, by.t, by.key);
     claims_note_held(w->s, r->k);

@@ -5,6 +5,7 @@
 #include "conflict/hlc.h"
 #include "node/apply/work.h"
 #include "node/capture/capture.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -82,27 +83,6 @@ enum err store_held_retry(struct store *s, struct arena *a, const char *id, uint
     return e == ERR_OK ? finish(&w, released) : e;
 }
 
-enum err store_local_retry(struct store *s, uint32_t t, uint64_t now_ms)
-{
-    struct arena a = {0};
-    struct work w;
-    uint32_t released;
-    bool any = false;
-    enum err e = capture_temp_triggers(s);
-    begin(&w, s, &a, now_ms);
-    if (e == ERR_OK)
-        e = meet(&w,
-                 DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE t = ?1 AND reason = 'local'",
-                          value_u64(t)),
-                 &any);
-    if (e == ERR_OK && any)
-        e = load_all(&w);
-    if (e == ERR_OK && any)
-        e = finish(&w, &released);
-    arena_fini(&a);
-    return e;
-}
-
 /* What this office alone refuses in the table may have waited for one of the row's unique
  * values. */
 enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
@@ -131,6 +111,11 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms)
 }
 
 /* ---- what this office alone refuses ---- */
+
+bool store_raised_again(struct store *s, bool wrote)
+{
+    return raised_again(s, wrote);
+}
 
 bool store_local_again(struct store *s)
 {

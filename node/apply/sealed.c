@@ -25,17 +25,21 @@ static enum err hold_limited(struct store *s, struct row_key k, const char *mess
 {
     struct arena a = {0};
     char id[17];
+    struct buf order = {0};
     limit_id(k, id);
+    schema_key_order(k.t, (struct bytes){k.key, k.len}, &order);
     state_counts_changed(s);
     enum err e = DB_RUN(
         s,
         "INSERT INTO tonle_held(t, k, id, table_name, key, reason, message, office, since_ms,"
-        " blocked_by, site, seq, bt, bk)"
-        " VALUES(?1, ?2, ?3, ?4, ?5, 'limit', ?6, ?7, ?8, '', ?9, 0, 0, x'')"
+        " blocked_by, site, seq, bt, bk, o)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, 'limit', ?6, ?7, ?8, '', ?9, 0, 0, x'', ?10)"
         " ON CONFLICT(id) DO UPDATE SET message = excluded.message",
         value_integer(k.t->t), value_blob(k.key, k.len), value_text(id), value_text(k.t->name),
         value_text(schema_key_told(&a, k.t, k.key, k.len)), value_text(message),
-        value_text(identity_of(s)->node), value_u64(now_ms), value_u64(identity_of(s)->site));
+        value_text(identity_of(s)->node), value_u64(now_ms), value_u64(identity_of(s)->site),
+        value_blob(order.data, order.len));
+    buf_fini(&order);
     arena_fini(&a);
     return e;
 }

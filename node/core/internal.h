@@ -210,7 +210,8 @@ struct node {
     uint64_t charter_version;
     bool sweep_more;
     uint64_t sweep_due_ms;
-    bool local_look; /* somebody wrote since the rows were tried that only this office refuses */
+    bool local_look;  /* somebody wrote since the rows were tried that only this office refuses */
+    bool raised_left; /* not all were tried then for which a trigger had rolled back */
     int64_t local_schema;                 /* PRAGMA schema_version then */
     uint64_t local_due_ms, local_wait_ms; /* when next, and how long after the last time */
     uint64_t mark_seen_ms;                /* since when a mark is wanted; 0: it is not */

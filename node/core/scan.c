@@ -259,7 +259,7 @@ static enum err advance(struct node *n, struct open_scan *sc, const struct load_
 /* A slice of it is: the rows behind that are in it, as it is at the clock of then. */
 static enum err go_on(struct node *n, struct open_scan *sc)
 {
-    struct bytes last = sc->escape[sc->n_escapes - 1].key;
+    struct bytes last = sc->escape[sc->n_escapes - 1].place;
     buf_reset(&sc->slice_end);
     buf_put(&sc->slice_end, last.p, last.len);
     sc->give_up_ms = n->mono_ms + STALL_MS;
@@ -368,19 +368,31 @@ static void start_by_itself(struct node *n)
 
 /* ---- what comes */
 
-static bool same_digest(struct node *n, const struct open_scan *sc, const struct load_chunk *c,
+static bool same_bytes(struct bytes x, struct bytes y)
+{
+    return x.len == y.len && memcmp(x.p, y.p, x.len) == 0;
+}
+
+/* Whether the range is the same here. What is compared row by row is at most a chunk of ours, too
+ * (sc->upto): between two rows of the neighbour's any number may stand or be held here. */
+static bool same_digest(struct node *n, struct open_scan *sc, const struct load_chunk *c,
                         enum err *e)
 {
     struct load_request r = {.table = sc->table[sc->at],
                              .after = {sc->after.data, sc->after.len},
-                             .max_rows = LIMIT_CHUNK_ROWS,
+                             .max_rows = CHUNK_ROWS,
                              .digest_only = true};
     struct load_chunk here;
     if (!c->end)
         r.upto = c->last_key;
     *e = store_chunk_read(n->store, &n->arena, &r, sc->peer, &here);
-    return *e == ERR_OK && here.rows == c->rows &&
-           memcmp(here.digest, c->digest, HASH_BYTES) == 0 && (here.end || !c->end);
+    if (*e != ERR_OK)
+        return false;
+    bool all = c->end ? here.end : same_bytes(here.last_key, c->last_key);
+    sc->bounded = !here.end;
+    buf_reset(&sc->upto);
+    buf_put(&sc->upto, here.last_key.p, here.last_key.len);
+    return all && here.rows == c->rows && memcmp(here.digest, c->digest, HASH_BYTES) == 0;
 }
 
 static void count(struct counts *c, enum escape_kind kind)
@@ -443,9 +455,6 @@ static enum err take_chunk(struct node *n, struct open_scan *sc, const struct lo
         return advance(n, sc, c);
     if (e == ERR_OK) {
         sc->detail = true;
-        sc->bounded = !c->end;
-        buf_reset(&sc->upto);
-        buf_put(&sc->upto, c->last_key.p, c->last_key.len);
         ask_chunk(n, sc);
     }
     return e;

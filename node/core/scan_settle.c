@@ -13,15 +13,15 @@ bool scan_is_ours(const struct open_scan *sc)
     return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
 }
 
-static int compare_keys(struct bytes p, struct bytes q)
+static int compare_bytes(struct bytes p, struct bytes q)
 {
     int c = memcmp(p.p, q.p, p.len < q.len ? p.len : q.len);
     return c != 0 ? c : (p.len > q.len) - (p.len < q.len);
 }
 
-static int by_escape_key(const void *p, const void *q)
+static int by_place(const void *p, const void *q)
 {
-    return compare_keys(((const struct escape *)p)->key, ((const struct escape *)q)->key);
+    return compare_bytes(((const struct escape *)p)->place, ((const struct escape *)q)->place);
 }
 
 size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n)
@@ -31,9 +31,9 @@ size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n)
     sc->sliced = false;
     if (sc->what == SCAN_LOOK || n == 0)
         return n;
-    qsort(esc, n, sizeof *esc, by_escape_key);
+    qsort(esc, n, sizeof *esc, by_place);
     for (size_t i = 0; i < n; i++)
-        if (end.len == 0 || compare_keys(esc[i].key, end) > 0)
+        if (end.len == 0 || compare_bytes(esc[i].place, end) > 0)
             esc[kept++] = esc[i];
     sc->sliced = kept > SCAN_SLICE_ROWS;
     return sc->sliced ? SCAN_SLICE_ROWS : kept;
@@ -121,7 +121,7 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .deleted = sc->counts.deleted};
     sc->noted = true;
     e = gap_compared(n->store, &g, sc->peer, node_time(n));
-    return e == ERR_OK && scan_waiting(&sc->counts) == 0
-               ? store_local_retry(n->store, t->t, node_time(n))
-               : e;
+    if (e == ERR_OK && scan_waiting(&sc->counts) == 0) /* the gap's rows were in the way */
+        n->sweep_more = store_local_again(n->store) || n->sweep_more;
+    return e;
 }

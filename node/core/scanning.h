@@ -38,8 +38,9 @@ struct open_scan {
     size_t shown_bytes;
     struct buf after, upto;
     bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
-    struct buf slice_end; /* of that chunk: up to this key all are settled, or it is told why not */
-    bool sliced;          /* and others are behind those that this step settles */
+    struct buf
+        slice_end; /* of that chunk: up to this place all are settled, or it is told why not */
+    bool sliced;   /* and others are behind those that this step settles */
     /* within one step: what the transaction is to settle */
     const struct load_chunk *chunk;
     struct escape *escape;

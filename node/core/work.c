@@ -351,14 +351,18 @@ static void write_rest(struct node *n)
 }
 
 /* What only this office refuses is tried again where the schema is another, and where somebody has
- * written what its triggers may read: ever more seldom while they go on. */
+ * written what its triggers may read: ever more seldom while they go on. Of what a trigger rolled
+ * back for some at a time, until each was tried. */
 static void look_at_refused(struct node *n)
 {
     bool anew = schema_cookie(n->store) != n->local_schema;
-    if (!n->local_look || (!anew && n->mono_ms < n->local_due_ms))
+    bool any = n->local_look || n->raised_left;
+    if (!any || (!anew && n->mono_ms < n->local_due_ms))
         return;
     bool rested = n->mono_ms >= n->local_due_ms + n->local_wait_ms;
-    uint64_t wait = anew || rested ? NODE_LOCAL_MS : 2 * n->local_wait_ms;
+    uint64_t next = n->local_look ? 2 * n->local_wait_ms : n->local_wait_ms;
+    uint64_t wait = anew || rested ? NODE_LOCAL_MS : next;
+    n->raised_left = store_raised_again(n->store, n->local_look);
     n->local_look = false;
     n->local_schema = schema_cookie(n->store);
     n->local_wait_ms = wait < NODE_LOCAL_MOST_MS ? wait : NODE_LOCAL_MOST_MS;
@@ -400,7 +404,7 @@ void work_deadline(struct node *n)
     }
     if (n->sweep_more)
         node_want(n, n->sweep_due_ms);
-    if (n->local_look)
+    if (n->local_look || n->raised_left)
         node_want(n, n->local_due_ms);
     if (peers_dirty(n))
         node_want(n, n->acked_due_ms);

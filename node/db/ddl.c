@@ -29,7 +29,8 @@
  * - tonle_held: living births that do not stand, and what cannot be taken here (reasons `schema`
  *   and `limit`). blocked_by, blocked_table: the row in its way (for `parent`: the row it refers
  *   to), blocked_office, blocked_ms: whose claim that is and since when ('' and NULL: settled, or
- *   not here); bt, bk: the same row by number and key (passes 2 and 3)
+ *   not here); bt, bk: the same row by number and key (passes 2 and 3); o: the place of the key in
+ *   the order of its table (schema_key_order; empty: it has none)
  * - tonle_deferred: changesets of the journal with rows of a table that does not fit here (yet),
  *   and the stable clock when each came (record/deferral.c)
  * - tonle_local: values of columns that only this office has, of rows that were taken out of their
@@ -85,7 +86,8 @@ const char store_ddl[] =
     " blocked_by TEXT NOT NULL, t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
     " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL,"
     " blocked_table TEXT NOT NULL DEFAULT '', blocked_office TEXT NOT NULL DEFAULT '',"
-    " blocked_ms INTEGER) WITHOUT ROWID;"
+    " blocked_ms INTEGER, o BLOB NOT NULL DEFAULT x'') WITHOUT ROWID;"
+    "CREATE INDEX tonle_held_order ON tonle_held(t, o);"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
     "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, stable BLOB NOT NULL,"

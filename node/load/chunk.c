@@ -15,9 +15,9 @@
  *   PART_RECORDS + key bytes    records behind it
  *
  * Who compares asks with a bound (`upto`, for the last chunk PART_RECORDS), and gets all of a range
- * at once: its rows, and the rows that are held in it. The digest of a range is of both. Behind the
- * last chunk come the records of what neither stands nor is held. Known limit: of the rows that are
- * held between two that stand so many come as there is room for.
+ * at once: its rows, and the rows that are held in it. The digest of a range is of both. A range
+ * ends where there is no room for more of either, also at the key of a row that is held. Behind the
+ * last chunk come the records of what neither stands nor is held.
  *
  * The registry and the charter go without records: their rows are what the hub signed
  * (journal/attest.h), and what nobody signed of them is nothing that a parent may say. A row that
@@ -40,6 +40,7 @@
 #include <string.h>
 
 #define CHUNK_BYTES ((size_t)4 << 20)
+#define HELD_ROWS 4u
 
 static int compare_bytes(struct bytes a, struct bytes b)
 {
@@ -52,6 +53,10 @@ static int by_bytes(const void *a, const void *b)
     return compare_bytes(*(const struct bytes *)a, *(const struct bytes *)b);
 }
 
+struct found_record {
+    struct bytes key, record;
+};
+
 struct chunk_read {
     struct store *s; /* for whom: */
     bool compares;
@@ -63,6 +68,9 @@ struct chunk_read {
     struct load_chunk *out;
     struct kept_birth *keep;
     size_t n_keep, cap_keep;
+    struct found_record *held; /* of the range, where no row stands */
+    size_t n_held, cap_held;
+    struct bytes cut;     /* the range ends here: there was no room for what is held behind it */
     struct bytes *sorted; /* keys of the rows in this chunk, by their bytes */
     size_t n_sorted;
 };
@@ -108,34 +116,6 @@ static enum err is_alone(struct chunk_read *c, struct bytes key, bool *yes)
     return c->limits ? limit_alone(c->s, (struct row_key){c->t, key.p, key.len}, yes) : ERR_OK;
 }
 
-static enum err read_rows(struct chunk_read *c, bool *end)
-{
-    uint32_t room =
-        c->compares && c->max_rows > LIMIT_CHUNK_ROWS / 2 ? LIMIT_CHUNK_ROWS / 2 : c->max_rows;
-    struct key_range want = {c->t, c->request->after, c->request->upto, room, CHUNK_BYTES};
-    struct slice_rows rows;
-    enum err e = part_slice(c->s, c->a, &want, &rows);
-    for (uint32_t i = 0; e == ERR_OK && i < rows.n; i++) {
-        struct bytes record = {0};
-        bool alone = false;
-        digest_add(c->out->digest, c->t, DIGEST_STANDS, rows.row[i]);
-        if (c->request->digest_only)
-            continue;
-        e = is_alone(c, rows.key[i], &alone);
-        if (e == ERR_OK && !c->t->hub_only)
-            e = read_record(c, rows.key[i], &record);
-        if (e == ERR_OK && (!alone || record.len > 0))
-            e = add_state(c, rows.key[i], record, alone ? NULL : rows.row[i]);
-    }
-    c->sorted = arena_copy(c->a, rows.key, rows.n * sizeof *rows.key);
-    c->n_sorted = rows.n;
-    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
-    c->out->rows = rows.n;
-    c->out->last_key = rows.n > 0 ? rows.key[rows.n - 1] : c->request->after;
-    *end = rows.end;
-    return e;
-}
-
 static void digest_told(struct chunk_read *c, struct arena *a, const struct row *r)
 {
     for (uint32_t i = 0; i < r->n_births; i++) {
@@ -146,8 +126,8 @@ static void digest_told(struct chunk_read *c, struct arena *a, const struct row 
     }
 }
 
-/* Rows of the range that are held: where a row stands under the key, it has come with it. */
-static enum err add_held(struct chunk_read *c, struct arena *scratch, struct bytes key)
+/* A row of the range that is held: where a row stands under the key, it comes with it. */
+static enum err find_held(struct chunk_read *c, struct arena *scratch, struct bytes key)
 {
     struct row r;
     struct value *stands = NULL;
@@ -163,33 +143,79 @@ static enum err add_held(struct chunk_read *c, struct arena *scratch, struct byt
     e = row_read(c->s, scratch, k, &stands);
     if (e == ERR_OK && !stands)
         e = read_record(c, key, &record);
-    if (record.len == 0)
+    if (e != ERR_OK || record.len == 0)
         return e;
-    c->sorted[c->n_sorted++] = key;
-    return e == ERR_OK ? add_state(c, key, record, NULL) : e;
+    c->held = arena_grow(c->a, c->held, c->n_held, &c->cap_held, sizeof *c->held);
+    c->held[c->n_held++] = (struct found_record){key, record};
+    return ERR_OK;
 }
 
-static enum err read_held(struct chunk_read *c, bool end)
+/* What is held up to this key of the table (empty: its end), as far as there is room: reading a
+ * record costs what several rows do. */
+static enum err read_held(struct chunk_read *c, uint32_t room, struct bytes upto)
 {
     struct key_range range = {
-        .t = c->t, .after = c->request->after, .upto = end ? c->request->upto : c->out->last_key};
+        .t = c->t, .after = c->request->after, .upto = upto, .max_rows = room / HELD_ROWS + 1};
     struct arena scratch = {0};
-    struct bytes *key;
-    size_t n, start = c->a->used_bytes;
-    enum err e = part_held(c->s, c->a, &range, &key, &n);
-    struct bytes *sorted = arena_alloc(c->a, (c->n_sorted + n + 1) * sizeof *sorted);
-    if (c->n_sorted > 0)
-        memcpy(sorted, c->sorted, c->n_sorted * sizeof *sorted);
-    c->sorted = sorted;
-    for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        bool room = c->out->n_states < LIMIT_CHUNK_ROWS && c->a->used_bytes - start <= CHUNK_BYTES;
-        if (room)
-            e = add_held(c, &scratch, key[i]);
+    struct held_keys held;
+    enum err e = part_held(c->s, c->a, &range, &held);
+    size_t i = 0, used = 0;
+    for (; e == ERR_OK && i < held.n && used <= CHUNK_BYTES; i++) {
+        size_t before = c->a->used_bytes;
+        e = find_held(c, &scratch, held.key[i]);
+        used += c->a->used_bytes - before + scratch.used_bytes;
         arena_reset(&scratch);
     }
-    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
+    if (i < held.n || held.full)
+        c->cut = held.key[i - 1];
     arena_fini(&scratch);
     return e;
+}
+
+static enum err add_rows(struct chunk_read *c, const struct slice_rows *rows, uint32_t n)
+{
+    enum err e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
+        struct bytes record = {0};
+        bool alone = false;
+        digest_add(c->out->digest, c->t, DIGEST_STANDS, rows->row[i]);
+        if (c->request->digest_only)
+            continue;
+        e = is_alone(c, rows->key[i], &alone);
+        if (e == ERR_OK && !c->t->hub_only)
+            e = read_record(c, rows->key[i], &record);
+        if (e == ERR_OK && (!alone || record.len > 0))
+            e = add_state(c, rows->key[i], record, alone ? NULL : rows->row[i]);
+    }
+    c->sorted = arena_alloc(c->a, (n + c->n_held + 1) * sizeof *c->sorted);
+    for (uint32_t i = 0; i < n; i++)
+        c->sorted[c->n_sorted++] = rows->key[i];
+    for (size_t i = 0; e == ERR_OK && i < c->n_held; i++) {
+        c->sorted[c->n_sorted++] = c->held[i].key;
+        e = add_state(c, c->held[i].key, c->held[i].record, NULL);
+    }
+    qsort(c->sorted, c->n_sorted, sizeof *c->sorted, by_bytes);
+    return e;
+}
+
+static enum err read_rows(struct chunk_read *c, bool *end)
+{
+    uint32_t room =
+        c->compares && c->max_rows > LIMIT_CHUNK_ROWS / 2 ? LIMIT_CHUNK_ROWS / 2 : c->max_rows;
+    struct key_range want = {c->t, c->request->after, c->request->upto, room, CHUNK_BYTES};
+    struct slice_rows rows;
+    enum err e = part_slice(c->s, c->a, &want, &rows);
+    if (e == ERR_OK && c->compares && !c->t->hub_only)
+        e = read_held(c, room, rows.end ? c->request->upto : rows.key[rows.n - 1]);
+    uint32_t n = rows.n;
+    while (c->cut.len > 0 && n > 0 && part_is_behind(c->a, c->t, rows.key[n - 1], c->cut))
+        n--;
+    c->out->rows = n;
+    c->out->last_key = n > 0 ? rows.key[n - 1] : c->request->after;
+    if (c->cut.len > 0)
+        c->out->last_key = c->cut;
+    *end = rows.end && c->cut.len == 0;
+    return e == ERR_OK ? add_rows(c, &rows, n) : e;
 }
 
 static struct bytes records_key(struct arena *a, struct bytes key)
@@ -200,10 +226,6 @@ static struct bytes records_key(struct arena *a, struct bytes key)
         memcpy(p + 1, key.p, key.len);
     return (struct bytes){p, key.len + 1};
 }
-
-struct found_record {
-    struct bytes key, record;
-};
 
 /* One page of records behind `after`, in the order of key bytes. */
 static enum err record_page(struct chunk_read *c, struct bytes after, struct found_record *found,
@@ -305,8 +327,6 @@ static enum err read_all(struct chunk_read *c, const char *peer)
     uint32_t room = c->compares ? LIMIT_CHUNK_ROWS : c->max_rows;
     out->states = arena_alloc(c->a, room * sizeof *out->states);
     enum err e = read_rows(c, &end);
-    if (e == ERR_OK && c->compares && !c->t->hub_only)
-        e = read_held(c, end);
     if (e == ERR_OK && end && bounded) {
         out->last_key = c->request->upto; /* the range ends, not the table */
         end = false;

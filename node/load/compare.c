@@ -49,9 +49,16 @@ struct comparison {
 static void add_escape(struct comparison *c, enum escape_kind kind, struct bytes key,
                        const struct row_state *st)
 {
+    struct buf b = {0};
+    schema_key_order(c->t, key, &b);
+    buf_put(&b, key.p, key.len); /* two keys may have one place: 'a' and 'A' */
     c->list = arena_grow(c->a, c->list, c->n, &c->cap, sizeof *c->list);
-    c->list[c->n++] =
-        (struct escape){kind, c->chunk->table, {arena_copy(c->a, key.p, key.len), key.len}, st};
+    c->list[c->n++] = (struct escape){.kind = kind,
+                                      .table = c->chunk->table,
+                                      .key = {arena_copy(c->a, key.p, key.len), key.len},
+                                      .place = {arena_copy(c->a, b.data, b.len), b.len},
+                                      .state = st};
+    buf_fini(&b);
 }
 
 static bool any_told(const struct row *r, const struct table_rules *rules)
@@ -107,22 +114,36 @@ static enum err compare_rows(struct comparison *c, struct bytes after)
     return e;
 }
 
+static enum err compare_held_keys(struct comparison *c, struct arena *scratch,
+                                  const struct held_keys *held)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < held->n; i++) {
+        struct value *now = NULL;
+        struct row_key k = {c->t, held->key[i].p, held->key[i].len};
+        e = row_read(c->s, scratch, k, &now);
+        if (e == ERR_OK && !now)
+            e = compare_key(c, scratch, held->key[i], NULL);
+        arena_reset(scratch);
+    }
+    return e;
+}
+
 /* Held here, where nothing stands. */
 static enum err compare_held(struct comparison *c, struct bytes after)
 {
     struct arena keys = {0}, scratch = {0};
-    struct bytes *key;
-    size_t n;
-    struct key_range want = {.t = c->t, .after = after};
+    struct held_keys held = {.full = true};
+    struct key_range want = {.t = c->t, .after = after, .max_rows = SLICE_ROWS};
+    enum err e = ERR_OK;
     if (!c->chunk->end)
         want.upto = c->chunk->last_key;
-    enum err e = part_held(c->s, &keys, &want, &key, &n);
-    for (size_t i = 0; e == ERR_OK && i < n; i++) {
-        struct value *now = NULL;
-        e = row_read(c->s, &scratch, (struct row_key){c->t, key[i].p, key[i].len}, &now);
-        if (e == ERR_OK && !now)
-            e = compare_key(c, &scratch, key[i], NULL);
-        arena_reset(&scratch);
+    while (e == ERR_OK && held.full) {
+        e = part_held(c->s, &keys, &want, &held);
+        if (e == ERR_OK)
+            e = compare_held_keys(c, &scratch, &held);
+        if (held.n > 0)
+            want.after = held.key[held.n - 1];
     }
     arena_fini(&scratch);
     arena_fini(&keys);

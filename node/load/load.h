@@ -39,6 +39,7 @@ struct escape {
     enum escape_kind kind;
     const char *table;
     struct bytes key;
+    struct bytes place;            /* of the key, in the order of the table */
     const struct row_state *state; /* of the chunk; NULL: it has none of this key */
 };
 enum err store_chunk_compare(struct store *s, struct arena *a, const struct load_chunk *chunk,

@@ -54,10 +54,11 @@ enum err store_escape_rows(struct store *s, struct arena *a, const struct load_c
     const struct row_state *st;
     *out = (struct escape_rows){0};
     enum err e = meet_escape(s, a, chunk, esc, &x, &st);
+    if (e != ERR_OK)
+        return e;
     out->t = x.k.t;
-    if (e == ERR_OK)
-        values_that_differ(a, &x, &out->here, &out->there);
-    return e;
+    values_that_differ(a, &x, &out->here, &out->there);
+    return ERR_OK;
 }
 
 static enum err write_parents(struct store *s, const struct met *x)

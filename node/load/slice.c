@@ -101,63 +101,49 @@ enum err part_slice(struct store *s, struct arena *a, const struct key_range *wa
     return query_end(&q);
 }
 
-/* A key that no row has compares as the table's own would: its columns give the collations. */
-static void inside_sql(struct buf *sql, const struct table_schema *t, bool after, bool upto)
+/* A key's place; of an empty one, or one that is none, what is here for it. */
+static struct value place(struct arena *a, const struct table_schema *t, struct bytes key,
+                          uint8_t otherwise)
 {
-    buf_printf(sql, "SELECT 1 FROM (SELECT %s FROM %s WHERE 0 UNION ALL SELECT ?1", t->key_order,
-               t->qname);
-    for (uint32_t k = 1; k < t->n_key; k++)
-        buf_printf(sql, ",?%u", k + 1);
-    buf_printf(sql, ") WHERE 1");
-    (void)bounds_sql(sql, t, after, upto, t->n_key + 1);
-}
-
-static enum err is_inside(struct store *s, struct arena *a, const struct key_range *want,
-                          struct bytes key, bool *yes)
-{
-    const struct table_schema *t = want->t;
-    bool after = want->after.len > 0;
-    bool upto = want->upto.len > 0 && !part_is_records_key(want->upto);
-    struct value v[LIMIT_KEY_COLUMNS];
-    struct buf sql = {0};
-    *yes = false;
-    if (key_decode(key.p, key.len, v, t->n_key) != ERR_OK) /* it has none that can be sent */
-        return ERR_OK;
-    inside_sql(&sql, t, after, upto);
-    struct query q = DB_QUERY(s, buf_str(&sql));
-    buf_fini(&sql);
-    int p = 1;
-    query_bind_key(&q, a, (struct row_key){t, key.p, key.len}, p);
-    p += (int)t->n_key;
-    if (after)
-        query_bind_key(&q, a, (struct row_key){t, want->after.p, want->after.len}, p);
-    p += after ? (int)t->n_key : 0;
-    if (upto)
-        query_bind_key(&q, a, (struct row_key){t, want->upto.p, want->upto.len}, p);
-    *yes = query_next(&q);
-    return query_end(&q);
+    struct buf b = {0};
+    if (!schema_key_order(t, key, &b) && otherwise)
+        buf_put_u8(&b, otherwise);
+    struct value v = value_blob(arena_copy(a, b.data, b.len), b.len);
+    buf_fini(&b);
+    return v;
 }
 
 enum err part_held(struct store *s, struct arena *a, const struct key_range *want,
-                   struct bytes **out, size_t *n)
+                   struct held_keys *out)
 {
-    size_t cap = 0, all = 0;
-    *out = NULL;
-    *n = 0;
+    bool upto = want->upto.len > 0 && !part_is_records_key(want->upto);
+    struct bytes last = upto ? want->upto : (struct bytes){0}, at = {0};
+    size_t cap = 0;
+    *out = (struct held_keys){0};
     if (part_is_records_key(want->after))
         return ERR_OK;
-    struct query q =
-        DB_QUERY(s, "SELECT DISTINCT k FROM tonle_held WHERE t = ?1", value_integer(want->t->t));
-    while (query_next(&q)) {
-        *out = arena_grow(a, *out, all, &cap, sizeof **out);
-        (*out)[all++] = query_bytes(&q, a, 0);
+    struct query q = DB_QUERY(s,
+                              "SELECT DISTINCT o, k FROM tonle_held WHERE t = ?1 AND o > ?2"
+                              " AND o <= ?3 ORDER BY o, k",
+                              value_integer(want->t->t), place(a, want->t, want->after, 0),
+                              place(a, want->t, last, 0xff));
+    while (!out->full && query_next(&q)) {
+        struct bytes o = query_borrow(&q, 0);
+        bool same = o.len == at.len && memcmp(o.p, at.p, o.len) == 0;
+        out->full = out->n >= want->max_rows && !same;
+        if (out->full)
+            break;
+        at = same ? at : query_bytes(&q, a, 0);
+        out->key = arena_grow(a, out->key, out->n, &cap, sizeof *out->key);
+        out->key[out->n++] = query_bytes(&q, a, 1);
     }
-    enum err e = query_end(&q);
-    for (size_t i = 0; e == ERR_OK && i < all; i++) {
-        bool inside;
-        e = is_inside(s, a, want, (*out)[i], &inside);
-        if (inside)
-            (*out)[(*n)++] = (*out)[i];
-    }
-    return e;
+    return query_end(&q);
+}
+
+bool part_is_behind(struct arena *a, const struct table_schema *t, struct bytes key,
+                    struct bytes other)
+{
+    struct value x = place(a, t, key, 0), y = place(a, t, other, 0);
+    int order = memcmp(x.u.p, y.u.p, x.len < y.len ? x.len : y.len);
+    return order != 0 ? order > 0 : x.len > y.len;
 }

@@ -24,9 +24,18 @@ struct slice_rows {
 };
 enum err part_slice(struct store *s, struct arena *a, const struct key_range *want,
                     struct slice_rows *out);
-/* The keys of rows that are held here, in the range and in no order; none behind PART_RECORDS. */
+/* The keys of rows that are held here, in the range and in its order: at most max_rows, and those
+ * that have the last one's place, too (a NOCASE key); none behind PART_RECORDS. */
+struct held_keys {
+    struct bytes *key;
+    size_t n;
+    bool full; /* others may be behind them */
+};
 enum err part_held(struct store *s, struct arena *a, const struct key_range *want,
-                   struct bytes **out, size_t *n);
+                   struct held_keys *out);
+/* Whether a key stands behind another in the order of the table. */
+bool part_is_behind(struct arena *a, const struct table_schema *t, struct bytes key,
+                    struct bytes other);
 /* Adds one row to an order-independent digest: the hash of the table's name, a tag and the
  * canonical bytes of every replicated column, as four little-endian 64-bit sums. */
 enum digest_tag { DIGEST_STANDS = 1, DIGEST_HELD = 2 };

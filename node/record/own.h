@@ -15,6 +15,7 @@ struct record {
     int64_t deferred_rev;  /* tonle_meta `rev` that it fits */
     struct buf scratch;    /* of one record that is written */
     struct raised *raised; /* rows that a trigger of this office answers with RAISE(ROLLBACK) */
+    size_t raised_due;     /* so many of them, the first that were tried, may be tried again */
 };
 
 #endif

@@ -27,9 +27,13 @@ uint64_t part_mask(const struct table_schema *t, const struct value *old,
                    const struct value *values);
 /* A trigger with RAISE(ROLLBACK) ends our whole transaction. The row is remembered (always
  * ERR_BUSY: the transaction is done again) and not tried a second time, until the schema is
- * another: then raised_before says what the trigger had to say, and NULL of any other row. */
+ * another or raised_again lets it go: raised_before says what the trigger had to say, and NULL of
+ * any other row. */
 enum err raised_remember(struct store *s, struct row_key k, const char *message);
 const char *raised_before(struct store *s, struct row_key k);
+/* Lets some go, each of which may cost a transaction once more. all: each that is remembered now is
+ * due; else what is left of those. True: others still are. */
+bool raised_again(struct store *s, bool all);
 void raised_forget(struct store *s); /* all of them */
 /* Shown values of a birth, held or standing, of which the record tells all. */
 struct value *part_birth_values(struct arena *a, const struct table_schema *t,

@@ -128,6 +128,9 @@ static void fill_sql(struct arena *a, struct table_schema *t, const struct table
     t->key_order = sql_take(a, &order);
     t->qname = sql_take(a, &name);
     t->key_where = key_where(a, t, info);
+    t->key_collation = arena_alloc(a, t->n_key * sizeof *t->key_collation);
+    for (uint32_t i = 0; i < t->n_key; i++)
+        t->key_collation[i] = key_collation(info, i);
     buf_printf(&read, "SELECT %s FROM %s WHERE %s", t->column_list, t->qname, t->key_where);
     char *text = sql_take(a, &read);
     t->read_sql = t->exists ? text : NULL;

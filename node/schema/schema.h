@@ -62,12 +62,13 @@ struct table_schema { /* one published table */
     uint32_t n_unique;
     struct unique_index *unique;
     uint32_t n_unique_columns;
-    uint32_t *unique_columns; /* all columns of all unique keys, the key included: for the rank */
-    uint32_t depth;           /* parents first: 0 references nothing */
-    char *column_list;        /* "c1","c2",... quoted */
-    char *key_where;          /* "k1" IS ?1 AND ... with = for keys (never NULL) */
-    char *key_order;          /* "k1","k2" */
-    char *qname;              /* quoted, main.-qualified */
+    uint32_t *unique_columns;   /* all columns of all unique keys, the key included: for the rank */
+    uint32_t depth;             /* parents first: 0 references nothing */
+    char *column_list;          /* "c1","c2",... quoted */
+    char *key_where;            /* "k1" IS ?1 AND ... with = for keys (never NULL) */
+    char *key_order;            /* "k1","k2" */
+    const char **key_collation; /* in key order */
+    char *qname;                /* quoted, main.-qualified */
     char *read_sql; /* SELECT all replicated columns by key (?1...); NULL when the table is not here
                      */
 };
@@ -100,6 +101,9 @@ bool schema_is_key(const struct table_schema *t, uint32_t column);
 char *schema_quote(struct arena *a, const char *name); /* "na""me" */
 void schema_key_encode(const struct table_schema *t, const struct value *columns,
                        struct buf *out); /* from all columns */
+/* The key's place in the order of the table, as bytes that compare so; no place begins with 0xff.
+ * False, and none: they are no key of the table, or NULL is in it. */
+bool schema_key_order(const struct table_schema *t, struct bytes key, struct buf *out);
 /* Key as JSON: a scalar, or an array for composite keys. BLOBs are {"hex":"..."}; text that is not
  * UTF-8 is {"text_hex":"..."}. */
 char *schema_key_json(struct arena *a, const struct table_schema *t, const void *key, size_t len);

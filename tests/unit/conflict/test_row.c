@@ -307,7 +307,7 @@ static void the_unnamed_birth_comes_first(void **state)
 
 /* A row that has no name here stands beside a birth of others: whoever names nobody means that one
  * as soon as it may have lost its name; and the row is in doubt, but not one whose birth is on
- * record, nor where the other is listed. */
+ * record, nor a dead one, nor where the other is listed. */
 static void who_has_no_name_elsewhere_is_meant(void **state)
 {
     struct forgetting t;
@@ -327,6 +327,10 @@ static void who_has_no_name_elsewhere_is_meant(void **state)
     r.births[0].base = (struct dot){1, 1};
     assert_false(row_is_doubtful(&r, &t.f, true));
     r.births[0].base = unnamed;
+    assert_true(row_is_doubtful(&r, &t.f, true));
+    set(&t.a, &r.births[0], COLUMN_EXISTS, make_version(1, 0));
+    assert_false(row_is_doubtful(&r, &t.f, true)); /* it is dead: nothing of it is changed */
+    set(&t.a, &r.births[0], COLUMN_EXISTS, make_version(1, 1));
     t.f.keep = &name;
     t.f.n_keep = 1;
     assert_ptr_equal(row_unnamed(&t.a, &r, &rules, &t.f), &r.births[0]);

@@ -1,5 +1,7 @@
 /* A row that this office alone refuses is tried again by itself, when what refuses it may be
  * another. */
+#include "node/apply/apply.h"
+#include "node/record/table.h"
 #include "tests/unit/node/gaps.h"
 
 #include <stdio.h>
@@ -103,6 +105,51 @@ static void who_was_later_returns_when_a_gap_ends(void **state)
     return_when_a_gap_ends(*state, "CREATE UNIQUE INDEX local_one ON note(text)", "\"1\"unique");
 }
 
+/* Nor is it left out for good where the trigger rolls back for what it reads: all that it was asked
+ * of are asked of again, some at a time. */
+static void it_returns_when_the_trigger_rolls_nothing_back(void **state)
+{
+    struct net *t = *state;
+    net_sql(t, PROVINCE,
+            "CREATE TABLE local_shut(why TEXT); INSERT INTO local_shut VALUES('stock');"
+            "CREATE TRIGGER door BEFORE INSERT ON note WHEN EXISTS(SELECT 1 FROM local_shut) BEGIN"
+            " SELECT RAISE(ROLLBACK, 'shut'); END");
+    assert_true(net_settle(t, 10000));
+    net_sql(t, HUB, ROWS(50));
+    const char *waiting = "SELECT count(*) FROM tonle_held WHERE reason = 'local'";
+    assert_true(net_until(t, PROVINCE, waiting, "50", 60000));
+    net_run(t, 60000);
+    assert_string_equal(net_text(PROVINCE, waiting), "50");
+    net_sql(t, PROVINCE, "DELETE FROM local_shut");
+    assert_true(net_until(t, PROVINCE, waiting, "0", 60000));
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM note"), "50");
+}
+
+/* Each costs a transaction, which the applications wait for: so not all of them at once, and each
+ * once for what was written. */
+static void only_some_are_asked_of_at_once(void **state)
+{
+    struct net *t = *state;
+    struct store *s = PROVINCE->store;
+    assert_ok(store_begin(s));
+    assert_ok(schema_load(s));
+    const struct table_schema *note = schema_table(s, "note");
+    for (uint8_t i = 0; i < 50; i++)
+        assert_err(raised_remember(s, (struct row_key){note, &i, 1}, "shut"), ERR_BUSY);
+    int left[4] = {0};
+    for (int look = 0; look < 4; look++) {
+        bool more = store_raised_again(s, look == 0);
+        assert_int_equal(more, look < 2);
+        for (uint8_t i = 0; i < 50; i++)
+            left[look] += !!raised_before(s, (struct row_key){note, &i, 1});
+    }
+    store_rollback(s);
+    assert_int_equal(left[0], 30); /* of the first that were tried */
+    assert_int_equal(left[1], 10);
+    assert_int_equal(left[2], 0);
+    assert_int_equal(left[3], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +159,8 @@ int main(void)
         TEST_OF_TWO(each_row_is_tried_for_itself),
         TEST_OF_TWO(it_returns_when_a_gap_ends),
         TEST_OF_TWO(who_was_later_returns_when_a_gap_ends),
+        TEST_OF_TWO(it_returns_when_the_trigger_rolls_nothing_back),
+        TEST_OF_TWO(only_some_are_asked_of_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

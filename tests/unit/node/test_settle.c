@@ -2,6 +2,7 @@
  * while capture is away. */
 #include "tests/unit/node/gaps.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The row of an answer whose key is this. */
@@ -101,7 +102,7 @@ static void a_row_whose_trigger_rolls_back_is_left_out(void **state)
 }
 
 struct lock { /* what a connection does between two commits */
-    int rows, most, made;
+    int rows, most, made, statements;
 };
 
 static int on_commit(void *lock)
@@ -118,6 +119,7 @@ static int on_statement(unsigned type, void *lock, void *stmt, void *text)
     (void)type, (void)stmt;
     l->rows += strstr(text, "\"note\"") &&
                (strncmp(text, "UPDATE ", 7) == 0 || strncmp(text, "DELETE ", 7) == 0);
+    l->statements++;
     l->made += strncmp(text, "CREATE TEMP TRIGGER", 19) == 0;
     return 0;
 }
@@ -163,6 +165,68 @@ static void many_rows_are_settled_in_slices(void **state)
     assert_int_equal(gap_take(t, PROVINCE, "\"here\""), 300);
     gap_settled(t, PROVINCE, "none synced");
     assert_string_equal(net_text(HUB, "SELECT count(*) FROM note WHERE text = 'flipped'"), "300");
+}
+
+/* Takes out so many rows that are here alone, behind one that all have; the statements it took. */
+static int statements_for(struct net *t, int rows)
+{
+    char sql[300];
+    struct lock lock;
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < %d)"
+             " INSERT INTO note SELECT printf('z%%05d', i), 'x' FROM n",
+             rows);
+    gap_behind(PROVINCE, sql);
+    watch_statements(PROVINCE, &lock);
+    assert_int_equal(gap_take(t, PROVINCE, "\"there\""), rows);
+    watch_no_more(PROVINCE);
+    return lock.statements;
+}
+
+/* Twice as many cost twice as much, though all are between two rows of the neighbour's. */
+static void what_is_here_alone_costs_by_the_row(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('zz', 'x')");
+    net_run(t, 130000);
+    int once = statements_for(t, 3000), twice = statements_for(t, 6000);
+    assert_in_range(twice, once, 2 * once + once / 3);
+}
+
+static int on_insert(unsigned type, void *lock, void *stmt, void *text)
+{
+    struct lock *l = lock;
+    (void)type, (void)stmt;
+    l->rows += strncmp(text, "INSERT OR ABORT INTO main.\"note\"", 32) == 0;
+    return 0;
+}
+
+/* When a gap is closed, what only this office refuses is tried again in slices, too. */
+static void what_is_refused_is_tried_in_slices(void **state)
+{
+    static const char door[] = "CREATE TRIGGER door BEFORE INSERT ON note WHEN EXISTS(SELECT 1 FROM"
+                               " local_shut) AND new.id > 'p' BEGIN SELECT RAISE(IGNORE); END";
+    struct net *t = *state;
+    struct lock lock = {0};
+    gap_start_with(t, ROWS(20));
+    net_sql(t, PROVINCE, "CREATE TABLE local_shut(why TEXT); INSERT INTO local_shut VALUES('x')");
+    net_sql(t, PROVINCE, door);
+    net_sql(t, HUB,
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 1200)"
+            " INSERT INTO note SELECT printf('z%05d', i), 'x' FROM n");
+    const char *waiting = "SELECT count(*) FROM tonle_held WHERE reason = 'local'";
+    assert_true(net_until(t, PROVINCE, waiting, "1200", 60000));
+    gap_while_off(t, PROVINCE, REBUILD(""));
+    assert_int_equal(sqlite3_exec(PROVINCE->app, door, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_commit_hook(PROVINCE->store->db, on_commit, &lock);
+    sqlite3_trace_v2(PROVINCE->store->db, SQLITE_TRACE_STMT, on_insert, &lock);
+    gap_settled(t, PROVINCE, "none synced");
+    net_run(t, 20000);
+    watch_no_more(PROVINCE);
+    assert_in_range(lock.most, 1, 500);
+    net_sql(t, PROVINCE, "DELETE FROM local_shut");
+    assert_true(net_until(t, PROVINCE, waiting, "0", 60000));
 }
 
 static void at_province(struct net *t, const char *sql)
@@ -302,6 +366,8 @@ int main(void)
         TEST_OF_TWO(a_row_is_settled_wholly_or_not),
         TEST_OF_TWO(a_row_whose_trigger_rolls_back_is_left_out),
         TEST_OF_TWO(many_rows_are_settled_in_slices),
+        TEST_OF_TWO(what_is_here_alone_costs_by_the_row),
+        TEST_OF_TWO(what_is_refused_is_tried_in_slices),
         TEST_OF_TWO(a_gap_of_this_moment_is_not_old),
         TEST_OF_TWO(a_sweep_leaves_a_rebuild_alone),
         TEST_OF_TWO(who_forgets_ahead_is_named),
