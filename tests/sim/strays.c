@@ -254,7 +254,7 @@ static void none(struct world *w, const char *promise, const char *what, const c
 static void every_stray(struct world *w)
 {
     none(w, "2", "written where capture was away, and found nowhere",
-         "SELECT office, t, k, c, v FROM wrote s WHERE stray"
+         "SELECT office, t, k, c, v FROM wrote s WHERE stray > 0"
          /* its own application has written over it, or deleted the row */
          " AND NOT EXISTS(SELECT 1 FROM wrote x WHERE x.t = s.t AND x.k = s.k AND x.office ="
          " s.office AND x.n > s.n AND (x.c = s.c OR (x.c = 'exists' AND x.v = 0)))"
