@@ -158,10 +158,10 @@ struct world {
     struct puppet *puppet;
     struct noted_value *wrote; /* wrote.c */
     size_t n_wrote, cap_wrote;
-    struct generator ignores; /* ignore.c */
-    struct generator clocks;  /* clocks.c */
-    bool hub_in_doubt;
-    char reply[65536]; /* to the last request */
+    struct generator ignores;     /* ignore.c */
+    struct generator clocks;      /* clocks.c */
+    bool hub_jumps, hub_in_doubt; /* clocks.c */
+    char reply[65536];            /* to the last request */
     const char *unit[WORLD_OFFICES];
     struct site_unit site_unit[WORLD_OFFICES]; /* by site */
     struct unit_list units;
