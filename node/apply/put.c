@@ -393,6 +393,6 @@ enum err work_may_come_in(struct work *w, struct work_row *r, const struct birth
     enum row_put result = PUT_OK;
     char *message = NULL;
     enum err e = probe(w, r, b, &result, &message);
-    *yes = e == ERR_OK && result == PUT_OK;
+    *yes = e == ERR_OK && result != PUT_LOCAL;
     return e;
 }

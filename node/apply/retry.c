@@ -156,7 +156,7 @@ static enum err next_refused(struct work *w, uint32_t max_rows, struct local_pas
     return query_end(&q);
 }
 
-/* Only who may come in is decided again. */
+/* Only whom this office alone does not refuse any more is decided again. */
 static enum err try_refused(struct work *w, struct work_row *r)
 {
     enum err e = work_load(w, r);

@@ -160,9 +160,9 @@ enum err again_decide(struct store *s, uint64_t now_ms);
 struct apply {
     bool copies_stale;  /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
-    struct buf scratch;    /* for one key at a time */
-    uint64_t try_mark;     /* try.c: state_mark at the beginning of the part */
-    struct local_pass {    /* retry.c: through the rows that only this office refuses */
+    struct buf scratch; /* for one key at a time */
+    uint64_t try_mark;  /* try.c: state_mark at the beginning of the part */
+    struct local_pass { /* retry.c: through the rows that only this office refuses */
         bool due;
         uint32_t t; /* and key: of the last one that was tried */
         struct buf key;
@@ -183,7 +183,8 @@ bool work_sums_stand(struct work *w, const struct work_row *r, const struct birt
 enum err work_probe(struct work *w, struct work_row *r, const struct birth *b, bool *valid,
                     char **message);
 
-/* Whether nothing of the table refuses it now; also without effect on the table. */
+/* Whether nothing that only this office has refuses it now; also without effect on the table. Who
+ * else has one of its values, or that a rule refuses it everywhere, is for the decision to say. */
 enum err work_may_come_in(struct work *w, struct work_row *r, const struct birth *b, bool *yes);
 
 /* ---- decide.c: passes 1-3 of the rows that contend */

@@ -218,6 +218,25 @@ enum err load_replace(struct store *s, struct arena *a, const struct table_schem
     return e == ERR_OK ? work_finish(&w) : e;
 }
 
+enum err load_save(struct store *s, struct arena *a, struct row_key k, struct value *now,
+                   struct row *row, enum record_at at, uint64_t hlc)
+{
+    struct work w;
+    struct apply_report report = {0};
+    assert(s->in_write);
+    work_init(&w, s, a);
+    w.hlc = hlc;
+    w.now_ms = hlc_ms(hlc);
+    w.report = &report;
+    struct work_row *r = work_get(&w, k.t, k.key, k.len);
+    r->row = *row;
+    r->recorded = at;
+    r->now = r->before = now;
+    r->loaded = true;
+    enum err e = conflict_reconcile(&w, r);
+    return e == ERR_OK ? row_save(s, a, k, &r->row, at) : e;
+}
+
 static enum err chunks_of(struct store *s, const struct table_schema *t, int64_t *own, int64_t *all)
 {
     char sql[80];

@@ -100,12 +100,13 @@ enum err met_key(struct store *s, struct arena *a, struct row_key k, const struc
     return ERR_OK;
 }
 
-/* What the neighbour has forgotten the name of is held here, under its name, by a row that was
- * entered here: the two without a name are not the same birth. */
+/* What the neighbour has forgotten the name of, whether it stands there or is held, is held here,
+ * under its name, by a row that was entered here: the two without a name are not the same birth. */
 static bool is_held_by_nobodys(const struct met *x)
 {
-    const struct birth *here = x->here.birth, *there = x->there.birth;
-    bool nameless = here && there && dot_is_none(here->name) && dot_is_none(there->name);
+    const struct dot none = {0};
+    const struct birth *here = x->here.birth;
+    bool nameless = here && dot_is_none(here->name) && row_find_birth(&x->there.row, none);
     for (uint32_t i = 0; nameless && i < x->here.row.n_births; i++) {
         const struct birth *b = &x->here.row.births[i];
         if (b != here && birth_alive(b, &x->k.t->rules) && !row_find_birth(&x->there.row, b->name))
@@ -116,7 +117,7 @@ static bool is_held_by_nobodys(const struct met *x)
 
 struct birth *met_counterpart(const struct met *x, const struct side *other, const struct birth *b)
 {
-    bool other_one = b && (b == x->here.birth || b == x->there.birth) && is_held_by_nobodys(x);
+    bool other_one = b && dot_is_none(b->name) && is_held_by_nobodys(x);
     struct birth *c = b && !other_one ? row_find_birth(&other->row, b->name) : NULL;
     return c && birth_alive(c, &x->k.t->rules) ? c : NULL;
 }

@@ -120,7 +120,8 @@ static enum err queue_change(struct store *s, struct arena *a, const struct met 
     return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
 }
 
-static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
+static enum err take_hidden(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            struct met *x)
 {
     bool any = false;
     for (uint32_t i = 0; i < x->here.row.n_births; i++) {
@@ -133,7 +134,7 @@ static enum err take_hidden(struct store *s, struct arena *a, struct met *x)
         b->held = held;
         any = any || c;
     }
-    return any ? row_save(s, a, x->k, &x->here.row, x->at) : ERR_OK;
+    return any ? load_save(s, a, x->k, x->here.stands, &x->here.row, x->at, chunk->hlc) : ERR_OK;
 }
 
 static enum err queue_birth(struct store *s, struct arena *a, const struct met *x,
@@ -154,7 +155,8 @@ static enum err queue_delete(struct store *s, const struct met *x, const struct 
 }
 
 /* What the application did to a row before anybody knew it has left a record, which is nobody's. */
-static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
+static enum err forget_nobodys(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                               struct met *x)
 {
     struct row *r = &x->here.row;
     if (x->at == RECORD_NONE || !x->here.birth)
@@ -162,7 +164,7 @@ static enum err forget_nobodys(struct store *s, struct arena *a, struct met *x)
     size_t at = (size_t)(x->here.birth - r->births);
     memmove(r->births + at, r->births + at + 1, (r->n_births - at - 1) * sizeof *r->births);
     r->n_births--;
-    return row_save(s, a, x->k, r, x->at);
+    return load_save(s, a, x->k, x->here.stands, r, x->at, chunk->hlc);
 }
 
 /* Only what is here alone goes: nothing of the key stands or is held there, and what is dead there
@@ -206,13 +208,14 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
 
 /* What it was is as the neighbour has it: somebody who does not know of the delete may bring it
  * back. */
-static enum err delete_torn(struct store *s, struct arena *a, struct met *x, struct birth *b)
+static enum err delete_torn(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                            struct met *x, struct birth *b)
 {
     const struct birth *c = met_counterpart(x, &x->there, b);
     enum hold_reason held = b->held == HOLD_NONE ? c->held : b->held;
     *b = *c;
     b->held = held;
-    enum err e = row_save(s, a, x->k, &x->here.row, x->at);
+    enum err e = load_save(s, a, x->k, x->here.stands, &x->here.row, x->at, chunk->hlc);
     return e == ERR_OK ? queue_delete(s, x, b) : e;
 }
 
@@ -225,12 +228,13 @@ static enum err publish_held(struct store *s, struct arena *a, struct met *x, st
     return e == ERR_OK ? row_save(s, a, x->k, &x->here.row, x->at) : e;
 }
 
-static enum err publish_changed(struct store *s, struct arena *a, struct met *x)
+static enum err publish_changed(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                                struct met *x)
 {
     const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
     struct birth *b;
     const struct value *old = c ? met_values(a, x, &x->there, c) : x->there.stands;
-    enum err e = take_hidden(s, a, x);
+    enum err e = take_hidden(s, a, chunk, x);
     if (e == ERR_OK && x->here.stands && old &&
         !met_same_sent(x->k.t, old, x->here.stands, x->left)) {
         uint64_t mask = part_mask(x->k.t, old, x->here.stands);
@@ -251,9 +255,9 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
     bool both = x->here.stands && x->there.stands;
     struct birth *torn = kind == ESCAPE_DELETED ? met_torn(a, x) : NULL;
     if (torn)
-        return delete_torn(s, a, x, torn);
+        return delete_torn(s, a, chunk, x, torn);
     if (kind == ESCAPE_CHANGED || (both && !x->there.birth && !met_held_alone(x)))
-        return publish_changed(s, a, x);
+        return publish_changed(s, a, chunk, x);
     bool lost = kind == ESCAPE_DELETED && !x->there.stands;
     if (both || lost || met_held_alone(x) || (kind == ESCAPE_NEW && met_known(a, x)))
         return make_room(s, a, chunk, st, x);
@@ -265,7 +269,7 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
         e = totals_none(s, x->k.t, x->here.stands);
         return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_UPDATE, UINT64_MAX, x->here.stands) : e;
     }
-    e = forget_nobodys(s, a, x);
+    e = forget_nobodys(s, a, chunk, x);
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 

@@ -50,6 +50,9 @@ enum err part_same_columns(struct store *s, const struct table_schema *t,
  * already (NULL: nothing): who waited for its key or its values comes in, who stands by it goes. */
 enum err load_replace(struct store *s, struct arena *a, const struct table_schema *t,
                       const struct row_state *st, struct value *stood, uint64_t now_ms);
+/* The row's record, with the conflicts that are open by it; `now` stands in the table. */
+enum err load_save(struct store *s, struct arena *a, struct row_key k, struct value *now,
+                   struct row *row, enum record_at at, uint64_t hlc);
 /* totals.c: ERR_REFUSED, with what to do, where the row has a total: it cannot be sent to an office
  * that has lost the row, because what was added before counts everywhere else already. */
 enum err totals_none(struct store *s, const struct table_schema *t, const struct value *here);

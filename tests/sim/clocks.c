@@ -1,5 +1,6 @@
 /* A world in which wall clocks jump, by minutes, days or ten years, while nodes run and while they
- * do not. The hub's is right: it is the federation's time. In the end somebody sets them all right.
+ * do not. In some worlds the hub's does, too, by a month at most: it is the federation's time, and
+ * what it has stamped nobody takes back. In the end somebody sets them all right.
  *
  * What was stamped too far ahead waits at the office that stamped it, which says so; a month later
  * it is everywhere. In the hub's journal nothing stands that is more than twice the skew ahead of
@@ -33,16 +34,19 @@ static void look_at_hub(struct world *w)
 void clocks_start(struct world *w)
 {
     w->clocks.state = (w->seed + 13) * 0x9e3779b97f4a7c15ULL;
+    w->hub_jumps = draw_chance(&w->clocks, 400);
     look_at_hub(w);
     world_later(w, WHAT_CLOCK, 0, 1500, 0);
 }
 
 void clocks_jump(struct world *w)
 {
-    struct machine *m = &w->m[1 + draw_below(&w->clocks, (uint32_t)w->n - 1)];
+    struct machine *m = &w->m[w->hub_jumps && draw_chance(&w->clocks, 250)
+                                  ? 0
+                                  : 1 + draw_below(&w->clocks, (uint32_t)w->n - 1)];
     int64_t by = 1 + draw_below(&w->clocks, 30);
     bool back = draw_chance(&w->clocks, 400);
-    switch (draw_below(&w->clocks, 4)) {
+    switch (draw_below(&w->clocks, m == &w->m[0] ? 2 : 4)) {
     case 0:
         by *= 60000;
         break;
@@ -56,8 +60,10 @@ void clocks_jump(struct world *w)
         by = 0;
     }
     m->skew_ms = back ? -by : by;
+    w->hub_in_doubt = w->hub_in_doubt || (m == &w->m[0] && is_off(m->skew_ms));
     w->jumps++;
-    if (draw_chance(&w->clocks,
+    if (m != &w->m[0] &&
+        draw_chance(&w->clocks,
                     400)) { /* and starts so, without a line: nobody tells it the time */
         m->line = false;
         world_power_off(w, m, false);

@@ -5,9 +5,12 @@
  * Every value that an application writes, captured or not, is noted by TEMP triggers of its own
  * connection in a table of its own (app_wrote), in the same transaction: the cell, the value, and
  * whether it is a stray, that is, whether Tonle's triggers were away. Rows that vanish are told by
- * what stood before and after. strays.c asks afterwards who wrote what. */
+ * what stood before and after. One that came where nothing stood and vanished before any changeset
+ * spoke of its key was never more than this application's: that it is gone says nothing to anybody
+ * (stray is -1). strays.c asks afterwards who wrote what. */
 #include "tests/sim/world.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,16 +70,71 @@ static bool note_from_now(struct machine *m)
     return rc == SQLITE_OK;
 }
 
+/* ---- whom nobody ever heard of */
+
+static bool is_key(const struct model_row *r, uint32_t n_key, const char *key)
+{
+    struct value v[2];
+    struct buf text = {0};
+    if (key_decode(r->key, r->len, v, n_key) != ERR_OK)
+        return false;
+    for (uint32_t c = 0; c < n_key; c++) {
+        buf_printf(&text, c ? "," : "");
+        if (v[c].type == VALUE_INTEGER)
+            buf_printf(&text, "%lld", (long long)v[c].u.i);
+        else
+            buf_printf(&text, "'%.*s'", (int)v[c].len, (const char *)v[c].u.p);
+    }
+    bool yes = strcmp(buf_str(&text), key) == 0;
+    buf_fini(&text);
+    return yes;
+}
+
+/* changes_of(table, key): how many are in the office's journal; NULL while nobody reads that. */
+static void changes_of(sqlite3_context *q, int n, sqlite3_value **arg)
+{
+    const struct machine *m = sqlite3_user_data(q);
+    const char *table = (const char *)sqlite3_value_text(arg[0]);
+    const char *key = (const char *)sqlite3_value_text(arg[1]);
+    size_t changes = 0;
+    assert(n == 2);
+    for (size_t i = 0; m->watch && i < m->model.n_rows; i++) {
+        const struct model_row *r = &m->model.row[i];
+        const struct table_schema *t = &m->watch->schema->tables[r->table];
+        if (strcmp(t->name, table) == 0 && is_key(r, t->n_key, key))
+            changes = r->n + r->n_nobody;
+    }
+    if (m->watch)
+        sqlite3_result_int64(q, (int64_t)changes);
+}
+
+/* journal_end(): where it ends; 0 before there is one. */
+static void journal_end(sqlite3_context *q, int n, sqlite3_value **arg)
+{
+    sqlite3_stmt *end = NULL;
+    assert(n == 0 && arg);
+    sqlite3_prepare_v2(sqlite3_context_db_handle(q),
+                       "SELECT coalesce(max(pos), 0) FROM tonle_journal", -1, &end, NULL);
+    bool found = end && sqlite3_step(end) == SQLITE_ROW;
+    sqlite3_result_int64(q, found ? sqlite3_column_int64(end, 0) : 0);
+    sqlite3_finalize(end);
+}
+
 void stray_open(struct machine *m)
 {
+    sqlite3_create_function(m->o.app, "changes_of", 2, SQLITE_UTF8, m, changes_of, NULL, NULL);
+    sqlite3_create_function(m->o.app, "journal_end", 0, SQLITE_UTF8, m, journal_end, NULL, NULL);
     office_try(&m->o, "PRAGMA temp_store=MEMORY");
-    office_try(&m->o,
-               "CREATE TABLE IF NOT EXISTS app_wrote(n INTEGER PRIMARY KEY, t TEXT, k TEXT, c TEXT,"
-               " v, stray INTEGER NOT NULL);"
-               "CREATE INDEX IF NOT EXISTS app_wrote_cell ON app_wrote(t, k, c);"
-               "CREATE TEMP TABLE app_away(t TEXT PRIMARY KEY, stray INTEGER NOT NULL);"
-               "CREATE TEMP TABLE app_began(n INTEGER);"
-               "CREATE TEMP TABLE had(t TEXT, k TEXT, PRIMARY KEY(t, k)) WITHOUT ROWID;");
+    office_try(
+        &m->o,
+        "CREATE TABLE IF NOT EXISTS app_wrote(n INTEGER PRIMARY KEY, t TEXT, k TEXT, c TEXT,"
+        " v, stray INTEGER NOT NULL);"
+        "CREATE INDEX IF NOT EXISTS app_wrote_cell ON app_wrote(t, k, c);"
+        "CREATE TABLE IF NOT EXISTS app_entered(t TEXT, k TEXT, changes INTEGER, ends INTEGER,"
+        " PRIMARY KEY(t, k)) WITHOUT ROWID;"
+        "CREATE TEMP TABLE app_away(t TEXT PRIMARY KEY, stray INTEGER NOT NULL);"
+        "CREATE TEMP TABLE app_began(n INTEGER);"
+        "CREATE TEMP TABLE had(t TEXT, k TEXT, PRIMARY KEY(t, k)) WITHOUT ROWID;");
     note_from_now(m);
 }
 
@@ -140,18 +198,29 @@ static bool all_kept(struct machine *m)
                   "0") == 0;
 }
 
+/* What has come where nothing stood. */
+#define NOTE_ENTERED                                                                               \
+    "INSERT OR REPLACE INTO app_entered SELECT t, k, changes_of(t, k), journal_end()"              \
+    " FROM app_wrote w WHERE c = 'exists' AND v = 1"                                               \
+    " AND n > (SELECT coalesce(max(n), 0) FROM app_began)"                                         \
+    " AND NOT EXISTS(SELECT 1 FROM had h WHERE h.t = w.t AND h.k = w.k);"
+
 /* What has vanished meanwhile. False: the transaction is not to be. */
 bool stray_after(struct world *w, struct machine *m)
 {
     struct buf b = {0};
+    buf_printf(&b, "%s", NOTE_ENTERED);
     for (int i = 0; i < NOTED_TABLES; i++) {
         const struct noted_table *t = &noted_table[i];
-        buf_printf(&b,
-                   "INSERT INTO app_wrote(t, k, c, v, stray) SELECT h.t, h.k, 'exists', 0, stray"
-                   " FROM (SELECT t, k FROM had UNION SELECT t, k FROM app_wrote WHERE n >"
-                   " (SELECT coalesce(max(n), 0) FROM app_began)) h JOIN app_away a ON a.t = h.t"
-                   " WHERE h.t = '%s' AND h.k NOT IN (SELECT ",
-                   t->name);
+        buf_printf(
+            &b,
+            "INSERT INTO app_wrote(t, k, c, v, stray) SELECT h.t, h.k, 'exists', 0,"
+            " iif(EXISTS(SELECT 1 FROM app_entered e WHERE e.t = h.t AND e.k = h.k"
+            " AND (e.changes = changes_of(h.t, h.k) OR e.ends = journal_end())), -stray, stray)"
+            " FROM (SELECT t, k FROM had UNION SELECT t, k FROM app_wrote WHERE n >"
+            " (SELECT coalesce(max(n), 0) FROM app_began)) h JOIN app_away a ON a.t = h.t"
+            " WHERE h.t = '%s' AND h.k NOT IN (SELECT ",
+            t->name);
         noted_key(&b, t, "");
         buf_printf(&b, " FROM %s);", t->name);
     }

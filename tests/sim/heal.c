@@ -87,5 +87,5 @@ void world_settle(struct world *w)
         if (stray_doubt(&w->m[i]))
             world_break(w, "7", "%s: a gap, and nobody goes around capture", w->m[i].o.name);
     if (w->profile.ignores && w->broken[0] == '\0')
-        ignore_retry(w);
+        ignore_returns(w);
 }

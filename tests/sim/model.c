@@ -1,7 +1,5 @@
 #include "tests/sim/model.h"
 
-#include "node/state/state.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,16 +216,16 @@ bool model_lives(const struct model *m, const struct model_row *r, struct arena 
 /* The identity that a writer means who names none: the one it had that may have lost its name, the
  * earliest that was not over and no twin; if all were over, the latest, but where what stood there
  * may be a row that was entered while capture was away: that is nobody's. */
-static struct dot meant_by(const struct model *m, const struct model_row *r,
-                           const struct table_schema *t, const struct clock *context)
+struct dot model_meant_by(const struct model *m, const struct model_row *r,
+                          const struct table_schema *t, const struct clock *seen)
 {
     struct arena a = {0};
     const struct change *there = NULL, *over = NULL;
     struct model_kin *kin;
-    uint32_t n = model_kinship(m, r, &a, &t->rules, context, &kin);
+    uint32_t n = model_kinship(m, r, &a, &t->rules, seen, &kin);
     for (uint32_t i = 0; i < n; i++) {
         const struct change *ch = &kin[i].born->ch;
-        bool gone = life_at(m, r, &a, &t->rules, ch->dot, context) == LIFE_DEAD;
+        bool gone = life_at(m, r, &a, &t->rules, ch->dot, seen) == LIFE_DEAD;
         if (!gone && !kin[i].twin_of &&
             (!there || model_order(ch->hlc, ch->dot, there->hlc, there->dot) < 0))
             there = ch;
@@ -334,7 +332,7 @@ static void resolve_births(const struct model *m, const struct table_schema *t, 
 {
     for (size_t i = 0; i < r->n; i++) {
         if (dot_is_none(r->change[i].ch.birth))
-            r->change[i].ch.birth = meant_by(m, r, t, context_of(m, &r->change[i]));
+            r->change[i].ch.birth = model_meant_by(m, r, t, context_of(m, &r->change[i]));
     }
 }
 
@@ -462,51 +460,6 @@ static void delete_twins(struct model *m, const struct table_schema *t, struct m
     arena_fini(&a);
 }
 
-uint64_t model_row_hash(uint32_t t, const void *key, size_t len)
-{
-    return bytes_hash(bytes_hash(VALUE_HASH_SEED, &t, sizeof t), key, len);
-}
-
-/* Whether the writer told that the birth was held when its application wrote: then what it wrote
- * went into another row. */
-static bool was_held(const struct model_meant *l, const struct change *ch, uint64_t row)
-{
-    bool held = false;
-    uint64_t last = 0;
-    for (size_t i = 0; i < l->n_told; i++) {
-        const struct model_told *x = &l->told[i];
-        if (x->site != ch->dot.site || x->after >= ch->dot.seq || x->after < last)
-            continue;
-        held = x->after == last && held;
-        last = x->after;
-        held = held || (x->row == row && (dot_equal(x->birth, ch->birth) || dot_is_none(x->birth)));
-    }
-    return held;
-}
-
-/* What the writer alone has: others have nobody under this key, or a birth with a name; or they
- * have one that has lost its name, and that did not stand at the writer's. */
-static bool is_nobodys(const struct model *m, struct store *s, const struct model_row *r,
-                       const struct table_changes *tc, const struct row_change *rc,
-                       const struct change *ch)
-{
-    struct model_meant *l = m->meant;
-    if (!l || rc->kind == CHANGE_BORN || !dot_is_none(rc->birth))
-        return false;
-    uint64_t row = model_row_hash(s->schema->tables[r->table].t, r->key, r->len);
-    for (size_t i = 0; i < l->n; i++)
-        if (dot_equal(l->at[i].dot, ch->dot) && l->at[i].row == row)
-            return l->at[i].nobody;
-    bool nobody = dot_is_none(ch->birth);
-    if (ch->dot.site == m->site) {
-        nobody = nobody || !clock_covers(&store_state_get(s)->stable, ch->birth) ||
-                 (was_held(l, ch, row) && stray_captured(s, tc, rc));
-        l->at = mem_grow(l->at, l->n, &l->cap, sizeof *l->at);
-        l->at[l->n++] = (struct model_unnamed){ch->dot, row, nobody};
-    }
-    return nobody;
-}
-
 /* All that is left of the birth are deletions that its writer had seen. */
 static bool seen_dead(const struct model *m, const struct model_row *r,
                       const struct table_schema *t, const struct model_change *c)
@@ -557,10 +510,11 @@ static bool apply_row(struct model *m, struct store *s, const struct changeset *
         r->n--;
         return true;
     }
+    model_resolve_told(m, r, t);
     resolve_births(m, t, r);
     r->derived = false;
     struct dot birth = r->change[r->n - 1].ch.birth;
-    if (is_nobodys(m, s, r, tc, rc, &r->change[r->n - 1].ch)) {
+    if (model_is_nobodys(m, s, r, tc, rc, &r->change[r->n - 1].ch)) {
         r->nobody = mem_grow(r->nobody, r->n_nobody, &r->cap_nobody, sizeof *r->nobody);
         r->nobody[r->n_nobody++] = r->change[--r->n];
         return true;

@@ -93,6 +93,7 @@ struct model_meant {
     struct model_unnamed {
         struct dot dot;
         uint64_t row; /* hash of table and key */
+        struct dot birth;
         bool nobody;
     } * at;
     size_t n, cap;
@@ -105,10 +106,6 @@ struct model_meant {
     } * told;
     size_t n_told, cap_told;
 };
-/* The same of a table by its number; the last of each office's `after` replaces the others. */
-uint64_t model_row_hash(uint32_t t, const void *key, size_t len);
-void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after);
-void model_told_add(struct model_meant *l, const struct model_told *told);
 /* strays.c: whether the application of the office whose database this is wrote what the change says
  * while capture was there, as far as it was noted; else a comparison has found it, and that knows
  * what is held. */
@@ -129,6 +126,17 @@ const struct model_cell *model_find_cell(const struct model_birth *b,
                                          const struct table_rules *rules, uint32_t column);
 bool model_alike(const struct model_version *a, const struct model_version *b, uint32_t width);
 
+/* model_meant.c: the same of a table by its number; the last of each office's `after` replaces the
+ * others. */
+uint64_t model_row_hash(uint32_t t, const void *key, size_t len);
+void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after);
+void model_told_add(struct model_meant *l, const struct model_told *told);
+/* Of the row's last change: whom it means, where that is told; and whether that is nobody. */
+void model_resolve_told(const struct model *m, struct model_row *r, const struct table_schema *t);
+bool model_is_nobodys(const struct model *m, struct store *s, const struct model_row *r,
+                      const struct table_changes *tc, const struct row_change *rc,
+                      const struct change *ch);
+
 /* model_twin.c: the births of a row, by age, as they are to somebody who has `seen` (NULL: all) */
 struct model_kin {
     const struct model_change *born;
@@ -138,7 +146,10 @@ struct model_kin {
 uint32_t model_kinship(const struct model *m, const struct model_row *r, struct arena *a,
                        const struct table_rules *rules, const struct clock *seen,
                        struct model_kin **out);
-/* model.c: whether a birth lives, to somebody who has `seen` */
+/* model.c: whom a change means that names nobody; and whether a birth lives; to somebody who has
+ * `seen` (NULL: all) */
+struct dot model_meant_by(const struct model *m, const struct model_row *r,
+                          const struct table_schema *t, const struct clock *seen);
 bool model_lives(const struct model *m, const struct model_row *r, struct arena *a,
                  const struct table_rules *rules, struct dot birth, const struct clock *seen);
 

@@ -312,18 +312,3 @@ struct model_conflict *model_open(const struct model *m, struct store *s, struct
     *n = l.n;
     return l.c;
 }
-
-void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < l->n_told; i++)
-        if (l->told[i].site != site || l->told[i].after != after)
-            l->told[kept++] = l->told[i];
-    l->n_told = kept;
-}
-
-void model_told_add(struct model_meant *l, const struct model_told *told)
-{
-    l->told = mem_grow(l->told, l->n_told, &l->cap_told, sizeof *l->told);
-    l->told[l->n_told++] = *told;
-}

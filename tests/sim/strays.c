@@ -8,6 +8,7 @@
 #include "tests/sim/world.h"
 
 #include "node/db/query.h"
+#include "node/record/record.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -24,6 +25,8 @@ static const char tables[] = "CREATE TABLE wrote(office, n, t, k, c, v, stray);"
                              "CREATE INDEX recorded_cell ON recorded(t, k);"
                              "CREATE TABLE holds(office, t, k);"
                              "CREATE INDEX holds_key ON holds(t, k);"
+                             "CREATE TABLE kept(office, t, k, c, v);"
+                             "CREATE INDEX kept_cell ON kept(t, k, c);"
                              "CREATE TABLE waits(office, t)";
 
 static void ask(struct world *w, const char *sql)
@@ -208,10 +211,52 @@ static void copy_table(struct world *w, struct machine *m, const struct noted_ta
     "CASE json_type(" #key ") WHEN 'array' THEN quote(json_extract(" #key ", '$[0]')) || ',' ||"   \
     " quote(json_extract(" #key ", '$[1]')) ELSE quote(json_extract(" #key ", '$')) END"
 
+static void keep_value(struct world *w, int office, struct query *held, const char *column,
+                       const struct value *v)
+{
+    sqlite3_stmt *to = NULL;
+    if (sqlite3_prepare_v2(w->strays, "INSERT INTO kept VALUES(?1, ?2, ?3, ?4, ?5)", -1, &to,
+                           NULL) != SQLITE_OK)
+        abort();
+    sqlite3_bind_int(to, 1, office);
+    sqlite3_bind_value(to, 2, sqlite3_column_value(held->stmt, 0));
+    sqlite3_bind_value(to, 3, sqlite3_column_value(held->stmt, 1));
+    sqlite3_bind_text(to, 4, column, -1, SQLITE_STATIC);
+    if (v->type == VALUE_INTEGER)
+        sqlite3_bind_int64(to, 5, v->u.i);
+    else if (v->type == VALUE_TEXT)
+        sqlite3_bind_text(to, 5, (const char *)v->u.p, (int)v->len, SQLITE_STATIC);
+    sqlite3_step(to);
+    if (sqlite3_finalize(to) != SQLITE_OK)
+        abort();
+}
+
+/* The values of the rows that are held here. */
+static void copy_held(struct world *w, struct machine *m)
+{
+    struct arena a = {0};
+    struct query q =
+        DB_QUERY(m->watch, "SELECT table_name, " KEY_OF(key) ", t, k, site, seq FROM tonle_held");
+    while (query_next(&q)) {
+        const struct table_schema *t = schema_by_number(m->watch, (uint32_t)query_u64(&q, 2));
+        struct bytes k = query_bytes(&q, &a, 3);
+        struct row row;
+        if (!t || row_load(m->watch, &a, (struct row_key){t, k.p, k.len}, &row, NULL) != ERR_OK)
+            continue;
+        const struct birth *b =
+            row_find_birth(&row, (struct dot){query_u64(&q, 4), query_u64(&q, 5)});
+        const struct value *v = b && b->values ? birth_shown(&a, b, &t->rules) : NULL;
+        for (uint32_t c = 0; v && c < t->n_columns; c++)
+            keep_value(w, (int)(m - w->m), &q, t->column[c], &v[c]);
+    }
+    oracle_end(w, m, &q);
+    arena_fini(&a);
+}
+
 static void bring_together(struct world *w)
 {
     ask(w, "BEGIN; DELETE FROM wrote; DELETE FROM stands; DELETE FROM recorded; DELETE FROM waits;"
-           " DELETE FROM holds");
+           " DELETE FROM holds; DELETE FROM kept");
     for (int i = 0; i < w->n; i++) {
         struct machine *m = &w->m[i];
         copy(w, m, "SELECT n, t, k, c, v, stray FROM app_wrote",
@@ -225,6 +270,7 @@ static void bring_together(struct world *w)
              "INSERT INTO holds VALUES(?1, ?2, ?3)");
         copy(w, m, "SELECT table_name FROM tonle_gap WHERE state = 2",
              "INSERT INTO waits VALUES(?1, ?2)");
+        copy_held(w, m);
         for (int t = 0; t < NOTED_TABLES; t++)
             copy_table(w, m, &noted_table[t]);
     }
@@ -254,7 +300,7 @@ static void none(struct world *w, const char *promise, const char *what, const c
 static void every_stray(struct world *w)
 {
     none(w, "2", "written where capture was away, and found nowhere",
-         "SELECT office, t, k, c, v FROM wrote s WHERE stray"
+         "SELECT office, t, k, c, v FROM wrote s WHERE stray > 0"
          /* its own application has written over it, or deleted the row */
          " AND NOT EXISTS(SELECT 1 FROM wrote x WHERE x.t = s.t AND x.k = s.k AND x.office ="
          " s.office AND x.n > s.n AND (x.c = s.c OR (x.c = 'exists' AND x.v = 0)))"
@@ -269,6 +315,9 @@ static void every_stray(struct world *w)
          " ((x.c = s.c AND x.v IS s.v) OR instr(x.detail, json_quote(s.v))))"
          " AND NOT (EXISTS(SELECT 1 FROM waits x WHERE x.office = s.office AND x.t = s.t)"
          " AND (EXISTS(SELECT 1 FROM stands x WHERE x.office = s.office AND x.t = s.t AND x.k ="
+         " s.k AND x.c = s.c AND x.v IS s.v)"
+         /* or is held, with that value */
+         " OR EXISTS(SELECT 1 FROM kept x WHERE x.office = s.office AND x.t = s.t AND x.k ="
          " s.k AND x.c = s.c AND x.v IS s.v)"
          " OR (s.c = 'exists' AND s.v = 0 AND NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
          " s.office AND x.t = s.t AND x.k = s.k))))"

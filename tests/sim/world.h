@@ -81,7 +81,8 @@ struct machine {
     int64_t skew_ms;
     uint64_t outside_site, outside_seq;
     uint64_t steps;
-    uint32_t skips; /* triggers of ignore.c, a bit each */
+    uint32_t skips;      /* triggers of ignore.c, a bit each */
+    uint32_t skips_read; /* those that ignore while a table says so */
     /* the oracle's */
     struct store *watch;               /* its own connection, read only */
     struct model model;                /* of the journal up to model_pos */
@@ -157,10 +158,10 @@ struct world {
     struct puppet *puppet;
     struct noted_value *wrote; /* wrote.c */
     size_t n_wrote, cap_wrote;
-    struct generator ignores; /* ignore.c */
-    struct generator clocks;  /* clocks.c */
-    bool hub_in_doubt;
-    char reply[65536]; /* to the last request */
+    struct generator ignores;     /* ignore.c */
+    struct generator clocks;      /* clocks.c */
+    bool hub_jumps, hub_in_doubt; /* clocks.c */
+    char reply[65536];            /* to the last request */
     const char *unit[WORLD_OFFICES];
     struct site_unit site_unit[WORLD_OFFICES]; /* by site */
     struct unit_list units;
@@ -269,7 +270,7 @@ void ignore_turn(struct world *w);
 void ignore_heal(struct world *w);
 bool ignore_doubt(struct machine *m); /* the tables need not be what the model says, */
 void ignore_check(struct world *w, struct machine *m); /* but then it is held */
-void ignore_retry(struct world *w);
+void ignore_returns(struct world *w); /* nothing is held when none ignores any more */
 
 /* puppet.c */
 void puppet_start(struct world *w);

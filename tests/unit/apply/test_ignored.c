@@ -91,6 +91,26 @@ static void what_was_ignored_comes_in_by_slices(void **state)
     assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
+/* Who stands here has the value that the held row has everywhere else. */
+static void what_was_ignored_comes_in_for_who_took_its_value(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        schema_is(OFFICE(i), "CREATE UNIQUE INDEX one ON d(v)");
+    schema_is(B, "CREATE TRIGGER skip BEFORE INSERT ON d WHEN new.id = '1'"
+                 " BEGIN SELECT RAISE(IGNORE); END");
+    office_sql(A, "INSERT INTO d VALUES('1','x')");
+    office_seal(A);
+    B->now_ms += 1000;
+    office_sql(B, "INSERT INTO d VALUES('2','x')");
+    federation_sync(*state);
+    assert_string_equal(office_one(B, HELD), "\"1\" " SKIPPED);
+    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM d"), "2");
+    schema_is(B, "DROP TRIGGER skip");
+    assert_int_equal(try_again(B, 100), 1);
+    assert_everywhere("SELECT group_concat(id) FROM d", "1");
+    assert_everywhere("SELECT group_concat(key || reason) FROM tonle_held", "\"2\"unique");
+}
+
 /* The row is taken out and tried as a new one, as where the trigger raises; what no trigger lets
  * in is held. */
 static void an_ignored_update_is_held(void **state)
@@ -226,6 +246,7 @@ int main(void)
         FEDERATION_TEST(an_ignored_insert_is_held),
         FEDERATION_TEST(what_was_ignored_comes_in_without_the_trigger),
         FEDERATION_TEST(what_was_ignored_comes_in_by_slices),
+        FEDERATION_TEST(what_was_ignored_comes_in_for_who_took_its_value),
         FEDERATION_TEST(an_ignored_update_is_held),
         FEDERATION_TEST(an_ignored_delete_is_done),
         FEDERATION_TEST(all_that_could_be_are_named),

@@ -306,6 +306,36 @@ static void a_held_row_has_two_versions(void **state)
     AT_ALL(held, "\"k\"birthprovince");
 }
 
+/* Beside a row that is held at both, too, it becomes a birth of this office's. That it was nobody's
+ * is no conflict any more then. */
+static void what_was_nobodys_is_in_no_conflict(void **state)
+{
+    struct net *t = *state;
+    for (int i = 0; i < t->n; i++)
+        net_sql(t, &t->office[i], "CREATE UNIQUE INDEX one ON note(text)");
+    gap_start_with(t, "INSERT INTO note VALUES('first', 'first')");
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'hub')");
+    net_run(t, 2000);
+    assert_string_equal(net_text(PROVINCE, open_ones), "1");
+    net_halt(t, HUB);
+    net_sql(t, HUB, "UPDATE note SET text = 'one' WHERE id = 'k'");
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('w', 'one')");
+    net_run(t, 2000);
+    net_boot(t, HUB);
+    net_run(t, 10000);
+    assert_string_equal(net_text(HUB, held), "\"k\"uniquehub");
+    json_decref(gap_ask(t, PROVINCE, "{\"do\":\"verify_local\"}"));
+    net_run(t, 2000);
+    gap_take(t, PROVINCE, "\"here\"");
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_settle(t, 60000));
+    AT_ALL("SELECT group_concat(key || reason || office, ' ') FROM (SELECT * FROM"
+           " tonle_held ORDER BY key, reason)",
+           "\"k\"birthprovince \"k\"uniquehub");
+    AT_ALL(open_ones, "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +351,7 @@ int main(void)
         TEST_OF_TWO(what_others_write_in_a_gap_is_one_record),
         TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
         TEST_OF_THREE(a_held_row_has_two_versions),
+        TEST_OF_TWO(what_was_nobodys_is_in_no_conflict),
     };
     return check_run(tests);
 }
