@@ -133,7 +133,7 @@ beside_passed() { # NAME
 left=$((limit_s - ($(date +%s) - begun)))
 [ "$left" -gt 0 ] || left=1
 # shellcheck disable=SC2016
-beside clang timeout --kill-after=10 "$left" sh -c 'CC=clang meson setup "$1" -Dwerror=true -Doptimization=0 &&
+beside clang timeout --kill-after=10 "$left" sh -c 'CC=clang meson setup "$1" -Dwerror=true -Doptimization=0 -Ddebug=false &&
     ninja -j 1 -C "$1"' clang "$out/clang"
 beside mutants timeout --kill-after=10 "$left" env OUT="$out/mutants" tests/mutants/run.sh --some 3
 beside coverage timeout --kill-after=10 "$left" sh tests/coverage.sh "$out/coverage"

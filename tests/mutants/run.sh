@@ -57,8 +57,8 @@ mkdir -p "$out/src" "$out/sound"
     cmp -s "$out/sound/$file" "$out/src/$file" && continue
     mkdir -p "$out/src/${file%/*}" && cp "$out/sound/$file" "$out/src/$file"
 done
-# not optimised: building is most of the time
-[ -f "$out/b/build.ninja" ] || meson setup "$out/b" "$out/src" -Doptimization=0 >"$out/setup.log" 2>&1 ||
+# not optimised, nothing to debug with: building is most of the time
+[ -f "$out/b/build.ninja" ] || meson setup "$out/b" "$out/src" -Doptimization=0 -Ddebug=false >"$out/setup.log" 2>&1 ||
     { cat "$out/setup.log"; exit 1; }
 
 # what one history of a property test used serves the next (as in tests/property/meson.build)
