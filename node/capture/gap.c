@@ -5,6 +5,7 @@
 #include "node/state/state.h"
 
 #include <assert.h>
+#include <string.h>
 
 #define LET_GO_MS 3600000u
 
@@ -169,6 +170,41 @@ enum err gap_asks(struct store *s, uint32_t t, const char *neighbour)
                         " WHERE t = ?1",
                         value_integer(t), value_text(buf_str(&with)));
     buf_fini(&with);
+    return e;
+}
+
+static bool is_listed(struct bytes name, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strlen(list[i]) == name.len && memcmp(list[i], name.p, name.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neighbour, size_t n)
+{
+    struct gap *gap;
+    size_t n_gaps;
+    assert(s->in_write);
+    enum err e = gap_list(s, a, &gap, &n_gaps);
+    for (size_t i = 0; e == ERR_OK && i < n_gaps; i++) {
+        struct buf kept = {0};
+        buf_printf(&kept, "/");
+        for (const char *at = gap[i].differs_from + 1, *end; (end = strchr(at, '/'));
+             at = end + 1) {
+            struct bytes name = {(const uint8_t *)at, (size_t)(end - at)};
+            if (is_listed(name, neighbour, n))
+                buf_printf(&kept, "%.*s/", (int)name.len, at);
+        }
+        if (strcmp(buf_str(&kept), gap[i].differs_from) != 0)
+            e = DB_RUN(s, "UPDATE tonle_gap SET differs_from = ?2 WHERE t = ?1",
+                       value_integer(gap[i].t), value_text(buf_str(&kept)));
+        if (e == ERR_OK && gap[i].differs_from[1] != '\0' && kept.len == 1)
+            e = DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1 AND state = 2",
+                       value_integer(gap[i].t));
+        buf_fini(&kept);
+    }
     return e;
 }
 

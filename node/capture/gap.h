@@ -47,6 +47,9 @@ enum err gap_compared(struct store *s, const struct gap *g, const char *neighbou
 /* What was taken from one neighbour may not be at this one: the gap, which is on record, is closed
  * when that was compared. No row is known that waits. */
 enum err gap_asks(struct store *s, uint32_t t, const char *neighbour);
+/* Only these neighbours are asked from now on: who is none any more (it is retired, or has another
+ * parent) can never be compared. A gap that waited for nobody else is closed. */
+enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neighbour, size_t n);
 /* Whether the unnamed birth of a row on record (values need not be filled in) may be one that was
  * entered here while capture was away, so that what names nobody is another's everywhere else
  * (row_is_doubtful). Also without a known gap, as soon as that other one has lost its name. */

@@ -254,6 +254,7 @@ struct node {
     size_t scan_child;    /* the hub's: whom to ask next */
     char scan_seen[LIMIT_NAME_BYTES + 1]; /* whom a person was shown last; "": nobody */
     struct json_t *scan_left; /* rows that a person's last word did not settle, and why */
+    char scan_left_of[LIMIT_NAME_BYTES + 1]; /* the neighbour that they were compared with */
 };
 
 /* ---- node.c */
@@ -455,6 +456,8 @@ bool scan_wants(const struct node *n); /* rows to settle, or the end of a table 
 /* *context: what it put into the log is to be sealed in this context, before anything else; NULL:
  * in the usual one. */
 enum err scan_work(struct node *n, const struct clock **context);
+/* Whoever is no neighbour any more keeps no table waiting. In a write transaction. */
+enum err scan_ask_neighbours(struct node *n);
 void scan_committed(struct node *n);
 /* Capture was put back: a comparison that is under way begins again. */
 void scan_begin_again(struct node *n);

@@ -89,6 +89,7 @@ static void finish(struct node *n, bool complete)
     if (n->scan->what != SCAN_LOOK) {
         json_decref(n->scan_left);
         n->scan_left = json_incref(n->scan->rows);
+        memcpy(n->scan_left_of, n->scan->peer, sizeof n->scan_left_of);
     }
     n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
     n->gap_look = idle && n->scan->by_itself && n->gap_keeps;

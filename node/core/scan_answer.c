@@ -83,7 +83,7 @@ enum err scan_show(struct node *n, struct open_scan *sc, const struct load_chunk
                   json_loads(key, JSON_DECODE_ANY, NULL), "kind", kind_name(esc->kind), "here",
                   values_json(n, r.t, r.here), "there", values_json(n, r.t, r.there));
     const json_t *left = shown_row(n->scan_left, esc->table, json_object_get(o, "key"));
-    if (left) /* it was to be settled already */
+    if (left && strcmp(n->scan_left_of, sc->peer) == 0) /* it was to be settled already */
         json_object_set(o, "why", json_object_get(left, "why"));
     char *text = json_dumps(o, JSON_COMPACT);
     sc->shown_bytes += text ? strlen(text) : 0;

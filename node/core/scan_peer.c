@@ -18,6 +18,22 @@ enum err scan_children(struct node *n, const char ***name, size_t *n_names)
     return ERR_OK;
 }
 
+enum err scan_ask_neighbours(struct node *n)
+{
+    int64_t any;
+    const char **below, *above = n->parent_name;
+    size_t count = 1;
+    enum err e = db_number(
+        n->store, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE differs_from <> '/')", &any);
+    if (e != ERR_OK || !any)
+        return e;
+    if (node_is_hub(n))
+        e = scan_children(n, &below, &count);
+    else
+        below = &above;
+    return e == ERR_OK ? gap_ask_only(n->store, &n->arena, below, count) : e;
+}
+
 struct peer *scan_peer(struct node *n, const struct open_scan *sc)
 {
     struct peer *p = n->parent ? n->parent : peer_find(n, sc->peer);

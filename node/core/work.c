@@ -148,9 +148,9 @@ static enum err put_capture_back(struct node *n)
  * old as the last write here. */
 static enum err look_at_gaps(struct node *n)
 {
-    enum err e = ERR_OK;
+    enum err e = scan_ask_neighbours(n);
     n->gap_open = gap_any_open(n->store, &n->gap_keeps);
-    if (n->gap_open)
+    if (e == ERR_OK && n->gap_open)
         e = gap_found(n->store, node_time(n));
     if (e == ERR_OK && n->gap_look && wall_sure(n))
         e = gap_let_go(n->store, node_time(n));

@@ -87,7 +87,7 @@ const char store_ddl[] =
     " seq INTEGER NOT NULL, bt INTEGER NOT NULL, bk BLOB NOT NULL,"
     " blocked_table TEXT NOT NULL DEFAULT '', blocked_office TEXT NOT NULL DEFAULT '',"
     " blocked_ms INTEGER, o BLOB NOT NULL DEFAULT x'') WITHOUT ROWID;"
-    "CREATE INDEX tonle_held_order ON tonle_held(t, o);"
+    "CREATE INDEX tonle_held_order ON tonle_held(t, o, k);"
     "CREATE INDEX tonle_held_blocked ON tonle_held(bt, bk);"
     "CREATE UNIQUE INDEX tonle_held_row ON tonle_held(t, k, site, seq);"
     "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, stable BLOB NOT NULL,"

@@ -30,6 +30,7 @@
 #include "node/db/query.h"
 #include "node/journal/journal.h"
 #include "node/load/slice.h"
+#include "node/record/deferral.h"
 #include "node/record/table.h"
 #include "node/state/state.h"
 #include "node/store/store.h"
@@ -150,6 +151,12 @@ static enum err find_held(struct chunk_read *c, struct arena *scratch, struct by
     return ERR_OK;
 }
 
+/* Keys of one place ('a' and 'A' where the key is NOCASE) go together. */
+static bool is_apart(struct chunk_read *c, const struct held_keys *held, size_t i)
+{
+    return part_is_behind(c->a, c->t, held->key[i], held->key[i - 1]);
+}
+
 /* What is held up to this key of the table (empty: its end), as far as there is room: reading a
  * record costs what several rows do. */
 static enum err read_held(struct chunk_read *c, uint32_t room, struct bytes upto)
@@ -160,13 +167,15 @@ static enum err read_held(struct chunk_read *c, uint32_t room, struct bytes upto
     struct held_keys held;
     enum err e = part_held(c->s, c->a, &range, &held);
     size_t i = 0, used = 0;
-    for (; e == ERR_OK && i < held.n && used <= CHUNK_BYTES; i++) {
+    for (; e == ERR_OK && i < held.n; i++) {
+        if (used > CHUNK_BYTES && is_apart(c, &held, i))
+            break;
         size_t before = c->a->used_bytes;
         e = find_held(c, &scratch, held.key[i]);
         used += c->a->used_bytes - before + scratch.used_bytes;
         arena_reset(&scratch);
     }
-    if (i < held.n || held.full)
+    if (e == ERR_OK && (i < held.n || held.full))
         c->cut = held.key[i - 1];
     arena_fini(&scratch);
     return e;
@@ -175,6 +184,12 @@ static enum err read_held(struct chunk_read *c, uint32_t room, struct bytes upto
 static enum err add_rows(struct chunk_read *c, const struct slice_rows *rows, uint32_t n)
 {
     enum err e = ERR_OK;
+    if (n + c->n_held > LIMIT_CHUNK_ROWS)
+        return store_fail(
+            c->s, ERR_LIMIT,
+            "more rows of %s are held under keys that are one to the table than can be"
+            " compared",
+            c->t->name);
     for (uint32_t i = 0; e == ERR_OK && i < n; i++) {
         struct bytes record = {0};
         bool alone = false;
@@ -353,6 +368,13 @@ static enum err read_chunk(struct store *s, struct arena *a, const struct load_r
     const struct table_schema *t = e == ERR_OK ? schema_table(s, request->table) : NULL;
     if (e == ERR_OK && (!t || !t->exists))
         return store_fail(s, ERR_NOT_FOUND, "table %.64s is not published here", request->table);
+    if (e != ERR_OK)
+        return e;
+    struct deferral *waits;
+    e = deferral_find(s, t->name, &waits);
+    /* its rows are not those of the clock, and come in without a change */
+    if (e == ERR_OK && waits)
+        e = store_fail(s, ERR_BUSY, "earlier changes of table %s are still being merged", t->name);
     if (e != ERR_OK)
         return e;
     struct chunk_read c = {.s = s, .a = a, .t = t, .request = request, .out = out};

@@ -234,7 +234,10 @@ enum err load_save(struct store *s, struct arena *a, struct row_key k, struct va
     r->now = r->before = now;
     r->loaded = true;
     enum err e = conflict_reconcile(&w, r);
-    return e == ERR_OK ? row_save(s, a, k, &r->row, at) : e;
+    if (e == ERR_OK)
+        e = row_save(s, a, k, &r->row, at);
+    *row = r->row; /* what is forgotten is gone from it, too */
+    return e;
 }
 
 static enum err chunks_of(struct store *s, const struct table_schema *t, int64_t *own, int64_t *all)

@@ -116,21 +116,34 @@ static char *key_where(struct arena *a, const struct table_schema *t, const stru
     return sql_take(a, &b);
 }
 
-static void fill_sql(struct arena *a, struct table_schema *t, const struct table_info *info)
+/* In the order of the key's own index, whose keys are all different: in the order of a column that
+ * is NOCASE beside it, a range could end between 'a' and 'A', and the next begin behind both. */
+static char *key_order(struct store *s, struct arena *a, const struct table_schema *t)
 {
-    struct buf list = {0}, order = {0}, name = {0}, read = {0};
+    struct buf b = {0};
+    for (uint32_t i = 0; i < t->n_key; i++) {
+        const char *column = t->column[t->key[i]];
+        buf_printf(&b, "%s%s", i ? "," : "", schema_quote(a, column));
+        if (!db_same_name(t->key_collation[i], table_collation(s, a, t->name, column)))
+            buf_printf(&b, " COLLATE %s", schema_quote(a, t->key_collation[i]));
+    }
+    return sql_take(a, &b);
+}
+
+static void fill_sql(struct store *s, struct arena *a, struct table_schema *t,
+                     const struct table_info *info)
+{
+    struct buf list = {0}, name = {0}, read = {0};
     for (uint32_t i = 0; i < t->n_columns; i++)
         buf_printf(&list, "%s%s", i ? "," : "", schema_quote(a, t->column[i]));
-    for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(&order, "%s%s", i ? "," : "", schema_quote(a, t->column[t->key[i]]));
     buf_printf(&name, "main.%s", schema_quote(a, t->name));
     t->column_list = sql_take(a, &list);
-    t->key_order = sql_take(a, &order);
     t->qname = sql_take(a, &name);
     t->key_where = key_where(a, t, info);
     t->key_collation = arena_alloc(a, t->n_key * sizeof *t->key_collation);
     for (uint32_t i = 0; i < t->n_key; i++)
         t->key_collation[i] = key_collation(info, i);
+    t->key_order = key_order(s, a, t);
     buf_printf(&read, "SELECT %s FROM %s WHERE %s", t->column_list, t->qname, t->key_where);
     char *text = sql_take(a, &read);
     t->read_sql = t->exists ? text : NULL;
@@ -223,7 +236,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
     schema_rules(s, a, t, c, &t->rules);
     t->policy = t->rules.policy;
     t->exists = stands_here(t, &info);
-    fill_sql(a, t, &info);
+    fill_sql(s, a, t, &info);
     if (t->exists) {
         schema_fill_unique(a, t, &info);
         fill_local(a, t, &info);

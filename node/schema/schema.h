@@ -66,7 +66,7 @@ struct table_schema { /* one published table */
     uint32_t depth;             /* parents first: 0 references nothing */
     char *column_list;          /* "c1","c2",... quoted */
     char *key_where;            /* "k1" IS ?1 AND ... with = for keys (never NULL) */
-    char *key_order;            /* "k1","k2" */
+    char *key_order;            /* "k1","k2" COLLATE ..., as its index has them */
     const char **key_collation; /* in key order */
     char *qname;                /* quoted, main.-qualified */
     char *read_sql; /* SELECT all replicated columns by key (?1...); NULL when the table is not here

@@ -90,6 +90,8 @@ struct net_office *net_find(struct net *t, const char *name);
  * NAME"). */
 void net_invite(struct net *t, const char *name, const char *unit, const char *parent,
                 uint64_t expires_ms);
+void net_retire(struct net *t,
+                const char *name); /* at the hub, too: the node is no member any more */
 struct keypair keypair_of(const char *name);
 /* The office, not joined yet: an empty database. */
 struct net_office *net_add(struct net *t, const char *name, const char *parent);

@@ -84,6 +84,22 @@ void net_invite(struct net *t, const char *name, const char *unit, const char *p
     net_event(t, hub, EVENT_LOCAL_CHANGE);
 }
 
+void net_retire(struct net *t, const char *name)
+{
+    struct net_office *hub = &t->office[0];
+    struct arena a = {0};
+    struct node_record r;
+    struct store *s = net_open_store(hub);
+    MUST(s, store_begin(s));
+    MUST(s, store_node_get(s, &a, name, &r));
+    r.state = NODE_RETIRED;
+    MUST(s, store_node_put(s, &r));
+    MUST(s, store_commit(s));
+    store_close(s);
+    arena_fini(&a);
+    net_event(t, hub, EVENT_LOCAL_CHANGE);
+}
+
 bool net_client_send(struct net *t, struct net_office *to, int client, const uint8_t *curve_key,
                      const struct message *m)
 {

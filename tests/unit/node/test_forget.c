@@ -64,25 +64,12 @@ static void an_absent_office_delays_forgetting(void **state)
 static void a_retired_office_is_not_waited_for(void **state)
 {
     struct net *t = *state;
-    struct arena a = {0};
-    struct node_record r;
-    struct store *s;
-    char msg[256];
-    struct store_options so = {.path = HUB->path, .busy_ms = 100};
     net_run(t, 10000);
     net_cut(t, DISTRICT);
     net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
     net_run(t, 10000);
     assert_string_equal(net_text(HUB, "SELECT count(*) > 0 FROM tonle_row"), "1");
-    assert_ok(store_open(&s, &so, msg));
-    assert_ok(store_begin(s));
-    assert_ok(store_node_get(s, &a, "district", &r));
-    r.state = NODE_RETIRED;
-    assert_ok(store_node_put(s, &r));
-    assert_ok(store_commit(s));
-    store_close(s);
-    arena_fini(&a);
-    net_event(t, HUB, EVENT_LOCAL_CHANGE);
+    net_retire(t, "district");
     assert_true(net_until(t, HUB, RECORDS, "0", 20000));
     assert_true(net_until(t, PROVINCE, RECORDS, "0", 20000));
 }

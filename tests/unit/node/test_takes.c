@@ -241,9 +241,47 @@ static void a_child_that_is_not_here_is_named(void **state)
                "the hub alone"));
 }
 
+/* Why a row was not taken from one child is not why the same row of another differs. */
+static void a_reason_is_that_of_its_neighbour(void **state)
+{
+    struct net *t = *state;
+    struct net_office *other = net_grow(t, "other", "13", "hub");
+    gap_start_with(t, ROWS(20));
+    net_run(t, 130000);
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('k', 'stray')");
+    gap_behind(other, "INSERT INTO note VALUES('k', 'another')");
+    json_t *taken = take_of(t, "province");
+    assert_non_null(strstr(why_of(taken), at_province));
+    json_t *seen = gap_ask(t, HUB, "{\"do\":\"verify_local\",\"office\":\"other\"}");
+    assert_string_equal(why_of(seen), "");
+    json_decref(taken);
+    json_decref(seen);
+}
+
+/* Whoever is retired can be compared with no more: the table waits for who is left. */
+static void who_is_retired_keeps_nothing_waiting(void **state)
+{
+    struct net *t = *state;
+    net_grow(t, "other", "13", "hub");
+    gap_start_with(t, ROWS(20));
+    net_run(t, 130000);
+    gap_while_off(t, HUB, REBUILD("DELETE FROM note_new WHERE id = 'n00005';"));
+    net_run(t, 30000);
+    net_crash(t, &t->office[2]);
+    json_decref(take_of(t, "province"));
+    json_decref(gap_ask(t, HUB, "{\"do\":\"verify_local\",\"office\":\"province\"}"));
+    assert_string_equal(net_text(HUB, "SELECT differs_from FROM tonle_gap"), "/other/");
+    net_run(t, 5000);
+    net_retire(t, "other");
+    net_run(t, 40000);
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_gap"), "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST_OF_TWO(who_is_retired_keeps_nothing_waiting),
+        TEST_OF_TWO(a_reason_is_that_of_its_neighbour),
         TEST_OF_THREE(what_the_hub_takes_is_everybodys),
         TEST_OF_THREE(the_hub_takes_no_row_for_another),
         TEST_OF_THREE(nor_for_one_whose_name_it_has_forgotten),

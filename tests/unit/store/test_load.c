@@ -1,4 +1,5 @@
 /* The first load between two databases: what it carries, what moves meanwhile, what it adopts. */
+#include "node/capture/capture.h"
 #include "node/load/load.h"
 #include "node/store/store.h"
 #include "tests/lib/check.h"
@@ -294,6 +295,33 @@ static void a_row_that_comes_in_meanwhile_is_loaded(void **state)
     clock_fini(&clock);
 }
 
+/* What waited for its table is not read from before it is in: it comes in without a change. */
+static void a_table_that_catches_up_is_not_loaded_yet(void **state)
+{
+    bool more = true;
+    struct clock clock = {0};
+    struct load_chunk chunk;
+    struct load_request request = {.table = "receipt", .max_rows = 2};
+    struct load_report report;
+    office_sql(A, "INSERT INTO receipt VALUES('M',1,'x'),('M',2,'x'),('M',3,'x')");
+    sync_two(state);
+    office_sql(HUB, "ALTER TABLE receipt RENAME TO away");
+    assert_committed(HUB->store, store_capture_install(HUB->store));
+    office_sql(A, "INSERT INTO receipt VALUES('A',1,'x'),('A',2,'x'),('A',3,'x')");
+    sync_two(state);
+    clock_copy(&clock, &store_state_get(HUB->store)->clock);
+    set_stable(HUB, &clock, 0, NULL);
+    set_stable(A, &clock, 0, NULL);
+    office_sql(HUB, "ALTER TABLE away RENAME TO receipt");
+    assert_committed(HUB->store, store_capture_install(HUB->store));
+    assert_err(store_chunk_read(HUB->store, &HUB->arena, &request, NEW->name, &chunk), ERR_BUSY);
+    while (more)
+        assert_committed(HUB->store, store_sweep(HUB->store, &HUB->arena, 500, &more));
+    load_must(state, LOAD_EMPTY, 2, &report);
+    assert_string_equal(office_one(NEW, "SELECT count(*) FROM receipt"), "6");
+    clock_fini(&clock);
+}
+
 static void mark_at_the_end(void **state, int chunk)
 {
     uint64_t pos;
@@ -536,6 +564,7 @@ int main(void)
         FEDERATION_TEST(chunks_at_different_clocks_end_equal_later),
         FEDERATION_TEST(a_load_takes_over_the_stable_horizon),
         FEDERATION_TEST(a_row_that_comes_in_meanwhile_is_loaded),
+        FEDERATION_TEST(a_table_that_catches_up_is_not_loaded_yet),
         FEDERATION_TEST(the_load_ends_at_the_last_position),
         FEDERATION_TEST(a_plain_load_refuses_a_table_with_rows),
         FEDERATION_TEST(replace_leaves_the_federations_rows),
