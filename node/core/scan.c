@@ -205,7 +205,8 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
     json_array_append_new(sc->tables, o);
     add_counts(&sc->all, &sc->counts);
-    if (sc->counts.settled > 0) /* what went may have been in the way of what we alone refuse */
+    bool closed = sc->noted && scan_waiting(&sc->counts) == 0;
+    if (closed || sc->counts.settled > 0) /* what went may have kept out what we alone refuse */
         n->sweep_more = store_local_again(n->store) || n->sweep_more;
     if (sc->once_more && scan_waiting(&sc->counts) == 0) {
         scan_begin_again(n);

@@ -149,8 +149,5 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
     sc->noted = true;
-    e = gap_compared(n->store, &g, sc->peer, node_time(n));
-    if (e == ERR_OK && scan_waiting(&sc->counts) == 0) /* the gap's rows were in the way */
-        n->sweep_more = store_local_again(n->store) || n->sweep_more;
-    return e;
+    return gap_compared(n->store, &g, sc->peer, node_time(n));
 }
