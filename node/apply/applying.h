@@ -20,7 +20,7 @@ struct applying {
     bool attested;                     /* or the hub's signature over both */
     bool decides;                      /* or decisions: then `ruling` */
     struct ruling ruling;
-    uint32_t births_read; /* in the journal (forged.c) */
+    uint64_t births_read; /* bytes of the journal (forged.c) */
     bool replay; /* it was deferred: our changesets behind own_seq were sealed after it came */
     uint64_t own_seq;
     const struct table_changes **later; /* tables that do not fit here: to be deferred */

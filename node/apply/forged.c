@@ -3,7 +3,10 @@
 #include "node/journal/open.h"
 #include "node/state/state.h"
 
-#define MOST_READ 64 /* of a changeset: each may be of any size */
+/* Of earlier changesets, for the sake of one: each may be of any size, and to verify one takes as
+ * long as to read some kilobytes more. */
+#define MOST_READ_BYTES (4u << 20)
+#define READ_BYTES (16u << 10)
 
 static const char *words(struct applying *ap, const struct work_row *r, const char *what)
 {
@@ -31,18 +34,22 @@ static enum bearing bearing_in(const struct changeset *cs, const struct work_row
     return BEARING_NONE;
 }
 
+/* Nothing of it outlives the look. */
 static enum err bearing_of(struct applying *ap, const struct work_row *r, struct dot dot,
                            enum bearing *out)
 {
+    struct arena a = {0};
     struct opener o = {0};
     struct item item;
     struct changeset cs;
-    enum err e = store_journal_find(ap->w.s, ap->w.a, dot, &item);
+    enum err e = store_journal_find(ap->w.s, &a, dot, &item);
     if (e == ERR_OK)
-        e = part_open(ap->w.s, &o, ap->w.a, &item, &cs);
+        e = part_open(ap->w.s, &o, &a, &item, &cs);
     if (e == ERR_OK)
         *out = bearing_in(&cs, r);
+    ap->births_read += READ_BYTES + a.used_bytes;
     part_opener_fini(&o);
+    arena_fini(&a);
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
@@ -55,7 +62,7 @@ static enum err look_at_orphan(struct applying *ap, const struct work_row *r, st
         bearing = bearing_in(ap->cs, r);
     else if (!dot_is_none(birth) && !clock_covers(&state_of(ap->w.s)->clock, birth))
         bearing = BEARING_NONE;
-    else if (!dot_is_none(birth) && ap->births_read++ < MOST_READ)
+    else if (!dot_is_none(birth) && ap->births_read < MOST_READ_BYTES)
         e = bearing_of(ap, r, birth, &bearing);
     if (bearing == BEARING_NONE)
         report->forged = words(ap, r, "which nobody has entered so");

@@ -182,6 +182,7 @@ static enum err begin_table(struct node *n, struct open_scan *sc)
             continue;
         sc->counts = (struct counts){0};
         sc->there = 0;
+        sc->once_more = false;
         sc->patience_ms = n->mono_ms + PATIENCE_MS;
         begin_pass(n, sc, sc->what == SCAN_LOOK ? PASS_COUNT : PASS_SETTLE);
         return ERR_OK;
@@ -205,8 +206,13 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
     json_array_append_new(sc->tables, o);
     add_counts(&sc->all, &sc->counts);
-    if (sc->counts.settled > 0) /* what went may have been in the way of what we alone refuse */
+    bool closed = sc->noted && scan_waiting(&sc->counts) == 0;
+    if (closed || sc->counts.settled > 0) /* what went may have kept out what we alone refuse */
         n->sweep_more = store_local_again(n->store) || n->sweep_more;
+    if (sc->once_more && scan_waiting(&sc->counts) == 0) {
+        scan_begin_again(n);
+        return ERR_OK;
+    }
     sc->at++;
     return begin_table(n, sc);
 }
@@ -396,16 +402,6 @@ static bool same_digest(struct node *n, struct open_scan *sc, const struct load_
     return all && here.rows == c->rows && memcmp(here.digest, c->digest, HASH_BYTES) == 0;
 }
 
-static void count(struct counts *c, enum escape_kind kind)
-{
-    if (kind == ESCAPE_CHANGED)
-        c->changed++;
-    else if (kind == ESCAPE_NEW)
-        c->born++;
-    else
-        c->deleted++;
-}
-
 /* The rows of a chunk that differs: counted, or left for this step's transaction to settle. */
 static enum err compare(struct node *n, struct open_scan *sc, const struct load_chunk *c)
 {
@@ -415,7 +411,7 @@ static enum err compare(struct node *n, struct open_scan *sc, const struct load_
     enum err e = store_chunk_compare(n->store, &n->arena, c, after, &esc, &found);
     for (size_t i = 0; e == ERR_OK && i < found; i++) {
         if (sc->pass == PASS_COUNT) {
-            count(&sc->counts, esc[i].kind);
+            scan_count(&sc->counts, esc[i].kind);
             e = scan_show(n, sc, c, &esc[i]);
         } else if (may_settle(sc, &esc[i])) {
             esc[kept++] = esc[i];
@@ -501,29 +497,11 @@ enum err scan_work(struct node *n, const struct clock **context)
         return ERR_OK;
     sc->n_done = 0;
     sc->noted = sc->dealt = sc->as_lost = false;
+    if (sc->once_more && sc->pass == PASS_NOTE && scan_waiting(&sc->counts) == 0)
+        scan_begin_again(n);
     if (sc->stale)
         return ERR_OK;
     return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);
-}
-
-/* What could not be settled is counted, and told where a person looks. */
-static enum err note_left(struct node *n, struct open_scan *sc)
-{
-    const char *first = NULL;
-    unsigned left = 0;
-    enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
-        if (!sc->why[i])
-            continue;
-        first = first ? first : sc->why[i];
-        left++;
-        count(&sc->left, sc->escape[i].kind);
-        e = scan_show_why(n, sc, &sc->escape[i], sc->why[i]);
-    }
-    if (first)
-        node_log(n, 1, "event=compare-left table=%s rows=%u first=%s",
-                 node_quoted(n, sc->table[sc->at]), left, node_quoted(n, first));
-    return e;
 }
 
 void scan_committed(struct node *n)
@@ -538,7 +516,7 @@ void scan_committed(struct node *n)
         const struct load_chunk *c = sc->chunk;
         sc->counts.settled += sc->n_done;
         sc->chunk = NULL;
-        e = note_left(n, sc);
+        e = scan_note_left(n, sc);
         if (e == ERR_OK)
             e = sc->sliced ? go_on(n, sc) : advance(n, sc, c);
     }
@@ -553,6 +531,25 @@ void scan_begin_again(struct node *n)
         return;
     n->scan->stale = true;
     n->again = true;
+}
+
+/* The chunk in hand was not to be in this transaction: it is asked for again. */
+static void drop_chunk(struct open_scan *sc, uint64_t again_ms)
+{
+    sc->chunk = NULL;
+    sc->detail = false;
+    sc->again_ms = again_ms;
+}
+
+void scan_once_more(struct node *n)
+{
+    struct open_scan *sc = n->scan;
+    n->scan_due_ms = 0;
+    if (!sc)
+        return;
+    sc->once_more = true;
+    if (sc->chunk)
+        drop_chunk(sc, n->mono_ms);
 }
 
 /* What was settled stays settled; everything is compared anew. */
@@ -572,9 +569,7 @@ void scan_step_over(struct node *n)
 {
     if (!scan_wants(n) || n->scan->pass == PASS_NOTE)
         return;
-    n->scan->chunk = NULL; /* it was not to be in this transaction: the chunk is asked for again */
-    n->scan->detail = false;
-    n->scan->again_ms = n->mono_ms + node_jitter(n, 100);
+    drop_chunk(n->scan, n->mono_ms + node_jitter(n, 100));
 }
 
 void scan_timers(struct node *n)

@@ -108,6 +108,35 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
     return e;
 }
 
+void scan_count(struct counts *c, enum escape_kind kind)
+{
+    if (kind == ESCAPE_CHANGED)
+        c->changed++;
+    else if (kind == ESCAPE_NEW)
+        c->born++;
+    else
+        c->deleted++;
+}
+
+enum err scan_note_left(struct node *n, struct open_scan *sc)
+{
+    const char *first = NULL;
+    unsigned left = 0;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && i < sc->n_escapes; i++) {
+        if (!sc->why[i])
+            continue;
+        first = first ? first : sc->why[i];
+        left++;
+        scan_count(&sc->left, sc->escape[i].kind);
+        e = scan_show_why(n, sc, &sc->escape[i], sc->why[i]);
+    }
+    if (first)
+        node_log(n, 1, "event=compare-left table=%s rows=%u first=%s",
+                 node_quoted(n, sc->table[sc->at]), left, node_quoted(n, first));
+    return e;
+}
+
 enum err scan_note(struct node *n, struct open_scan *sc)
 {
     enum err e = schema_load(n->store);
@@ -120,8 +149,5 @@ enum err scan_note(struct node *n, struct open_scan *sc)
                     .born = sc->counts.born,
                     .deleted = sc->counts.deleted};
     sc->noted = true;
-    e = gap_compared(n->store, &g, sc->peer, node_time(n));
-    if (e == ERR_OK && scan_waiting(&sc->counts) == 0) /* the gap's rows were in the way */
-        n->sweep_more = store_local_again(n->store) || n->sweep_more;
-    return e;
+    return gap_compared(n->store, &g, sc->peer, node_time(n));
 }

@@ -48,7 +48,8 @@ struct open_scan {
     const char **why; /* of each of them: what is in the way; NULL: it was settled */
     bool as_lost;     /* one was taken as a row that this office has lost */
     bool dealt, noted;
-    bool stale; /* capture was away once more: what was compared says nothing now */
+    bool stale;     /* capture was away once more: what was compared says nothing now */
+    bool once_more; /* a row that is compared already may be another by now: not to be closed */
 };
 
 /* Whether what differs in the table in hand is ours: our capture was away, the neighbour's not. */
@@ -57,6 +58,9 @@ bool scan_is_ours(const struct open_scan *sc);
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);
 enum err scan_note(struct node *n, struct open_scan *sc);
+void scan_count(struct counts *c, enum escape_kind kind);
+/* What could not be settled is counted, and told where a person looks. */
+enum err scan_note_left(struct node *n, struct open_scan *sc);
 /* Which of n rows of the chunk in hand this step settles: sorts them, and leaves so many in front.
  * A gap's are a hundred at most, and go out together. */
 size_t scan_slice(struct open_scan *sc, struct escape *esc, size_t n);

@@ -85,7 +85,7 @@ static enum err seal_rows(struct node *n, const struct clock *begun, struct coll
     enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
     *cut = cs.cut;
     if (c && collect_left_nobodys(c))
-        scan_begin_again(n);
+        scan_once_more(n);
     if (e == ERR_OK)
         e = seal_collected(n, begun, &cs, c);
     else if (e == ERR_NOT_FOUND)

@@ -55,18 +55,34 @@ void net_forge(struct net *t, struct net_office *o, const struct clock *context,
 void net_forge_change(struct net *t, struct net_office *o, const struct clock *context,
                       uint64_t hlc, enum change_kind kind, struct dot birth, const char *id)
 {
+    net_forge_changes(t, o, context, hlc, &(struct forged_change){kind, birth, id}, 1);
+}
+
+static struct row_change forged_row(struct arena *a, const struct forged_change *c)
+{
+    static const uint32_t both[] = {0, 1};
+    struct value v[] = {value_text(c->id), value_text("forged")};
+    uint32_t first = c->kind == CHANGE_BORN ? 0 : 1;
+    struct value *values = arena_copy(a, v, sizeof v);
+    return (struct row_change){.kind = c->kind,
+                               .birth = c->birth,
+                               .key = values,
+                               .n_cells = c->kind == CHANGE_DELETE ? 0 : 2 - first,
+                               .column = both + first,
+                               .value = values + first};
+}
+
+void net_forge_changes(struct net *t, struct net_office *o, const struct clock *context,
+                       uint64_t hlc, const struct forged_change *change, uint32_t n)
+{
     static const char *columns[] = {"id", "text"};
-    static const uint32_t key = 0, both[] = {0, 1};
+    static const uint32_t key = 0;
     const struct store_state *st = store_state_get(o->store);
-    struct value v[] = {value_text(id), value_text("forged")};
-    uint32_t first = kind == CHANGE_BORN ? 0 : 1;
-    struct row_change row = {.kind = kind,
-                             .birth = birth,
-                             .key = v,
-                             .n_cells = kind == CHANGE_DELETE ? 0 : 2 - first,
-                             .column = both + first,
-                             .value = v + first};
-    struct table_changes note = {"note", 2, columns, 1, &key, 1, &row};
+    struct arena a = {0};
+    struct row_change *row = arena_alloc(&a, n * sizeof *row);
+    for (uint32_t i = 0; i < n; i++)
+        row[i] = forged_row(&a, &change[i]);
+    struct table_changes note = {"note", 2, columns, 1, &key, n, row};
     struct segment segment = {"", 1, &note};
     struct changeset cs = {.federation = t->federation,
                            .dot = {o->site, st->seq + 1},
@@ -82,4 +98,5 @@ void net_forge_change(struct net *t, struct net_office *o, const struct clock *c
     assert_ok(seal_changeset(&cs, o->keys.sign_secret, &b, hash));
     net_slip_in(t, o, ITEM_CHANGESET, &b);
     buf_fini(&b);
+    arena_fini(&a);
 }

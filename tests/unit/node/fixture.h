@@ -18,6 +18,14 @@ void net_forge(struct net *t, struct net_office *o, const struct clock *context,
 void net_forge_change(struct net *t, struct net_office *o, const struct clock *context,
                       uint64_t hlc, enum change_kind kind, struct dot birth, const char *id);
 
+struct forged_change {
+    enum change_kind kind;
+    struct dot birth;
+    const char *id;
+};
+void net_forge_changes(struct net *t, struct net_office *o, const struct clock *context,
+                       uint64_t hlc, const struct forged_change *change, uint32_t n);
+
 #define TEST_OF_TWO(f) cmocka_unit_test_setup_teardown(f, net_set_up_two, net_tear_down)
 #define TEST_OF_THREE(f) cmocka_unit_test_setup_teardown(f, net_set_up_three, net_tear_down)
 /* Behind the file's own start. */

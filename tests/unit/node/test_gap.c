@@ -488,6 +488,56 @@ static void a_row_that_is_refused_stops_nothing(void **state)
     gap_settled(t, PROVINCE, "none synced");
 }
 
+/* An application goes on writing to a row of nobody's: the comparison comes to its end all the
+ * same, and the row waits for a person. The office below is away, so no record is forgotten. */
+static void who_writes_meanwhile_keeps_no_gap_open(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(10000));
+    net_cut(t, DISTRICT);
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id = 'n00003'");
+    net_run(t, 200);
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('n00003', 'stray')");
+    uint64_t seq = store_state_get(PROVINCE->store)->seq;
+    for (int i = 0; i < 40; i++) {
+        char sql[100];
+        snprintf(sql, sizeof sql, "UPDATE note SET text = 'w%d' WHERE id = 'n00003'", i);
+        net_sql(t, PROVINCE, sql);
+        net_run(t, 250);
+    }
+    assert_int_equal(store_state_get(PROVINCE->store)->seq, seq); /* each was left to it */
+    assert_string_equal(gap_of(t, PROVINCE), "note differs 0 1 0 behind");
+}
+
+static unsigned chunks_of_hub;
+
+static void count_chunk(struct arena *a, struct load_chunk *c)
+{
+    (void)a;
+    chunks_of_hub += strcmp(c->table, "note") == 0;
+}
+
+/* What got in where all was the same a moment ago, and was written to, is found before the gap is
+ * closed. */
+static void what_gets_in_while_it_is_compared_is_found(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(10000));
+    net_cut(t, DISTRICT);
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id = 'n00003'");
+    net_run(t, 200);
+    t->liar = HUB;
+    t->lie = count_chunk;
+    gap_while_off(t, PROVINCE, REBUILD(""));
+    for (chunks_of_hub = 0; chunks_of_hub < 4;)
+        net_run(t, 5);
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('n00003', 'stray')");
+    net_sql(t, PROVINCE, "UPDATE note SET text = 'edit' WHERE id = 'n00003'");
+    assert_true(chunks_of_hub < 10);
+    gap_settled(t, PROVINCE, "none synced");
+    assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00003'", "edit", 5000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +563,8 @@ int main(void)
         TEST_OF_TWO(a_second_rebuild_while_it_is_compared),
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
+        TEST_OF_THREE(who_writes_meanwhile_keeps_no_gap_open),
+        TEST_OF_THREE(what_gets_in_while_it_is_compared_is_found),
     };
     return check_run(tests);
 }

@@ -108,6 +108,51 @@ static void what_came_with_a_load_may_have_been_entered(void **state)
     assert_non_null(strstr(PROVINCE->log, "event=rows-astray"));
 }
 
+/* However many names are of a changeset that nobody here has: looking for them costs next to
+ * nothing, and what is behind them is looked at all the same. */
+static void many_names_hide_none(void **state)
+{
+    struct net *t = *state;
+    struct forged_change c[101];
+    char id[101][8];
+    two_rows(t);
+    for (int i = 0; i < 101; i++) {
+        snprintf(id[i], sizeof id[i], "n%03d", i);
+        c[i] = (struct forged_change){CHANGE_UPDATE, {HUB->site, 1}, id[i]};
+    }
+    c[100].birth = (struct dot){DISTRICT->site, store_state_get(DISTRICT->store)->seq};
+    net_forge_changes(t, DISTRICT, NULL, right_time(t), c, 101);
+    assert_suspect(t, "which nobody has entered so");
+}
+
+/* Of large ones a few are read, and the rest is not known: an office may have kept what was lost
+ * here. */
+static void a_few_megabytes_are_read_again(void **state)
+{
+    struct net *t = *state;
+    two_rows(t);
+    for (int i = 0; i < 4; i++) {
+        char sql[200];
+        snprintf(sql, sizeof sql,
+                 "INSERT INTO note VALUES('b%d', replace(hex(zeroblob(300000)), '00', '%dabc'))", i,
+                 i);
+        net_sql(t, DISTRICT, sql);
+        assert_true(net_settle(t, 20000));
+    }
+    uint64_t seq = store_state_get(DISTRICT->store)->seq;
+    net_run(t, 120000); /* nothing is on record any more */
+    gap_behind(PROVINCE, "DELETE FROM note WHERE id LIKE 'b%'");
+    struct forged_change c[] = {{CHANGE_UPDATE, {DISTRICT->site, seq - 3}, "b0"},
+                                {CHANGE_UPDATE, {DISTRICT->site, seq - 2}, "b1"},
+                                {CHANGE_UPDATE, {DISTRICT->site, seq - 1}, "b2"},
+                                {CHANGE_UPDATE, {DISTRICT->site, seq}, "b3"},
+                                {CHANGE_UPDATE, {DISTRICT->site, seq}, "nowhere"}};
+    net_forge_changes(t, DISTRICT, NULL, right_time(t), c, 5);
+    net_run(t, 10000);
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect"));
+    assert_non_null(strstr(PROVINCE->log, "event=rows-astray"));
+}
+
 /* ---- what may be an honest office's */
 
 /* The office has written to the row: nobody is cut off, what it writes later arrives, and where the
@@ -257,6 +302,8 @@ int main(void)
         TEST_OF_THREE(its_own_changeset_bears_what_it_names),
         TEST_OF_THREE(what_was_seen_deleted_is_not_changed),
         TEST_OF_THREE(what_came_with_a_load_may_have_been_entered),
+        TEST_OF_THREE(many_names_hide_none),
+        TEST_OF_THREE(a_few_megabytes_are_read_again),
         TEST_OF_THREE(a_parent_that_lost_a_row_cuts_nobody_off),
         TEST_OF_THREE(a_hub_that_lost_a_row_cuts_nobody_off),
         TEST_OF_TWO(a_row_that_got_in_unseen_cuts_nobody_off),
