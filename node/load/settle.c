@@ -3,6 +3,7 @@
 
 #include "conflict/hlc.h"
 #include "node/capture/capture.h"
+#include "node/db/query.h"
 #include "node/load/meet.h"
 #include "node/load/slice.h"
 #include "node/record/table.h"
@@ -39,6 +40,8 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
         *here = NULL;
         *there = met_values(a, x, &x->there, met_lost(a, x));
     }
+    if (met_kind(a, x) == ESCAPE_HELD)
+        *there = NULL;
     if (met_kind(a, x) != ESCAPE_CHANGED || (c && met_differ(a, x, b, c)))
         return;
     b = met_held_otherwise(a, x, &at);
@@ -88,6 +91,30 @@ static bool contradicts_itself(const struct met *x)
     return !!row_standing(&x->there.row, &x->k.t->rules) != !!x->there.stands;
 }
 
+/* Whether another row here has one of the values that make the parent's unique: which of the two
+ * stands is for the decision to say. */
+static enum err is_taken(struct store *s, struct arena *a, const struct met *x, bool *yes)
+{
+    const struct table_schema *t = x->k.t;
+    enum err e = ERR_OK;
+    *yes = false;
+    for (uint32_t i = 0; e == ERR_OK && !*yes && x->there.stands && i < t->n_unique; i++) {
+        struct value *v;
+        struct bytes there = {0}, here = {0};
+        bool claims, ours = false;
+        e = row_claim(s, a, t, i, x->there.stands, &claims, &v, &there);
+        if (e == ERR_OK && claims && x->here.stands)
+            e = row_claim(s, a, t, i, x->here.stands, &ours, &(struct value *){NULL}, &here);
+        bool same = ours && here.len == there.len && memcmp(here.p, there.p, here.len) == 0;
+        if (e != ERR_OK || !claims || same)
+            continue;
+        struct query q = query_of(s, t->unique[i].blocker_sql, t->unique[i].n, v);
+        *yes = query_next(&q);
+        e = query_end(&q);
+    }
+    return e;
+}
+
 /* Everything that is known of the row is replaced (DESIGN 4, "Row states"). */
 static enum err take_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
                             const struct row_state *st, const struct met *x)
@@ -95,8 +122,11 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
         return write_for_all(s, x);
-    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
-    enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
+    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0), taken;
+    enum err e = is_taken(s, a, x, &taken);
+    settled = settled && !taken;
+    if (e == ERR_OK && settled)
+        e = write_parents(s, x); /* refused here, it stays as it was */
     struct value *stood = settled ? x->here.stands : NULL;
     return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, stood, hlc_ms(chunk->hlc)) : e;
 }
@@ -328,8 +358,8 @@ static bool is_known_here(const struct met *x)
 static bool is_theirs_alone(struct arena *a, const struct met *x, bool lost)
 {
     enum escape_kind kind = met_kind(a, x);
-    if (kind == ESCAPE_CHANGED)
-        return true;
+    if (kind == ESCAPE_CHANGED || kind == ESCAPE_HELD)
+        return kind == ESCAPE_CHANGED;
     if (kind == ESCAPE_NEW || x->there.stands)
         return x->there.stands && !is_known_here(x) && !(lost && !x->here.stands);
     const struct birth *gone = met_torn(a, x) ? NULL : met_lost(a, x);
@@ -371,7 +401,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     if (!kind)
         return e; /* the application has settled it since */
     if (take == ESCAPE_TAKE_HERE)
-        return publish(s, a, chunk, st, &x);
+        return kind == ESCAPE_HELD ? ERR_OK : publish(s, a, chunk, st, &x);
     const struct birth *torn = met_torn_there(a, &x);
     if (torn) /* it was deleted there, behind capture: that is what is taken */
         return queue_delete(s, &x, torn);

@@ -92,6 +92,23 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
     fflush(stdout);
 }
 
+/* What speaks of the tables of app.c knows none of a drawn schema. */
+static bool fit_together(const struct kind *k)
+{
+    const char *fixed = k->gaps      ? "--gaps"
+                        : k->hostile ? "--hostile"
+                        : k->ignores ? "--ignore"
+                                     : NULL;
+    if (k->drawn && fixed)
+        fprintf(stderr,
+                "sim: %s plays in the tables that are fixed, --drawn in others: leave out"
+                " one of the two\n",
+                fixed);
+    if (k->stray_deletes && !k->gaps)
+        fprintf(stderr, "sim: --stray-deletes is a kind of --gaps: add --gaps\n");
+    return !(k->drawn && fixed) && !(k->stray_deletes && !k->gaps);
+}
+
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]"
@@ -147,8 +164,7 @@ static bool parse(int argc, char **argv, struct options *o)
             return false;
         }
     }
-    /* These speak of the tables of app.c. */
-    return !o->kind.drawn || (!o->kind.hostile && !o->kind.ignores);
+    return fit_together(&o->kind);
 }
 
 /* Seeds that once failed, one a line; '#' begins a comment. */

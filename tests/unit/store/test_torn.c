@@ -169,6 +169,38 @@ static void what_follows_where_a_value_is_taken_back(void **state)
     assert_everywhere(compared_held, "-");
 }
 
+/* A lost row's unique value is another's here, which is settled and alone, and is held at all
+ * others. Taken back, the lost one stands here, too: the other is held by what others know of its
+ * rank, which has been forgotten here. */
+static void take_whose_value_is_taken(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "DELETE FROM note WHERE id IN ('b', 'c')");
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('A','x','mb'),('f','x','mc')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, compared_held), "\"A\"unique \"f\"unique");
+    federation_settle(*state);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_row"), "0");
+    assert_string_equal(compared_scan(state, 50, false, false), "H:A H:f D:b D:c ");
+    assert_string_equal(compared_scan(state, 2, false, false), "H:A D:b D:c H:f ");
+    compared_take(take);
+    (void)compared_scan(state, 50, true, true);
+    compared_take(ESCAPE_TAKE_THERE);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere(compared_held, "\"A\"unique \"f\"unique");
+    federation_assert_equal(*state, "note");
+}
+
+static void who_has_its_value_is_held_again(void **state)
+{
+    take_whose_value_is_taken(state, ESCAPE_TAKE_BACK);
+    assert_int_equal(federation_tear_down(state), 0);
+    assert_int_equal(start(state), 0);
+    take_whose_value_is_taken(state, ESCAPE_TAKE_THERE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +212,7 @@ int main(void)
         FEDERATION_TEST(what_follows_where_a_row_is_taken_out),
         FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
+        FEDERATION_TEST(who_has_its_value_is_held_again),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
