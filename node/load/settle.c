@@ -72,25 +72,6 @@ static enum err write_parents(struct store *s, const struct met *x)
                           : part_insert(s, x->k.t, x->there.stands);
 }
 
-/* What stands there is there alone, perhaps: it is written here, and sealed as a write of ours. */
-static enum err write_for_all(struct store *s, const struct met *x)
-{
-    const struct value *here = x->here.stands, *there = x->there.stands;
-    enum err e = write_parents(s, x);
-    if (e != ERR_OK || (!here && !there))
-        return e;
-    if (!there)
-        return capture_note(s, x->k.t, CHANGE_DELETE, 0, here);
-    return here ? capture_note(s, x->k.t, CHANGE_UPDATE, part_mask(x->k.t, here, there), there)
-                : capture_note(s, x->k.t, CHANGE_BORN, 0, there);
-}
-
-/* The parent's table is not what its own record says: it was changed behind its capture. */
-static bool contradicts_itself(const struct met *x)
-{
-    return !!row_standing(&x->there.row, &x->k.t->rules) != !!x->there.stands;
-}
-
 /* Whether another row here has one of the values that make the parent's unique: which of the two
  * stands is for the decision to say. */
 static enum err is_taken(struct store *s, struct arena *a, const struct met *x, bool *yes)
@@ -115,13 +96,54 @@ static enum err is_taken(struct store *s, struct arena *a, const struct met *x, 
     return e;
 }
 
+/* What becomes of a birth whose values are `old`. */
+static enum err queue_change(struct store *s, struct arena *a, struct row_key k, struct dot birth,
+                             const struct value *old, const struct value *values)
+{
+    uint32_t *column = arena_alloc(a, k.t->n_columns * sizeof *column), n = 0;
+    struct value *value = arena_alloc(a, k.t->n_columns * sizeof *value);
+    for (uint32_t i = 0; i < k.t->n_columns; i++) {
+        if (value_equal(&old[i], &values[i]))
+            continue;
+        column[n] = i;
+        value[n++] = values[i];
+    }
+    struct todo_change c = {
+        .kind = CHANGE_UPDATE, .birth = birth, .n_cells = n, .column = column, .value = value};
+    return n > 0 ? todo_put(s, k, &c) : ERR_OK;
+}
+
+/* What stands there is there alone, perhaps: it is written here, and sealed as a write of ours. */
+static enum err write_for_all(struct store *s, struct arena *a, const struct met *x)
+{
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    bool taken;
+    enum err e = is_taken(s, a, x, &taken);
+    if (e == ERR_OK && taken && x->here.birth)
+        return queue_change(s, a, x->k, x->here.birth->name, here, there);
+    if (e == ERR_OK)
+        e = write_parents(s, x);
+    if (e != ERR_OK || (!here && !there))
+        return e;
+    if (!there)
+        return capture_note(s, x->k.t, CHANGE_DELETE, 0, here);
+    return here ? capture_note(s, x->k.t, CHANGE_UPDATE, part_mask(x->k.t, here, there), there)
+                : capture_note(s, x->k.t, CHANGE_BORN, 0, there);
+}
+
+/* The parent's table is not what its own record says: it was changed behind its capture. */
+static bool contradicts_itself(const struct met *x)
+{
+    return !!row_standing(&x->there.row, &x->k.t->rules) != !!x->there.stands;
+}
+
 /* Everything that is known of the row is replaced (DESIGN 4, "Row states"). */
 static enum err take_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
                             const struct row_state *st, const struct met *x)
 {
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
-        return write_for_all(s, x);
+        return write_for_all(s, a, x);
     bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0), taken;
     enum err e = is_taken(s, a, x, &taken);
     settled = settled && !taken;
@@ -129,25 +151,6 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
         e = write_parents(s, x); /* refused here, it stays as it was */
     struct value *stood = settled ? x->here.stands : NULL;
     return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, stood, hlc_ms(chunk->hlc)) : e;
-}
-
-static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
-                             const struct birth *b)
-{
-    const struct table_schema *t = x->k.t;
-    const struct value *here = met_values(a, x, &x->here, b);
-    const struct value *there = met_values(a, x, &x->there, met_counterpart(x, &x->there, b));
-    uint32_t *column = arena_alloc(a, t->n_columns * sizeof *column), n = 0;
-    struct value *value = arena_alloc(a, t->n_columns * sizeof *value);
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (value_equal(&here[i], &there[i]))
-            continue;
-        column[n] = i;
-        value[n++] = here[i];
-    }
-    struct todo_change c = {
-        .kind = CHANGE_UPDATE, .birth = b->name, .n_cells = n, .column = column, .value = value};
-    return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
 }
 
 static enum err take_hidden(struct store *s, struct arena *a, const struct load_chunk *chunk,
@@ -253,8 +256,9 @@ static enum err delete_torn(struct store *s, struct arena *a, const struct load_
 static enum err publish_held(struct store *s, struct arena *a, struct met *x, struct birth *b)
 {
     const struct birth *c = met_counterpart(x, &x->there, b);
-    enum err e = queue_change(s, a, x, b);
-    birth_set_values(a, b, &x->k.t->rules, met_values(a, x, &x->there, c));
+    const struct value *there = met_values(a, x, &x->there, c);
+    enum err e = queue_change(s, a, x->k, b->name, there, met_values(a, x, &x->here, b));
+    birth_set_values(a, b, &x->k.t->rules, there);
     return e == ERR_OK ? row_save(s, a, x->k, &x->here.row, x->at) : e;
 }
 
@@ -318,7 +322,7 @@ static enum err take_parents(struct store *s, struct arena *a, const struct load
     const struct value *here = x->here.stands, *there = x->there.stands;
     bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) &&
                   !(here && there && totals_same(s, x->k.t, here, there) != ERR_OK);
-    return sealed ? write_for_all(s, x) : take_theirs(s, a, chunk, st, x);
+    return sealed ? write_for_all(s, a, x) : take_theirs(s, a, chunk, st, x);
 }
 
 /* The row that stands there is nobody's, or has no name, and beside it is who has lost its name
@@ -378,7 +382,7 @@ static enum err take_childs(struct store *s, struct arena *a, const struct load_
     const struct value *here = x->here.stands, *there = x->there.stands;
     if (is_news(a, x)) {
         enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
-        return e == ERR_OK ? write_for_all(s, x) : e;
+        return e == ERR_OK ? write_for_all(s, a, x) : e;
     }
     if (is_entered_there(x) || is_theirs_alone(a, x, take == ESCAPE_TAKE_BACK))
         return store_fail(s, ERR_REFUSED,

@@ -201,6 +201,41 @@ static void who_has_its_value_is_held_again(void **state)
     take_whose_value_is_taken(state, ESCAPE_TAKE_THERE);
 }
 
+/* The same of a value that was written over: what goes out to all is decided, and does not fail at
+ * who has the value here. */
+static void take_a_value_that_is_taken(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "UPDATE note SET mark = 'stray' WHERE id = 'c'");
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('f','x','mc')");
+    federation_sync(*state);
+    federation_settle(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "C:c H:f ");
+    compared_take(take);
+    (void)compared_scan(state, 50, true, true);
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere("SELECT count(*) FROM tonle_held WHERE reason = 'unique'", "1");
+    federation_assert_equal(*state, "note");
+}
+
+static void a_value_that_another_has_is_taken(void **state)
+{
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_THERE);
+    assert_string_equal(office_one(A, compared_held), "\"f\"unique");
+}
+
+static void a_value_that_another_has_is_published(void **state)
+{
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_BELOW);
+    assert_int_equal(federation_tear_down(state), 0);
+    assert_int_equal(start(state), 0);
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_FOR_ALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +248,8 @@ int main(void)
         FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(who_has_its_value_is_held_again),
+        FEDERATION_TEST(a_value_that_another_has_is_taken),
+        FEDERATION_TEST(a_value_that_another_has_is_published),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
