@@ -307,22 +307,43 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
-/* What a write of ours says of it: other values of a row that stands at both, or that it goes. */
+/* What a write of ours says of it: other values of a row that stands at both, and of what is held
+ * at both, or that it goes. */
 static bool is_plain(struct arena *a, const struct met *x)
 {
     enum escape_kind kind = met_kind(a, x);
-    return (kind == ESCAPE_CHANGED && x->here.stands && x->there.stands) ||
+    bool same = met_counterpart(x, &x->there, x->here.birth) == x->there.birth;
+    return (kind == ESCAPE_CHANGED && !x->here.stands == !x->there.stands && same) ||
            (kind == ESCAPE_NEW && !x->there.stands && !met_held_alone(x));
+}
+
+/* What is held there has its change as a decision has: the row's own birth may not stand here. */
+static enum err publish_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                               struct met *x)
+{
+    struct birth *b;
+    uint32_t at = 0;
+    bool changed = met_kind(a, x) == ESCAPE_CHANGED;
+    enum err e = changed ? take_hidden(s, a, chunk, x) : ERR_OK;
+    if (e == ERR_OK)
+        e = write_for_all(s, a, x);
+    while (e == ERR_OK && changed && (b = met_held_otherwise(a, x, &at))) {
+        const struct birth *c = met_counterpart(x, &x->there, b);
+        if (met_told(b) && c)
+            e = queue_change(s, a, x->k, b->name, met_values(a, x, &x->here, b),
+                             met_values(a, x, &x->there, c));
+    }
+    return e;
 }
 
 /* A total is taken here alone: a write of ours would add to it at the others. */
 static enum err take_parents(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct row_state *st, const struct met *x, enum escape_take take)
+                             const struct row_state *st, struct met *x, enum escape_take take)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
     bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) &&
                   !(here && there && totals_same(s, x->k.t, here, there) != ERR_OK);
-    return sealed ? write_for_all(s, a, x) : take_theirs(s, a, chunk, st, x);
+    return sealed ? publish_theirs(s, a, chunk, x) : take_theirs(s, a, chunk, st, x);
 }
 
 /* The row that stands there is nobody's, or has no name, and beside it is who has lost its name
@@ -377,12 +398,12 @@ static bool is_news(struct arena *a, const struct met *x)
 }
 
 static enum err take_childs(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                            const struct row_state *st, const struct met *x, enum escape_take take)
+                            const struct row_state *st, struct met *x, enum escape_take take)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
     if (is_news(a, x)) {
         enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
-        return e == ERR_OK ? write_for_all(s, a, x) : e;
+        return e == ERR_OK ? publish_theirs(s, a, chunk, x) : e;
     }
     if (is_entered_there(x) || is_theirs_alone(a, x, take == ESCAPE_TAKE_BACK))
         return store_fail(s, ERR_REFUSED,

@@ -236,6 +236,42 @@ static void a_value_that_another_has_is_published(void **state)
     take_a_value_that_is_taken(state, ESCAPE_TAKE_FOR_ALL);
 }
 
+/* A birth that is held beside the one that stands, with another value: it is no write to that one,
+ * and what goes out to all names it. */
+static void take_a_held_value(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('z','as sent','mz')");
+    office_seal(A);
+    office_behind(A, "UPDATE note SET body = 'behind' WHERE id = 'z'");
+    office_sql(HUB, "INSERT INTO note VALUES('z','earlier','my')");
+    federation_sync(*state);
+    assert_everywhere(compared_held, "\"z\"birth");
+    compared_take(take);
+    assert_string_equal(compared_scan(state, 50, true, true), "C:z ");
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "earlier");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'z'");
+    federation_sync(*state);
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "as sent");
+}
+
+static void a_held_value_is_taken(void **state)
+{
+    static const enum escape_take take[] = {ESCAPE_TAKE_THERE, ESCAPE_TAKE_BELOW,
+                                            ESCAPE_TAKE_FOR_ALL};
+    for (size_t i = 0; i < sizeof take / sizeof *take; i++) {
+        if (i > 0) {
+            assert_int_equal(federation_tear_down(state), 0);
+            assert_int_equal(start(state), 0);
+        }
+        take_a_held_value(state, take[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +284,7 @@ int main(void)
         FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(who_has_its_value_is_held_again),
+        FEDERATION_TEST(a_held_value_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_published),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
