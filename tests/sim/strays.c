@@ -120,13 +120,16 @@ static void publish(struct world *w, struct machine *m, const struct table_chang
     oracle_end(w, m, &q);
 }
 
+/* Whoever writes what is there already has not changed it: the first who wrote it, did. */
 static bool captured(struct store *s, const struct table_changes *tc, const struct row_change *rc,
                      const char *cell, struct value v)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
-             "SELECT stray FROM app_wrote WHERE t = ?1 AND k = %s AND c = ?2 AND v IS ?3"
-             " ORDER BY n DESC LIMIT 1",
+             "WITH cell AS (SELECT n, v, stray FROM app_wrote WHERE t = ?1 AND c = ?2 AND k = %s)"
+             " SELECT stray FROM cell WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell"
+             " WHERE v IS NOT ?3 AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
+             " ORDER BY n LIMIT 1",
              tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
     struct query q = DB_QUERY(s, sql, value_text(tc->table), value_text(cell), v);
     query_bind_values(&q, 4, tc->n_key, rc->key);
@@ -319,8 +322,12 @@ static void every_stray(struct world *w)
          /* or is held, with that value */
          " OR EXISTS(SELECT 1 FROM kept x WHERE x.office = s.office AND x.t = s.t AND x.k ="
          " s.k AND x.c = s.c AND x.v IS s.v)"
-         " OR (s.c = 'exists' AND s.v = 0 AND NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
-         " s.office AND x.t = s.t AND x.k = s.k))))"
+         " OR (s.c = 'exists' AND s.v = 0 AND (NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
+         " s.office AND x.t = s.t AND x.k = s.k)"
+         /* or another's birth stands beside this office's own, whose delete waits */
+         " OR (EXISTS(SELECT 1 FROM published x WHERE x.office = s.office AND x.t = s.t AND x.k ="
+         " s.k AND x.c = 'exists' AND x.v = 1) AND EXISTS(SELECT 1 FROM published x WHERE"
+         " x.office <> s.office AND x.t = s.t AND x.k = s.k AND x.c = 'exists' AND x.v = 1))))))"
          " LIMIT 1");
 }
 
