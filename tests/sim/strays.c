@@ -166,7 +166,8 @@ void stray_check(struct world *w, struct machine *m, const struct table_changes 
 
 bool stray_doubt(const struct machine *m)
 {
-    return database_number(m->watch,
+    return m->flipped ||
+           database_number(m->watch,
                            "SELECT EXISTS(SELECT 1 FROM tonle_gap) OR EXISTS(SELECT 1 FROM"
                            " sqlite_schema t WHERE type = 'table' AND name IN ('house', 'person',"
                            " 'receipt') AND NOT EXISTS(SELECT 1 FROM sqlite_schema x WHERE x.type ="
@@ -358,7 +359,7 @@ static void person(struct world *w, struct machine *m)
                                        "{\"do\":\"verify_local\",\"take\":\"there\"}"};
     for (int look = 1; look >= 0 && m->alive && (look || waits(m)); look--) {
         world_aside(w);
-        uint32_t take = look ? 0 : 1 + world_below(w, 2);
+        uint32_t take = look ? 0 : w->profile.flips ? 2 : 1 + world_below(w, 2);
         world_aside(w);
         const char *what = line[take];
         /* It may be a row that was never published, or the delete of one. */
@@ -403,6 +404,13 @@ void stray_rest(struct world *w)
     }
     if (anything_waits(w))
         world_break(w, "3", "what differs does not end, whatever a person takes");
+    for (int i = 0; i < w->n; i++) {
+        if (!w->m[i].flipped)
+            continue;
+        w->m[i].flipped = false; /* its tables are what its journal says again */
+        w->m[i].restarted = true;
+        oracle_step(w, &w->m[i]);
+    }
 }
 
 void stray_healed(struct world *w)
