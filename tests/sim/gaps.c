@@ -301,7 +301,16 @@ void gap_make(struct world *w, struct machine *m)
 
 /* ---- the file itself (--flips) */
 
-/* A value changes that nobody wrote, in a row that is sealed: capture has no part in it. */
+static bool another_flipped(const struct world *w, const struct machine *m)
+{
+    for (int i = 0; i < w->n; i++)
+        if (&w->m[i] != m && w->m[i].flipped)
+            return true;
+    return false;
+}
+
+/* A value changes that nobody wrote, in a row that is sealed: capture has no part in it. At one
+ * office of a history, so that it is known which of two is wrong. */
 void gap_flip(struct world *w, struct machine *m)
 {
     static const char *const cell[][2] = {{"house", "village"}, {"person", "a"}, {"person", "b"}};
@@ -311,7 +320,8 @@ void gap_flip(struct world *w, struct machine *m)
              "UPDATE %s SET %s = 'flip%llu' WHERE id = (SELECT id FROM %s ORDER BY id LIMIT 1"
              " OFFSET %u)",
              c[0], c[1], (unsigned long long)++w->token, c[0], world_below(w, 5));
-    if (!m->alive || !m->o.app || m->open_tx || store_capture_pending(m->o.store))
+    if (!m->alive || !m->o.app || m->open_tx || store_capture_pending(m->o.store) ||
+        another_flipped(w, m))
         return;
     sqlite3 *file = database_app(m->o.path, m->o.vfs, 0);
     if (sqlite3_db_config(file, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL) == SQLITE_OK &&

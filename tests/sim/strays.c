@@ -325,10 +325,9 @@ static void every_stray(struct world *w)
          " s.k AND x.c = s.c AND x.v IS s.v)"
          " OR (s.c = 'exists' AND s.v = 0 AND (NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
          " s.office AND x.t = s.t AND x.k = s.k)"
-         /* or another's birth stands beside this office's own, whose delete waits */
-         " OR (EXISTS(SELECT 1 FROM published x WHERE x.office = s.office AND x.t = s.t AND x.k ="
-         " s.k AND x.c = 'exists' AND x.v = 1) AND EXISTS(SELECT 1 FROM published x WHERE"
-         " x.office <> s.office AND x.t = s.t AND x.k = s.k AND x.c = 'exists' AND x.v = 1))))))"
+         /* or several were born there: another birth stands now, and the delete of one waits */
+         " OR (SELECT count(DISTINCT x.office) FROM published x WHERE x.t = s.t AND x.k = s.k AND"
+         " x.c = 'exists' AND x.v = 1) > 1))))"
          " LIMIT 1");
 }
 
@@ -360,6 +359,8 @@ static void person(struct world *w, struct machine *m)
     for (int look = 1; look >= 0 && m->alive && (look || waits(m)); look--) {
         world_aside(w);
         uint32_t take = look ? 0 : w->profile.flips ? 2 : 1 + world_below(w, 2);
+        if (take > 0 && w->profile.flips && !m->flipped)
+            return; /* it is that office's file that has changed: what is there is wrong */
         world_aside(w);
         const char *what = line[take];
         /* It may be a row that was never published, or the delete of one. */
