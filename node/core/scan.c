@@ -183,6 +183,7 @@ static enum err begin_table(struct node *n, struct open_scan *sc)
         sc->counts = (struct counts){0};
         sc->there = 0;
         sc->once_more = false;
+        sc->held = sc->last = false;
         sc->patience_ms = n->mono_ms + PATIENCE_MS;
         begin_pass(n, sc, sc->what == SCAN_LOOK ? PASS_COUNT : PASS_SETTLE);
         return ERR_OK;
@@ -217,21 +218,14 @@ static enum err end_table(struct node *n, struct open_scan *sc)
     return begin_table(n, sc);
 }
 
-static bool may_settle(const struct open_scan *sc, const struct escape *esc)
-{
-    if (sc->what != SCAN_LOOK)
-        return sc->key.len == 0 ||
-               (sc->key.len == esc->key.len && memcmp(sc->key.data, esc->key.p, esc->key.len) == 0);
-    return scan_is_ours(sc) && esc->kind != ESCAPE_DELETED;
-}
-
 static enum err end_pass(struct node *n, struct open_scan *sc)
 {
-    uint64_t written = sc->counts.changed + sc->counts.born;
+    uint64_t written = sc->counts.changed + sc->counts.born - sc->counts.held;
     /* A person's; or the neighbour has found a gap of its own meanwhile: what is left is
      * counted. */
     if (sc->pass == PASS_SETTLE && (sc->what != SCAN_LOOK || !scan_is_ours(sc))) {
-        begin_pass(n, sc, PASS_COUNT);
+        sc->last = sc->what == SCAN_TAKE_THERE && sc->held && !sc->last;
+        begin_pass(n, sc, sc->last ? PASS_SETTLE : PASS_COUNT);
         return ERR_OK;
     }
     if (sc->pass == PASS_COUNT && sc->what == SCAN_LOOK && scan_is_ours(sc) && written > 0 &&
@@ -240,7 +234,7 @@ static enum err end_pass(struct node *n, struct open_scan *sc)
         return ERR_OK;
     }
     if (sc->pass == PASS_SETTLE) { /* they are sealed, but for those */
-        sc->counts.changed = sc->left.changed;
+        sc->counts.changed = sc->left.changed + sc->counts.held;
         sc->counts.born = sc->left.born;
     }
     if (sc->here == GAP_NONE && scan_waiting(&sc->counts) == 0)
@@ -410,10 +404,11 @@ static enum err compare(struct node *n, struct open_scan *sc, const struct load_
     struct bytes after = {sc->after.data, sc->after.len};
     enum err e = store_chunk_compare(n->store, &n->arena, c, after, &esc, &found);
     for (size_t i = 0; e == ERR_OK && i < found; i++) {
+        sc->held = sc->held || esc[i].kind == ESCAPE_HELD;
         if (sc->pass == PASS_COUNT) {
             scan_count(&sc->counts, esc[i].kind);
             e = scan_show(n, sc, c, &esc[i]);
-        } else if (may_settle(sc, &esc[i])) {
+        } else if (scan_may_settle(sc, &esc[i])) {
             esc[kept++] = esc[i];
         }
     }

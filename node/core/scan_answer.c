@@ -45,7 +45,11 @@ void scan_answer(struct node *n, const struct open_scan *sc, bool complete)
 
 static const char *kind_name(enum escape_kind kind)
 {
-    return kind == ESCAPE_CHANGED ? "changed" : kind == ESCAPE_NEW ? "new" : "deleted";
+    static const char *const name[] = {[ESCAPE_CHANGED] = "changed",
+                                       [ESCAPE_NEW] = "new",
+                                       [ESCAPE_DELETED] = "deleted",
+                                       [ESCAPE_HELD] = "held"};
+    return name[kind];
 }
 
 static json_t *values_json(struct node *n, const struct table_schema *t, const struct value *v)

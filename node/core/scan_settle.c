@@ -13,6 +13,29 @@ bool scan_is_ours(const struct open_scan *sc)
     return sc->here == GAP_OPEN && sc->begun_known && sc->there == 0;
 }
 
+bool scan_may_settle(const struct open_scan *sc, const struct escape *esc)
+{
+    bool held = esc->kind == ESCAPE_HELD;
+    if (sc->what == SCAN_LOOK)
+        return scan_is_ours(sc) && esc->kind != ESCAPE_DELETED && !held;
+    if (held != sc->last || (held && sc->what != SCAN_TAKE_THERE))
+        return false;
+    return sc->key.len == 0 ||
+           (sc->key.len == esc->key.len && memcmp(sc->key.data, esc->key.p, esc->key.len) == 0);
+}
+
+void scan_count(struct counts *c, enum escape_kind kind)
+{
+    if (kind == ESCAPE_HELD)
+        c->held++;
+    if (kind == ESCAPE_CHANGED || kind == ESCAPE_HELD)
+        c->changed++;
+    else if (kind == ESCAPE_NEW)
+        c->born++;
+    else
+        c->deleted++;
+}
+
 static int compare_bytes(struct bytes p, struct bytes q)
 {
     int c = memcmp(p.p, q.p, p.len < q.len ? p.len : q.len);
@@ -106,16 +129,6 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
         e = ask_the_others(n, sc);
     sc->dealt = e == ERR_OK;
     return e;
-}
-
-void scan_count(struct counts *c, enum escape_kind kind)
-{
-    if (kind == ESCAPE_CHANGED)
-        c->changed++;
-    else if (kind == ESCAPE_NEW)
-        c->born++;
-    else
-        c->deleted++;
 }
 
 enum err scan_note_left(struct node *n, struct open_scan *sc)

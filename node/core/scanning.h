@@ -10,6 +10,7 @@
 enum scan_pass { PASS_COUNT, PASS_SETTLE, PASS_NOTE };
 struct counts {
     uint64_t changed, born, deleted, settled;
+    uint64_t held; /* of those that are changed: ESCAPE_HELD */
 };
 struct open_scan {
     uint64_t request_id;
@@ -37,6 +38,7 @@ struct open_scan {
     json_t *tables, *rows;
     size_t shown_bytes;
     struct buf after, upto;
+    bool held, last;      /* one is ESCAPE_HELD; they are settled now, behind all others */
     bool detail, bounded; /* the rows of the chunk after..upto, and no longer its digest */
     struct buf
         slice_end; /* of that chunk: up to this place all are settled, or it is told why not */
@@ -54,6 +56,8 @@ struct open_scan {
 
 /* Whether what differs in the table in hand is ours: our capture was away, the neighbour's not. */
 bool scan_is_ours(const struct open_scan *sc);
+/* Whether this pass settles what differs, if it does that. */
+bool scan_may_settle(const struct open_scan *sc, const struct escape *esc);
 /* In the step's transaction: the rows of the chunk in hand, and the end of the table. *context: in
  * which what they make ours is sealed (NULL: in that of now). */
 enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **context);

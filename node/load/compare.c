@@ -18,7 +18,9 @@
  *                   since is all that is known here
  *
  * A birth that one of them holds, or both, or that both have deleted, with other values: changed.
- * What differs but in who may stand is no escape: some other row decides that.
+ * What differs but in who may stand is no escape: some other row decides that. But a row that is
+ * settled here and held there for a unique value (held): the row that has the value there was lost
+ * here, and this one's rank has been forgotten since, so that it would go before that one.
  *
  * What stays here for its size (tonle_limit: a row, or some columns of one) is no escape. */
 #include "node/load/load.h"

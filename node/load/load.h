@@ -34,7 +34,7 @@ struct load_report {
 };
 enum err store_load_end(struct store *s, struct arena *a, struct load_report *report);
 /* Compares a chunk with the local rows of the same range: where they differ. */
-enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED };
+enum escape_kind { ESCAPE_CHANGED = 1, ESCAPE_NEW, ESCAPE_DELETED, ESCAPE_HELD };
 struct escape {
     enum escape_kind kind;
     const char *table;
@@ -59,7 +59,9 @@ enum err store_escape_rows(struct store *s, struct arena *a, const struct load_c
  * - FOR_ALL: of a child, and others may have something else. It is sealed, or everybody else has it
  *   by what is on record here; the rest is ERR_REFUSED, and says where it can be published.
  * - BACK: the same, where rows may have been lost here behind capture: what stands there alone is
- *   taken for such a row (*as_lost), which other neighbours may not have. */
+ *   taken for such a row (*as_lost), which other neighbours may not have.
+ * What is held there (ESCAPE_HELD) is taken behind all others; HERE there is nothing to say of
+ * it. */
 enum escape_take {
     ESCAPE_TAKE_HERE,
     ESCAPE_TAKE_THERE,

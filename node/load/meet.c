@@ -80,6 +80,7 @@ static enum err their_record(struct store *s, struct arena *a, struct row_key k,
     if (e != ERR_OK)
         return e;
     f.keep_references = true;
+    f.keep_rank = k.t->n_unique > 0;
     row_forget(a, out, &k.t->rules, &f);
     return ERR_OK;
 }
@@ -228,6 +229,21 @@ static bool is_missing(const struct met *x, const struct birth *c)
     return c->held == HOLD_NONE && c != x->there.birth;
 }
 
+static bool has_rank(const struct met *x, const struct birth *b)
+{
+    static const struct version none = {0};
+    const struct table_schema *t = x->k.t;
+    struct version rank = birth_rank(b, &t->rules, t->unique_columns, t->n_unique_columns);
+    return version_order(&rank, &none) != 0;
+}
+
+/* It is settled here, so that its rank is forgotten, and that is what holds it there. */
+static bool is_outranked(const struct met *x)
+{
+    const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
+    return c && c->held == HOLD_UNIQUE && has_rank(x, c) && !has_rank(x, x->here.birth);
+}
+
 enum escape_kind met_kind(struct arena *a, const struct met *x)
 {
     const struct birth *c = met_counterpart(x, &x->there, x->here.birth);
@@ -242,5 +258,7 @@ enum escape_kind met_kind(struct arena *a, const struct met *x)
         return ESCAPE_CHANGED;
     if (met_held_otherwise(a, x, &at))
         return ESCAPE_CHANGED;
-    return met_lost(a, x) ? ESCAPE_DELETED : 0;
+    if (met_lost(a, x))
+        return ESCAPE_DELETED;
+    return is_outranked(x) ? ESCAPE_HELD : 0;
 }

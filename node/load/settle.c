@@ -3,6 +3,7 @@
 
 #include "conflict/hlc.h"
 #include "node/capture/capture.h"
+#include "node/db/query.h"
 #include "node/load/meet.h"
 #include "node/load/slice.h"
 #include "node/record/table.h"
@@ -39,6 +40,8 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
         *here = NULL;
         *there = met_values(a, x, &x->there, met_lost(a, x));
     }
+    if (met_kind(a, x) == ESCAPE_HELD)
+        *there = NULL;
     if (met_kind(a, x) != ESCAPE_CHANGED || (c && met_differ(a, x, b, c)))
         return;
     b = met_held_otherwise(a, x, &at);
@@ -69,11 +72,57 @@ static enum err write_parents(struct store *s, const struct met *x)
                           : part_insert(s, x->k.t, x->there.stands);
 }
 
+/* Whether another row here has one of the values that make the parent's unique: which of the two
+ * stands is for the decision to say. */
+static enum err is_taken(struct store *s, struct arena *a, const struct met *x, bool *yes)
+{
+    const struct table_schema *t = x->k.t;
+    enum err e = ERR_OK;
+    *yes = false;
+    for (uint32_t i = 0; e == ERR_OK && !*yes && x->there.stands && i < t->n_unique; i++) {
+        struct value *v;
+        struct bytes there = {0}, here = {0};
+        bool claims, ours = false;
+        e = row_claim(s, a, t, i, x->there.stands, &claims, &v, &there);
+        if (e == ERR_OK && claims && x->here.stands)
+            e = row_claim(s, a, t, i, x->here.stands, &ours, &(struct value *){NULL}, &here);
+        bool same = ours && here.len == there.len && memcmp(here.p, there.p, here.len) == 0;
+        if (e != ERR_OK || !claims || same)
+            continue;
+        struct query q = query_of(s, t->unique[i].blocker_sql, t->unique[i].n, v);
+        *yes = query_next(&q);
+        e = query_end(&q);
+    }
+    return e;
+}
+
+/* What becomes of a birth whose values are `old`. */
+static enum err queue_change(struct store *s, struct arena *a, struct row_key k, struct dot birth,
+                             const struct value *old, const struct value *values)
+{
+    uint32_t *column = arena_alloc(a, k.t->n_columns * sizeof *column), n = 0;
+    struct value *value = arena_alloc(a, k.t->n_columns * sizeof *value);
+    for (uint32_t i = 0; i < k.t->n_columns; i++) {
+        if (value_equal(&old[i], &values[i]))
+            continue;
+        column[n] = i;
+        value[n++] = values[i];
+    }
+    struct todo_change c = {
+        .kind = CHANGE_UPDATE, .birth = birth, .n_cells = n, .column = column, .value = value};
+    return n > 0 ? todo_put(s, k, &c) : ERR_OK;
+}
+
 /* What stands there is there alone, perhaps: it is written here, and sealed as a write of ours. */
-static enum err write_for_all(struct store *s, const struct met *x)
+static enum err write_for_all(struct store *s, struct arena *a, const struct met *x)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
-    enum err e = write_parents(s, x);
+    bool taken;
+    enum err e = is_taken(s, a, x, &taken);
+    if (e == ERR_OK && taken && x->here.birth)
+        return queue_change(s, a, x->k, x->here.birth->name, here, there);
+    if (e == ERR_OK)
+        e = write_parents(s, x);
     if (e != ERR_OK || (!here && !there))
         return e;
     if (!there)
@@ -94,30 +143,14 @@ static enum err take_theirs(struct store *s, struct arena *a, const struct load_
 {
     struct row_state none = {.key = {x->k.key, x->k.len}};
     if (contradicts_itself(x))
-        return write_for_all(s, x);
-    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0);
-    enum err e = settled ? write_parents(s, x) : ERR_OK; /* refused here, it stays as it was */
+        return write_for_all(s, a, x);
+    bool settled = x->at == RECORD_NONE && (!st || st->record.len == 0), taken;
+    enum err e = is_taken(s, a, x, &taken);
+    settled = settled && !taken;
+    if (e == ERR_OK && settled)
+        e = write_parents(s, x); /* refused here, it stays as it was */
     struct value *stood = settled ? x->here.stands : NULL;
     return e == ERR_OK ? load_replace(s, a, x->k.t, st ? st : &none, stood, hlc_ms(chunk->hlc)) : e;
-}
-
-static enum err queue_change(struct store *s, struct arena *a, const struct met *x,
-                             const struct birth *b)
-{
-    const struct table_schema *t = x->k.t;
-    const struct value *here = met_values(a, x, &x->here, b);
-    const struct value *there = met_values(a, x, &x->there, met_counterpart(x, &x->there, b));
-    uint32_t *column = arena_alloc(a, t->n_columns * sizeof *column), n = 0;
-    struct value *value = arena_alloc(a, t->n_columns * sizeof *value);
-    for (uint32_t i = 0; i < t->n_columns; i++) {
-        if (value_equal(&here[i], &there[i]))
-            continue;
-        column[n] = i;
-        value[n++] = here[i];
-    }
-    struct todo_change c = {
-        .kind = CHANGE_UPDATE, .birth = b->name, .n_cells = n, .column = column, .value = value};
-    return n > 0 ? todo_put(s, x->k, &c) : ERR_OK;
 }
 
 static enum err take_hidden(struct store *s, struct arena *a, const struct load_chunk *chunk,
@@ -223,8 +256,9 @@ static enum err delete_torn(struct store *s, struct arena *a, const struct load_
 static enum err publish_held(struct store *s, struct arena *a, struct met *x, struct birth *b)
 {
     const struct birth *c = met_counterpart(x, &x->there, b);
-    enum err e = queue_change(s, a, x, b);
-    birth_set_values(a, b, &x->k.t->rules, met_values(a, x, &x->there, c));
+    const struct value *there = met_values(a, x, &x->there, c);
+    enum err e = queue_change(s, a, x->k, b->name, there, met_values(a, x, &x->here, b));
+    birth_set_values(a, b, &x->k.t->rules, there);
     return e == ERR_OK ? row_save(s, a, x->k, &x->here.row, x->at) : e;
 }
 
@@ -273,22 +307,43 @@ static enum err publish(struct store *s, struct arena *a, const struct load_chun
     return e == ERR_OK ? capture_note(s, x->k.t, CHANGE_BORN, 0, x->here.stands) : e;
 }
 
-/* What a write of ours says of it: other values of a row that stands at both, or that it goes. */
+/* What a write of ours says of it: other values of a row that stands at both, and of what is held
+ * at both, or that it goes. */
 static bool is_plain(struct arena *a, const struct met *x)
 {
     enum escape_kind kind = met_kind(a, x);
-    return (kind == ESCAPE_CHANGED && x->here.stands && x->there.stands) ||
+    bool same = met_counterpart(x, &x->there, x->here.birth) == x->there.birth;
+    return (kind == ESCAPE_CHANGED && !x->here.stands == !x->there.stands && same) ||
            (kind == ESCAPE_NEW && !x->there.stands && !met_held_alone(x));
+}
+
+/* What is held there has its change as a decision has: the row's own birth may not stand here. */
+static enum err publish_theirs(struct store *s, struct arena *a, const struct load_chunk *chunk,
+                               struct met *x)
+{
+    struct birth *b;
+    uint32_t at = 0;
+    bool changed = met_kind(a, x) == ESCAPE_CHANGED;
+    enum err e = changed ? take_hidden(s, a, chunk, x) : ERR_OK;
+    if (e == ERR_OK)
+        e = write_for_all(s, a, x);
+    while (e == ERR_OK && changed && (b = met_held_otherwise(a, x, &at))) {
+        const struct birth *c = met_counterpart(x, &x->there, b);
+        if (met_told(b) && c)
+            e = queue_change(s, a, x->k, b->name, met_values(a, x, &x->here, b),
+                             met_values(a, x, &x->there, c));
+    }
+    return e;
 }
 
 /* A total is taken here alone: a write of ours would add to it at the others. */
 static enum err take_parents(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                             const struct row_state *st, const struct met *x, enum escape_take take)
+                             const struct row_state *st, struct met *x, enum escape_take take)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
     bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) &&
                   !(here && there && totals_same(s, x->k.t, here, there) != ERR_OK);
-    return sealed ? write_for_all(s, x) : take_theirs(s, a, chunk, st, x);
+    return sealed ? publish_theirs(s, a, chunk, x) : take_theirs(s, a, chunk, st, x);
 }
 
 /* The row that stands there is nobody's, or has no name, and beside it is who has lost its name
@@ -328,8 +383,8 @@ static bool is_known_here(const struct met *x)
 static bool is_theirs_alone(struct arena *a, const struct met *x, bool lost)
 {
     enum escape_kind kind = met_kind(a, x);
-    if (kind == ESCAPE_CHANGED)
-        return true;
+    if (kind == ESCAPE_CHANGED || kind == ESCAPE_HELD)
+        return kind == ESCAPE_CHANGED;
     if (kind == ESCAPE_NEW || x->there.stands)
         return x->there.stands && !is_known_here(x) && !(lost && !x->here.stands);
     const struct birth *gone = met_torn(a, x) ? NULL : met_lost(a, x);
@@ -343,12 +398,12 @@ static bool is_news(struct arena *a, const struct met *x)
 }
 
 static enum err take_childs(struct store *s, struct arena *a, const struct load_chunk *chunk,
-                            const struct row_state *st, const struct met *x, enum escape_take take)
+                            const struct row_state *st, struct met *x, enum escape_take take)
 {
     const struct value *here = x->here.stands, *there = x->there.stands;
     if (is_news(a, x)) {
         enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
-        return e == ERR_OK ? write_for_all(s, x) : e;
+        return e == ERR_OK ? publish_theirs(s, a, chunk, x) : e;
     }
     if (is_entered_there(x) || is_theirs_alone(a, x, take == ESCAPE_TAKE_BACK))
         return store_fail(s, ERR_REFUSED,
@@ -371,7 +426,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
     if (!kind)
         return e; /* the application has settled it since */
     if (take == ESCAPE_TAKE_HERE)
-        return publish(s, a, chunk, st, &x);
+        return kind == ESCAPE_HELD ? ERR_OK : publish(s, a, chunk, st, &x);
     const struct birth *torn = met_torn_there(a, &x);
     if (torn) /* it was deleted there, behind capture: that is what is taken */
         return queue_delete(s, &x, torn);

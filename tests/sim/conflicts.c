@@ -55,6 +55,10 @@ static bool is_stray(struct world *w, struct machine *m, const struct recorded_c
 {
     if (!w->profile.gaps)
         return false;
+    /* So is what has changed by itself (gap_flip); no application writes such a word. */
+    if (w->profile.flips && s->value.type == VALUE_TEXT && s->value.len > 4 &&
+        memcmp(s->value.u.p, "flip", 4) == 0)
+        return true;
     struct query q = DB_QUERY(m->watch,
                               "SELECT 1 FROM app_wrote WHERE t = ?1 AND c = ?2 AND v IS ?3 AND"
                               " stray",

@@ -10,6 +10,8 @@
  * (stray is -1). strays.c asks afterwards who wrote what. */
 #include "tests/sim/world.h"
 
+#include "node/capture/capture.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -295,4 +297,39 @@ void gap_make(struct world *w, struct machine *m)
     }
     if (w->profile.keys)
         office_try(&m->o, "PRAGMA foreign_keys=ON");
+}
+
+/* ---- the file itself (--flips) */
+
+static bool another_flipped(const struct world *w, const struct machine *m)
+{
+    for (int i = 0; i < w->n; i++)
+        if (&w->m[i] != m && w->m[i].flipped)
+            return true;
+    return false;
+}
+
+/* A value changes that nobody wrote, in a row that is sealed: capture has no part in it. At one
+ * office of a history, so that it is known which of two is wrong. */
+void gap_flip(struct world *w, struct machine *m)
+{
+    static const char *const cell[][2] = {{"house", "village"}, {"person", "a"}, {"person", "b"}};
+    const char *const *c = cell[world_below(w, sizeof cell / sizeof *cell)];
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "UPDATE %s SET %s = 'flip%llu' WHERE id = (SELECT id FROM %s ORDER BY id LIMIT 1"
+             " OFFSET %u)",
+             c[0], c[1], (unsigned long long)++w->token, c[0], world_below(w, 5));
+    if (!m->alive || !m->o.app || m->open_tx || store_capture_pending(m->o.store) ||
+        another_flipped(w, m))
+        return;
+    sqlite3 *file = database_app(m->o.path, m->o.vfs, 0);
+    if (sqlite3_db_config(file, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL) == SQLITE_OK &&
+        sqlite3_exec(file, sql, NULL, NULL, NULL) == SQLITE_OK && sqlite3_changes(file) > 0) {
+        m->flipped = true;
+        w->gaps++;
+        if (w->verbose)
+            printf("%8llu %s: %s\n", (unsigned long long)w->now, m->o.name, sql);
+    }
+    sqlite3_close(file);
 }

@@ -1,5 +1,5 @@
 /* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
- *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--hostile]
+ *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--flips] [--hostile]
  *     [--clocks] [--ignore] [--trace] [--verbose] */
 #include "tests/sim/world.h"
 
@@ -86,17 +86,40 @@ static void seed_passes(const struct options *o, uint64_t seed, struct totals *t
         (unsigned long long)seed, broken, (unsigned long long)seed, (unsigned long long)o->ms,
         o->kind.breach ? " --break " : "", o->kind.breach ? breach_name[o->kind.breach] : "",
         o->kind.join ? " --join" : "", o->kind.write_loading ? " --write-while-loading" : "",
-        o->kind.drawn ? " --drawn" : "", o->kind.gaps ? " --gaps" : "",
+        o->kind.drawn ? " --drawn" : "",
+        o->kind.flips  ? " --flips"
+        : o->kind.gaps ? " --gaps"
+                       : "",
         o->kind.stray_deletes ? " --stray-deletes" : "", o->kind.hostile ? " --hostile" : "",
         o->kind.clocks ? " --clocks" : "", o->kind.ignores ? " --ignore" : "");
     fflush(stdout);
+}
+
+/* What speaks of the tables of app.c knows none of a drawn schema. */
+static bool fit_together(const struct kind *k)
+{
+    const char *fixed = k->flips     ? "--flips"
+                        : k->gaps    ? "--gaps"
+                        : k->hostile ? "--hostile"
+                        : k->ignores ? "--ignore"
+                                     : NULL;
+    if (k->drawn && fixed)
+        fprintf(stderr,
+                "sim: %s plays in the tables that are fixed, --drawn in others: leave out"
+                " one of the two\n",
+                fixed);
+    if (k->stray_deletes && !k->gaps)
+        fprintf(stderr, "sim: --stray-deletes is a kind of --gaps: add --gaps\n");
+    if (k->stray_deletes && k->flips)
+        fprintf(stderr, "sim: --flips is instead of --stray-deletes: leave out one of the two\n");
+    return !(k->drawn && fixed) && !(k->stray_deletes && (!k->gaps || k->flips));
 }
 
 static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]"
                     " [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]]"
-                    " [--hostile] [--clocks] [--ignore] [--trace] [--verbose]\n");
+                    " [--flips] [--hostile] [--clocks] [--ignore] [--trace] [--verbose]\n");
     return 2;
 }
 
@@ -135,6 +158,8 @@ static bool parse(int argc, char **argv, struct options *o)
             o->kind.gaps = true;
         } else if (strcmp(argv[i], "--stray-deletes") == 0) {
             o->kind.stray_deletes = true;
+        } else if (strcmp(argv[i], "--flips") == 0) {
+            o->kind.gaps = o->kind.flips = true;
         } else if (strcmp(argv[i], "--hostile") == 0) {
             o->kind.hostile = true;
         } else if (strcmp(argv[i], "--clocks") == 0) {
@@ -147,8 +172,7 @@ static bool parse(int argc, char **argv, struct options *o)
             return false;
         }
     }
-    /* These speak of the tables of app.c. */
-    return !o->kind.drawn || (!o->kind.hostile && !o->kind.ignores);
+    return fit_together(&o->kind);
 }
 
 /* Seeds that once failed, one a line; '#' begins a comment. */

@@ -142,6 +142,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
     w->profile.write_loading = kind->write_loading;
     w->profile.gaps = kind->gaps;
     w->profile.stray_deletes = kind->stray_deletes;
+    w->profile.flips = kind->flips;
     bool deep = world_chance(w, 300); /* a chain rather than a bush */
     sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)seed, 0);
     struct office all[WORLD_OFFICES] = {0};

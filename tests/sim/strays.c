@@ -120,13 +120,16 @@ static void publish(struct world *w, struct machine *m, const struct table_chang
     oracle_end(w, m, &q);
 }
 
+/* Whoever writes what is there already has not changed it: the first who wrote it, did. */
 static bool captured(struct store *s, const struct table_changes *tc, const struct row_change *rc,
                      const char *cell, struct value v)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
-             "SELECT stray FROM app_wrote WHERE t = ?1 AND k = %s AND c = ?2 AND v IS ?3"
-             " ORDER BY n DESC LIMIT 1",
+             "WITH cell AS (SELECT n, v, stray FROM app_wrote WHERE t = ?1 AND c = ?2 AND k = %s)"
+             " SELECT stray FROM cell WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell"
+             " WHERE v IS NOT ?3 AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
+             " ORDER BY n LIMIT 1",
              tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
     struct query q = DB_QUERY(s, sql, value_text(tc->table), value_text(cell), v);
     query_bind_values(&q, 4, tc->n_key, rc->key);
@@ -164,7 +167,8 @@ void stray_check(struct world *w, struct machine *m, const struct table_changes 
 
 bool stray_doubt(const struct machine *m)
 {
-    return database_number(m->watch,
+    return m->flipped ||
+           database_number(m->watch,
                            "SELECT EXISTS(SELECT 1 FROM tonle_gap) OR EXISTS(SELECT 1 FROM"
                            " tonle_held WHERE reason = 'local') OR EXISTS(SELECT 1 FROM"
                            " sqlite_schema t WHERE type = 'table' AND name IN ('house', 'person',"
@@ -321,8 +325,11 @@ static void every_stray(struct world *w)
          /* or is held, with that value */
          " OR EXISTS(SELECT 1 FROM kept x WHERE x.office = s.office AND x.t = s.t AND x.k ="
          " s.k AND x.c = s.c AND x.v IS s.v)"
-         " OR (s.c = 'exists' AND s.v = 0 AND NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
-         " s.office AND x.t = s.t AND x.k = s.k))))"
+         " OR (s.c = 'exists' AND s.v = 0 AND (NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
+         " s.office AND x.t = s.t AND x.k = s.k)"
+         /* or several were born there: another birth stands now, and the delete of one waits */
+         " OR (SELECT count(DISTINCT x.office) FROM published x WHERE x.t = s.t AND x.k = s.k AND"
+         " x.c = 'exists' AND x.v = 1) > 1))))"
          " LIMIT 1");
 }
 
@@ -353,7 +360,9 @@ static void person(struct world *w, struct machine *m)
                                        "{\"do\":\"verify_local\",\"take\":\"there\"}"};
     for (int look = 1; look >= 0 && m->alive && (look || waits(m)); look--) {
         world_aside(w);
-        uint32_t take = look ? 0 : 1 + world_below(w, 2);
+        uint32_t take = look ? 0 : w->profile.flips ? 2 : 1 + world_below(w, 2);
+        if (take > 0 && w->profile.flips && !m->flipped)
+            return; /* it is that office's file that has changed: what is there is wrong */
         world_aside(w);
         const char *what = line[take];
         /* It may be a row that was never published, or the delete of one. */
@@ -398,6 +407,13 @@ void stray_rest(struct world *w)
     }
     if (anything_waits(w))
         world_break(w, "3", "what differs does not end, whatever a person takes");
+    for (int i = 0; i < w->n; i++) {
+        if (!w->m[i].flipped)
+            continue;
+        w->m[i].flipped = false; /* its tables are what its journal says again */
+        w->m[i].restarted = true;
+        oracle_step(w, &w->m[i]);
+    }
 }
 
 void stray_healed(struct world *w)

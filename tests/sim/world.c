@@ -481,7 +481,10 @@ static void happen(struct world *w, struct happening *h)
         world_aside(w);
         m = &w->m[world_below(w, (uint32_t)w->n)];
         if (!w->healing) {
-            gap_make(w, m);
+            if (w->profile.flips)
+                gap_flip(w, m);
+            else
+                gap_make(w, m);
             world_later(w, WHAT_CHANGE, (int)(m - w->m), 1 + world_below(w, 30), 0);
             world_later(w, WHAT_GAP, 0, 500 + world_below(w, 5000), 0);
         }

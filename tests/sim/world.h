@@ -70,6 +70,7 @@ struct machine {
     struct node *node;
     struct actions out;
     bool alive, open_tx;
+    bool flipped;  /* a value has changed by itself */
     bool joining;  /* `node` is one that joins; not alive meanwhile */
     bool clean;    /* it was stopped, not killed */
     int parent;    /* -1: the hub */
@@ -107,6 +108,7 @@ struct profile {
         write_loading;  /* offices that come later; their applications write while they load */
     bool gaps;          /* applications go around capture (gaps.c) */
     bool stray_deletes; /* and delete rows meanwhile, or enter them anew */
+    bool flips;         /* with `gaps`: instead, values change in the file by themselves */
     bool wal, wal_guard;
     bool ignores;       /* triggers ignore statements */
     bool clocks;        /* wall clocks jump */
@@ -183,7 +185,7 @@ void world_later(struct world *w, enum what what, int node, uint64_t delay, uint
 
 struct kind { /* of world: from the command line */
     enum breach breach;
-    bool join, write_loading, drawn, gaps, stray_deletes, hostile, clocks, ignores;
+    bool join, write_loading, drawn, gaps, stray_deletes, flips, hostile, clocks, ignores;
 };
 void world_start(struct world *w, uint64_t seed, const struct kind *kind);
 void world_step(struct world *w, struct machine *m, struct event *ev);
@@ -230,6 +232,7 @@ extern const struct noted_table noted_table[NOTED_TABLES];
 /* The key as SQL text; `of`: "", or NEW. or OLD. */
 void noted_key(struct buf *b, const struct noted_table *t, const char *of);
 void gap_make(struct world *w, struct machine *m);
+void gap_flip(struct world *w, struct machine *m);
 void stray_open(struct machine *m);
 bool stray_before(struct world *w, struct machine *m);
 bool stray_after(struct world *w, struct machine *m);

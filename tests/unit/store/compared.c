@@ -37,6 +37,17 @@ void compared_take(enum escape_take take)
     taken = take;
 }
 
+/* What is held there comes behind all others (core/scan.c). */
+static void settle_all(struct office *o, struct arena *a, const struct load_chunk *chunk,
+                       const struct escape *e, size_t n, enum escape_take take)
+{
+    bool as_lost;
+    for (int held = 0; held < 2; held++)
+        for (size_t i = 0; i < n; i++)
+            if ((e[i].kind == ESCAPE_HELD) == held)
+                assert_ok(store_escape_settle(o->store, a, chunk, &e[i], take, &as_lost));
+}
+
 const char *compared_scan_of(void **state, const char *table, uint32_t max_rows, bool settle,
                              bool take_parent)
 {
@@ -56,14 +67,12 @@ const char *compared_scan_of(void **state, const char *table, uint32_t max_rows,
         assert_ok(store_chunk_compare(o->store, &a, &chunk, r.after, &e, &n));
         for (size_t i = 0; i < n; i++) {
             struct value key;
-            bool as_lost;
             assert_ok(key_decode(e[i].key.p, e[i].key.len, &key, 1));
-            snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CND"[e[i].kind],
+            snprintf(out + strlen(out), sizeof out - strlen(out), "%c:%.*s ", "?CNDH"[e[i].kind],
                      (int)key.len, (const char *)key.u.p);
-            if (settle)
-                assert_ok(store_escape_settle(o->store, &a, &chunk, &e[i],
-                                              take_parent ? taken : ESCAPE_TAKE_HERE, &as_lost));
         }
+        if (settle)
+            settle_all(o, &a, &chunk, e, n, take_parent ? taken : ESCAPE_TAKE_HERE);
         r.after = chunk.last_key;
     }
     if (settle)

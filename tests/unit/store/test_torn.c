@@ -169,6 +169,109 @@ static void what_follows_where_a_value_is_taken_back(void **state)
     assert_everywhere(compared_held, "-");
 }
 
+/* A lost row's unique value is another's here, which is settled and alone, and is held at all
+ * others. Taken back, the lost one stands here, too: the other is held by what others know of its
+ * rank, which has been forgotten here. */
+static void take_whose_value_is_taken(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "DELETE FROM note WHERE id IN ('b', 'c')");
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('A','x','mb'),('f','x','mc')");
+    federation_sync(*state);
+    assert_string_equal(office_one(HUB, compared_held), "\"A\"unique \"f\"unique");
+    federation_settle(*state);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM tonle_row"), "0");
+    assert_string_equal(compared_scan(state, 50, false, false), "H:A H:f D:b D:c ");
+    assert_string_equal(compared_scan(state, 2, false, false), "H:A D:b D:c H:f ");
+    compared_take(take);
+    (void)compared_scan(state, 50, true, true);
+    compared_take(ESCAPE_TAKE_THERE);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere(compared_held, "\"A\"unique \"f\"unique");
+    federation_assert_equal(*state, "note");
+}
+
+static void who_has_its_value_is_held_again(void **state)
+{
+    take_whose_value_is_taken(state, ESCAPE_TAKE_BACK);
+    assert_int_equal(federation_tear_down(state), 0);
+    assert_int_equal(start(state), 0);
+    take_whose_value_is_taken(state, ESCAPE_TAKE_THERE);
+}
+
+/* The same of a value that was written over: what goes out to all is decided, and does not fail at
+ * who has the value here. */
+static void take_a_value_that_is_taken(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    federation_settle(*state);
+    office_behind(A, "UPDATE note SET mark = 'stray' WHERE id = 'c'");
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('f','x','mc')");
+    federation_sync(*state);
+    federation_settle(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "C:c H:f ");
+    compared_take(take);
+    (void)compared_scan(state, 50, true, true);
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere("SELECT count(*) FROM tonle_held WHERE reason = 'unique'", "1");
+    federation_assert_equal(*state, "note");
+}
+
+static void a_value_that_another_has_is_taken(void **state)
+{
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_THERE);
+    assert_string_equal(office_one(A, compared_held), "\"f\"unique");
+}
+
+static void a_value_that_another_has_is_published(void **state)
+{
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_BELOW);
+    assert_int_equal(federation_tear_down(state), 0);
+    assert_int_equal(start(state), 0);
+    take_a_value_that_is_taken(state, ESCAPE_TAKE_FOR_ALL);
+}
+
+/* A birth that is held beside the one that stands, with another value: it is no write to that one,
+ * and what goes out to all names it. */
+static void take_a_held_value(void **state, enum escape_take take)
+{
+    compared_rows(state);
+    A->now_ms += 5000;
+    office_sql(A, "INSERT INTO note VALUES('z','as sent','mz')");
+    office_seal(A);
+    office_behind(A, "UPDATE note SET body = 'behind' WHERE id = 'z'");
+    office_sql(HUB, "INSERT INTO note VALUES('z','earlier','my')");
+    federation_sync(*state);
+    assert_everywhere(compared_held, "\"z\"birth");
+    compared_take(take);
+    assert_string_equal(compared_scan(state, 50, true, true), "C:z ");
+    compared_take(ESCAPE_TAKE_THERE);
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "earlier");
+    office_sql(HUB, "DELETE FROM note WHERE id = 'z'");
+    federation_sync(*state);
+    assert_everywhere("SELECT body FROM note WHERE id = 'z'", "as sent");
+}
+
+static void a_held_value_is_taken(void **state)
+{
+    static const enum escape_take take[] = {ESCAPE_TAKE_THERE, ESCAPE_TAKE_BELOW,
+                                            ESCAPE_TAKE_FOR_ALL};
+    for (size_t i = 0; i < sizeof take / sizeof *take; i++) {
+        if (i > 0) {
+            assert_int_equal(federation_tear_down(state), 0);
+            assert_int_equal(start(state), 0);
+        }
+        take_a_held_value(state, take[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +283,10 @@ int main(void)
         FEDERATION_TEST(what_follows_where_a_row_is_taken_out),
         FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
+        FEDERATION_TEST(who_has_its_value_is_held_again),
+        FEDERATION_TEST(a_held_value_is_taken),
+        FEDERATION_TEST(a_value_that_another_has_is_taken),
+        FEDERATION_TEST(a_value_that_another_has_is_published),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
     };
