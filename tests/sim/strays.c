@@ -162,19 +162,23 @@ void stray_check(struct world *w, struct machine *m, const struct table_changes 
     }
 }
 
-/* ---- where capture is away, as the office knows it; what its rows kept out comes in by a pass of
- * its own, soon after the gap is over */
+/* ---- where capture is away, as the office knows it */
 
 bool stray_doubt(const struct machine *m)
 {
     return m->flipped ||
            database_number(m->watch,
                            "SELECT EXISTS(SELECT 1 FROM tonle_gap) OR EXISTS(SELECT 1 FROM"
-                           " tonle_held WHERE reason = 'local') OR EXISTS(SELECT 1 FROM"
                            " sqlite_schema t WHERE type = 'table' AND name IN ('house', 'person',"
                            " 'receipt') AND NOT EXISTS(SELECT 1 FROM sqlite_schema x WHERE x.type ="
                            " 'trigger' AND x.tbl_name = t.name AND x.name LIKE 'tonle!_%'"
                            " ESCAPE '!'))") != 0;
+}
+
+bool stray_kept_out(const struct machine *m)
+{
+    return database_number(m->watch,
+                           "SELECT EXISTS(SELECT 1 FROM tonle_held WHERE reason = 'local')") != 0;
 }
 
 bool stray_open_gap(const struct machine *m)

@@ -242,7 +242,9 @@ void stray_start(struct world *w);
 void stray_fini(struct world *w);
 void stray_check(struct world *w, struct machine *m, const struct table_changes *tc,
                  const struct row_change *rc);
-bool stray_doubt(const struct machine *m);    /* the tables need not be what the journal says */
+bool stray_doubt(const struct machine *m); /* the tables need not be what the journal says */
+/* What a gap kept out comes in soon after it is over. */
+bool stray_kept_out(const struct machine *m);
 bool stray_open_gap(const struct machine *m); /* it has not compared it yet */
 /* All is at rest: where the strays are, and a person decides what waits for one. */
 void stray_rest(struct world *w);
