@@ -163,7 +163,7 @@ static enum err take(struct store *s, struct arena *a, const struct apply_input 
         bool first = state_of(s)->charter_version == 0; /* nobody referred to anything before */
         e = schema_charter_passed(s);
         if (e == ERR_OK && !first)
-            e = parents_due(s);
+            e = store_meta_set_u64(s, META_PARENTS_DUE, 1);
     }
     if (e == ERR_OK && ap.attested && !ap.own)
         e = look_at_registry(s, a);

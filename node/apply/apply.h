@@ -33,8 +33,6 @@ struct collected; /* capture/ */
 #define META_PARENTS_REFUSED "parents_refused"
 /* That it is tried again with the next sweep. */
 enum err store_parents_again(struct store *s);
-/* Whether the sweeps have references to look at, or what a cut log left alone. In doubt yes. */
-bool store_again_left(struct store *s);
 struct apply_input {
     const struct changeset *cs;
     struct bytes bytes;  /* exact sealed bytes, for the journal */

@@ -281,36 +281,10 @@ static enum err check_children(struct work *w, struct work_row *r, const struct 
     return e;
 }
 
-enum err work_children_at(struct work *w, const struct foreign_key *fk, struct bytes after,
-                          uint32_t max_rows, struct query *out)
+enum err work_orphans(struct work *w, const struct foreign_key *fk)
 {
-    const struct table_schema *t = &w->s->schema->tables[fk->child];
-    struct value *v = arena_alloc(w->a, (t->n_key + 1) * sizeof *v);
-    v[0] = value_u64(max_rows);
-    enum err e = after.len > 0 ? key_decode(after.p, after.len, v + 1, t->n_key) : ERR_OK;
-    if (e == ERR_OK)
-        *out = query_of(w->s, after.len > 0 ? fk->after_sql : fk->first_sql,
-                        after.len > 0 ? t->n_key + 1 : 1, v);
-    return e;
-}
-
-/* The children without a parent in the table are queued; of a large table the first ones, and all
- * are looked at by the sweeps. */
-static enum err queue_orphans(struct work *w, const struct foreign_key *fk)
-{
-    struct query q;
-    struct work_keys orphans = {0};
-    const struct table_schema *t = &w->s->schema->tables[fk->child];
-    uint32_t n = 0;
-    enum err e = work_children_at(w, fk, (struct bytes){0}, AGAIN_ROWS, &q);
-    if (e != ERR_OK)
-        return e;
-    for (; query_next(&q); n++)
-        if (query_i64(&q, (int)t->n_key) != 0)
-            work_keys_add(w->a, &orphans, work_key_at(w, &q, t));
-    e = query_end(&q);
-    if (e == ERR_OK && n == AGAIN_ROWS)
-        e = parents_due(w->s);
+    struct work_keys orphans;
+    enum err e = child_keys(w, fk, query_of(w->s, fk->orphans_sql, 0, NULL), &orphans);
     return e == ERR_OK ? queue_children(w, fk, &orphans) : e;
 }
 
@@ -368,7 +342,7 @@ enum err work_parents(struct work *w)
         e = come_in(w);
     for (uint32_t f = 0; e == ERR_OK && f < w->s->schema->n_fks; f++) {
         if (w->seek_orphans[f])
-            e = queue_orphans(w, &w->s->schema->fks[f]);
+            e = work_orphans(w, &w->s->schema->fks[f]);
     }
     for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
         if (w->row[i]->others_moved && w->row[i]->now)

@@ -1,5 +1,5 @@
-/* Deciding again what was decided before: one held row, all of them, what this office alone
- * refuses; the children of rows that stood here alone. */
+/* Deciding again what was decided before: one held row, all of them, what a cut log left alone, or,
+ * when the first load has ended or a charter has come, every row that refers to another. */
 #include "node/apply/apply.h"
 
 #include "conflict/hlc.h"
@@ -43,19 +43,17 @@ static enum err meet(struct work *w, struct query q, bool *any)
     return query_end(&q);
 }
 
-enum err work_again(struct work *w, struct work_row *r)
-{
-    enum err e = work_load(w, r);
-    r->retry = r->slow = r->touched = r->row.n_births > 0;
-    r->fk_new = r->now;
-    return e;
-}
-
+/* Loads every row; what has a birth on record is decided anew, whatever was said of it. What stands
+ * is looked at by pass 4, too, and so are the rows that wait for it. */
 static enum err load_all(struct work *w)
 {
     enum err e = ERR_OK;
-    for (size_t i = 0; e == ERR_OK && i < w->n; i++)
-        e = work_again(w, w->row[i]);
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++) {
+        struct work_row *r = w->row[i];
+        e = work_load(w, r);
+        r->retry = r->slow = r->touched = r->row.n_births > 0;
+        r->fk_new = r->now;
+    }
     return e;
 }
 
@@ -229,4 +227,124 @@ enum err retry_children(struct store *s, const struct limit_note *note, size_t n
         e = finish(&w, &released);
     arena_fini(&a);
     return e;
+}
+
+static enum err decide_noted(struct store *s, struct arena *a, uint64_t now_ms)
+{
+    struct work w;
+    uint32_t released;
+    bool any;
+    enum err e = capture_temp_triggers(s);
+    begin(&w, s, a, now_ms);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 0"), &any);
+    if (e == ERR_OK)
+        e = load_all(&w);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_again WHERE stands = 1"), &any);
+    for (size_t i = 0; e == ERR_OK && i < w.n; i++) {
+        e = work_load(&w, w.row[i]);
+        w.row[i]->fk_new = w.row[i]->now;
+    }
+    if (e == ERR_OK)
+        e = store_exec(s, "DELETE FROM tonle_again");
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+enum err again_decide(struct store *s, uint64_t now_ms)
+{
+    struct arena a = {0};
+    int64_t any = 0;
+    enum err e = db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_again)", &any);
+    if (e == ERR_OK && any)
+        e = decide_noted(s, &a, now_ms);
+    arena_fini(&a);
+    return e;
+}
+
+/* Keys at which a birth is held: who means it is held, too, whoever stands there. */
+static enum err held_parents(struct work *w)
+{
+    struct query q = DB_QUERY(w->s, "SELECT DISTINCT t, k FROM tonle_held WHERE t > 0");
+    while (query_next(&q)) {
+        const struct table_schema *t = schema_by_number(w->s, (uint32_t)query_u64(&q, 0));
+        struct bytes key = query_borrow(&q, 1);
+        if (t && t->exists)
+            work_get(w, t, key.p, key.len)->others_moved = true;
+    }
+    enum err e = query_end(&q);
+    for (size_t i = 0; e == ERR_OK && i < w->n; i++)
+        e = work_load(w, w->row[i]);
+    return e;
+}
+
+static enum err hold_orphans(struct store *s, struct arena *a)
+{
+    struct work w;
+    uint32_t released = 0;
+    enum err e = ERR_OK;
+    begin(&w, s, a, 0);
+    w.check_parents = true;
+    for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_fks; i++) {
+        if (s->schema->tables[s->schema->fks[i].child].exists &&
+            s->schema->tables[s->schema->fks[i].parent].exists)
+            e = work_orphans(&w, &s->schema->fks[i]);
+    }
+    if (e == ERR_OK)
+        e = held_parents(&w);
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+static enum err parents_anew(struct store *s, struct arena *a)
+{
+    struct work w;
+    uint32_t released;
+    bool any;
+    enum err e = hold_orphans(s, a);
+    begin(&w, s, a, 0);
+    if (e == ERR_OK)
+        e = meet(&w, DB_QUERY(s, "SELECT t, k FROM tonle_held WHERE reason = 'parent'"), &any);
+    if (e == ERR_OK)
+        e = load_all(&w);
+    return e == ERR_OK ? finish(&w, &released) : e;
+}
+
+/* A row that cannot be held keeps nothing else waiting: why is on record for a person. */
+static enum err try_parents(struct store *s, struct arena *a,
+                            enum err (*decide)(struct store *s, struct arena *a))
+{
+    enum err e = capture_temp_triggers(s);
+    if (e == ERR_OK)
+        e = store_try_begin(s);
+    if (e != ERR_OK)
+        return e;
+    e = decide(s, a);
+    if (!store_try_refused(e))
+        return e == ERR_OK ? store_try_keep(s) : e;
+    e = store_try_undo(s);
+    const char *why = store_message(s);
+    return e == ERR_OK ? store_meta_set(s, META_PARENTS_REFUSED, why, strlen(why)) : e;
+}
+
+enum err load_parents(struct store *s, struct arena *a)
+{
+    return try_parents(s, a, hold_orphans);
+}
+
+enum err charter_parents(struct store *s, struct arena *a)
+{
+    uint64_t due;
+    enum err e = store_meta_u64(s, META_PARENTS_DUE, 0, &due);
+    if (e != ERR_OK || due == 0 || state_of(s)->loading)
+        return e; /* a load's end does the same */
+    e = store_meta_drop(s, META_PARENTS_DUE);
+    if (e == ERR_OK)
+        e = store_meta_drop(s, META_PARENTS_REFUSED);
+    return e == ERR_OK ? try_parents(s, a, parents_anew) : e;
+}
+
+enum err store_parents_again(struct store *s)
+{
+    enum err e = store_meta_drop(s, META_PARENTS_REFUSED);
+    return e == ERR_OK ? store_meta_set_u64(s, META_PARENTS_DUE, 1) : e;
 }

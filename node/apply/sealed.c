@@ -152,11 +152,5 @@ enum err store_collect_done(struct store *s, struct collected *c, uint64_t now_m
     e = tell_limits(s, note, n, now_ms);
     if (e == ERR_OK)
         e = let_others_in(s, note, n, now_ms);
-    if (e != ERR_OK || store_capture_pending(s))
-        return e;
-    struct arena a = {0};
-    bool more;
-    e = again_decide(s, &a, AGAIN_ROWS, &more);
-    arena_fini(&a);
-    return e;
+    return e == ERR_OK && !store_capture_pending(s) ? again_decide(s, now_ms) : e;
 }

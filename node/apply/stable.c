@@ -280,13 +280,9 @@ enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *
         return store_fail(s, ERR_STATE, "local changes are not sealed yet");
     uint64_t due = 0, fresh = 0;
     *more = false;
-    enum err e = again_decide(s, a, max_rows, more);
-    if (e == ERR_OK && !*more)
-        e = parents_sweep(s, a, max_rows, more);
-    if (e == ERR_OK && !*more)
+    enum err e = charter_parents(s, a);
+    if (e == ERR_OK)
         e = defer_replay(s, a, max_rows, more);
-    if (e == ERR_OK && !*more && !state_of(s)->loading) /* a table is back: its references */
-        *more = store_again_left(s);
     if (e == ERR_OK && !*more)
         e = local_sweep(s, a, max_rows, more);
     if (e == ERR_OK)

@@ -152,24 +152,9 @@ enum err retry_row(struct store *s, struct row_key k, uint64_t now_ms);
 enum err retry_children(struct store *s, const struct limit_note *note, size_t n, uint64_t now_ms);
 /* At most so many rows of the pass that store_local_again has begun. */
 enum err local_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
-/* What has a birth on record is decided anew, whatever was said of it. What stands is looked at by
- * pass 4, too, and so are the rows that wait for it. Loads the row. */
-enum err work_again(struct work *w, struct work_row *r);
-
-/* ---- again.c: at most so many rows of what is due; *more: others are left to the sweeps */
-#define AGAIN_ROWS 500u /* at once, in a transaction that does something else */
 /* What was left alone because it, or its parent, was captured and not sealed yet: the log is empty
  * now. */
-enum err again_decide(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
-/* Pass 4 over every row of every table with foreign keys, and over what is held. What a row that
- * cannot be held refuses is undone and on record (META_PARENTS_REFUSED): no error. */
-enum err parents_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);
-/* All of it is due: a charter came (what it publishes no longer holds nobody, and what it publishes
- * now may), or a first look has not come to its end. */
-enum err parents_due(struct store *s);
-/* The first load has ended, a table is back: due, and begun. */
-enum err load_parents(struct store *s, struct arena *a);
-#define META_PARENTS_DUE "parents_due" /* tonle_meta: how often it was asked for */
+enum err again_decide(struct store *s, uint64_t now_ms);
 
 /* What the room keeps between its transactions (put.c). */
 struct apply {
@@ -207,10 +192,8 @@ enum err work_contend(struct work *w);
 
 /* ---- parents.c: pass 4 */
 enum err work_parents(struct work *w);
-/* The rows of the child's table behind this key (empty: from the first on): their keys, and whether
- * the row lacks a parent in the table. */
-enum err work_children_at(struct work *w, const struct foreign_key *fk, struct bytes after,
-                          uint32_t max_rows, struct query *out);
+/* Queues the children without a parent in the table. */
+enum err work_orphans(struct work *w, const struct foreign_key *fk);
 
 /* ---- conflict.c: tonle_conflict and tonle_side */
 /* One that was met, open or closed as it says; anew when one of its name is on record. */
@@ -255,6 +238,16 @@ enum err load_chunk_covers(struct store *s, struct row_key k, struct dot d, bool
  * load_pos), forgets the chunks, clears load_pos and decides the foreign-key holds that waited
  * (load_parents). */
 enum err load_passed(struct store *s, struct arena *a, uint64_t pos);
+
+/* ---- retry.c: pass 4 over every row of every table with foreign keys (the first load has ended,
+ * a table is back). What a row that cannot be held refuses is undone and on record
+ * (META_PARENTS_REFUSED): no error. */
+enum err load_parents(struct store *s, struct arena *a);
+/* The same where a charter came since: what it publishes no longer holds nobody, and what it
+ * publishes now may. At all offices it does so at the same place among the hub's changes, so what
+ * they show does not depend on what came first. */
+enum err charter_parents(struct store *s, struct arena *a);
+#define META_PARENTS_DUE "parents_due" /* tonle_meta: 1 */
 
 /* ---- loaded.c: for the first load */
 enum err loaded_clear(struct store *s); /* a load begins: no chunk has come */

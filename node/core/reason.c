@@ -376,7 +376,7 @@ static const struct noted_reason {
      "verify --local puts this away",
      true},
     {META_PARENTS_REFUSED, "references",
-     "rows without the parent that the charter asks for could not be held; the last: ",
+     "rows without the parent that the charter asks for could not be held, so none was: ",
      "mend what it names, or tell whoever made it; tonle verify --local has it tried again", true},
 };
 

@@ -222,7 +222,7 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
     n->again = n->again || n->seal_now;
     if (!t->left)
         n->notice_first_ms = 0;
-    n->sweep_more = n->sweep_more || b->stable || store_again_left(n->store);
+    n->sweep_more = n->sweep_more || b->stable;
     if (st->charter_version != n->charter_version) {
         n->charter_version = st->charter_version;
         n->sweep_more = true; /* references are looked at again */

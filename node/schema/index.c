@@ -164,20 +164,15 @@ static uint32_t table_index(const struct store *s, const char *name)
     return UINT32_MAX;
 }
 
-static void put_key(struct buf *b, struct arena *a, const struct table_schema *t)
-{
-    for (uint32_t i = 0; i < t->n_key; i++)
-        buf_printf(b, "%sc.%s", i ? "," : "", schema_quote(a, t->column[t->key[i]]));
-}
-
-static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk, bool after)
+static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_key *fk)
 {
     const struct table_schema *child = &s->schema->tables[fk->child],
                               *parent = &s->schema->tables[fk->parent];
     struct buf b = {0};
-    buf_printf(&b, "SELECT ");
-    put_key(&b, a, child);
-    buf_printf(&b, ",");
+    for (uint32_t i = 0; i < child->n_key; i++)
+        buf_printf(&b, "%sc.%s", i ? "," : "SELECT ",
+                   schema_quote(a, child->column[child->key[i]]));
+    buf_printf(&b, " FROM %s c WHERE ", child->qname);
     for (uint32_t i = 0; i < fk->n; i++)
         buf_printf(&b, "c.%s IS NOT NULL AND ",
                    schema_quote(a, child->column[fk->child_column[i]]));
@@ -185,17 +180,7 @@ static char *orphans_sql(struct store *s, struct arena *a, const struct foreign_
     for (uint32_t i = 0; i < fk->n; i++)
         buf_printf(&b, " AND p.%s = c.%s", schema_quote(a, parent->column[fk->parent_column[i]]),
                    schema_quote(a, child->column[fk->child_column[i]]));
-    buf_printf(&b, ") FROM %s c", child->qname);
-    if (after) {
-        buf_printf(&b, " WHERE (");
-        put_key(&b, a, child);
-        for (uint32_t i = 0; i < child->n_key; i++)
-            buf_printf(&b, "%s?%u", i ? "," : ") > (", i + 2);
-        buf_printf(&b, ")");
-    }
-    buf_printf(&b, " ORDER BY ");
-    put_key(&b, a, child);
-    buf_printf(&b, " LIMIT ?1");
+    buf_printf(&b, ")");
     return sql_take(a, &b);
 }
 
@@ -205,8 +190,7 @@ static void reference_sql(struct store *s, struct arena *a, struct foreign_key *
                               *parent = &s->schema->tables[fk->parent];
     struct buf up = {0}, down = {0};
     fk->collation = arena_alloc(a, fk->n * sizeof *fk->collation);
-    fk->first_sql = orphans_sql(s, a, fk, false);
-    fk->after_sql = orphans_sql(s, a, fk, true);
+    fk->orphans_sql = orphans_sql(s, a, fk);
     buf_printf(&up, "SELECT %s FROM %s WHERE ", parent->key_order, parent->qname);
     buf_printf(&down, "SELECT %s FROM %s WHERE ", child->key_order, child->qname);
     for (uint32_t i = 0; i < fk->n; i++) {

@@ -42,9 +42,8 @@ struct foreign_key { /* child columns -> parent columns, both replicated tables 
     char *parent_sql;       /* SELECT key columns FROM parent WHERE p1 = ?1 AND ... LIMIT 1
                                (collations of the parent) */
     char *children_sql;     /* SELECT key columns FROM child WHERE c1 = ?1 AND ... */
-    /* SELECT key columns, whether no parent stands FROM child, the first ?1 in the order of the
-     * key; behind ?2, ... */
-    char *first_sql, *after_sql;
+    char *orphans_sql;      /* SELECT key columns FROM child WHERE no parent stands (reads the whole
+                               child table) */
 };
 struct table_schema { /* one published table */
     uint32_t t; /* number in tonle_row, tonle_held...: stable for this database (tonle_table) */

@@ -251,7 +251,6 @@ void oracle_step(struct world *w, struct machine *m)
     bool due = m->restarted || m->steps % FULL_STEPS == 0 || m->model_pos != m->model_checked;
     if (w->broken[0] == '\0' && due && !store_capture_pending(m->watch) &&
         !store_state_get(m->watch)->loading && m->n_deferred == 0 && !w->taken &&
-        !store_again_left(m->watch) &&
         !(w->profile.gaps && (stray_doubt(m) || stray_kept_out(m)))) {
         if (w->profile.ignores && ignore_doubt(m))
             ignore_check(w, m);

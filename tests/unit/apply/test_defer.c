@@ -350,8 +350,8 @@ static void publish_to_all(void **state, uint64_t version, const char *house)
     }
 }
 
-/* A charter's references that something here keeps from being held to: it is told, of which row,
- * the rest is done, and the sweep goes on; once more when somebody has seen to it. */
+/* A charter's references that something here keeps from being held to: it is told, nothing of it is
+ * done, and the sweep goes on; once more when somebody has seen to it. */
 static void who_cannot_be_held_stops_no_sweep(void **state)
 {
     static const char refused[] =
@@ -363,7 +363,7 @@ static void who_cannot_be_held_stops_no_sweep(void **state)
     office_sql(B, "ALTER TABLE tonle_held ADD COLUMN x CHECK(key NOT LIKE '%v2%')");
     publish_to_all(state, 3, "house");
     assert_string_equal(office_one(B, refused), "11");
-    assert_string_equal(office_one(B, "SELECT group_concat(id) FROM visit"), "v2");
+    assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "2");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_meta WHERE k = 'parents_due'"),
                         "0");
     office_sql(B, "ALTER TABLE tonle_held DROP COLUMN x");
@@ -372,33 +372,6 @@ static void who_cannot_be_held_stops_no_sweep(void **state)
     assert_string_equal(office_one(B, refused), "0");
     assert_string_equal(office_one(B, "SELECT count(*) FROM visit"), "0");
     assert_string_equal(office_one(B, "SELECT count(*) FROM tonle_held"), "2");
-}
-
-/* However many rows refer to nobody: some of them in each sweep, so that an application has the
- * database between two. A charter that comes meanwhile begins another pass. */
-static void many_children_are_held_in_slices(void **state)
-{
-    static const char held[] = "SELECT count(*) FROM tonle_held";
-    bool more = true;
-    publish_to_all(state, 2, "else");
-    office_sql(A, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 120)"
-                  " INSERT INTO visit(id,house) SELECT printf('v%03d', i), 'none' FROM n");
-    federation_sync(*state);
-    publish(state, 3, "house");
-    federation_sync(*state);
-    notice(B, "");
-    assert_committed(B->store, store_sweep(B->store, &B->arena, 50, &more));
-    assert_true(more && store_again_left(B->store));
-    assert_string_equal(office_one(B, held), "50");
-    assert_committed(B->store, store_sweep(B->store, &B->arena, 50, &more));
-    assert_string_equal(office_one(B, held), "100");
-    assert_committed(B->store, store_parents_again(B->store));
-    for (int i = 0; i < 40 && more; i++)
-        assert_committed(B->store, store_sweep(B->store, &B->arena, 50, &more));
-    assert_false(more || store_again_left(B->store));
-    assert_string_equal(office_one(B, held), "120");
-    publish_to_all(state, 4, "house");
-    rest_equal(state);
 }
 
 /* The same where a table is back: neither a sweep nor what others send waits for it. */
@@ -564,7 +537,6 @@ int main(void)
         FEDERATION_TEST(a_reference_to_a_missing_table_stops_nothing),
         FEDERATION_TEST(a_lost_changeset_is_named),
         FEDERATION_TEST(who_cannot_be_held_stops_no_sweep),
-        FEDERATION_TEST(many_children_are_held_in_slices),
         FEDERATION_TEST(a_table_that_is_back_stops_nothing),
         FEDERATION_TEST(an_error_is_not_taken_for_none),
         FEDERATION_TEST(a_table_that_cannot_be_read_ends_the_sweep),

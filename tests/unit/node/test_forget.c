@@ -116,21 +116,6 @@ static void a_hub_whose_table_is_away_declares_nothing_stable(void **state)
         assert_true(net_until(t, &t->office[i], RECORDS, "0", 200000));
 }
 
-/* The sweeps run because there is something to decide again, not because a mark has come. */
-static void what_is_left_to_the_sweeps_is_done(void **state)
-{
-    struct net *t = *state;
-    net_cut(t, DISTRICT); /* nothing becomes stable */
-    net_sql(t, PROVINCE,
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 1700)"
-            " INSERT INTO note SELECT printf('n%04d', i), 'x' FROM n");
-    net_run(t, 5000);
-    net_sql(t, PROVINCE,
-            "INSERT INTO tonle_again(t, k, stands) SELECT t, k, 0 FROM tonle_row;"
-            "INSERT INTO note VALUES('last', 'x')");
-    assert_true(net_until(t, PROVINCE, "SELECT count(*) FROM tonle_again", "0", 2000));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,7 +125,6 @@ int main(void)
         TEST_OF_THREE(a_retired_office_is_not_waited_for),
         TEST_OF_THREE(a_hub_that_dies_between_mark_and_answer_goes_on),
         TEST_OF_THREE(a_hub_whose_table_is_away_declares_nothing_stable),
-        TEST_OF_THREE(what_is_left_to_the_sweeps_is_done),
     };
     return check_run(tests);
 }
