@@ -171,6 +171,14 @@ static enum err answer_request(struct node *n, const struct load_wait *w)
     return e;
 }
 
+/* What it asks for may not be ready for long (a table that catches up): the others go on. */
+static void wait_behind(struct node *n, size_t at)
+{
+    struct load_wait *w = n->load[at];
+    memmove(&n->load[at], &n->load[at + 1], (n->n_load - at - 1) * sizeof n->load[0]);
+    n->load[n->n_load - 1] = w;
+}
+
 void load_answer(struct node *n)
 {
     if (n->n_load == 0)
@@ -183,6 +191,7 @@ void load_answer(struct node *n)
     struct load_wait *w = n->load[at];
     enum err e = answer_request(n, w);
     if (e == ERR_BUSY) {
+        wait_behind(n, at);
         if (n->seal_now && !n->suspect && n->seal_fault[0] == '\0' &&
             n->busy_until_ms <= n->mono_ms)
             n->again = true;

@@ -336,13 +336,28 @@ static enum err publish_theirs(struct store *s, struct arena *a, const struct lo
     return e;
 }
 
-/* A total is taken here alone: a write of ours would add to it at the others. */
+/* ERR_REFUSED where a write of ours would add to a total at the others: of the row that stands, or
+ * of what is held at both. */
+static enum err same_totals(struct store *s, struct arena *a, const struct met *x)
+{
+    struct birth *b;
+    uint32_t at = 0;
+    const struct value *here = x->here.stands, *there = x->there.stands;
+    enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
+    while (e == ERR_OK && (b = met_held_otherwise(a, x, &at))) {
+        const struct birth *c = met_counterpart(x, &x->there, b);
+        if (c && met_told(b))
+            e = totals_same(s, x->k.t, met_values(a, x, &x->here, b),
+                            met_values(a, x, &x->there, c));
+    }
+    return e;
+}
+
+/* A total is taken here alone. */
 static enum err take_parents(struct store *s, struct arena *a, const struct load_chunk *chunk,
                              const struct row_state *st, struct met *x, enum escape_take take)
 {
-    const struct value *here = x->here.stands, *there = x->there.stands;
-    bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) &&
-                  !(here && there && totals_same(s, x->k.t, here, there) != ERR_OK);
+    bool sealed = take == ESCAPE_TAKE_BELOW && is_plain(a, x) && same_totals(s, a, x) == ERR_OK;
     return sealed ? publish_theirs(s, a, chunk, x) : take_theirs(s, a, chunk, st, x);
 }
 
@@ -400,9 +415,8 @@ static bool is_news(struct arena *a, const struct met *x)
 static enum err take_childs(struct store *s, struct arena *a, const struct load_chunk *chunk,
                             const struct row_state *st, struct met *x, enum escape_take take)
 {
-    const struct value *here = x->here.stands, *there = x->there.stands;
     if (is_news(a, x)) {
-        enum err e = here && there ? totals_same(s, x->k.t, here, there) : ERR_OK;
+        enum err e = same_totals(s, a, x);
         return e == ERR_OK ? publish_theirs(s, a, chunk, x) : e;
     }
     if (is_entered_there(x) || is_theirs_alone(a, x, take == ESCAPE_TAKE_BACK))
