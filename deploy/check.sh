@@ -3,7 +3,7 @@
 # From any directory, from a clean clone; on two cores in under 15 minutes. The last line is
 # "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
 #
-#   gcc       -Werror, -O2, as developers build it     gates, unit, property, simulation, the rest
+#   gcc       -Werror, -O2, as developers build it     gates, property, simulation, the rest
 #   clang     -Werror, unoptimised                     builds
 #   mutants   one wrong line at a time, three a day    the tests that must find each
 #   coverage  branches of conflict/ by its own tests   at least 95 %; what is uncovered is listed
@@ -110,7 +110,7 @@ if ! sh deploy/deps.sh; then
     exit 1
 fi
 
-build gcc gcc -Dwerror=true && run_tests gcc --no-suite integration --no-suite bench
+build gcc gcc -Dwerror=true && run_tests gcc --no-suite integration --no-suite unit --no-suite bench
 
 # What computes runs beside the integration tests, which mostly wait, and yields to them; its status goes to a file.
 beside() { # NAME COMMAND...

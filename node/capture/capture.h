@@ -94,9 +94,9 @@ bool collect_is_decision(const struct collected *c, uint32_t table, uint32_t row
 /* Whether its birth is named already, where that has a name. */
 bool collect_is_named(const struct collected *c, uint32_t table, uint32_t row);
 
-/* What was done to rows that may have been entered in a gap is left to the comparison: what was
- * compared before says nothing any more. */
-bool collect_left_nobodys(const struct collected *c);
+/* What was done to rows of this table (NULL: of any) that may have been entered in a gap is left to
+ * the comparison: what was compared of it before says nothing any more. */
+bool collect_left_nobodys(struct store *s, const struct collected *c, const char *table);
 /* Deletes from the logs what was collected, once, in the transaction of the collection; what of it
  * is too large to be sent stays known in tonle_limit. */
 enum err collect_consumed(struct store *s, struct collected *c);

@@ -278,7 +278,6 @@ static enum err decide(struct output *o, struct log_entry *e)
     if (err == ERR_OK)
         err = is_nobodys(o, (struct bytes){bytes, e->key_len}, &p, &nobodys);
     e->entered = nobodys && !p.now;
-    o->c->nobodys = o->c->nobodys || nobodys;
     if (err != ERR_OK || (!p.existed && !p.now) || nobodys)
         return err;
     if (!p.now && e->moved)
@@ -553,9 +552,14 @@ enum err store_collect(struct store *s, struct arena *a, struct collect_most mos
     return o.rows ? ERR_OK : ERR_NOT_FOUND;
 }
 
-bool collect_left_nobodys(const struct collected *c)
+bool collect_left_nobodys(struct store *s, const struct collected *c, const char *table)
 {
-    return c->nobodys;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const char *name = s->schema->tables[c->work[i].table].name;
+        if (c->work[i].nobodys && (!table || strcmp(name, table) == 0))
+            return true;
+    }
+    return false;
 }
 
 static const struct collected_row *known_of(const struct collected *c, uint32_t table, uint32_t row)

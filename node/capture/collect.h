@@ -42,7 +42,7 @@ struct table_work {
     size_t events_cap;
     struct log_event *events;
     bool left;         /* some events were not read: their keys wait */
-    bool nobodys;      /* a row of it was entered behind capture's back */
+    bool nobodys;      /* a row of it was entered behind capture's back: left to the comparison */
     struct map by_key; /* of `entries` */
 };
 
@@ -105,8 +105,7 @@ struct collected {
     struct limit *limits; /* rows of which something was left out now, in `arena` */
     uint32_t n_tables;
     struct collected_table *tables;
-    bool done;    /* consumed */
-    bool nobodys; /* something was left to the comparison (nobodys_row) */
+    bool done; /* consumed */
     size_t n_notes, notes_cap;
     struct limit_note *notes; /* what that did to the limits */
     struct arena arena;       /* keys, todo, limits, notes */

@@ -461,10 +461,10 @@ enum err scan_ask_neighbours(struct node *n);
 void scan_committed(struct node *n);
 /* Capture was put back: a comparison that is under way begins again. */
 void scan_begin_again(struct node *n);
-/* A row that may be compared already is another now, and no clock tells. The chunk in hand is asked
- * for again; where the table comes out without a difference, it is compared once more: such a row
- * is one then. */
-void scan_once_more(struct node *n);
+/* A row that may be compared already is another now, and no clock tells (collect_left_nobodys).
+ * The chunk in hand is asked for again; where its table comes out without a difference, that is
+ * compared once more: such a row is one then. */
+void scan_once_more(struct node *n, const struct collected *c);
 void scan_step_over(struct node *n); /* after the step's transaction, whatever became of it */
 void scan_fini(struct node *n);
 /* True when nothing is captured here and `theirs` is our clock; call inside a read. */

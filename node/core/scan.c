@@ -200,20 +200,26 @@ static void add_counts(struct counts *to, const struct counts *c)
     to->settled += c->settled;
 }
 
+/* It came out without a difference, but for what was written meanwhile: this table again. */
+static bool is_not_to_be_closed(const struct open_scan *sc)
+{
+    return sc->once_more && scan_waiting(&sc->counts) == 0;
+}
+
 static enum err end_table(struct node *n, struct open_scan *sc)
 {
+    bool closed = sc->noted && scan_waiting(&sc->counts) == 0;
+    if (closed || sc->counts.settled > 0) /* what went may have kept out what we alone refuse */
+        n->sweep_more = store_local_again(n->store) || n->sweep_more;
+    if (is_not_to_be_closed(sc)) {
+        sc->all.settled += sc->counts.settled;
+        return begin_table(n, sc);
+    }
     json_t *o = scan_counts_json(&sc->counts);
     json_object_set_new(o, "table", json_string(sc->table[sc->at]));
     json_object_set_new(o, "gap", json_boolean(sc->here == GAP_OPEN));
     json_array_append_new(sc->tables, o);
     add_counts(&sc->all, &sc->counts);
-    bool closed = sc->noted && scan_waiting(&sc->counts) == 0;
-    if (closed || sc->counts.settled > 0) /* what went may have kept out what we alone refuse */
-        n->sweep_more = store_local_again(n->store) || n->sweep_more;
-    if (sc->once_more && scan_waiting(&sc->counts) == 0) {
-        scan_begin_again(n);
-        return ERR_OK;
-    }
     sc->at++;
     return begin_table(n, sc);
 }
@@ -492,9 +498,7 @@ enum err scan_work(struct node *n, const struct clock **context)
         return ERR_OK;
     sc->n_done = 0;
     sc->noted = sc->dealt = sc->as_lost = false;
-    if (sc->once_more && sc->pass == PASS_NOTE && scan_waiting(&sc->counts) == 0)
-        scan_begin_again(n);
-    if (sc->stale)
+    if (sc->stale || (sc->pass == PASS_NOTE && is_not_to_be_closed(sc)))
         return ERR_OK;
     return sc->pass == PASS_NOTE ? scan_note(n, sc) : scan_settle(n, sc, context);
 }
@@ -505,7 +509,7 @@ void scan_committed(struct node *n)
     enum err e = ERR_OK;
     if (!scan_wants(n))
         return;
-    if (sc->pass == PASS_NOTE && sc->noted) {
+    if (sc->pass == PASS_NOTE && (sc->noted || is_not_to_be_closed(sc))) {
         e = end_table(n, sc);
     } else if (sc->dealt) {
         const struct load_chunk *c = sc->chunk;
@@ -536,11 +540,11 @@ static void drop_chunk(struct open_scan *sc, uint64_t again_ms)
     sc->again_ms = again_ms;
 }
 
-void scan_once_more(struct node *n)
+void scan_once_more(struct node *n, const struct collected *c)
 {
     struct open_scan *sc = n->scan;
-    n->scan_due_ms = 0;
-    if (!sc)
+    n->scan_due_ms = 0; /* what has ended already is open again (gap_suspect) */
+    if (!sc || sc->at == sc->n_tables || !collect_left_nobodys(n->store, c, sc->table[sc->at]))
         return;
     sc->once_more = true;
     if (sc->chunk)

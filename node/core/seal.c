@@ -84,8 +84,8 @@ static enum err seal_rows(struct node *n, const struct clock *begun, struct coll
     struct collected *c = NULL;
     enum err e = store_collect(n->store, &n->arena, most, &cs, &c);
     *cut = cs.cut;
-    if (c && collect_left_nobodys(c))
-        scan_once_more(n);
+    if (c && collect_left_nobodys(n->store, c, NULL))
+        scan_once_more(n, c);
     if (e == ERR_OK)
         e = seal_collected(n, begun, &cs, c);
     else if (e == ERR_NOT_FOUND)

@@ -112,7 +112,10 @@ static bool fit_together(const struct kind *k)
         fprintf(stderr, "sim: --stray-deletes is a kind of --gaps: add --gaps\n");
     if (k->stray_deletes && k->flips)
         fprintf(stderr, "sim: --flips is instead of --stray-deletes: leave out one of the two\n");
-    return !(k->drawn && fixed) && !(k->stray_deletes && (!k->gaps || k->flips));
+    bool both = k->ignores && (k->gaps || k->flips);
+    if (both) /* what comes back by itself is looked for before a person decides what waits */
+        fprintf(stderr, "sim: --ignore is played without --gaps and --flips: leave out one\n");
+    return !both && !(k->drawn && fixed) && !(k->stray_deletes && (!k->gaps || k->flips));
 }
 
 static int usage(void)

@@ -538,6 +538,35 @@ static void what_gets_in_while_it_is_compared_is_found(void **state)
     assert_true(net_until(t, HUB, "SELECT text FROM note WHERE id = 'n00003'", "edit", 5000));
 }
 
+/* Nor does who writes to a row of nobody's in one table keep another one's gap open. */
+static void who_writes_elsewhere_keeps_no_gap_open(void **state)
+{
+    static const char gap[] = "SELECT count(*) FROM tonle_gap WHERE table_name = 'resident'";
+    struct net *t = *state;
+    gap_start_with(t, "INSERT INTO note VALUES('n00003', 'x');"
+                      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 9999)"
+                      " INSERT INTO resident(id, name) SELECT printf('n%05d', i), 'x' FROM n");
+    net_run(t, 20000);
+    net_cut(t, DISTRICT);
+    net_sql(t, PROVINCE, "DELETE FROM note WHERE id = 'n00003'");
+    net_run(t, 200);
+    gap_while_off(t, PROVINCE,
+                  "BEGIN; CREATE TABLE r_new(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT);"
+                  "INSERT INTO r_new SELECT * FROM resident; DROP TABLE resident;"
+                  "ALTER TABLE r_new RENAME TO resident; COMMIT");
+    gap_behind(PROVINCE, "INSERT INTO note VALUES('n00003', 'stray')");
+    bool open = false, over = false;
+    char sql[80];
+    for (int i = 0; i < 240 && !over; i++) {
+        snprintf(sql, sizeof sql, "UPDATE note SET text = 'w%d' WHERE id = 'n00003'", i);
+        net_sql(t, PROVINCE, sql);
+        net_run(t, 250);
+        over = open && strcmp(net_text(PROVINCE, gap), "0") == 0;
+        open = open || strcmp(net_text(PROVINCE, gap), "1") == 0;
+    }
+    assert_true(over);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -564,6 +593,7 @@ int main(void)
         TEST_OF_TWO(large_rows_go_in_several_changesets),
         TEST_OF_TWO(a_row_that_is_refused_stops_nothing),
         TEST_OF_THREE(who_writes_meanwhile_keeps_no_gap_open),
+        TEST_OF_THREE(who_writes_elsewhere_keeps_no_gap_open),
         TEST_OF_THREE(what_gets_in_while_it_is_compared_is_found),
     };
     return check_run(tests);
