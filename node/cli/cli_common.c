@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* vasprintf */
 #include "node/cli/cli.h"
 
+#include "node/config/config.h"
 #include "node/db/db.h"
 #include "node/file/near.h"
 #include "node/file/printable.h"
@@ -22,6 +23,8 @@
 
 /* The node must not stand still: a lock that takes longer is tried again at the next step. */
 #define RUN_BUSY_MS 200
+#define LISTENS_MS 1000 /* for so long, at most, a node that opens its database does not listen */
+#define LISTENS_POLL_MS 50
 
 /* Of this process, which is one command. */
 static char failure[1024];
@@ -335,6 +338,13 @@ int cli_store_fail(enum err e, const char *text, const char *doing)
 
 /* ---- the running node */
 
+/* Nobody listens, but the directory is in use: the node is opening its database, or will again. */
+static bool may_listen_soon(const struct cli *c)
+{
+    char name[CONFIG_NAME_BYTES], msg[256];
+    return lock_name(c->dir, name, msg) == ERR_OK && lock_look(name, -1) == LOCK_ANOTHERS;
+}
+
 int cli_ask_plain(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **answer)
 {
     char msg[256] = "";
@@ -343,6 +353,11 @@ int cli_ask_plain(struct cli *c, json_t *request, uint64_t timeout_ms, json_t **
     json_decref(request);
     *answer = NULL;
     enum err e = control_request(c->dir, text, (uint32_t)timeout_ms, &reply, msg);
+    for (uint64_t ms = 0; e == ERR_STATE && ms < LISTENS_MS && may_listen_soon(c);
+         ms += LISTENS_POLL_MS) {
+        (void)poll(NULL, 0, LISTENS_POLL_MS);
+        e = control_request(c->dir, text, (uint32_t)timeout_ms, &reply, msg);
+    }
     free(text);
     int code = CLI_OK;
     if (e == ERR_STATE) {
