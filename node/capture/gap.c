@@ -173,6 +173,15 @@ enum err gap_asks(struct store *s, uint32_t t, const char *neighbour)
     return e;
 }
 
+enum err gap_asks_any(struct store *s, bool *any)
+{
+    int64_t found = 0;
+    enum err e =
+        db_number(s, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE differs_from <> '/')", &found);
+    *any = found != 0;
+    return e;
+}
+
 static bool is_listed(struct bytes name, const char *const *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

@@ -47,6 +47,8 @@ enum err gap_compared(struct store *s, const struct gap *g, const char *neighbou
 /* What was taken from one neighbour may not be at this one: the gap, which is on record, is closed
  * when that was compared. No row is known that waits. */
 enum err gap_asks(struct store *s, uint32_t t, const char *neighbour);
+/* Whether a neighbour is known by name that a table has to be compared with. */
+enum err gap_asks_any(struct store *s, bool *any);
 /* Only these neighbours are asked from now on: who is none any more (it is retired, or has another
  * parent) can never be compared. A gap that waited for nobody else is closed. */
 enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neighbour, size_t n);

@@ -125,6 +125,9 @@ static void print_row(struct cli *c, const json_t *row)
     if (json_object_get(row, "why"))
         cli_print("  %s: %s\n", here || there ? "could not be settled before" : "stays as it is",
                   cli_safe(c, text_of(row, "why")));
+    if (strcmp(text_of(row, "kind"), "held") == 0)
+        cli_print("  stands here, is held there: the row that has its value there was lost here\n"
+                  "  next: tonle verify --repair --take there (--take here leaves it as it is)\n");
     if (!here && !there)
         return;
     if (!json_is_object(here) || !json_is_object(there)) {

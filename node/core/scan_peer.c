@@ -20,11 +20,10 @@ enum err scan_children(struct node *n, const char ***name, size_t *n_names)
 
 enum err scan_ask_neighbours(struct node *n)
 {
-    int64_t any;
+    bool any;
     const char **below, *above = n->parent_name;
     size_t count = 1;
-    enum err e = db_number(
-        n->store, "SELECT EXISTS(SELECT 1 FROM tonle_gap WHERE differs_from <> '/')", &any);
+    enum err e = gap_asks_any(n->store, &any);
     if (e != ERR_OK || !any)
         return e;
     if (node_is_hub(n))
