@@ -191,6 +191,16 @@ static bool is_listed(struct bytes name, const char *const *list, size_t n)
     return false;
 }
 
+/* Rows that are known to differ may be wrong here: they are looked at with the others. */
+static enum err nobody_is_left(struct store *s, const struct gap *g, bool others)
+{
+    const char *sql = g->changed + g->born + g->deleted > 0 && others
+                          ? "UPDATE tonle_gap SET state = 1, changed = 0, born = 0, deleted = 0"
+                            " WHERE t = ?1 AND state = 2"
+                          : "DELETE FROM tonle_gap WHERE t = ?1 AND state = 2";
+    return DB_RUN(s, sql, value_integer(g->t));
+}
+
 enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neighbour, size_t n)
 {
     struct gap *gap;
@@ -210,8 +220,7 @@ enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neigh
             e = DB_RUN(s, "UPDATE tonle_gap SET differs_from = ?2 WHERE t = ?1",
                        value_integer(gap[i].t), value_text(buf_str(&kept)));
         if (e == ERR_OK && gap[i].differs_from[1] != '\0' && kept.len == 1)
-            e = DB_RUN(s, "DELETE FROM tonle_gap WHERE t = ?1 AND state = 2",
-                       value_integer(gap[i].t));
+            e = nobody_is_left(s, &gap[i], n > 0);
         buf_fini(&kept);
     }
     return e;

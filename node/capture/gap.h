@@ -50,7 +50,8 @@ enum err gap_asks(struct store *s, uint32_t t, const char *neighbour);
 /* Whether a neighbour is known by name that a table has to be compared with. */
 enum err gap_asks_any(struct store *s, bool *any);
 /* Only these neighbours are asked from now on: who is none any more (it is retired, or has another
- * parent) can never be compared. A gap that waited for nobody else is closed. */
+ * parent) can never be compared. A gap that waited for nobody else is closed; with rows on record
+ * that differed it is open again, for these. */
 enum err gap_ask_only(struct store *s, struct arena *a, const char *const *neighbour, size_t n);
 /* Whether the unnamed birth of a row on record (values need not be filled in) may be one that was
  * entered here while capture was away, so that what names nobody is another's everywhere else

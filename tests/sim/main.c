@@ -22,7 +22,8 @@ struct totals {
 };
 static const char *const breach_name[BREACH_COUNT] = {
     "none", "acks",  "context", "forget",  "twice", "losers", "children",
-    "gaps", "found", "wrote",   "ignored", "time",  "trust"};
+    "gaps", "found", "wrote",   "ignored", "time",  "trust",
+    "flips"};
 
 /* One seed, start to end; its trace hash. */
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])

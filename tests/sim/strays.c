@@ -27,7 +27,7 @@ static const char tables[] = "CREATE TABLE wrote(office, n, t, k, c, v, stray);"
                              "CREATE INDEX holds_key ON holds(t, k);"
                              "CREATE TABLE kept(office, t, k, c, v);"
                              "CREATE INDEX kept_cell ON kept(t, k, c);"
-                             "CREATE TABLE waits(office, t)";
+                             "CREATE TABLE waits(office, t, deleted)";
 
 static void ask(struct world *w, const char *sql)
 {
@@ -278,8 +278,8 @@ static void bring_together(struct world *w)
              "INSERT INTO recorded VALUES(?1, ?2, ?3, ?4, ?5, ?6)");
         copy(w, m, "SELECT table_name, " KEY_OF(key) " FROM tonle_held WHERE reason = 'birth'",
              "INSERT INTO holds VALUES(?1, ?2, ?3)");
-        copy(w, m, "SELECT table_name FROM tonle_gap WHERE state = 2",
-             "INSERT INTO waits VALUES(?1, ?2)");
+        copy(w, m, "SELECT table_name, deleted FROM tonle_gap WHERE state = 2",
+             "INSERT INTO waits VALUES(?1, ?2, ?3)");
         copy_held(w, m);
         for (int t = 0; t < NOTED_TABLES; t++)
             copy_table(w, m, &noted_table[t]);
@@ -323,7 +323,9 @@ static void every_stray(struct world *w)
          " <> iif(s.c = 'exists' AND s.v = 0, 0, ?1)"
          " AND NOT EXISTS(SELECT 1 FROM recorded x WHERE x.t = s.t AND x.k = s.k AND"
          " ((x.c = s.c AND x.v IS s.v) OR instr(x.detail, json_quote(s.v))))"
-         " AND NOT (EXISTS(SELECT 1 FROM waits x WHERE x.office = s.office AND x.t = s.t)"
+         " AND NOT (EXISTS(SELECT 1 FROM waits x WHERE x.office = s.office AND x.t = s.t"
+         /* counted, if it is a delete */
+         " AND (x.deleted > 0 OR NOT (s.c = 'exists' AND s.v = 0)))"
          " AND (EXISTS(SELECT 1 FROM stands x WHERE x.office = s.office AND x.t = s.t AND x.k ="
          " s.k AND x.c = s.c AND x.v IS s.v)"
          /* or is held, with that value */
@@ -362,9 +364,10 @@ static void person(struct world *w, struct machine *m)
     static const char *const line[] = {"{\"do\":\"verify_local\"}",
                                        "{\"do\":\"verify_local\",\"take\":\"here\"}",
                                        "{\"do\":\"verify_local\",\"take\":\"there\"}"};
+    uint32_t right = w->breach == BREACH_FLIPS ? 1 : 2;
     for (int look = 1; look >= 0 && m->alive && (look || waits(m)); look--) {
         world_aside(w);
-        uint32_t take = look ? 0 : w->profile.flips ? 2 : 1 + world_below(w, 2);
+        uint32_t take = look ? 0 : w->profile.flips ? right : 1 + world_below(w, 2);
         if (take > 0 && w->profile.flips && !m->flipped)
             return; /* it is that office's file that has changed: what is there is wrong */
         world_aside(w);

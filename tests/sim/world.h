@@ -134,6 +134,7 @@ enum breach {
     BREACH_IGNORED,  /* what a trigger ignored is not held */
     BREACH_TIME,     /* an office is told a time that is still to come */
     BREACH_TRUST,    /* the puppet's parent takes what it has refused */
+    BREACH_FLIPS,    /* a person takes what has changed by itself for right */
     BREACH_COUNT
 };
 struct world {

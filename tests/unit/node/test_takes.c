@@ -277,10 +277,27 @@ static void who_is_retired_keeps_nothing_waiting(void **state)
     assert_string_equal(net_text(HUB, "SELECT count(*) FROM tonle_gap"), "0");
 }
 
+/* What has changed by itself at the hub differs from everybody, also from who was not asked yet. */
+static void what_differs_outlives_who_is_retired(void **state)
+{
+    struct net *t = *state;
+    assert_non_null(net_grow(t, "other", "13", "hub"));
+    gap_start_with(t, ROWS(20));
+    gap_behind(HUB, "UPDATE note SET text = 'flipped' WHERE id = 'n00003'");
+    assert_int_equal(changed(t, "{\"do\":\"verify_local\",\"office\":\"other\"}"), 1);
+    assert_string_equal(net_text(HUB, "SELECT differs_from FROM tonle_gap"), "/other/");
+    net_crash(t, &t->office[2]);
+    net_retire(t, "other");
+    net_run(t, 40000);
+    assert_string_equal(net_text(HUB, "SELECT state || differs_from FROM tonle_gap"),
+                        "2/province/");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(who_is_retired_keeps_nothing_waiting),
+        TEST_OF_TWO(what_differs_outlives_who_is_retired),
         TEST_OF_TWO(a_reason_is_that_of_its_neighbour),
         TEST_OF_THREE(what_the_hub_takes_is_everybodys),
         TEST_OF_THREE(the_hub_takes_no_row_for_another),
