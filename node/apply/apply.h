@@ -54,7 +54,9 @@ struct apply_report {
                          does not publish any more, and of groups that did not come whole */
     const char *forged; /* what of it no honest office can have sealed (forged.h), in the arena */
     const char *astray; /* a row of it that is not here, the last; in the arena */
-    uint32_t deferred;  /* rows that wait for their table */
+    uint32_t torn; /* rows that live again, and were deleted here behind capture: their tables are
+                      to be compared (gap_suspect) */
+    uint32_t deferred;            /* rows that wait for their table */
     uint32_t decisions_refused;   /* with the changes that belong to them */
     const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
 };
@@ -87,6 +89,8 @@ enum err store_keep_list(struct store *s, struct arena *a, const struct clock *s
 /* Raises the stable clock and replaces the keep list. Records are swept later, and looked at
  * through the stable clock meanwhile. */
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st);
+/* Begins with the first record again: some may be stable already as they are written. */
+enum err store_sweep_again(struct store *s);
 /* Forgets at most max_rows records; *more when there are others. ERR_STATE: the capture log is not
  * empty. */
 enum err store_sweep(struct store *s, struct arena *a, uint32_t max_rows, bool *more);

@@ -358,8 +358,8 @@ enum err work_take(struct work *w, struct work_row *r)
     if (e == ERR_OK && result != PUT_OK)
         return store_fail(w->s, ERR_CONSTRAINT, "a row of %s cannot be taken out: %s", r->k.t->name,
                           message);
-    if (e == ERR_OK && !r->sealed && !stood_alive(r))
-        e = conflict_found(w, r, stood(r), NULL);
+    if (e == ERR_OK && !r->sealed) /* what is shown may be another than what stood */
+        e = conflict_found(w, r, stood(r), stood_alive(r) ? work_shown(w, r, stood(r)) : NULL);
     if (e == ERR_OK) {
         r->now = NULL;
         r->nobodys = false;

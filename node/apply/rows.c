@@ -211,15 +211,16 @@ static enum err record_closed(struct applying *ap, struct work_row *r,
 }
 
 /* Our own log says which columns were written, not what a row's referenced columns were before:
- * then the children are found by what they lack. */
+ * then the children are found by what they lack. NULL: any of them. */
 static void seek_orphans(struct work *w, const struct table_schema *t, const struct change *ch)
 {
     for (uint32_t f = 0; f < w->s->schema->n_fks; f++) {
         const struct foreign_key *fk = &w->s->schema->fks[f];
         if (&w->s->schema->tables[fk->parent] != t)
             continue;
+        w->seek_orphans[f] = w->seek_orphans[f] || !ch;
         for (uint32_t i = 0; i < fk->n; i++) {
-            for (uint32_t c = 0; c < ch->n_cells; c++)
+            for (uint32_t c = 0; ch && c < ch->n_cells; c++)
                 w->seek_orphans[f] = w->seek_orphans[f] || ch->column[c] == fk->parent_column[i];
         }
     }
@@ -302,6 +303,32 @@ static bool meets_unknown(struct work *w, const struct work_row *r, const struct
     return work_torn(w, r) || (b && !stands && part_birth_unknown(w->a, r->k.t, b));
 }
 
+/* A row that was gone everywhere lives again, and what it was is not known here: whatever was
+ * compared was compared without it. */
+static enum err found_torn(struct applying *ap, const struct work_row *r)
+{
+    ap->w.report->torn++;
+    return gap_suspect(ap->w.s, r->k.t->t, r->k.t->name);
+}
+
+/* Deleted here behind capture, and now by another: that is put on record, where there would be
+ * nothing, since somebody's edit may bring the row back (found_torn). */
+static enum err expect_deleted(struct applying *ap, struct work_row *r, const struct change *ch,
+                               const struct forget *f)
+{
+    enum gap_state gap = GAP_NONE;
+    bool settled = dot_is_none(ch->birth) || clock_covers(f->stable, ch->birth);
+    if (ch->kind != CHANGE_DELETE || r->now || r->row.n_births > 0 || !settled)
+        return ERR_OK;
+    enum err e = gap_state_of(ap->w.s, r->k.t->t, &gap);
+    if (e == ERR_OK && gap != GAP_NONE) {
+        r->row.births = arena_alloc(ap->w.a, sizeof *r->row.births);
+        r->row.births[0] = (struct birth){0};
+        r->row.n_births = 1;
+    }
+    return e;
+}
+
 static enum err merge_row(struct applying *ap, struct work_row *r, const struct table_changes *tc,
                           const struct row_change *rc, const struct change *ch)
 {
@@ -310,8 +337,10 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     struct conflict_list list = {0};
     struct held_rows held = {0};
     assert(r->loaded);
-    bool unknown = meets_unknown(w, r, ch);
     enum err e = row_forgetting(w->s, w->a, r->k, &f);
+    if (e == ERR_OK)
+        e = expect_deleted(ap, r, ch, &f);
+    bool unknown = e == ERR_OK && meets_unknown(w, r, ch);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
     if (e != ERR_OK)
@@ -326,6 +355,10 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (m.orphan)
         w->report->orphans++;
     e = forged_look(ap, r, tc, rc, &m);
+    if (m.applied && unknown && ch->kind == CHANGE_DELETE && !r->now)
+        seek_orphans(w, r->k.t, NULL); /* it was deleted behind capture; those below it were not */
+    if (e == ERR_OK && m.applied && unknown && work_torn(w, r))
+        e = found_torn(ap, r);
     if (!m.applied || e != ERR_OK)
         return e;
     if (ap->replay && ch->kind == CHANGE_BORN)

@@ -191,6 +191,12 @@ static enum err drop_cursor(struct store *s)
     return e == ERR_OK ? store_meta_drop(s, "sweep_k") : e;
 }
 
+enum err store_sweep_again(struct store *s)
+{
+    enum err e = store_meta_set_u64(s, "sweep_due", 1);
+    return e == ERR_OK ? drop_cursor(s) : e;
+}
+
 enum err store_set_stable(struct store *s, struct arena *a, const struct stable *st)
 {
     (void)a;
@@ -207,9 +213,7 @@ enum err store_set_stable(struct store *s, struct arena *a, const struct stable 
     if (e == ERR_OK)
         e = store_meta_set_u64(s, "stable_ms", hlc_ms(st->hlc));
     if (e == ERR_OK)
-        e = store_meta_set_u64(s, "sweep_due", 1);
-    if (e == ERR_OK) /* from the first record again */
-        e = drop_cursor(s);
+        e = store_sweep_again(s);
     return e == ERR_OK ? store_set_hlc(s, st->hlc) : e;
 }
 

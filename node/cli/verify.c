@@ -126,8 +126,10 @@ static void print_row(struct cli *c, const json_t *row)
         cli_print("  %s: %s\n", here || there ? "could not be settled before" : "stays as it is",
                   cli_safe(c, text_of(row, "why")));
     if (strcmp(text_of(row, "kind"), "held") == 0)
-        cli_print("  stands here, is held there: the row that has its value there was lost here\n"
-                  "  next: tonle verify --repair --take there (--take here leaves it as it is)\n");
+        cli_print(
+            "  stands here, is held there: the row that has its value there was lost here\n"
+            "  next: tonle verify --repair --take there (--take here leaves it as it is; at the\n"
+            "  hub with --office NAME)\n");
     if (!here && !there)
         return;
     if (!json_is_object(here) || !json_is_object(there)) {

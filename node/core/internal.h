@@ -239,6 +239,7 @@ struct node {
     struct load_wait *load[NODE_QUEUE];
     size_t n_load;
     uint64_t digest_due_ms; /* none is read for a neighbour before */
+    uint64_t load_told_ms;  /* that a table keeps one waiting */
     struct authorised *authorised;
     size_t n_authorised;
     bool authorised_known;
@@ -407,6 +408,8 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut);
 /* ---- mark.c */
 bool mark_due(struct node *n);
 uint64_t mark_deadline(struct node *n);
+/* What is kept on record is another without a change of anybody: there is to be a mark. */
+void mark_again(struct node *n);
 enum err mark_work(struct node *n); /* hub, in the transaction */
 enum err mark_answer(struct node *n, uint64_t mark_id);
 enum err mark_pass_answer(struct node *n, struct batch *b, const struct peer *p,
@@ -461,7 +464,8 @@ enum err scan_ask_neighbours(struct node *n);
 void scan_committed(struct node *n);
 /* Capture was put back: a comparison that is under way begins again. */
 void scan_begin_again(struct node *n);
-/* A row that may be compared already is another now, and no clock tells (collect_left_nobodys).
+/* A row that may be compared already is another now, and no clock tells (collect_left_nobodys;
+ * NULL: apply_report.torn, of whatever table).
  * The chunk in hand is asked for again; where its table comes out without a difference, that is
  * compared once more: such a row is one then. */
 void scan_once_more(struct node *n, const struct collected *c);

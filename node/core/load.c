@@ -47,6 +47,7 @@ static bool is_child(struct node *n, const char *user_id)
 
 #define PAUSE_MS 20u
 #define PAUSE_ROWS_PER_MS 25u
+#define TELL_AGAIN_MS 60000u
 #define OWN_REQUESTS 8u /* of a neighbour, over how many lines it may ask */
 
 static struct bytes copy_bytes(struct arena *a, struct bytes b)
@@ -147,7 +148,23 @@ static size_t next_request(struct node *n)
     return at;
 }
 
-/* ERR_BUSY: captured writes have to be sealed first, or the database is locked. */
+static const char *table_asked(const struct load_wait *w)
+{
+    return w->kind == LOAD_DIGEST ? w->digest.table : w->request.table;
+}
+
+/* What keeps it is a table's, and may last: who waits for it cannot tell why. */
+static void tell_waiting(struct node *n, const struct load_wait *w)
+{
+    if (n->load_told_ms && n->mono_ms < n->load_told_ms + TELL_AGAIN_MS)
+        return;
+    n->load_told_ms = n->mono_ms;
+    node_log(n, 1, "event=load-waits peer=%s table=%s text=%s", w->peer,
+             node_quoted(n, table_asked(w)), node_quoted(n, store_message(n->store)));
+}
+
+/* ERR_BUSY: captured writes have to be sealed first, or the database is locked, or the table
+ * catches up. */
 static enum err answer_request(struct node *n, const struct load_wait *w)
 {
     struct message m = {0};
@@ -162,8 +179,11 @@ static enum err answer_request(struct node *n, const struct load_wait *w)
         n->install_due = true; /* what stands in the table may be more than the clock says */
         e = ERR_BUSY;
     }
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         e = read_answer(n, w, &m);
+        if (e == ERR_BUSY)
+            tell_waiting(n, w);
+    }
     if (e == ERR_OK)
         node_send(n, &w->route, &m);
     if (begun != ERR_OK || store_commit(n->store) != ERR_OK)
@@ -201,8 +221,8 @@ void load_answer(struct node *n)
     }
     if (e != ERR_OK && !node_check(n, e, "rows cannot be read"))
         node_log(n, 1, "event=load-refused peer=%s table=%s error=%s text=%s", w->peer,
-                 node_quoted(n, w->kind == LOAD_DIGEST ? w->digest.table : w->request.table),
-                 err_name(e), node_quoted(n, store_message(n->store)));
+                 node_quoted(n, table_asked(w)), err_name(e),
+                 node_quoted(n, store_message(n->store)));
     drop_at(n, at);
     n->again = n->again || n->n_load > 0;
 }

@@ -172,6 +172,12 @@ static bool mark_wanted(struct node *n, uint64_t *at)
     return true;
 }
 
+void mark_again(struct node *n)
+{
+    if (n->marks_known || read_marks(n) == ERR_OK)
+        clock_reset(&n->mark_clock);
+}
+
 bool mark_due(struct node *n)
 {
     uint64_t at;

@@ -89,7 +89,7 @@ static void finish(struct node *n, bool complete)
     if (n->scan->what != SCAN_LOOK) {
         json_decref(n->scan_left);
         n->scan_left = json_incref(n->scan->rows);
-        memcpy(n->scan_left_of, n->scan->peer, sizeof n->scan_left_of);
+        snprintf(n->scan_left_of, sizeof n->scan_left_of, "%s", n->scan->peer);
     }
     n->scan_due_ms = n->mono_ms + (idle ? STALL_MS : AGAIN_MS);
     n->gap_look = idle && n->scan->by_itself && n->gap_keeps;
@@ -183,7 +183,7 @@ static enum err begin_table(struct node *n, struct open_scan *sc)
         sc->counts = (struct counts){0};
         sc->there = 0;
         sc->once_more = false;
-        sc->held = sc->last = false;
+        sc->held = sc->last = sc->noted = false;
         sc->patience_ms = n->mono_ms + PATIENCE_MS;
         begin_pass(n, sc, sc->what == SCAN_LOOK ? PASS_COUNT : PASS_SETTLE);
         return ERR_OK;
@@ -209,8 +209,11 @@ static bool is_not_to_be_closed(const struct open_scan *sc)
 static enum err end_table(struct node *n, struct open_scan *sc)
 {
     bool closed = sc->noted && scan_waiting(&sc->counts) == 0;
-    if (closed || sc->counts.settled > 0) /* what went may have kept out what we alone refuse */
-        n->sweep_more = store_local_again(n->store) || n->sweep_more;
+    if (closed || sc->counts.settled > 0) { /* what went may have kept out what we alone refuse */
+        store_local_again(n->store);
+        n->sweep_more = true; /* and what was taken may be stable long since, */
+        mark_again(n);        /* but for the names that were kept for its sake */
+    }
     if (is_not_to_be_closed(sc)) {
         sc->all.settled += sc->counts.settled;
         return begin_table(n, sc);
@@ -544,7 +547,8 @@ void scan_once_more(struct node *n, const struct collected *c)
 {
     struct open_scan *sc = n->scan;
     n->scan_due_ms = 0; /* what has ended already is open again (gap_suspect) */
-    if (!sc || sc->at == sc->n_tables || !collect_left_nobodys(n->store, c, sc->table[sc->at]))
+    if (!sc || sc->at == sc->n_tables ||
+        (c && !collect_left_nobodys(n->store, c, sc->table[sc->at])))
         return;
     sc->once_more = true;
     if (sc->chunk)

@@ -127,6 +127,8 @@ enum err scan_settle(struct node *n, struct open_scan *sc, const struct clock **
         e = settle_row(n, sc, i, take);
     if (e == ERR_OK && sc->as_lost)
         e = ask_the_others(n, sc);
+    if (e == ERR_OK && sc->n_done > 0)
+        e = store_sweep_again(n->store);
     sc->dealt = e == ERR_OK;
     return e;
 }

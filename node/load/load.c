@@ -204,6 +204,7 @@ enum err load_replace(struct store *s, struct arena *a, const struct table_schem
     work_init(&w, s, a);
     w.now_ms = now_ms;
     w.report = &report;
+    w.part = true; /* rows settled before in this transaction are in the log, and not sealed yet */
     enum err e = take_state(&w, t, st);
     struct work_row *r = work_get(&w, t, st->key.p, st->key.len);
     r->sealed = true;   /* whoever asks for it knows what goes */

@@ -55,7 +55,7 @@ enum err store_escape_rows(struct store *s, struct arena *a, const struct load_c
  * what is there replaces it:
  * - THERE: here alone. It is the parent's, and nobody below can have taken what was here.
  * - BELOW: of the parent, too, but somebody below may have taken what was here. So it is sealed,
- *   where a row stands at both or here alone; the rest as THERE.
+ *   where a row stands or is held at both, or stands here alone; the rest as THERE.
  * - FOR_ALL: of a child, and others may have something else. It is sealed, or everybody else has it
  *   by what is on record here; the rest is ERR_REFUSED, and says where it can be published.
  * - BACK: the same, where rows may have been lost here behind capture: what stands there alone is

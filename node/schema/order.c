@@ -62,13 +62,15 @@ static void put_bytes(struct buf *b, const struct value *v, const char *collatio
     bool trim = db_same_name(collation, "RTRIM");
     while (trim && n > 0 && p[n - 1] == ' ')
         n--;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !(nocase && p[i] == 0); i++) {
         buf_put_u8(b, nocase && p[i] >= 'A' && p[i] <= 'Z' ? (uint8_t)(p[i] - 'A' + 'a') : p[i]);
         if (p[i] == 0)
             buf_put_u8(b, 255);
     }
     buf_put_u8(b, 0);
     buf_put_u8(b, 0);
+    for (int shift = 56; nocase && shift >= 0; shift -= 8) /* behind its first NUL: the longer */
+        buf_put_u8(b, (uint8_t)((uint64_t)n >> shift));
 }
 
 bool schema_key_order(const struct table_schema *t, struct bytes key, struct buf *out)

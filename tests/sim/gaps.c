@@ -148,12 +148,11 @@ static void note_held(struct world *w, struct machine *m)
     const uint64_t site = m->o.site;
     if (sqlite3_prepare_v2(
             m->o.app,
-            "SELECT h.t, h.k, h.site, h.seq, c.seq FROM (SELECT coalesce(max(seq), 0)"
-            " AS seq FROM tonle_clock WHERE site = ?1) c LEFT JOIN tonle_held h"
+            "SELECT h.t, h.k, h.site, h.seq, w.n FROM (SELECT coalesce(max(n), 0) AS n"
+            " FROM app_wrote) w LEFT JOIN tonle_held h"
             " ON h.reason IN ('check', 'birth', 'unique', 'parent')",
             -1, &q, NULL) != SQLITE_OK)
         return; /* nothing of ours is here yet */
-    sqlite3_bind_int64(q, 1, (int64_t)site);
     for (bool first = true; sqlite3_step(q) == SQLITE_ROW; first = false) {
         struct model_told x = {.site = site, .after = (uint64_t)sqlite3_column_int64(q, 4)};
         if (first)

@@ -97,8 +97,8 @@ struct model_meant {
         bool nobody;
     } * at;
     size_t n, cap;
-    /* Whom an office told to be held when its application wrote, behind its seal `after`: what
-     * stood there was another. */
+    /* Whom an office told to be held when its application wrote, behind the `after`-th of its own
+     * writes: what stood there was another. */
     struct model_told {
         uint64_t site, after;
         uint64_t row;
@@ -106,10 +106,11 @@ struct model_meant {
     } * told;
     size_t n_told, cap_told;
 };
-/* strays.c: whether the application of the office whose database this is wrote what the change says
- * while capture was there, as far as it was noted; else a comparison has found it, and that knows
- * what is held. */
-bool stray_captured(struct store *s, const struct table_changes *tc, const struct row_change *rc);
+/* strays.c: the last of the writes with which the application of the office whose database this is
+ * wrote what the change says while capture was there, as far as it was noted; 0: a comparison has
+ * found it, and that knows what is held. */
+uint64_t stray_captured(struct store *s, const struct table_changes *tc,
+                        const struct row_change *rc);
 void model_fini(struct model *m); /* keeps probe, units, meant and site */
 /* One changeset of the journal, in its order; false with a sentence in `why`. */
 bool model_apply(struct model *m, struct store *s, const struct changeset *cs, char why[256]);

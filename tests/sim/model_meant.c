@@ -11,13 +11,14 @@ uint64_t model_row_hash(uint32_t t, const void *key, size_t len)
 
 /* Whether the writer told that the birth was held when its application wrote: then what it wrote
  * went into another row. */
-static bool was_held(const struct model_meant *l, const struct change *ch, uint64_t row)
+static bool was_held(const struct model_meant *l, const struct change *ch, uint64_t row,
+                     uint64_t written)
 {
     bool held = false;
     uint64_t last = 0;
     for (size_t i = 0; i < l->n_told; i++) {
         const struct model_told *x = &l->told[i];
-        if (x->site != ch->dot.site || x->after >= ch->dot.seq || x->after < last)
+        if (x->site != ch->dot.site || x->after >= written || x->after < last)
             continue;
         held = x->after == last && held;
         last = x->after;
@@ -66,7 +67,7 @@ bool model_is_nobodys(const struct model *m, struct store *s, const struct model
     bool nobody = dot_is_none(ch->birth);
     if (ch->dot.site == m->site) {
         nobody = nobody || !clock_covers(&store_state_get(s)->stable, ch->birth) ||
-                 (was_held(l, ch, row) && stray_captured(s, tc, rc));
+                 was_held(l, ch, row, stray_captured(s, tc, rc));
         l->at = mem_grow(l->at, l->n, &l->cap, sizeof *l->at);
         l->at[l->n++] = (struct model_unnamed){ch->dot, row, ch->birth, nobody};
     }
@@ -79,7 +80,7 @@ void model_told_begin(struct model_meant *l, uint64_t site, uint64_t after)
 {
     size_t kept = 0;
     for (size_t i = 0; i < l->n_told; i++)
-        if (l->told[i].site != site || l->told[i].after != after)
+        if (l->told[i].site != site || l->told[i].after < after) /* not what was rolled back */
             l->told[kept++] = l->told[i];
     l->n_told = kept;
 }

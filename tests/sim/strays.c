@@ -120,29 +120,34 @@ static void publish(struct world *w, struct machine *m, const struct table_chang
     oracle_end(w, m, &q);
 }
 
-/* Whoever writes what is there already has not changed it: the first who wrote it, did. */
-static bool captured(struct store *s, const struct table_changes *tc, const struct row_change *rc,
-                     const char *cell, struct value v)
+/* The last of the writes of this value. Whoever writes what is there already has not changed it:
+ * the first who wrote it did; 0 if nobody noted that one. */
+static uint64_t captured(struct store *s, const struct table_changes *tc,
+                         const struct row_change *rc, const char *cell, struct value v)
 {
     char sql[512];
     snprintf(sql, sizeof sql,
              "WITH cell AS (SELECT n, v, stray FROM app_wrote WHERE t = ?1 AND c = ?2 AND k = %s)"
-             " SELECT stray FROM cell WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell"
-             " WHERE v IS NOT ?3 AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
+             " SELECT stray, (SELECT max(n) FROM cell WHERE v IS ?3 AND stray = 0) FROM cell"
+             " WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell WHERE v IS NOT ?3"
+             " AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
              " ORDER BY n LIMIT 1",
              tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
     struct query q = DB_QUERY(s, sql, value_text(tc->table), value_text(cell), v);
     query_bind_values(&q, 4, tc->n_key, rc->key);
-    bool yes = query_next(&q) && query_i64(&q, 0) == 0;
-    return query_end(&q) == ERR_OK && yes;
+    uint64_t n = query_next(&q) && query_i64(&q, 0) == 0 ? query_u64(&q, 1) : 0;
+    return query_end(&q) == ERR_OK ? n : 0;
 }
 
-bool stray_captured(struct store *s, const struct table_changes *tc, const struct row_change *rc)
+uint64_t stray_captured(struct store *s, const struct table_changes *tc,
+                        const struct row_change *rc)
 {
-    bool yes = rc->kind == CHANGE_DELETE && captured(s, tc, rc, "exists", value_integer(0));
-    for (uint32_t i = 0; !yes && rc->kind == CHANGE_UPDATE && i < rc->n_cells; i++)
-        yes = captured(s, tc, rc, tc->columns[rc->column[i]], rc->value[i]);
-    return yes;
+    uint64_t last = rc->kind == CHANGE_DELETE ? captured(s, tc, rc, "exists", value_integer(0)) : 0;
+    for (uint32_t i = 0; rc->kind == CHANGE_UPDATE && i < rc->n_cells; i++) {
+        uint64_t n = captured(s, tc, rc, tc->columns[rc->column[i]], rc->value[i]);
+        last = n > last ? n : last;
+    }
+    return last;
 }
 
 void stray_check(struct world *w, struct machine *m, const struct table_changes *tc,
@@ -255,6 +260,11 @@ static void copy_held(struct world *w, struct machine *m)
             continue;
         const struct birth *b =
             row_find_birth(&row, (struct dot){query_u64(&q, 4), query_u64(&q, 5)});
+        if (!b) /* its name is forgotten by now */
+            b = row_find_birth(&row, (struct dot){0});
+        const struct value one = value_integer(1);
+        if (b)
+            keep_value(w, (int)(m - w->m), &q, "exists", &one);
         const struct value *v = b && b->values ? birth_shown(&a, b, &t->rules) : NULL;
         for (uint32_t c = 0; v && c < t->n_columns; c++)
             keep_value(w, (int)(m - w->m), &q, t->column[c], &v[c]);
@@ -334,7 +344,7 @@ static void every_stray(struct world *w)
          " OR (s.c = 'exists' AND s.v = 0 AND (NOT EXISTS(SELECT 1 FROM stands x WHERE x.office ="
          " s.office AND x.t = s.t AND x.k = s.k)"
          /* or several were born there: another birth stands now, and the delete of one waits */
-         " OR (SELECT count(DISTINCT x.office) FROM published x WHERE x.t = s.t AND x.k = s.k AND"
+         " OR (SELECT count(*) FROM published x WHERE x.t = s.t AND x.k = s.k AND"
          " x.c = 'exists' AND x.v = 1) > 1))))"
          " LIMIT 1");
 }

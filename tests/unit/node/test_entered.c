@@ -1,4 +1,4 @@
-/* What was entered while capture was away, and a birth that others sent comes to its key. */
+/* What was entered or deleted while capture was away, and what others sent comes to its key. */
 #include "tests/unit/node/gaps.h"
 
 #include <stdio.h>
@@ -336,6 +336,97 @@ static void what_was_nobodys_is_in_no_conflict(void **state)
     AT_ALL(open_ones, "1");
 }
 
+/* Gone here behind capture, and deleted by another: that is the same, and yet it is on record:
+ * somebody's edit may bring the row back. */
+static void what_was_gone_everywhere_lives_again(void **state)
+{
+    struct net *t = *state;
+    gap_start_with(t, ROWS(20));
+    net_run(t, 130000); /* nothing is on record of them */
+    net_cut(t, DISTRICT);
+    net_run(t, 1000);
+    net_sql(t, DISTRICT, "UPDATE note SET text = 'later' WHERE id = 'n00005'");
+    net_halt(t, PROVINCE);
+    assert_int_equal(sqlite3_exec(PROVINCE->app,
+                                  REBUILD("DELETE FROM note_new WHERE id = 'n00005';"), NULL, NULL,
+                                  NULL),
+                     SQLITE_OK);
+    net_sql(t, HUB, "DELETE FROM note WHERE id = 'n00005'");
+    net_boot(t, PROVINCE);
+    gap_settled(t, PROVINCE, "none synced");
+    net_mend(t, DISTRICT);
+    assert_true(net_settle(t, 30000));
+    AT_ALL("SELECT text FROM note WHERE id = 'n00005'", "later");
+}
+
+static void one_text(struct net *t)
+{
+    for (int i = 0; i < t->n; i++)
+        net_sql(t, &t->office[i], "CREATE UNIQUE INDEX one ON note(text)");
+}
+
+#define ALONE ";CREATE UNIQUE INDEX one ON note(text)"
+
+/* What a comparison has settled and not sealed yet loses its value to a row that is settled behind
+ * it: it is held with what was written here, and nobody has deleted it. */
+static void what_is_settled_is_not_deleted(struct net *t, const char *before, const char *enters)
+{
+    one_text(t);
+    gap_start_with(t, before);
+    net_run(t, 130000);
+    net_cut(t, PROVINCE);
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('k', 'new')");
+    net_run(t, 1000);
+    net_sql(t, PROVINCE, enters);
+    net_run(t, 1000);
+    gap_while_off(t, PROVINCE,
+                  REBUILD("UPDATE note_new SET text = 'new' WHERE id = 'a';"
+                          " INSERT INTO note_new VALUES('k', 'stray');") ALONE);
+    net_run(t, 1000);
+    net_mend(t, PROVINCE);
+    assert_true(net_settle(t, 60000));
+    AT_ALL("SELECT count(*) FROM tonle_gap", "0");
+    AT_ALL("SELECT group_concat(id || '=' || text, ' ') FROM (SELECT * FROM note ORDER BY id)",
+           "first=x k=new");
+    AT_ALL("SELECT group_concat(key || reason, ' ') FROM (SELECT * FROM tonle_held ORDER BY key)",
+           "\"a\"unique \"k\"birth");
+}
+
+static void what_everybody_has_is_not_deleted(void **state)
+{
+    what_is_settled_is_not_deleted(*state, "INSERT INTO note VALUES('first', 'x'), ('a', 'y')",
+                                   "UPDATE note SET text = 'orig' WHERE id = 'a'");
+}
+
+static void what_was_born_just_now_is_not_deleted(void **state)
+{
+    what_is_settled_is_not_deleted(*state, "INSERT INTO note VALUES('first', 'x')",
+                                   "INSERT INTO note VALUES('a', 'orig')");
+}
+
+/* A value that was written in a gap is kept also where the row that others write over it is taken
+ * out at once, for a value that is another's. */
+static void what_is_written_over_and_held_is_kept(void **state)
+{
+    struct net *t = *state;
+    one_text(t);
+    gap_start_with(t, "INSERT INTO note VALUES('k', 'x')");
+    net_cut(t, PROVINCE);
+    net_run(t, 1000);
+    net_sql(t, PROVINCE, "INSERT INTO note VALUES('w', 'one')");
+    net_run(t, 2000);
+    net_sql(t, HUB, "UPDATE note SET text = 'one' WHERE id = 'k'");
+    net_run(t, 2000);
+    gap_while_off(t, PROVINCE, REBUILD("UPDATE note_new SET text = 'stray' WHERE id = 'k';") ALONE);
+    net_run(t, 2000);
+    net_mend(t, PROVINCE);
+    net_run(t, 60000);
+    assert_string_equal(net_text(PROVINCE, "SELECT count(*) FROM tonle_conflict_side WHERE value ="
+                                           " 'stray' OR instr(detail, 'stray')"),
+                        "1");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +443,10 @@ int main(void)
         TEST_OF_TWO(what_a_twin_writes_over_in_a_gap_is_kept),
         TEST_OF_THREE(a_held_row_has_two_versions),
         TEST_OF_TWO(what_was_nobodys_is_in_no_conflict),
+        TEST_OF_THREE(what_was_gone_everywhere_lives_again),
+        TEST_OF_TWO(what_everybody_has_is_not_deleted),
+        TEST_OF_TWO(what_was_born_just_now_is_not_deleted),
+        TEST_OF_TWO(what_is_written_over_and_held_is_kept),
     };
     return check_run(tests);
 }

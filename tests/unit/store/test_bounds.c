@@ -177,7 +177,8 @@ static void a_place_is_that_of_the_row(void **state)
     assert_in_order(HUB, "kinds");
     office_sql(
         HUB, "INSERT INTO cases(k, m) VALUES('a', ''), ('B', ''), ('c', ''), ('_', ''), ('Z', ''),"
-             "('[', ''), ('a', 'x'), ('A', 'x y'), ('a', 'x' || char(1)), ('aB', ''), ('Ac', '')");
+             "('[', ''), ('a', 'x'), ('A', 'x y'), ('a', 'x' || char(1)), ('aB', ''), ('Ac', ''),"
+             "('q', ''), ('q' || char(0) || 'zz', ''), ('Q' || char(0) || 'bbb', '')");
     assert_in_order(HUB, "cases");
     office_sql(HUB, "INSERT INTO turned(k, m) VALUES('a', ''), ('B', ''), ('c', ''), ('_', ''),"
                     "('Z', ''), ('[', ''), ('d', 'x'), ('d', 'X'), ('d', 'Y'), ('d', 'z')");
