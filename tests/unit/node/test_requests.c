@@ -202,6 +202,43 @@ static void rows_go_only_to_children(void **state)
     arena_fini(&a);
 }
 
+#define MANY(from, to)                                                                             \
+    "WITH RECURSIVE n(i) AS (SELECT " #from " UNION ALL SELECT i+1 FROM n WHERE i < " #to ")"      \
+    " INSERT INTO note SELECT 'n'||printf('%05d', i), 'x' FROM n"
+
+/* A table that catches up keeps only those waiting who ask for it. */
+static void others_do_not_wait_for_a_table(void **state)
+{
+    struct net *t = *state;
+    struct arena a = {0};
+    struct message m = {.type = MESSAGE_LOAD_REQUEST}, answer;
+    net_sql(t, HUB, "INSERT INTO resident VALUES('r', 'x', 'y')");
+    assert_true(net_settle(t, 20000));
+    net_sql(t, HUB, "ALTER TABLE note RENAME TO away");
+    net_run(t, 100);
+    net_sql(t, PROVINCE, MANY(1, 5000));
+    net_run(t, 5000);
+    net_sql(t, HUB, "ALTER TABLE away RENAME TO note");
+    net_run(t, 20);
+    for (uint32_t i = 1; i <= 2; i++) {
+        m.u.load_request = (struct load_request){
+            .request = i, .table = i == 1 ? "note" : "resident", .max_rows = 10};
+        assert_true(net_client_send(t, HUB, 2, PROVINCE->keys.curve_key, &m));
+        net_run(t, 1);
+    }
+    for (uint32_t want = 2; want > 0; want--) {
+        bool came = false;
+        for (int i = 0; i < 20000 && !came; i++) {
+            net_run(t, 1);
+            came = net_client_receive(t, 2, &a, &answer);
+        }
+        assert_true(came);
+        assert_int_equal(answer.u.load_chunk.request, want);
+    }
+    assert_string_equal(net_text(HUB, "SELECT count(*) FROM note"), "5000");
+    arena_fini(&a);
+}
+
 /* Every key that the contract names is there, and line and data are separate facts. */
 static void status_names_line_and_data(void **state)
 {
@@ -303,10 +340,6 @@ static void verify_leaves_out_what_stays_here(void **state)
     net_sql(t, PROVINCE, "UPDATE resident SET phone = 'behind the back' WHERE id = 'r'");
     assert_false(verified(t));
 }
-
-#define MANY(from, to)                                                                             \
-    "WITH RECURSIVE n(i) AS (SELECT " #from " UNION ALL SELECT i+1 FROM n WHERE i < " #to ")"      \
-    " INSERT INTO note SELECT 'n'||printf('%05d', i), 'x' FROM n"
 
 /* More rows than a slice, and a parent that is written to between the slices. */
 static void verify_goes_on_during_writes(void **state)
@@ -442,6 +475,7 @@ int main(void)
         TEST_OF_TWO(a_province_relays_enrolment),
         TEST_OF_TWO(an_answer_is_taken_for_no_other),
         TEST_OF_TWO(a_first_load_joins_the_stream),
+        TEST_OF_TWO(others_do_not_wait_for_a_table),
         TEST_OF_TWO(rows_go_only_to_children),
         TEST_OF_TWO(status_names_line_and_data),
         TEST_OF_TWO(captured_writes_are_not_synced),
