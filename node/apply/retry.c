@@ -220,7 +220,7 @@ enum err retry_children(struct store *s, const struct limit_note *note, size_t n
     for (uint32_t f = 0; f < s->schema->n_fks; f++) {
         const struct table_schema *parent = &s->schema->tables[s->schema->fks[f].parent];
         for (size_t i = 0; i < n; i++)
-            w.seek_orphans[f] |= note[i].gone && note[i].t == parent->t;
+            w.seek_orphans[f] |= (note[i].gone || note[i].entered) && note[i].t == parent->t;
         any |= w.seek_orphans[f];
     }
     if (e == ERR_OK && any)

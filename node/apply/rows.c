@@ -329,6 +329,13 @@ static enum err expect_deleted(struct applying *ap, struct work_row *r, const st
     return e;
 }
 
+/* It was deleted behind capture; those below it, and those that it kept out, did not hear of it. */
+static enum err lost_already(struct work *w, struct work_row *r)
+{
+    seek_orphans(w, r->k.t, NULL);
+    return work_contended(w, r->k.t) ? work_release_blocked(w, r) : ERR_OK;
+}
+
 static enum err merge_row(struct applying *ap, struct work_row *r, const struct table_changes *tc,
                           const struct row_change *rc, const struct change *ch)
 {
@@ -341,6 +348,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (e == ERR_OK)
         e = expect_deleted(ap, r, ch, &f);
     bool unknown = e == ERR_OK && meets_unknown(w, r, ch);
+    bool absent = !r->now && row_standing(&r->row, &r->k.t->rules);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
     if (e != ERR_OK)
@@ -355,8 +363,8 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (m.orphan)
         w->report->orphans++;
     e = forged_look(ap, r, tc, rc, &m);
-    if (m.applied && unknown && ch->kind == CHANGE_DELETE && !r->now)
-        seek_orphans(w, r->k.t, NULL); /* it was deleted behind capture; those below it were not */
+    if (e == ERR_OK && absent && !row_standing(&r->row, &r->k.t->rules))
+        e = lost_already(w, r);
     if (e == ERR_OK && m.applied && unknown && work_torn(w, r))
         e = found_torn(ap, r);
     if (!m.applied || e != ERR_OK)

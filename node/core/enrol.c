@@ -55,11 +55,12 @@ static void decide(struct node *n, const struct enrol *m, struct enrolled *r,
     memcpy(r->sign_key, m->sign_key, SIGN_PUBLIC_BYTES);
 }
 
+/* The signing key is another row's: that may be on its way. */
 static bool same_keys(const struct node_record *r, const struct enrol *m)
 {
     return r->site == seal_site(m->sign_key, m->incarnation) &&
            memcmp(r->curve_key, m->curve_key, CURVE_KEY_BYTES) == 0 &&
-           memcmp(r->sign_key, m->sign_key, SIGN_PUBLIC_BYTES) == 0;
+           (!key_given(r->sign_key) || memcmp(r->sign_key, m->sign_key, SIGN_PUBLIC_BYTES) == 0);
 }
 
 /* What the registry here says of the request. ENROL_PENDING: it may be enrolled; `node` is its row.
@@ -78,7 +79,7 @@ static enum err judge(struct node *n, const struct enrol *m, struct node_record 
     else if (e == ERR_NOT_FOUND)
         decide(n, m, r, ENROL_REFUSED, "no such node is invited: at the hub run tonle node add");
     else if (node->state == NODE_ACTIVE && same_keys(node, m))
-        decide(n, m, r, ENROL_DONE, "");
+        decide(n, m, r, key_given(node->sign_key) ? ENROL_DONE : ENROL_PENDING, "");
     else if (node->state == NODE_ACTIVE)
         decide(n, m, r, ENROL_REFUSED,
                "this node is enrolled already with other keys: use the state directory it was "

@@ -126,13 +126,15 @@ static uint64_t captured(struct store *s, const struct table_changes *tc,
                          const struct row_change *rc, const char *cell, struct value v)
 {
     char sql[512];
-    snprintf(sql, sizeof sql,
-             "WITH cell AS (SELECT n, v, stray FROM app_wrote WHERE t = ?1 AND c = ?2 AND k = %s)"
-             " SELECT stray, (SELECT max(n) FROM cell WHERE v IS ?3 AND stray = 0) FROM cell"
-             " WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell WHERE v IS NOT ?3"
-             " AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
-             " ORDER BY n LIMIT 1",
-             tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
+    snprintf(
+        sql, sizeof sql,
+        "WITH cell AS (SELECT n, v, stray FROM app_wrote WHERE t = ?1 AND c = ?2 AND k = %s)"
+        " SELECT stray OR (SELECT x.stray FROM cell x WHERE x.v IS ?3 ORDER BY x.n DESC LIMIT 1),"
+        " (SELECT max(n) FROM cell WHERE v IS ?3 AND stray = 0) FROM cell"
+        " WHERE v IS ?3 AND n > (SELECT coalesce(max(n), 0) FROM cell WHERE v IS NOT ?3"
+        " AND n < (SELECT max(n) FROM cell WHERE v IS ?3))"
+        " ORDER BY n LIMIT 1",
+        tc->n_key == 2 ? "quote(?4) || ',' || quote(?5)" : "quote(?4)");
     struct query q = DB_QUERY(s, sql, value_text(tc->table), value_text(cell), v);
     query_bind_values(&q, 4, tc->n_key, rc->key);
     uint64_t n = query_next(&q) && query_i64(&q, 0) == 0 ? query_u64(&q, 1) : 0;
