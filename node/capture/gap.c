@@ -191,12 +191,13 @@ static bool is_listed(struct bytes name, const char *const *list, size_t n)
     return false;
 }
 
-/* Rows that are known to differ may be wrong here: they are looked at with the others. */
+/* Rows that are known to differ may be wrong here: they are looked at with the others. Marks were
+ * answered while they waited, so nothing may be sealed as of the gap's beginning any more. */
 static enum err nobody_is_left(struct store *s, const struct gap *g, bool others)
 {
     const char *sql = g->changed + g->born + g->deleted > 0 && others
-                          ? "UPDATE tonle_gap SET state = 1, changed = 0, born = 0, deleted = 0"
-                            " WHERE t = ?1 AND state = 2"
+                          ? "UPDATE tonle_gap SET state = 1, clock = x'', changed = 0, born = 0,"
+                            " deleted = 0 WHERE t = ?1 AND state = 2"
                           : "DELETE FROM tonle_gap WHERE t = ?1 AND state = 2";
     return DB_RUN(s, sql, value_integer(g->t));
 }

@@ -293,11 +293,35 @@ static void what_differs_outlives_who_is_retired(void **state)
                         "2/province/");
 }
 
+/* And marks were answered while it waited: nothing is published any more as of the gap's
+ * beginning. */
+static void what_waited_is_not_published_by_itself(void **state)
+{
+    struct net *t = *state;
+    net_grow(t, "other", "13", "hub");
+    gap_start_with(t, ROWS(20));
+    net_run(t, 130000);
+    net_cut(t, PROVINCE);
+    net_run(t, 1000);
+    gap_while_off(t, HUB, REBUILD("DELETE FROM note_new WHERE id = 'n00005';"));
+    net_run(t, 30000);
+    assert_string_equal(net_text(HUB, "SELECT state || differs_from FROM tonle_gap"), "2/other/");
+    net_crash(t, &t->office[2]);
+    net_retire(t, "other");
+    net_run(t, 5000);
+    assert_string_equal(net_text(HUB, "SELECT state || differs_from || hex(clock) FROM tonle_gap"),
+                        "1/");
+    net_mend(t, PROVINCE);
+    net_run(t, 60000);
+    assert_string_equal(gap_of(t, HUB), "note differs 0 0 1 behind");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_TWO(who_is_retired_keeps_nothing_waiting),
         TEST_OF_TWO(what_differs_outlives_who_is_retired),
+        TEST_OF_TWO(what_waited_is_not_published_by_itself),
         TEST_OF_TWO(a_reason_is_that_of_its_neighbour),
         TEST_OF_THREE(what_the_hub_takes_is_everybodys),
         TEST_OF_THREE(the_hub_takes_no_row_for_another),
