@@ -99,6 +99,10 @@ static enum err let_in(struct work *w, struct work_row *r)
         if (result == PUT_OK) {
             work_hold(b, HOLD_NONE);
             r->in_table = b->name;
+        } else if (result == PUT_LOCAL) { /* its parent is here: it is this office that refuses */
+            work_hold(b, HOLD_LOCAL);
+            r->message[0] = message;
+            r->touched = true;
         } else
             r->message[1] = message;
         return ERR_OK;

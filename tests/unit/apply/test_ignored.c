@@ -9,11 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char schema[] = "CREATE TABLE d(id TEXT PRIMARY KEY NOT NULL, v TEXT);";
+static const char schema[] = "CREATE TABLE d(id TEXT PRIMARY KEY NOT NULL, v TEXT);"
+                             "CREATE TABLE c(id TEXT PRIMARY KEY NOT NULL, d REFERENCES d(id));";
 static const char charter[] = "{\"federation\":\"test\",\"schema_version\":1,\"tables\":["
-                              "{\"name\":\"d\",\"columns\":[]}]}";
-static const char *const order[] = {"tonle_node", "tonle_site", "tonle_charter", "tonle_decision",
-                                    "d"};
+                              "{\"name\":\"d\",\"columns\":[]},{\"name\":\"c\",\"columns\":[]}]}";
+static const char *const order[] = {"tonle_node",     "tonle_site", "tonle_charter",
+                                    "tonle_decision", "d",          "c"};
 #define HELD "SELECT group_concat(key || ' ' || reason || ' ' || message, '; ') FROM tonle_held"
 #define SKIPPED "local trigger skip of this office ignored it (RAISE(IGNORE))"
 
@@ -109,6 +110,24 @@ static void what_was_ignored_comes_in_for_who_took_its_value(void **state)
     assert_int_equal(try_again(B, 100), 1);
     assert_everywhere("SELECT group_concat(id) FROM d", "1");
     assert_everywhere("SELECT group_concat(key || reason) FROM tonle_held", "\"2\"unique");
+}
+
+/* Its parent came while the trigger was there: from then on it waits for the trigger, not for a
+ * parent. */
+static void a_child_that_is_ignored_is_held_for_that(void **state)
+{
+    office_sql(A, "INSERT INTO c VALUES('x','1')");
+    federation_sync(*state);
+    assert_everywhere("SELECT key || reason FROM tonle_held", "\"x\"parent");
+    schema_is(B, "CREATE TRIGGER skip BEFORE INSERT ON c BEGIN SELECT RAISE(IGNORE); END");
+    office_sql(A, "INSERT INTO d VALUES('1','a')");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT id FROM c"), "x");
+    assert_string_equal(office_one(B, HELD), "\"x\" " SKIPPED);
+    schema_is(B, "DROP TRIGGER skip");
+    assert_int_equal(try_again(B, 100), 1);
+    assert_everywhere("SELECT id FROM c", "x");
+    assert_everywhere("SELECT count(*) FROM tonle_held", "0");
 }
 
 /* The row is taken out and tried as a new one, as where the trigger raises; what no trigger lets
@@ -247,6 +266,7 @@ int main(void)
         FEDERATION_TEST(what_was_ignored_comes_in_without_the_trigger),
         FEDERATION_TEST(what_was_ignored_comes_in_by_slices),
         FEDERATION_TEST(what_was_ignored_comes_in_for_who_took_its_value),
+        FEDERATION_TEST(a_child_that_is_ignored_is_held_for_that),
         FEDERATION_TEST(an_ignored_update_is_held),
         FEDERATION_TEST(an_ignored_delete_is_done),
         FEDERATION_TEST(all_that_could_be_are_named),
