@@ -1,6 +1,9 @@
 /* sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]
  *     [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]] [--flips] [--hostile]
- *     [--clocks] [--ignore] [--trace] [--verbose] */
+ *     [--clocks] [--ignore] [--trace] [--verbose] [--watch TABLE KEY]
+ *
+ * --watch: what stands under the key (as JSON) at each office, its record and what it is held for,
+ * whenever one of them is another. */
 #include "tests/sim/world.h"
 
 #include <malloc.h>
@@ -13,6 +16,7 @@ struct options {
     const char *file;
     struct kind kind;
     bool trace, verbose;
+    struct watched watch;
 };
 struct totals {
     uint64_t passed, failed, steps, writes, crashes, stops, cuts, drops, checks, repeats, parts,
@@ -22,8 +26,7 @@ struct totals {
 };
 static const char *const breach_name[BREACH_COUNT] = {
     "none", "acks",  "context", "forget",  "twice", "losers", "children",
-    "gaps", "found", "wrote",   "ignored", "time",  "trust",
-    "flips"};
+    "gaps", "found", "wrote",   "ignored", "time",  "trust",  "flips"};
 
 /* One seed, start to end; its trace hash. */
 static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, char broken[1024])
@@ -31,6 +34,7 @@ static uint64_t play(const struct options *o, uint64_t seed, struct totals *t, c
     static struct world w;
     world_start(&w, seed, &o->kind);
     w.verbose = o->verbose;
+    w.watch = o->watch;
     world_run(&w, o->ms);
     if (w.broken[0] == '\0')
         world_heal(&w);
@@ -123,7 +127,8 @@ static int usage(void)
 {
     fprintf(stderr, "usage: sim [--seeds FROM COUNT] [--file SEEDS] [--ms N] [--break RULE]"
                     " [--join] [--write-while-loading] [--drawn] [--gaps [--stray-deletes]]"
-                    " [--flips] [--hostile] [--clocks] [--ignore] [--trace] [--verbose]\n");
+                    " [--flips] [--hostile] [--clocks] [--ignore] [--trace] [--verbose]"
+                    " [--watch TABLE KEY]\n");
     return 2;
 }
 
@@ -172,6 +177,9 @@ static bool parse(int argc, char **argv, struct options *o)
             o->kind.ignores = true;
         } else if (strcmp(argv[i], "--verbose") == 0) {
             o->verbose = true;
+        } else if (strcmp(argv[i], "--watch") == 0 && left >= 2) {
+            o->watch.table = argv[++i];
+            o->watch.key = argv[++i];
         } else {
             return false;
         }

@@ -245,6 +245,8 @@ void oracle_step(struct world *w, struct machine *m)
     enum err e = schema_load(m->watch);
     if (e != ERR_OK)
         broken(w, m, "1", store_message(m->watch));
+    if (w->watch.table)
+        oracle_watch(w, m);
     read_journal(w, m);
     if (w->broken[0] == '\0')
         check_state(w, m);

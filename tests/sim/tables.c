@@ -306,20 +306,33 @@ static void check_record(struct comparing *c, const struct model_row *r)
     }
 }
 
-static void dump_birth(const struct birth *b, const struct table_schema *t)
+static void dump_birth(struct buf *out, const struct birth *b, const struct table_schema *t)
 {
-    printf("        birth %04llx:%llu base %04llx:%llu %s%s",
-           (unsigned long long)b->name.site >> 48, (unsigned long long)b->name.seq,
-           (unsigned long long)b->base.site >> 48, (unsigned long long)b->base.seq,
-           birth_alive(b, &t->rules) ? "alive " : "dead", hold_reason_name(b->held));
+    buf_printf(out, "        birth %04llx:%llu base %04llx:%llu %s%s",
+               (unsigned long long)b->name.site >> 48, (unsigned long long)b->name.seq,
+               (unsigned long long)b->base.site >> 48, (unsigned long long)b->base.seq,
+               birth_alive(b, &t->rules) ? "alive " : "dead", hold_reason_name(b->held));
     for (uint32_t i = 0; i < b->n_cells; i++) {
-        printf(" %s",
-               b->cells[i].column < t->n_columns ? t->column[b->cells[i].column] : "existence");
+        buf_printf(out, " %s",
+                   b->cells[i].column < t->n_columns ? t->column[b->cells[i].column] : "existence");
         for (uint32_t j = 0; j < b->cells[i].n; j++)
-            printf(" %04llx:%llu", (unsigned long long)b->cells[i].v[j].dot.site >> 48,
-                   (unsigned long long)b->cells[i].v[j].dot.seq);
+            buf_printf(out, " %04llx:%llu", (unsigned long long)b->cells[i].v[j].dot.site >> 48,
+                       (unsigned long long)b->cells[i].v[j].dot.seq);
     }
-    printf("\n");
+    buf_printf(out, "\n");
+}
+
+static void dump_record(struct comparing *c, struct buf *out, struct row_key k)
+{
+    struct row rec;
+    if (row_load(c->m->watch, &c->a, k, &rec, NULL) != ERR_OK)
+        return;
+    for (uint32_t i = 0; i < rec.n_births; i++) {
+        dump_birth(out, &rec.births[i], k.t);
+        if (rec.births[i].values)
+            buf_printf(out, "            (%s)\n",
+                       values_text(c, k.t, birth_shown(&c->a, &rec.births[i], &k.t->rules)));
+    }
 }
 
 static void dump_model(struct comparing *c, const struct model_birth *b)
@@ -343,7 +356,7 @@ static void dump_row(struct comparing *c, const struct model_row *r)
 {
     static const char *const kind[] = {"", "born", "update", "delete"};
     const struct table_schema *t = &c->m->watch->schema->tables[r->table];
-    struct row rec;
+    struct buf record = {0};
     printf("%s %s\n", t->name, key_text(c, r));
     for (size_t i = 0; i < r->n; i++) {
         const struct change *ch = &r->change[i].ch;
@@ -362,14 +375,42 @@ static void dump_row(struct comparing *c, const struct model_row *r)
     for (uint32_t i = 0; i < r->n_births; i++)
         dump_model(c, &r->birth[i]);
     printf("    on record\n");
-    if (row_load(c->m->watch, &c->a, (struct row_key){t, r->key, r->len}, &rec, NULL) != ERR_OK)
-        return;
-    for (uint32_t i = 0; i < rec.n_births; i++) {
-        dump_birth(&rec.births[i], t);
-        if (rec.births[i].values)
-            printf("            (%s)\n",
-                   values_text(c, t, birth_shown(&c->a, &rec.births[i], &t->rules)));
+    dump_record(c, &record, (struct row_key){t, r->key, r->len});
+    printf("%s", buf_str(&record));
+    buf_fini(&record);
+}
+
+static void dump_held(struct comparing *c, struct buf *out, struct row_key k)
+{
+    struct query q = DB_QUERY(c->m->watch,
+                              "SELECT reason || ' ' || message FROM tonle_held"
+                              " WHERE t = ?1 AND k = ?2",
+                              value_u64(k.t->t), value_blob(k.key, k.len));
+    while (query_next(&q))
+        buf_printf(out, "        held %s\n", query_borrow_text(&q, 0));
+    oracle_end(c->w, c->m, &q);
+}
+
+void oracle_watch(struct world *w, struct machine *m)
+{
+    struct comparing c = {.w = w, .m = m};
+    struct buf key = {0}, out = {0};
+    struct value *now = NULL;
+    const struct table_schema *t = schema_table(m->watch, w->watch.table);
+    if (t && t->exists && schema_key_parse(m->watch, &c.a, t, w->watch.key, &key) == ERR_OK) {
+        struct row_key k = {t, key.data, key.len};
+        if (row_read(m->watch, &c.a, k, &now) == ERR_OK && now)
+            buf_printf(&out, "        (%s)\n", values_text(&c, t, now));
+        dump_record(&c, &out, k);
+        dump_held(&c, &out, k);
     }
+    uint64_t hash = bytes_hash(1, buf_str(&out), out.len);
+    if (hash != m->watched)
+        printf("%8llu %s: watched\n%s", (unsigned long long)w->now, m->o.name, buf_str(&out));
+    m->watched = hash;
+    buf_fini(&out);
+    buf_fini(&key);
+    arena_fini(&c.a);
 }
 
 /* What the model says, and what is there. */

@@ -70,12 +70,13 @@ struct machine {
     struct node *node;
     struct actions out;
     bool alive, open_tx;
-    bool flipped;  /* a value has changed by itself */
-    bool joining;  /* `node` is one that joins; not alive meanwhile */
-    bool clean;    /* it was stopped, not killed */
-    int parent;    /* -1: the hub */
-    bool line;     /* the line to the parent is up */
-    uint64_t link; /* the present connection to the parent; 0: none */
+    uint64_t watched; /* a hash of what was printed last of the row that is watched */
+    bool flipped;     /* a value has changed by itself */
+    bool joining;     /* `node` is one that joins; not alive meanwhile */
+    bool clean;       /* it was stopped, not killed */
+    int parent;       /* -1: the hub */
+    bool line;        /* the line to the parent is up */
+    uint64_t link;    /* the present connection to the parent; 0: none */
     uint64_t last_up,
         last_down;  /* time of the last packet each way: a connection keeps its order */
     uint64_t timer; /* generation */
@@ -170,6 +171,9 @@ struct world {
     struct unit_list units;
     bool deciding, taken; /* a person says what is right where it differs (strays.c) */
     bool healing, verbose;
+    struct watched {
+        const char *table, *key; /* NULL: none; the key as JSON */
+    } watch;
     char broken[1024]; /* the first broken promise; empty: none */
 };
 
@@ -304,6 +308,8 @@ void oracle_sent(struct world *w, struct machine *from, struct machine *to,
 void oracle_step(struct world *w, struct machine *m); /* after every step of a node */
 /* tables.c: the database against the model */
 void oracle_tables(struct world *w, struct machine *m);
+/* Prints the row that is watched, where it is another than it was. */
+void oracle_watch(struct world *w, struct machine *m);
 /* Every change of one row, and both merged states; when verbose. */
 void oracle_dump(struct world *w, struct machine *m, const struct model_row *r);
 
