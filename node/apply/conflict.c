@@ -192,7 +192,7 @@ enum err conflict_save(struct work *w, struct work_row *r, const struct conflict
 
 /* ---- what stood where capture was away */
 
-static enum err gap_of_table(struct work *w, const struct table_schema *t, bool *any)
+enum err work_gap(struct work *w, const struct table_schema *t, bool *any)
 {
     int8_t *known = &w->table_gap[t - w->s->schema->tables];
     enum gap_state state = GAP_NONE;
@@ -331,7 +331,7 @@ enum err conflict_found(struct work *w, struct work_row *r, const struct birth *
     const struct table_schema *t = r->k.t;
     bool gap;
     assert(w->s->in_write && r->now);
-    enum err e = t->internal ? ERR_OK : gap_of_table(w, t, &gap);
+    enum err e = t->internal ? ERR_OK : work_gap(w, t, &gap);
     if (e != ERR_OK || t->internal || !gap)
         return e;
     struct found_write f = {.by = b, .of = r->in_table};
@@ -343,7 +343,7 @@ enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out
     const struct table_schema *t = r->k.t;
     bool gap = false;
     *out = (struct held_rows){0};
-    enum err e = t->internal || !r->was_held ? ERR_OK : gap_of_table(w, t, &gap);
+    enum err e = t->internal || !r->was_held ? ERR_OK : work_gap(w, t, &gap);
     for (uint32_t i = 0; e == ERR_OK && gap && i < r->row.n_births; i++) {
         const struct birth *b = &r->row.births[i];
         if (b->held == HOLD_NONE || !birth_alive(b, &t->rules) || part_birth_torn(w->a, t, b))

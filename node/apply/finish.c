@@ -10,6 +10,7 @@
 #include "node/apply/work.h"
 
 #include "node/capture/capture.h"
+#include "node/state/state.h"
 
 #include <assert.h>
 #include <string.h>
@@ -77,7 +78,8 @@ static enum err meet_settled(struct work *w, struct work_row *r)
     r->unread = false;
     if (e == ERR_OK && now)
         e = gap_state_of(w->s, r->k.t->t, &gap);
-    if (e != ERR_OK || !now || (gap == GAP_OPEN && is_entered_twice(w, r, now)))
+    bool ours = r->sealed; /* born beside it, because it was compared */
+    if (e != ERR_OK || !now || (gap == GAP_OPEN && !ours && is_entered_twice(w, r, now)))
         return e;
     struct row settled = {0};
     row_from_settled(w->a, &settled, now);
@@ -217,6 +219,35 @@ static enum err save(struct work *w, struct work_row *r)
     return e == ERR_OK ? row_save(w->s, w->a, r->k, &r->row, r->recorded) : e;
 }
 
+/* A rank that nobody needs is forgotten as soon as all have what it is made of. */
+static bool may_lose_rank(struct work *w, const struct work_row *r)
+{
+    const struct table_schema *t = r->k.t;
+    for (uint32_t i = 0; r->touched && t->n_unique > 0 && i < r->row.n_births; i++) {
+        struct version rank =
+            birth_rank(&r->row.births[i], &t->rules, t->unique_columns, t->n_unique_columns);
+        if (!dot_is_none(rank.dot) && clock_covers(&state_of(w->s)->stable, rank.dot))
+            return true;
+    }
+    return false;
+}
+
+/* Who needs a rank is asked of the claims on record, so those of all rows come before the first row
+ * is saved. */
+static enum err save_claims(struct work *w)
+{
+    enum err e = ERR_OK;
+    bool any = false;
+    for (size_t i = 0; !any && w->n > 1 && i < w->n; i++)
+        any = may_lose_rank(w, w->row[i]);
+    for (size_t i = 0; e == ERR_OK && any && i < w->n; i++) {
+        const struct work_row *r = w->row[i];
+        if (r->touched && r->k.t->n_unique > 0)
+            e = claims_save(w->s, w->a, r->k, &r->row);
+    }
+    return e;
+}
+
 enum err work_finish(struct work *w)
 {
     assert(w->s->in_write);
@@ -229,6 +260,8 @@ enum err work_finish(struct work *w)
 enum err work_close(struct work *w)
 {
     enum err e = w->check_parents ? work_parents(w) : ERR_OK;
+    if (e == ERR_OK)
+        e = save_claims(w);
     for (size_t i = 0; e == ERR_OK && i < w->n; i++)
         e = save(w, w->row[i]);
     if (e == ERR_OK && w->s->apply->copies_stale) {

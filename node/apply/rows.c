@@ -351,6 +351,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     bool absent = !r->now && row_standing(&r->row, &r->k.t->rules);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
+    e = e == ERR_OK && !ap->own ? sent_restore(w, r, ch) : e;
     if (e != ERR_OK)
         return e;
     struct merge_result m = merge_change(w->a, &r->row, &r->k.t->rules, ch, &f, &list);

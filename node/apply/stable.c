@@ -257,7 +257,12 @@ static enum err next_slice(struct store *s, struct arena *a, struct sweep_slice 
 static enum err sweep_record(struct work *w, const struct sweep_row *at)
 {
     struct work_row r;
+    bool torn = false;
     enum err e = load_key(w, at->t, at->key, &r);
+    if (e == ERR_OK && row_has_siblings(&r.row))
+        e = row_was_torn(w->s, w->a, r.k, r.recorded, &torn);
+    if (e == ERR_OK && torn) /* with what was unknown forgotten, its conflicts are known */
+        e = conflict_reconcile(w, &r);
     return e == ERR_OK ? row_sweep(w->s, w->a, r.k, &r.row, r.recorded) : e;
 }
 

@@ -139,6 +139,9 @@ struct bytes work_key_at(struct work *w, const struct query *q, const struct tab
 enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t idx,
                         struct bytes folded, struct work_keys *out);
 
+/* ---- sent.c: of the row that stands, the versions that this change meets as they were sent */
+enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch);
+
 /* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
 enum err work_finish(struct work *w);
 /* The same where what stands of the touched rows is decided already: pass 4 and the records. */
@@ -216,6 +219,8 @@ struct held_rows {
 };
 enum err conflict_held(struct work *w, struct work_row *r, struct held_rows *out);
 enum err conflict_held_found(struct work *w, struct work_row *r, const struct held_rows *were);
+/* Whether a capture gap of the table is on record. */
+enum err work_gap(struct work *w, const struct table_schema *t, bool *any);
 /* What is open on record becomes what is open in the merged state. */
 enum err conflict_reconcile(struct work *w, struct work_row *r);
 

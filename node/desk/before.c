@@ -94,38 +94,17 @@ static bool same_identity(const struct before_search *b, const struct changeset 
     return dot_is_none(b->birth) || dot_is_none(named) || dot_equal(named, b->birth);
 }
 
-static const struct value *value_of(const struct table_changes *tc, const struct row_change *rc,
-                                    const char *column)
-{
-    for (uint32_t i = 0; i < rc->n_cells; i++)
-        if (strcmp(tc->columns[rc->column[i]], column) == 0)
-            return &rc->value[i];
-    return NULL;
-}
-
 /* What the change wrote into the cell; of a group all members, in the group's order. */
 static bool written(const struct before_search *b, const struct table_changes *tc,
                     const struct row_change *rc, struct value *out)
 {
     const struct table_schema *t = schema_table(b->s, b->c->table);
-    uint32_t cell = t ? list_cell(t, b->c->cell) : CELL_UNKNOWN;
-    bool any = false;
-    if (!t || !cell_is_group(&t->rules, cell)) {
-        const struct value *v = value_of(tc, rc, b->c->cell);
-        if (v)
-            *out = value_copy(b->a, v);
-        return v;
-    }
-    struct value *values = arena_alloc(b->a, t->n_columns * sizeof *values);
-    for (uint32_t c = 0; c < t->n_columns; c++) {
-        const struct value *v =
-            cell_of(&t->rules, c) == cell ? value_of(tc, rc, t->column[c]) : NULL;
-        any = any || v;
-        if (v)
-            values[c] = *v;
-    }
-    *out = cell_gather(b->a, &t->rules, cell, values);
-    return any;
+    if (t)
+        return part_written(b->a, t, list_cell(t, b->c->cell), tc, rc, out);
+    const struct value *v = part_value_of(tc, rc, b->c->cell);
+    if (v)
+        *out = value_copy(b->a, v);
+    return v;
 }
 
 static enum err open_at(struct before_search *b, struct arena *scratch, uint64_t pos,

@@ -60,6 +60,32 @@ const struct row_change *part_next_change(const struct changeset *cs, const char
     return found;
 }
 
+const struct value *part_value_of(const struct table_changes *tc, const struct row_change *rc,
+                                  const char *column)
+{
+    for (uint32_t i = 0; i < rc->n_cells; i++)
+        if (strcmp(tc->columns[rc->column[i]], column) == 0)
+            return &rc->value[i];
+    return NULL;
+}
+
+bool part_written(struct arena *a, const struct table_schema *t, uint32_t cell,
+                  const struct table_changes *tc, const struct row_change *rc, struct value *out)
+{
+    bool any = false;
+    struct value *values = arena_alloc(a, t->n_columns * sizeof *values);
+    for (uint32_t c = 0; c < t->n_columns; c++) {
+        const struct value *v =
+            cell_of(&t->rules, c) == cell ? part_value_of(tc, rc, t->column[c]) : NULL;
+        any = any || v;
+        if (v)
+            values[c] = value_copy(a, v);
+    }
+    if (any)
+        *out = cell_gather(a, &t->rules, cell, values);
+    return any;
+}
+
 enum err part_item_at(struct store *s, struct arena *a, uint64_t pos, struct item *out)
 {
     struct query q = DB_QUERY(s,

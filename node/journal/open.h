@@ -3,6 +3,7 @@
 #define NODE_JOURNAL_OPEN_H
 
 #include "node/journal/journal.h"
+#include "node/schema/schema.h"
 
 /* A changeset of the journal, decoded and verified with its site's key; for scans over many. {0} is
  * valid. */
@@ -24,5 +25,12 @@ struct change_place { /* {0}: at the start */
 const struct row_change *part_next_change(const struct changeset *cs, const char *table,
                                           struct bytes key, struct change_place *at,
                                           const struct table_changes **tc);
+/* What the change wrote into this column; NULL: it did not. */
+const struct value *part_value_of(const struct table_changes *tc, const struct row_change *rc,
+                                  const char *column);
+/* The same of a cell (of a group all members, in the group's order), copied into the arena; false:
+ * it wrote nothing there. */
+bool part_written(struct arena *a, const struct table_schema *t, uint32_t cell,
+                  const struct table_changes *tc, const struct row_change *rc, struct value *out);
 
 #endif

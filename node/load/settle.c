@@ -47,7 +47,7 @@ static void values_that_differ(struct arena *a, const struct met *x, const struc
     b = met_held_otherwise(a, x, &at);
     c = row_find_birth(&x->there.row, b->name);
     *here = met_values(a, x, &x->here, b);
-    *there = met_values(a, x, &x->there, c);
+    *there = part_birth_torn(a, x->k.t, c) ? NULL : met_values(a, x, &x->there, c);
 }
 
 enum err store_escape_rows(struct store *s, struct arena *a, const struct load_chunk *chunk,
@@ -170,15 +170,22 @@ static enum err take_hidden(struct store *s, struct arena *a, const struct load_
     return any ? load_save(s, a, x->k, x->here.stands, &x->here.row, x->at, chunk->hlc) : ERR_OK;
 }
 
+/* All of it, the key too. */
+static enum err queue_all(struct store *s, struct arena *a, struct row_key k, enum change_kind kind,
+                          struct dot birth, const struct value *values)
+{
+    uint32_t *all = arena_alloc(a, k.t->n_columns * sizeof *all);
+    for (uint32_t i = 0; i < k.t->n_columns; i++)
+        all[i] = i;
+    struct todo_change c = {
+        .kind = kind, .birth = birth, .n_cells = k.t->n_columns, .column = all, .value = values};
+    return todo_put(s, k, &c);
+}
+
 static enum err queue_birth(struct store *s, struct arena *a, const struct met *x,
                             const struct value *values)
 {
-    uint32_t *all = arena_alloc(a, x->k.t->n_columns * sizeof *all);
-    for (uint32_t i = 0; i < x->k.t->n_columns; i++)
-        all[i] = i;
-    struct todo_change c = {
-        .kind = CHANGE_BORN, .n_cells = x->k.t->n_columns, .column = all, .value = values};
-    return todo_put(s, x->k, &c);
+    return queue_all(s, a, x->k, CHANGE_BORN, (struct dot){0}, values);
 }
 
 static enum err queue_delete(struct store *s, const struct met *x, const struct birth *b)
@@ -252,10 +259,21 @@ static enum err delete_torn(struct store *s, struct arena *a, const struct load_
     return e == ERR_OK ? queue_delete(s, x, b) : e;
 }
 
+/* It is held here, and was deleted there behind capture. */
+static enum err publish_lost(struct store *s, struct arena *a, const struct met *x,
+                             const struct birth *b)
+{
+    const struct value *here = met_values(a, x, &x->here, b);
+    enum err e = totals_none(s, x->k.t, here);
+    return e == ERR_OK ? queue_all(s, a, x->k, CHANGE_UPDATE, b->name, here) : e;
+}
+
 /* What was written beside it is as the neighbour has it. */
 static enum err publish_held(struct store *s, struct arena *a, struct met *x, struct birth *b)
 {
     const struct birth *c = met_counterpart(x, &x->there, b);
+    if (part_birth_torn(a, x->k.t, c))
+        return publish_lost(s, a, x, b);
     const struct value *there = met_values(a, x, &x->there, c);
     enum err e = queue_change(s, a, x->k, b->name, there, met_values(a, x, &x->here, b));
     birth_set_values(a, b, &x->k.t->rules, there);

@@ -31,6 +31,10 @@ enum record_at { RECORD_NONE, RECORD_FRESH, RECORD_SWEPT };
  * when nobody wants to know. */
 enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row *out,
                   enum record_at *at);
+/* Whether a birth of which the values are not known (part_birth_torn) is held in the record as it
+ * is stored: what is forgotten since may have been all that was unknown. */
+enum err row_was_torn(struct store *s, struct arena *a, struct row_key k, enum record_at at,
+                      bool *torn);
 /* Forgets, then writes, replaces or deletes the record and its claims. `at` as row_load told it. */
 enum err row_save(struct store *s, struct arena *a, struct row_key k, struct row *r,
                   enum record_at at);

@@ -7,6 +7,7 @@
 
 #include "node/record/filter.h"
 #include "node/record/own.h"
+#include "node/record/table.h"
 #include "node/state/state.h"
 
 #include <assert.h>
@@ -167,6 +168,21 @@ enum err row_load(struct store *s, struct arena *a, struct row_key k, struct row
     f.keep_references = state_of(s)->loading || keeps; /* whose names, row_save finds out */
     row_forget(a, out, &k.t->rules, &f);
     return ERR_OK;
+}
+
+enum err row_was_torn(struct store *s, struct arena *a, struct row_key k, enum record_at at,
+                      bool *torn)
+{
+    struct bytes rec = {0};
+    struct row r;
+    bool found;
+    *torn = false;
+    enum err e = record_read(s, a, k, at, &rec, &found);
+    if (e == ERR_OK && found)
+        e = row_decode(a, &r, &k.t->rules, rec.p, rec.len);
+    for (uint32_t i = 0; e == ERR_OK && found && i < r.n_births; i++)
+        *torn = *torn || (r.births[i].held != HOLD_NONE && part_birth_torn(a, k.t, &r.births[i]));
+    return e;
 }
 
 static enum err record_delete(struct store *s, struct row_key k, enum record_at at)

@@ -351,7 +351,9 @@ static void every_stray(struct world *w)
          " LIMIT 1");
 }
 
-/* What one office alone has, beside what it alone holds: nobody else can have written into it. */
+/* What one office alone has, beside what it alone holds: nobody else can have written into it. With
+ * more births of the key published, and not deleted, than it holds, what stands is everybody's, and
+ * was deleted at the others. */
 static void every_row_of_nobodys(struct world *w)
 {
     none(w, "7", "stands beside a row that only this office holds, and it never wrote it",
@@ -359,6 +361,9 @@ static void every_row_of_nobodys(struct world *w)
          " WHERE h.office = s.office AND h.t = s.t AND h.k = s.k AND x.office = s.office AND"
          " x.t = s.t AND NOT EXISTS(SELECT 1 FROM holds y WHERE y.t = s.t AND y.k = s.k AND"
          " y.office <> s.office)"
+         " AND (SELECT coalesce(sum(iif(y.v, 1, -1)), 0) FROM published y WHERE y.t = s.t AND"
+         " y.k = s.k AND y.c = 'exists') <= (SELECT count(*) FROM holds y WHERE y.t = s.t AND"
+         " y.k = s.k)"
          " AND NOT EXISTS(SELECT 1 FROM wrote y WHERE y.office = s.office AND y.t = s.t AND"
          " y.k = s.k AND y.c = s.c AND y.v IS s.v) LIMIT 1");
 }

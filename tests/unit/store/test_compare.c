@@ -1,4 +1,5 @@
 /* Rows compared: what was written behind capture's back is found, and sealed or taken back. */
+#include "node/capture/gap.h"
 #include "protocol/limits.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
@@ -409,6 +410,33 @@ static void who_was_deleted_and_born_again_is_back(void **state)
     federation_assert_equal(*state, "note");
 }
 
+static void away(struct office *o)
+{
+    MUST(o->store, store_begin(o->store));
+    MUST(o->store, schema_load(o->store));
+    MUST(o->store, gap_open(o->store, schema_table(o->store, "note")->t, "note"));
+    MUST(o->store, store_commit(o->store));
+}
+
+/* A row is written behind capture over what was sent: who wrote without having seen that meets what
+ * was sent, here as everywhere. */
+static void who_meets_a_value_meets_what_was_sent(void **state)
+{
+    static const char sides[] = "SELECT group_concat(value, ' ') FROM (SELECT value FROM"
+                                " tonle_side ORDER BY value)";
+    compared_rows(state);
+    office_sql(A, "UPDATE note SET body = 'sent' WHERE id = 'c'");
+    office_seal(A);
+    away(A);
+    office_behind(A, "UPDATE note SET body = 'same', mark = 'behind' WHERE id = 'c'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "UPDATE note SET body = 'same' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_everywhere(sides, "same sent");
+    assert_string_equal(office_one(A, "SELECT body || mark FROM note WHERE id = 'c'"),
+                        "samebehind");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +459,7 @@ int main(void)
         FEDERATION_TEST(a_held_row_is_taken_back),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_back),
+        FEDERATION_TEST(who_meets_a_value_meets_what_was_sent),
     };
     return check_run(tests);
 }

@@ -272,6 +272,31 @@ static void a_held_value_is_taken(void **state)
     }
 }
 
+/* It is held here, and the other office, which knows what others did since, gets all of it. */
+static void what_is_held_here_is_whole_there(void **state)
+{
+    static const char held[] = "SELECT group_concat(key || reason, ' ') FROM"
+                               " (SELECT * FROM tonle_held ORDER BY key, reason)";
+    office_sql(A, "INSERT INTO note VALUES('n','one','m1')");
+    federation_sync(*state);
+    office_behind(HUB, "DELETE FROM note WHERE id = 'n'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "INSERT INTO note VALUES('n','two','m2'),('z','z','mz')");
+    federation_sync(*state);
+    A->now_ms += 10000;
+    office_sql(A, "DELETE FROM note WHERE id = 'z'; UPDATE note SET mark = 'mz' WHERE id = 'n'");
+    office_sql(HUB, "UPDATE note SET body = 'zz' WHERE id = 'z'");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, held), "\"n\"birth \"n\"unique");
+    assert_string_equal(compared_scan(state, 50, true, false), "C:n ");
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, false, false), "");
+    assert_everywhere(held, "\"n\"birth \"n\"unique");
+    office_sql(A, "DELETE FROM note WHERE id = 'z'");
+    federation_sync(*state);
+    assert_everywhere("SELECT body || mark FROM note WHERE id = 'n'", "onemz");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +309,7 @@ int main(void)
         FEDERATION_TEST(what_follows_where_its_delete_is_sealed),
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(who_has_its_value_is_held_again),
+        FEDERATION_TEST(what_is_held_here_is_whole_there),
         FEDERATION_TEST(a_held_value_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_published),
