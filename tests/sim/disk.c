@@ -482,22 +482,31 @@ void disk_free(struct disk *d)
     free(d);
 }
 
-/* Some of the sectors that were written and not synced reached the platter, some did not. */
+/* Some of the sectors that were written and not synced reached the platter, some did not. A file
+ * that was cut short is that, or is as long as it was with what it had: no sector of it is lost
+ * alone. */
 static void tear(struct disk *d, struct file *x)
 {
-    size_t n = x->live.n > x->durable.n ? x->live.n : x->durable.n;
+    size_t kept = x->live.n, n = x->live.n > x->durable.n ? x->live.n : x->durable.n;
     size_t top = x->durable.n;
+    bool drawn = false, cut = false;
     image_size(&x->durable, n);
     image_size(&x->live, n);
     for (size_t at = 0; at < n; at += SECTOR) {
         size_t k = n - at < SECTOR ? n - at : SECTOR;
-        if (memcmp(x->live.p + at, x->durable.p + at, k) == 0 || (draw(&d->random) & 1))
+        if (memcmp(x->live.p + at, x->durable.p + at, k) == 0)
+            continue;
+        bool lost = draw(&d->random) & 1;
+        if (at >= kept && !drawn)
+            cut = !lost;
+        drawn = drawn || at >= kept;
+        if (at >= kept || lost)
             continue;
         memcpy(x->durable.p + at, x->live.p + at, k);
         image_touch(&x->durable, at, at + k);
         top = at + k > top ? at + k : top;
     }
-    image_size(&x->durable, top);
+    image_size(&x->durable, cut ? kept : top);
     image_copy(&x->live, &x->durable);
 }
 
