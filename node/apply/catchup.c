@@ -3,7 +3,8 @@
  * The stream goes on behind the first chunk, so it brings again what later chunks hold already. A
  * change is left out where the clock of the chunk that holds its key covers it: the chunk's row may
  * be settled, and a settled row does not show that it has seen the change. The chunk of a key is
- * the page of the records part, in the order of key bytes, that reaches it (load/chunk.c). */
+ * the page of the records part, in the order of key bytes, that reaches it (load/chunk.c); of the
+ * tables that come without records, the page that brought the row. */
 #include "node/apply/work.h"
 
 #include "node/db/query.h"
@@ -40,13 +41,25 @@ static enum err edge_covers(struct store *s, const struct table_schema *t, bool 
     return query_end(&q);
 }
 
-/* Whether this page of the records part reaches the key; empty is the last one. */
+static bool row_page_reaches(struct bytes page, struct row_key k)
+{
+    struct buf at = {0}, end = {0};
+    bool known = schema_key_order(k.t, (struct bytes){k.key, k.len}, &at) &&
+                 schema_key_order(k.t, page, &end);
+    int order = known ? memcmp(at.data, end.data, at.len < end.len ? at.len : end.len) : 1;
+    bool reached = order < 0 || (order == 0 && at.len <= end.len);
+    buf_fini(&end);
+    buf_fini(&at);
+    return reached;
+}
+
+/* Whether this page tells what the key's state holds; empty is the last one. */
 static bool reaches(struct bytes page, struct row_key k)
 {
     if (page.len == 0)
         return true;
-    if (page.p[0] != PART_RECORDS)
-        return false; /* rows only: see the top of load/chunk.c */
+    if (page.p[0] != PART_RECORDS) /* rows only: see the top of load/chunk.c */
+        return k.t->hub_only && row_page_reaches(page, k);
     size_t len = page.len - 1;
     int order = memcmp(k.key, page.p + 1, k.len < len ? k.len : len);
     return order < 0 || (order == 0 && k.len <= len);

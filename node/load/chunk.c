@@ -20,9 +20,8 @@
  * last chunk come the records of what neither stands nor is held.
  *
  * The registry and the charter go without records: their rows are what the hub signed
- * (journal/attest.h), and what nobody signed of them is nothing that a parent may say. A row that
- * has changed while they were read does not fit the signature, so that the clock of their last page
- * tells what all of them hold. */
+ * (journal/attest.h), and what nobody signed of them is nothing that a parent may say. Of these the
+ * page that brought a row tells what it holds. */
 #include "node/load/load.h"
 
 #include "node/capture/capture.h"
