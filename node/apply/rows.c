@@ -348,7 +348,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (e == ERR_OK)
         e = expect_deleted(ap, r, ch, &f);
     bool unknown = e == ERR_OK && meets_unknown(w, r, ch);
-    bool absent = !r->now && row_standing(&r->row, &r->k.t->rules);
+    bool absent = !ap->own && !r->now && row_standing(&r->row, &r->k.t->rules);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
     e = e == ERR_OK && !ap->own ? sent_restore(w, r, ch) : e;

@@ -4,6 +4,7 @@
 #include "node/store/store.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
+#include "tests/lib/rooms.h"
 
 #include <string.h>
 
@@ -236,6 +237,37 @@ static void a_parent_loses_its_key(void **state)
     assert_string_equal(office_one(A, standing), "child grandchild p v");
 }
 
+struct scans { /* all children were looked for that lack a parent, whoever it is */
+    struct store *s;
+    int n;
+};
+
+static int count_scans(unsigned type, void *user, void *stmt, void *text)
+{
+    struct scans *x = user;
+    for (uint32_t f = 0; f < x->s->schema->n_fks; f++)
+        x->n += strcmp(sqlite3_sql(stmt), x->s->schema->fks[f].orphans_sql) == 0;
+    return 0;
+}
+
+/* Who was deleted is known, and its children are found by its key. */
+static void a_delete_reads_no_other_children(void **state)
+{
+    struct scans scans = {.s = A->store};
+    office_sql(A, "INSERT INTO person(id) VALUES('p'), ('q'); INSERT INTO visit VALUES('v', 'p')");
+    equal(state);
+    federation_settle(*state);
+    sqlite3_trace_v2(A->store->db, SQLITE_TRACE_STMT, count_scans, &scans);
+    office_sql(A, "UPDATE person SET note = 'x' WHERE id = 'p'");
+    office_sql(A, "DELETE FROM person WHERE id = 'q'");
+    office_seal(A);
+    office_sql(A, "DELETE FROM person WHERE id = 'p'");
+    office_seal(A);
+    sqlite3_trace_v2(A->store->db, 0, NULL, NULL);
+    assert_int_equal(scans.n, 0);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM visit"), "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +282,7 @@ int main(void)
         FEDERATION_TEST(a_parent_was_too_large),
         FEDERATION_TEST(a_parent_that_was_too_large_goes),
         FEDERATION_TEST(a_parent_loses_its_key),
+        FEDERATION_TEST(a_delete_reads_no_other_children),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
