@@ -54,12 +54,13 @@ struct apply_report {
                          does not publish any more, and of groups that did not come whole */
     const char *forged; /* what of it no honest office can have sealed (forged.h), in the arena */
     const char *astray; /* a row of it that is not here, the last; in the arena */
-    uint32_t torn; /* rows that live again, and were deleted here behind capture: their tables are
-                      to be compared (gap_suspect) */
-    uint32_t deferred;            /* rows that wait for their table */
+    uint32_t deferred;  /* rows that wait for their table */
     uint32_t decisions_refused;   /* with the changes that belong to them */
     const char *decision_refused; /* why, of the last one, in the arena; NULL: none */
 };
+/* Whether a row lives again that was deleted here behind capture, since this was asked last: its
+ * table is to be compared (gap_suspect), also where that is under way. */
+bool store_found_torn(struct store *s);
 /* ERR_GAP (seq is not the next of its site), ERR_CAUSAL (context not covered), ERR_IDENTITY (same
  * dot, other hash), ERR_STATE (the capture log is not empty and this is not our own). On any error
  * the caller rolls back. */

@@ -242,7 +242,8 @@ static enum err save_claims(struct work *w)
         any = may_lose_rank(w, w->row[i]);
     for (size_t i = 0; e == ERR_OK && any && i < w->n; i++) {
         const struct work_row *r = w->row[i];
-        if (r->touched && r->k.t->n_unique > 0)
+        bool plain = r->row.n_births == 1 && row_standing(&r->row, &r->k.t->rules);
+        if (r->touched && r->k.t->n_unique > 0 && !plain)
             e = claims_save(w->s, w->a, r->k, &r->row);
     }
     return e;

@@ -166,6 +166,7 @@ void apply_close(struct store *s)
     if (!own)
         return;
     buf_fini(&own->scratch);
+    sent_release(own->sent);
     buf_fini(&own->local.key);
     mem_free(own);
     s->apply = NULL;

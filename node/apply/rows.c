@@ -307,8 +307,15 @@ static bool meets_unknown(struct work *w, const struct work_row *r, const struct
  * compared was compared without it. */
 static enum err found_torn(struct applying *ap, const struct work_row *r)
 {
-    ap->w.report->torn++;
+    ap->w.s->apply->torn = true;
     return gap_suspect(ap->w.s, r->k.t->t, r->k.t->name);
+}
+
+bool store_found_torn(struct store *s)
+{
+    bool torn = s->apply->torn;
+    s->apply->torn = false;
+    return torn;
 }
 
 /* Deleted here behind capture, and now by another: that is put on record, where there would be

@@ -5,29 +5,116 @@
 
 #include "node/journal/open.h"
 
-/* *found false: its changeset came with a first load, and is not here. */
+#include <string.h>
+
+struct sent_row {
+    const struct table_changes *tc;
+    struct bytes key;
+    uint32_t row;
+};
+/* The changeset that was opened last: many rows of one are often met by many of another. */
+struct sent {
+    struct arena a;
+    struct opener opener;
+    struct dot dot; /* none: nothing is open */
+    struct sent_row *row;
+    size_t n, cap;
+    struct map by_key; /* of `row` */
+};
+
+void sent_release(struct sent *x)
+{
+    if (!x)
+        return;
+    part_opener_fini(&x->opener);
+    arena_fini(&x->a);
+    mem_free(x);
+}
+
+static uint64_t place_hash(const char *table, struct bytes key)
+{
+    return bytes_hash(hash_key(VALUE_HASH_SEED, key.p, key.len), table, strlen(table));
+}
+
+static void index_table(struct sent *x, const struct table_changes *tc)
+{
+    struct buf key = {0};
+    for (uint32_t i = 0; i < tc->n_rows; i++) {
+        buf_reset(&key);
+        key_encode(&key, tc->rows[i].key, tc->n_key);
+        struct bytes k = {arena_copy(&x->a, key.data, key.len), key.len};
+        map_put(&x->by_key, place_hash(tc->table, k), (uint32_t)x->n);
+        x->row = arena_grow(&x->a, x->row, x->n, &x->cap, sizeof *x->row);
+        x->row[x->n++] = (struct sent_row){tc, k, i};
+    }
+    buf_fini(&key);
+}
+
+/* It holds no row where its changeset came with a first load, or cannot be read. */
+static enum err open_sent(struct store *s, struct dot dot, struct sent **out)
+{
+    struct sent *x = s->apply->sent;
+    if (!x)
+        x = s->apply->sent = mem_alloc(sizeof *x);
+    *out = x;
+    if (dot_equal(x->dot, dot))
+        return ERR_OK;
+    arena_reset(&x->a);
+    x->dot = (struct dot){0};
+    x->row = NULL;
+    x->n = x->cap = 0;
+    x->by_key = (struct map){.a = &x->a};
+    struct item item;
+    struct changeset *cs = arena_alloc(&x->a, sizeof *cs);
+    enum err e = store_journal_find(s, &x->a, dot, &item);
+    if (e == ERR_OK)
+        e = part_open(s, &x->opener, &x->a, &item, cs);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND || e == ERR_CORRUPT ? ERR_OK : e;
+    x->dot = dot;
+    for (uint32_t g = 0; g < cs->n_segments; g++)
+        for (uint32_t t = 0; t < cs->segments[g].n_tables; t++)
+            index_table(x, &cs->segments[g].tables[t]);
+    return ERR_OK;
+}
+
+static bool is_of(const struct work_row *r, const struct birth *b, struct dot of)
+{
+    if (dot_is_none(of) || dot_equal(of, b->name))
+        return true;
+    return dot_is_none(b->name) && !row_find_birth(&r->row, of); /* its name is forgotten */
+}
+
+/* What a birth's changeset does not know is NULL, as where it is merged. */
+static bool read_sent(struct work *w, const struct work_row *r, const struct sent_row *at,
+                      uint32_t cell, struct value *out)
+{
+    const struct row_change *rc = &at->tc->rows[at->row];
+    if (part_written(w->a, r->k.t, cell, at->tc, rc, out))
+        return true;
+    *out = value_null();
+    return rc->kind == CHANGE_BORN && !cell_is_group(&r->k.t->rules, cell);
+}
+
 static enum err find_sent(struct work *w, const struct work_row *r, const struct birth *b,
                           uint32_t cell, struct version *v, bool *found)
 {
-    struct item item;
-    struct changeset cs;
-    struct opener opener = {0};
-    struct change_place at = {0};
-    const struct table_changes *tc;
-    const struct row_change *rc;
+    struct sent *x;
+    struct bytes key = {r->k.key, r->k.len};
     *found = false;
-    enum err e = store_journal_find(w->s, w->a, v->dot, &item);
-    if (e == ERR_OK)
-        e = part_open(w->s, &opener, w->a, &item, &cs);
-    while (
-        e == ERR_OK && !*found &&
-        (rc = part_next_change(&cs, r->k.t->name, (struct bytes){r->k.key, r->k.len}, &at, &tc))) {
-        struct dot of = rc->kind == CHANGE_BORN ? cs.dot : rc->birth;
-        if (dot_is_none(of) || dot_is_none(b->name) || dot_equal(of, b->name))
-            *found = part_written(w->a, r->k.t, cell, tc, rc, &v->value);
+    enum err e = open_sent(w->s, v->dot, &x);
+    if (e != ERR_OK)
+        return e;
+    struct map_search at = map_seek(&x->by_key, place_hash(r->k.t->name, key));
+    while (!*found && map_next(&x->by_key, &at)) {
+        const struct sent_row *s = &x->row[at.number];
+        const struct row_change *rc = &s->tc->rows[s->row];
+        bool same = s->key.len == key.len && memcmp(s->key.p, key.p, key.len) == 0 &&
+                    strcmp(s->tc->table, r->k.t->name) == 0;
+        if (same && is_of(r, b, rc->kind == CHANGE_BORN ? v->dot : rc->birth))
+            *found = read_sent(w, r, s, cell, &v->value);
     }
-    part_opener_fini(&opener);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    return ERR_OK;
 }
 
 static enum err restore_cell(struct work *w, const struct work_row *r, struct birth *b,

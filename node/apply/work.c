@@ -15,6 +15,8 @@
 void work_init(struct work *w, struct store *s, struct arena *a)
 {
     *w = (struct work){.s = s, .a = a, .by_key.a = a, .check_parents = !state_of(s)->loading};
+    sent_release(s->apply->sent); /* a rollback may have undone it */
+    s->apply->sent = NULL;
     w->limits = limit_any(s, &w->limits) != ERR_OK || w->limits; /* when in doubt, looked for */
     w->insert_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->insert_sql);
     w->delete_sql = arena_alloc(a, (s->schema->n_tables + 1) * sizeof *w->delete_sql);

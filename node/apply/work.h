@@ -141,6 +141,8 @@ enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t i
 
 /* ---- sent.c: of the row that stands, the versions that this change meets as they were sent */
 enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch);
+struct sent;
+void sent_release(struct sent *x); /* NULL: nothing */
 
 /* ---- finish.c: decides and writes everything. On an error the caller rolls back. */
 enum err work_finish(struct work *w);
@@ -161,9 +163,11 @@ enum err again_decide(struct store *s, uint64_t now_ms);
 
 /* What the room keeps between its transactions (put.c). */
 struct apply {
+    bool torn;          /* store_found_torn */
     bool copies_stale;  /* TEMP triggers were dropped to take a row out: made anew before the
                               commit */
     struct buf scratch; /* for one key at a time */
+    struct sent *sent;  /* sent.c: a changeset that is open */
     uint64_t try_mark;  /* try.c: state_mark at the beginning of the part */
     struct local_pass { /* retry.c: through the rows that only this office refuses */
         bool due;

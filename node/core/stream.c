@@ -291,7 +291,7 @@ static enum err apply_changeset(struct node *n, struct batch *b, struct peer *p,
     b->conflicts += r.conflicts;
     if (e == ERR_OK)
         tell_refused(n, p, &i->u.cs.dot, &r);
-    if (r.torn > 0)
+    if (store_found_torn(n->store))
         scan_once_more(n, NULL);
     return e;
 }

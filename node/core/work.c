@@ -324,6 +324,8 @@ static void sweep_step(struct node *n)
         }
         return;
     }
+    if (store_found_torn(n->store))
+        scan_once_more(n, NULL);
     node_wrote(n);
     n->sweep_more = more;
     n->sweep_due_ms = n->swept_ms = n->mono_ms;
