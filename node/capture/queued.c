@@ -71,12 +71,14 @@ static enum err load(struct output *o, struct bytes key, bool stands, const stru
 /* A change has key columns where the birth's own are not known everywhere (load/settle.c). */
 static bool is_other_key(struct output *o, const struct todo *x, uint32_t c)
 {
-    struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
     uint32_t i = 0;
     while (i < o->t->n_key && o->t->key[i] != x->column[c])
         i++;
-    return i < o->t->n_key && (key_decode(x->key.p, x->key.len, key, o->t->n_key) != ERR_OK ||
-                               !value_equal(&key[i], &x->value[c]));
+    if (i == o->t->n_key)
+        return false;
+    struct value *key = arena_alloc(o->a, o->t->n_key * sizeof *key);
+    return key_decode(x->key.p, x->key.len, key, o->t->n_key) != ERR_OK ||
+           !value_equal(&key[i], &x->value[c]);
 }
 
 /* Takes what is queued for one birth. False: nothing. */

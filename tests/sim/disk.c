@@ -502,6 +502,7 @@ static void tear(struct disk *d, struct file *x)
         drawn = drawn || at >= kept;
         if (at >= kept || lost)
             continue;
+        k = kept - at < k ? kept - at : k;
         memcpy(x->durable.p + at, x->live.p + at, k);
         image_touch(&x->durable, at, at + k);
         top = at + k > top ? at + k : top;
