@@ -86,6 +86,12 @@ static bool have_met(const struct birth *x, const struct birth *y)
     return has_seen(x, y->name) || has_seen(y, x->name);
 }
 
+bool births_equal(const struct birth *x, const struct birth *y)
+{
+    return x->has_born && y->has_born && memcmp(x->born, y->born, BORN_BYTES) == 0 &&
+           !have_met(x, y);
+}
+
 static bool may_be_equal(const struct birth *b, const struct table_rules *rules)
 {
     return b->has_born && birth_alive(b, rules);
@@ -104,7 +110,7 @@ static void accept(struct accepting *x, uint32_t at)
     const struct birth *b = &x->r->births[at];
     for (uint32_t i = 0; !b->touched && i < x->n; i++) {
         const struct birth *other = &x->r->births[x->accepted[i]];
-        if (memcmp(other->born, b->born, BORN_BYTES) != 0 || have_met(other, b))
+        if (!births_equal(other, b))
             continue;
         x->twin_of[at] = other;
         return;

@@ -19,6 +19,9 @@ void birth_hash(uint8_t out[BORN_BYTES], uint64_t schema_version, uint32_t n,
  * may be deleted and entered anew for months. */
 void birth_see(struct arena *a, struct birth *b, struct dot name);
 
+/* Born with equal values, and neither's writer had seen the other. Both have names. */
+bool births_equal(const struct birth *x, const struct birth *y);
+
 /* Of each birth the one that it is a twin of, or NULL; in the arena, good until the row changes.
  * NULL when the row has no twins: nearly always. */
 const struct birth **row_twins(struct arena *a, const struct row *r,

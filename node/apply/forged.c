@@ -1,5 +1,6 @@
 #include "node/apply/forged.h"
 
+#include "conflict/twin.h"
 #include "node/journal/open.h"
 #include "node/state/state.h"
 
@@ -71,6 +72,32 @@ static enum err look_at_orphan(struct applying *ap, const struct work_row *r, st
     return e;
 }
 
+static bool is_deleted_too(const struct applying *ap, const struct work_row *r, struct dot birth)
+{
+    struct change_place at = {0};
+    const struct table_changes *tc;
+    const struct row_change *rc;
+    struct bytes key = {r->k.key, r->k.len};
+    while ((rc = part_next_change(ap->cs, r->k.t->name, key, &at, &tc)))
+        if (rc->kind == CHANGE_DELETE && dot_equal(rc->birth, birth))
+            return true;
+    return false;
+}
+
+/* Whoever deletes one of two equal births names the other, which nobody has touched, as well: else
+ * it would stay where both have names, and go where they have become one row. */
+static bool leaves_twin(const struct applying *ap, const struct work_row *r,
+                        const struct row_change *rc, const struct birth *deleted)
+{
+    const struct row *row = &r->row;
+    if (rc->kind != CHANGE_DELETE || dot_is_none(deleted->name) || row->n_births != 2)
+        return false;
+    const struct birth *other = &row->births[deleted == row->births];
+    return !dot_is_none(other->name) && !other->touched && birth_alive(other, &r->k.t->rules) &&
+           births_equal(deleted, other) && clock_covers(&ap->cs->context, other->name) &&
+           !is_deleted_too(ap, r, other->name);
+}
+
 enum err forged_look(struct applying *ap, const struct work_row *r, const struct table_changes *tc,
                      const struct row_change *rc, const struct merge_result *m)
 {
@@ -80,6 +107,8 @@ enum err forged_look(struct applying *ap, const struct work_row *r, const struct
         return ERR_OK; /* it is gone here, as it is to be */
     if (m->orphan)
         return look_at_orphan(ap, r, rc->birth);
+    if (m->applied && leaves_twin(ap, r, rc, m->birth))
+        ap->w.report->astray = words(ap, r, "and not its equal, which it had seen");
     if (!m->late || (ap->decides && ruling_decides(&ap->ruling, tc, rc)))
         return ERR_OK;
     const char *text = words(ap, r, "which it had seen deleted");

@@ -5,7 +5,8 @@
  * two behind capture's back, or an office that means harm. Nobody can tell the one from the other
  * here: it is taken, changes nothing, and is told (`astray` of the report). So is a change that
  * names nobody of a row that its writer had seen deleted: its record may be forgotten there. A
- * delete that names nobody is not told: the row is not here, as it is to be.
+ * delete that names nobody is not told: the row is not here, as it is to be. Told is also the
+ * delete of one of two equal births that leaves the other, which its writer had seen.
  *
  * Forged is what names a birth
  *

@@ -369,8 +369,8 @@ static const struct noted_reason {
      "--local puts this away",
      true},
     {META_ROWS_ASTRAY, "astray",
-     "changes came of rows that are not here: one was lost here or there behind capture's back, or"
-     " that office is not honest; the last: ",
+     "changes came of rows that are not here, or of half a row: one was lost here or there behind"
+     " capture's back, or that office is not honest; the last: ",
      "tonle verify compares this office with its parent, tonle history shows the row's writes; "
      "tonle "
      "verify --local puts this away",

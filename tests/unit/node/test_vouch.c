@@ -235,6 +235,56 @@ static void what_is_done_to_a_row_of_nobodys_is_not_sealed(void **state)
     assert_string_equal(net_text(HUB, "SELECT text FROM note WHERE id = 'n00003'"), "edit");
 }
 
+/* ---- equal births */
+
+/* The hub and the district enter the same row; both have both. */
+static void equal_births(struct net *t)
+{
+    two_rows(t);
+    net_cut(t, DISTRICT);
+    net_sql(t, HUB, "INSERT INTO note VALUES('e','x')");
+    net_sql(t, DISTRICT, "INSERT INTO note VALUES('e','x')");
+    net_run(t, 300);
+    net_mend(t, DISTRICT);
+    assert_true(net_settle(t, 20000));
+}
+
+/* Where the names are forgotten it deletes the row, elsewhere only the one: that is told. */
+static void one_of_two_equal_births_is_not_deleted_alone(void **state)
+{
+    struct net *t = *state;
+    equal_births(t);
+    net_forge_change(t, DISTRICT, NULL, right_time(t), CHANGE_DELETE,
+                     (struct dot){HUB->site, store_state_get(HUB->store)->seq}, "e");
+    net_run(t, 3000);
+    assert_non_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"),
+                           "\\\"e\\\", and not its equal, which it had seen"));
+    assert_null(strstr(net_ask(t, PROVINCE, "{\"do\":\"status\"}"), "suspect"));
+}
+
+static void nobody_says_so_of_who_deletes_both(void **state)
+{
+    struct net *t = *state;
+    equal_births(t);
+    net_sql(t, DISTRICT, "DELETE FROM note WHERE id = 'e'");
+    assert_true(net_settle(t, 20000));
+    for (int i = 0; i < t->n; i++)
+        assert_null(strstr(t->office[i].log, "event=rows-astray"));
+}
+
+/* Nor of who has changed the other: it is another row then. */
+static void nor_of_who_deletes_one_that_was_another_by_then(void **state)
+{
+    struct net *t = *state;
+    equal_births(t);
+    uint64_t of_hub = store_state_get(HUB->store)->seq, own = store_state_get(DISTRICT->store)->seq;
+    struct forged_change c[] = {{CHANGE_UPDATE, {DISTRICT->site, own}, "e"},
+                                {CHANGE_DELETE, {HUB->site, of_hub}, "e"}};
+    net_forge_changes(t, DISTRICT, NULL, right_time(t), c, 2);
+    net_run(t, 3000);
+    assert_null(strstr(PROVINCE->log, "event=rows-astray"));
+}
+
 static const uint64_t day = 86400000;
 
 /* The hub's clock is 40 days ahead for a while, until all have passed it and taken it back. */
@@ -308,6 +358,9 @@ int main(void)
         TEST_OF_THREE(a_hub_that_lost_a_row_cuts_nobody_off),
         TEST_OF_TWO(a_row_that_got_in_unseen_cuts_nobody_off),
         TEST_OF_TWO(what_is_done_to_a_row_of_nobodys_is_not_sealed),
+        TEST_OF_THREE(one_of_two_equal_births_is_not_deleted_alone),
+        TEST_OF_THREE(nobody_says_so_of_who_deletes_both),
+        TEST_OF_THREE(nor_of_who_deletes_one_that_was_another_by_then),
         TEST_OF_THREE(a_time_that_was_taken_back_is_no_measure),
         TEST_OF_THREE(a_time_that_has_come_is_no_measure_of_before),
     };
