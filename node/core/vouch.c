@@ -14,9 +14,10 @@
  * its parent has lost something: a change of a row that is not here is taken, changes nothing here,
  * and is told. Who passes it on does not look again: an office that loaded knows less of the past
  * than the one below it, and would stop all that comes from there. Stamps that cannot be are no
- * measure, nor are those ahead of us that are stable: wall.c takes such a stored time back then,
- * and what is on record of it outlasts that. Where one was taken back, its day comes: of what is
- * stable no stamp from after that is a measure any more. */
+ * measure, nor are those far ahead of us that are stable: wall.c takes such a stored time back
+ * then, and what is on record of it outlasts that. Nothing is far ahead that an honest clock may
+ * have stamped: twice the skew. Where a time was taken back, its day comes: of what is stable no
+ * stamp from after that is a measure any more. */
 #include "node/core/internal.h"
 
 #include <stdio.h>
@@ -48,11 +49,15 @@ static enum err check_order(struct node *n, struct batch *b, struct peer *p,
     enum err e = store_meta_u64(n->store, META_BACK, 0, &back);
     if (e != ERR_OK)
         return e;
+    uint64_t near = now + 2u * NODE_SKEW_MS;
     struct later_look look = {.seen = &cs->context,
                               .known = follows ? &p->vouched : &none,
                               .from = cs->hlc,
                               .most = hlc_make(wall_believable_ms(n), 0),
-                              .now = hlc_make(back && back < now ? back : now, 0)};
+                              .now = hlc_make(!back        ? near
+                                              : back < now ? back
+                                                           : now,
+                                              0)};
     e = store_journal_later(n->store, &look, &later);
     if (e != ERR_OK)
         return e; /* whose time is not on record came with our load */

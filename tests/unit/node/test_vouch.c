@@ -40,6 +40,27 @@ static void a_stamp_from_before_what_it_saw_is_refused(void **state)
     assert_suspect(t, "suspect: changeset 2 of district is stamped before what it was based on");
 }
 
+/* Also where that is stable, and some minutes ahead of the parent's clock: only what was far ahead
+ * may have been taken back. */
+static void nor_what_is_stable_and_a_little_ahead(void **state)
+{
+    struct net *t = *state;
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "UPDATE tonle_meta SET v = %llu WHERE k = 'hlc';"
+             "UPDATE tonle_meta SET v = v + 1 WHERE k = 'rev'",
+             (unsigned long long)hlc_make(1700000000000ULL + t->now_ms + 250000, 0));
+    net_sql(t, HUB, sql);
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('h','x')");
+    assert_true(net_settle(t, 20000));
+    net_run(t, 60000);
+    struct dot last = {HUB->site, store_state_get(HUB->store)->seq};
+    assert_true(clock_covers(&store_state_get(PROVINCE->store)->stable, last));
+    net_forge(t, DISTRICT, NULL, right_time(t), "n");
+    assert_suspect(t, "of district is stamped before what it was based on");
+}
+
 static void a_context_has_its_own_changesets(void **state)
 {
     struct net *t = *state;
@@ -346,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST_OF_THREE(a_stamp_from_before_what_it_saw_is_refused),
+        TEST_OF_THREE(nor_what_is_stable_and_a_little_ahead),
         TEST_OF_THREE(a_context_has_its_own_changesets),
         TEST_OF_THREE(a_birth_that_nobody_made_is_not_changed),
         TEST_OF_THREE(a_birth_of_another_row_is_not_changed),
