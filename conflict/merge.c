@@ -193,6 +193,11 @@ static struct value storable(struct arena *a, const struct value *v)
     return v->type <= VALUE_BLOB ? *v : made_storable(a, v);
 }
 
+struct value merge_storable(struct arena *a, const struct value *v)
+{
+    return storable(a, v);
+}
+
 /* Whatever stood there before the column was a sum, and is no number, counts 0. */
 static struct value add(struct arena *a, const struct value *total, const struct value *delta)
 {
@@ -453,6 +458,14 @@ static bool seen_dead(struct arena *a, const struct birth *b, const struct table
         if (v[i].value.u.i != 0 || !clock_covers(context, v[i].dot))
             return false;
     return true;
+}
+
+struct birth *merge_target(struct arena *a, struct row *r, const struct table_rules *rules,
+                           const struct change *ch, const struct forget *forget)
+{
+    struct merging m = {.a = a, .r = r, .rules = rules, .ch = ch};
+    struct birth *b = ch->kind == CHANGE_BORN ? NULL : find_identity(&m, forget);
+    return b && !is_merged(a, b, rules, ch) ? b : NULL;
 }
 
 struct merge_result merge_change(struct arena *a, struct row *r, const struct table_rules *rules,

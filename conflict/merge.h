@@ -70,6 +70,13 @@ struct merge_result merge_change(struct arena *a, struct row *r, const struct ta
                                  const struct change *ch, const struct forget *forget,
                                  struct conflict_list *out);
 
+/* The birth on record that merge_change would change; NULL: none, because the change bears one, is
+ * an orphan, or was merged already. */
+struct birth *merge_target(struct arena *a, struct row *r, const struct table_rules *rules,
+                           const struct change *ch, const struct forget *forget);
+/* What merge_change stores of a value that a changeset has in a column that is no sum. */
+struct value merge_storable(struct arena *a, const struct value *v);
+
 /* Every open conflict of a row: a pure function of the merged state. Of a dead birth only the
  * existence cell can be in conflict (a delete that won over a change). Sums never are. */
 void row_open_conflicts(struct arena *a, const struct row *r, const struct table_rules *rules,

@@ -358,7 +358,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     bool absent = !ap->own && !r->now && row_standing(&r->row, &r->k.t->rules);
     if (e == ERR_OK && !ap->own)
         e = conflict_held(w, r, &held);
-    e = e == ERR_OK && !ap->own ? sent_restore(w, r, ch) : e;
+    e = e == ERR_OK && !ap->own ? sent_restore(w, r, ch, &f) : e;
     if (e != ERR_OK)
         return e;
     struct merge_result m = merge_change(w->a, &r->row, &r->k.t->rules, ch, &f, &list);
@@ -371,7 +371,7 @@ static enum err merge_row(struct applying *ap, struct work_row *r, const struct 
     if (m.orphan)
         w->report->orphans++;
     e = forged_look(ap, r, tc, rc, &m);
-    if (e == ERR_OK && absent && !row_standing(&r->row, &r->k.t->rules))
+    if (e == ERR_OK && absent)
         e = lost_already(w, r);
     if (e == ERR_OK && m.applied && unknown && work_torn(w, r))
         e = found_torn(ap, r);

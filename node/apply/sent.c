@@ -3,31 +3,50 @@
  * sent. A change that meets the version meets what was sent, as it does at every other office. */
 #include "node/apply/work.h"
 
+#include "conflict/merge.h"
 #include "node/journal/open.h"
 
 #include <string.h>
+
+#define OPEN_MOST 8u
+#define OPEN_BYTES (16u << 20) /* of all together, and one more */
 
 struct sent_row {
     const struct table_changes *tc;
     struct bytes key;
     uint32_t row;
 };
-/* The changeset that was opened last: many rows of one are often met by many of another. */
-struct sent {
+struct sent_changeset {
     struct arena a;
-    struct opener opener;
     struct dot dot; /* none: nothing is open */
     struct sent_row *row;
     size_t n, cap;
     struct map by_key; /* of `row` */
 };
+/* The changesets that were opened last: the many rows of one are often met by many of another, and
+ * the cells of a row may be of several. */
+struct sent {
+    struct opener opener;
+    struct sent_changeset open[OPEN_MOST];
+    uint32_t next; /* whose place is taken */
+};
+
+static void forget_changeset(struct sent_changeset *x)
+{
+    arena_reset(&x->a);
+    x->dot = (struct dot){0};
+    x->row = NULL;
+    x->n = x->cap = 0;
+    x->by_key = (struct map){.a = &x->a};
+}
 
 void sent_release(struct sent *x)
 {
     if (!x)
         return;
     part_opener_fini(&x->opener);
-    arena_fini(&x->a);
+    for (size_t i = 0; i < OPEN_MOST; i++)
+        arena_fini(&x->open[i].a);
     mem_free(x);
 }
 
@@ -36,7 +55,7 @@ static uint64_t place_hash(const char *table, struct bytes key)
     return bytes_hash(hash_key(VALUE_HASH_SEED, key.p, key.len), table, strlen(table));
 }
 
-static void index_table(struct sent *x, const struct table_changes *tc)
+static void index_table(struct sent_changeset *x, const struct table_changes *tc)
 {
     struct buf key = {0};
     for (uint32_t i = 0; i < tc->n_rows; i++) {
@@ -50,31 +69,45 @@ static void index_table(struct sent *x, const struct table_changes *tc)
     buf_fini(&key);
 }
 
-/* It holds no row where its changeset came with a first load, or cannot be read. */
-static enum err open_sent(struct store *s, struct dot dot, struct sent **out)
+static struct sent_changeset *a_place(struct sent *x)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < OPEN_MOST; i++)
+        bytes += x->open[i].a.used_bytes;
+    for (size_t i = 0; i < OPEN_MOST && bytes > OPEN_BYTES; i++)
+        forget_changeset(&x->open[i]);
+    struct sent_changeset *c = &x->open[x->next++ % OPEN_MOST];
+    forget_changeset(c);
+    return c;
+}
+
+/* It holds no row where its changeset came with a first load, or is damaged: that is all that is
+ * known of it then. An error of the database is one. */
+static enum err open_sent(struct store *s, struct dot dot, const struct sent_changeset **out)
 {
     struct sent *x = s->apply->sent;
     if (!x)
         x = s->apply->sent = mem_alloc(sizeof *x);
-    *out = x;
-    if (dot_equal(x->dot, dot))
-        return ERR_OK;
-    arena_reset(&x->a);
-    x->dot = (struct dot){0};
-    x->row = NULL;
-    x->n = x->cap = 0;
-    x->by_key = (struct map){.a = &x->a};
+    for (size_t i = 0; i < OPEN_MOST; i++) {
+        *out = &x->open[i];
+        if (dot_equal(x->open[i].dot, dot))
+            return ERR_OK;
+    }
+    struct sent_changeset *c = a_place(x);
     struct item item;
-    struct changeset *cs = arena_alloc(&x->a, sizeof *cs);
-    enum err e = store_journal_find(s, &x->a, dot, &item);
-    if (e == ERR_OK)
-        e = part_open(s, &x->opener, &x->a, &item, cs);
-    if (e != ERR_OK)
-        return e == ERR_NOT_FOUND || e == ERR_CORRUPT ? ERR_OK : e;
-    x->dot = dot;
-    for (uint32_t g = 0; g < cs->n_segments; g++)
+    struct changeset *cs = arena_alloc(&c->a, sizeof *cs);
+    *out = c;
+    enum err e = store_journal_find(s, &c->a, dot, &item);
+    bool here = e == ERR_OK;
+    if (here)
+        e = part_open(s, &x->opener, &c->a, &item, cs);
+    bool damaged = here && e == ERR_CORRUPT && x->opener.site == dot.site;
+    if (e != ERR_OK && e != ERR_NOT_FOUND && !damaged)
+        return e;
+    c->dot = dot;
+    for (uint32_t g = 0; e == ERR_OK && g < cs->n_segments; g++)
         for (uint32_t t = 0; t < cs->segments[g].n_tables; t++)
-            index_table(x, &cs->segments[g].tables[t]);
+            index_table(c, &cs->segments[g].tables[t]);
     return ERR_OK;
 }
 
@@ -85,13 +118,32 @@ static bool is_of(const struct work_row *r, const struct birth *b, struct dot of
     return dot_is_none(b->name) && !row_find_birth(&r->row, of); /* its name is forgotten */
 }
 
+/* A group one of whose members cannot stand in a column (deltas of an office whose charter says
+ * otherwise): it meets what stands. */
+static bool holds_no_value(const struct work_row *r, const struct sent_row *at, uint32_t cell)
+{
+    const struct table_schema *t = r->k.t;
+    const struct row_change *rc = &at->tc->rows[at->row];
+    bool no = false;
+    for (uint32_t c = 0; c < t->n_columns && cell_is_group(&t->rules, cell); c++) {
+        const struct value *v =
+            cell_of(&t->rules, c) == cell ? part_value_of(at->tc, rc, t->column[c]) : NULL;
+        no = no || (v && v->type > VALUE_BLOB);
+    }
+    return no;
+}
+
 /* What a birth's changeset does not know is NULL, as where it is merged. */
 static bool read_sent(struct work *w, const struct work_row *r, const struct sent_row *at,
                       uint32_t cell, struct value *out)
 {
     const struct row_change *rc = &at->tc->rows[at->row];
-    if (part_written(w->a, r->k.t, cell, at->tc, rc, out))
+    if (holds_no_value(r, at, cell))
+        return false;
+    if (part_written(w->a, r->k.t, cell, at->tc, rc, out)) {
+        *out = out->type == VALUE_TUPLE ? *out : merge_storable(w->a, out);
         return true;
+    }
     *out = value_null();
     return rc->kind == CHANGE_BORN && !cell_is_group(&r->k.t->rules, cell);
 }
@@ -99,7 +151,7 @@ static bool read_sent(struct work *w, const struct work_row *r, const struct sen
 static enum err find_sent(struct work *w, const struct work_row *r, const struct birth *b,
                           uint32_t cell, struct version *v, bool *found)
 {
-    struct sent *x;
+    const struct sent_changeset *x;
     struct bytes key = {r->k.key, r->k.len};
     *found = false;
     enum err e = open_sent(w->s, v->dot, &x);
@@ -132,12 +184,14 @@ static enum err restore_cell(struct work *w, const struct work_row *r, struct bi
     return e;
 }
 
-enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch)
+enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch,
+                      const struct forget *f)
 {
     const struct table_rules *rules = &r->k.t->rules;
     struct birth *b = r->now ? row_standing(&r->row, rules) : NULL;
     bool gap = false;
-    if (!b || ch->kind != CHANGE_UPDATE || r->k.t->internal)
+    if (!b || merge_target(w->a, &r->row, rules, ch, f) != b || ch->kind != CHANGE_UPDATE ||
+        r->k.t->internal)
         return ERR_OK;
     enum err e = work_gap(w, r->k.t, &gap);
     for (uint32_t i = 0; e == ERR_OK && gap && i < ch->n_cells; i++) {

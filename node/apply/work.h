@@ -140,7 +140,8 @@ enum err work_claimants(struct work *w, const struct table_schema *t, uint32_t i
                         struct bytes folded, struct work_keys *out);
 
 /* ---- sent.c: of the row that stands, the versions that this change meets as they were sent */
-enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch);
+enum err sent_restore(struct work *w, struct work_row *r, const struct change *ch,
+                      const struct forget *f);
 struct sent;
 void sent_release(struct sent *x); /* NULL: nothing */
 

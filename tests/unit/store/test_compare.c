@@ -1,6 +1,8 @@
 /* Rows compared: what was written behind capture's back is found, and sealed or taken back. */
+#include "conflict/hlc.h"
 #include "node/capture/gap.h"
 #include "protocol/limits.h"
+#include "protocol/seal.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
@@ -437,6 +439,87 @@ static void who_meets_a_value_meets_what_was_sent(void **state)
                         "samebehind");
 }
 
+/* Only in the birth that the change is of: what stands is another's. */
+static void a_change_of_another_birth_puts_nothing_back(void **state)
+{
+    office_sql(A, "INSERT INTO note VALUES('n','one','m1')");
+    office_seal(A);
+    away(A);
+    office_behind(A, "UPDATE note SET body = 'behind' WHERE id = 'n'");
+    HUB->now_ms += 5000;
+    office_sql(HUB, "INSERT INTO note VALUES('n','two','m2')");
+    office_seal(HUB);
+    office_sql(HUB, "UPDATE note SET body = 'three' WHERE id = 'n'");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT body FROM note WHERE id = 'n'"), "behind");
+    assert_string_equal(compared_scan(state, 50, false, false), "C:n ");
+}
+
+static void seal_a_delta(struct office *o, const char *key, int64_t delta, struct buf *out)
+{
+    static const char *const columns[] = {"id", "body", "mark"};
+    static const uint32_t key_column = 0, column = 1;
+    uint8_t hash[HASH_BYTES];
+    const struct store_state *st = store_state_get(o->store);
+    struct value k = value_text(key), v = value_wide(&o->arena, delta);
+    struct row_change rc = {
+        .kind = CHANGE_UPDATE, .key = &k, .n_cells = 1, .column = &column, .value = &v};
+    struct table_changes tc = {"note", 3, (const char **)columns, 1, &key_column, 1, &rc};
+    struct segment segment = {.scope = "", .n_tables = 1, .tables = &tc};
+    struct changeset cs = {.federation = "00112233445566778899aabbccddeeff",
+                           .dot = {o->site, st->seq + 1},
+                           .context = st->clock,
+                           .hlc = hlc_tick(st->hlc, o->now_ms),
+                           .charter_version = st->charter_version,
+                           .schema_version = st->schema_version,
+                           .n_segments = 1,
+                           .segments = &segment};
+    memcpy(cs.previous, st->chain, HASH_BYTES);
+    assert_ok(seal_changeset(&cs, o->secret, out, hash));
+}
+
+/* A delta of an office whose charter says that the column is a sum: it is stored as what can stand
+ * in a column, also where it is put back, or the record could not be read any more. */
+static void what_is_put_back_can_stand_in_a_column(void **state)
+{
+    struct buf bytes = {0};
+    struct apply_report report;
+    struct changeset *cs = arena_alloc(&A->arena, sizeof *cs);
+    uint8_t hash[HASH_BYTES];
+    compared_rows(state);
+    federation_settle(*state);
+    seal_a_delta(HUB, "c", 5, &bytes);
+    assert_ok(seal_open(&A->arena, bytes.data, bytes.len, HUB->key, cs, hash));
+    struct apply_input in = {.cs = cs,
+                             .bytes = {bytes.data, bytes.len},
+                             .hash = hash,
+                             .source = "hub",
+                             .link_pos = 1000,
+                             .now_ms = A->now_ms};
+    assert_committed(A->store, store_apply(A->store, &A->arena, &in, &report));
+    assert_string_equal(office_one(A, "SELECT quote(body) FROM note WHERE id = 'c'"), "'5'");
+    away(A);
+    B->now_ms += 5000;
+    office_sql(B, "UPDATE note SET body = 'zz' WHERE id = 'c'");
+    office_seal(B);
+    office_sql(B, "UPDATE note SET mark = 'q' WHERE id = 'c'");
+    office_seal(B);
+    struct dot last = {B->site, store_state_get(B->store)->seq};
+    assert_ok(office_take(A, B, (struct dot){last.site, last.seq - 1}, &report));
+    assert_ok(office_take(A, B, last, &report));
+    assert_string_equal(office_one(A, "SELECT body || mark FROM note WHERE id = 'c'"), "zzq");
+    buf_fini(&bytes);
+}
+
+static int start_of_three(void **state)
+{
+    return federation_set_up(
+        state, 3, "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT, mark TEXT UNIQUE)",
+        "{\"federation\":\"test\",\"schema_version\":1,\"tables\":[{\"name\":\"note\","
+        "\"columns\":[{\"name\":\"body\",\"policy\":\"max\"}]}]}",
+        true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +543,9 @@ int main(void)
         FEDERATION_TEST(who_was_deleted_and_born_again_is_deleted),
         FEDERATION_TEST(who_was_deleted_and_born_again_is_back),
         FEDERATION_TEST(who_meets_a_value_meets_what_was_sent),
+        FEDERATION_TEST(a_change_of_another_birth_puts_nothing_back),
+        cmocka_unit_test_setup_teardown(what_is_put_back_can_stand_in_a_column, start_of_three,
+                                        federation_tear_down),
     };
     return check_run(tests);
 }

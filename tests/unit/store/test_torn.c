@@ -297,6 +297,46 @@ static void what_is_held_here_is_whole_there(void **state)
     assert_everywhere("SELECT body || mark FROM note WHERE id = 'n'", "onemz");
 }
 
+/* A row that is lost here, changed elsewhere and only then compared: what refers to it goes when it
+ * is torn, not when somebody looks. */
+static void the_children_of_a_torn_row_go_with_it(void **state)
+{
+    compared_rows(state);
+    office_sql(HUB, "INSERT INTO remark VALUES('r','c')");
+    federation_sync(*state);
+    office_behind(A, "DELETE FROM note WHERE id = 'c'");
+    office_sql(HUB, "UPDATE note SET body = 'hub' WHERE id = 'c'");
+    federation_sync(*state);
+    assert_string_equal(office_one(A, "SELECT count(*) FROM remark"), "0");
+    assert_string_equal(compared_scan(state, 50, true, false), "D:c ");
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM remark", "0");
+    assert_everywhere(compared_held, "\"r\"parent");
+    federation_assert_equal(*state, "note remark");
+}
+
+/* What is published of a delete names the twins, as an application's does: else the row would be
+ * back as the other one, and an honest office would be told. */
+static void the_twins_of_a_torn_row_go_with_it(void **state)
+{
+    struct apply_report report = {0};
+    office_sql(A, "INSERT INTO note VALUES('n','x','m1')");
+    HUB->now_ms += 1000;
+    office_sql(HUB, "INSERT INTO note VALUES('n','x','m1')");
+    federation_sync(*state);
+    office_sql(HUB, "UPDATE note SET body = 'hub' WHERE id = 'n'");
+    office_behind(A, "DELETE FROM note WHERE id = 'n'");
+    federation_sync(*state);
+    assert_string_equal(compared_scan(state, 50, true, false), "D:n ");
+    office_seal(A);
+    struct dot last = {A->site, store_state_get(A->store)->seq};
+    assert_ok(office_take(HUB, A, last, &report));
+    assert_null(report.astray);
+    federation_sync(*state);
+    assert_everywhere("SELECT count(*) FROM note", "0");
+    federation_assert_equal(*state, "note");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +355,8 @@ int main(void)
         FEDERATION_TEST(a_value_that_another_has_is_published),
         FEDERATION_TEST(a_row_that_is_held_and_not_known_is_deleted),
         FEDERATION_TEST(a_row_that_was_deleted_twice_may_come_back),
+        FEDERATION_TEST(the_children_of_a_torn_row_go_with_it),
+        FEDERATION_TEST(the_twins_of_a_torn_row_go_with_it),
     };
     return check_run(tests);
 }
