@@ -1,7 +1,7 @@
 /* What the schema cannot tell: rows that are here already, and the SQLite that serves them. */
 #include "node/check/checking.h"
 
-#include "node/db/pin.h"
+#include "node/db/neighbour.h"
 #include "node/db/query.h"
 #include "protocol/limits.h"
 
@@ -209,15 +209,13 @@ void check_library(struct check_run *c)
             wal ? ""
                 : ": it works, but whoever reads makes an application's commit wait; WAL is the"
                   " better choice where the application allows it");
-    if (!pin_library_affected(number))
+    if (!neighbour_library_affected(number))
         check_say(c, "ok", "SQLite", "%s", version);
     else if (wal)
         check_say(c, "warn", "SQLite",
                   "%s can corrupt a WAL database when a checkpoint meets a writer (the WAL-reset "
-                  "bug): install"
-                  " 3.51.3, 3.50.7 or 3.44.6 or later for all applications; until then leave "
-                  "wal_guard on in"
-                  " node.yaml",
+                  "bug), where two applications use one database: install 3.51.3, 3.50.7 or 3.44.6"
+                  " or later for them; the node itself has no part in it",
                   version);
     else
         check_say(c, "ok", "SQLite",

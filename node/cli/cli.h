@@ -86,12 +86,13 @@ struct cli_office { /* {0}; released by office_close */
     struct keys keys;
     struct store *store;
     enum err fault; /* why it could not be opened, or claimed */
+    bool distrust;  /* the disk failed in the life before: given to office_open */
 };
 enum office_access {
     OFFICE_READ,
     OFFICE_WRITE,
     OFFICE_RUN
-}; /* RUN: as the node itself, with the WAL guard */
+}; /* RUN: as the node itself */
 /* node.yaml, keys (writing only) and the database, which must be a node's. CLI_OK or the exit code,
  * message printed. */
 int office_open(struct cli *c, enum office_access access, struct cli_office *o);

@@ -226,12 +226,19 @@ int cli_arguments(struct cli *c, int argc, char **argv, const struct option *opt
 
 /* ---- the node's directory and database */
 
+static uint64_t clock_us(void *user)
+{
+    (void)user;
+    return 1000 * cli_mono_ms();
+}
+
 static int open_store(struct cli *c, enum office_access access, struct cli_office *o)
 {
     char msg[256] = "";
     struct store_options so = {.path = o->db_path,
                                .read_only = access == OFFICE_READ,
-                               .wal_guard = access == OFFICE_RUN && o->config.wal_guard,
+                               .distrust = o->distrust,
+                               .clock_us = clock_us,
                                .busy_ms = access == OFFICE_RUN ? RUN_BUSY_MS : CLI_BUSY_MS};
     enum err e = store_open(&o->store, &so, msg);
     if (e == ERR_IO &&
@@ -271,7 +278,6 @@ struct config office_new_config(const char *db, const char *listen, const char *
     return (struct config){.db = db,
                            .listen = listen,
                            .parent_endpoint = parent_endpoint,
-                           .wal_guard = true,
                            .batch_ms = 10,
                            .batch_max_ms = 100,
                            .heartbeat_ms = 2000,

@@ -56,7 +56,7 @@ static int check_directory(struct cli *c, const struct init_options *in)
 static int open_database(struct init_options *in)
 {
     char msg[256] = "";
-    struct store_options so = {.path = in->db, .busy_ms = CLI_BUSY_MS};
+    struct store_options so = {.path = in->db, .busy_ms = CLI_BUSY_MS, .plain = true};
     enum err e = store_open(&in->store, &so, msg);
     if (e == ERR_NOT_FOUND)
         return cli_fail(

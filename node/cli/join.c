@@ -163,7 +163,7 @@ static int run_join(struct join_session *j)
                              .software = "tonle " TONLE_VERSION,
                              .run = loop_random(),
                              .mode = j->mode,
-                             .store = {.path = j->db, .busy_ms = CLI_BUSY_MS}};
+                             .store = {.path = j->db, .busy_ms = CLI_BUSY_MS, .plain = true}};
     struct node *n = node_join(&o);
     j->report = node_join_report(n);
     run_loop(j, n);

@@ -29,7 +29,7 @@ static enum err rehearse(struct store *s, const struct join_session *j)
 static int check_database(const struct join_session *j)
 {
     struct store *s = NULL;
-    struct store_options so = {.path = j->db, .busy_ms = CLI_BUSY_MS};
+    struct store_options so = {.path = j->db, .busy_ms = CLI_BUSY_MS, .plain = true};
     char msg[256] = "";
     if (access(j->db, F_OK) != 0)
         return CLI_OK;

@@ -12,7 +12,7 @@ static const char *state_name(enum node_state state)
 }
 
 /* What this office's own status says of a neighbour; NULL of all others. */
-static json_t *neighbour(json_t *status, const char *name)
+static json_t *neighbour_of(json_t *status, const char *name)
 {
     size_t i;
     json_t *peer, *parent = json_object_get(status, "parent");
@@ -108,7 +108,7 @@ static int list(struct cli *c, struct cli_office *o, json_t *status)
     json_t *nodes = json_array();
     table_head(c, &t, 8, heads);
     for (size_t i = 0; i < n; i++) {
-        json_t *peer = neighbour(status, r[i].name);
+        json_t *peer = neighbour_of(status, r[i].name);
         const struct freshness *fresh = fresh_of(f, n_fresh, r[i].name);
         json_array_append_new(nodes, node_json(c, &r[i], peer, fresh));
         add_row(c, &t, &r[i], peer, fresh,

@@ -149,6 +149,12 @@ static int lock_directory(struct running *r)
     return CLI_OK;
 }
 
+static int open_office(struct running *r)
+{
+    r->office.distrust = r->failures > 0;
+    return office_open(r->cli, OFFICE_RUN, &r->office);
+}
+
 /* One life of the node. */
 static int run_once(struct running *r)
 {
@@ -157,7 +163,7 @@ static int run_once(struct running *r)
     arena_reset(&r->cli->arena); /* of the life before */
     int code = lock_directory(r);
     if (code == CLI_OK)
-        code = office_open(r->cli, OFFICE_RUN, &r->office);
+        code = open_office(r);
     if (code != CLI_OK)
         return code;
     code = check_keys(r);

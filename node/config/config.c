@@ -72,11 +72,8 @@ enum err config_make_dir(const char *dir, char msg[256])
 /* As the file has it. NULL: not given. */
 struct config_text {
     char *db, *listen, *parent, *parent_key;
-    int wal_guard;
     uint64_t batch_ms, batch_max_ms, heartbeat_ms, mark_ms;
 };
-
-static const cyaml_strval_t switch_words[] = {{"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}};
 
 static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_STRING_PTR("db", CYAML_FLAG_DEFAULT, struct config_text, db, 1, LIMIT_TEXT_BYTES),
@@ -86,8 +83,6 @@ static const cyaml_schema_field_t config_fields[] = {
                            LIMIT_TEXT_BYTES),
     CYAML_FIELD_STRING_PTR("parent_key", CYAML_FLAG_OPTIONAL, struct config_text, parent_key, 0,
                            KEY_HEX),
-    CYAML_FIELD_ENUM("wal_guard", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_text,
-                     wal_guard, switch_words, 4),
     CYAML_FIELD_UINT("batch_ms", CYAML_FLAG_OPTIONAL, struct config_text, batch_ms),
     CYAML_FIELD_UINT("batch_max_ms", CYAML_FLAG_OPTIONAL, struct config_text, batch_max_ms),
     CYAML_FIELD_UINT("heartbeat_ms", CYAML_FLAG_OPTIONAL, struct config_text, heartbeat_ms),
@@ -138,7 +133,6 @@ static enum err take_config(const struct yaml_lines *l, const struct config_text
     memset(out, 0, sizeof *out);
     out->db = t->db;
     out->listen = t->listen ? t->listen : "";
-    out->wal_guard = charter_yaml_has(l, "wal_guard") ? t->wal_guard != 0 : true;
     fits &= take_parent(l, t, out, msg);
     fits &= take_ms(l, "batch_ms", t->batch_ms, 10, 0, &out->batch_ms, msg);
     fits &= take_ms(l, "batch_max_ms", t->batch_max_ms, 100, 0, &out->batch_max_ms, msg);
@@ -195,7 +189,6 @@ enum err config_save(const char *dir, const struct config *c, char msg[256])
                                .listen = given(c->listen),
                                .parent = given(c->parent_endpoint),
                                .parent_key = given(key),
-                               .wal_guard = c->wal_guard,
                                .batch_ms = c->batch_ms,
                                .batch_max_ms = c->batch_max_ms,
                                .heartbeat_ms = c->heartbeat_ms,

@@ -18,7 +18,6 @@ struct config {     /* node.yaml */
     const char *listen;          /* endpoint for children, or "" */
     const char *parent_endpoint; /* or "" at the hub */
     uint8_t parent_curve_key[CURVE_KEY_BYTES];
-    bool wal_guard;        /* default: on */
     uint32_t batch_ms;     /* wait after a local change before sealing; default 10 */
     uint32_t batch_max_ms; /* at most, under load; default 100 */
     uint32_t heartbeat_ms; /* default 2000 */

@@ -23,6 +23,9 @@
 #include "protocol/seal.h"
 
 #define NODE_APPLY_ROWS 2000u /* remote rows of one transaction: the lock budget */
+#define NODE_SLICE_ROWS 500u  /* of one transaction beside an application in use */
+#define NODE_QUIET_MS 250u    /* with a rollback journal, between the writes of an application */
+#define NODE_QUIET_MOST_MS 2000u
 #define NODE_APPLY_ITEMS 512u
 #define NODE_SEND_BYTES (1u << 20) /* to one neighbour in one step */
 /* An item carries a signature, so no honest neighbour comes near it; it bounds what an item costs
@@ -38,7 +41,7 @@
 #define NODE_LOCAL_MOST_MS 600000
 #define NODE_SWEEP_REST_MS 20
 #define NODE_REFILL_MS 2000u /* a table that was made anew is given for its rows to come back */
-#define NODE_REST_MS 15      /* after remote rows, beyond as long as they took */
+#define NODE_REST_MS 5       /* after remote rows, beyond as long as they took */
 #define NODE_IN_USE_MS 5000u /* an application has written within so long */
 #define NODE_MARKS 16u       /* unanswered marks that are remembered */
 #define NODE_SKEW_MS 300000u /* by how much an honest clock may be wrong (DESIGN 4) */
@@ -202,8 +205,12 @@ struct node {
     char suspect_text[256];
     bool install_due, seal_now;
     uint64_t notice_first_ms, notice_last_ms; /* of captured writes not yet sealed; 0: none */
-    char seal_fault[256];                     /* why the captured log cannot be sealed; "" */
-    char listen_fault[300];                   /* why no office below can connect; "" */
+    uint32_t touch_counter; /* with a rollback journal: the file's, when it was last asked; and */
+    uint64_t touch_first_ms, touch_last_ms; /* since when it has changed and was not looked into */
+    bool touch_often;
+    uint64_t sealed_ms;     /* something of ours was, the last time */
+    char seal_fault[256];   /* why the captured log cannot be sealed; "" */
+    char listen_fault[300]; /* why no office below can connect; "" */
     uint64_t busy_until_ms;
     uint64_t refill_until_ms; /* a rebuilt table is waited for until then; 0: none is */
     uint64_t acked_due_ms;
@@ -244,6 +251,7 @@ struct node {
     size_t n_authorised;
     bool authorised_known;
     bool look_now; /* the database was changed by another hand */
+    bool looked;   /* and was looked into, in this step */
 
     struct open_scan *scan;
     struct open_verify *verify;
@@ -287,6 +295,10 @@ bool route_equal(const struct route *a, const struct route *b);
 
 /* ---- work.c: the step's one transaction */
 void work_run(struct node *n);
+/* Beside an application that writes; one that has written on since what is to be sealed was
+ * seen. */
+bool work_beside(const struct node *n);
+bool work_written_on(const struct node *n);
 void work_deadline(struct node *n);
 
 /* ---- peer.c */
@@ -393,6 +405,7 @@ void stream_committed(struct node *n, const struct batch *b);
 void stream_item_refused(struct node *n, struct peer *p, enum err e, const char *why);
 void stream_send_acks(struct node *n);
 bool stream_waiting(const struct node *n);
+bool stream_backlog(const struct node *n); /* that is more than a few rows */
 
 /* ---- vouch.c: what a child's own changeset is looked at for, before and behind store_apply.
  * ERR_IDENTITY. */

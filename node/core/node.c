@@ -3,6 +3,7 @@
 #include "node/core/internal.h"
 
 #include "node/capture/gap.h"
+#include "node/db/neighbour.h"
 #include "node/file/printable.h"
 
 #include <stdarg.h>
@@ -264,12 +265,43 @@ bool node_moved(struct node *n)
     return n->dead;
 }
 
+/* With a rollback journal to look is to read, which refuses the commit of an application that has
+ * no timeout. So one that writes often is looked at when it has been quiet, or after a while. */
+static bool may_look(struct node *n)
+{
+    uint32_t counter, own;
+    if (!neighbour_counter(n->store, &counter) || n->look_now || n->stopping)
+        return true;
+    if (neighbour_own_counter(n->store, &own) && own == counter)
+        n->touch_counter = counter;
+    if (counter != n->touch_counter) {
+        if (n->touch_first_ms == 0)
+            n->touch_often = n->touch_last_ms && n->mono_ms < n->touch_last_ms + NODE_QUIET_MOST_MS;
+        n->touch_first_ms = n->touch_first_ms ? n->touch_first_ms : n->mono_ms;
+        n->touch_last_ms = n->mono_ms;
+        n->touch_counter = counter;
+    }
+    if (n->touch_first_ms == 0)
+        return false;
+    uint64_t quiet = n->touch_last_ms + (n->touch_often ? NODE_QUIET_MS : n->o.batch_ms);
+    uint64_t most = n->touch_first_ms + NODE_QUIET_MOST_MS;
+    if (n->mono_ms < quiet && n->mono_ms < most) {
+        node_want(n, quiet < most ? quiet : most);
+        return false;
+    }
+    n->touch_first_ms = 0;
+    return true;
+}
+
 /* The database changed by another hand: look at the log, the triggers, the registry. */
 static void look(struct node *n)
 {
-    if (!store_changed(n->store) && !n->look_now)
+    bool may = may_look(n);
+    store_state_keep(n->store, !may);
+    if (!may || (!store_changed(n->store) && !n->look_now))
         return;
     n->look_now = false;
+    n->looked = true;
     n->seal_fault[0] = '\0';
     n->authorised_known = false;
     n->local_look = true;
@@ -454,7 +486,7 @@ static void handle(struct node *n, const struct event *ev)
 /* The event of a node that runs. */
 static void run_step(struct node *n, const struct event *ev)
 {
-    n->again = false;
+    n->again = n->looked = false;
     look(n);
     if (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START)
         (void)node_moved(n);

@@ -6,10 +6,14 @@
 
 #include "node/apply/apply.h"
 #include "node/capture/gap.h"
+#include "node/db/neighbour.h"
 #include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define LOCKED_MS 10000u
+#define READER_MS 60000u
 
 void reason_add(struct status_look *l, const struct reason *r)
 {
@@ -328,10 +332,38 @@ static const char *const trouble_next[TROUBLES] = {
         "LimitNOFILE or ulimit -n decides how many may stand",
 };
 
+/* Other programs at the database, beyond what passes by itself. */
+static void programs(struct status_look *l)
+{
+    char text[200];
+    uint64_t out_ms = neighbour_kept_out_ms(l->s), reader_ms = neighbour_reader_ms(l->s);
+    if (out_ms >= LOCKED_MS) {
+        snprintf(text, sizeof text,
+                 "another program has kept the database locked for %llu s: nothing is sealed or"
+                 " applied meanwhile",
+                 (unsigned long long)(out_ms / 1000));
+        reason_add(l, &(struct reason){.code = "locked",
+                                       .subject = l->id->node,
+                                       .text = text,
+                                       .next = "find it (fuser names who has the file open): a"
+                                               " transaction or a cursor that stays open, or PRAGMA"
+                                               " locking_mode=EXCLUSIVE",
+                                       .waits = true});
+    }
+    if (reader_ms < READER_MS)
+        return;
+    snprintf(text, sizeof text,
+             "another program has been reading for %llu s: the -wal file grows until it ends",
+             (unsigned long long)(reader_ms / 1000));
+    own(l, "reader", text,
+        "find it (fuser names who has the file open) and end its transaction or its cursor");
+}
+
 /* What only a running node knows. */
 static void process(struct status_look *l)
 {
     struct node *n = l->n;
+    programs(l);
     for (int i = 0; i < TROUBLES; i++) {
         if (n->trouble[i][0] != '\0')
             own(l, "strangers", n->trouble[i], trouble_next[i]);

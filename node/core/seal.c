@@ -101,7 +101,9 @@ enum err seal_captured(struct node *n, const struct clock *begun, bool *cut)
     if (e != ERR_OK)
         return e;
     e = ERR_LIMIT;
-    uint32_t most = n->o.seal_rows ? n->o.seal_rows : SEAL_ROWS;
+    uint32_t most = n->o.seal_rows       ? n->o.seal_rows
+                    : work_written_on(n) ? NODE_SLICE_ROWS
+                                         : SEAL_ROWS;
     for (uint32_t rows = most; e == ERR_LIMIT && rows > 0; rows = rows > 8 ? rows / 8 : rows > 1)
         e = seal_rows(
             n, begun,

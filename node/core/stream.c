@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define BACKLOG_ITEMS 16u /* more does not wait for a quiet moment */
+#define BACKLOG_BYTES (64u << 10)
+
 void stream_open(struct peer *p, uint64_t received_pos, const struct hello *h)
 {
     stream_close(p);
@@ -47,6 +50,17 @@ bool stream_waiting(const struct node *n)
     for (size_t i = 0; !waiting && i < n->n_children; i++)
         waiting = n->children[i]->inbox;
     return waiting;
+}
+
+bool stream_backlog(const struct node *n)
+{
+    size_t items = n->parent ? n->parent->inbox_n : 0;
+    size_t bytes = n->parent ? n->parent->inbox_bytes : 0;
+    for (size_t i = 0; i < n->n_children; i++) {
+        items += n->children[i]->inbox_n;
+        bytes += n->children[i]->inbox_bytes;
+    }
+    return items >= BACKLOG_ITEMS || bytes >= BACKLOG_BYTES;
 }
 
 static bool kind_fits(const struct peer *p, enum item_kind kind)
@@ -198,8 +212,9 @@ static const char *open_failed(enum err e)
 
 static bool batch_add(struct node *n, struct batch *b, struct peer *p)
 {
+    uint32_t most = work_beside(n) ? NODE_SLICE_ROWS : NODE_APPLY_ROWS;
     for (struct inbox_item *i = p->inbox; i; i = i->next) {
-        if (b->n == NODE_APPLY_ITEMS || (b->n > 0 && b->rows >= NODE_APPLY_ROWS))
+        if (b->n == NODE_APPLY_ITEMS || (b->n > 0 && b->rows >= most))
             return false;
         enum err e = open_item(n, i);
         if (e == ERR_BUSY) {

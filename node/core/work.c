@@ -10,15 +10,28 @@
 #include "node/core/internal.h"
 
 #include "node/capture/gap.h"
+#include "node/db/neighbour.h"
 #include "node/schema/schema.h"
 
 #include <stdio.h>
 #include <string.h>
 
+bool work_beside(const struct node *n)
+{
+    return n->notice_last_ms != 0 && n->mono_ms - n->notice_last_ms < NODE_IN_USE_MS;
+}
+
+bool work_written_on(const struct node *n)
+{
+    return n->notice_first_ms != 0 && n->notice_last_ms > n->notice_first_ms && work_beside(n);
+}
+
 static bool batch_over(const struct node *n)
 {
     if (n->notice_first_ms == 0)
         return false;
+    if (neighbour_in_wal(n->store) && n->mono_ms >= n->sealed_ms + n->o.batch_max_ms)
+        return true; /* it has not written for long */
     return n->mono_ms >= n->notice_last_ms + n->o.batch_ms ||
            n->mono_ms >= n->notice_first_ms + n->o.batch_max_ms;
 }
@@ -36,13 +49,23 @@ static bool may_seal(const struct node *n)
     return !n->suspect && n->seal_fault[0] == '\0' && n->mono_ms >= n->time_wait_ms;
 }
 
+/* With a rollback journal any transaction of ours refuses the commit of an application that has no
+ * timeout, so beside one that writes often what can wait does, until it is quiet or looked into
+ * (two seconds at most); not a backlog. */
+static bool waits_for_quiet(const struct node *n)
+{
+    return n->touch_first_ms != 0 && n->touch_often && !n->stopping && !stream_backlog(n);
+}
+
 static bool work_wanted(struct node *n)
 {
-    return n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || stream_waiting(n) ||
-           n->n_enrol > 0 || scan_wants(n) || mark_due(n) || n->offset_dirty || n->stopping ||
-           ((n->answer_kept || n->greet_due) && !store_state_get(n->store)->loading &&
-            !n->gap_keeps) ||
-           n->gap_look || (n->mono_ms >= n->acked_due_ms && peers_dirty(n));
+    if (n->install_due || (may_seal(n) && (n->seal_now || batch_over(n))) || n->n_enrol > 0 ||
+        scan_wants(n) || n->stopping || n->gap_look)
+        return true;
+    return !waits_for_quiet(n) && (stream_waiting(n) || mark_due(n) || n->offset_dirty ||
+                                   ((n->answer_kept || n->greet_due) &&
+                                    !store_state_get(n->store)->loading && !n->gap_keeps) ||
+                                   (n->mono_ms >= n->acked_due_ms && peers_dirty(n)));
 }
 
 static enum err write_peer(struct node *n, struct peer *p)
@@ -161,7 +184,7 @@ static enum err look_at_gaps(struct node *n)
 
 static enum err transaction(struct node *n, struct batch *b, struct work_attempt *t)
 {
-    enum err e = store_begin(n->store);
+    enum err e = store_try(n->store);
     n->compared = false;
     /* Asked in the transaction itself: whoever finds capture away notes the clock as it was
      * then. */
@@ -209,6 +232,8 @@ static void committed(struct node *n, struct batch *b, const struct work_attempt
 {
     const struct store_state *st = store_state_get(n->store);
     node_wrote(n);
+    if (st->seq != seq_before)
+        n->sealed_ms = n->mono_ms;
     if (st->seq != seq_before && n->o.committed)
         n->o.committed(n->o.user, n->site, st->seq);
     n->answer_kept = t->kept;
@@ -258,7 +283,10 @@ static void attempt(struct node *n, struct batch *b, struct work_attempt *t)
 static bool attempt_trouble(struct node *n, const struct work_attempt *t)
 {
     if (t->e == ERR_BUSY || t->e == ERR_STATE) {
+        uint32_t wait_ms = neighbour_wait_ms(n->store);
         node_busy(n);
+        if (wait_ms) /* somebody is inside, for a moment as a rule */
+            n->busy_until_ms = n->mono_ms + wait_ms;
         return true;
     }
     return node_check(n, t->e, "the database failed");
@@ -274,7 +302,7 @@ static void write_step(struct node *n)
         return;
     b->limit = b->n;
     attempt(n, b, &t);
-    if (b->n > 0 && t.e == ERR_OK)
+    if (t.e == ERR_OK && (b->n > 0 || (t.left && work_written_on(n))))
         n->wrote_ms = n->mono_ms;
     while (t.e != ERR_OK && !attempt_trouble(n, &t)) {
         if (b->failed == SIZE_MAX) {
@@ -297,7 +325,7 @@ static void write_step(struct node *n)
 static void sweep_step(struct node *n)
 {
     bool more = false;
-    enum err e = store_begin(n->store);
+    enum err e = store_try(n->store);
     /* A sweep writes rows, too: none into a table that is being rebuilt, or whose capture is away.
      * It comes back behind the transaction that sees to it, or a second later. */
     if (e == ERR_OK && (n->install_due || !store_capture_check(n->store))) {
@@ -313,6 +341,8 @@ static void sweep_step(struct node *n)
     if (e != ERR_OK) {
         store_rollback(n->store);
         n->sweep_due_ms = n->mono_ms + node_jitter(n, e == ERR_STATE ? 1000 : 100);
+        if (e == ERR_BUSY && neighbour_wait_ms(n->store))
+            n->sweep_due_ms = n->mono_ms + neighbour_wait_ms(n->store);
         if (e == ERR_STATE && may_seal(n)) { /* first what is captured, then at once this */
             n->seal_now = n->again = true;
             n->sweep_due_ms = n->mono_ms + 1;
@@ -346,9 +376,8 @@ static void sweep_rest(struct node *n)
  * it. */
 static void write_rest(struct node *n)
 {
-    bool in_use = n->notice_last_ms != 0 && n->mono_ms - n->notice_last_ms < NODE_IN_USE_MS;
-    if (n->wrote_ms != 0 && in_use)
-        n->busy_until_ms = n->mono_ms + NODE_REST_MS + (n->mono_ms - n->wrote_ms);
+    if (n->wrote_ms != 0 && work_beside(n))
+        n->busy_until_ms = n->mono_ms + NODE_REST_MS + neighbour_held_ms(n->store);
     n->wrote_ms = 0;
 }
 
@@ -357,8 +386,8 @@ static void write_rest(struct node *n)
  * back for some at a time, until each was tried. */
 static void look_at_refused(struct node *n)
 {
-    bool anew = schema_cookie(n->store) != n->local_schema;
     bool any = n->local_look || n->raised_left;
+    bool anew = any && n->looked && schema_cookie(n->store) != n->local_schema;
     if (!any || (!anew && n->mono_ms < n->local_due_ms))
         return;
     bool rested = n->mono_ms >= n->local_due_ms + n->local_wait_ms;
@@ -382,11 +411,14 @@ void work_run(struct node *n)
         return;
     n->busy_until_ms = 0;
     bool wanted = work_wanted(n);
-    if (n->sweep_more && n->mono_ms >= n->sweep_due_ms && (!wanted || late) && !n->stopping) {
+    if (n->sweep_more && n->mono_ms >= n->sweep_due_ms && (!wanted || late) && !n->stopping &&
+        !waits_for_quiet(n)) {
         sweep_step(n);
         n->again = n->again || wanted;
     } else if (wanted) {
         write_step(n);
+    } else {
+        neighbour_unwanted(n->store);
     }
 }
 
@@ -399,7 +431,9 @@ void work_deadline(struct node *n)
     }
     if (n->notice_first_ms && n->mono_ms < n->time_wait_ms)
         node_want(n, n->time_wait_ms);
-    if (n->notice_first_ms && may_seal(n)) {
+    if (n->notice_first_ms && may_seal(n) && batch_over(n)) {
+        node_want(n, n->mono_ms);
+    } else if (n->notice_first_ms && may_seal(n)) {
         uint64_t first = n->notice_first_ms + n->o.batch_max_ms,
                  last = n->notice_last_ms + n->o.batch_ms;
         node_want(n, first < last ? first : last);

@@ -1,6 +1,7 @@
 #include "node/db/db.h"
 
 #include "conflict/map.h"
+#include "node/db/neighbour.h"
 #include "node/db/query.h"
 #include "node/db/sqlite.h"
 
@@ -195,8 +196,9 @@ void db_bind(sqlite3_stmt *q, int i, const struct value *v)
 
 /* DESIGN 10: what our connection never does to its neighbours. EXTRA is FULL in WAL mode; with a
  * rollback journal it also syncs the directory after the journal is unlinked: without that a power
- * cut may undo a commit that was acknowledged. Triggers are off for good, TEMP triggers (copies of
- * the application's local ones) still run; foreign keys and REPLACE never delete for us. */
+ * cut may undo a commit that was acknowledged. In WAL mode neighbour.c says NORMAL, and syncs.
+ * Triggers are off for good, TEMP triggers (copies of the application's local ones) still run;
+ * foreign keys and REPLACE never delete for us. */
 static enum err configure(struct store *s)
 {
     sqlite3 *db = s->db;
@@ -307,6 +309,8 @@ enum err db_open(struct store *s, const struct store_options *o, char msg[256])
     if (o->read_only)
         flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY;
     int rc = open_file(s, o, flags);
+    if (rc == SQLITE_OK && !o->read_only)
+        neighbour_open(s);
     int64_t objects;
     enum err e = rc == SQLITE_OK ? configure(s) : error_of(s, rc);
     if (e == ERR_OK) /* the first read tells whether it is a database at all */
@@ -330,7 +334,8 @@ void db_close(struct store *s)
     mem_free(s->stmts);
     if (s->db)
         remove_journal(s);
-    sqlite3_close_v2(s->db);
+    if (sqlite3_close(s->db) == SQLITE_OK) /* its file asks the shim until then */
+        neighbour_close(s);
     mem_free((void *)s->options.path);
     mem_free((void *)s->options.vfs);
 }
@@ -344,7 +349,9 @@ enum err db_begin(struct store *s, bool write)
     assert(!s->in_write && !s->in_read);
     if (s->stmts->n > STMT_CACHE_MAX)
         stmt_clear(s->stmts);
-    enum err e = store_exec(s, write ? "BEGIN IMMEDIATE" : "BEGIN");
+    enum err e = write ? neighbour_begin(s) : neighbour_standing(s);
+    if (e == ERR_OK && !write)
+        e = store_exec(s, "BEGIN");
     if (e != ERR_OK)
         return e;
     s->in_write = write;
@@ -383,10 +390,15 @@ bool db_wrote(const struct store *s)
 enum err db_commit(struct store *s)
 {
     assert((s->in_write || s->in_read) && s->open_queries == 0);
+    bool wrote = db_wrote(s);
     enum err e = store_exec(s, "COMMIT");
-    if (e == ERR_OK)
-        s->in_write = s->in_read = false;
-    return e;
+    if (e != ERR_OK)
+        return e;
+    bool write = s->in_write;
+    s->in_write = s->in_read = false;
+    if (write)
+        neighbour_end(s);
+    return wrote ? neighbour_sync(s) : ERR_OK;
 }
 
 void db_rollback(struct store *s)
@@ -395,6 +407,8 @@ void db_rollback(struct store *s)
     if (!sqlite3_get_autocommit(s->db))
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     s->in_write = s->in_read = false;
+    if (s->neighbour)
+        neighbour_end(s);
 }
 
 bool db_moved(struct store *s)

@@ -23,7 +23,10 @@ struct store_options {
     const char *vfs;  /* NULL: the default */
     bool create;    /* make the file when it is missing (join, hub init); otherwise ERR_NOT_FOUND */
     bool read_only; /* reading commands: never takes a write lock */
-    bool wal_guard; /* DESIGN 10: keep the read transaction that stops a WAL reset */
+    bool plain;     /* long transactions: begun beside whoever is inside, readers go on */
+    bool distrust;  /* the disk failed in the life before: all of the WAL is to be written back */
+    uint64_t (*clock_us)(void *user); /* monotonic; NULL: nobody is waited for */
+    void *clock_user;
     uint32_t busy_ms; /* how long a lock is waited for before ERR_BUSY */
 };
 
@@ -32,12 +35,12 @@ struct store_options {
 struct store {
     struct sqlite3 *db;
     struct store_options options;
-    struct stmt_cache *stmts; /* SQL text -> prepared statement */
-    struct pin *pin;          /* the WAL guard (pin.h); NULL: none */
-    bool in_write, in_read;   /* a transaction of store/'s is open */
-    uint32_t open_queries;    /* begun and not ended: none at the end of a transaction */
-    int changes_before;       /* sqlite3_total_changes when it began */
-    int64_t data_version;     /* of the last store_changed */
+    struct stmt_cache *stmts;    /* SQL text -> prepared statement */
+    struct neighbour *neighbour; /* when we may write (neighbour.h); NULL: never */
+    bool in_write, in_read;      /* a transaction of store/'s is open */
+    uint32_t open_queries;       /* begun and not ended: none at the end of a transaction */
+    int changes_before;          /* sqlite3_total_changes when it began */
+    int64_t data_version;        /* of the last store_changed */
     bool truncates; /* the rollback journal, at a commit; the database itself unlinks it */
     char message[512];
     struct state *state;     /* node/state/ */
@@ -51,8 +54,8 @@ struct store {
  * until an error is closed by db_close. */
 enum err db_open(struct store *s, const struct store_options *o, char msg[256]);
 void db_close(struct store *s);
-/* For store/ alone, which tells every room: BEGIN IMMEDIATE or BEGIN; whether anything was written
- * since; the end. */
+/* For store/ alone, which tells every room: one attempt to begin, to write or only to read; whether
+ * anything was written since; the end. What db_commit says is done is durable. */
 enum err db_begin(struct store *s, bool write);
 /* One moment for several reads, in a transaction or not: *own tells db_snapshot_end whether it is
  * this call's. The error of the reads, or of the end. */

@@ -13,6 +13,7 @@
 #include <string.h>
 
 struct state {
+    bool kept;  /* is not read anew outside of transactions */
     bool ready; /* the tonle_* tables are here */
     struct store_identity identity;
     struct store_state now;
@@ -329,9 +330,14 @@ enum err state_commit(struct store *s)
     return e;
 }
 
+void store_state_keep(struct store *s, bool keep)
+{
+    s->state->kept = keep;
+}
+
 enum err store_state_look(struct store *s)
 {
-    bool stale = (!s->in_write && !s->in_read) || s->state->version < 0;
+    bool stale = (!s->in_write && !s->in_read && !s->state->kept) || s->state->version < 0;
     if (!s->state->ready)
         return ERR_OK;
     enum err e = stale ? state_refresh(s) : ERR_OK;

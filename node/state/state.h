@@ -45,6 +45,9 @@ struct store_state { /* as of the last begin or refresh; borrowed, valid until t
 const struct store_state *store_state_get(struct store *s);
 /* Whether it is what the database says now; else it is the last that was read, or zeros. */
 enum err store_state_look(struct store *s);
+/* Outside of transactions the state is not read anew until it is not kept any more: where to read
+ * is to be in somebody's way. What other processes change of it is seen later. */
+void store_state_keep(struct store *s, bool keep);
 enum err store_set_hlc(struct store *s, uint64_t hlc); /* only upwards */
 /* Back, where what is stored cannot be a time that has been (core/wall.c). */
 enum err store_lower_hlc(struct store *s, uint64_t hlc);

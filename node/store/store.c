@@ -4,7 +4,7 @@
 #include "node/capture/capture.h"
 #include "node/capture/triggers.h"
 #include "node/db/ddl.h"
-#include "node/db/pin.h"
+#include "node/db/neighbour.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
@@ -44,9 +44,9 @@ static enum err look_ready(struct store *s, bool *ready, char msg[256])
     return e;
 }
 
-static enum err guard(struct store *s, char msg[256])
+static enum err settle(struct store *s, char msg[256])
 {
-    enum err e = pin_open(s);
+    enum err e = neighbour_settle(s, s->options.distrust);
     if (e != ERR_OK)
         snprintf(msg, 256, "%s: %.200s", s->options.path, s->message);
     return e;
@@ -68,8 +68,8 @@ enum err store_open(struct store **out, const struct store_options *o, char msg[
     apply_open(s);
     if (e == ERR_OK && ready)
         e = check_version(s, msg);
-    if (e == ERR_OK && ready && !o->read_only && o->wal_guard)
-        e = guard(s, msg);
+    if (e == ERR_OK && ready && !o->read_only)
+        e = settle(s, msg);
     if (e == ERR_OK)
         *out = s;
     else
@@ -83,7 +83,6 @@ void store_close(struct store *s)
         return;
     if (s->in_write || s->in_read)
         store_rollback(s);
-    pin_close(s);
     apply_close(s);
     capture_close(s);
     record_close(s);
@@ -142,9 +141,22 @@ static enum err begin(struct store *s, bool write)
     return e == ERR_OK ? e : undone(s, e);
 }
 
-enum err store_begin(struct store *s)
+enum err store_try(struct store *s)
 {
     return begin(s, true);
+}
+
+/* For so long as somebody else's transaction may take, and then as long as a lock is waited for. */
+enum err store_begin(struct store *s)
+{
+    enum err e = store_try(s);
+    while (e == ERR_BUSY && s->options.busy_ms && neighbour_wait(s))
+        e = store_try(s);
+    if (e != ERR_BUSY || !neighbour_hurry(s))
+        return e;
+    e = store_try(s);
+    neighbour_unwanted(s);
+    return e;
 }
 
 enum err store_begin_read(struct store *s)
@@ -164,7 +176,7 @@ enum err store_commit(struct store *s)
         return ERR_OK;
     record_commit(s);
     if (store_is_ready(s))
-        pin_after_commit(s);
+        neighbour_reclaim(s);
     return ERR_OK;
 }
 

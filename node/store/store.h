@@ -22,7 +22,10 @@ bool store_changed(struct store *s);
  * file was overwritten with an older one: nothing may be read, written or acknowledged from then
  * on. */
 bool store_moved(struct store *s);
-enum err store_begin(struct store *s);      /* BEGIN IMMEDIATE; re-reads the state */
+/* To write; re-reads the state. One attempt: after ERR_BUSY again in neighbour_wait_ms. */
+enum err store_try(struct store *s);
+/* The same until it can be, or the time that is waited for a lock is over. */
+enum err store_begin(struct store *s);
 enum err store_begin_read(struct store *s); /* one consistent read */
 enum err store_commit(struct store *s);
 void store_rollback(struct store *s);

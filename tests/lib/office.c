@@ -71,10 +71,19 @@ void office_open_app(struct office *o)
     office_sql(o, o->vfs ? "PRAGMA synchronous=EXTRA" : "PRAGMA synchronous=OFF");
 }
 
-void office_open_store(struct office *o, bool wal_guard)
+static uint64_t clock_us(void *user)
 {
-    o->store = database_store(&(struct store_options){
-        .path = o->path, .vfs = o->vfs, .busy_ms = o->vfs ? 0 : 2000, .wal_guard = wal_guard});
+    return 1000 * *(const uint64_t *)user;
+}
+
+void office_open_store(struct office *o)
+{
+    o->store = database_store(
+        &(struct store_options){.path = o->path,
+                                .vfs = o->vfs,
+                                .busy_ms = o->vfs ? 0 : 2000,
+                                .clock_us = o->mono_ms ? clock_us : NULL,
+                                .clock_user = (void *)(uintptr_t)o->mono_ms});
 }
 
 void office_sql(struct office *o, const char *sql)
@@ -122,7 +131,7 @@ void office_found(struct office *o, const struct office *all, int n, const char 
     if (wal)
         office_sql(o, "PRAGMA journal_mode=WAL");
     office_sql(o, schema);
-    office_open_store(o, false);
+    office_open_store(o);
     struct store_identity id = office_store_identity(o, hub);
     struct charter charter;
     struct finding *finding;

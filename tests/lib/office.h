@@ -15,6 +15,7 @@ struct office {
     sqlite3 *app; /* the application: triggers on, its own connection */
     char path[512];
     const char *vfs; /* NULL: real files */
+    const uint64_t *mono_ms; /* its monotonic clock; NULL: the machine's */
     char name[16], parent[16], unit[8];
     uint64_t site;
     uint8_t key[SIGN_PUBLIC_BYTES], secret[SIGN_SECRET_BYTES];
@@ -24,7 +25,7 @@ struct office {
 };
 void office_identity(struct office *o, int i, const char *parent, const char *unit);
 void office_open_app(struct office *o);
-void office_open_store(struct office *o, bool wal_guard);
+void office_open_store(struct office *o);
 /* Makes the database at o->path: schema, Tonle's tables, charter, the registry of all n offices,
  * triggers. */
 void office_found(struct office *o, const struct office *all, int n, const char *schema,

@@ -45,7 +45,7 @@ static uint64_t contents(struct store *s)
     for (size_t i = 0; h && i < n; i++) {
         struct buf sql = {0};
         buf_printf(&sql, "SELECT * FROM main.%s%s", schema_quote(&a, name[i]),
-                   strcmp(name[i], "tonle_meta") == 0 ? " WHERE k NOT IN ('rev', 'pin')" : "");
+                   strcmp(name[i], "tonle_meta") == 0 ? " WHERE k <> 'rev'" : "");
         h = found_rows(s, &a, buf_str(&sql), h);
         buf_fini(&sql);
     }

@@ -18,7 +18,8 @@ static void draw_profile(struct world *w)
                                   .keys = world_chance(w, 200),
                                   .open_tx = 60,
                                   .pause_ms = 200 + world_below(w, 1500)};
-    w->profile.wal_guard = w->profile.wal && world_chance(w, 400);
+    if (w->profile.wal)
+        (void)world_chance(w, 400); /* decides nothing any more: the kept seeds have it */
     if (world_chance(w, 250))
         w->profile.seal_rows = 1 + world_below(w, 30);
     if (world_chance(w, 200))
@@ -155,6 +156,7 @@ void world_start(struct world *w, uint64_t seed, const struct kind *kind)
         office_identity(&m->o, i, parent, "");
         draw_unit(w, i);
         m->o.vfs = DISK_VFS;
+        m->o.mono_ms = &w->now;
         snprintf(m->o.path, sizeof m->o.path, "m%d.db", i);
         m->skew_ms = draw_skew(w);
         if (i == 0 && w->profile.clocks)

@@ -295,7 +295,7 @@ static void power_on(struct world *w, struct machine *m)
         return;
     if (!m->o.app)
         app_open(w, m);
-    office_open_store(&m->o, w->profile.wal_guard);
+    office_open_store(&m->o);
     struct node_options o = {.store = m->o.store,
                              .software = "sim",
                              .run = world_random(w),

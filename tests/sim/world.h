@@ -110,7 +110,7 @@ struct profile {
     bool gaps;          /* applications go around capture (gaps.c) */
     bool stray_deletes; /* and delete rows meanwhile, or enter them anew */
     bool flips;         /* with `gaps`: instead, values change in the file by themselves */
-    bool wal, wal_guard;
+    bool wal;
     bool ignores;       /* triggers ignore statements */
     bool clocks;        /* wall clocks jump */
     bool keys;          /* applications check foreign keys themselves */

@@ -2,6 +2,7 @@
  * itself; every office rules alike, in whatever order things come (node/apply/ruling.h). */
 #include "node/capture/capture.h"
 #include "node/capture/publish.h"
+#include "node/db/query.h"
 #include "node/desk/desk.h"
 #include "node/record/table.h"
 #include "node/schema/schema.h"
@@ -389,8 +390,9 @@ static enum err settle_k(struct office *o, enum honest what)
                             .n_set = what == RENAME || what == CHANGE,
                             .leave_children = true};
     struct held_settled settled_to;
-    const char *id =
-        arena_strdup(&kept, office_one(o, "SELECT id FROM tonle_held WHERE table_name = 'person'"));
+    struct query q = DB_QUERY(o->store, "SELECT id FROM tonle_held WHERE table_name = 'person'");
+    const char *id = query_next(&q) ? query_text(&q, &kept, 0) : "";
+    assert_ok(query_end(&q));
     return store_held_settle(o->store, &kept, id,
                              what == MERGE  ? HELD_MERGE
                              : what == DROP ? HELD_DROP

@@ -63,7 +63,6 @@ static void config_survives_saving(void **state)
         struct config c = {.db = paths[i],
                            .listen = "tcp://127.0.0.1:5700",
                            .parent_endpoint = i % 2 ? "tcp://[::1]:5700" : "",
-                           .wal_guard = i % 3 != 0,
                            .batch_ms = 5,
                            .batch_max_ms = 50 + (uint32_t)i,
                            .heartbeat_ms = 700,
@@ -78,7 +77,6 @@ static void config_survives_saving(void **state)
         assert_string_equal(back.listen, c.listen);
         assert_string_equal(back.parent_endpoint, c.parent_endpoint);
         assert_memory_equal(back.parent_curve_key, c.parent_curve_key, CURVE_KEY_BYTES);
-        assert_int_equal(back.wal_guard, c.wal_guard);
         assert_int_equal(back.batch_ms, 5);
         assert_int_equal(back.batch_max_ms, c.batch_max_ms);
         assert_int_equal(back.heartbeat_ms, 700);
@@ -123,25 +121,19 @@ static void config_has_defaults(void **state)
     assert_ok(config_load(&arena, dir, &c, msg));
     assert_string_equal(c.listen, "");
     assert_string_equal(c.parent_endpoint, "");
-    assert_true(c.wal_guard);
     assert_int_equal(c.batch_ms, 10);
     assert_int_equal(c.batch_max_ms, 100);
     assert_int_equal(c.heartbeat_ms, 2000);
     assert_int_equal(c.mark_ms, 1000);
-    put("node.yaml", "db: a.db\nwal_guard: off\n", 24);
-    assert_ok(config_load(&arena, dir, &c, msg));
-    assert_false(c.wal_guard);
 }
 
 /* A mistake in node.yaml is told with its line. */
 static void config_names_mistakes(void **state)
 {
     expect_unfit("listen: x\n", "node.yaml:1: the file lacks 'db'");
-    expect_unfit("db: a\nwal_gard: on\n",
-                 "node.yaml:2: the file: unknown key 'wal_gard'; did you mean 'wal_guard'?");
+    expect_unfit("db: a\nmark_m: 1000\n",
+                 "node.yaml:2: the file: unknown key 'mark_m'; did you mean 'mark_ms'?");
     expect_unfit("db: a\ndb: b\n", "node.yaml:2: db is given twice");
-    expect_unfit("db: a\nwal_guard: maybe\n",
-                 "node.yaml:2: wal_guard: 'maybe' is not known; write 'on' or 'off'");
     expect_unfit("db: a\nheartbeat_ms: 0\n", "node.yaml:2: heartbeat_ms must be between");
     expect_unfit("db: a\nbatch_ms: 200\n",
                  "node.yaml:2: batch_ms (200) is more than batch_max_ms (100)");

@@ -451,9 +451,17 @@ static void committed(void *user, uint64_t site, uint64_t seq)
     o->outside_seq = seq;
 }
 
+static uint64_t clock_us(void *user)
+{
+    return 1000 * *(const uint64_t *)user;
+}
+
 struct store *net_open_store(const struct net_office *o)
 {
-    return database_store(&(struct store_options){.path = o->path, .busy_ms = 5});
+    return database_store(&(struct store_options){.path = o->path,
+                                                  .busy_ms = 5,
+                                                  .clock_us = o->now_ms ? clock_us : NULL,
+                                                  .clock_user = (void *)(uintptr_t)o->now_ms});
 }
 
 void net_boot(struct net *t, struct net_office *o)
@@ -522,6 +530,7 @@ void net_mend(struct net *t, struct net_office *o)
 static void open_database(struct net *t, struct net_office *o)
 {
     snprintf(o->path, sizeof o->path, "%s/%d.db", t->dir, index_of(t, o));
+    o->now_ms = &t->now_ms;
     o->app = database_app(o->path, NULL, 1000);
     database_sql(o->app, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF");
     database_sql(o->app, schema);

@@ -22,6 +22,7 @@ struct keypair { /* signing and transport */
 struct net_office {
     char name[24], parent[24];
     char path[512];
+    const uint64_t *now_ms; /* the net's */
     struct store *store;
     sqlite3 *app;      /* the application: its own connection, triggers on */
     struct node *node; /* NULL: not running */
