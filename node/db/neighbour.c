@@ -92,10 +92,10 @@ static enum err short_read(struct store *s)
 
 /* The application may change it at any time between two transactions of ours. In WAL mode we sync
  * by ourselves; EXTRA also syncs the directory behind a rollback journal that is unlinked. */
-static enum err look_at_mode(struct store *s)
+static enum err look_at_mode(struct store *s, int wait_ms)
 {
     struct neighbour *nb = s->neighbour;
-    sqlite3_busy_timeout(s->db, 0);
+    sqlite3_busy_timeout(s->db, wait_ms);
     enum err e = short_read(s);
     sqlite3_busy_timeout(s->db, (int)s->options.busy_ms);
     if (e != ERR_OK)
@@ -260,7 +260,7 @@ enum err neighbour_begin(struct store *s)
     if (nb->since_us == 0)
         nb->since_us = now;
     nb->hurried = nb->hurried || s->options.plain || !s->options.clock_us;
-    e = may_look(s, now) ? look_at_mode(s)
+    e = may_look(s, now) ? look_at_mode(s, 0)
                          : store_fail(s, ERR_BUSY, "somebody is inside a transaction");
     if (e == ERR_OK)
         e = s->options.plain ? store_exec(s, "BEGIN IMMEDIATE")
@@ -416,7 +416,7 @@ void neighbour_reclaim(struct store *s)
 
 enum err neighbour_settle(struct store *s, bool whole)
 {
-    enum err e = look_at_mode(s);
+    enum err e = look_at_mode(s, (int)s->options.busy_ms);
     if (e != ERR_OK || !s->neighbour->wal)
         return e;
     if (whole && !copy_back(s))
