@@ -420,6 +420,26 @@ static bool may_go(const struct birth *b, const struct cell *c, const struct tab
     return c->n == 1 || !has_references(b, rules, c->column);
 }
 
+static bool tells_values(const struct birth *b, const struct table_rules *rules)
+{
+    for (uint32_t i = 0; i < b->n_cells; i++) {
+        const struct cell *c = &b->cells[i];
+        for (uint32_t j = 0; c->column != COLUMN_EXISTS && j < c->n; j++)
+            if (c->v[j].value.type != VALUE_NULL && !cell_is_sum(rules, c->column))
+                return true;
+    }
+    return false;
+}
+
+/* What stands in no table has its values itself, also where only its cells tell some of them: an
+ * entry that goes leaves what it showed, and unique values are claimed. */
+static void keep_values(struct arena *a, struct birth *b, const struct table_rules *rules)
+{
+    bool stands = b->held == HOLD_NONE && birth_alive(b, rules);
+    if (!b->values && !stands && tells_values(b, rules))
+        b->values = birth_shown(a, b, rules);
+}
+
 static void forget_cells(struct birth *b, const struct table_rules *rules, const struct forget *f)
 {
     if (!clock_covers(f->stable, b->base))
@@ -537,6 +557,7 @@ void row_forget(struct arena *a, struct row *r, const struct table_rules *rules,
             continue;
         r->births[kept] = r->births[i];
         forget_references(&r->births[kept], f);
+        keep_values(a, &r->births[kept], rules);
         forget_cells(&r->births[kept++], rules, f);
     }
     r->n_births = kept;

@@ -3,7 +3,8 @@
  * A key may have had several births (DESIGN 4, "Births"); each is an identity of its own. A cell
  * without an entry has one version: the birth's `base` (for a fresh birth its own dot; once stable:
  * none). The values of the one birth that stands in the table are read from the table and filled in
- * (birth_set_values); for every other birth they are kept here.
+ * (birth_set_values); for every other birth they are kept here, as far as they are known: of one
+ * that was deleted behind capture only what others have written since.
  *
  * A cell is a column or a group (policy.h); versions of a group hold tuples, `values` always single
  * columns.
@@ -182,7 +183,8 @@ enum err row_decode(struct arena *a, struct row *r, const struct table_rules *ru
 /* Forgetting (DESIGN 4): drops what the stable clock covers. A dead birth whose existence cell is
  * one covered version goes; a named birth that is covered and not in `keep` becomes the unnamed
  * one, and its twins go; a covered base becomes none; a covered cell of one value, or of several
- * that are alike, loses its entry, and what it showed stands. A cell of two or more different
+ * that are alike, loses its entry, and what it showed stands. What stands in no table gets the
+ * values that its cells tell, if it has none. A cell of two or more different
  * values stays until a later write has seen them, and so does what was written to a sum and is no
  * integer. A reference to a covered birth that is not in `parents` goes; a cell of several
  * versions stays while one of them has a reference. With `keep_rank`, the base and the cells of

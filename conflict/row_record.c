@@ -137,6 +137,21 @@ static void put_marks(struct buf *out, const struct birth *b)
         put_dot(out, b->seen[i]);
 }
 
+/* A group of which nothing is known is its NULLs. */
+static void put_value(struct buf *out, const struct table_rules *rules, uint32_t cell,
+                      const struct value *v)
+{
+    const struct cell_group *g = v->type == VALUE_NULL ? cell_group_of(rules, cell) : NULL;
+    if (!g) {
+        value_encode(out, v);
+        return;
+    }
+    buf_put_u8(out, VALUE_TUPLE);
+    buf_put_varint(out, g->n);
+    for (uint32_t i = 0; i < g->n; i++)
+        value_encode(out, v);
+}
+
 static void put_cells(struct buf *out, const struct birth *b, const struct table_rules *rules,
                       uint8_t head)
 {
@@ -148,7 +163,7 @@ static void put_cells(struct buf *out, const struct birth *b, const struct table
         for (uint32_t j = 0; j < c->n; j++) {
             put_version(out, c->v[j].dot, c->v[j].hlc);
             if (value_in_cell(rules, head, c->column, c->n))
-                value_encode(out, &c->v[j].value);
+                put_value(out, rules, c->column, &c->v[j].value);
         }
     }
 }

@@ -38,7 +38,7 @@ static const char *side_detail(struct work *w, const struct work_row *r, const s
     if (!birth && (c->column != COLUMN_EXISTS || v->value.u.i == 0))
         return NULL;
     const struct birth *b = row_find_birth(&r->row, birth ? v->dot : c->birth);
-    if (!b || !b->values)
+    if (!b || !b->values || part_birth_unknown(w->a, r->k.t, b))
         return NULL;
     return schema_row_json(w->a, r->k.t, work_shown(w, r, b));
 }

@@ -3,6 +3,7 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
+#include "node/record/table.h"
 
 #include <string.h>
 
@@ -71,9 +72,9 @@ static enum err read_now(struct store *s, struct arena *a, const struct conflict
         return e;
     bool alive = birth_alive(b, &t->rules);
     more->standing = !alive ? "deleted" : b->held != HOLD_NONE ? "held" : "stands";
-    const struct value *values = b->values ? review_values(&r, b) : r.stand;
-    if (!values)
+    if (part_birth_unknown(a, t, b))
         return ERR_OK;
+    const struct value *values = review_values(&r, b);
     more->now = shown_now(a, t, cell, values);
     more->now_row = schema_row_json(a, t, values);
     return ERR_OK;

@@ -34,7 +34,7 @@ static enum err bear_again(const struct reviewed *r, const struct birth *b,
                            const struct typed *columns)
 {
     const struct table_schema *t = r->k.t;
-    if (!b->values)
+    if (part_birth_unknown(r->a, t, b))
         return store_fail(r->s, ERR_STATE,
                           "the values of this row are not known here any more: to have it again, "
                           "insert it with an application");

@@ -20,6 +20,7 @@
 
 #include "conflict/map.h"
 #include "conflict/twin.h"
+#include "node/record/table.h"
 #include <string.h>
 
 /* ---- naming, before the seal ---- */
@@ -278,7 +279,7 @@ static enum err keeps(struct store *s, struct arena *a, struct row_key k, const 
 {
     const struct cell *c = birth_find_cell(b, cell_of(&k.t->rules, ref->column));
     enum err e = ERR_OK;
-    *kept = !b->values || (c && c->n > 1);
+    *kept = part_birth_unknown(a, k.t, b) || (c && c->n > 1);
     const struct value *values = *kept ? NULL : birth_shown(a, b, &k.t->rules);
     for (uint32_t f = 0; e == ERR_OK && !*kept && f < s->schema->n_fks; f++) {
         const struct foreign_key *fk = &s->schema->fks[f];

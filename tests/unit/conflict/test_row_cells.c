@@ -239,6 +239,34 @@ static void forgetting_asks_what_people_see(void **state)
     clock_fini(&stable);
 }
 
+/* What stands in no table is nowhere else: a held birth of which only the cells tell something
+ * keeps what they showed. Of what stands the table has it. */
+static void what_a_held_birth_shows_stays_with_it(void **state)
+{
+    static const enum hold_reason held[] = {HOLD_CHECK, HOLD_NONE};
+    const struct version v[] = {by_site(1, value_text("KH-2")), by_site(2, name(*state, "f", "g"))};
+    struct clock stable = {0};
+    const struct forget f = {.stable = &stable};
+    clock_set(&stable, 1, 1);
+    clock_set(&stable, 2, 1);
+    for (size_t i = 0; i < sizeof held / sizeof *held; i++) {
+        struct birth *b = make_birth(*state);
+        struct row r = {.n_births = 1, .births = b};
+        b->values = NULL;
+        b->held = held[i];
+        birth_set_cell(*state, b, SCOPE, &v[0], 1);
+        birth_set_cell(*state, b, FIRST, &v[1], 1);
+        row_forget(*state, &r, &rules, &f);
+        assert_int_equal(r.births->n_cells, 0);
+        assert_true(!r.births->values == (held[i] == HOLD_NONE));
+        struct value *shown = birth_shown(*state, r.births, &rules);
+        assert_int_equal(shown[SCOPE].type, held[i] ? VALUE_TEXT : VALUE_NULL);
+        assert_int_equal(shown[LEAD].type, held[i] ? VALUE_TEXT : VALUE_NULL);
+        assert_int_equal(shown[KEY].type, VALUE_NULL);
+    }
+    clock_fini(&stable);
+}
+
 /* A unique column in a group ranks by the group's cell, and keeps it while ranks are kept. */
 static void a_group_ranks_for_its_columns(void **state)
 {
@@ -314,6 +342,7 @@ int main(void)
         TEST(values_from_the_table_reach_lone_versions),
         TEST(sums_must_be_numbers_to_stand),
         TEST(forgetting_asks_what_people_see),
+        TEST(what_a_held_birth_shows_stays_with_it),
         TEST(a_group_ranks_for_its_columns),
         TEST(delete_policies_say_who_lives),
         TEST(a_delete_in_conflict_is_not_forgotten),

@@ -299,6 +299,29 @@ static void counts_are_checked_against_the_bytes(void **state)
     arena_fini(&a);
 }
 
+/* A row that was deleted behind capture stands by its record, and has no values: held then, as
+ * another birth of its key comes, its record is read back. */
+static void what_stood_and_is_not_there_is_read(void **state)
+{
+    const struct value both[] = {value_text("a"), value_text("b")};
+    struct arena a = {0};
+    struct buf b = {0};
+    struct birth birth = {0};
+    struct row r = {.n_births = 1, .births = &birth};
+    const struct version v = {.dot = {1, 1}, .value = value_tuple(&a, both, 2)};
+    birth_set_cell(&a, &birth, GROUP, &v, 1);
+    row_encode(&b, &r, &all_rules);
+    uint8_t *first = arena_copy(&a, b.data, b.len);
+    assert_ok(row_decode(&a, &r, &all_rules, first, b.len));
+    r.births->held = HOLD_CHECK;
+    buf_reset(&b);
+    row_encode(&b, &r, &all_rules);
+    assert_ok(row_decode(&a, &r, &all_rules, b.data, b.len));
+    assert_int_equal(birth_show(&a, r.births, MEMBER, &all_rules).value.type, VALUE_NULL);
+    buf_fini(&b);
+    arena_fini(&a);
+}
+
 /* A held birth of an older schema has NULL in the columns that came since; a newer one is refused.
  */
 static void columns_added_since_are_null(void **state)
@@ -511,6 +534,7 @@ int main(void)
         cmocka_unit_test(damaged_records_are_refused_or_valid),
         cmocka_unit_test(random_bytes_are_refused_or_valid),
         cmocka_unit_test(counts_are_checked_against_the_bytes),
+        cmocka_unit_test(what_stood_and_is_not_there_is_read),
         cmocka_unit_test(columns_added_since_are_null),
         cmocka_unit_test(every_broken_rule_is_refused),
         cmocka_unit_test(every_broken_rule_of_groups_and_sums_is_refused),

@@ -272,11 +272,11 @@ static void a_held_value_is_taken(void **state)
     }
 }
 
-/* It is held here, and the other office, which knows what others did since, gets all of it. */
-static void what_is_held_here_is_whole_there(void **state)
+static const char held[] = "SELECT group_concat(key || reason, ' ') FROM"
+                           " (SELECT * FROM tonle_held ORDER BY key, reason)";
+
+static void publish_what_is_held_here(void **state)
 {
-    static const char held[] = "SELECT group_concat(key || reason, ' ') FROM"
-                               " (SELECT * FROM tonle_held ORDER BY key, reason)";
     office_sql(A, "INSERT INTO note VALUES('n','one','m1')");
     federation_sync(*state);
     office_behind(HUB, "DELETE FROM note WHERE id = 'n'");
@@ -292,6 +292,28 @@ static void what_is_held_here_is_whole_there(void **state)
     federation_sync(*state);
     assert_string_equal(compared_scan(state, 50, false, false), "");
     assert_everywhere(held, "\"n\"birth \"n\"unique");
+}
+
+/* It is held here, and the other office, which knows what others did since, gets all of it. */
+static void what_is_held_here_is_whole_there(void **state)
+{
+    publish_what_is_held_here(state);
+    office_sql(A, "DELETE FROM note WHERE id = 'z'");
+    federation_sync(*state);
+    assert_everywhere("SELECT body || mark FROM note WHERE id = 'n'", "onemz");
+}
+
+/* There it claims its unique values, and is the same when everybody has it, and nothing but its
+ * record tells what was written to it. */
+static void what_was_whole_there_stays_whole(void **state)
+{
+    publish_what_is_held_here(state);
+    assert_everywhere("SELECT count(*) FROM tonle_claim", "2");
+    for (int mark = 0; mark < 2; mark++) {
+        federation_pass_mark(*state, 2, NULL);
+        assert_string_equal(compared_scan(state, 50, false, false), "");
+        assert_everywhere("SELECT count(*) FROM tonle_claim", "2");
+    }
     office_sql(A, "DELETE FROM note WHERE id = 'z'");
     federation_sync(*state);
     assert_everywhere("SELECT body || mark FROM note WHERE id = 'n'", "onemz");
@@ -310,6 +332,7 @@ int main(void)
         FEDERATION_TEST(what_follows_where_a_value_is_taken_back),
         FEDERATION_TEST(who_has_its_value_is_held_again),
         FEDERATION_TEST(what_is_held_here_is_whole_there),
+        FEDERATION_TEST(what_was_whole_there_stays_whole),
         FEDERATION_TEST(a_held_value_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_taken),
         FEDERATION_TEST(a_value_that_another_has_is_published),
