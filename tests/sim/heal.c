@@ -72,13 +72,18 @@ void world_heal(struct world *w)
     }
 }
 
+/* What is written when all had settled may be stamped ahead of a hub that was set right at that
+ * moment: it waits for its time, like what had waited before. */
+static bool come_to_rest(struct world *w)
+{
+    return wait_for(w, settled) && wait_for(w, at_rest);
+}
+
 void world_settle(struct world *w)
 {
-    bool rest = wait_for(w, settled);
-    if (!rest && w->profile.clocks && w->broken[0] == '\0' && clocks_wait(w))
-        rest = wait_for(w, settled);
-    if (rest)
-        (void)wait_for(w, at_rest);
+    bool rest = come_to_rest(w);
+    if (!rest && !settled(w) && w->profile.clocks && w->broken[0] == '\0' && clocks_wait(w))
+        (void)come_to_rest(w);
     if (!settled(w) && w->broken[0] == '\0')
         world_break(w, "3", "the offices do not come to rest");
     if (!forgotten(w) && w->broken[0] == '\0')
