@@ -5,6 +5,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
 #include "tests/lib/lists.h"
+#include <stdio.h>
 
 #include <stdio.h>
 #include <string.h>
@@ -287,6 +288,22 @@ static void a_row_lost_to_a_delete_comes_back_whole(void **state)
     federation_assert_equal(*state, tables);
 }
 
+/* Of a row that was deleted behind capture only what others wrote since is known: a decision enters
+ * no row of which the rest is missing. */
+static void a_row_that_is_not_known_is_not_entered(void **state)
+{
+    office_behind(HUB, "DELETE FROM person WHERE id = 'p1'");
+    office_sql(A, "DELETE FROM person WHERE id = 'p1'");
+    office_sql(B, "UPDATE person SET note = 'changed' WHERE id = 'p1'");
+    federation_sync(*state);
+    struct conflict_record c = open_one(B, "exists");
+    decide_must(B, c.id, RESOLVE_TAKE, lists_side(&c, A->site), by("som", NULL, 0));
+    federation_sync(*state);
+    assert_err(decide(HUB, c.id, RESOLVE_TAKE, lists_side(&c, B->site), by("hub", NULL, 0)),
+               ERR_STATE);
+    assert_non_null(strstr(store_message(HUB->store), "not known here any more"));
+}
+
 static void two_births(void **state)
 {
     office_sql(A, "INSERT INTO person VALUES('p2','Chan','A',1,10,NULL)");
@@ -491,6 +508,7 @@ int main(void)
         TEST(what_is_so_already_is_no_decision),
         TEST(a_side_is_named_by_its_office),
         TEST(a_decision_can_be_taken_again),
+        TEST(a_row_that_is_not_known_is_not_entered),
         TEST(the_last_decision_before_a_seal_counts),
         TEST(two_decisions_apart_are_a_conflict),
         TEST(decisions_are_known_when_they_are_settled),
