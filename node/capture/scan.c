@@ -103,7 +103,7 @@ static char *scan_sql(struct arena *a, const struct table_schema *t)
     return sql_take(a, &b);
 }
 
-/* Events of one key behind a place in the log; the log's columns have neither affinity nor
+/* Events of one key behind a place in the log; the keys there have neither affinity nor
  * collation. */
 static char *more_sql(struct arena *a, const struct table_schema *t)
 {

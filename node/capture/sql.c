@@ -49,13 +49,13 @@ static const char *key_name(const struct context *x, uint32_t i)
 static char *log_sql(const struct context *x)
 {
     struct buf b = {0};
-    buf_printf(&b, "CREATE TABLE %s(\"op\"", x->log);
+    buf_printf(&b, "CREATE TABLE %s(\"op\" INTEGER", x->log);
     for (uint32_t i = 0; i < x->t->n_key; i++)
-        buf_printf(&b, ",%s", capture_name(x->a, "k_", key_name(x, i)));
+        buf_printf(&b, ",%s BLOB", capture_name(x->a, "k_", key_name(x, i)));
     for (uint32_t w = 0; w < capture_words(x->t); w++)
-        buf_printf(&b, ",\"m%u\"", w);
+        buf_printf(&b, ",\"m%u\" INTEGER", w);
     for (uint32_t i = 0; i < x->t->n_columns; i++)
-        buf_printf(&b, ",%s", capture_name(x->a, "o_", x->t->column[i]));
+        buf_printf(&b, ",%s BLOB", capture_name(x->a, "o_", x->t->column[i]));
     buf_printf(&b, ")");
     return sql_take(x->a, &b);
 }

@@ -9,6 +9,9 @@
  *
  * u64 numbers (sites, hybrid times) are stored as the signed 64-bit integer of the same bits.
  *
+ * Tools of the application read these tables with its own: every column has a type (BLOB: values as
+ * they are), and nothing is AUTOINCREMENT, which would make sqlite_sequence where there was none.
+ *
  * - tonle_meta: small named values; identity, counters
  * - tonle_clock: per site, highest seq applied here, its hash and hybrid time
  * - tonle_stable: the stable clock
@@ -36,7 +39,8 @@
  * - tonle_local: values of columns that only this office has, of rows that were taken out of their
  *   table
  * - tonle_journal: every item in the order it was sealed or applied here; source '' is our own,
- *   otherwise the neighbour's node name; kind: enum item_kind
+ *   otherwise the neighbour's node name; kind: enum item_kind. A pos is never given twice: the
+ *   highest is kept in tonle_meta
  * - tonle_touch: of each changeset of the journal, which rows it may have touched (journal/touch.c)
  * - tonle_peer: what is durable of each neighbour
  * - tonle_conflict, tonle_side: the conflict record, every value, office and time; the view
@@ -65,7 +69,7 @@
  * - tonle_log_<t>: capture log of table number t (capture/capture.c)
  */
 const char store_ddl[] =
-    "CREATE TABLE tonle_meta(k TEXT PRIMARY KEY, v) WITHOUT ROWID;"
+    "CREATE TABLE tonle_meta(k TEXT PRIMARY KEY, v BLOB) WITHOUT ROWID;"
     "CREATE TABLE tonle_clock(site INTEGER PRIMARY KEY, seq INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " hash BLOB NOT NULL);"
     "CREATE TABLE tonle_stable(site INTEGER PRIMARY KEY, seq INTEGER NOT NULL);"
@@ -93,8 +97,9 @@ const char store_ddl[] =
     "CREATE TABLE tonle_deferred(name TEXT NOT NULL, pos INTEGER NOT NULL, stable BLOB NOT NULL,"
     " PRIMARY KEY(name, pos)) WITHOUT ROWID;"
     "CREATE TABLE tonle_local(t INTEGER NOT NULL, k BLOB NOT NULL, site INTEGER NOT NULL,"
-    " seq INTEGER NOT NULL, c TEXT NOT NULL, v, PRIMARY KEY(t, k, site, seq, c)) WITHOUT ROWID;"
-    "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL, c TEXT NOT NULL, v BLOB, PRIMARY KEY(t, k, site, seq, c)) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE tonle_journal(pos INTEGER PRIMARY KEY, kind INTEGER NOT NULL,"
     " source TEXT NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL, hlc INTEGER NOT NULL,"
     " bytes BLOB NOT NULL);"
     "CREATE INDEX tonle_journal_dot ON tonle_journal(site, seq) WHERE kind = 1;"
@@ -109,7 +114,7 @@ const char store_ddl[] =
     " t INTEGER NOT NULL, k BLOB NOT NULL, bsite INTEGER NOT NULL, bseq INTEGER NOT NULL);"
     "CREATE INDEX tonle_conflict_open ON tonle_conflict(t, k) WHERE state = 'open';"
     "CREATE TABLE tonle_side(n INTEGER NOT NULL, site INTEGER NOT NULL, seq INTEGER NOT NULL,"
-    " hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL, value,"
+    " hlc INTEGER NOT NULL, office TEXT NOT NULL, unit TEXT NOT NULL, value BLOB,"
     " shown INTEGER NOT NULL, form INTEGER NOT NULL DEFAULT 0, detail TEXT,"
     " PRIMARY KEY(n, site, seq)) WITHOUT ROWID;"
     "CREATE VIEW tonle_conflict_side AS SELECT c.id AS conflict, s.site AS site, s.seq AS seq,"
@@ -141,7 +146,7 @@ const char store_ddl[] =
     " found_ms INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0,"
     " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,"
     " differs_from TEXT NOT NULL DEFAULT '/');"
-    "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
+    "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v BLOB,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, stands INTEGER NOT NULL,"
     " PRIMARY KEY(t, k)) WITHOUT ROWID;"

@@ -48,17 +48,14 @@ enum err store_journal_append(struct store *s, enum item_kind kind, const char *
 {
     assert(s->in_write);
     assert(kind == ITEM_CHANGESET ? !dot_is_none(dot) : dot.site == 0);
-    enum err e = DB_RUN(s,
-                        "INSERT INTO tonle_journal(kind, source, site, seq, hlc, bytes)"
-                        " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-                        value_u64(kind), value_text(source), value_u64(dot.site),
-                        value_u64(dot.seq), value_u64(hlc), value_blob(bytes.p, bytes.len));
+    enum err e = state_next_journal_pos(s, pos);
     if (e != ERR_OK)
         return e;
-    *pos = (uint64_t)db_last_rowid(s);
-    assert(*pos > state_of(s)->journal_pos);
-    state_set_journal_pos(s, *pos);
-    return ERR_OK;
+    return DB_RUN(s,
+                  "INSERT INTO tonle_journal(pos, kind, source, site, seq, hlc, bytes)"
+                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                  value_u64(*pos), value_u64(kind), value_text(source), value_u64(dot.site),
+                  value_u64(dot.seq), value_u64(hlc), value_blob(bytes.p, bytes.len));
 }
 
 /* The neighbour whose items do not go back to it; NULL: there is nobody in that direction. */

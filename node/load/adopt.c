@@ -46,6 +46,27 @@ static enum err has_aside(struct store *s, const char *aside, bool *has)
     return e;
 }
 
+/* As they are, in columns that hold any value; of a type, as in every table of ours. */
+static enum err make_aside(struct store *s, const struct table_schema *t, const char *aside)
+{
+    struct arena a = {0};
+    struct buf sql = {0};
+    struct query q = DB_QUERY(s,
+                              "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1"
+                              " ORDER BY cid",
+                              value_text(t->name));
+    buf_printf(&sql, "CREATE TABLE main.%s(", aside);
+    for (const char *comma = ""; query_next(&q); comma = ", ")
+        buf_printf(&sql, "%s%s BLOB", comma, schema_quote(&a, query_text(&q, &a, 0)));
+    buf_printf(&sql, "); INSERT INTO main.%s SELECT * FROM %s", aside, t->qname);
+    enum err e = query_end(&q);
+    if (e == ERR_OK)
+        e = store_exec(s, buf_str(&sql));
+    buf_fini(&sql);
+    arena_fini(&a);
+    return e;
+}
+
 enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 {
     char aside[40];
@@ -63,12 +84,8 @@ enum err adopt_set_aside(struct store *s, const struct table_schema *t)
     int64_t any;
     buf_printf(&sql, "SELECT EXISTS(SELECT 1 FROM %s)", t->qname);
     e = db_number(s, buf_str(&sql), &any);
-    buf_reset(&sql);
-    buf_printf(&sql, "CREATE TABLE main.%s AS SELECT * FROM %s", aside, t->qname);
-    if (e == ERR_OK && any)
-        e = store_exec(s, buf_str(&sql));
     buf_fini(&sql);
-    return e;
+    return e == ERR_OK && any ? make_aside(s, t, aside) : e;
 }
 
 /* The stored columns of the table here: the published ones and those that exist only here. */

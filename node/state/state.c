@@ -208,6 +208,11 @@ static enum err read_counts(struct store *s)
     return ERR_OK;
 }
 
+/* The highest position that was ever given: items may be gone from the end of the journal. */
+#define LAST_POS                                                                                   \
+    "SELECT max(coalesce((SELECT v FROM tonle_meta WHERE k = 'journal_pos'), 0),"                  \
+    " coalesce((SELECT max(pos) FROM tonle_journal), 0))"
+
 static enum err read_values(struct store *s, struct arena *a, struct store_state *st)
 {
     const struct {
@@ -225,7 +230,7 @@ static enum err read_values(struct store *s, struct arena *a, struct store_state
     if (e == ERR_OK)
         e = meta_bytes(s, a, "chain", st->chain, HASH_BYTES);
     if (e == ERR_OK)
-        e = db_number(s, "SELECT coalesce(max(pos), 0) FROM tonle_journal", &pos);
+        e = db_number(s, LAST_POS, &pos);
     if (e == ERR_OK)
         e = read_clock(s, "SELECT site, seq FROM tonle_clock", &st->clock);
     if (e == ERR_OK)
@@ -468,10 +473,17 @@ void state_set_loading(struct store *s, bool loading)
     s->state->now.loading = loading;
 }
 
-void state_set_journal_pos(struct store *s, uint64_t pos)
+enum err state_next_journal_pos(struct store *s, uint64_t *pos)
 {
+    int64_t last = 0;
     changing(s);
-    s->state->now.journal_pos = pos;
+    enum err e = db_number(s, LAST_POS, &last);
+    *pos = (uint64_t)last + 1;
+    if (e == ERR_OK)
+        e = store_meta_set_u64(s, "journal_pos", *pos);
+    if (e == ERR_OK)
+        s->state->now.journal_pos = *pos;
+    return e;
 }
 
 enum err state_raise_stable(struct store *s, const struct clock *c)

@@ -91,7 +91,8 @@ enum err state_raise_stable(struct store *s, const struct clock *c);
 /* The clocks of a chunk of a first load. Our own site's seq and chain stay: what we have sealed is
  * not the sender's to tell. */
 enum err state_take_clocks(struct store *s, const struct clock *clock, const struct clock *stable);
-void state_set_journal_pos(struct store *s, uint64_t pos);
+/* The next position of the journal, which nothing has had before, also where items are gone. */
+enum err state_next_journal_pos(struct store *s, uint64_t *pos);
 void state_set_loading(struct store *s, bool loading);
 
 #endif

@@ -147,8 +147,8 @@ static void a_changeset_is_found_by_its_dot(void **state)
     arena_fini(&a);
 }
 
-/* A position is given once, also after the last item is gone: what was acknowledged stays behind.
- */
+/* A position is given once, also after the last item is gone, and to whoever opens the database
+ * anew: what was acknowledged stays behind. */
 static void positions_are_never_given_twice(void **state)
 {
     struct office *o = A;
@@ -158,8 +158,34 @@ static void positions_are_never_given_twice(void **state)
     assert_ok(store_commit(o->store));
     office_sql(o, "DELETE FROM tonle_journal");
     assert_ok(store_begin(o->store));
-    assert_true(append(o->store, ITEM_CHANGESET, "", 3) > pos);
+    assert_int_equal(append(o->store, ITEM_CHANGESET, "", 3), pos + 1);
     assert_ok(store_commit(o->store));
+    office_sql(o, "DELETE FROM tonle_journal");
+    store_close(o->store);
+    office_open_store(o, false);
+    assert_int_equal(store_state_get(o->store)->journal_pos, pos + 1);
+    assert_ok(store_begin(o->store));
+    assert_int_equal(append(o->store, ITEM_CHANGESET, "", 4), pos + 2);
+    assert_ok(store_commit(o->store));
+}
+
+/* Tools of the application read our tables with its own: each column has a type, and there is no
+ * sqlite_sequence where the application has none. */
+static void a_tool_can_read_our_tables(void **state)
+{
+    (void)state;
+    assert_string_equal(database_text(A->app, "SELECT count(*) > 100 FROM sqlite_schema s,"
+                                              " pragma_table_info(s.name) c WHERE s.type = 'table'"
+                                              " AND s.name LIKE 'tonle\\_%' ESCAPE '\\'"),
+                        "1");
+    assert_string_equal(
+        database_text(A->app, "SELECT group_concat(s.name || '.' || c.name) FROM sqlite_schema s,"
+                              " pragma_table_xinfo(s.name) c WHERE s.type = 'table'"
+                              " AND s.name LIKE 'tonle\\_%' ESCAPE '\\' AND c.type = ''"),
+        "NULL");
+    assert_string_equal(
+        database_text(A->app, "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'"),
+        "0");
 }
 
 /* What is durable of a neighbour is kept as told; an unknown one is all zero; a rollback takes it
@@ -214,6 +240,7 @@ int main(void)
         FEDERATION_TEST(a_long_run_of_foreign_items_is_jumped_over),
         FEDERATION_TEST(the_backlog_counts_what_waits),
         FEDERATION_TEST(a_changeset_is_found_by_its_dot),
+        FEDERATION_TEST(a_tool_can_read_our_tables),
         FEDERATION_TEST(positions_are_never_given_twice),
         FEDERATION_TEST(neighbours_are_remembered),
         FEDERATION_TEST(sites_tell_office_key_and_progress),

@@ -462,6 +462,9 @@ static void what_cannot_be_adopted_stays_aside(void **state)
     char sql[100];
     snprintf(sql, sizeof sql, "SELECT id||ident||name||here FROM %s", table);
     assert_string_equal(office_one(NEW, sql), "p5i1Somlocal");
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM pragma_table_info('%s') WHERE type = ''",
+             table);
+    assert_string_equal(office_one(NEW, sql), "0"); /* tools of the application read it */
     federation_sync(*state);
     federation_assert_equal(*state, "house receipt");
     /* its key is free: what else is held there is an entry of its own */

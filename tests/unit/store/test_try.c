@@ -19,11 +19,12 @@ static void a_part_is_taken_back(void **state)
     office_sql(HUB, "INSERT INTO note VALUES('a','1'),('b','2'),('c','3'),('d','4'),('e','5')");
     federation_sync(*state);
     assert_ok(store_begin(s));
-    uint64_t hlc = state_of(s)->hlc, pos = state_of(s)->journal_pos;
+    uint64_t hlc = state_of(s)->hlc, pos = state_of(s)->journal_pos, next;
     assert_ok(store_meta_set_u64(s, "before", 7));
     assert_ok(store_try_begin(s));
     assert_ok(store_set_hlc(s, hlc + 5));
-    state_set_journal_pos(s, pos + 1);
+    assert_ok(state_next_journal_pos(s, &next));
+    assert_int_equal(next, pos + 1);
     assert_ok(store_exec(s, "DELETE FROM note"));
     assert_err(store_fail(s, ERR_LIMIT, "too large"), ERR_LIMIT);
     assert_ok(store_try_undo(s));
