@@ -85,7 +85,8 @@ struct cli_office { /* {0}; released by office_close */
     const char *db_path;
     struct keys keys;
     struct store *store;
-    enum err fault; /* why it could not be opened, or claimed */
+    enum err fault;   /* why it could not be opened, or claimed */
+    const char *gone; /* why, where it is that our tables were dropped by another program */
 };
 enum office_access {
     OFFICE_READ,
@@ -108,6 +109,8 @@ void office_close(struct cli_office *o);
 /* Prints the store's message after a failure and returns the exit code. `doing`: "reading the
  * conflicts". */
 int office_fail(const struct cli_office *o, enum err e, const char *doing);
+/* What to do where our tables were dropped. */
+const char *office_gone_next(const struct config *config);
 /* The same with a message that was kept. */
 int cli_store_fail(enum err e, const char *text, const char *doing);
 
@@ -135,7 +138,7 @@ json_t *cli_time_json(uint64_t ms);               /* ISO 8601 UTC with milliseco
 json_t *cli_text_json(const char *s);             /* a string whatever the bytes */
 const char *cli_time(struct cli *c, uint64_t ms); /* the same as text; "-" for 0 */
 const char *cli_value(struct cli *c, const struct value *v); /* a long one is cut */
-const char *cli_json_text(struct cli *c, const json_t *j); /* in one line, for people */
+const char *cli_json_text(struct cli *c, const json_t *j);   /* in one line, for people */
 /* A long text is cut, for people. */
 const char *cli_short(struct cli *c, const char *text);
 const char *cli_dot(struct cli *c, struct dot d);

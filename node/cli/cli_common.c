@@ -226,6 +226,34 @@ int cli_arguments(struct cli *c, int argc, char **argv, const struct option *opt
 
 /* ---- the node's directory and database */
 
+const char *office_gone_next(const struct config *config)
+{
+    return !config->parent_endpoint || config->parent_endpoint[0] == '\0'
+               ? "stop the hub and bring back the newest copy of its database"
+               : "stop the node; tonle node add, at the hub, with a new name and the same unit; "
+                 "then "
+                 "tonle join --mode adopt with that invitation and an empty --dir, which brings "
+                 "the "
+                 "office back with what was written meanwhile";
+}
+
+/* Nobody but the node changes an application's database unasked. */
+static int tables_gone(struct cli *c, enum office_access access, struct cli_office *o)
+{
+    uint32_t n = 0;
+    const char *what =
+        cli_printf(c, "tables of Tonle were dropped from %s by another program (%s first)",
+                   o->db_path, store_missing(o->store));
+    enum err e = access == OFFICE_RUN ? store_let_go(o->store, &n) : ERR_STATE;
+    const char *so = e == ERR_OK ? "its applications go on, and nothing of it is sent"
+                     : access == OFFICE_RUN
+                         ? "its triggers cannot be removed yet, so its applications may not write"
+                         : "its applications can write when the node has been started, which "
+                           "removes the triggers";
+    o->gone = cli_printf(c, "%s; %s", what, so);
+    return cli_fail(CLI_ERROR, "%s. Next: %s", o->gone, office_gone_next(&o->config));
+}
+
 static int open_store(struct cli *c, enum office_access access, struct cli_office *o)
 {
     char msg[256] = "";
@@ -248,6 +276,8 @@ static int open_store(struct cli *c, enum office_access access, struct cli_offic
             o->db_path);
     if (e != ERR_OK)
         return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", o->db_path, msg);
+    if (store_missing(o->store))
+        return tables_gone(c, access, o);
     if (!store_is_ready(o->store))
         return cli_fail(
             CLI_ERROR,

@@ -21,6 +21,8 @@ static enum err rehearse(struct store *s, const struct join_session *j)
 {
     struct store_identity id = join_identity(&j->invitation, j->invitation.hub_site);
     enum err e = store_begin(s);
+    if (e == ERR_OK && j->mode != LOAD_EMPTY && store_remains(s))
+        e = store_clear(s);
     if (e == ERR_OK)
         e = store_create(s, &id);
     return e;
@@ -54,7 +56,7 @@ static int check_room(const struct join_session *j)
 {
     char msg[256] = "";
     struct stat st;
-    uint64_t copy = j->mode == LOAD_REPLACE && stat(j->db, &st) == 0 ? (uint64_t)st.st_size : 0;
+    uint64_t copy = j->mode != LOAD_EMPTY && stat(j->db, &st) == 0 ? (uint64_t)st.st_size : 0;
     const char *dir = dirname(arena_strdup(&j->cli->arena, j->db));
     enum err e = file_room(j->cli->dir, ROOM_BYTES, msg);
     if (e == ERR_OK)

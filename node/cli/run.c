@@ -2,7 +2,8 @@
  *
  * A disk that fails does not end the process: the node is let go and begun anew (close, open, look
  * again: nothing is trusted that was read before), with a back-off, while `status` says what is
- * wrong. An attempt that fails where the last one did is quiet. Whatever else ends it is kept in
+ * wrong. So it is where another program has dropped our tables: the triggers go, and the rest is a
+ * person's. An attempt that fails where the last one did is quiet. Whatever else ends it is kept in
  * the state directory.
  */
 #include "node/cli/cli.h"
@@ -29,6 +30,7 @@ struct running {
     struct loop_end end;
     bool hushed;       /* what an attempt fails by is not printed each time */
     uint32_t failures; /* of the disk, in a row */
+    bool gone;         /* our tables were dropped, in this process's sight */
     uint64_t logged_ms;
     char logged[sizeof((struct loop_end *)0)->reason];
 };
@@ -155,6 +157,7 @@ static int run_once(struct running *r)
     char msg[256] = "";
     struct identity_record last = {0};
     arena_reset(&r->cli->arena); /* of the life before */
+    r->office.config = (struct config){0};
     int code = lock_directory(r);
     if (code == CLI_OK)
         code = office_open(r->cli, OFFICE_RUN, &r->office);
@@ -172,8 +175,10 @@ static int run_once(struct running *r)
         cli_hush(false);
         uint64_t began_ms = cli_mono_ms();
         struct node *n = make_node(r, &last);
+        r->gone = false;
         code = run_loop(r, n);
         node_free(n);
+        r->gone = code != CLI_OK && store_gone(r->office.store);
         if (cli_mono_ms() > began_ms + SOUND_MS)
             r->failures = 0;
     }
@@ -182,13 +187,20 @@ static int run_once(struct running *r)
     return code;
 }
 
-/* Of an attempt that ended before its loop, or by itself in it. */
-static bool disk_failed(struct running *r)
+/* Of an attempt that ended before its loop, or by itself in it. Where nothing of ours is left,
+ * only this process knows that there were tables. */
+static bool goes_on(struct running *r)
 {
     if (r->end.reason[0] != '\0')
         return r->end.again;
-    snprintf(r->end.reason, sizeof r->end.reason, "%s", cli_failure());
-    return r->office.fault == ERR_IO || r->office.fault == ERR_FULL ||
+    r->gone = r->gone || r->office.gone;
+    snprintf(r->end.reason, sizeof r->end.reason, "%s",
+             r->office.gone ? r->office.gone
+             : r->gone && r->office.fault == ERR_OK
+                 ? "tables of Tonle were dropped from its database by another program; its "
+                   "applications go on, and nothing of it is sent"
+                 : cli_failure());
+    return r->gone || r->office.fault == ERR_IO || r->office.fault == ERR_FULL ||
            r->office.fault == ERR_CORRUPT;
 }
 
@@ -203,7 +215,7 @@ static void log_failure(struct running *r, uint64_t wait_ms)
     snprintf(r->logged, sizeof r->logged, "%s", r->end.reason);
     r->logged_ms = now;
     snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)(wait_ms / 1000));
-    loop_log_value(&b, "event", "disk_failed");
+    loop_log_value(&b, "event", r->gone ? "tables_gone" : "disk_failed");
     loop_log_value(&b, "reason", r->end.reason);
     loop_log_value(&b, "again_in_s", seconds);
     loop_log(0, buf_str(&b));
@@ -211,18 +223,21 @@ static void log_failure(struct running *r, uint64_t wait_ms)
 }
 
 /* Waits before the next attempt; true: a stop was asked for. */
-static bool wait_for_disk(struct running *r)
+static bool wait_for_next(struct running *r)
 {
     uint64_t ms = (uint64_t)AGAIN_MIN_MS << (r->failures < 5 ? r->failures : 5);
-    const char *next = "see to that disk (room, mount, permissions); it is tried again by itself, "
-                       "and nothing is lost meanwhile";
+    const char *next = r->gone
+                           ? office_gone_next(&r->office.config)
+                           : "see to that disk (room, mount, permissions); it is tried again by "
+                             "itself, and nothing is lost meanwhile";
     r->failures++;
     ms = ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS;
     log_failure(r, ms);
     static const char unnamed[] = /* a path that is not UTF-8 */
-        "{\"ok\":false,\"resting\":true,\"error\":\"a disk fails: the log names it\"}";
-    json_t *o = json_pack("{s:b, s:b, s:s, s:s}", "ok", 0, "resting", 1, "error", r->end.reason,
-                          "next", next);
+        "{\"ok\":false,\"resting\":true,\"code\":\"disk\",\"error\":\"a disk fails: the log names "
+        "it\"}";
+    json_t *o = json_pack("{s:b, s:b, s:s, s:s, s:s}", "ok", 0, "resting", 1, "code",
+                          r->gone ? "tables" : "disk", "error", r->end.reason, "next", next);
     char *answer = json_dumps(o, JSON_COMPACT);
     bool stop = loop_rest(r->lock >= 0 ? r->cli->dir : NULL, answer ? answer : unnamed, ms);
     free(answer);
@@ -241,17 +256,18 @@ static int run(struct running *r)
     for (;;) {
         r->end = (struct loop_end){0};
         r->office.fault = ERR_OK;
+        r->office.gone = NULL;
         int code = run_once(r);
         signal(SIGTERM, on_stop);
         signal(SIGINT, on_stop);
-        if (code == CLI_OK || !disk_failed(r)) {
+        if (code == CLI_OK || !goes_on(r)) {
             cli_hush(false);
             return r->hushed ? cli_fail(code, "%s", r->end.reason) : code;
         }
         keep_last_exit(r, r->end.reason);
         r->hushed = true;
         cli_hush(true);
-        if (wait_for_disk(r) || stop_asked)
+        if (wait_for_next(r) || stop_asked)
             return CLI_OK;
         keep_last_exit(r, "");
     }

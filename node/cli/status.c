@@ -66,7 +66,8 @@ static int read_stopped(struct cli *c, json_t **status)
                : cli_fail(CLI_ERROR, "the state of %s cannot be shown: run `tonle doctor`", c->dir);
 }
 
-/* The node waits for its disk: what is in the database, if that can be read, and why it waits. */
+/* The node waits for its disk, or its tables: what is in the database, if that can be read, and why
+ * it waits. */
 static json_t *read_resting(struct cli *c, const json_t *answer)
 {
     json_t *status = NULL;
@@ -81,7 +82,7 @@ static json_t *read_resting(struct cli *c, const json_t *answer)
     drop_reason(status, "not-running");
     json_object_set_new(status, "running", json_true());
     json_object_set_new(status, "state", json_string("degraded"));
-    add_reason(status, "disk", text_of(answer, "error"), text_of(answer, "next"));
+    add_reason(status, text_of(answer, "code"), text_of(answer, "error"), text_of(answer, "next"));
     return status;
 }
 

@@ -57,8 +57,9 @@ enum action_kind {
     ACTION_REPLY,    /* bytes (one line of JSON) to request_id */
     ACTION_READY,    /* the node serves: sd_notify READY=1 */
     ACTION_LOG,      /* level 0 error 1 warning 2 info; text is key=value */
-    ACTION_FATAL,    /* this node has come to its end; text says why. `again`: its disk failed, and
-                        the driver begins a new one after a while; else the process ends with 1 */
+    ACTION_FATAL,    /* this node has come to its end; text says why. `again`: its disk failed, or
+                        its tables are gone; the driver begins a new one after a while. Else the
+                        process ends with 1 */
     /* Of an office that joins (node/core/join.h). Each of the first three is answered by one
      * EVENT_DONE, and only one of them is under way at a time. */
     ACTION_KEEP,     /* keep these bytes behind what is kept already, outside the database */

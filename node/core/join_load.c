@@ -78,6 +78,8 @@ static enum err begin(struct joining *j, enum load_mode mode)
 {
     struct store_identity id = join_identity(j->o.invitation, j->registry.site);
     enum err e = store_begin(j->store);
+    if (e == ERR_OK && j->o.mode != LOAD_EMPTY && store_remains(j->store))
+        e = store_clear(j->store);
     if (e == ERR_OK)
         e = store_create(j->store, &id);
     return e == ERR_OK ? store_load_begin(j->store, mode) : e;
@@ -132,7 +134,12 @@ static bool keep_copy(struct node *n)
 void join_load_begin(struct node *n)
 {
     struct joining *j = n->join;
-    if (!open_database(n, true) || (j->report.mode == LOAD_REPLACE && !keep_copy(n)))
+    if (!open_database(n, true))
+        return;
+    /* Of an earlier life's tables, too: held rows and conflicts stand nowhere else. */
+    bool keep =
+        j->report.mode == LOAD_REPLACE || (j->o.mode != LOAD_EMPTY && store_remains(j->store));
+    if (keep && !keep_copy(n))
         return;
     begin_chunks(n, JOIN_LOAD, j->report.mode);
 }

@@ -264,10 +264,30 @@ bool node_moved(struct node *n)
     return n->dead;
 }
 
+/* Its own tables were dropped: nothing of what it was is left to go on with. The application goes
+ * on, without our triggers; the driver begins anew as after a failed disk, which finds it so, or
+ * mended. */
+static bool tables_gone(struct node *n)
+{
+    uint32_t triggers = 0;
+    const char *gone = store_gone(n->store);
+    if (!gone)
+        return false;
+    enum err e = store_let_go(n->store, &triggers);
+    node_log(n, 0, "event=tables-gone table=%s triggers_removed=%u error=%s", node_quoted(n, gone),
+             triggers, err_name(e));
+    struct action *a = node_action(n, ACTION_FATAL);
+    a->text = node_why(n, "tables of Tonle were dropped from %.300s by another program (%s first)",
+                       n->store->options.path, gone);
+    a->again = true;
+    n->dead = true;
+    return true;
+}
+
 /* The database changed by another hand: look at the log, the triggers, the registry. */
 static void look(struct node *n)
 {
-    if (!store_changed(n->store) && !n->look_now)
+    if ((!store_changed(n->store) && !n->look_now) || tables_gone(n))
         return;
     n->look_now = false;
     n->seal_fault[0] = '\0';
@@ -456,7 +476,7 @@ static void run_step(struct node *n, const struct event *ev)
 {
     n->again = false;
     look(n);
-    if (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START)
+    if (!n->dead && (ev->kind == EVENT_LOCAL_CHANGE || ev->kind == EVENT_START))
         (void)node_moved(n);
     if (!n->dead)
         handle(n, ev);

@@ -38,6 +38,7 @@ struct store {
     uint32_t open_queries;    /* begun and not ended: none at the end of a transaction */
     int changes_before;       /* sqlite3_total_changes when it began */
     int64_t data_version;     /* of the last store_changed */
+    int64_t whole_schema;     /* schema_version at which all of ours was seen to be here; -1 */
     bool truncates; /* the rollback journal, at a commit; the database itself unlinks it */
     char message[512];
     struct state *state;     /* node/state/ */

@@ -29,7 +29,7 @@ struct loop_join {
 /* Why a loop ended by itself. */
 struct loop_end {
     char reason[1024]; /* "" after a clean stop */
-    bool again;        /* the disk: begin anew after a while (loop_rest) */
+    bool again;        /* ACTION_FATAL says so: begin anew after a while (loop_rest) */
 };
 
 struct loop_options {

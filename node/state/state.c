@@ -6,6 +6,7 @@
 #include "node/state/state.h"
 
 #include "node/db/ddl.h"
+#include "node/db/objects.h"
 #include "node/db/query.h"
 
 #include <assert.h>
@@ -13,7 +14,9 @@
 #include <string.h>
 
 struct state {
-    bool ready; /* the tonle_* tables are here */
+    bool ready;             /* the tonle_* tables are here */
+    bool made;              /* in the transaction that is open */
+    struct objects objects; /* of ours, when it was looked last; made since: WHOLE */
     struct store_identity identity;
     struct store_state now;
     int64_t version;    /* tonle_meta `rev` at which `now` was read; -1: read again */
@@ -24,11 +27,23 @@ struct state {
     struct arena arena; /* of the identity */
 };
 
-void state_open(struct store *s, bool ready)
+void state_open(struct store *s)
 {
     s->state = mem_alloc(sizeof *s->state);
     s->state->version = -1;
-    s->state->ready = ready;
+}
+
+void state_found(struct store *s, const struct objects *o)
+{
+    s->state->ready = o->state == OBJECTS_WHOLE;
+    s->state->objects = *o;
+}
+
+void state_gone(struct store *s, const struct objects *o)
+{
+    s->state->objects = *o;
+    if (o->state == OBJECTS_NONE)
+        s->state->objects.state = OBJECTS_SKELETON;
 }
 
 void state_close(struct store *s)
@@ -87,9 +102,18 @@ bool state_went_back(const struct store *s)
     return s->state->went_back;
 }
 
-void state_set_ready(struct store *s, bool ready)
+void state_rolled_back(struct store *s)
 {
-    s->state->ready = ready;
+    if (s->state->made)
+        s->state->ready = false;
+    s->state->made = false;
+}
+
+void state_committed(struct store *s)
+{
+    if (s->state->made)
+        s->state->objects.state = OBJECTS_WHOLE;
+    s->state->made = false;
 }
 
 void state_counts_changed(struct store *s)
@@ -364,6 +388,13 @@ bool store_is_ready(struct store *s)
     return s->state->ready;
 }
 
+const char *store_missing(const struct store *s)
+{
+    const struct objects *o = &s->state->objects;
+    bool some = o->state == OBJECTS_SKELETON || o->state == OBJECTS_BROKEN;
+    return some ? o->missing : NULL;
+}
+
 enum err store_set_hlc(struct store *s, uint64_t hlc)
 {
     changing(s);
@@ -371,6 +402,27 @@ enum err store_set_hlc(struct store *s, uint64_t hlc)
         return ERR_OK;
     s->state->now.hlc = hlc;
     return store_meta_set_u64(s, "hlc", hlc);
+}
+
+bool store_remains(const struct store *s)
+{
+    return s->state->objects.state == OBJECTS_BROKEN;
+}
+
+/* What is nobody's just goes. */
+static enum err clear_skeleton(struct store *s)
+{
+    struct objects found;
+    struct objects_dropped n;
+    enum err e = objects_look(s, &found);
+    return e == ERR_OK && found.state == OBJECTS_SKELETON ? objects_drop(s, &n) : e;
+}
+
+enum err store_clear(struct store *s)
+{
+    struct objects_dropped n;
+    assert(!s->state->ready);
+    return objects_drop(s, &n);
 }
 
 /* What an earlier life of this file left behind would be taken for this one's. */
@@ -387,9 +439,10 @@ static enum err no_remains(struct store *s)
         return e;
     return store_fail(
         s, ERR_EXISTS,
-        "%lld objects of an earlier Tonle are in it (%s first): put the application's "
-        "tables alone into a new file (sqlite3 OLD.db \".dump TABLE...\" | sqlite3 "
-        "NEW.db) and give that with --db",
+        "%lld objects of an earlier Tonle are in it (%s first): `tonle join --mode adopt` puts a "
+        "copy of the file aside and removes what is left of it; or put the application's tables "
+        "alone into a new file (sqlite3 OLD.db \".dump TABLE...\" | sqlite3 NEW.db) and give that "
+        "with --db",
         (long long)n, name);
 }
 
@@ -405,10 +458,12 @@ enum err store_create(struct store *s, const struct store_identity *id)
     changing(s);
     if (s->state->ready)
         return store_fail(s, ERR_EXISTS, "this database already belongs to a Tonle node");
-    enum err e = no_remains(s);
+    enum err e = clear_skeleton(s);
+    if (e == ERR_OK)
+        e = no_remains(s);
     if (e == ERR_OK)
         e = store_exec(s, store_ddl);
-    s->state->ready = e == ERR_OK;
+    s->state->ready = s->state->made = e == ERR_OK;
     if (e == ERR_OK)
         e = set_text(s, "federation", id->federation);
     if (e == ERR_OK)

@@ -25,9 +25,18 @@ struct store_identity {     /* fixed at hub init or join; strings live until the
     uint8_t hub_sign_key[SIGN_PUBLIC_BYTES];
     uint64_t site; /* the present incarnation */
 };
-enum err store_create(struct store *s,
-                      const struct store_identity *id); /* makes the tonle_* tables; ERR_EXISTS */
-bool store_is_ready(struct store *s);                   /* the tonle_* tables are here */
+/* Makes the tonle_* tables, in the place of a skeleton of them. ERR_EXISTS: they are here, or
+ * others whose name begins like ours; what is left of an earlier life is for store_clear. */
+enum err store_create(struct store *s, const struct store_identity *id);
+/* Drops what is left of an earlier life in a database that is not ready, before store_create: only
+ * where somebody has said what becomes of the rows, and has a copy. */
+enum err store_clear(struct store *s);
+bool store_is_ready(struct store *s); /* the tonle_* tables are here, all of them */
+/* What of the tonle_* tables is missing: of some that others are there of, or since it was opened
+ * (store_gone). Else NULL. */
+const char *store_missing(const struct store *s);
+/* Whether those that are there hold what stands nowhere else. */
+bool store_remains(const struct store *s);
 const struct store_identity *store_identity_get(struct store *s); /* NULL when not ready */
 struct store_state { /* as of the last begin or refresh; borrowed, valid until the next call */
     uint64_t seq;    /* last sealed by our site */
@@ -74,10 +83,15 @@ void state_forget(struct store *s); /* rolled back: what was changed in memory d
 /* Before the commit of a transaction that wrote: the next `rev`. */
 enum err state_commit(struct store *s);
 
-void state_open(struct store *s, bool ready); /* ready: the tonle_* tables are here */
+void state_open(struct store *s);
+struct objects;
+void state_found(struct store *s, const struct objects *o); /* of ours, as it was opened */
+/* What was ready is not whole any more: who goes on with it meets errors of the database. */
+void state_gone(struct store *s, const struct objects *o);
 void state_close(struct store *s);
 bool state_went_back(const struct store *s); /* an older file than one already read was seen */
-void state_set_ready(struct store *s, bool ready);
+void state_rolled_back(struct store *s);     /* what store_create had made is gone */
+void state_committed(struct store *s);
 /* held and conflicts_open are counted again when asked for: by whoever changes one of those
  * tables. */
 void state_counts_changed(struct store *s);

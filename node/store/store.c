@@ -4,14 +4,13 @@
 #include "node/capture/capture.h"
 #include "node/capture/triggers.h"
 #include "node/db/ddl.h"
+#include "node/db/objects.h"
 #include "node/db/pin.h"
 #include "node/db/query.h"
 #include "node/state/state.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define IS_READY "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'tonle_meta'"
 
 /* ---- open and close ---- */
 
@@ -33,14 +32,18 @@ static enum err check_version(struct store *s, char msg[256])
     return ERR_SCHEMA;
 }
 
-/* Whether the tonle_* tables are here; a database that is locked now does not say. */
-static enum err look_ready(struct store *s, bool *ready, char msg[256])
+/* Whether the tonle_* tables are here, all of them and of this version; a database that is locked
+ * now does not say. */
+static enum err look_ready(struct store *s, char msg[256])
 {
-    struct query q = DB_QUERY(s, IS_READY);
-    *ready = query_next(&q) && query_i64(&q, 0) == 1;
-    enum err e = query_end(&q);
+    struct objects o;
+    enum err e = objects_look(s, &o);
     if (e != ERR_OK)
         snprintf(msg, 256, "%s: %.200s", s->options.path, s->message);
+    if (e == ERR_OK && o.versioned)
+        e = check_version(s, msg);
+    if (e == ERR_OK)
+        state_found(s, &o);
     return e;
 }
 
@@ -56,19 +59,16 @@ enum err store_open(struct store **out, const struct store_options *o, char msg[
 {
     *out = NULL;
     struct store *s = mem_alloc(sizeof *s);
-    s->data_version = -1;
+    s->data_version = s->whole_schema = -1;
     enum err e = db_open(s, o, msg);
-    bool ready = false;
+    state_open(s);
     if (e == ERR_OK)
-        e = look_ready(s, &ready, msg);
-    state_open(s, ready);
+        e = look_ready(s, msg);
     schema_open(s);
     record_open(s);
     capture_open(s);
     apply_open(s);
-    if (e == ERR_OK && ready)
-        e = check_version(s, msg);
-    if (e == ERR_OK && ready && !o->read_only && o->wal_guard)
+    if (e == ERR_OK && store_is_ready(s) && !o->read_only && o->wal_guard)
         e = guard(s, msg);
     if (e == ERR_OK)
         *out = s;
@@ -163,6 +163,7 @@ enum err store_commit(struct store *s)
     if (!wrote)
         return ERR_OK;
     record_commit(s);
+    state_committed(s);
     if (store_is_ready(s))
         pin_after_commit(s);
     return ERR_OK;
@@ -171,12 +172,45 @@ enum err store_commit(struct store *s)
 void store_rollback(struct store *s)
 {
     db_rollback(s);
-    int64_t ready; /* store_create may have been undone; a locked database tells nothing */
-    if (store_is_ready(s) && db_number(s, IS_READY, &ready) == ERR_OK && ready == 0)
-        state_set_ready(s, false);
+    state_rolled_back(s);
     state_forget(s);
     record_rollback(s);
     capture_forget_copies(s);
     schema_changed(s);
     units_changed(s);
+}
+
+/* ---- our tables, dropped by another hand ---- */
+
+const char *store_gone(struct store *s)
+{
+    struct objects o;
+    int64_t schema;
+    if (store_missing(s))
+        return store_missing(s);
+    if (db_open_transaction(s) || db_number(s, "PRAGMA main.schema_version", &schema) != ERR_OK ||
+        schema == s->whole_schema)
+        return NULL;
+    if (objects_look(s, &o) != ERR_OK)
+        return NULL; /* locked: it is asked again */
+    if (o.state == OBJECTS_WHOLE) {
+        s->whole_schema = schema;
+        return NULL;
+    }
+    state_gone(s, &o);
+    return store_missing(s);
+}
+
+enum err store_let_go(struct store *s, uint32_t *triggers)
+{
+    struct objects o;
+    *triggers = 0;
+    enum err e = db_begin(s, true);
+    if (e == ERR_OK)
+        e = objects_look(s, &o);
+    if (e == ERR_OK && o.state != OBJECTS_WHOLE)
+        e = objects_drop_triggers(s, triggers);
+    if (e == ERR_OK)
+        e = db_commit(s);
+    return e != ERR_OK && db_open_transaction(s) ? undone(s, e) : e;
 }

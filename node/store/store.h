@@ -22,6 +22,12 @@ bool store_changed(struct store *s);
  * file was overwritten with an older one: nothing may be read, written or acknowledged from then
  * on. */
 bool store_moved(struct store *s);
+/* NULL, or what of our tables has been dropped by another hand (a borrowed name): nothing can be
+ * captured, published or taken any more. Looks only where the schema has changed. */
+const char *store_gone(struct store *s);
+/* Drops our triggers where our tables are gone, in a transaction of its own: each write of the
+ * application would fail by them. ERR_BUSY: try again. */
+enum err store_let_go(struct store *s, uint32_t *triggers);
 enum err store_begin(struct store *s);      /* BEGIN IMMEDIATE; re-reads the state */
 enum err store_begin_read(struct store *s); /* one consistent read */
 enum err store_commit(struct store *s);

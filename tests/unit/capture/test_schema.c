@@ -1,4 +1,5 @@
 #include "conflict/value.h"
+#include "node/db/objects.h"
 #include "node/schema/info.h"
 #include "tests/lib/check.h"
 #include "tests/lib/rooms.h"
@@ -293,9 +294,9 @@ static void check_findings(const char *schema, const char *tables, const char *l
     const char *completed;
     capture_office_open(&o, schema, "");
     buf_printf(&b, "{\"federation\":\"x\",\"tables\":[%s]}", tables);
-    state_set_ready(o.s, false); /* as before `hub init` */
+    state_found(o.s, &(struct objects){.state = OBJECTS_NONE}); /* as before `hub init` */
     complete(&o, buf_str(&b), &completed, &f, &n);
-    state_set_ready(o.s, true);
+    state_found(o.s, &(struct objects){.state = OBJECTS_WHOLE});
     assert_true(has_finding(f, n, level, part));
     buf_fini(&b);
     capture_office_close(&o);
