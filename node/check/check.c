@@ -209,3 +209,18 @@ enum err store_schema_create_missing(struct store *s, uint32_t *created)
     arena_fini(&a);
     return e;
 }
+
+enum err store_schema_absent(struct store *s, struct arena *a, const char **names)
+{
+    struct buf b = {0};
+    struct query q =
+        DB_QUERY(s, "SELECT DISTINCT f.\"table\" FROM main.sqlite_schema t"
+                    " JOIN pragma_foreign_key_list(t.name, 'main') f WHERE t.type = 'table'"
+                    " AND NOT EXISTS(SELECT 1 FROM main.sqlite_schema p WHERE p.type = 'table'"
+                    " AND p.name = f.\"table\" COLLATE NOCASE) ORDER BY 1 LIMIT 20");
+    while (query_next(&q))
+        buf_printf(&b, "%s%s", b.len > 0 ? ", " : "", query_borrow_text(&q, 0));
+    *names = arena_strdup(a, buf_str(&b));
+    buf_fini(&b);
+    return query_end(&q);
+}

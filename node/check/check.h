@@ -13,6 +13,8 @@
 /* Makes the published tables and indexes that are missing here (a new office with an empty
  * database). */
 enum err store_schema_create_missing(struct store *s, uint32_t *created);
+/* Tables that foreign keys of those here refer to and that are not here, the first few: "a, b". */
+enum err store_schema_absent(struct store *s, struct arena *a, const char **names);
 /* What doctor and charter check say of this database: one line each, "ok", "warn" or "fail". */
 struct finding {
     const char *level;   /* "ok" "warn" "fail" */

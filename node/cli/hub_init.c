@@ -8,6 +8,7 @@
 #include "node/capture/capture.h"
 #include "node/capture/publish.h"
 #include "node/check/check.h"
+#include "node/db/objects.h"
 #include "node/file/hex.h"
 #include "node/journal/registry.h"
 #include "protocol/seal.h"
@@ -53,6 +54,19 @@ static int check_directory(struct cli *c, const struct init_options *in)
     return CLI_OK;
 }
 
+/* Of a dumped schema: its triggers would stand in the way of looking at the tables. */
+static int clear_skeleton(struct init_options *in)
+{
+    struct objects_dropped n;
+    enum err e = store_leave(in->store, &n);
+    if (e != ERR_OK)
+        return store_failed(in, e, "removing empty tables of Tonle");
+    cli_note("%s held empty tables or triggers of Tonle, as of a dumped schema: they were removed "
+             "(%u triggers, %u views, %u tables)",
+             in->db, n.triggers, n.views, n.tables);
+    return CLI_OK;
+}
+
 static int open_database(struct init_options *in)
 {
     char msg[256] = "";
@@ -71,7 +85,9 @@ static int open_database(struct init_options *in)
                         "start it with `tonle run`",
                         in->db, store_identity_get(in->store)->federation_name,
                         store_identity_get(in->store)->node);
-    return CLI_OK;
+    if (!store_missing(in->store) || store_remains(in->store))
+        return CLI_OK; /* what is left of another life is told when the tables are made */
+    return clear_skeleton(in);
 }
 
 static int read_charter(struct cli *c, struct init_options *in)

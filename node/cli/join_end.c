@@ -67,17 +67,31 @@ static int rows_here(const struct join_session *j)
         j->db);
 }
 
+/* The charter is all that an office knows of the application's tables. */
+static void tell_made(const struct join_session *j)
+{
+    const struct join_report *r = j->report;
+    const char *absent = r->absent ? r->absent : "";
+    if (r->made == 0 && absent[0] == '\0')
+        return;
+    cli_note("%u tables were made in %s: those that the charter names (`tonle charter show`). The "
+             "application's other tables are not known here and were not made: it has to make them "
+             "itself%s%s",
+             r->made, j->db, absent[0] ? "; foreign keys refer to " : "", cli_safe(j->cli, absent));
+}
+
 static int joined(const struct join_session *j)
 {
     const struct join_report *report = j->report;
     const struct load_report *r = &report->loaded;
     if (j->cli->json) {
-        cli_print_json(json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "schema",
-                                 CLI_SCHEMA, "node", j->invitation.node, "unit", j->invitation.unit,
-                                 "parent", j->invitation.parent, "listen", report->listen, "rows",
-                                 (json_int_t)r->rows, "adopted_new", (json_int_t)r->adopted_new,
-                                 "adopted_equal", (json_int_t)r->adopted_equal, "adopted_conflicts",
-                                 (json_int_t)r->adopted_conflicts));
+        cli_print_json(json_pack(
+            "{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:s}", "schema", CLI_SCHEMA, "node",
+            j->invitation.node, "unit", j->invitation.unit, "parent", j->invitation.parent,
+            "listen", report->listen, "rows", (json_int_t)r->rows, "adopted_new",
+            (json_int_t)r->adopted_new, "adopted_equal", (json_int_t)r->adopted_equal,
+            "adopted_conflicts", (json_int_t)r->adopted_conflicts, "tables_made",
+            (json_int_t)report->made, "tables_absent", report->absent ? report->absent : ""));
         return CLI_OK;
     }
     cli_print("%s (unit %s) has joined %s below %s: %llu rows loaded\n", j->invitation.node,
@@ -90,6 +104,7 @@ static int joined(const struct join_session *j)
             "(`tonle conflict list`)\n",
             (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
             (unsigned long long)r->adopted_conflicts);
+    tell_made(j);
     cli_note("Next: `tonle run --dir %s`", j->cli->dir);
     return CLI_OK;
 }

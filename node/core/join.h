@@ -79,6 +79,8 @@ struct join_report { /* its strings live as long as the node */
     enum load_mode mode;       /* LOAD_EMPTY when there was nothing to adopt or to replace */
     const char *listen;        /* our endpoint, as the registry names it */
     const char *copy;          /* replace: where the old database is kept; NULL: not copied */
+    uint32_t made;             /* published tables that were not here */
+    const char *absent; /* tables that those here refer to and nobody has made: "a, b"; "": none */
     struct rows_present *present;
     size_t n_present, cap_present;
     struct load_report loaded;

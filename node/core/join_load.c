@@ -144,10 +144,10 @@ void join_load_begin(struct node *n)
     begin_chunks(n, JOIN_LOAD, j->report.mode);
 }
 
-static enum err make_tables(struct store *s)
+static enum err make_tables(struct joining *j)
 {
-    uint32_t created = 0;
-    enum err e = store_schema_create_missing(s, &created);
+    struct store *s = j->store;
+    enum err e = store_schema_create_missing(s, &j->report.made);
     return e == ERR_OK ? store_capture_install(s) : e;
 }
 
@@ -198,6 +198,8 @@ static void loaded(struct node *n)
     struct joining *j = n->join;
     enum err e = store_load_end(j->store, &n->arena, &j->report.loaded);
     if (e == ERR_OK)
+        e = store_schema_absent(j->store, &j->arena, &j->report.absent);
+    if (e == ERR_OK)
         e = store_peer_received(j->store, j->o.invitation->parent, j->fetch.pos);
     if (e != ERR_OK) {
         fail(n, e);
@@ -220,7 +222,7 @@ static enum err take_chunk(struct node *n, const struct event *ev)
     if (e == ERR_OK)
         e = store_load_chunk(j->store, &n->arena, &m.u.load_chunk);
     if (e == ERR_OK && ++j->recalled == j->fetch.n_internal)
-        e = make_tables(j->store);
+        e = make_tables(j);
     return e;
 }
 

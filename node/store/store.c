@@ -214,3 +214,15 @@ enum err store_let_go(struct store *s, uint32_t *triggers)
         e = db_commit(s);
     return e != ERR_OK && db_open_transaction(s) ? undone(s, e) : e;
 }
+
+enum err store_leave(struct store *s, struct objects_dropped *n)
+{
+    enum err e = db_begin(s, true);
+    if (e == ERR_OK)
+        e = objects_drop(s, n);
+    if (e == ERR_OK)
+        e = db_commit(s);
+    if (e == ERR_OK)
+        state_found(s, &(struct objects){.state = OBJECTS_NONE});
+    return e != ERR_OK && db_open_transaction(s) ? undone(s, e) : e;
+}

@@ -28,6 +28,10 @@ const char *store_gone(struct store *s);
 /* Drops our triggers where our tables are gone, in a transaction of its own: each write of the
  * application would fail by them. ERR_BUSY: try again. */
 enum err store_let_go(struct store *s, uint32_t *triggers);
+/* Drops everything of ours in a transaction of its own: the application goes on without an office.
+ * ERR_EXISTS: rows of the application wait in a table that an adoption has set aside. */
+struct objects_dropped;
+enum err store_leave(struct store *s, struct objects_dropped *n);
 enum err store_begin(struct store *s);      /* BEGIN IMMEDIATE; re-reads the state */
 enum err store_begin_read(struct store *s); /* one consistent read */
 enum err store_commit(struct store *s);

@@ -88,3 +88,24 @@ start third
 until_written third "INSERT INTO note VALUES('12', 4, 'works')"
 until_told third
 stop third
+
+# --- a database that is made from a dumped schema, empty tables of ours and triggers and all
+dump() { app "$1" .schema | sed '/^CREATE TABLE sqlite_/d'; } # OFFICE
+invite fourth 12 hub
+mkdir "$ROOT/fourth"
+app fourth "$(dump hub)" >/dev/null || fail "the dump cannot be read"
+same "$(($(ours fourth table) > 20)) $(($(ours fourth trigger) > 10))" "1 1" "it holds all of ours"
+expect 0 join_office fourth
+start fourth
+settle fourth hub
+all_equal hub fourth
+mkdir "$ROOT/another"
+app another "$(dump hub)" >/dev/null
+expect 0 t another hub init --db "$ROOT/another/app.db" --charter "$ROOT/charter.yaml" --listen tcp://127.0.0.1:0
+says "as of a dumped schema"
+
+# --- what a join makes is what the charter names: the rest is the application's to make
+invite fifth 12 hub
+expect 0 join_office fifth
+says "3 tables were made"
+says "were not made"

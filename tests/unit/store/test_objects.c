@@ -1,5 +1,6 @@
 /* What of ours is in a database, whole, dropped in part, or dumped by a tool. */
 #include "node/capture/capture.h"
+#include "node/check/check.h"
 #include "node/db/objects.h"
 #include "tests/lib/check.h"
 #include "tests/lib/federation.h"
@@ -161,6 +162,35 @@ static void what_is_whole_keeps_its_triggers(void **state)
     office_sql(A, "INSERT INTO note VALUES('2', 'a')");
 }
 
+/* An office that leaves takes everything of its own, and nothing else; the application writes
+ * on. */
+static void who_leaves_leaves_nothing(void **state)
+{
+    struct objects_dropped n;
+    office_sql(A, "CREATE TABLE mine(a); CREATE TRIGGER mine_too AFTER INSERT ON note BEGIN INSERT"
+                  " INTO mine VALUES(NEW.id); END; INSERT INTO note VALUES('1', 'a')");
+    assert_ok(store_leave(A->store, &n));
+    assert_true(n.tables > 20 && n.triggers > 5 && n.views == 2);
+    assert_string_equal(office_one(A, OURS), "0");
+    assert_false(store_is_ready(A->store));
+    office_sql(A, "INSERT INTO note VALUES('2', 'b')");
+    assert_string_equal(office_one(A, "SELECT group_concat(a) FROM mine"), "1,2");
+}
+
+/* Of tables that nobody has made, those are known that a foreign key refers to. */
+static void what_is_referred_to_and_absent_is_named(void **state)
+{
+    struct arena a = {0};
+    const char *names;
+    assert_ok(store_schema_absent(A->store, &a, &names));
+    assert_string_equal(names, "");
+    office_sql(A, "CREATE TABLE child(id TEXT PRIMARY KEY NOT NULL, p REFERENCES parent(id),"
+                  " n REFERENCES NOTE(id), q REFERENCES area(id))");
+    assert_ok(store_schema_absent(A->store, &a, &names));
+    assert_string_equal(names, "area, parent");
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +198,8 @@ int main(void)
         FEDERATION_TEST(what_is_left_of_a_life_is_asked_for),
         FEDERATION_TEST(rows_that_are_set_aside_stay),
         FEDERATION_TEST(what_is_whole_keeps_its_triggers),
+        FEDERATION_TEST(who_leaves_leaves_nothing),
+        FEDERATION_TEST(what_is_referred_to_and_absent_is_named),
     };
     return check_run(tests);
 }
