@@ -91,8 +91,9 @@ struct cli_office { /* {0}; released by office_close */
 enum office_access {
     OFFICE_READ,
     OFFICE_WRITE,
-    OFFICE_RUN
-}; /* RUN: as the node itself, with the WAL guard */
+    OFFICE_RUN,
+    OFFICE_LEAVE
+}; /* RUN: as the node itself, with the WAL guard; LEAVE: also what is left of one, without keys */
 /* node.yaml, keys (writing only) and the database, which must be a node's. CLI_OK or the exit code,
  * message printed. */
 int office_open(struct cli *c, enum office_access access, struct cli_office *o);
@@ -193,6 +194,7 @@ int command_hub_init(struct cli *c, int argc, char **argv);
 int command_node_add(struct cli *c, int argc, char **argv);
 int command_node_list(struct cli *c, int argc, char **argv);
 int command_join(struct cli *c, int argc, char **argv);
+int command_leave(struct cli *c, int argc, char **argv);
 int command_run(struct cli *c, int argc, char **argv);
 int command_status(struct cli *c, int argc, char **argv);
 int command_conflict_list(struct cli *c, int argc, char **argv);

@@ -248,8 +248,8 @@ static int tables_gone(struct cli *c, enum office_access access, struct cli_offi
     const char *so = e == ERR_OK ? "its applications go on, and nothing of it is sent"
                      : access == OFFICE_RUN
                          ? "its triggers cannot be removed yet, so its applications may not write"
-                         : "its applications can write when the node has been started, which "
-                           "removes the triggers";
+                         : "where its triggers still stand, its applications cannot write until "
+                           "the node is started, which removes them";
     o->gone = cli_printf(c, "%s; %s", what, so);
     return cli_fail(CLI_ERROR, "%s. Next: %s", o->gone, office_gone_next(&o->config));
 }
@@ -276,6 +276,8 @@ static int open_store(struct cli *c, enum office_access access, struct cli_offic
             o->db_path);
     if (e != ERR_OK)
         return cli_fail(cli_exit_of(e), "the database %s cannot be opened: %s", o->db_path, msg);
+    if (store_missing(o->store) && access == OFFICE_LEAVE)
+        return CLI_OK;
     if (store_missing(o->store))
         return tables_gone(c, access, o);
     if (!store_is_ready(o->store))
@@ -334,7 +336,7 @@ int office_open(struct cli *c, enum office_access access, struct cli_office *o)
     if (code != CLI_OK)
         return code;
     o->db_path = config_db_path(&c->arena, c->dir, &o->config);
-    if (access != OFFICE_READ) {
+    if (access != OFFICE_READ && access != OFFICE_LEAVE) {
         enum err e = keys_load(c->dir, &o->keys, msg);
         if (e != ERR_OK)
             return cli_fail(cli_exit_of(e), "%s", msg);

@@ -41,6 +41,13 @@ const struct command cli_commands[] = {
      "           recorded as conflicts\n"
      "  replace  they make way for the federation's; the old file is kept as FILE.before-join-TIME",
      command_join},
+    {"leave", "[--yes] [--json]", "remove everything of Tonle from the office's database",
+     "Triggers, views and tables go in one transaction; the application's own tables and rows "
+     "stay.\n"
+     "The node must be stopped. Held rows, conflicts and what was not sent are in those tables "
+     "alone: they\n"
+     "are counted, and asked for before (--yes: not asked). The directory stays, with the keys.",
+     command_leave},
     {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
     {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",
      "line, data, counts, reasons",

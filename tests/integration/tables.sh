@@ -109,3 +109,23 @@ invite fifth 12 hub
 expect 0 join_office fifth
 says "3 tables were made"
 says "were not made"
+
+# --- an office that leaves keeps its rows, its own tables and its keys, and nothing of ours
+expect 1 t fourth leave --yes
+says "a node runs on"
+stop fourth
+before=$(contents fourth "SELECT * FROM only_here")
+expect 2 t fourth leave
+says "--yes"
+expect 0 t fourth leave --yes --json
+same "$(json '$.views')" 2
+same "$(ours fourth table) $(ours fourth trigger) $(ours fourth view)" "0 0 0" "nothing of ours is left"
+same "$(contents fourth "SELECT * FROM only_here")" "$before" "the application's rows"
+app fourth "INSERT INTO note VALUES('12', 5, 'alone')" || fail "the application cannot write"
+[ -e "$ROOT/fourth/node/keys" ] || ls "$ROOT/fourth/node" | grep -q key || fail "the keys are gone"
+expect 1 t fourth leave --yes
+says "holds nothing of Tonle"
+expect 1 t fourth run
+# what is left of a broken one goes, too
+expect 0 t third leave --yes
+same "$(ours third table) $(ours third trigger) $(ours third view)" "0 0 0" "nothing of ours is left"
