@@ -5,6 +5,7 @@
 
 #include "node/capture/capture.h"
 #include "node/capture/log.h"
+#include "node/db/query.h"
 #include "node/file/hex.h"
 #include "node/journal/attest.h"
 #include "node/record/table.h"
@@ -79,6 +80,35 @@ static enum err put(struct store *s, struct arena *a, const char *table,
     return e;
 }
 
+/* The site's number among the blocks of integer keys: the one it has, or one that nobody ever had.
+ * -1: all are given. What the registry says and the plan does not know counts for nobody's. */
+static enum err block_of(struct store *s, struct arena *a, const char *site, int64_t *block)
+{
+    struct block_plan plan = s->schema->plan;
+    uint32_t n = 0, *given = NULL;
+    size_t cap = 0;
+    bool known = false;
+    struct query q = DB_QUERY(s, "SELECT block, site = ?1 FROM main.tonle_site ORDER BY block",
+                              value_text(site));
+    while (query_next(&q)) {
+        int64_t b = query_i64(&q, 0);
+        if (query_i64(&q, 1)) {
+            known = true;
+            *block = b;
+        }
+        if (b < 0 || b >= plan.count || (n > 0 && given[n - 1] == b))
+            continue;
+        given = arena_grow(a, given, n, &cap, sizeof *given);
+        given[n++] = (uint32_t)b;
+    }
+    enum err e = query_end(&q);
+    if (e != ERR_OK || known)
+        return e;
+    uint32_t next = block_number(plan, given, n);
+    *block = next < plan.count ? (int64_t)next : -1;
+    return ERR_OK;
+}
+
 enum err store_node_put(struct store *s, const struct node_record *r)
 {
     assert(s->in_write && r->state >= NODE_INVITED && r->state <= NODE_RETIRED);
@@ -104,13 +134,17 @@ enum err store_node_put(struct store *s, const struct node_record *r)
         {"reads", value_text(r->reads)},
         {"joined_ms", value_integer((int64_t)r->joined_ms)},
     };
+    int64_t block = -1;
     e = put(s, &a, "tonle_node", node, sizeof node / sizeof node[0]);
+    if (e == ERR_OK && r->site != 0)
+        e = block_of(s, &a, site, &block);
     if (e == ERR_OK && r->site != 0) {
         const struct put_cell row[] = {
             {"site", value_text(site)},
             {"number", value_integer((int64_t)r->site)},
             {"node", value_text(r->name)},
             {"sign_key", value_text(hex_text(&a, r->sign_key, sizeof r->sign_key))},
+            {"block", value_integer(block)},
         };
         e = put(s, &a, "tonle_site", row, sizeof row / sizeof row[0]);
     }

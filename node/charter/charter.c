@@ -43,6 +43,16 @@ const struct charter_rule *charter_rule_of(const struct charter_table *t, const 
     return g ? &g->rule : c ? &c->rule : &t->rule;
 }
 
+bool charter_keys_blocks(const struct charter_table *t)
+{
+    return t->keys && strcmp(t->keys, "blocks") == 0;
+}
+
+struct block_plan charter_block_plan(const struct charter *c)
+{
+    return (struct block_plan){(uint32_t)c->key_blocks.count, (uint32_t)c->key_blocks.size};
+}
+
 const char *charter_table_policy(const struct charter *c, const struct charter_table *t)
 {
     if (t->rule.policy)
@@ -73,6 +83,10 @@ static void fill_rule(struct charter_rule *r, const struct charter_rule *table)
 void charter_fill(struct charter *c)
 {
     fill_word(&c->review_by, NULL, "owner");
+    if (c->key_blocks.count == 0)
+        c->key_blocks.count = BLOCK_COUNT_DEFAULT;
+    if (c->key_blocks.size == 0)
+        c->key_blocks.size = BLOCK_SIZE_DEFAULT;
     for (unsigned i = 0; i < c->n_tables; i++) {
         struct charter_table *t = &c->tables[i];
         const struct charter_rule given = {.policy = charter_table_policy(c, t)};

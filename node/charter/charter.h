@@ -4,6 +4,7 @@
  * Published form, a JSON object whose keys only json.c knows:
  *
  *   federation, schema_version, retention_days, journal_days, review_by, migrations
+ *   key_blocks: {count, size}  of the integer keys; absent: no table has such keys
  *   tables: [ {
  *     name, read, write          kept; rights have no effect in this version
  *     scope: {column} | {follow} absent: national
@@ -11,6 +12,7 @@
  *     fallback                   of `review` here and below: what shows until a person decides
  *     delete, birth              update-wins | delete-wins | review; first | latest | review
  *     line: {policy, delete, birth}
+ *     keys                       blocks | natural (conflict/block.h); absent: natural
  *     columns: [ { name, policy, fallback, rank: [texts, lowest first], write,
  *                  from: column | group | scope | table | defaults | default, line } ]
  *     groups: [ { name, columns: [names], policy, fallback, rank, implied: true,
@@ -33,6 +35,7 @@
 #ifndef NODE_CHARTER_CHARTER_H
 #define NODE_CHARTER_CHARTER_H
 
+#include "conflict/block.h"
 #include "conflict/err.h"
 #include "conflict/mem.h"
 
@@ -70,6 +73,7 @@ struct charter_table {
     const char *name;
     struct charter_scope scope;
     const char *read, *write, *delete_policy, *birth;
+    const char *keys; /* blocks | natural; NULL: not said, natural of a published charter */
     unsigned delete_line, birth_line; /* 0: the file does not say */
     const char *since;                /* `from` of the file: a date, or NULL */
     struct charter_rule rule;         /* of the columns that say nothing */
@@ -92,7 +96,10 @@ struct charter {
     uint64_t schema_version;
     const char *migrations; /* or NULL */
     uint64_t retention_days, journal_days;
-    const char *review_by; /* owner | national | any | a unit */
+    const char *review_by;  /* owner | national | any | a unit */
+    struct charter_blocks { /* 0, before it is filled in: not said */
+        uint64_t count, size;
+    } key_blocks;
     struct charter_defaults defaults;
     struct charter_table *tables;
     unsigned n_tables;
@@ -127,6 +134,8 @@ bool charter_same_name(const char *a, const char *b);
 /* NULL when it is not there; `c` may be NULL. */
 const struct charter_table *charter_table_named(const struct charter *c, const char *name);
 const struct charter_column *charter_column_named(const struct charter_table *t, const char *name);
+bool charter_keys_blocks(const struct charter_table *t); /* its keys are given out in blocks */
+struct block_plan charter_block_plan(const struct charter *c);
 /* The group that a column is in, or NULL. */
 const struct charter_group *charter_group_of(const struct charter_table *t, const char *column);
 /* The rule of a column, listed or not: its group's, its own, else the table's. */

@@ -20,6 +20,7 @@
 
 static const char *const reads[] = {"none", "above", "all", NULL};
 static const char *const writes[] = {"any", "owner", "above", "national", NULL};
+static const char *const key_words[] = {"blocks", "natural", NULL};
 static const char *const reviewers[] = {"owner", "national", "any", NULL};
 
 struct charter_at { /* the place that is looked at */
@@ -460,6 +461,7 @@ static void check_table(const struct charter_at *top, unsigned index)
     check_fallback(&at, &r);
     check_delete_word(&at, "delete", t->delete_policy);
     check_birth_word(&at, "birth", t->birth);
+    check_word(&at, "keys", "kind of keys", t->keys, key_words);
     if (t->since && !is_date(t->since))
         blame_file(&at, "from", "'%.80s' is not a date; write it as 2027-01-31", t->since);
     check_published_key(&at);
@@ -503,12 +505,31 @@ static void check_head(const struct charter_at *top)
     check_right(top, "defaults.write", c->defaults.write, writes);
 }
 
+static void check_block_number(const struct charter_at *top, const char *name, uint64_t n,
+                               unsigned least, unsigned most)
+{
+    char field[32];
+    snprintf(field, sizeof field, "key_blocks.%s", name);
+    bool said = n != 0 || (of_file(top) && charter_yaml_has(top->charter->lines, field));
+    if (said && (n < least || n > most))
+        blame(top, field, "key_blocks: %s must be between %u and %u", name, least, most);
+}
+
+/* Also of a published one: the keys are reckoned by it. */
+static void check_blocks(const struct charter_at *top)
+{
+    const struct charter_blocks *b = &top->charter->key_blocks;
+    check_block_number(top, "count", b->count, BLOCK_COUNT_MIN, BLOCK_COUNT_MAX);
+    check_block_number(top, "size", b->size, BLOCK_SIZE_MIN, BLOCK_SIZE_MAX);
+}
+
 enum err charter_check(const struct charter *c, char msg[CHARTER_MSG_BYTES])
 {
     unsigned count = 0;
     struct charter_at top = {.charter = c, .msg = msg, .count = &count};
     if (of_file(&top))
         check_head(&top);
+    check_blocks(&top);
     for (unsigned i = 0; i < c->n_tables; i++)
         check_table(&top, i);
     if (count > 0)

@@ -120,15 +120,29 @@ static json_t *table_json(const struct charter_table *t)
         good = append(columns, column_json(t, &t->columns[i])) && good;
     for (unsigned i = 0; i < t->n_groups; i++)
         good = append(groups, group_json(&t->groups[i])) && good;
-    json_t *o = json_pack("{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:o, s:o}",
-                          "name", t->name, "scope", scope_json(&t->scope), "read", t->read, "write",
-                          t->write, "policy", r->policy, "fallback", r->fallback, "rank",
-                          rank_json(r), "from", r->from, "delete", t->delete_policy, "birth",
-                          t->birth, "line", lines_json(t), "columns", columns, "groups", groups);
+    json_t *o =
+        json_pack("{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:s*, s:o, s:o}",
+                  "name", t->name, "scope", scope_json(&t->scope), "read", t->read, "write",
+                  t->write, "policy", r->policy, "fallback", r->fallback, "rank", rank_json(r),
+                  "from", r->from, "delete", t->delete_policy, "birth", t->birth, "line",
+                  lines_json(t), "keys", t->keys, "columns", columns, "groups", groups);
     if (o && good && (!t->complete || complete_json(t, o)))
         return o;
     json_decref(o);
     return NULL;
+}
+
+/* Absent where no table has such keys: what was published before there were any has the same
+ * bytes. */
+static json_t *blocks_json(const struct charter *c)
+{
+    bool any = false;
+    for (unsigned i = 0; i < c->n_tables; i++)
+        any = any || charter_keys_blocks(&c->tables[i]);
+    if (!any)
+        return NULL;
+    return json_pack("{s:I, s:I}", "count", (json_int_t)c->key_blocks.count, "size",
+                     (json_int_t)c->key_blocks.size);
 }
 
 enum err charter_write(struct arena *a, const struct charter *c, const char **json)
@@ -137,11 +151,11 @@ enum err charter_write(struct arena *a, const struct charter *c, const char **js
     bool good = true;
     for (unsigned i = 0; i < c->n_tables; i++)
         good = append(tables, table_json(&c->tables[i])) && good;
-    json_t *root =
-        json_pack("{s:s*, s:I, s:I, s:I, s:s, s:s*, s:o}", "federation", c->federation,
-                  "schema_version", (json_int_t)c->schema_version, "retention_days",
-                  (json_int_t)c->retention_days, "journal_days", (json_int_t)c->journal_days,
-                  "review_by", c->review_by, "migrations", c->migrations, "tables", tables);
+    json_t *root = json_pack("{s:s*, s:I, s:I, s:I, s:s, s:s*, s:o*, s:o}", "federation",
+                             c->federation, "schema_version", (json_int_t)c->schema_version,
+                             "retention_days", (json_int_t)c->retention_days, "journal_days",
+                             (json_int_t)c->journal_days, "review_by", c->review_by, "migrations",
+                             c->migrations, "key_blocks", blocks_json(c), "tables", tables);
     char *text = root && good ? json_dumps(root, JSON_COMPACT) : NULL;
     json_decref(root);
     if (!text)
@@ -270,6 +284,7 @@ static void read_table(struct charter_reading *r, const json_t *o, struct charte
     t->delete_line = line_of(line, "delete");
     t->birth = text_of(r, o, "birth");
     t->birth_line = line_of(line, "birth");
+    t->keys = text_of(r, o, "keys");
     read_columns(r, json_object_get(o, "columns"), t);
     read_groups(r, json_object_get(o, "groups"), t);
     t->complete = json_is_array(json_object_get(o, "key"));
@@ -293,14 +308,16 @@ enum err charter_read(struct arena *a, const char *json, size_t len, struct char
         return ERR_CORRUPT;
     }
     const json_t *tables = json_object_get(root, "tables");
-    *out = (struct charter){.file = "charter",
-                            .federation = text_of(&r, root, "federation"),
-                            .schema_version = number_of(root, "schema_version", 0),
-                            .retention_days =
-                                number_of(root, "retention_days", CHARTER_RETENTION_DAYS),
-                            .journal_days = number_of(root, "journal_days", CHARTER_JOURNAL_DAYS),
-                            .review_by = text_of(&r, root, "review_by"),
-                            .migrations = text_of(&r, root, "migrations")};
+    const json_t *blocks = json_object_get(root, "key_blocks");
+    *out = (struct charter){
+        .file = "charter",
+        .federation = text_of(&r, root, "federation"),
+        .schema_version = number_of(root, "schema_version", 0),
+        .retention_days = number_of(root, "retention_days", CHARTER_RETENTION_DAYS),
+        .journal_days = number_of(root, "journal_days", CHARTER_JOURNAL_DAYS),
+        .review_by = text_of(&r, root, "review_by"),
+        .migrations = text_of(&r, root, "migrations"),
+        .key_blocks = {number_of(blocks, "count", 0), number_of(blocks, "size", 0)}};
     out->n_tables = count_of(&r, tables, LIMIT_TABLES, "too many tables");
     out->tables = arena_alloc(a, out->n_tables * sizeof *out->tables);
     for (unsigned i = 0; msg[0] == '\0' && i < out->n_tables; i++)

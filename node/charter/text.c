@@ -67,6 +67,7 @@ static const cyaml_schema_field_t table_fields[] = {
     STRING("policy", OPTIONAL, struct charter_table, rule.policy),
     STRING("delete", OPTIONAL, struct charter_table, delete_policy),
     STRING("birth", OPTIONAL, struct charter_table, birth),
+    STRING("keys", OPTIONAL, struct charter_table, keys),
     LIST("columns", OPTIONAL, struct charter_table, columns, &column_schema, 0, LIMIT_COLUMNS),
     LIST("groups", OPTIONAL, struct charter_table, groups, &group_schema, 0, LIMIT_COLUMNS),
     STRING("from", OPTIONAL, struct charter_table, since),
@@ -84,6 +85,12 @@ static const cyaml_schema_field_t defaults_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t block_fields[] = {
+    CYAML_FIELD_UINT("count", OPTIONAL, struct charter_blocks, count),
+    CYAML_FIELD_UINT("size", OPTIONAL, struct charter_blocks, size),
+    CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t charter_fields[] = {
     STRING("federation", REQUIRED, struct charter, federation),
     CYAML_FIELD_UINT("schema_version", REQUIRED, struct charter, schema_version),
@@ -91,6 +98,7 @@ static const cyaml_schema_field_t charter_fields[] = {
     CYAML_FIELD_UINT("retention_days", OPTIONAL, struct charter, retention_days),
     CYAML_FIELD_UINT("journal_days", OPTIONAL, struct charter, journal_days),
     RIGHT("review_by", struct charter, review_by),
+    CYAML_FIELD_MAPPING("key_blocks", OPTIONAL, struct charter, key_blocks, block_fields),
     CYAML_FIELD_MAPPING("defaults", OPTIONAL, struct charter, defaults, defaults_fields),
     LIST("tables", REQUIRED, struct charter, tables, &table_schema, 1, LIMIT_TABLES),
     CYAML_FIELD_END,
@@ -220,6 +228,10 @@ static const char *notes_of(struct arena *a, const struct charter *c)
                        "not owner\n",
                        t->name, scope);
     }
+    if (c->key_blocks.count * c->key_blocks.size >= UINT64_C(1) << 31)
+        buf_printf(&text,
+                   "note: key_blocks: count times size is beyond 32 bits, and integer keys soon "
+                   "are: no program may read them as 32-bit numbers\n");
     if (c->migrations)
         buf_printf(&text, "note: migrations are not run by this version: change the schema at "
                           "every office before the charter is published\n");

@@ -71,6 +71,8 @@ static void complete_columns(struct arena *a, const struct charter_table *t,
     for (uint32_t i = 0; i < info->n_key; i++)
         out->key[i] = info->column[info->key[i]].name;
     out->n_key = info->n_key;
+    if (!out->keys && info->autoincrement)
+        out->keys = "blocks";
     out->create = info->sql;
     out->complete = true;
 }

@@ -53,6 +53,40 @@ static void check_null_key(struct check_run *c, const struct charter_table *t,
     }
 }
 
+/* Integer keys that SQLite gives out. With AUTOINCREMENT each office has blocks of its own
+ * (conflict/block.h), but where the charter says that the numbers have a meaning. */
+static void check_numbers(struct check_run *c, const struct charter_table *t,
+                          const struct table_info *info)
+{
+    const char *key = info->n_key > 0 ? info->column[info->key[0]].name : "";
+    bool natural = t->keys && !charter_keys_blocks(t);
+    if (charter_keys_blocks(t) && !info->rowid_alias)
+        check_say(c, "fail", t->name,
+                  "keys: blocks is for a lone INTEGER PRIMARY KEY AUTOINCREMENT, which %s has not: "
+                  "take it away",
+                  t->name);
+    else if (info->autoincrement && natural)
+        check_say(c, "ok", t->name,
+                  "the numbers of %s.%s are natural: of two offices that give out the same, one "
+                  "row is held",
+                  t->name, key);
+    else if (info->rowid_alias && !info->autoincrement && charter_keys_blocks(t))
+        check_say(
+            c, "fail", t->name,
+            "the key %s.%s is an INTEGER PRIMARY KEY without AUTOINCREMENT%s: SQLite gives the "
+            "number of a deleted row again, and cannot be told where to go on; make it "
+            "AUTOINCREMENT",
+            t->name, key, t->complete ? " here" : "");
+    else if (info->rowid_alias && !info->autoincrement && !natural && !one_writer(t->write))
+        check_say(
+            c, "fail", t->name,
+            "the key %s.%s is a lone INTEGER PRIMARY KEY, whose numbers every office would "
+            "give out again; make it AUTOINCREMENT, and each office has numbers of its own, or"
+            " use a code or UUID, a composite key with the office's code, write: national, or "
+            "keys: natural where the numbers have a meaning",
+            t->name, key);
+}
+
 static void check_key(struct check_run *c, const struct charter_table *t,
                       const struct table_info *info)
 {
@@ -62,12 +96,7 @@ static void check_key(struct check_run *c, const struct charter_table *t,
     if (info->n_key > LIMIT_KEY_COLUMNS)
         check_say(c, "fail", t->name, "the key of %s has %u columns; %u are possible", t->name,
                   info->n_key, LIMIT_KEY_COLUMNS);
-    if (info->rowid_alias && !one_writer(t->write))
-        check_say(c, "fail", t->name,
-                  "the key %s.%s is a lone INTEGER PRIMARY KEY, whose numbers every office would "
-                  "give out again;"
-                  " use a code or UUID, a composite key with the office's code, or write: national",
-                  t->name, info->column[info->key[0]].name);
+    check_numbers(c, t, info);
     check_null_key(c, t, info);
     for (uint32_t i = 0; t->complete && i < t->n_key; i++) {
         if (t->n_key != info->n_key || !db_same_name(t->key[i], info->column[info->key[i]].name)) {

@@ -49,6 +49,8 @@
  *   all its columns. A superseded record keeps only the sides that its successor has not
  * - tonle_node, tonle_site, tonle_charter: replicated, written by the hub only; seq of a charter:
  *   of the hub's changeset that it came with
+ *   block of a site: its number among the blocks of integer keys (conflict/block.h), never given
+ *   twice; -1: none was left
  * - tonle_registry: the same; one row, what the hub signs of those three as a whole
  *   (journal/attest.h)
  * - tonle_decision: replicated, written by any office: what a person decided about a conflict or a
@@ -122,7 +124,7 @@ const char store_ddl[] =
     " enrol_key TEXT NOT NULL, enrol_expires_ms INTEGER NOT NULL, reads TEXT NOT NULL,"
     " joined_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_site(site TEXT PRIMARY KEY NOT NULL, number INTEGER NOT NULL,"
-    " node TEXT NOT NULL, sign_key TEXT NOT NULL) WITHOUT ROWID;"
+    " node TEXT NOT NULL, sign_key TEXT NOT NULL, block INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE tonle_charter(version TEXT PRIMARY KEY NOT NULL, schema_version INTEGER NOT NULL,"
     " yaml TEXT NOT NULL, compiled TEXT NOT NULL, published_ms INTEGER NOT NULL,"
     " seq INTEGER NOT NULL) WITHOUT ROWID;"

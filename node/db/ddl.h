@@ -2,7 +2,7 @@
 #ifndef NODE_DB_DDL_H
 #define NODE_DB_DDL_H
 
-#define DDL_VERSION 11
+#define DDL_VERSION 12
 extern const char store_ddl[];
 
 #endif

@@ -88,6 +88,14 @@ static enum err read_columns(struct store *s, struct arena *a, struct table_info
     return e;
 }
 
+static bool gives_once(struct store *s, const char *table, const char *column)
+{
+    int autoincrement = 0;
+    int rc = sqlite3_table_column_metadata(s->db, "main", table, column, NULL, NULL, NULL, NULL,
+                                           &autoincrement);
+    return rc == SQLITE_OK && autoincrement;
+}
+
 static enum err read_index_parts(struct store *s, struct arena *a, const struct table_info *t,
                                  struct index_info *x)
 {
@@ -234,6 +242,7 @@ static enum err read_indexes(struct store *s, struct arena *a, struct table_info
     }
     enum err e = query_end(&q);
     t->rowid_alias = t->n_key == 1 && !pk_index && !t->without_rowid;
+    t->autoincrement = t->rowid_alias && gives_once(s, t->name, t->column[t->key[0]].name);
     for (uint32_t i = 0; i < t->n_key && !t->rowid_alias && !t->without_rowid; i++)
         t->null_keys = t->null_keys || !t->column[t->key[i]].notnull;
     for (uint32_t i = 0; e == ERR_OK && i < t->n_unique; i++) {

@@ -42,8 +42,9 @@ struct table_info {
     char *sql;
     bool without_rowid;
     bool strict;
-    bool rowid_alias; /* a lone INTEGER PRIMARY KEY */
-    bool null_keys;   /* some column of the key accepts NULL: not where it is a rowid alias, which
+    bool rowid_alias;   /* a lone INTEGER PRIMARY KEY */
+    bool autoincrement; /* with AUTOINCREMENT: no number is given twice, and it can be steered */
+    bool null_keys;     /* some column of the key accepts NULL: not where it is a rowid alias, which
                          gets a number, WITHOUT ROWID or STRICT */
     uint32_t n_columns;
     struct column_info *column;

@@ -236,6 +236,7 @@ static enum err fill_table(struct store *s, struct arena *a, struct table_schema
     schema_rules(s, a, t, c, &t->rules);
     t->policy = t->rules.policy;
     t->exists = stands_here(t, &info);
+    t->blocks = t->exists && c && charter_keys_blocks(c) && info.autoincrement;
     fill_sql(s, a, t, &info);
     if (t->exists) {
         schema_fill_unique(a, t, &info);
@@ -287,6 +288,8 @@ static enum err read_tables(struct store *s)
     enum err e = schema_charter(s, a, &c);
     if (e != ERR_OK)
         return e;
+    s->schema->plan =
+        c ? charter_block_plan(c) : (struct block_plan){BLOCK_COUNT_DEFAULT, BLOCK_SIZE_DEFAULT};
     uint32_t n = INTERNAL_TABLES + (c ? c->n_tables : 0);
     s->schema->tables = arena_alloc(a, n * sizeof *s->schema->tables);
     for (uint32_t i = 0; e == ERR_OK && i < n; i++) {

@@ -12,6 +12,7 @@
 #ifndef NODE_SCHEMA_SCHEMA_H
 #define NODE_SCHEMA_SCHEMA_H
 
+#include "conflict/block.h"
 #include "conflict/policy.h"
 #include "node/db/db.h"
 
@@ -51,6 +52,7 @@ struct table_schema { /* one published table */
     bool internal; /* one of schema_internal */
     bool hub_only; /* those but tonle_decision: only the hub writes them, a row is never deleted */
     bool exists;   /* here, with all published columns */
+    bool blocks;   /* exists, and its integer keys are given out in blocks (conflict/block.h) */
     uint32_t n_columns;
     char **column;         /* published columns, charter order */
     const uint8_t *policy; /* rules.policy */
@@ -78,6 +80,7 @@ struct schema { /* read by all, written by schema/ alone */
     struct table_schema *tables;
     uint32_t n_fks;
     struct foreign_key *fks;
+    struct block_plan plan; /* of the tables with blocks; the default before a charter is here */
 };
 /* (Re)reads the published tables when the schema or the charter changed since; every public entry
  * that uses s->schema->tables calls it first (cheap when nothing changed). */

@@ -47,9 +47,9 @@ static void registry(struct office *o, const struct office *all, int n)
         }
         snprintf(sql, sizeof sql,
                  "INSERT INTO tonle_node VALUES('%s','%s','%s','','active','%016llx','','',0,'',0);"
-                 "INSERT INTO tonle_site VALUES('%016llx',%lld,'%s','%s');",
+                 "INSERT INTO tonle_site VALUES('%016llx',%lld,'%s','%s',%d);",
                  x->name, x->unit, x->parent, (unsigned long long)x->site,
-                 (unsigned long long)x->site, (long long)x->site, x->name, key);
+                 (unsigned long long)x->site, (long long)x->site, x->name, key, i);
         office_sql(o, sql);
     }
 }

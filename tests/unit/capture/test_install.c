@@ -115,11 +115,12 @@ static void notes_are_collected(void **state)
 {
     struct capture_office o;
     capture_office_open(&o, TABLE, "t");
-    struct value v[4] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa")};
+    struct value v[5] = {value_text("0f"), value_integer(15), value_text("hub"), value_text("aa"),
+                         value_integer(0)};
     assert_ok(store_begin(o.s));
     struct table_schema *site = schema_table(o.s, "tonle_site");
     assert_ok(
-        store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa'),('f0',1,'x','y')"));
+        store_exec(o.s, "INSERT INTO tonle_site VALUES('0f',15,'hub','aa',0),('f0',1,'x','y',1)"));
     assert_ok(capture_note(o.s, site, CHANGE_BORN, 0, v));
     v[0] = value_text("f0");
     assert_ok(capture_note(o.s, site, CHANGE_UPDATE, 4, v));
@@ -127,9 +128,10 @@ static void notes_are_collected(void **state)
     assert_ok(capture_note(o.s, site, CHANGE_DELETE, 0, v));
     assert_ok(store_commit(o.s));
     assert_true(store_capture_pending(o.s));
-    assert_string_equal(office_collect(&o),
-                        "tonle_site born '0f' site='0f' number=15 node='hub' sign_key='aa'\n"
-                        "tonle_site update 'f0' node='x'\ntonle_site delete '00'\n");
+    assert_string_equal(
+        office_collect(&o),
+        "tonle_site born '0f' site='0f' number=15 node='hub' sign_key='aa' block=0\n"
+        "tonle_site update 'f0' node='x'\ntonle_site delete '00'\n");
     capture_office_close(&o);
 }
 

@@ -283,6 +283,40 @@ static void complete(struct capture_office *o, const char *json, const char **co
     assert_int_equal(charter_write(&o->a, &c, completed), ERR_OK);
 }
 
+/* Integer keys with AUTOINCREMENT are given out in blocks unless the file says otherwise, and the
+ * published charter says so; of other keys it says nothing. */
+static void keys_are_published_as_blocks(void **state)
+{
+    static const struct {
+        const char *schema, *table, *wanted;
+    } cases[] = {
+        {"id INTEGER PRIMARY KEY AUTOINCREMENT", "", "\"keys\":\"blocks\""},
+        {"id INTEGER PRIMARY KEY AUTOINCREMENT", ",\"write\":\"national\"",
+         "\"key_blocks\":{\"count\":4096,\"size\":1024}"},
+        {"id INTEGER PRIMARY KEY AUTOINCREMENT", ",\"keys\":\"natural\"", "\"keys\":\"natural\""},
+        {"id INTEGER PRIMARY KEY", ",\"write\":\"national\"", NULL},
+        {"id TEXT PRIMARY KEY NOT NULL", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct capture_office o;
+        struct finding *f;
+        size_t n;
+        const char *completed;
+        struct buf schema = {0}, charter = {0};
+        buf_printf(&schema, "CREATE TABLE t(%s, v);", cases[i].schema);
+        buf_printf(&charter, "{\"federation\":\"x\",\"tables\":[{\"name\":\"t\"%s}]}",
+                   cases[i].table);
+        capture_office_open(&o, buf_str(&schema), "");
+        complete(&o, buf_str(&charter), &completed, &f, &n);
+        assert_true(cases[i].wanted ? !!strstr(completed, cases[i].wanted)
+                                    : !strstr(completed, "\"keys\":"));
+        assert_true(!!strstr(completed, "key_blocks") == !!strstr(completed, "\"blocks\""));
+        buf_fini(&schema);
+        buf_fini(&charter);
+        capture_office_close(&o);
+    }
+}
+
 static void check_findings(const char *schema, const char *tables, const char *level,
                            const char *part)
 {
@@ -320,6 +354,16 @@ static void findings_say_what_stands_in_the_way(void **state)
                    "{\"name\":\"t\",\"write\":\"national\"}", "ok", "can be replicated");
     check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);",
                    "{\"name\":\"t\",\"write\":\"1201\"}", "ok", "can be replicated");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);",
+                   "{\"name\":\"t\",\"keys\":\"natural\"}", "ok", "can be replicated");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY, v);",
+                   "{\"name\":\"t\",\"keys\":\"blocks\",\"write\":\"national\"}", "fail",
+                   "without AUTOINCREMENT");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, v);", t, "ok",
+                   "can be replicated");
+    check_findings("CREATE TABLE t(id INTEGER PRIMARY KEY AUTOINCREMENT, v);",
+                   "{\"name\":\"t\",\"keys\":\"natural\"}", "ok", "are natural");
+    check_findings(good, "{\"name\":\"t\",\"keys\":\"blocks\"}", "fail", "take it away");
     check_findings("CREATE VIEW t AS SELECT 1 AS id;", t, "fail", "is a view");
     check_findings("CREATE VIRTUAL TABLE t USING fts5(x);", t, "fail", "is a virtual table");
     check_findings("CREATE VIRTUAL TABLE f USING fts5(x);", "{\"name\":\"f_content\"}", "fail",
@@ -511,6 +555,7 @@ int main(void)
         cmocka_unit_test(folding_keys_are_claims_and_local_indexes_are_not),
         cmocka_unit_test(references_and_depths_are_read),
         cmocka_unit_test(keys_go_to_json_and_back),
+        cmocka_unit_test(keys_are_published_as_blocks),
         cmocka_unit_test(findings_say_what_stands_in_the_way),
         cmocka_unit_test(findings_name_rows_that_do_not_fit),
         cmocka_unit_test(a_completed_charter_makes_the_tables_elsewhere),

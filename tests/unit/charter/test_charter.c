@@ -44,6 +44,8 @@ static void charter_keeps_every_key_of_the_contract(void **state)
     assert_int_equal(c.retention_days, 30);
     assert_int_equal(c.journal_days, 0);
     assert_string_equal(c.review_by, "1201");
+    assert_int_equal(c.key_blocks.count, 512);
+    assert_int_equal(c.key_blocks.size, 2048);
     assert_string_equal(c.defaults.policy, "latest");
     assert_string_equal(c.defaults.delete_policy, "update-wins");
     assert_string_equal(c.defaults.birth, "first");
@@ -58,6 +60,8 @@ static void charter_keeps_every_key_of_the_contract(void **state)
     assert_string_equal(t->rule.policy, "latest");
     assert_string_equal(t->delete_policy, "delete-wins");
     assert_string_equal(t->birth, "review");
+    assert_string_equal(t->keys, "natural");
+    assert_false(charter_keys_blocks(t));
     assert_string_equal(t->since, "2028-02-29");
     assert_int_equal(t->n_columns, 4);
     assert_string_equal(t->columns[0].name, "ident_code");
@@ -176,6 +180,8 @@ static void charter_proposes_the_nearest_word(void **state)
                    "unknown delete policy 'delete-win'; did you mean 'delete-wins'?");
     expect_message(HEAD "  - name: a\n    birth: frist\n",
                    "unknown birth policy 'frist'; did you mean 'first'?");
+    expect_message(HEAD "  - name: a\n    keys: block\n",
+                   "unknown kind of keys 'block'; did you mean 'blocks'?");
     expect_message(HEAD "  - name: a\n    read: everybody\n",
                    "unknown read right 'everybody'; write one of: none, above, all");
     expect_message(HEAD "  - name: a\n    write: onwer\n",
@@ -451,6 +457,30 @@ static void charter_limits_its_lists(void **state)
     free(text);
 }
 
+/* Blocks of integer keys are within bounds that leave room below 2^53; what is not said is the
+ * documented default. */
+static void charter_bounds_its_key_blocks(void **state)
+{
+    static const char *const bad[] = {"count: 0", "count: 1",      "count: 65537", "size: 0",
+                                      "size: 15", "size: 1048577", "count: -1",    "size: 1e3"};
+    static const char *const good[] = {"count: 2", "count: 65536", "size: 16", "size: 1048576"};
+    char text[256], msg[1024];
+    struct charter c;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "%skey_blocks: { %s }\n", HEAD "  - name: a\n", bad[i]);
+        expect_message(text, "charter.yaml:5:");
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text, "%skey_blocks: { %s }\n", HEAD "  - name: a\n", good[i]);
+        assert_int_equal(parse(text, &c, msg), ERR_OK);
+        assert_true(block_plan_fits(charter_block_plan(&c)));
+    }
+    assert_int_equal(parse(HEAD "  - name: a\n", &c, msg), ERR_OK);
+    assert_int_equal(c.key_blocks.count, BLOCK_COUNT_DEFAULT);
+    assert_int_equal(c.key_blocks.size, BLOCK_SIZE_DEFAULT);
+    assert_null(c.tables[0].keys);
+}
+
 /* A file that is missing, a folder or too long is told as that. */
 static void charter_load_names_the_file(void **state)
 {
@@ -514,6 +544,7 @@ int main(void)
         cmocka_unit_test_teardown(charter_checks_reviewers, reset),
         cmocka_unit_test_teardown(charter_tells_all_mistakes_that_fit, reset),
         cmocka_unit_test_teardown(charter_limits_its_lists, reset),
+        cmocka_unit_test_teardown(charter_bounds_its_key_blocks, reset),
         cmocka_unit_test_teardown(charter_load_names_the_file, reset),
         cmocka_unit_test_teardown(charter_survives_any_damage, reset),
     };

@@ -167,9 +167,9 @@ static void what_is_beyond_this_version_is_refused(void **state)
     struct charter c;
     char msg[1024];
     assert_int_equal(charter_load(&arena, FIXTURES "/full.yaml", &c, msg), ERR_REFUSED);
-    assert_string_equal(msg, "full.yaml:25: table 'resident': 'from' (an entry that replaces "
+    assert_string_equal(msg, "full.yaml:27: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet\n"
-                             "full.yaml:30: table 'resident': 'from' (an entry that replaces "
+                             "full.yaml:32: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet");
 }
 
@@ -188,7 +188,9 @@ static void what_is_written_is_read(void **state)
              "      - { name: d, fallback: owner }\n"
              "    groups:\n"
              "      - { name: j, columns: [k, l], policy: rank, rank: [p, q] }\n"
-             "  - { name: f, scope: { follow: g }, birth: latest }\n";
+             "  - { name: f, scope: { follow: g }, birth: latest, keys: natural }\n"
+             "  - { name: i, keys: blocks }\n"
+             "key_blocks: { count: 64, size: 128 }\n";
     const char *json = written(text), *again = NULL;
     struct charter c;
     char msg[1024];
@@ -203,6 +205,25 @@ static void what_is_written_is_read(void **state)
     assert_ptr_equal(charter_rule_of(t, "l"), &t->groups[0].rule);
     assert_ptr_equal(charter_rule_of(t, "nowhere"), &t->rule);
     assert_null(c.notes);
+    assert_null(t->keys);
+    assert_string_equal(charter_table_named(&c, "f")->keys, "natural");
+    assert_true(charter_keys_blocks(charter_table_named(&c, "i")));
+    assert_int_equal(charter_block_plan(&c).count, 64);
+    assert_int_equal(charter_block_plan(&c).size, 128);
+}
+
+/* A published plan is what keys are reckoned by: one that is none is not taken. */
+static void a_plan_beyond_its_bounds_is_not_read(void **state)
+{
+    static const char *const bad[] = {"\"count\":1,\"size\":64", "\"count\":64,\"size\":1",
+                                      "\"count\":65537,\"size\":64"};
+    char text[200], msg[1024];
+    struct charter c;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, "{\"federation\":\"x\",\"key_blocks\":{%s},\"tables\":[]}",
+                 bad[i]);
+        assert_int_equal(charter_read(&arena, text, strlen(text), &c, msg), ERR_SCHEMA);
+    }
 }
 
 /* A published charter is not held to the rules for authors: it was published under the rules of its
@@ -323,6 +344,7 @@ int main(void)
         cmocka_unit_test_teardown(reading_keeps_the_scope_column_from_its_owner, reset),
         cmocka_unit_test_teardown(what_is_beyond_this_version_is_refused, reset),
         cmocka_unit_test_teardown(what_is_written_is_read, reset),
+        cmocka_unit_test_teardown(a_plan_beyond_its_bounds_is_not_read, reset),
         cmocka_unit_test_teardown(a_charter_in_force_stays_readable, reset),
         cmocka_unit_test_teardown(names_are_written_or_refused, reset),
         cmocka_unit_test_teardown(notes_tell_what_has_no_effect, reset),

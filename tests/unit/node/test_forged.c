@@ -133,7 +133,7 @@ static void a_parent_forges_nothing_of_the_registry(void **state)
     } cases[] = {
         {"tonle_site", "UPDATE tonle_site SET sign_key = " PROVINCES_KEY " WHERE node = 'kampot'"},
         {"tonle_site", "INSERT INTO tonle_site VALUES('00000000000000ff', 255, 'kampot',"
-                       " " PROVINCES_KEY ")"},
+                       " " PROVINCES_KEY ", 9)"},
         {"tonle_site", "UPDATE tonle_site SET node = 'kampot' WHERE node = 'province'"},
         {"tonle_node", "UPDATE tonle_node SET state = 'retired' WHERE name = 'kampot'"},
         {"tonle_node", "UPDATE tonle_node SET unit = '12' WHERE name = 'kampot'"},

@@ -302,8 +302,8 @@ static void had_another_site(struct net *t, struct net_office *o)
 {
     char sql[300];
     snprintf(sql, sizeof sql,
-             "INSERT INTO tonle_site(site, number, node, sign_key) SELECT '%016x', %u, node, "
-             "sign_key FROM tonle_site WHERE node = '%s'",
+             "INSERT INTO tonle_site(site, number, node, sign_key, block) SELECT '%016x', %u, "
+             "node, sign_key, -1 FROM tonle_site WHERE node = '%s'",
              EARLIER_SITE, EARLIER_SITE, o->name);
     for (int i = 0; i < t->n; i++) {
         net_sql(t, &t->office[i], sql);

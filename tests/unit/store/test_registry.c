@@ -3,6 +3,7 @@
 #include "tests/lib/federation.h"
 #include "tests/lib/rooms.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char schema[] = "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, body TEXT)";
@@ -97,6 +98,39 @@ static void only_what_changed_travels(void **state)
     assert_int_equal(h.entry[1].n_cells, 1);
     assert_string_equal(h.entry[1].columns[0], "listen");
     arena_fini(&a);
+}
+
+static const char *block_of(struct office *hub, const char *node)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql, "SELECT group_concat(block) FROM tonle_site WHERE node = '%s'", node);
+    return office_one(hub, sql);
+}
+
+/* A site is given a number among the blocks of integer keys that no site ever had; it keeps it, and
+ * another site of the same node has another. Where all are given it has none, and enrols all the
+ * same. */
+static void a_sites_number_is_given_once(void **state)
+{
+    struct node_record r = district();
+    r.state = NODE_ACTIVE;
+    r.site = 0x77;
+    memset(r.enrol_key, 0, sizeof r.enrol_key);
+    put(HUB->store, &r);
+    assert_string_equal(block_of(HUB, "district"), "2048"); /* the hub has 0, office1 has 1 */
+    r.state = NODE_RETIRED;
+    put(HUB->store, &r);
+    assert_string_equal(block_of(HUB, "district"), "2048");
+    r.state = NODE_ACTIVE;
+    r.site = 0x66;
+    put(HUB->store, &r);
+    assert_string_equal(block_of(HUB, "district"), "3072,2048");
+    office_sql(HUB, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 4095)"
+                    " INSERT INTO tonle_site SELECT printf('%016x', i + 4096), i, 'gone', '', i"
+                    " FROM n WHERE i NOT IN (2048, 3072)");
+    r.site = 0x55;
+    put(HUB->store, &r);
+    assert_string_equal(block_of(HUB, "district"), "-1,3072,2048");
 }
 
 /* An office cannot write the registry or the charter, and is told where to. */
@@ -234,7 +268,7 @@ static void tables_of_another_version_are_not_opened(void **state)
     store_close(again);
     office_sql(A, "UPDATE tonle_meta SET v = 1 WHERE k = 'ddl'");
     assert_err(store_open(&again, &options, msg), ERR_SCHEMA);
-    assert_non_null(strstr(msg, "version 1, this program keeps version 11"));
+    assert_non_null(strstr(msg, "version 1, this program keeps version 12"));
 }
 
 int main(void)
@@ -242,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FEDERATION_TEST(a_nodes_row_travels),
         FEDERATION_TEST(only_what_changed_travels),
+        FEDERATION_TEST(a_sites_number_is_given_once),
         FEDERATION_TEST(only_the_hub_writes),
         FEDERATION_TEST(nodes_are_listed_and_checked),
         FEDERATION_TEST(the_newest_charter_counts),
