@@ -1,8 +1,10 @@
 /* doctor.c - tests of this office's machine and database, each ok, warn or fail with its remedy. */
 #include "node/cli/findings.h"
 
+#include "conflict/block.h"
 #include "conflict/hlc.h"
 #include "node/capture/capture.h"
+#include "node/capture/sequence.h"
 #include "node/check/check.h"
 
 #include <dirent.h>
@@ -15,8 +17,9 @@
 
 #define DISK_FAIL_BYTES (64ull << 20)
 #define DISK_WARN_BYTES (512ull << 20)
-#define SKEW_MS (5 * 60000ull)       /* DESIGN 4: the allowed skew */
-#define EARLIEST_MS 1704067200000ull /* 2024-01-01: no clock that was ever set shows less */
+#define OUTSIDE_MS (30 * 86400000ull) /* how long numbers outside the own blocks are warned of */
+#define SKEW_MS (5 * 60000ull)        /* DESIGN 4: the allowed skew */
+#define EARLIEST_MS 1704067200000ull  /* 2024-01-01: no clock that was ever set shows less */
 
 static void check_permissions(struct cli *c, struct findings *l)
 {
@@ -110,6 +113,52 @@ static void check_capture(struct cli *c, struct findings *l, struct cli_office *
                                "written meanwhile until it has been compared");
 }
 
+static void check_sequence(struct cli *c, struct findings *l, const struct sequence_report *r)
+{
+    if (r->position >= BLOCK_ID_MAX)
+        findings_add(c, l, "fail", r->table,
+                     cli_printf(c,
+                                "its numbers have reached %lld, behind which no office has blocks: "
+                                "offices give out the same numbers from now on; find the row with "
+                                "that number, which an application chose itself",
+                                (long long)r->position));
+    else if (r->outside > 0 && r->outside_ms + OUTSIDE_MS > cli_now_ms())
+        findings_add(
+            c, l, "warn", r->table,
+            cli_printf(c,
+                       "%llu rows were entered here with numbers outside this office's blocks, the "
+                       "last at %s: numbers that the application chose itself, more rows at once "
+                       "than a block has, or while the node did not run; where another office has "
+                       "given out the same, `tonle held list` shows one of the two rows",
+                       (unsigned long long)r->outside, cli_time(c, r->outside_ms)));
+    else if (r->position > INT32_MAX)
+        findings_add(c, l, "warn", r->table,
+                     cli_printf(c,
+                                "its numbers are beyond 32 bits (%lld): a program that reads them "
+                                "as 32-bit numbers goes wrong",
+                                (long long)r->position));
+    else
+        findings_add(c, l, "ok", r->table,
+                     cli_printf(c, "its numbers are this office's own (above %lld)",
+                                (long long)r->position));
+}
+
+static int check_sequences(struct cli *c, struct findings *l, struct cli_office *o)
+{
+    struct sequence_report *r = NULL;
+    int64_t number;
+    size_t n = 0;
+    enum err e = store_sequence_report(o->store, &c->arena, &number, &r, &n);
+    if (n > 0 && number < 0)
+        findings_add(c, l, "warn", "numbers",
+                     "this office has no blocks of integer keys, because the hub has given out all "
+                     "(key_blocks: count in the charter): it may give out numbers that another "
+                     "office gives out, too");
+    for (size_t i = 0; i < n && number >= 0; i++)
+        check_sequence(c, l, &r[i]);
+    return e == ERR_OK || l->failed > 0 ? CLI_OK : office_fail(o, e, "reading the sequences");
+}
+
 static void check_line(struct cli *c, struct findings *l, const json_t *status, bool running)
 {
     const char *line =
@@ -165,6 +214,8 @@ int command_doctor(struct cli *c, int argc, char **argv)
     check_disk(c, &l, "disk of the database", o.db_path);
     check_disk(c, &l, "disk of the directory", c->dir);
     code = check_database(c, &l, &o);
+    if (code == CLI_OK)
+        code = check_sequences(c, &l, &o);
     if (code == CLI_OK) {
         check_capture(c, &l, &o, running);
         check_line(c, &l, status, running);

@@ -4,6 +4,8 @@
  * somebody who had what stood here at its beginning: `begun`, its clock, is the context then. */
 #include "node/core/internal.h"
 
+#include "node/capture/sequence.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -32,6 +34,17 @@ static void fill_header(struct node *n, struct changeset *cs, const struct clock
     }
 }
 
+/* Numbers that are not this office's to give: the commit steers it on, and people are told. */
+static enum err look_at_keys(struct node *n, const struct changeset *cs, const struct collected *c)
+{
+    uint64_t outside = 0;
+    enum err e = sequence_look(n->store, cs, c, node_time(n), &outside);
+    if (e == ERR_OK && outside > 0)
+        node_log(n, 1, "event=keys-outside seq=%llu rows=%llu", (unsigned long long)cs->dot.seq,
+                 (unsigned long long)outside);
+    return e;
+}
+
 static enum err apply_own(struct node *n, const struct changeset *cs, struct collected *c,
                           const struct buf *bytes, const uint8_t *hash)
 {
@@ -43,6 +56,8 @@ static enum err apply_own(struct node *n, const struct changeset *cs, struct col
                              .now_ms = node_time(n)};
     struct apply_report report;
     enum err e = store_apply(n->store, &n->arena, &in, &report);
+    if (e == ERR_OK)
+        e = look_at_keys(n, cs, c);
     if (e == ERR_OK)
         e = store_collect_done(n->store, c, node_time(n));
     n->mark_check = true; /* the registry may be among it */

@@ -58,6 +58,9 @@
  * - tonle_todo: changes that no application statement can express, for the next seal
  *   (capture/todo.c)
  * - tonle_limit: what the last seals left out of rows of our own for its size (capture/limit.c)
+ * - tonle_sequence: of a table whose integer keys are given out in blocks, the greatest that SQLite
+ *   gave or was steered to, and how many rows were born here outside the own blocks
+ *   (capture/sequence.c)
  * - tonle_gap: tables whose capture is known to have been away, and since which clock and time;
  *   tables that differ from a neighbour's and wait for a person (capture/gap.c). state: enum
  *   gap_state; differs_from: the neighbours of which that is known, '/NAME/NAME/'
@@ -143,6 +146,8 @@ const char store_ddl[] =
     " found_ms INTEGER NOT NULL, changed INTEGER NOT NULL DEFAULT 0,"
     " born INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,"
     " differs_from TEXT NOT NULL DEFAULT '/');"
+    "CREATE TABLE tonle_sequence(t INTEGER PRIMARY KEY, position INTEGER NOT NULL DEFAULT 0,"
+    " outside INTEGER NOT NULL DEFAULT 0, outside_ms INTEGER);"
     "CREATE TABLE tonle_limit(t INTEGER NOT NULL, k BLOB NOT NULL, c TEXT NOT NULL, v,"
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, stands INTEGER NOT NULL,"

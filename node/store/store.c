@@ -2,6 +2,7 @@
 
 #include "node/apply/apply.h"
 #include "node/capture/capture.h"
+#include "node/capture/sequence.h"
 #include "node/capture/triggers.h"
 #include "node/db/ddl.h"
 #include "node/db/pin.h"
@@ -155,7 +156,9 @@ enum err store_begin_read(struct store *s)
 enum err store_commit(struct store *s)
 {
     bool wrote = db_wrote(s);
-    enum err e = wrote && store_is_ready(s) ? state_commit(s) : ERR_OK;
+    enum err e = wrote && store_is_ready(s) ? sequence_steer(s) : ERR_OK;
+    if (e == ERR_OK && wrote && store_is_ready(s))
+        e = state_commit(s);
     if (e == ERR_OK)
         e = db_commit(s);
     if (e != ERR_OK)

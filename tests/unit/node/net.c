@@ -13,7 +13,9 @@
 #define WALL 1700000000000ULL
 #define HUB 0
 
-static const char schema[] =
+static const char usual_charter[] =
+    "{\"federation\":\"test\",\"tables\":[{\"name\":\"resident\"},{\"name\":\"note\"}]}";
+static const char usual_schema[] =
     "CREATE TABLE resident(id TEXT PRIMARY KEY NOT NULL, name TEXT, phone TEXT) WITHOUT ROWID;"
     "CREATE TABLE note(id TEXT PRIMARY KEY NOT NULL, text TEXT) WITHOUT ROWID;";
 
@@ -524,7 +526,7 @@ static void open_database(struct net *t, struct net_office *o)
     snprintf(o->path, sizeof o->path, "%s/%d.db", t->dir, index_of(t, o));
     o->app = database_app(o->path, NULL, 1000);
     database_sql(o->app, "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF");
-    database_sql(o->app, schema);
+    database_sql(o->app, t->schema);
 }
 
 struct net_office *net_add(struct net *t, const char *name, const char *parent)
@@ -541,7 +543,14 @@ struct net_office *net_add(struct net *t, const char *name, const char *parent)
 
 void net_start(struct net *t)
 {
+    net_start_with(t, usual_schema, usual_charter);
+}
+
+void net_start_with(struct net *t, const char *schema, const char *charter)
+{
     memset(t, 0, sizeof *t);
+    t->schema = schema;
+    t->charter = charter;
     t->queue_end = &t->queue;
     t->random = 88172645463325252ULL;
     t->now_ms = 1000;

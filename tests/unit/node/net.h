@@ -62,6 +62,7 @@ struct net_message {
     size_t len;
 };
 struct net {
+    const char *schema, *charter; /* of all offices, and as the hub publishes it */
     struct net_office office[NET_OFFICES];
     int n;
     char dir[256];
@@ -83,6 +84,8 @@ struct net {
 
 /* A hub alone, running. */
 void net_start(struct net *t);
+/* The same with other tables than resident and note: SQL, and a charter as JSON. */
+void net_start_with(struct net *t, const char *schema, const char *charter);
 void net_stop(struct net *t);
 struct net_office *net_find(struct net *t, const char *name);
 

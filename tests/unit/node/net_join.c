@@ -13,9 +13,6 @@
 #define WALL 1700000000000ULL
 #define HUB 0
 
-static const char compiled[] =
-    "{\"federation\":\"test\",\"tables\":[{\"name\":\"resident\"},{\"name\":\"note\"}]}";
-
 void net_make_hub(struct net *t)
 {
     struct net_office *o = net_add(t, "hub", "");
@@ -46,7 +43,7 @@ void net_make_hub(struct net *t)
                             .joined_ms = WALL};
     memcpy(r.curve_key, o->keys.curve_key, CURVE_KEY_BYTES);
     memcpy(r.sign_key, o->keys.sign_key, SIGN_PUBLIC_BYTES);
-    MUST(s, charter_read(&a, compiled, strlen(compiled), &rules, why));
+    MUST(s, charter_read(&a, t->charter, strlen(t->charter), &rules, why));
     MUST(s, store_schema_complete(s, &a, &rules, &rules, &finding, &n));
     MUST(s, charter_write(&a, &rules, &charter.compiled));
     MUST(s, store_begin(s));
