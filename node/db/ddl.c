@@ -7,6 +7,9 @@
  * tonle_freshness: as_of_ms is the time of an office's last write that is here, heard_up_to_ms the
  * time up to which all that it wrote is known to be here.
  *
+ * A key stands in front of its row: the integrity_check of SQLite 3.40 takes the columns of a
+ * WITHOUT ROWID table for NULL where it does not.
+ *
  * u64 numbers (sites, hybrid times) are stored as the signed 64-bit integer of the same bits.
  *
  * - tonle_meta: small named values; identity, counters
@@ -152,9 +155,8 @@ const char store_ddl[] =
     " PRIMARY KEY(t, k, c)) WITHOUT ROWID;"
     "CREATE TABLE tonle_again(t INTEGER NOT NULL, k BLOB NOT NULL, stands INTEGER NOT NULL,"
     " PRIMARY KEY(t, k)) WITHOUT ROWID;"
-    "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, last_key BLOB, clock BLOB NOT NULL, pos INTEGER "
-    "NOT NULL,"
-    " ord INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"
+    "CREATE TABLE tonle_chunk(t INTEGER NOT NULL, ord INTEGER NOT NULL, last_key BLOB,"
+    " clock BLOB NOT NULL, pos INTEGER NOT NULL, PRIMARY KEY(t, ord)) WITHOUT ROWID;"
     "CREATE VIEW tonle_freshness AS SELECT node, unit, site, seq, nullif(last_ms, 0) AS as_of_ms,"
     " nullif(max(last_ms, CASE WHEN stable_ms >= joined_ms THEN stable_ms ELSE 0 END), 0)"
     " AS heard_up_to_ms FROM (SELECT n.name AS node, n.unit AS unit, n.site AS site,"
