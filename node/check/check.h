@@ -2,7 +2,8 @@
  *
  * Only what a database has to tell is checked here; what the charter says by itself was checked
  * when it was read (node/charter/).
- * Invariant: nothing is changed but by store_schema_create_missing.
+ * Invariant: nothing is changed but by store_schema_create_missing, and by what a person asks for
+ * (autoincrement.h).
  */
 #ifndef NODE_CHECK_CHECK_H
 #define NODE_CHECK_CHECK_H

@@ -33,6 +33,10 @@ bool check_replicated(const struct check_run *c, const char *table);
 enum err check_table(struct check_run *c, const struct charter_table *t,
                      const struct table_info *info, struct charter_table *out);
 
+/* Whether its integer keys, where it has such, would be given out by every office again, and the
+ * charter does not say that it may be so; of a file. */
+bool check_numbers_clash(const struct charter_table *t);
+
 /* ---- cells.c: the charter's policies against the columns of this table, its CHECKs and its
  * UNIQUEs. Columns that these name together, and that the file puts in no group, become an implied
  * one, which is added to `out`. `out` NULL: what was not foreseen in the charter is only warned of.

@@ -53,6 +53,11 @@ static void check_null_key(struct check_run *c, const struct charter_table *t,
     }
 }
 
+bool check_numbers_clash(const struct charter_table *t)
+{
+    return !t->complete && !t->keys && !one_writer(t->write);
+}
+
 /* Integer keys that SQLite gives out. With AUTOINCREMENT each office has blocks of its own
  * (conflict/block.h), but where the charter says that the numbers have a meaning. */
 static void check_numbers(struct check_run *c, const struct charter_table *t,
@@ -75,14 +80,15 @@ static void check_numbers(struct check_run *c, const struct charter_table *t,
             c, "fail", t->name,
             "the key %s.%s is an INTEGER PRIMARY KEY without AUTOINCREMENT%s: SQLite gives the "
             "number of a deleted row again, and cannot be told where to go on; make it "
-            "AUTOINCREMENT",
+            "AUTOINCREMENT (--make-autoincrement of hub init and join does it)",
             t->name, key, t->complete ? " here" : "");
     else if (info->rowid_alias && !info->autoincrement && !natural && !one_writer(t->write))
         check_say(
             c, "fail", t->name,
             "the key %s.%s is a lone INTEGER PRIMARY KEY, whose numbers every office would "
-            "give out again; make it AUTOINCREMENT, and each office has numbers of its own, or"
-            " use a code or UUID, a composite key with the office's code, write: national, or "
+            "give out again; make it AUTOINCREMENT (--make-autoincrement of hub init does it), and "
+            "each office has numbers of its own, or use a code or UUID, a composite key with the "
+            "office's code, write: national, or "
             "keys: natural where the numbers have a meaning",
             t->name, key);
 }

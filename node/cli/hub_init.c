@@ -7,7 +7,9 @@
 
 #include "node/capture/capture.h"
 #include "node/capture/publish.h"
+#include "node/check/autoincrement.h"
 #include "node/check/check.h"
+#include "node/db/copy.h"
 #include "node/file/hex.h"
 #include "node/journal/registry.h"
 #include "protocol/seal.h"
@@ -16,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 struct init_options {
     const char *db, *charter_path, *listen, *name;
@@ -24,6 +28,8 @@ struct init_options {
     struct keys keys;
     struct store *store;
     char federation[33];
+    bool make_autoincrement, dry_run;
+    const char *copy; /* of the database before its tables were made anew; NULL: none was */
 };
 
 static int store_failed(const struct init_options *in, enum err e, const char *doing)
@@ -85,6 +91,45 @@ static int read_charter(struct cli *c, struct init_options *in)
     return CLI_OK;
 }
 
+static int keep_copy(struct cli *c, struct init_options *in)
+{
+    char stamp[32] = "";
+    time_t now = time(NULL);
+    struct tm tm;
+    if (gmtime_r(&now, &tm))
+        strftime(stamp, sizeof stamp, "%Y%m%dT%H%M%SZ", &tm);
+    const char *path = cli_printf(c, "%s.before-autoincrement-%s", in->db, stamp);
+    enum err e = store_copy(in->store, path);
+    if (e != ERR_OK)
+        return store_failed(in, e, "keeping a copy of the database");
+    in->copy = path;
+    return CLI_OK;
+}
+
+/* In the one transaction of all that follows: a run that is refused later has changed nothing. */
+static int make_autoincrement(struct cli *c, struct init_options *in)
+{
+    struct plain_key *table = NULL;
+    size_t n = 0;
+    enum err e = store_plain_keys(in->store, &c->arena, &in->charter, &table, &n);
+    if (e != ERR_OK)
+        return store_failed(in, e, "looking at the keys");
+    for (size_t i = 0; i < n; i++)
+        cli_note("table %s, %llu rows: made anew with AUTOINCREMENT", table[i].table,
+                 (unsigned long long)table[i].rows);
+    if (n == 0) {
+        cli_note("no table needs AUTOINCREMENT");
+        return CLI_OK;
+    }
+    int code = in->dry_run ? CLI_OK : keep_copy(c, in);
+    if (code != CLI_OK)
+        return code;
+    e = store_begin(in->store);
+    if (e == ERR_OK)
+        e = store_make_autoincrement(in->store, table, n);
+    return e == ERR_OK ? CLI_OK : store_failed(in, e, "making the tables anew");
+}
+
 /* The charter against this database: fills in columns, keys and SQL, and writes what is published.
  */
 static int complete_charter(struct cli *c, struct init_options *in)
@@ -143,7 +188,7 @@ static enum err write_all(struct cli *c, struct init_options *in, uint64_t now, 
     memcpy(hub.sign_key, in->keys.sign_key, SIGN_PUBLIC_BYTES);
     struct config config = office_new_config(in->db, in->listen, "");
 
-    enum err e = store_begin(in->store);
+    enum err e = in->store->in_write ? ERR_OK : store_begin(in->store);
     if (e == ERR_OK)
         e = store_create(in->store, &identity);
     if (e == ERR_OK)
@@ -167,8 +212,12 @@ static int init(struct cli *c, struct init_options *in)
     int code = read_charter(c, in);
     if (code == CLI_OK)
         code = open_database(in);
+    if (code == CLI_OK && in->make_autoincrement)
+        code = make_autoincrement(c, in);
     if (code == CLI_OK)
         code = complete_charter(c, in);
+    if (code == CLI_OK && in->dry_run)
+        return CLI_OK;
     if (code == CLI_OK)
         code = check_directory(c, in);
     if (code == CLI_OK)
@@ -187,6 +236,12 @@ static int init(struct cli *c, struct init_options *in)
 
 static void report(struct cli *c, const struct init_options *in)
 {
+    if (in->dry_run) {
+        cli_note("a dry run: the charter fits, nothing was changed");
+        return;
+    }
+    if (in->copy)
+        cli_note("The old database is kept as %s", in->copy);
     if (c->json) {
         cli_print_json(json_pack("{s:i, s:s, s:s, s:s, s:s}", "schema", CLI_SCHEMA, "federation",
                                  in->federation, "name", in->charter.federation, "node", in->name,
@@ -205,6 +260,8 @@ int command_hub_init(struct cli *c, int argc, char **argv)
                                      {"--charter", OPTION_TEXT, &in.charter_path},
                                      {"--listen", OPTION_TEXT, &in.listen},
                                      {"--name", OPTION_TEXT, &in.name},
+                                     {"--make-autoincrement", OPTION_FLAG, &in.make_autoincrement},
+                                     {"--dry-run", OPTION_FLAG, &in.dry_run},
                                      {NULL, OPTION_FLAG, NULL}};
     int code = cli_arguments(c, argc, argv, options, 0, 0);
     if (code != CLI_OK)
@@ -224,7 +281,9 @@ int command_hub_init(struct cli *c, int argc, char **argv)
     code = init(c, &in);
     if (code == CLI_OK)
         report(c, &in);
-    store_close(in.store);
+    store_close(in.store); /* which rolls back */
+    if (code != CLI_OK && in.copy)
+        unlink(in.copy);
     explicit_bzero(&in.keys, sizeof in.keys);
     return code;
 }

@@ -163,6 +163,7 @@ static int run_join(struct join_session *j)
                              .software = "tonle " TONLE_VERSION,
                              .run = loop_random(),
                              .mode = j->mode,
+                             .make_autoincrement = j->make_autoincrement,
                              .store = {.path = j->db, .busy_ms = CLI_BUSY_MS}};
     struct node *n = node_join(&o);
     j->report = node_join_report(n);
@@ -215,6 +216,7 @@ int command_join(struct cli *c, int argc, char **argv)
                                      {"--invitation", OPTION_TEXT, &j.invitation_path},
                                      {"--mode", OPTION_TEXT, &j.mode_name},
                                      {"--listen", OPTION_TEXT, &j.listen},
+                                     {"--make-autoincrement", OPTION_FLAG, &j.make_autoincrement},
                                      {"--as-new-site", OPTION_FLAG, &as_new_site},
                                      {"--rebuild", OPTION_FLAG, &rebuild},
                                      {NULL, OPTION_FLAG, NULL}};

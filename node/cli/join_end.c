@@ -90,6 +90,8 @@ static int joined(const struct join_session *j)
             "(`tonle conflict list`)\n",
             (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
             (unsigned long long)r->adopted_conflicts);
+    if (report->made_anew > 0)
+        cli_note("%zu tables were made anew with AUTOINCREMENT", report->made_anew);
     cli_note("Next: `tonle run --dir %s`", j->cli->dir);
     return CLI_OK;
 }

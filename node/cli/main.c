@@ -14,12 +14,19 @@
 #include <string.h>
 
 const struct command cli_commands[] = {
-    {"hub init", "--db FILE --charter FILE --listen ENDPOINT [--name N]",
+    {"hub init",
+     "--db FILE --charter FILE --listen ENDPOINT [--name N] [--make-autoincrement [--dry-run]]",
      "make the federation and its root node",
      "The database must exist with the application's tables; what it holds becomes the "
      "federation's\n"
      "first state. ENDPOINT is tcp://HOST:PORT, where HOST is an address of this machine that the\n"
-     "offices can reach; port 0 picks a free port and keeps it. N is \"hub\" when it is not given.",
+     "offices can reach; port 0 picks a free port and keeps it. N is \"hub\" when it is not "
+     "given.\n"
+     "--make-autoincrement makes tables whose key is a plain INTEGER PRIMARY KEY anew, so that "
+     "each\n"
+     "office gives out numbers of its own; the old file is kept as "
+     "FILE.before-autoincrement-TIME.\n"
+     "With --dry-run it only says which tables, and whether the charter fits then.",
      command_hub_init},
     {"node add",
      "--unit CODE --name N [--parent N] [--listen ENDPOINT] [--read CODE]... [--expires HOURS]",
@@ -31,7 +38,9 @@ const struct command cli_commands[] = {
      "Adding an office again that has not joined yet makes a new invitation; the old one ends.",
      command_node_add},
     {"node list", "[--json]", "the offices, with line and data of each", NULL, command_node_list},
-    {"join", "--db FILE [--invitation FILE|-] [--mode adopt|replace] [--listen ENDPOINT]",
+    {"join",
+     "--db FILE [--invitation FILE|-] [--mode adopt|replace] [--listen ENDPOINT] "
+     "[--make-autoincrement]",
      "at the office: join the federation with an invitation",
      "Reads the invitation from FILE, or from stdin. An empty or missing database gets the "
      "tables.\n"
@@ -39,7 +48,10 @@ const struct command cli_commands[] = {
      "  adopt    they are compared with the federation's; what it lacks is published, what differs "
      "is\n"
      "           recorded as conflicts\n"
-     "  replace  they make way for the federation's; the old file is kept as FILE.before-join-TIME",
+     "  replace  they make way for the federation's; the old file is kept as "
+     "FILE.before-join-TIME\n"
+     "--make-autoincrement makes tables whose key is a plain INTEGER PRIMARY KEY anew where the\n"
+     "federation wants AUTOINCREMENT; the old file is kept likewise.",
      command_join},
     {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
     {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",

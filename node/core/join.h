@@ -33,6 +33,7 @@ struct join_options { /* everything in it is borrowed until node_free */
     const char *software;
     uint64_t run; /* random, one per process start */
     enum load_mode mode;
+    bool make_autoincrement;    /* tables whose integer keys cannot be steered are made anew */
     struct store_options store; /* how to open the database; `create` is not looked at */
     uint32_t chunk_rows;        /* at most as many in one chunk; 0: LIMIT_CHUNK_ROWS */
     uint32_t again_ms; /* a request without an answer is repeated after so long; 0: JOIN_AGAIN_MS */
@@ -77,6 +78,7 @@ struct join_report { /* its strings live as long as the node */
     const char *table;         /* that is fetched now */
     uint64_t table_rows, rows; /* fetched of it, and of all published tables */
     enum load_mode mode;       /* LOAD_EMPTY when there was nothing to adopt or to replace */
+    size_t made_anew;          /* tables, for their integer keys */
     const char *listen;        /* our endpoint, as the registry names it */
     const char *copy;          /* replace: where the old database is kept; NULL: not copied */
     struct rows_present *present;

@@ -4,8 +4,10 @@
  * capture (which also numbers them) when the internal ones are there. */
 #include "node/core/joining.h"
 
+#include "node/check/autoincrement.h"
 #include "node/check/check.h"
 #include "node/db/copy.h"
+#include "node/schema/rules.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -132,16 +134,40 @@ static bool keep_copy(struct node *n)
 void join_load_begin(struct node *n)
 {
     struct joining *j = n->join;
-    if (!open_database(n, true) || (j->report.mode == LOAD_REPLACE && !keep_copy(n)))
+    bool changes = j->report.mode == LOAD_REPLACE || j->report.made_anew > 0;
+    if (!open_database(n, true) || (changes && !keep_copy(n)))
         return;
     begin_chunks(n, JOIN_LOAD, j->report.mode);
 }
 
-static enum err make_tables(struct store *s)
+/* The hub has published that this office's numbers are steered: a table where they cannot be is
+ * made anew, or the join ends here, because it would give out other offices' numbers. */
+static enum err fit_keys(struct joining *j, struct arena *a)
+{
+    const struct charter *charter = NULL;
+    struct plain_key *table = NULL;
+    enum err e = schema_charter(j->store, a, &charter);
+    if (e == ERR_OK && charter)
+        e = store_plain_keys(j->store, a, charter, &table, &j->report.made_anew);
+    if (e != ERR_OK || j->report.made_anew == 0)
+        return e;
+    if (!j->o.make_autoincrement)
+        return store_fail(j->store, ERR_SCHEMA,
+                          "%zu tables here have an INTEGER PRIMARY KEY without AUTOINCREMENT, the "
+                          "first is %s (%llu rows), and would give out other offices' numbers: run "
+                          "the same command with --make-autoincrement, which makes them anew and "
+                          "keeps the old file",
+                          j->report.made_anew, table[0].table, (unsigned long long)table[0].rows);
+    return store_make_autoincrement(j->store, table, j->report.made_anew);
+}
+
+static enum err make_tables(struct joining *j, struct arena *a)
 {
     uint32_t created = 0;
-    enum err e = store_schema_create_missing(s, &created);
-    return e == ERR_OK ? store_capture_install(s) : e;
+    enum err e = store_schema_create_missing(j->store, &created);
+    if (e == ERR_OK)
+        e = fit_keys(j, a);
+    return e == ERR_OK ? store_capture_install(j->store) : e;
 }
 
 static enum err count_rows(struct node *n, uint64_t *rows)
@@ -213,7 +239,7 @@ static enum err take_chunk(struct node *n, const struct event *ev)
     if (e == ERR_OK)
         e = store_load_chunk(j->store, &n->arena, &m.u.load_chunk);
     if (e == ERR_OK && ++j->recalled == j->fetch.n_internal)
-        e = make_tables(j->store);
+        e = make_tables(j, &n->arena);
     return e;
 }
 

@@ -62,6 +62,9 @@ struct index_sql {
 bool sql_index(struct arena *a, const char *sql, struct index_sql *out);
 /* The expression of a generated column of a CREATE TABLE text, or NULL. */
 char *sql_generated(struct arena *a, const char *sql, const char *column);
+/* A CREATE TABLE text with AUTOINCREMENT behind the primary key, which is this column alone; NULL
+ * where it is not found. */
+char *sql_autoincrement(struct arena *a, const char *sql, const char *column);
 bool sql_mentions(const char *expression, const char *column);
 struct check_sql {
     char *name; /* of its CONSTRAINT, as it is written there; or NULL */

@@ -240,6 +240,52 @@ void sql_checks(struct arena *a, const char *sql, struct check_sql **out, uint32
     mem_free(l.check);
 }
 
+/* Behind PRIMARY KEY, its order and its conflict clause; NULL where there is none before `end`. */
+static const char *behind_primary_key(const char *p, const char *end)
+{
+    int depth = 0;
+    for (struct token t = next_token(p); t.len && t.p < end; t = next_token(t.p + t.len)) {
+        struct token key = next_token(t.p + t.len);
+        depth += token_is(t, "(") - token_is(t, ")");
+        if (depth != 0 || !token_is(t, "PRIMARY") || !token_is(key, "KEY"))
+            continue;
+        const char *at = key.p + key.len;
+        t = next_token(at);
+        if (token_is(t, "ASC") || token_is(t, "DESC"))
+            at = t.p + t.len;
+        t = next_token(at);
+        struct token conflict = next_token(t.p + t.len);
+        if (!token_is(t, "ON") || !token_is(conflict, "CONFLICT"))
+            return at;
+        t = next_token(conflict.p + conflict.len);
+        return t.p + t.len;
+    }
+    return NULL;
+}
+
+char *sql_autoincrement(struct arena *a, const char *sql, const char *column)
+{
+    for (const char *p = first_list(sql); p && *p; p++) {
+        struct token before, last, name = next_token(p);
+        const char *end = item_end(p, &before, &last);
+        bool constraint = token_is(name, "CONSTRAINT") || token_is(name, "PRIMARY");
+        const char *at =
+            constraint || token_names(name, column) ? behind_primary_key(p, end) : NULL;
+        struct token list = at ? next_token(at) : name;
+        if (at && token_is(list, "(")) /* of the table: within its parentheses */
+            at = item_end(list.p + 1, &before, &last);
+        if (at) {
+            struct buf b = {0};
+            buf_printf(&b, "%s AUTOINCREMENT%s", slice(a, sql, at), at);
+            return sql_take(a, &b);
+        }
+        if (*end != ',')
+            return NULL;
+        p = end;
+    }
+    return NULL;
+}
+
 bool sql_mentions(const char *expression, const char *column)
 {
     for (struct token t = next_token(expression); t.len; t = next_token(t.p + t.len)) {
