@@ -7,8 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-/* -1: the registry here knows none. */
-static enum err own_number(struct store *s, int64_t *number)
+enum err sequence_number(struct store *s, int64_t *number)
 {
     char site[17];
     snprintf(site, sizeof site, "%016llx", (unsigned long long)identity_of(s)->site);
@@ -107,7 +106,7 @@ enum err sequence_steer(struct store *s)
         return ERR_OK; /* the transaction may be what mends the charter */
     if (e != ERR_OK || !any_blocks(s))
         return e;
-    e = own_number(s, &number);
+    e = sequence_number(s, &number);
     for (uint32_t i = 0; e == ERR_OK && number >= 0 && i < s->schema->n_tables; i++)
         if (s->schema->tables[i].blocks)
             e = steer(s, &s->schema->tables[i], (uint32_t)number);
@@ -143,7 +142,7 @@ enum err sequence_look(struct store *s, const struct changeset *cs, const struct
     assert(s->in_write);
     int64_t number = -1;
     *outside = 0;
-    enum err e = any_blocks(s) ? own_number(s, &number) : ERR_OK;
+    enum err e = any_blocks(s) ? sequence_number(s, &number) : ERR_OK;
     for (uint32_t i = 0; e == ERR_OK && number >= 0 && i < cs->segments[0].n_tables; i++) {
         const struct table_schema *t = schema_table(s, cs->segments[0].tables[i].table);
         uint64_t n = t && t->blocks ? born_outside(s, cs, i, c, (uint32_t)number) : 0;
@@ -163,7 +162,7 @@ enum err store_sequence_report(struct store *s, struct arena *a, int64_t *number
     *number = -1;
     enum err e = schema_load(s);
     if (e == ERR_OK)
-        e = own_number(s, number);
+        e = sequence_number(s, number);
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         const struct table_schema *t = &s->schema->tables[i];
         if (!t->blocks)

@@ -17,6 +17,8 @@
 
 #include "node/capture/capture.h"
 
+/* This office's number among the blocks; -1: the registry here knows none. */
+enum err sequence_number(struct store *s, int64_t *number);
 /* Of the office's own tables. In the write transaction, before its commit. */
 enum err sequence_steer(struct store *s);
 /* Of the changeset that was just sealed here from `c`: *outside: how many rows were born with a

@@ -12,6 +12,7 @@
  *     fallback                   of `review` here and below: what shows until a person decides
  *     delete, birth              update-wins | delete-wins | review; first | latest | review
  *     line: {policy, delete, birth}
+ *     references: [ { column, table } ]    keys of other tables that no foreign key declares
  *     keys                       blocks | natural (conflict/block.h); absent: natural
  *     columns: [ { name, policy, fallback, rank: [texts, lowest first], write,
  *                  from: column | group | scope | table | defaults | default, line } ]
@@ -66,6 +67,9 @@ struct charter_group { /* columns that change together */
     unsigned n_columns;
     bool implied; /* by a CHECK or UNIQUE, not by the file */
 };
+struct charter_reference { /* the column holds keys of the table, though no foreign key says so */
+    const char *column, *table;
+};
 struct charter_scope { /* both NULL: national */
     const char *column, *follow;
 };
@@ -75,8 +79,10 @@ struct charter_table {
     const char *read, *write, *delete_policy, *birth;
     const char *keys; /* blocks | natural; NULL: not said, natural of a published charter */
     unsigned delete_line, birth_line; /* 0: the file does not say */
-    const char *since;                /* `from` of the file: a date, or NULL */
-    struct charter_rule rule;         /* of the columns that say nothing */
+    struct charter_reference *references;
+    unsigned n_references;
+    const char *since;        /* `from` of the file: a date, or NULL */
+    struct charter_rule rule; /* of the columns that say nothing */
     struct charter_column *columns;
     unsigned n_columns;
     struct charter_group *groups;

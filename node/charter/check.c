@@ -447,6 +447,23 @@ static void check_published_key(const struct charter_at *at)
             blame(at, "", "key column '%s' is not among its columns", at->table->key[i]);
 }
 
+static void check_references(const struct charter_at *at)
+{
+    const struct charter_table *t = at->table;
+    for (unsigned i = 0; i < t->n_references; i++) {
+        const struct charter_reference *r = &t->references[i];
+        check_name(at, "references", "a column", r->column);
+        if (!charter_table_named(at->charter, r->table))
+            blame_file(at, "references",
+                       "references: %s.%s refers to '%.80s', which the charter does "
+                       "not name",
+                       t->name, r->column, r->table);
+        for (unsigned k = 0; k < i; k++)
+            if (charter_same_name(t->references[k].column, r->column))
+                blame_file(at, "references", "references: column '%s' is listed twice", r->column);
+    }
+}
+
 static void check_table(const struct charter_at *top, unsigned index)
 {
     struct charter_at at = at_table(top, index, NULL, 0);
@@ -465,6 +482,7 @@ static void check_table(const struct charter_at *top, unsigned index)
     if (t->since && !is_date(t->since))
         blame_file(&at, "from", "'%.80s' is not a date; write it as 2027-01-31", t->since);
     check_published_key(&at);
+    check_references(&at);
     for (unsigned i = 0; i < t->n_columns; i++) {
         struct charter_at in = at_table(top, index, "columns", i);
         check_column(&in, i);

@@ -96,6 +96,15 @@ static json_t *scope_json(const struct charter_scope *s)
     return json_pack("{s:s*, s:s*}", "column", s->column, "follow", s->follow);
 }
 
+static json_t *references_json(const struct charter_table *t)
+{
+    json_t *list = t->n_references ? json_array() : NULL;
+    for (unsigned i = 0; i < t->n_references; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s}", "column", t->references[i].column,
+                                              "table", t->references[i].table));
+    return list;
+}
+
 static bool append(json_t *list, json_t *entry)
 {
     return json_array_append_new(list, entry) == 0;
@@ -120,12 +129,12 @@ static json_t *table_json(const struct charter_table *t)
         good = append(columns, column_json(t, &t->columns[i])) && good;
     for (unsigned i = 0; i < t->n_groups; i++)
         good = append(groups, group_json(&t->groups[i])) && good;
-    json_t *o =
-        json_pack("{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:s*, s:o, s:o}",
-                  "name", t->name, "scope", scope_json(&t->scope), "read", t->read, "write",
-                  t->write, "policy", r->policy, "fallback", r->fallback, "rank", rank_json(r),
-                  "from", r->from, "delete", t->delete_policy, "birth", t->birth, "line",
-                  lines_json(t), "keys", t->keys, "columns", columns, "groups", groups);
+    json_t *o = json_pack(
+        "{s:s, s:o*, s:s, s:s, s:s, s:s*, s:o*, s:s*, s:s, s:s, s:o*, s:s*, s:o*, s:o, s:o}",
+        "name", t->name, "scope", scope_json(&t->scope), "read", t->read, "write", t->write,
+        "policy", r->policy, "fallback", r->fallback, "rank", rank_json(r), "from", r->from,
+        "delete", t->delete_policy, "birth", t->birth, "line", lines_json(t), "keys", t->keys,
+        "references", references_json(t), "columns", columns, "groups", groups);
     if (o && good && (!t->complete || complete_json(t, o)))
         return o;
     json_decref(o);
@@ -265,6 +274,19 @@ static void read_groups(struct charter_reading *r, const json_t *list, struct ch
     }
 }
 
+static void read_references(struct charter_reading *r, const json_t *list, struct charter_table *t)
+{
+    t->n_references = count_of(r, list, LIMIT_COLUMNS, "too many references");
+    t->references = arena_alloc(r->a, t->n_references * sizeof *t->references);
+    for (unsigned i = 0; i < t->n_references; i++) {
+        const json_t *o = json_array_get(list, i);
+        t->references[i] =
+            (struct charter_reference){text_of(r, o, "column"), text_of(r, o, "table")};
+        if (!t->references[i].column || !t->references[i].table)
+            wrong(r, "a reference without column and table");
+    }
+}
+
 /* A table that carries "key" is complete. */
 static void read_table(struct charter_reading *r, const json_t *o, struct charter_table *t)
 {
@@ -285,6 +307,7 @@ static void read_table(struct charter_reading *r, const json_t *o, struct charte
     t->birth = text_of(r, o, "birth");
     t->birth_line = line_of(line, "birth");
     t->keys = text_of(r, o, "keys");
+    read_references(r, json_object_get(o, "references"), t);
     read_columns(r, json_object_get(o, "columns"), t);
     read_groups(r, json_object_get(o, "groups"), t);
     t->complete = json_is_array(json_object_get(o, "key"));

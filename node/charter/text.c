@@ -59,6 +59,15 @@ static const cyaml_schema_value_t group_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct charter_group, group_fields),
 };
 
+static const cyaml_schema_field_t reference_fields[] = {
+    STRING("column", REQUIRED, struct charter_reference, column),
+    STRING("table", REQUIRED, struct charter_reference, table),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t reference_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct charter_reference, reference_fields),
+};
+
 static const cyaml_schema_field_t table_fields[] = {
     STRING("name", REQUIRED, struct charter_table, name),
     CYAML_FIELD_MAPPING("scope", OPTIONAL, struct charter_table, scope, scope_fields),
@@ -70,6 +79,8 @@ static const cyaml_schema_field_t table_fields[] = {
     STRING("keys", OPTIONAL, struct charter_table, keys),
     LIST("columns", OPTIONAL, struct charter_table, columns, &column_schema, 0, LIMIT_COLUMNS),
     LIST("groups", OPTIONAL, struct charter_table, groups, &group_schema, 0, LIMIT_COLUMNS),
+    LIST("references", OPTIONAL, struct charter_table, references, &reference_schema, 0,
+         LIMIT_COLUMNS),
     STRING("from", OPTIONAL, struct charter_table, since),
     CYAML_FIELD_END,
 };

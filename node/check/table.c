@@ -128,6 +128,11 @@ static void check_columns(struct check_run *c, const struct charter_table *t,
                       "column %s.%s is generated: every office computes it, leave it out", t->name,
                       name);
     }
+    for (unsigned i = 0; i < t->n_references; i++)
+        if (table_info_column(info, t->references[i].column) == UINT32_MAX)
+            check_say(c, "fail", t->name, "references: column %s.%s is not in this database%s",
+                      t->name, t->references[i].column,
+                      check_near_column(c, t->name, t->references[i].column));
     for (uint32_t i = 0; i < info->n_columns; i++) {
         const struct column_info *k = &info->column[i];
         stored += !k->generated;

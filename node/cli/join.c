@@ -164,6 +164,8 @@ static int run_join(struct join_session *j)
                              .run = loop_random(),
                              .mode = j->mode,
                              .make_autoincrement = j->make_autoincrement,
+                             .renumber = j->renumber,
+                             .dry_run = j->dry_run,
                              .store = {.path = j->db, .busy_ms = CLI_BUSY_MS}};
     struct node *n = node_join(&o);
     j->report = node_join_report(n);
@@ -217,6 +219,8 @@ int command_join(struct cli *c, int argc, char **argv)
                                      {"--mode", OPTION_TEXT, &j.mode_name},
                                      {"--listen", OPTION_TEXT, &j.listen},
                                      {"--make-autoincrement", OPTION_FLAG, &j.make_autoincrement},
+                                     {"--renumber", OPTION_FLAG, &j.renumber},
+                                     {"--dry-run", OPTION_FLAG, &j.dry_run},
                                      {"--as-new-site", OPTION_FLAG, &as_new_site},
                                      {"--rebuild", OPTION_FLAG, &rebuild},
                                      {NULL, OPTION_FLAG, NULL}};
@@ -225,6 +229,9 @@ int command_join(struct cli *c, int argc, char **argv)
         code = check_mode(c, &j);
     if (code != CLI_OK)
         return code;
+    if (j.renumber && j.mode != LOAD_ADOPT)
+        return cli_usage(c, "--renumber gives the rows that are here new keys: it goes with "
+                            "--mode adopt");
     if (as_new_site || rebuild)
         return cli_usage(
             c,

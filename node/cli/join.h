@@ -12,7 +12,7 @@ struct join_session {
     struct cli *cli;
     const char *db, *invitation_path, *mode_name, *listen;
     enum load_mode mode;
-    bool make_autoincrement;
+    bool make_autoincrement, renumber, dry_run;
     struct invitation invitation;
     struct keys keys;
     const struct join_report *report;

@@ -67,6 +67,28 @@ static int rows_here(const struct join_session *j)
         j->db);
 }
 
+/* What a renumbering did, or would do. */
+static void tell_renumbered(const struct join_session *j)
+{
+    const struct renumber_report *r = &j->report->renumbered;
+    if (j->renumber)
+        cli_note("%llu rows of this office %s new keys, and %llu references to them",
+                 (unsigned long long)r->rows, j->dry_run ? "would get" : "have",
+                 (unsigned long long)r->references);
+}
+
+static int rehearsed(const struct join_session *j)
+{
+    const struct load_report *r = &j->report->loaded;
+    tell_renumbered(j);
+    cli_note("a dry run: %llu rows would be loaded; of the rows that are here %llu are new to the "
+             "federation, %llu equal, %llu values differ. Nothing was changed here, and the same "
+             "invitation is used again",
+             (unsigned long long)r->rows, (unsigned long long)r->adopted_new,
+             (unsigned long long)r->adopted_equal, (unsigned long long)r->adopted_conflicts);
+    return CLI_OK;
+}
+
 static int joined(const struct join_session *j)
 {
     const struct join_report *report = j->report;
@@ -90,6 +112,7 @@ static int joined(const struct join_session *j)
             "(`tonle conflict list`)\n",
             (unsigned long long)r->adopted_new, (unsigned long long)r->adopted_equal,
             (unsigned long long)r->adopted_conflicts);
+    tell_renumbered(j);
     if (report->made_anew > 0)
         cli_note("%zu tables were made anew with AUTOINCREMENT", report->made_anew);
     cli_note("Next: `tonle run --dir %s`", j->cli->dir);
@@ -181,6 +204,8 @@ int join_tell(const struct join_session *j)
     switch (r->outcome) {
     case JOIN_DONE:
         return joined(j);
+    case JOIN_DRY_RUN:
+        return rehearsed(j);
     case JOIN_FETCH_FAILED:
         return fetch_failed(j);
     case JOIN_OTHER_REGISTRY:

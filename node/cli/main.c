@@ -40,7 +40,7 @@ const struct command cli_commands[] = {
     {"node list", "[--json]", "the offices, with line and data of each", NULL, command_node_list},
     {"join",
      "--db FILE [--invitation FILE|-] [--mode adopt|replace] [--listen ENDPOINT] "
-     "[--make-autoincrement]",
+     "[--make-autoincrement] [--renumber] [--dry-run]",
      "at the office: join the federation with an invitation",
      "Reads the invitation from FILE, or from stdin. An empty or missing database gets the "
      "tables.\n"
@@ -51,7 +51,12 @@ const struct command cli_commands[] = {
      "  replace  they make way for the federation's; the old file is kept as "
      "FILE.before-join-TIME\n"
      "--make-autoincrement makes tables whose key is a plain INTEGER PRIMARY KEY anew where the\n"
-     "federation wants AUTOINCREMENT; the old file is kept likewise.",
+     "federation wants AUTOINCREMENT; the old file is kept likewise.\n"
+     "--renumber, with --mode adopt and the applications stopped, gives the rows that are here "
+     "keys\n"
+     "of this office's own blocks, with what refers to them: for databases that each counted from "
+     "1.\n"
+     "--dry-run does all of it, says what it came to, and takes it back.",
      command_join},
     {"run", "", "run the node in the foreground until SIGTERM or Ctrl-C", NULL, command_run},
     {"status", "[--json] [--wait synced|connected] [--timeout SECONDS]",

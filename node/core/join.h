@@ -21,6 +21,7 @@
 #include "node/config/config.h"
 #include "node/core/node.h"
 #include "node/load/load.h"
+#include "node/load/renumber.h"
 
 #define JOIN_REACH_MS                                                                              \
     30000u /* how long the parent is tried for, and a chunk waited for (DESIGN 12) */
@@ -34,6 +35,8 @@ struct join_options { /* everything in it is borrowed until node_free */
     uint64_t run; /* random, one per process start */
     enum load_mode mode;
     bool make_autoincrement;    /* tables whose integer keys cannot be steered are made anew */
+    bool renumber;              /* the rows that are adopted get keys of this office's own blocks */
+    bool dry_run;               /* all of it is done and rolled back */
     struct store_options store; /* how to open the database; `create` is not looked at */
     uint32_t chunk_rows;        /* at most as many in one chunk; 0: LIMIT_CHUNK_ROWS */
     uint32_t again_ms; /* a request without an answer is repeated after so long; 0: JOIN_AGAIN_MS */
@@ -45,6 +48,7 @@ struct node *node_join(const struct join_options *o);
 enum join_outcome {
     JOIN_UNDER_WAY,
     JOIN_DONE,
+    JOIN_DRY_RUN,         /* as it would be; nothing was changed */
     JOIN_STOPPED,         /* by EVENT_STOP, before ACTION_SETTLE */
     JOIN_NOT_REACHED,     /* in JOIN_REACH_MS */
     JOIN_NOT_ANSWERED,    /* the parent was reached, but had no answer of the hub in that time */
@@ -79,8 +83,9 @@ struct join_report { /* its strings live as long as the node */
     uint64_t table_rows, rows; /* fetched of it, and of all published tables */
     enum load_mode mode;       /* LOAD_EMPTY when there was nothing to adopt or to replace */
     size_t made_anew;          /* tables, for their integer keys */
-    const char *listen;        /* our endpoint, as the registry names it */
-    const char *copy;          /* replace: where the old database is kept; NULL: not copied */
+    struct renumber_report renumbered;
+    const char *listen; /* our endpoint, as the registry names it */
+    const char *copy;   /* replace: where the old database is kept; NULL: not copied */
     struct rows_present *present;
     size_t n_present, cap_present;
     struct load_report loaded;

@@ -134,7 +134,9 @@ static bool keep_copy(struct node *n)
 void join_load_begin(struct node *n)
 {
     struct joining *j = n->join;
-    bool changes = j->report.mode == LOAD_REPLACE || j->report.made_anew > 0;
+    bool changes = j->report.mode == LOAD_REPLACE || j->report.made_anew > 0 ||
+                   (j->o.renumber && j->report.mode == LOAD_ADOPT);
+    changes = changes && !j->o.dry_run;
     if (!open_database(n, true) || (changes && !keep_copy(n)))
         return;
     begin_chunks(n, JOIN_LOAD, j->report.mode);
@@ -215,11 +217,19 @@ static void looked(struct node *n)
 static void loaded(struct node *n)
 {
     struct joining *j = n->join;
-    enum err e = store_load_end(j->store, &n->arena, &j->report.loaded);
+    enum err e = ERR_OK;
+    if (j->o.renumber && j->report.mode == LOAD_ADOPT)
+        e = store_renumber(j->store, &j->report.renumbered);
+    if (e == ERR_OK)
+        e = store_load_end(j->store, &n->arena, &j->report.loaded);
     if (e == ERR_OK)
         e = store_peer_received(j->store, j->o.invitation->parent, j->fetch.pos);
     if (e != ERR_OK) {
         fail(n, e);
+        return;
+    }
+    if (j->o.dry_run) {
+        join_end(n, JOIN_DRY_RUN, ERR_OK, NULL);
         return;
     }
     join_move(j, JOIN_SETTLE);

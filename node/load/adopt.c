@@ -24,19 +24,19 @@ struct adopt {
     struct store *s;
     struct arena *a; /* of one row */
     const struct table_schema *t;
-    char aside[40];
+    char aside[ADOPT_NAME];
     char *all;       /* every stored column, quoted */
     char *local_set; /* "c" = (SELECT "c" FROM aside WHERE _rowid_ = ?), ...; NULL: no local columns
                       */
     struct load_report *report;
 };
 
-static void aside_name(char out[40], const struct table_schema *t)
+void adopt_name(char out[ADOPT_NAME], const struct table_schema *t)
 {
-    snprintf(out, 40, "tonle_adopt_%u", t->t);
+    snprintf(out, ADOPT_NAME, "tonle_adopt_%u", t->t);
 }
 
-static enum err has_aside(struct store *s, const char *aside, bool *has)
+enum err adopt_has(struct store *s, const char *aside, bool *has)
 {
     char sql[128];
     int64_t n = 0;
@@ -48,10 +48,10 @@ static enum err has_aside(struct store *s, const char *aside, bool *has)
 
 enum err adopt_set_aside(struct store *s, const struct table_schema *t)
 {
-    char aside[40];
-    aside_name(aside, t);
+    char aside[ADOPT_NAME];
+    adopt_name(aside, t);
     bool has;
-    enum err e = has_aside(s, aside, &has);
+    enum err e = adopt_has(s, aside, &has);
     if (e != ERR_OK)
         return e;
     if (has)
@@ -282,9 +282,9 @@ enum err adopt_all(struct store *s, struct load_report *report)
     for (uint32_t i = 0; e == ERR_OK && i < s->schema->n_tables; i++) {
         struct adopt d = {.s = s, .t = &s->schema->tables[i], .report = report};
         bool has = false;
-        aside_name(d.aside, d.t);
+        adopt_name(d.aside, d.t);
         if (!d.t->internal && d.t->exists)
-            e = has_aside(s, d.aside, &has);
+            e = adopt_has(s, d.aside, &has);
         if (!has)
             continue;
         if (!captured) /* what is adopted is noted in the capture log: it must be there */

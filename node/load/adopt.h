@@ -11,6 +11,10 @@
 #include "node/load/load.h"
 #include "node/schema/schema.h"
 
+#define ADOPT_NAME 40
+/* The name of the table that its rows are set aside in, and whether there is one. */
+void adopt_name(char out[ADOPT_NAME], const struct table_schema *t);
+enum err adopt_has(struct store *s, const char *aside, bool *has);
 /* Copies the table, its local columns included, to tonle_adopt_<t>; nothing when it has no rows. */
 enum err adopt_set_aside(struct store *s, const struct table_schema *t);
 /* Compares every set-aside row with what was loaded; adds to the report. */

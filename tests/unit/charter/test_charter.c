@@ -62,6 +62,9 @@ static void charter_keeps_every_key_of_the_contract(void **state)
     assert_string_equal(t->birth, "review");
     assert_string_equal(t->keys, "natural");
     assert_false(charter_keys_blocks(t));
+    assert_int_equal(t->n_references, 1);
+    assert_string_equal(t->references[0].column, "author");
+    assert_string_equal(t->references[0].table, "payment");
     assert_string_equal(t->since, "2028-02-29");
     assert_int_equal(t->n_columns, 4);
     assert_string_equal(t->columns[0].name, "ident_code");
@@ -457,6 +460,23 @@ static void charter_limits_its_lists(void **state)
     free(text);
 }
 
+/* A reference that no foreign key declares names a table of the charter, and a column once. */
+static void charter_checks_references(void **state)
+{
+    struct charter c;
+    char msg[1024];
+    expect_message(
+        HEAD "  - name: a\n    references:\n      - { column: b, table: nowhere }\n",
+        "charter.yaml:5: table 'a': references: a.b refers to 'nowhere', which the charter "
+        "does not name");
+    expect_message(HEAD "  - name: a\n    references:\n      - { column: b, table: a }\n"
+                        "      - { column: B, table: A }\n",
+                   "column 'B' is listed twice");
+    expect_message(HEAD "  - name: a\n    references: [{ column: b }]\n", "table");
+    assert_int_equal(
+        parse(HEAD "  - name: a\n    references: [{ column: b, table: A }]\n", &c, msg), ERR_OK);
+}
+
 /* Blocks of integer keys are within bounds that leave room below 2^53; what is not said is the
  * documented default. */
 static void charter_bounds_its_key_blocks(void **state)
@@ -544,6 +564,7 @@ int main(void)
         cmocka_unit_test_teardown(charter_checks_reviewers, reset),
         cmocka_unit_test_teardown(charter_tells_all_mistakes_that_fit, reset),
         cmocka_unit_test_teardown(charter_limits_its_lists, reset),
+        cmocka_unit_test_teardown(charter_checks_references, reset),
         cmocka_unit_test_teardown(charter_bounds_its_key_blocks, reset),
         cmocka_unit_test_teardown(charter_load_names_the_file, reset),
         cmocka_unit_test_teardown(charter_survives_any_damage, reset),

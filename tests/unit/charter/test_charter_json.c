@@ -167,9 +167,9 @@ static void what_is_beyond_this_version_is_refused(void **state)
     struct charter c;
     char msg[1024];
     assert_int_equal(charter_load(&arena, FIXTURES "/full.yaml", &c, msg), ERR_REFUSED);
-    assert_string_equal(msg, "full.yaml:27: table 'resident': 'from' (an entry that replaces "
+    assert_string_equal(msg, "full.yaml:28: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet\n"
-                             "full.yaml:32: table 'resident': 'from' (an entry that replaces "
+                             "full.yaml:33: table 'resident': 'from' (an entry that replaces "
                              "another on a date): this version of Tonle does not do that yet");
 }
 
@@ -189,7 +189,7 @@ static void what_is_written_is_read(void **state)
              "    groups:\n"
              "      - { name: j, columns: [k, l], policy: rank, rank: [p, q] }\n"
              "  - { name: f, scope: { follow: g }, birth: latest, keys: natural }\n"
-             "  - { name: i, keys: blocks }\n"
+             "  - { name: i, keys: blocks, references: [{ column: x, table: a }] }\n"
              "key_blocks: { count: 64, size: 128 }\n";
     const char *json = written(text), *again = NULL;
     struct charter c;
@@ -208,6 +208,9 @@ static void what_is_written_is_read(void **state)
     assert_null(t->keys);
     assert_string_equal(charter_table_named(&c, "f")->keys, "natural");
     assert_true(charter_keys_blocks(charter_table_named(&c, "i")));
+    assert_int_equal(t->n_references, 0);
+    assert_string_equal(charter_table_named(&c, "i")->references[0].column, "x");
+    assert_string_equal(charter_table_named(&c, "i")->references[0].table, "a");
     assert_int_equal(charter_block_plan(&c).count, 64);
     assert_int_equal(charter_block_plan(&c).size, 128);
 }

@@ -38,8 +38,9 @@ struct net_office {
     bool silent;            /* messages from it are swallowed, the connection stays */
     bool fatal, ready;
     /* while it joins */
-    bool joining, invited; /* invited: its line is under the invitation's key */
-    bool ended;            /* ACTION_END: net_join_end says how */
+    bool joining, invited;  /* invited: its line is under the invitation's key */
+    bool renumber, dry_run; /* as the options of `tonle join` */
+    bool ended;             /* ACTION_END: net_join_end says how */
     struct invitation invitation;
     struct keys join_keys;
     struct buf kept; /* ACTION_KEEP */

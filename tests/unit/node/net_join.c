@@ -156,6 +156,8 @@ void net_join_begin(struct net *t, struct net_office *o, enum load_mode mode)
                               .software = "test",
                               .run = net_draw(t),
                               .mode = mode,
+                              .renumber = o->renumber,
+                              .dry_run = o->dry_run,
                               .store = {.path = o->path, .busy_ms = 5},
                               .chunk_rows = 100,
                               .again_ms = 3000};
