@@ -39,7 +39,8 @@ static int64_t enter(struct net *t, struct net_office *o, int rows)
     return sqlite3_last_insert_rowid(o->app);
 }
 
-static const char *ask(struct net_office *o, const char *fmt, ...)
+static const char *__attribute__((format(printf, 2, 3)))
+ask(struct net_office *o, const char *fmt, ...)
 {
     char sql[400];
     va_list ap;
