@@ -188,14 +188,9 @@ static struct value made_storable(struct arena *a, const struct value *v)
     return value_text(arena_strdup(a, text));
 }
 
-static struct value storable(struct arena *a, const struct value *v)
-{
-    return v->type <= VALUE_BLOB ? *v : made_storable(a, v);
-}
-
 struct value merge_storable(struct arena *a, const struct value *v)
 {
-    return storable(a, v);
+    return v->type <= VALUE_BLOB ? *v : made_storable(a, v);
 }
 
 /* Whatever stood there before the column was a sum, and is no number, counts 0. */
@@ -232,7 +227,7 @@ static void merge_sum(struct merging *m, uint32_t column, const struct value *va
     if (value_is_count(value))
         m->b->values[column] = add(m->a, &m->b->values[column], value);
     else
-        v[n++] = written(m->ch, storable(m->a, value));
+        v[n++] = written(m->ch, merge_storable(m->a, value));
     birth_set_cell(m->a, m->b, column, v, n);
 }
 
@@ -281,7 +276,7 @@ static void merge_cell(struct merging *m, uint32_t cell, struct value value)
 
 static void bear_sum(struct merging *m, struct birth *b, uint32_t column, const struct value *value)
 {
-    struct version v = written(m->ch, storable(m->a, value));
+    struct version v = written(m->ch, merge_storable(m->a, value));
     if (value->type == VALUE_WIDE)
         b->values[column] = value_total(m->a, value_count(value));
     else if (value_is_count(value))
@@ -339,7 +334,7 @@ static void merge_born(struct merging *m)
         if (cell_is_sum(m->rules, column))
             bear_sum(m, &b, column, &ch->value[i]);
         else
-            b.values[column] = storable(m->a, &ch->value[i]);
+            b.values[column] = merge_storable(m->a, &ch->value[i]);
     }
     m->b = insert_birth(m->a, m->r, &b);
 }
@@ -354,7 +349,7 @@ static struct value group_written(struct merging *m, const struct cell_group *g)
         for (uint32_t i = 0; i < ch->n_cells && !found; i++) {
             found = ch->column[i] == g->column[k];
             if (found)
-                v[k] = storable(m->a, &ch->value[i]);
+                v[k] = merge_storable(m->a, &ch->value[i]);
         }
         if (!found)
             v[k] = birth_show(m->a, m->b, g->column[k], m->rules).value;
@@ -378,7 +373,7 @@ static void merge_column(struct merging *m, uint32_t i)
     if (cell_is_sum(m->rules, column)) {
         merge_sum(m, column, value);
     } else if (!cell_is_group(m->rules, column)) {
-        merge_cell(m, column, storable(m->a, value));
+        merge_cell(m, column, merge_storable(m->a, value));
     } else {
         uint32_t cell = cell_of(m->rules, column);
         if (leads_group(m, i, cell))

@@ -125,6 +125,9 @@ struct todo_change {
 /* Queues it for the next seal. ERR_LIMIT when it could not be sent, ERR_REFUSED for a BORN row with
  * a total beyond 64 bits. */
 enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c);
+/* A delete of this birth of the row, and of its twins: it is of the row that they are together. */
+enum err todo_put_delete(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                         const struct birth *b);
 /* Whether a birth at this key waits for its seal. */
 enum err todo_has_birth(struct store *s, struct row_key k, bool *yes);
 /* Whether anything at this key does. */

@@ -4,6 +4,7 @@
  * that has been applied here, and store_collect_done deletes them. */
 #include "node/capture/collect.h"
 
+#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "protocol/limits.h"
@@ -64,6 +65,20 @@ enum err todo_put(struct store *s, struct row_key k, const struct todo_change *c
                value_integer(k.t->t), value_blob(k.key, k.len), value_u64(c->birth.site),
                value_u64(c->birth.seq), value_integer(c->kind), value_blob(cells.data, cells.len));
     buf_fini(&cells);
+    return e;
+}
+
+enum err todo_put_delete(struct store *s, struct arena *a, struct row_key k, const struct row *r,
+                         const struct birth *b)
+{
+    const struct birth **twin_of = row_twins(a, r, &k.t->rules);
+    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
+    enum err e = todo_put(s, k, &gone);
+    for (uint32_t i = 0; e == ERR_OK && twin_of && i < r->n_births; i++) {
+        gone.birth = r->births[i].name;
+        if (twin_of[i] == b)
+            e = todo_put(s, k, &gone);
+    }
     return e;
 }
 

@@ -270,7 +270,11 @@ bool node_moved(struct node *n)
 static bool may_look(struct node *n)
 {
     uint32_t counter, own;
-    if (!neighbour_counter(n->store, &counter) || n->look_now || n->stopping)
+    if (!neighbour_counter(n->store, &counter)) {
+        n->touch_first_ms = 0; /* in WAL mode nothing waits for quiet, nor behind it any more */
+        return true;
+    }
+    if (n->look_now || n->stopping)
         return true;
     if (neighbour_own_counter(n->store, &own) && own == counter)
         n->touch_counter = counter;

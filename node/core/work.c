@@ -284,9 +284,10 @@ static bool attempt_trouble(struct node *n, const struct work_attempt *t)
 {
     if (t->e == ERR_BUSY || t->e == ERR_STATE) {
         uint32_t wait_ms = neighbour_wait_ms(n->store);
-        node_busy(n);
         if (wait_ms) /* somebody is inside, for a moment as a rule */
             n->busy_until_ms = n->mono_ms + wait_ms;
+        else
+            node_busy(n);
         return true;
     }
     return node_check(n, t->e, "the database failed");

@@ -421,8 +421,8 @@ enum err neighbour_settle(struct store *s, bool whole)
         return e;
     if (whole && !copy_back(s))
         return store_fail(s, ERR_IO,
-                          "a commit could not be synced, and while somebody reads the WAL cannot be"
-                          " written back whole");
+                          "a commit could not be synced, and while another program reads the WAL"
+                          " cannot be written back whole: end that program (fuser names it)");
     return neighbour_sync(s);
 }
 

@@ -2,7 +2,6 @@
 #include "node/desk/review.h"
 
 #include "conflict/hlc.h"
-#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/capture/gap.h"
 #include "node/record/table.h"
@@ -87,17 +86,8 @@ enum err review_update(const struct reviewed *r, const struct birth *b, const st
 
 enum err review_delete(const struct reviewed *r, const struct birth *b)
 {
-    const struct birth **twin_of = row_twins(r->a, &r->row, &r->k.t->rules);
-    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
     enum err e = no_doubt(r);
-    if (e == ERR_OK)
-        e = todo_put(r->s, r->k, &gone);
-    for (uint32_t i = 0; e == ERR_OK && twin_of && i < r->row.n_births; i++) {
-        gone.birth = r->row.births[i].name;
-        if (twin_of[i] == b)
-            e = todo_put(r->s, r->k, &gone);
-    }
-    return e;
+    return e == ERR_OK ? todo_put_delete(r->s, r->a, r->k, &r->row, b) : e;
 }
 
 /* ---- the record */

@@ -2,7 +2,6 @@
 #include "node/load/load.h"
 
 #include "conflict/hlc.h"
-#include "conflict/twin.h"
 #include "node/capture/capture.h"
 #include "node/db/query.h"
 #include "node/load/meet.h"
@@ -189,24 +188,6 @@ static enum err queue_birth(struct store *s, struct arena *a, const struct met *
     return queue_all(s, a, x->k, CHANGE_BORN, (struct dot){0}, values);
 }
 
-/* And its twins, as of any delete: it is of the row that they are. */
-static enum err queue_delete(struct store *s, struct arena *a, const struct met *x,
-                             const struct birth *b)
-{
-    const struct row *here = &x->here.row, *r = &x->there.row;
-    if (here->n_births > 0 && b >= here->births && b < here->births + here->n_births)
-        r = here;
-    const struct birth **twin_of = row_twins(a, r, &x->k.t->rules);
-    struct todo_change gone = {.kind = CHANGE_DELETE, .birth = b->name};
-    enum err e = todo_put(s, x->k, &gone);
-    for (uint32_t i = 0; e == ERR_OK && twin_of && i < r->n_births; i++) {
-        gone.birth = r->births[i].name;
-        if (twin_of[i] == b)
-            e = todo_put(s, x->k, &gone);
-    }
-    return e;
-}
-
 /* What the application did to a row before anybody knew it has left a record, which is nobody's. */
 static enum err forget_nobodys(struct store *s, struct arena *a, const struct load_chunk *chunk,
                                struct met *x)
@@ -256,7 +237,7 @@ static enum err make_room(struct store *s, struct arena *a, const struct load_ch
         e = queue_birth(s, a, x, met_values(a, x, &x->here, held));
     if (e == ERR_OK && stands)
         e = queue_birth(s, a, x, x->here.stands);
-    return e == ERR_OK && goes && gone ? queue_delete(s, a, x, gone) : e;
+    return e == ERR_OK && goes && gone ? todo_put_delete(s, a, x->k, &x->there.row, gone) : e;
 }
 
 /* What it was is as the neighbour has it: somebody who does not know of the delete may bring it
@@ -269,7 +250,7 @@ static enum err delete_torn(struct store *s, struct arena *a, const struct load_
     *b = *c;
     b->held = held;
     enum err e = load_save(s, a, x->k, x->here.stands, &x->here.row, x->at, chunk->hlc);
-    return e == ERR_OK ? queue_delete(s, a, x, b) : e;
+    return e == ERR_OK ? todo_put_delete(s, a, x->k, &x->here.row, b) : e;
 }
 
 /* It is held here, and was deleted there behind capture. */
@@ -474,7 +455,7 @@ enum err store_escape_settle(struct store *s, struct arena *a, const struct load
         return kind == ESCAPE_HELD ? ERR_OK : publish(s, a, chunk, st, &x);
     const struct birth *torn = met_torn_there(a, &x);
     if (torn) /* it was deleted there, behind capture: that is what is taken */
-        return queue_delete(s, a, &x, torn);
+        return todo_put_delete(s, a, x.k, &x.there.row, torn);
     *as_lost = take == ESCAPE_TAKE_BACK && !is_news(a, &x) && is_theirs_alone(a, &x, false);
     return take == ESCAPE_TAKE_THERE || take == ESCAPE_TAKE_BELOW
                ? take_parents(s, a, chunk, st, &x, take)

@@ -152,10 +152,10 @@ enum err store_begin(struct store *s)
     enum err e = store_try(s);
     while (e == ERR_BUSY && s->options.busy_ms && neighbour_wait(s))
         e = store_try(s);
-    if (e != ERR_BUSY || !neighbour_hurry(s))
-        return e;
-    e = store_try(s);
-    neighbour_unwanted(s);
+    if (e == ERR_BUSY && neighbour_hurry(s))
+        e = store_try(s);
+    if (e == ERR_BUSY)
+        neighbour_unwanted(s);
     return e;
 }
 

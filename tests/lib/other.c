@@ -2,6 +2,7 @@
 
 #include "tests/lib/check.h"
 
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,6 +54,12 @@ int other_heard(struct other *o)
     int rc = -1;
     assert_int_equal(read(o->from, &rc, sizeof rc), sizeof rc);
     return rc;
+}
+
+bool other_silent(const struct other *o, int ms)
+{
+    struct pollfd p = {.fd = o->from, .events = POLLIN};
+    return poll(&p, 1, ms) == 0;
 }
 
 int other_sql(struct other *o, const char *sql)

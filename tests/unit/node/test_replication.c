@@ -113,6 +113,22 @@ static void credit_bounds_what_a_slow_receiver_holds(void **state)
     assert_string_equal(net_text(DISTRICT, "SELECT count(*) FROM note"), "16");
 }
 
+/* What does not pass by itself is told, and is not when it has passed. */
+static void who_keeps_the_database_locked_is_told(void **state)
+{
+    static const char code[] = "\"code\":\"locked\"";
+    struct net *t = *state;
+    sqlite3_exec(DISTRICT->app, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    net_sql(t, HUB, "INSERT INTO note VALUES('n','x')");
+    net_run(t, 5000);
+    assert_null(strstr(net_ask(t, DISTRICT, "{\"do\":\"status\"}"), code));
+    net_run(t, 8000);
+    assert_non_null(strstr(net_ask(t, DISTRICT, "{\"do\":\"status\"}"), code));
+    sqlite3_exec(DISTRICT->app, "COMMIT", NULL, NULL, NULL);
+    assert_true(net_settle(t, 20000));
+    assert_null(strstr(net_ask(t, DISTRICT, "{\"do\":\"status\"}"), code));
+}
+
 /* With a rollback journal each look and each transaction of ours may refuse an application that
  * has no timeout: one that writes often is left alone until it is quiet, two seconds at most. */
 static void who_writes_often_is_left_alone(void **state)
@@ -139,6 +155,27 @@ static void who_writes_often_is_left_alone(void **state)
     }
     assert_in_range(store_state_get(DISTRICT->store)->seq, seq + 4, seq + 5);
     assert_true(net_settle(t, 20000));
+}
+
+/* It changes to WAL while it is waited for; a backlog does not wait, so the node learns of that
+ * then, and nothing that comes later waits any more. */
+static void nobody_is_waited_for_in_wal_mode(void **state)
+{
+    struct net *t = *state;
+    net_halt(t, DISTRICT);
+    net_sql(t, DISTRICT, "PRAGMA journal_mode=DELETE");
+    net_boot(t, DISTRICT);
+    net_run(t, 3000);
+    for (int i = 0; i < 3; i++) {
+        net_sql(t, DISTRICT, "INSERT INTO note VALUES(hex(randomblob(8)),'x')");
+        net_run(t, 20);
+    }
+    net_sql(t, DISTRICT, "PRAGMA journal_mode=WAL");
+    net_sql(t, HUB, "INSERT INTO note VALUES('large',hex(randomblob(200000)))");
+    assert_true(net_until(t, DISTRICT, "SELECT count(*) FROM note WHERE id = 'large'", "1", 200));
+    net_run(t, 1000);
+    net_sql(t, HUB, "INSERT INTO note VALUES('later','x')");
+    assert_true(net_until(t, DISTRICT, "SELECT count(*) FROM note WHERE id = 'later'", "1", 500));
 }
 
 /* While the application holds the database nothing is acknowledged, and the sender keeps it. */
@@ -229,7 +266,9 @@ int main(void)
         TEST_OF_THREE(items_delivered_twice_are_applied_once),
         TEST_OF_THREE(a_lost_item_is_sent_again),
         TEST_OF_THREE(credit_bounds_what_a_slow_receiver_holds),
+        TEST_OF_THREE(who_keeps_the_database_locked_is_told),
         TEST_OF_THREE(who_writes_often_is_left_alone),
+        TEST_OF_THREE(nobody_is_waited_for_in_wal_mode),
         TEST_OF_THREE(a_busy_database_never_acknowledges),
         TEST_OF_THREE(writes_are_batched_but_never_held_back),
         TEST_OF_THREE(a_long_log_is_cut),

@@ -119,13 +119,18 @@ static void node_commits(struct fixture *f)
     assert_ok(store_commit(f->store));
 }
 
-/* Nobody but us: what a program without the shim would be. */
-static bool marks_are_free(struct fixture *f)
+static long wal_bytes(struct fixture *f)
 {
-    bool all = true;
-    for (int i = 0; i < SHIM_MARKS; i++)
-        all = all && other_sql(&f->app, "SELECT count(*) FROM t") == SQLITE_OK;
-    return all;
+    struct stat st;
+    return stat(f->wal, &st) == 0 ? (long)st.st_size : -1;
+}
+
+/* All marks, and every other lock: a checkpoint that cuts the WAL off needs them. */
+static void assert_nothing_held(struct fixture *f)
+{
+    assert_int_equal(other_sql(&f->app, "BEGIN EXCLUSIVE; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)"),
+                     SQLITE_OK);
+    assert_true(wal_bytes(f) <= 0);
 }
 
 /* ---- nobody who has read is refused when it writes */
@@ -168,7 +173,8 @@ static void whoever_begins_meanwhile_waits(void **state)
     assert_ok(write_row(f));
     other_say(&f->app, "BEGIN; SELECT b FROM t; UPDATE t SET b = b + 1; COMMIT");
     other_say(&f->second, "SELECT b FROM t");
-    usleep(100000);
+    assert_true(other_silent(&f->app, 100));
+    assert_true(other_silent(&f->second, 1));
     assert_ok(store_commit(f->store));
     assert_int_equal(other_heard(&f->app), SQLITE_OK);
     assert_int_equal(other_heard(&f->second), SQLITE_OK);
@@ -181,7 +187,7 @@ static void nothing_is_held_behind_it(void **state)
     assert_ok(store_try(f->store));
     assert_ok(write_row(f));
     store_rollback(f->store);
-    assert_true(marks_are_free(f));
+    assert_nothing_held(f);
     assert_int_equal(other_sql(&f->app, "BEGIN IMMEDIATE; UPDATE t SET b = 8"), SQLITE_OK);
     assert_err(store_try(f->store), ERR_BUSY);
     assert_int_equal(other_sql(&f->second, "SELECT b FROM t"), SQLITE_OK);
@@ -212,10 +218,25 @@ static void a_node_that_is_killed_holds_nothing(void **state)
     assert_int_equal(c, 'y');
     close(ready[0]), close(ready[1]);
     other_say(&f->app, "SELECT b FROM t; UPDATE t SET b = 9");
-    usleep(50000);
+    assert_true(other_silent(&f->app, 50));
     kill(node, SIGKILL);
     assert_int_equal(waitpid(node, &status, 0), node);
     assert_int_equal(other_heard(&f->app), SQLITE_OK);
+}
+
+/* How long we wait for who stays inside. */
+static uint64_t patience_us(struct fixture *f)
+{
+    uint64_t begun = f->now_us;
+    enum err e = ERR_BUSY;
+    assert_int_equal(other_sql(&f->app, "BEGIN; SELECT b FROM t"), SQLITE_OK);
+    while (e == ERR_BUSY && f->now_us < begun + 3000000) {
+        e = store_try(f->store);
+        f->now_us += 1000;
+    }
+    assert_ok(e);
+    store_rollback(f->store);
+    return f->now_us - begun;
 }
 
 /* Who never leaves does not stop us for ever. */
@@ -224,16 +245,7 @@ static void patience_ends(void **state)
     struct fixture *f = *state;
     node_commits(f);
     assert_int_equal(other_sql(&f->second, "UPDATE t SET b = b + 1"), SQLITE_OK);
-    assert_int_equal(other_sql(&f->app, "BEGIN; SELECT b FROM t"), SQLITE_OK);
-    uint64_t begun = f->now_us;
-    enum err e = ERR_BUSY;
-    while (e == ERR_BUSY && f->now_us < begun + 3000000) {
-        e = store_try(f->store);
-        f->now_us += 1000;
-    }
-    assert_ok(e);
-    assert_in_range(f->now_us - begun, 900000, 1100000);
-    store_rollback(f->store);
+    assert_in_range(patience_us(f), 900000, 1100000);
 }
 
 /* Nobody but us has written for long: then it is a tenth of that. */
@@ -243,16 +255,7 @@ static void patience_is_short_where_only_we_write(void **state)
     node_commits(f);
     f->now_us += 20000000;
     node_commits(f);
-    assert_int_equal(other_sql(&f->app, "BEGIN; SELECT b FROM t"), SQLITE_OK);
-    uint64_t begun = f->now_us;
-    enum err e = ERR_BUSY;
-    while (e == ERR_BUSY && f->now_us < begun + 3000000) {
-        e = store_try(f->store);
-        f->now_us += 1000;
-    }
-    assert_ok(e);
-    assert_in_range(f->now_us - begun, 50000, 200000);
-    store_rollback(f->store);
+    assert_in_range(patience_us(f), 50000, 200000);
 }
 
 /* Who reads an old state can no longer write: it costs one wait, not one a commit. */
@@ -269,7 +272,7 @@ static void a_report_of_an_hour_is_no_neighbour(void **state)
         assert_ok(write_row(f));
         /* and others still wait for us, though not all marks are ours */
         other_say(&f->second, "BEGIN; SELECT b FROM t; UPDATE t SET b = b + 1; COMMIT");
-        usleep(20000);
+        assert_true(other_silent(&f->second, 20));
         assert_ok(store_commit(f->store));
         assert_int_equal(other_heard(&f->second), SQLITE_OK);
     }
@@ -289,12 +292,6 @@ static uint64_t salt(struct fixture *f)
     fclose(in);
     memcpy(&v, header + 16, 8);
     return v;
-}
-
-static long wal_bytes(struct fixture *f)
-{
-    struct stat st;
-    return stat(f->wal, &st) == 0 ? (long)st.st_size : -1;
 }
 
 static void the_wal_is_not_started_anew_by_us(void **state)
@@ -394,7 +391,7 @@ static void what_cannot_be_synced_ends_the_connection(void **state)
     assert_ok(store_try(f->store));
     assert_ok(write_row(f));
     assert_err(store_commit(f->store), ERR_IO);
-    assert_true(marks_are_free(f));
+    assert_nothing_held(f);
     wal->pMethods = sound; /* the second time the kernel says that all is well */
     assert_err(store_try(f->store), ERR_IO);
     assert_err(store_begin_read(f->store), ERR_IO);
@@ -470,7 +467,7 @@ static void behind_a_disk_that_failed_all_is_written_back(void **state)
     assert_non_null(strstr(msg, "cannot be written back whole"));
     assert_int_equal(other_sql(&f->second, "COMMIT"), SQLITE_OK);
     assert_ok(store_open(&f->store, &o, msg));
-    assert_true(marks_are_free(f));
+    assert_nothing_held(f);
 }
 
 /* ---- the mode */
