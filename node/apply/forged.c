@@ -85,23 +85,19 @@ static bool is_deleted_too(const struct applying *ap, const struct work_row *r, 
 }
 
 /* Whoever deletes one of two equal births names the other, which nobody has touched, as well: else
- * it would stay where both have names, and go where they have become one row. Of more than two that
- * live nobody can tell whose twin each was there. */
+ * it would stay where both have names, and go where they have become one row. Where more births are
+ * on record, dead ones too, nobody can tell whose twin each was there: an honest office deletes one
+ * of two, and the other was the twin of a third that somebody else has deleted. */
 static bool leaves_twin(const struct applying *ap, const struct work_row *r,
                         const struct row_change *rc, const struct birth *deleted)
 {
-    const struct birth *other = NULL;
-    uint32_t living = 0;
-    for (uint32_t i = 0; i < r->row.n_births; i++) {
-        const struct birth *b = &r->row.births[i];
-        if (b == deleted || !birth_alive(b, &r->k.t->rules))
-            continue;
-        other = b;
-        living++;
-    }
-    return rc->kind == CHANGE_DELETE && !dot_is_none(deleted->name) && living == 1 &&
-           !dot_is_none(other->name) && !other->touched && births_equal(deleted, other) &&
-           clock_covers(&ap->cs->context, other->name) && !is_deleted_too(ap, r, other->name);
+    const struct row *row = &r->row;
+    if (rc->kind != CHANGE_DELETE || dot_is_none(deleted->name) || row->n_births != 2)
+        return false;
+    const struct birth *other = &row->births[deleted == row->births];
+    return !dot_is_none(other->name) && !other->touched && birth_alive(other, &r->k.t->rules) &&
+           births_equal(deleted, other) && clock_covers(&ap->cs->context, other->name) &&
+           !is_deleted_too(ap, r, other->name);
 }
 
 enum err forged_look(struct applying *ap, const struct work_row *r, const struct table_changes *tc,
